@@ -1,0 +1,93 @@
+"""What can go wrong, grouped by who can mend it.
+
+Every text starts with "cannot", names the value at fault and ends without a full stop; the hint says what to do next.
+The exit codes are those of DESIGN 8: LSB's where it has one, 8 and 124 by kraftd's own choice.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class KraftdError(Exception):
+    """Base of every error that kraftd raises on purpose.
+
+    Attributes:
+        exit_code: What the command line exits with.
+        code: A stable word for scripts, in the JSON form of the error.
+        hint: The next step, as an instruction; empty where there is none.
+        details: Facts for scripts, JSON-ready.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: str = "failed"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.code = code or type(self).code
+        self.details = dict(details or {})
+
+
+class ConfigurationError(KraftdError):
+    """The configuration or the arguments are wrong; their author can mend them."""
+
+    exit_code = 2
+    code = "invalid_configuration"
+
+
+class NotRunningError(KraftdError):
+    """The cluster is not running, and that is the answer to the question asked."""
+
+    exit_code = 3
+    code = "not_running"
+
+
+class UnknownNameError(KraftdError):
+    """No such cluster or program, or no permission to look."""
+
+    exit_code = 4
+    code = "unknown"
+
+
+class PermissionDeniedError(KraftdError):
+    """The operating system refuses kraftd a file or a process."""
+
+    exit_code = 4
+    code = "permission_denied"
+
+
+class RuntimeMissingError(KraftdError):
+    """Java or Kafka is missing, too old or damaged, and could not be fetched."""
+
+    exit_code = 5
+    code = "runtime_missing"
+
+
+class IdentityMismatchError(KraftdError):
+    """The data on disk belongs to another cluster, node or layout than the plan."""
+
+    exit_code = 6
+    code = "identity_mismatch"
+
+
+class NeedsRunningClusterError(KraftdError):
+    """The command works on a running cluster, and this one is not running."""
+
+    exit_code = 7
+    code = "needs_running_cluster"
+
+
+class RefusedError(KraftdError):
+    """kraftd refuses: the action could cost the quorum, availability or data."""
+
+    exit_code = 8
+    code = "refused"
+
+
+class TimedOutError(KraftdError):
+    """The wait ended before what was waited for came."""
+
+    exit_code = 124
+    code = "timed_out"

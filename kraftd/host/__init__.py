@@ -1,0 +1,1 @@
+"""This machine: files, locks, processes, ports, Java and Kafka's jars."""

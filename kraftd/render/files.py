@@ -1,0 +1,34 @@
+"""Every file that a plan renders to."""
+
+from pathlib import Path
+
+from kraftd.render.java_command import PROPERTIES, Launch
+from kraftd.render.logging_config import logging_config, logging_file
+from kraftd.render.programs import dotenv, programs_of
+from kraftd.render.server_properties import server_properties
+from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.spec.plan import Plan
+
+
+def render(plan: Plan, launch: Launch, *, python: Path, template: str) -> dict[Path, str]:
+    """Return the text of each rendered file by its path, byte for byte the same for the same plan.
+
+    Args:
+        plan: The cluster.
+        launch: What runs the nodes.
+        python: What runs the daemon and the apps.
+        template: The text of ``supervisord.conf.j2``.
+
+    Raises:
+        ConfigurationError: A value cannot be written into supervisord.conf.
+    """
+    files = {
+        plan.layout.supervisord_conf: supervisord_conf(template, plan, programs_of(plan, launch, python)),
+    }
+    for node in plan.nodes:
+        directory = plan.layout.config(node.name)
+        files[directory / PROPERTIES] = server_properties(plan, node)
+        files[directory / logging_file(plan.kafka_version)] = logging_config(plan.kafka_version)
+    for app in plan.apps:
+        files[plan.layout.config(app.name) / ".env"] = dotenv(app)
+    return files

@@ -1,0 +1,99 @@
+"""The command line of a Kafka node, as a list that is exec'ed: no shell, none of Kafka's scripts.
+
+The flags are those of Kafka's scripts (notes/kraft_ops.md 1.1), with JMX on loopback only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.render.logging_config import logging_option
+from kraftd.spec.plan import Kind, Node, Plan
+from kraftd.spec.sizes import format_size
+
+MAIN_CLASS = "kafka.Kafka"
+PROPERTIES = "server.properties"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What runs a node on this machine.
+
+    Attributes:
+        classpath: Every jar by its path: a wildcard's order is the file system's, and breaks the start-up archive.
+        archive: The start-up archive of this JDK, classpath and flags; None starts without.
+    """
+
+    java: Path
+    classpath: tuple[Path, ...]
+    archive: Path | None = None
+
+    @property
+    def archive_options(self) -> tuple[str, ...]:
+        """The flags that use the archive."""
+        return (f"-XX:AOTCache={self.archive}",) if self.archive else ()
+
+
+def node_command(
+    plan: Plan, node: Node, launch: Launch, archive_options: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return the argv of a node.
+
+    Args:
+        plan: The cluster.
+        node: One of its nodes.
+        launch: What runs it.
+        archive_options: Other flags in place of those that use the archive, for a training run.
+    """
+    layout = plan.layout
+    logs = layout.logs(node.name)
+    return (
+        str(launch.java),
+        f"-Dkraftd.program={layout.marker(node.name)}",
+        *_heap_and_collector(node),
+        *(launch.archive_options if archive_options is None else archive_options),
+        *_jmx(node),
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:+PerfDisableSharedMem",
+        f"-XX:ErrorFile={logs}/hs_err_%p.log",
+        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize=10M',
+        "-Djava.awt.headless=true",
+        f"-Dkafka.logs.dir={logs}",
+        logging_option(plan.kafka_version, layout.config(node.name)),
+        *plan.java_options,
+        "-cp",
+        ":".join(str(jar) for jar in launch.classpath),
+        MAIN_CLASS,
+        str(layout.config(node.name) / PROPERTIES),
+    )
+
+
+def _heap_and_collector(node: Node) -> tuple[str, ...]:
+    heap = format_size(node.heap_bytes)
+    if node.kind is Kind.CONTROLLER:
+        return ("-Xms64m", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    return (
+        f"-Xms{heap}",
+        f"-Xmx{heap}",
+        "-server",
+        "-XX:+UseG1GC",
+        "-XX:MaxGCPauseMillis=20",
+        "-XX:InitiatingHeapOccupancyPercent=35",
+        "-XX:+ExplicitGCInvokesConcurrent",
+        "-XX:MaxInlineLevel=15",
+    )
+
+
+def _jmx(node: Node) -> tuple[str, ...]:
+    if node.jmx_port is None:
+        return ()
+    remote = "-Dcom.sun.management.jmxremote"
+    return (
+        remote,
+        f"{remote}.host=127.0.0.1",
+        f"{remote}.port={node.jmx_port}",
+        f"{remote}.rmi.port={node.jmx_port}",
+        f"{remote}.authenticate=false",
+        f"{remote}.ssl=false",
+        "-Djava.rmi.server.hostname=127.0.0.1",
+    )

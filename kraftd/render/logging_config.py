@@ -1,0 +1,89 @@
+"""Logging of a node: files rotated by size, each line written once, nothing on stdout.
+
+Kafka 3.9 logs through log4j 1 (reload4j), 4.x through log4j 2; both texts say the same.
+"""
+
+from pathlib import Path
+
+_FILE_MIB = 10
+_BACKUPS = 5
+
+_FILES = {
+    "server": ("root",),
+    "controller": ("kafka.controller", "org.apache.kafka.controller"),
+    "state-change": ("state.change.logger",),
+}
+"""File name without suffix, and the loggers that write to it."""
+
+_PATTERN = "[%d] %p %m (%c)%n"
+
+
+def logging_file(kafka_version: str) -> str:
+    """Return the name of a node's logging configuration."""
+    return "log4j.properties" if _is_log4j_1(kafka_version) else "log4j2.properties"
+
+
+def logging_option(kafka_version: str, config_dir: Path) -> str:
+    """Return the JVM option that makes a node use the configuration in a directory."""
+    path = config_dir / logging_file(kafka_version)
+    if _is_log4j_1(kafka_version):
+        return f"-Dlog4j.configuration={path.as_uri() if path.is_absolute() else path}"
+    return f"-Dlog4j2.configurationFile={path}"
+
+
+def logging_config(kafka_version: str) -> str:
+    """Return the logging configuration of a node; its directory comes from the property ``kafka.logs.dir``."""
+    return _log4j_1() if _is_log4j_1(kafka_version) else _log4j_2()
+
+
+def _is_log4j_1(kafka_version: str) -> bool:
+    return kafka_version.startswith("3.")
+
+
+def _log4j_1() -> str:
+    lines = ["log4j.rootLogger=INFO, server"]
+    for name, loggers in _FILES.items():
+        appender = f"log4j.appender.{name}"
+        lines += [
+            f"{appender}=org.apache.log4j.RollingFileAppender",
+            f"{appender}.File=${{kafka.logs.dir}}/{name}.log",
+            f"{appender}.MaxFileSize={_FILE_MIB}MB",
+            f"{appender}.MaxBackupIndex={_BACKUPS}",
+            f"{appender}.layout=org.apache.log4j.PatternLayout",
+            f"{appender}.layout.ConversionPattern={_PATTERN}",
+        ]
+        for logger in loggers:
+            if logger != "root":
+                lines += [f"log4j.logger.{logger}=INFO, {name}", f"log4j.additivity.{logger}=false"]
+    return "\n".join([*lines, ""])
+
+
+def _log4j_2() -> str:
+    lines = ["status=WARN", "rootLogger.level=INFO", "rootLogger.appenderRef.server.ref=server"]
+    for name, loggers in _FILES.items():
+        key = name.replace("-", "")
+        appender = f"appender.{key}"
+        lines += [
+            f"{appender}.type=RollingFile",
+            f"{appender}.name={name}",
+            f"{appender}.fileName=${{sys:kafka.logs.dir}}/{name}.log",
+            f"{appender}.filePattern=${{sys:kafka.logs.dir}}/{name}.log.%i",
+            f"{appender}.layout.type=PatternLayout",
+            f"{appender}.layout.pattern={_PATTERN}",
+            f"{appender}.policies.type=Policies",
+            f"{appender}.policies.size.type=SizeBasedTriggeringPolicy",
+            f"{appender}.policies.size.size={_FILE_MIB}MB",
+            f"{appender}.strategy.type=DefaultRolloverStrategy",
+            f"{appender}.strategy.fileIndex=min",
+            f"{appender}.strategy.max={_BACKUPS}",
+        ]
+        for number, logger in enumerate(loggers):
+            if logger != "root":
+                entry = f"logger.{key}{number}"
+                lines += [
+                    f"{entry}.name={logger}",
+                    f"{entry}.level=INFO",
+                    f"{entry}.additivity=false",
+                    f"{entry}.appenderRef.{key}.ref={name}",
+                ]
+    return "\n".join([*lines, ""])

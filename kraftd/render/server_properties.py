@@ -1,0 +1,107 @@
+"""server.properties of brokers and controllers (DESIGN 3)."""
+
+from kraftd.spec.plan import Kind, Listener, Node, Plan
+from kraftd.spec.topology import default_replication_factor
+
+_SMALL_HEAP_BYTES = 512 * 1024**2
+
+_TIMERS = {
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "6000",
+    "controller.quorum.election.backoff.max.ms": "500",
+    "controller.quorum.election.timeout.ms": "500",
+    "controller.quorum.fetch.timeout.ms": "1000",
+    "controller.quorum.request.timeout.ms": "1000",
+    "initial.broker.registration.timeout.ms": "120000",
+}
+"""Shorter than Kafka's defaults: a killed broker is back in seconds (notes/kraft_ops.md 4.3)."""
+
+_BROKER = {
+    "auto.create.topics.enable": "false",
+    "compression.type": "gzip",
+    "group.initial.rebalance.delay.ms": "0",
+    "log.retention.bytes": "1073741824",
+    "log.retention.check.interval.ms": "300000",
+    "log.retention.hours": "168",
+    "log.segment.bytes": "1073741824",
+    "num.io.threads": "4",
+    "num.network.threads": "2",
+    "num.partitions": "4",
+    "num.recovery.threads.per.data.dir": "2",
+    "offsets.topic.num.partitions": "4",
+    "replica.lag.time.max.ms": "10000",
+    "socket.receive.buffer.bytes": "102400",
+    "socket.request.max.bytes": "104857600",
+    "socket.send.buffer.bytes": "102400",
+    "transaction.state.log.num.partitions": "4",
+    "unclean.leader.election.enable": "false",
+}
+
+_CONTROLLER = {
+    "background.threads": "2",
+    "num.io.threads": "2",
+    "num.network.threads": "1",
+    "unclean.leader.election.enable": "false",
+}
+
+
+def server_properties(plan: Plan, node: Node) -> str:
+    """Return the server.properties of a node; the user's properties override the defaults, never what kraftd owns."""
+    defaults = {**_TIMERS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
+    if node.kind is Kind.BROKER and node.heap_bytes <= _SMALL_HEAP_BYTES:
+        # The log cleaner takes this from the heap at start; Kafka's default is 128 MiB.
+        defaults["log.cleaner.dedupe.buffer.size"] = "16777216"
+    values = {**defaults, **dict(node.config), **_owned(plan, node)}
+    lines = [f"{key}={_escaped(values[key])}" for key in sorted(values)]
+    return "\n".join([f"# {node.name} of the kraftd cluster {plan.cluster}", *lines, ""])
+
+
+def _replication(plan: Plan) -> dict[str, str]:
+    """Return what follows from the number of brokers: at RF 2, min ISR 1 keeps a write path when one broker is down."""
+    replicas = default_replication_factor(len(plan.brokers))
+    min_isr = str(max(1, replicas - 1))
+    values = {
+        "default.replication.factor": str(replicas),
+        "min.insync.replicas": min_isr,
+        "offsets.topic.replication.factor": str(replicas),
+        "transaction.state.log.min.isr": min_isr,
+        "transaction.state.log.replication.factor": str(replicas),
+    }
+    if not plan.kafka_version.startswith("3."):
+        values |= {
+            "share.coordinator.state.topic.min.isr": min_isr,
+            "share.coordinator.state.topic.replication.factor": str(replicas),
+        }
+    return values
+
+
+def _owned(plan: Plan, node: Node) -> dict[str, str]:
+    voters = ",".join(f"{voter.node_id}@{voter.host}:{voter.port}" for voter in plan.voters)
+    protocols = {listener.name: listener.security_protocol for each in plan.nodes for listener in each.listeners}
+    owned = {
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": voters,
+        "listener.security.protocol.map": ",".join(f"{name}:{protocols[name]}" for name in sorted(protocols)),
+        "log.dirs": str(plan.layout.data(node.name)),
+        "node.id": str(node.node_id),
+        "process.roles": ",".join(node.roles),
+        "listeners": ",".join(_bound(listener) for listener in node.listeners),
+    }
+    if node.client:
+        owned["advertised.listeners"] = f"{node.client.name}://{node.client.address}"
+        owned["inter.broker.listener.name"] = node.client.name
+    return owned
+
+
+def _bound(listener: Listener) -> str:
+    return f"{listener.name}://{listener.host}:{listener.port}"
+
+
+def _escaped(value: str) -> str:
+    """Return a value as java.util.Properties reads it: ISO 8859-1, with backslash escapes."""
+    text = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    if text.startswith(" "):
+        text = "\\" + text
+    units = text.encode("utf-16-be")
+    pairs = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    return "".join(chr(unit) if unit < 0x7F else f"\\u{unit:04X}" for unit in pairs)

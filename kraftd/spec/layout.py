@@ -1,0 +1,134 @@
+"""Where the files of a cluster live (DESIGN 5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError
+
+SOCKET_PATH_MAX_BYTES = 95
+"""Longest control socket path that works everywhere: AF_UNIX takes 103 bytes on macOS (107 on Linux), and supervisord
+first binds ``<path>.<pid>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one cluster, all absolute."""
+
+    state_dir: Path
+    socket: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan that the running or last run cluster follows."""
+        return self.state_dir / "plan.json"
+
+    @property
+    def manifest(self) -> Path:
+        """What was fixed at the first format."""
+        return self.state_dir / "manifest.json"
+
+    @property
+    def desired(self) -> Path:
+        """Which programs shall run."""
+        return self.state_dir / "desired.json"
+
+    @property
+    def generation(self) -> Path:
+        """How often a stop was asked for; a running start watches it."""
+        return self.state_dir / "generation"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one command that changes the cluster."""
+        return self.state_dir / "lock"
+
+    @property
+    def restarts(self) -> Path:
+        """The daemon's memory of restarts."""
+        return self.state_dir / "restarts.json"
+
+    @property
+    def supervisord_conf(self) -> Path:
+        """The rendered process tree."""
+        return self.state_dir / "supervisord.conf"
+
+    @property
+    def supervisord_pid(self) -> Path:
+        """The pid file that supervisord writes; kraftd never reads it."""
+        return self.state_dir / "run" / "supervisord.pid"
+
+    @property
+    def supervisord_log(self) -> Path:
+        """The log of supervisord, the only place with true exit statuses."""
+        return self.state_dir / "logs" / "supervisord.log"
+
+    @property
+    def events(self) -> Path:
+        """A file of events per writer."""
+        return self.state_dir / "events"
+
+    def data(self, program: str) -> Path:
+        """A node's log directory, in Kafka's sense of the word."""
+        return self.state_dir / "data" / program
+
+    def logs(self, program: str) -> Path:
+        """The log files of a program."""
+        return self.state_dir / "logs" / program
+
+    def console(self, program: str) -> Path:
+        """What a program writes to stdout and stderr."""
+        return self.logs(program) / "console.log"
+
+    def config(self, program: str) -> Path:
+        """The rendered files of a program."""
+        return self.state_dir / "config" / program
+
+    def marker(self, program: str) -> str:
+        """The text in a program's command line by which it is known as this cluster's."""
+        return f"{self.state_dir}/{program}"
+
+
+def clusters_dir(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the directory that holds a directory for each cluster without a state_dir of its own."""
+    return _base(environ, "XDG_STATE_HOME", home / ".local" / "state") / "kraftd"
+
+
+def cache_dir(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the directory of downloads and archives, shared by all clusters."""
+    return _base(environ, "XDG_CACHE_HOME", home / ".cache") / "kraftd"
+
+
+def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str], home: Path) -> Layout:
+    """Return the layout of a cluster.
+
+    The control socket lives in ``XDG_RUNTIME_DIR`` where that is set and the state directory is the default one;
+    a cluster with a ``state_dir`` keeps everything in it.
+
+    Raises:
+        ConfigurationError: The socket's path would be too long for the operating system.
+    """
+    if state_dir is not None:
+        return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    state = clusters_dir(environ, home) / cluster
+    run = Path(runtime) / "kraftd" / cluster if Path(runtime).is_absolute() else state / "run"
+    return _checked(Layout(state, run / "supervisor.sock"))
+
+
+def _checked(layout: Layout) -> Layout:
+    length = len(str(layout.socket).encode())
+    if length > SOCKET_PATH_MAX_BYTES:
+        raise ConfigurationError(
+            f"cannot use the control socket {layout.socket}: its path has {length} bytes, "
+            f"and at most {SOCKET_PATH_MAX_BYTES} work",
+            hint="Set cluster.state_dir (or --state-dir) to a directory with a shorter path.",
+            code="socket_path_too_long",
+        )
+    return layout
+
+
+def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:
+    # The XDG base directory specification: a relative path is invalid and ignored.
+    chosen = Path(environ.get(variable, ""))
+    return chosen if chosen.is_absolute() else default

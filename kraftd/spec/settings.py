@@ -1,0 +1,167 @@
+"""Every setting, its default and what it may be (DESIGN 5).
+
+A field's description says what is allowed; the messages about bad values are made from it.
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from kraftd.spec.sizes import parse_size
+
+PropertyValue = str | int | float | bool
+"""A value of server.properties or of a topic's configuration."""
+
+CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_MIN_BROKER_HEAP_BYTES = 160 * 1024**2
+_MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
+
+
+def _heap_of_at_least(least_bytes: int) -> Any:
+    def check(text: str) -> str:
+        if parse_size(text) < least_bytes:
+            raise ValueError("too small")
+        return text.strip().lower()
+
+    return AfterValidator(check)
+
+
+def _matching(pattern: re.Pattern[str], *, refused: tuple[str, ...] = ()) -> Any:
+    def check(text: str) -> str:
+        if pattern.fullmatch(text) is None or text in refused:
+            raise ValueError("malformed")
+        return text
+
+    return AfterValidator(check)
+
+
+ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
+TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+_PORT = "a port from 1 to 65535"
+_TOPIC = "a topic name of letters, digits, '.', '_' and '-'"
+_SWITCH = "true or false"
+_SECONDS = "a number of seconds from 0.2 to 3600"
+_PROPERTIES = "a table of properties whose values are text, numbers or true and false"
+_VARIABLES = "a table of environment variables whose values are text"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class ClusterSettings(_Section):
+    """``[cluster]``."""
+
+    name: ClusterName = Field("local", description="1 to 32 lower-case letters, digits, '-' and '_'")
+    kafka_version: str = Field("3.9", description='a Kafka version such as "3.9" or "3.9.1"')
+    brokers: int = Field(2, ge=1, le=32, description="a whole number from 1 to 32")
+    heap: Annotated[str, _heap_of_at_least(_MIN_BROKER_HEAP_BYTES)] = Field(
+        "4g", description="a whole number followed by k, m or g, at least 160m"
+    )
+    port_offset: int = Field(0, ge=0, le=55000, description="a whole number from 0 to 55000")
+    state_dir: str = Field("", description='a directory, or "" for the default')
+
+
+class KafkaSettings(_Section):
+    """``[kafka]``."""
+
+    home: str = Field("", description='the directory of an unpacked Kafka release, or ""')
+
+
+class JavaSettings(_Section):
+    """``[java]``."""
+
+    home: str = Field("", description='a JAVA_HOME directory, or ""')
+    options: tuple[str, ...] = Field((), description="a list of JVM options")
+
+
+class BrokerNodeSettings(_Section):
+    """``[broker.<id>]``."""
+
+    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
+
+
+class BrokerSettings(_Section):
+    """``[broker]``: properties of every broker, and ``[broker.<id>]`` of one."""
+
+    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
+    nodes: dict[int, BrokerNodeSettings] = Field(default_factory=dict, description="tables named by a broker id")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_nodes(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        numbered = {key: value for key, value in raw.items() if str(key).isdecimal()}
+        rest = {key: value for key, value in raw.items() if key not in numbered}
+        return {**rest, "nodes": {**rest.get("nodes", {}), **numbered}} if numbered else rest
+
+
+class ControllerSettings(_Section):
+    """``[controller]``: controllers that are not brokers."""
+
+    heap: Annotated[str, _heap_of_at_least(_MIN_CONTROLLER_HEAP_BYTES)] = Field(
+        "192m", description="a whole number followed by k, m or g, at least 64m"
+    )
+
+
+class TopicSettings(_Section):
+    """One ``[[topic]]``."""
+
+    name: TopicName = Field(description=_TOPIC)
+    partitions: int | None = Field(None, ge=1, le=10000, description="a whole number from 1 to 10000")
+    replication_factor: int | None = Field(None, ge=1, le=32, description="a whole number from 1 to 32")
+    assignment: Annotated[str, StringConstraints(pattern=r"^([0-9]+(:[0-9]+)*(,[0-9]+(:[0-9]+)*)*)?$")] = Field(
+        "", description='broker ids per partition such as "1:2,2:1"'
+    )
+    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
+
+
+class ProducerSettings(_Section):
+    """``[producer]``."""
+
+    enabled: bool = Field(default=True, description=_SWITCH)
+    port: Port = Field(8001, description=_PORT)
+    topic: TopicName = Field("test-topic", description=_TOPIC)
+    workers: int = Field(1, ge=1, le=1, description="1: one process serves it")
+    env: dict[str, str] = Field(default_factory=dict, description=_VARIABLES)
+
+
+class ConsumerSettings(_Section):
+    """``[consumer]``."""
+
+    enabled: bool = Field(default=True, description=_SWITCH)
+    port: Port = Field(8002, description=_PORT)
+    topic: TopicName = Field("test-topic", description=_TOPIC)
+    group: str = Field("test-group", min_length=1, max_length=249, description="a consumer group's name")
+    instances: int = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
+    env: dict[str, str] = Field(default_factory=dict, description=_VARIABLES)
+
+
+class DaemonSettings(_Section):
+    """``[daemon]``."""
+
+    port: Port = Field(8000, description=_PORT)
+    interval_s: float = Field(1.0, ge=0.2, le=3600, description=_SECONDS)
+    lag_interval_s: float = Field(10.0, ge=0.2, le=3600, description=_SECONDS)
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    java: JavaSettings = Field(default_factory=JavaSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    controller: ControllerSettings = Field(default_factory=ControllerSettings)
+    topic: tuple[TopicSettings, ...] = Field(
+        default_factory=lambda: (TopicSettings(name="test-topic", partitions=4),),
+        description="a list of [[topic]]",
+    )
+    producer: ProducerSettings = Field(default_factory=ProducerSettings)
+    consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
+    daemon: DaemonSettings = Field(default_factory=DaemonSettings)

@@ -1,0 +1,247 @@
+"""From settings to the plan: node ids, ports, voters, topics, programs (DESIGN 3)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError
+from kraftd.spec.layout import Layout
+from kraftd.spec.manifest import Manifest
+from kraftd.spec.owned_properties import OWNED_PROPERTIES
+from kraftd.spec.plan import App, Daemon, Kind, Listener, Node, Plan, Topic, Voter
+from kraftd.spec.settings import PropertyValue, Settings, TopicSettings
+from kraftd.spec.sizes import parse_size
+
+LOOPBACK = "127.0.0.1"
+CLIENT_PORT_BASE = 9091
+CONTROLLER_PORT_BASE = 10091
+JMX_PORT_BASE = 9998
+TIE_BREAKER_ID = 101
+_DEFAULT_PARTITIONS = 4
+_MAX_PORT = 65535
+
+
+def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest: Manifest | None) -> Plan:
+    """Return the plan of a configuration.
+
+    A formatted cluster keeps its voters: more brokers than at the first format are added as brokers only.
+
+    Args:
+        settings: What the user asks for.
+        layout: Where the files live.
+        kafka_version: The exact version, resolved.
+        manifest: What the first format fixed; None before it.
+
+    Raises:
+        ConfigurationError: Values contradict each other; every contradiction is named.
+    """
+    voter_ids = _voter_ids(settings.cluster.brokers, manifest)
+    nodes = _nodes(settings, voter_ids)
+    plan = Plan(
+        cluster=settings.cluster.name,
+        kafka_version=kafka_version,
+        layout=layout,
+        nodes=nodes,
+        voters=tuple(Voter(node.node_id, LOOPBACK, node.controller.port) for node in nodes if node.controller),
+        topics=tuple(_topic(topic, settings.cluster.brokers) for topic in settings.topic),
+        apps=_apps(settings, nodes),
+        daemon=Daemon(
+            LOOPBACK,
+            settings.daemon.port + settings.cluster.port_offset,
+            settings.daemon.interval_s,
+            settings.daemon.lag_interval_s,
+        ),
+        kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
+        java_home=Path(settings.java.home) if settings.java.home else None,
+        java_options=settings.java.options,
+    )
+    problems = [*_topic_problems(settings), *_property_problems(settings), *_port_problems(plan)]
+    if problems:
+        raise ConfigurationError(
+            "cannot make a plan:\n" + "\n".join(f"  {problem}" for problem in problems),
+            hint="'kraftd config' shows each value and where it came from.",
+            details={"problems": problems},
+        )
+    return plan
+
+
+def ports_of(plan: Plan) -> list[tuple[int, str]]:
+    """Return (port, owner) of everything that will listen, in the order of the plan."""
+    found = []
+    for node in plan.nodes:
+        if node.client:
+            found.append((node.client.port, f"{node.name} (client listener)"))
+        if node.controller:
+            found.append((node.controller.port, f"{node.name} (controller listener)"))
+        if node.jmx_port:
+            found.append((node.jmx_port, f"{node.name} (JMX)"))
+    found.append((plan.daemon.port, "kraftd (HTTP)"))
+    found.extend((app.port, f"{app.name} (HTTP)") for app in plan.apps)
+    return found
+
+
+def program_ports(plan: Plan, program: str) -> list[tuple[int, str]]:
+    """Return (port, owner) of what one program will listen on."""
+    return [(port, owner) for port, owner in ports_of(plan) if owner.split(" ", 1)[0] == program]
+
+
+def _voter_ids(brokers: int, manifest: Manifest | None) -> tuple[int, ...]:
+    if manifest is not None:
+        return tuple(voter.node_id for voter in manifest.voters)
+    if brokers == 2:
+        return (1, 2, TIE_BREAKER_ID)
+    return tuple(range(1, min(brokers, 3) + 1))
+
+
+def _nodes(settings: Settings, voter_ids: Sequence[int]) -> tuple[Node, ...]:
+    cluster = settings.cluster
+    brokers = [
+        Node(
+            name=f"broker-{node_id}",
+            kind=Kind.BROKER,
+            node_id=node_id,
+            client=_listener("PLAINTEXT", CLIENT_PORT_BASE + node_id + cluster.port_offset),
+            controller=_controller(node_id, cluster.port_offset) if node_id in voter_ids else None,
+            jmx_port=JMX_PORT_BASE + node_id + cluster.port_offset,
+            heap_bytes=parse_size(cluster.heap),
+            config=_broker_config(settings, node_id),
+        )
+        for node_id in range(1, cluster.brokers + 1)
+    ]
+    controllers = [
+        Node(
+            name=f"controller-{node_id}",
+            kind=Kind.CONTROLLER,
+            node_id=node_id,
+            client=None,
+            controller=_controller(node_id, cluster.port_offset),
+            jmx_port=None,
+            heap_bytes=parse_size(settings.controller.heap),
+        )
+        for node_id in voter_ids
+        if node_id >= TIE_BREAKER_ID
+    ]
+    return (*brokers, *controllers)
+
+
+def _listener(name: str, port: int) -> Listener:
+    return Listener(name, "PLAINTEXT", LOOPBACK, port, LOOPBACK)
+
+
+def _controller(node_id: int, port_offset: int) -> Listener:
+    return _listener("CONTROLLER", CONTROLLER_PORT_BASE + node_id + port_offset)
+
+
+def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:
+    own = settings.broker.nodes.get(node_id)
+    merged = {**settings.broker.config, **(own.config if own else {})}
+    return _properties(merged)
+
+
+def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in values.items())
+
+
+def default_replication_factor(brokers: int) -> int:
+    """Return the replicas that a topic gets by default."""
+    return min(3, brokers)
+
+
+def _topic(topic: TopicSettings, brokers: int) -> Topic:
+    return Topic(topic.name, _assignment(topic, brokers), _properties(topic.config))
+
+
+def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ...]:
+    if topic.assignment:
+        return tuple(tuple(int(part) for part in one.split(":")) for one in topic.assignment.split(","))
+    replicas = topic.replication_factor or default_replication_factor(brokers)
+    partitions = topic.partitions or _DEFAULT_PARTITIONS
+    return tuple(tuple((first + follower) % brokers + 1 for follower in range(replicas)) for first in range(partitions))
+
+
+def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:
+    bootstrap = ",".join(node.client.address for node in nodes if node.client)
+    offset = settings.cluster.port_offset
+    apps = []
+    if settings.producer.enabled:
+        kafka = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "KAFKA_TOPIC": settings.producer.topic}
+        apps.append(_app("producer", settings.producer.port + offset, kafka, settings.producer.env))
+    if settings.consumer.enabled:
+        kafka = {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_TOPIC": settings.consumer.topic,
+            "KAFKA_GROUP_ID": settings.consumer.group,
+        }
+        for number in range(1, settings.consumer.instances + 1):
+            name = "consumer" if number == 1 else f"consumer-{number}"
+            apps.append(_app(name, settings.consumer.port + offset + number - 1, kafka, settings.consumer.env))
+    return tuple(apps)
+
+
+def _app(name: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
+    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
+    return App(name, f"kraftd_apps.{name.split('-', 1)[0]}", LOOPBACK, port, tuple(environment.items()))
+
+
+def _topic_problems(settings: Settings) -> list[str]:
+    brokers = settings.cluster.brokers
+    problems = []
+    names = [topic.name for topic in settings.topic]
+    problems += [f"topic {name}: declared twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    for topic in settings.topic:
+        problems += [f"topic {topic.name}: {problem}" for problem in _assignment_problems(topic, brokers)]
+    for section, app in (("producer", settings.producer), ("consumer", settings.consumer)):
+        if app.enabled and app.topic not in names:
+            problems.append(f'{section}.topic = "{app.topic}": not declared; add a [[topic]] with this name')
+    return problems
+
+
+def _assignment_problems(topic: TopicSettings, brokers: int) -> list[str]:
+    problems = []
+    if (topic.replication_factor or 1) > brokers:
+        problems.append(
+            f"replication_factor = {topic.replication_factor}: "
+            f"there are only {brokers} brokers; lower it or raise cluster.brokers"
+        )
+    if not topic.assignment:
+        return problems
+    assignment = _assignment(topic, brokers)
+    sizes = {len(replicas) for replicas in assignment}
+    unknown = sorted({broker for replicas in assignment for broker in replicas if not 1 <= broker <= brokers})
+    if unknown:
+        problems.append(f'assignment = "{topic.assignment}": no broker {unknown[0]}; there are 1 to {brokers}')
+    if any(len(set(replicas)) != len(replicas) for replicas in assignment):
+        problems.append(f'assignment = "{topic.assignment}": a broker stands twice in one partition')
+    if len(sizes) > 1 or topic.replication_factor not in (None, *sizes):
+        problems.append(f'assignment = "{topic.assignment}": every partition needs the same number of replicas')
+    if topic.partitions not in (None, len(assignment)):
+        problems.append(f'assignment = "{topic.assignment}": has {len(assignment)} partitions, not {topic.partitions}')
+    return problems
+
+
+def _property_problems(settings: Settings) -> list[str]:
+    tables = {"broker.config": settings.broker.config}
+    tables |= {f"broker.{node_id}.config": node.config for node_id, node in settings.broker.nodes.items()}
+    problems = [
+        f'{table}."{key}": kraftd decides it: {OWNED_PROPERTIES[key]}'
+        for table, config in tables.items()
+        for key in config
+        if key in OWNED_PROPERTIES
+    ]
+    problems += [
+        f"broker.{node_id}: there is no such broker; there are 1 to {settings.cluster.brokers}"
+        for node_id in settings.broker.nodes
+        if not 1 <= node_id <= settings.cluster.brokers
+    ]
+    return problems
+
+
+def _port_problems(plan: Plan) -> list[str]:
+    problems = []
+    owners: dict[int, str] = {}
+    for port, owner in ports_of(plan):
+        if port > _MAX_PORT:
+            problems.append(f"{owner}: port {port} is beyond {_MAX_PORT}; lower cluster.port_offset")
+        if port in owners:
+            problems.append(f"{owner}: port {port} is also {owners[port]}'s; change one of the ports")
+        owners.setdefault(port, owner)
+    return problems
