@@ -1,0 +1,87 @@
+"""What happened to a cluster: a file of JSON lines per writer, merged when read."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kraftd.clock import Clock
+from kraftd.host.files import explained, make_private_directory
+
+_MOST_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        at: RFC 3339, UTC.
+        writer: Which part of kraftd says so.
+        kind: A stable word, such as ``started`` or ``restarted``.
+        program: The program it is about; empty for the cluster.
+    """
+
+    at: str
+    writer: str
+    kind: str
+    program: str
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def timestamp(now_s: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class EventLog:
+    """Appends the events of one writer."""
+
+    def __init__(self, directory: Path, writer: str, clock: Clock) -> None:
+        self._path = directory / f"{writer}.jsonl"
+        self._writer = writer
+        self._clock = clock
+
+    def record(self, kind: str, text: str, *, program: str = "", **facts: Any) -> None:
+        """Append an event; one write, so that lines of two processes never mix. The older half is kept aside.
+
+        Raises:
+            PermissionDeniedError: The file cannot be written.
+        """
+        entry = {
+            "at": timestamp(self._clock.now_s()),
+            "writer": self._writer,
+            "kind": kind,
+            "program": program,
+            "text": text,
+            **({"facts": facts} if facts else {}),
+        }
+        make_private_directory(self._path.parent)
+        with explained("write", self._path):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+                too_long = os.fstat(descriptor).st_size > _MOST_BYTES
+            finally:
+                os.close(descriptor)
+            if too_long:
+                self._path.replace(self._path.with_suffix(".jsonl.1"))
+
+
+def read_events(directory: Path) -> list[Event]:
+    """Return every writer's events, oldest first; a line cut by a crash is passed over."""
+    events = []
+    for path in sorted(directory.glob("*.jsonl*")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                raw = json.loads(line)
+                events.append(
+                    Event(raw["at"], raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
+                )
+            except (ValueError, KeyError, TypeError):
+                continue
+    return sorted(events, key=lambda event: event.at)

@@ -1,0 +1,124 @@
+"""Files that are whole or absent, and private to their owner."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kraftd.errors import PermissionDeniedError
+
+_PRIVATE_FILE = 0o600
+_PRIVATE_DIRECTORY = 0o700
+
+
+@contextlib.contextmanager
+def explained(verb: str, path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into an error that names the path.
+
+    Raises:
+        PermissionDeniedError: In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PermissionDeniedError(
+            f"cannot {verb} {path}: {reason.lower()}",
+            hint="Give this user write access to it, or choose another place with cluster.state_dir (--state-dir).",
+            details={"path": str(path)},
+        ) from error
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only its owner enters; parents too, where they are absent.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    with explained("make the directory", path):
+        path.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a private file so that a reader, or the next boot, sees the old text or the new one, never a part.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    make_private_directory(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with explained("write", path):
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:
+    """Write the files whose text on disk differs, and return their paths.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    changed = changed_files(files)
+    for path in changed:
+        write_atomically(path, files[path])
+    return changed
+
+
+def changed_files(files: dict[Path, str]) -> tuple[Path, ...]:
+    """Return the paths whose text on disk differs from the given one, or is absent."""
+    return tuple(path for path, text in files.items() if read_text(path) != text)
+
+
+def read_text(path: Path) -> str | None:
+    """Return a file's text, or None where there is no such file.
+
+    Raises:
+        PermissionDeniedError: It is there and cannot be read.
+    """
+    try:
+        with explained("read", path):
+            return path.read_text(encoding="utf-8", errors="replace")
+    except PermissionDeniedError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+
+
+def tail(path: Path, lines: int, *, most_bytes: int = 262_144) -> list[str]:
+    """Return the last lines of a file, at most so many bytes of them; none where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most_bytes))
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()[-lines:] if lines else []
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    with explained("remove", path):
+        shutil.rmtree(path)
+
+
+def tree_bytes(path: Path) -> int:
+    """Return the bytes of all files below a directory; what vanishes meanwhile does not count."""
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(directory) / name).lstat().st_size
+    return total

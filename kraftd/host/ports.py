@@ -1,0 +1,60 @@
+"""Who holds a TCP port of this machine."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class PortHolder:
+    """The process that listens on a port.
+
+    Attributes:
+        pid: None where the operating system does not tell this user.
+        command: Its command line, shortened; empty where unknown.
+    """
+
+    pid: int | None
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command})" if self.pid else "a process of another user"
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether a server could listen there now.
+
+    ``SO_REUSEADDR`` as servers set it: connections in TIME_WAIT do not count, listeners do.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+        return True
+
+
+def holder_of(port: int) -> PortHolder:
+    """Return who listens on a port, as far as this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return PortHolder(None)
+    for connection in connections:
+        is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if is_listener and connection.pid:
+            return PortHolder(connection.pid, _command(connection.pid))
+    return PortHolder(None)
+
+
+def _command(pid: int) -> str:
+    try:
+        text = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return "?"
+    return text if len(text) <= 120 else text[:117] + "..."

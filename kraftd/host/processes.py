@@ -1,0 +1,142 @@
+"""Processes known by pid, start time and command line, never by name alone."""
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import psutil
+
+_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One incarnation of a process.
+
+    Attributes:
+        started_at_s: Its start, in seconds since the Unix epoch; with the pid it is unique until a reboot.
+    """
+
+    pid: int
+    started_at_s: float
+    command: tuple[str, ...] = ()
+
+
+def describe(pid: int) -> Process | None:
+    """Return the live process with a pid; None where there is none, or only its exit status is left."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return Process(pid, process.create_time(), tuple(process.cmdline()))
+    except _GONE:
+        return None
+    except psutil.AccessDenied:
+        return Process(pid, 0.0)
+
+
+def is_alive(process: Process) -> bool:
+    """Return whether this very incarnation still runs."""
+    now = describe(process.pid)
+    return now is not None and now.started_at_s == process.started_at_s
+
+
+def find_by_argument(markers: Iterable[str]) -> dict[str, Process]:
+    """Return this user's processes that carry one of the markers in their command line, by marker.
+
+    A marker stands at the end of an argument after ``=``, or is a whole argument.
+    """
+    wanted = tuple(markers)
+    found = {}
+    for process in _own_processes():
+        for argument in process.command:
+            value = argument.partition("=")[2] or argument
+            if value in wanted:
+                found[value] = process
+    return found
+
+
+def send_signal(process: Process, number: signal.Signals) -> bool:
+    """Signal this very incarnation; return False where it is gone.
+
+    Where the kernel has pidfds, the pid cannot be taken over by another process between the check and the signal.
+    """
+    try:
+        if not hasattr(os, "pidfd_open"):
+            if is_alive(process):
+                os.kill(process.pid, number)
+                return True
+            return False
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            if not is_alive(process):
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+            return True
+        finally:
+            os.close(descriptor)
+    except ProcessLookupError:
+        return False
+
+
+class ExitWatch:
+    """Tells at once when one of several processes ends (pidfds); elsewhere it only waits."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[int, int] = {}
+        self._poll = select.poll() if hasattr(os, "pidfd_open") else None
+
+    def watch(self, pids: Iterable[int]) -> None:
+        """Watch exactly these processes from now on."""
+        wanted = set(pids)
+        for pid in list(self._descriptors):
+            if pid not in wanted:
+                self._forget(pid)
+        if self._poll is None:
+            return
+        for pid in wanted - self._descriptors.keys():
+            with contextlib.suppress(ProcessLookupError):
+                self._descriptors[pid] = os.pidfd_open(pid)
+                self._poll.register(self._descriptors[pid], select.POLLIN)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether an exit ends a wait at once on this system."""
+        return self._poll is not None
+
+    def wait(self, timeout_s: float) -> tuple[int, ...]:
+        """Wait for an exit; return the pids that ended, none when the time is up. Each is told once."""
+        if self._poll is None or not self._descriptors:
+            select.select([], [], [], timeout_s)
+            return ()
+        by_descriptor = {descriptor: pid for pid, descriptor in self._descriptors.items()}
+        ended = tuple(by_descriptor[descriptor] for descriptor, _ in self._poll.poll(timeout_s * 1000))
+        for pid in ended:
+            self._forget(pid)
+        return ended
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self.watch(())
+
+    def _forget(self, pid: int) -> None:
+        descriptor = self._descriptors.pop(pid)
+        if self._poll is not None:
+            self._poll.unregister(descriptor)
+        os.close(descriptor)
+
+
+def _own_processes() -> Iterator[Process]:
+    own_uid = os.getuid()
+    for process in psutil.process_iter():
+        try:
+            with process.oneshot():
+                if process.uids().real != own_uid or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                yield Process(process.pid, process.create_time(), tuple(process.cmdline()))
+        except (*_GONE, psutil.AccessDenied):
+            continue

@@ -1,0 +1,41 @@
+"""Files that ship with kraftd outside its package: from a checkout, or below the installation's data directory."""
+
+import sysconfig
+from pathlib import Path
+
+import kraftd
+from kraftd.errors import KraftdError
+
+_TEMPLATE = "supervisord.conf.j2"
+
+
+def template_text() -> str:
+    """Return the text of the template of supervisord.conf.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return (_root() / _TEMPLATE).read_text(encoding="utf-8")
+
+
+def monitoring_dir() -> Path:
+    """Return the directory of the Prometheus and Grafana configuration.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return _root() / "monitoring"
+
+
+def _root() -> Path:
+    checkout = Path(kraftd.__file__).resolve().parent.parent
+    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+    installed = [Path(sysconfig.get_path("data", scheme)) / "share" / "kraftd" for scheme in schemes]
+    for candidate in (checkout, *installed):
+        if (candidate / _TEMPLATE).is_file():
+            return candidate
+    raise KraftdError(
+        f"cannot find {_TEMPLATE}: it is in none of {', '.join(str(place) for place in (checkout, *installed))}",
+        hint="Install kraftd again from its wheel.",
+        code="installation_incomplete",
+    )

@@ -1,0 +1,37 @@
+"""True exit statuses, from supervisord's log: over RPC a signal is -1 and an early death is 0 (notes/runners.md S5)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_EXIT = re.compile(
+    r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ (?:exited|stopped): (?P<name>\S+) "
+    r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>SIG\w+|signal \d+)(?: \(core dumped\))?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program's last run ended: by status or by signal, one of them None.
+
+    Attributes:
+        at_local: The log's stamp, in local time, ``2026-11-22 16:00:00``.
+    """
+
+    at_local: str
+    status: int | None
+    signal: str | None
+
+    def __str__(self) -> str:
+        return f"signal {self.signal}" if self.signal else f"exit status {self.status}"
+
+
+def last_exits(log_lines: Iterable[str]) -> dict[str, Exit]:
+    """Return the last exit of each program, by name without its group."""
+    found = {}
+    for line in log_lines:
+        match = _EXIT.match(line)
+        if match:
+            status = match["status"]
+            found[match["name"]] = Exit(match["at"], int(status) if status is not None else None, match["signal"])
+    return found
