@@ -21,10 +21,11 @@ class Launch:
 
     Attributes:
         classpath: Every jar by its path: a wildcard's order is the file system's, and breaks the start-up archive.
-        archive: The start-up archive of this JDK, classpath and flags; None starts without.
+        archive: The start-up archive of this JDK, classpath and module flags; None starts without.
     """
 
     java: Path
+    java_major: int
     classpath: tuple[Path, ...]
     archive: Path | None = None
 
@@ -52,10 +53,13 @@ def node_command(
         f"-Dkraftd.program={layout.marker(node.name)}",
         *_heap_and_collector(node),
         *(launch.archive_options if archive_options is None else archive_options),
-        *_jmx(node),
+        *_modules(node, launch.java_major),
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:+PerfDisableSharedMem",
         f"-XX:ErrorFile={logs}/hs_err_%p.log",
+        # Only errors reach the console; the archive alone would print warnings at each start.
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
         f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize=10M',
         "-Djava.awt.headless=true",
         f"-Dkafka.logs.dir={logs}",
@@ -84,9 +88,17 @@ def _heap_and_collector(node: Node) -> tuple[str, ...]:
     )
 
 
+def _modules(node: Node, java_major: int) -> tuple[str, ...]:
+    """Return the flags that decide the JVM's modules: the same set for all nodes, so that one archive serves them."""
+    native = ("--enable-native-access=ALL-UNNAMED",) if java_major >= 22 else ()
+    unsafe = ("--sun-misc-unsafe-memory-access=allow",) if java_major >= 23 else ()
+    return (*native, *unsafe, *_jmx(node))
+
+
 def _jmx(node: Node) -> tuple[str, ...]:
     if node.jmx_port is None:
-        return ()
+        # The module that remote JMX adds: without it the JVM refuses an archive trained with JMX on.
+        return ("--add-modules=jdk.management.agent",)
     remote = "-Dcom.sun.management.jmxremote"
     return (
         remote,

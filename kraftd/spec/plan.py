@@ -120,11 +120,12 @@ class Topic:
 
     Attributes:
         assignment: Per partition the broker ids that hold it, the preferred leader first.
+        config_items: The topic's own configuration, in the order of the file.
     """
 
     name: str
     assignment: tuple[tuple[int, ...], ...]
-    config: tuple[tuple[str, str], ...] = ()
+    config_items: tuple[tuple[str, str], ...] = ()
 
     @property
     def partitions(self) -> int:
@@ -135,6 +136,11 @@ class Topic:
     def replication_factor(self) -> int:
         """The replicas of each partition."""
         return len(self.assignment[0])
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's own configuration."""
+        return dict(self.config_items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""The desired state: which programs shall run, who said so and why."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from kraftd.errors import KraftdError
+
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is desired of one program.
+
+    Attributes:
+        since: RFC 3339, UTC.
+        by: Which command asked for it.
+    """
+
+    running: bool
+    since: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The wishes by program; a program without one shall not run."""
+
+    generation: int
+    programs: Mapping[str, Wish]
+
+    def wants(self, program: str) -> bool:
+        """Return whether a program shall run."""
+        wish = self.programs.get(program)
+        return wish is not None and wish.running
+
+    def changed(self, programs: Iterable[str], wish: Wish, generation: int) -> "DesiredState":
+        """Return the state with another wish for some programs; who is of the same mind keeps its stamp."""
+        updates = {name: wish for name in programs if self.wants(name) != wish.running or name not in self.programs}
+        return replace(self, generation=generation, programs={**self.programs, **updates})
+
+    def to_json(self) -> str:
+        """Return the text of ``desired.json``."""
+        return json.dumps({"schema_version": _SCHEMA_VERSION, **asdict(self)}, indent=2) + "\n"
+
+
+NOTHING_DESIRED = DesiredState(generation=0, programs={})
+
+
+def parse_desired(text: str | None, path: Path) -> DesiredState:
+    """Return the desired state that a text holds; nothing is desired where there is no text.
+
+    Raises:
+        KraftdError: The text is damaged.
+    """
+    if text is None:
+        return NOTHING_DESIRED
+    try:
+        raw = json.loads(text)
+        wishes = {
+            str(name): Wish(bool(wish["running"]), str(wish["since"]), str(wish["by"]), str(wish["why"]))
+            for name, wish in raw["programs"].items()
+        }
+        return DesiredState(int(raw["generation"]), wishes)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KraftdError(
+            f"cannot read the desired state {path}: it is damaged ({error})",
+            hint="Remove that file: it holds no data, and 'kraftd start' or 'kraftd stop' writes it anew.",
+            code="desired_state_damaged",
+        ) from error

@@ -1,0 +1,62 @@
+"""From a snapshot to a verdict with its reasons. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kraftd.spec.plan import DAEMON, Kind
+from kraftd.watch.snapshot import ProgramView, Snapshot, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The cluster in a word, and why it is not ``ok``.
+
+    Attributes:
+        ready: Everything that shall run serves, the quorum has a leader, every partition has one.
+        reasons: One sentence each; empty when ready.
+    """
+
+    status: Status
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
+    """Return the verdict on a snapshot.
+
+    The daemon itself does not count for ``ready``: clients do not need it. A cluster is ``down`` when no broker
+    serves, ``degraded`` when anything that shall run does not, ``unsupervised`` when nodes run without supervisord.
+    """
+    wanted = [program for program in snapshot.programs if program.is_wanted]
+    serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
+    reasons = [_unready(program) for program in wanted if not program.ready]
+    reasons += _kafka_reasons(snapshot, declared_topics) if serving else []
+    ready = bool(serving) and all(program.ready for program in wanted if program.name != DAEMON) and not reasons
+    if snapshot.supervised is False:
+        unsupervised = "supervisord does not run: its programs go on without it, and nothing restarts them"
+        return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
+    if not serving:
+        return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
+    return Verdict(Status.OK if not reasons else Status.DEGRADED, ready, tuple(reasons))
+
+
+def _unready(program: ProgramView) -> str:
+    reason = f": {program.reason}" if program.reason else ""
+    return f"{program.name} is {program.service_state.value}{reason}"
+
+
+def _kafka_reasons(snapshot: Snapshot, declared_topics: Iterable[str]) -> list[str]:
+    kafka = snapshot.kafka
+    reasons = []
+    if kafka.quorum is not None and kafka.quorum.leader_id is None:
+        reasons.append("the quorum has no leader")
+    if kafka.topics is not None:
+        known = {topic.name for topic in kafka.topics}
+        reasons += [f"topic {name} does not exist" for name in declared_topics if name not in known]
+        reasons += [
+            f"partition {partition.topic}-{partition.partition} has no leader"
+            for topic in kafka.topics
+            for partition in topic.partitions
+            if partition.leader is None
+        ]
+    return reasons

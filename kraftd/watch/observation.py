@@ -1,0 +1,115 @@
+"""From facts about processes to what people see of the programs. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kraftd.spec.desired import DesiredState
+from kraftd.spec.plan import Kind, Plan
+from kraftd.watch.evidence import main_log
+from kraftd.watch.readiness import Answer
+from kraftd.watch.restarts import Memory
+from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState
+
+START_GRACE_S = 60.0
+"""How long a program that does not serve yet counts as starting."""
+
+ORPHANED = "ORPHANED"
+NOT_STARTED = "STOPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFact:
+    """A program's process.
+
+    Attributes:
+        state: supervisord's word, or ORPHANED.
+        pid: None while it does not run.
+        started_at_s: Its start, in seconds since the Unix epoch.
+    """
+
+    state: str
+    pid: int | None
+    started_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was found out about the programs, each by program name.
+
+    Attributes:
+        answers: Missing where a program was not asked.
+    """
+
+    processes: Mapping[str, ProcessFact]
+    answers: Mapping[str, Answer]
+    desired: DesiredState
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    exits: Mapping[str, LastExit] = field(default_factory=dict)
+
+
+_NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
+
+
+def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
+    """Return every program of a plan as people see it, in the plan's order."""
+    return tuple(_view(plan, name, kind, facts, now_s) for name, kind in plan.kinds.items())
+
+
+def _view(plan: Plan, name: str, kind: Kind, facts: Facts, now_s: float) -> ProgramView:
+    process = facts.processes.get(name, _NO_PROCESS)
+    memory = facts.memories.get(name, Memory())
+    uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
+    state, reason = _service(name, process, uptime_s, facts, memory)
+    node = next((node for node in plan.nodes if node.name == name), None)
+    return ProgramView(
+        name=name,
+        kind=kind,
+        node_id=node.node_id if node else None,
+        pid=process.pid,
+        process_state=process.state,
+        service_state=state,
+        ready=state is ServiceState.READY,
+        restarts=memory.restarts,
+        last_exit=facts.exits.get(name),
+        reason=reason,
+        uptime_s=round(uptime_s, 3) if uptime_s is not None else None,
+        listeners=_listeners(plan, name),
+        jmx_port=node.jmx_port if node else None,
+        heap_bytes=node.heap_bytes if node else None,
+        log=str(main_log(plan.layout, name, kind)),
+    )
+
+
+def _service(
+    name: str, process: ProcessFact, uptime_s: float | None, facts: Facts, memory: Memory
+) -> tuple[ServiceState, str | None]:
+    if process.pid is None:
+        return _absent(name, process, facts, memory)
+    answer = facts.answers.get(name)
+    if answer is not None and answer.ready:
+        return ServiceState.READY, None
+    reason = answer.reason if answer else "it was not asked"
+    if uptime_s is not None and uptime_s < START_GRACE_S:
+        return ServiceState.STARTING, reason
+    return ServiceState.UNREADY, reason
+
+
+def _absent(name: str, process: ProcessFact, facts: Facts, memory: Memory) -> tuple[ServiceState, str | None]:
+    if not facts.desired.wants(name):
+        return ServiceState.STOPPED, None
+    if memory.given_up is not None:
+        return ServiceState.GIVEN_UP, memory.given_up
+    ended = facts.exits.get(name)
+    if ended is None:
+        return ServiceState.DOWN, f"it does not run ({process.state})"
+    return ServiceState.DOWN, f"it ended with {ended}" + (f": {ended.cause}" if ended.cause else "")
+
+
+def _listeners(plan: Plan, name: str) -> tuple[str, ...]:
+    for node in plan.nodes:
+        if node.name == name:
+            return tuple(listener.address for listener in node.listeners)
+    for app in plan.apps:
+        if app.name == name:
+            return (f"{app.host}:{app.port}",)
+    return (f"{plan.daemon.host}:{plan.daemon.port}",)

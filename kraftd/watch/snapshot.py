@@ -1,0 +1,110 @@
+"""One look at a cluster, frozen: what the daemon serves and what status prints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kraftd.broker.model import GroupState, Quorum, TopicState
+from kraftd.spec.plan import Kind
+from kraftd.watch.lag import GroupLag
+
+
+class ServiceState(StrEnum):
+    """Whether a program serves, beyond whether its process runs."""
+
+    READY = "READY"
+    STARTING = "STARTING"
+    UNREADY = "UNREADY"
+    DOWN = "DOWN"
+    GIVEN_UP = "GIVEN_UP"
+    STOPPED = "STOPPED"
+
+
+class Status(StrEnum):
+    """The cluster in a word."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNSUPERVISED = "unsupervised"
+
+
+@dataclass(frozen=True, slots=True)
+class LastExit:
+    """How a program's last run ended; one of status and signal is None.
+
+    Attributes:
+        at: RFC 3339, UTC.
+        cause: What its log says of it; None where nothing telling was found.
+    """
+
+    at: str
+    status: int | None
+    signal: str | None
+    cause: str | None = None
+
+    def __str__(self) -> str:
+        return f"signal {self.signal}" if self.signal else f"exit status {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramView:
+    """One program, as DESIGN 8's node record has it.
+
+    Attributes:
+        process_state: supervisord's word; ORPHANED where it runs without supervisord.
+        reason: Why it is not ready; None when it is.
+        restarts: How often the daemon restarted it since the cluster was started.
+    """
+
+    name: str
+    kind: Kind
+    node_id: int | None
+    pid: int | None
+    process_state: str
+    service_state: ServiceState
+    ready: bool
+    restarts: int
+    last_exit: LastExit | None
+    reason: str | None
+    uptime_s: float | None
+    listeners: tuple[str, ...]
+    jmx_port: int | None
+    heap_bytes: int | None
+    log: str
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it shall run."""
+        return self.service_state is not ServiceState.STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaView:
+    """What Kafka says of itself; each part is None until it was read, and keeps its reason when it fails.
+
+    Attributes:
+        failures: By the name of the part, why it could not be read the last time.
+    """
+
+    quorum: Quorum | None = None
+    topics: tuple[TopicState, ...] | None = None
+    groups: tuple[GroupState, ...] | None = None
+    lags: tuple[GroupLag, ...] | None = None
+    lags_taken_at_s: float | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look.
+
+    Attributes:
+        taken_at_s: Seconds since the Unix epoch.
+        supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
+    """
+
+    taken_at_s: float
+    supervised: bool | None
+    programs: tuple[ProgramView, ...]
+    kafka: KafkaView = KafkaView()
