@@ -1,0 +1,1 @@
+"""The Kafka door: what kraftd asks of brokers, and the answers as plain data."""

@@ -1,0 +1,119 @@
+"""Creating declared topics, so that they can be used when the call returns."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+from kraftd.broker.model import Failure, Partial, TopicOutcome, TopicState
+from kraftd.broker.topics import (
+    ALREADY_EXISTS,
+    brokers_in,
+    creation_failures_in,
+    creation_request,
+    differences,
+    metadata_request,
+    not_ready,
+    topics_in,
+)
+from kraftd.broker.wire import Request, Wire
+from kraftd.clock import Clock
+from kraftd.spec.plan import Topic
+
+_POLL_S = 0.01
+_RETRY_S = 0.1
+
+
+class TopicCreation:
+    """Creates what is missing of the declared topics and waits until all of them can be used."""
+
+    def __init__(self, wire: Wire, clock: Clock, declared: Sequence[Topic], limit_s: float) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._declared = declared
+        self._limit_s = limit_s
+        self._names = [topic.name for topic in declared]
+
+    def run(self) -> tuple[TopicOutcome, ...]:
+        """Return what became of each topic, in the order of declaration.
+
+        Raises:
+            KafkaUnreachableError: No broker answers at all.
+        """
+        deadline_s = self._clock.monotonic_s() + self._limit_s
+        metadata = self._wire.ask_any(metadata_request(self._names))
+        self._wire.learn(metadata)
+        broker_ids = [broker.node_id for broker in brokers_in(metadata)]
+        before = topics_in(metadata, self._wire).values
+        missing = [topic for topic in self._declared if topic.name not in before]
+        failures = self._create(missing, broker_ids, deadline_s)
+        if missing:
+            self._reserve_producer_ids(broker_ids)
+        expected = [name for name in self._names if name not in failures]
+        states, reasons = self._wait(expected, broker_ids, deadline_s)
+        failures |= {name: Failure("NOT_READY", reason, retriable=True) for name, reason in reasons.items()}
+        return tuple(
+            TopicOutcome(
+                name=topic.name,
+                created=topic.name not in before and topic.name in states,
+                differences=differences(topic, before[topic.name]) if topic.name in before else (),
+                failure=failures.get(topic.name),
+            )
+            for topic in self._declared
+        )
+
+    def _create(self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float) -> dict[str, Failure]:
+        """Return the topics that could not be created; a broker passes the request on to the controller."""
+        failures: dict[str, Failure] = {}
+        todo = list(missing)
+        for node_id in cycle(broker_ids):
+            if not todo:
+                break
+            remaining_s = deadline_s - self._clock.monotonic_s()
+            if remaining_s <= 0:
+                break
+            found = self._create_through(node_id, todo, remaining_s)
+            failures |= found
+            todo = [topic for topic in todo if topic.name in found and found[topic.name].retriable]
+            failures = {name: failure for name, failure in failures.items() if name in found or not failure.retriable}
+            if todo:
+                self._clock.sleep(_RETRY_S)
+        return failures
+
+    def _create_through(self, node_id: int, topics: Sequence[Topic], remaining_s: float) -> dict[str, Failure]:
+        (answer,) = self._wire.ask([(node_id, creation_request(topics, remaining_s))])
+        if isinstance(answer, Failure):
+            return {topic.name: answer for topic in topics}
+        found = creation_failures_in(answer, self._wire)
+        return {name: failure for name, failure in found.items() if failure.error != ALREADY_EXISTS}
+
+    def _reserve_producer_ids(self, broker_ids: Sequence[int]) -> None:
+        """Have each broker fetch its block of producer ids now; the answer does not matter.
+
+        The first idempotent producer would do it later. Here it also writes to the metadata log, and only the next
+        write, or 0.5 s, lets the other nodes learn of the topics (Kafka before 4.1): 60 ms instead of 330 ms, measured.
+        """
+        fields = {"transactional_id": None, "transaction_timeout_ms": 60_000}
+        self._wire.ask([(node_id, Request("InitProducerId", fields)) for node_id in broker_ids])
+
+    def _wait(
+        self, names: Sequence[str], broker_ids: Sequence[int], deadline_s: float
+    ) -> tuple[Mapping[str, TopicState], dict[str, str]]:
+        """Poll every broker until all know the topics and their leaders.
+
+        One broker is not enough: on Kafka 3.9 the others may learn of a topic up to 0.5 s later, and a leader that does
+        not know that it leads refuses the first records.
+        """
+        states: dict[str, TopicState] = {}
+        while names:
+            answers = self._wire.ask([(node_id, metadata_request(names)) for node_id in broker_ids])
+            views: dict[int, Partial[str, TopicState]] = {
+                node_id: topics_in(answer, self._wire)
+                for node_id, answer in zip(broker_ids, answers, strict=True)
+                if not isinstance(answer, Failure)
+            }
+            for view in views.values():
+                states |= view.values
+            reasons = not_ready(names, views) if views else dict.fromkeys(names, "no broker answers")
+            if not reasons or self._clock.monotonic_s() >= deadline_s:
+                return states, reasons
+            self._clock.sleep(_POLL_S)
+        return states, {}

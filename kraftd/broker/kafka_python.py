@@ -1,0 +1,215 @@
+"""The door itself, over kafka-python: the only importer of kafka, and costly to import (0.13 s of CPU).
+
+It uses the library's connections and protocol and none of its admin client, whose calls end at the first error, go to
+one broker after the other, and find coordinators in a cache that is never invalidated.
+"""
+
+import struct
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import errors as kafka_errors
+from kafka.future import Future
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+from kafka.protocol.admin import (
+    CreateTopicsRequest,
+    DescribeConfigsRequest,
+    DescribeGroupsRequest,
+    DescribeLogDirsRequest,
+    DescribeQuorumRequest,
+    ListGroupsRequest,
+)
+from kafka.protocol.consumer import ListOffsetsRequest, OffsetFetchRequest
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+from kafka.protocol.metadata import MetadataRequest
+from kafka.protocol.producer import InitProducerIdRequest
+
+from kraftd.broker.errors import KafkaUnreachableError
+from kraftd.broker.model import Failure, TopicPartition
+from kraftd.broker.wire import Answer, Request
+
+_MESSAGES = {
+    "CreateTopics": CreateTopicsRequest,
+    "DescribeConfigs": DescribeConfigsRequest,
+    "DescribeGroups": DescribeGroupsRequest,
+    "DescribeLogDirs": DescribeLogDirsRequest,
+    "DescribeQuorum": DescribeQuorumRequest,
+    "InitProducerId": InitProducerIdRequest,
+    "ListGroups": ListGroupsRequest,
+    "ListOffsets": ListOffsetsRequest,
+    "Metadata": MetadataRequest,
+    "OffsetFetch": OffsetFetchRequest,
+}
+_RECONNECT_BACKOFF_MAX_MS = 500
+_RESPONSE_MAX_BYTES = 100_000_000
+_MAX_REQUESTS_IN_FLIGHT = 100
+_NO_VERSIONS: Mapping[str, int | None] = {}
+
+
+class KafkaPythonWire:
+    """Connections to one cluster's brokers, made when first used; safe to share between threads.
+
+    Attributes:
+        requests: How many requests were sent, by Kafka's name of the API.
+    """
+
+    def __init__(self, bootstrap_servers: Sequence[str], *, timeout_s: float, client_id: str) -> None:
+        self.requests: Counter[str] = Counter()
+        self._bootstrap_servers = list(bootstrap_servers)
+        self._timeout_s = timeout_s
+        timeout_ms = round(timeout_s * 1000)
+        self._net = NetworkSelector(client_id=client_id)
+        self._manager = KafkaConnectionManager(
+            self._net,
+            bootstrap_servers=self._bootstrap_servers,
+            client_id=client_id,
+            request_timeout_ms=timeout_ms,
+            socket_connection_setup_timeout_ms=timeout_ms,
+            socket_connection_setup_timeout_max_ms=timeout_ms,
+            reconnect_backoff_max_ms=_RECONNECT_BACKOFF_MAX_MS,
+            receive_message_max_bytes=_RESPONSE_MAX_BYTES,
+            max_in_flight_requests_per_connection=_MAX_REQUESTS_IN_FLIGHT,
+        )
+        # The library names the servers it was given bootstrap-0, bootstrap-1 ... A broker among them keeps that name,
+        # and with it the connection: the library's own bootstrap connects twice, and hangs on a frozen broker.
+        self._bootstrap = {
+            (broker.host, broker.port): broker.node_id for broker in self._manager.cluster.bootstrap_brokers()
+        }
+        self._nodes: dict[int, Any] = {}
+        self._preferred: Any = None
+
+    def open(self) -> None:
+        """Start the thread that does the input and output; connects to nothing yet."""
+        self._net.start()
+
+    def close(self) -> None:
+        """Close every connection and end the thread."""
+        self._manager.close()
+        self._net.close()
+
+    def learn(self, metadata: Any) -> None:
+        """Take the brokers that a Metadata response names as those that can be asked."""
+        nodes = {
+            broker.node_id: self._bootstrap.get((broker.host, broker.port), broker.node_id)
+            for broker in metadata.brokers
+        }
+        if any(node_id == name for node_id, name in nodes.items()):
+            self._manager.cluster.update_metadata(metadata)
+        self._nodes = nodes
+
+    def ask(self, requests: Sequence[tuple[int, Request]]) -> list[Answer]:
+        """Send every request to its broker, all at once, and return the answers in the same order.
+
+        Never raises for a broker: what did not come within the time limit is a Failure.
+        """
+        named = [(self._nodes.get(node_id, node_id), request) for node_id, request in requests]
+        answers: list[Answer] = self._manager.run(self._gather, named) if named else []
+        return answers
+
+    def ask_any(self, request: Request) -> Answer:
+        """Return the response of one broker: that which answered last time, else whichever is first.
+
+        Raises:
+            KafkaUnreachableError: None answered within the time limit, twice that after a broker fell silent.
+        """
+        names = list(self._nodes.values() or self._bootstrap.values())
+        attempts = [[self._preferred]] if self._preferred in names else []
+        attempts.append([name for name in names if name != self._preferred] or names)
+        failures: list[Failure] = []
+        for attempt in attempts:
+            answer = self._manager.run(self._first, attempt, request)
+            if not isinstance(answer, list):
+                self._preferred, response = answer
+                return response
+            failures += answer
+        causes = "; ".join(sorted({failure.text for failure in failures}))
+        raise KafkaUnreachableError(
+            f"cannot reach Kafka at {','.join(self._bootstrap_servers)}: {causes}",
+            hint="See what runs with 'kraftd status'.",
+        )
+
+    def failure_of(self, error_code: int, message: str | None = None) -> Failure | None:
+        """Return Kafka's error code as a Failure, None for success."""
+        if error_code == 0:
+            return None
+        known = kafka_errors.for_code(error_code)
+        name = known.message if known.errno in kafka_errors.kafka_errors else f"ERROR_{error_code}"
+        return Failure(name, message or name.lower().replace("_", " "), retriable=known.retriable)
+
+    def assigned_partitions(self, assignment: bytes) -> tuple[TopicPartition, ...] | None:
+        """Return what a classic member's assignment says, None where it cannot be read."""
+        if not assignment:
+            return ()
+        try:
+            decoded = ConsumerProtocolAssignment.decode(assignment)
+        except (ValueError, IndexError, struct.error):
+            return None
+        return tuple(
+            sorted((topic.topic, index) for topic in decoded.assigned_partitions for index in topic.partitions)
+        )
+
+    async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[Answer]:
+        deadline_s = time.monotonic() + self._timeout_s
+        futures = [self._send(name, request) for name, request in requests]
+        return [await self._settled(future, deadline_s) for future in futures]
+
+    async def _first(self, names: Sequence[Any], request: Request) -> tuple[Any, Answer] | list[Failure]:
+        deadline_s = time.monotonic() + self._timeout_s
+        first = Future()
+        failures: list[Failure] = []
+
+        def failed(error: BaseException) -> None:
+            failures.append(self._failure(error))
+            if len(failures) == len(names):
+                first.success(failures)
+
+        def answered(name: Any, response: Any) -> None:
+            if not first.is_done:
+                first.success((name, response))
+
+        for name in names:
+            self._send(name, request).add_callback(answered, name).add_errback(failed)
+        answer = await self._settled(first, deadline_s)
+        return [answer] if isinstance(answer, Failure) else answer
+
+    def _send(self, name: Any, request: Request) -> Future:
+        versions = {"min_version": request.min_version, "max_version": request.max_version}
+        message = _message(_MESSAGES[request.api], request.fields, versions)
+        self.requests[request.api] += 1
+        try:
+            # Without this argument a lost connection starts the library's own loop of metadata requests.
+            return self._manager.get_connection(name, refresh_metadata_on_err=False).send_request(message)
+        except kafka_errors.KafkaError as error:
+            return Future().failure(error)
+
+    async def _settled(self, future: Future, deadline_s: float) -> Answer:
+        try:
+            return await self._manager.wait_for(future, max(0.0, deadline_s - time.monotonic()) * 1000)
+        except kafka_errors.KafkaError as error:
+            return self._failure(error)
+
+    def _failure(self, error: BaseException) -> Failure:
+        match error:
+            case kafka_errors.KafkaTimeoutError() | kafka_errors.RequestTimedOutError():
+                return Failure("TIMED_OUT", f"no answer within {self._timeout_s:g} s", retriable=True)
+            case kafka_errors.NodeNotReadyError() | kafka_errors.UnknownBrokerIdError():
+                return Failure("CONNECTION_FAILED", "no connection", retriable=True)
+            case kafka_errors.KafkaConnectionError() | OSError():
+                cause = ": ".join(map(str, error.args)) or "closed"
+                return Failure("CONNECTION_FAILED", f"no connection: {cause}", retriable=True)
+            case _:
+                name = getattr(error, "message", None) or type(error).__name__
+                return Failure(name, str(error), retriable=getattr(error, "retriable", False))
+
+
+def _message(container: Any, fields: Mapping[str, Any], versions: Mapping[str, int | None] = _NO_VERSIONS) -> Any:
+    """Return a structure of the protocol, with the structures inside it."""
+    values = {}
+    for name, value in fields.items():
+        field = container.fields[name]
+        nested = value is not None and field.is_struct_array()
+        values[name] = [_message(field.data_class, item) for item in value] if nested else value
+    return container(**values, **versions)

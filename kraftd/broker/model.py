@@ -1,0 +1,170 @@
+"""What kraftd knows of a Kafka cluster, as values. Unknown is None, never -1 or 0."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+TopicPartition: TypeAlias = tuple[str, int]
+"""A topic's name and a partition's index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one broker, topic, partition or group has no value.
+
+    Attributes:
+        error: Kafka's name of the error, as NOT_COORDINATOR; CONNECTION_FAILED and TIMED_OUT where no answer came.
+        text: The cause in words, without "cannot" and without a full stop.
+        retriable: Whether the same question can succeed later.
+    """
+
+    error: str
+    text: str
+    retriable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(Generic[K, V]):
+    """Values by key, and the reason for each key that has none or only a part.
+
+    Attributes:
+        values: What was answered.
+        failures: What was not. A key stands in both where its value is incomplete.
+    """
+
+    values: Mapping[K, V] = field(default_factory=dict)
+    failures: Mapping[K, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerEndpoint:
+    """A broker that the cluster counts as alive, and where clients reach it."""
+
+    node_id: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A controller, or an observer, as the quorum's leader sees it.
+
+    Attributes:
+        log_end_offset: Next offset of its metadata log; None before its first fetch.
+        lag_records: Records behind the leader.
+        last_caught_up_age_s: Seconds since it had everything that the leader had; 0 for the leader.
+    """
+
+    node_id: int
+    log_end_offset: int | None
+    lag_records: int | None
+    last_caught_up_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """The controllers' state, from DescribeQuorum; leader_id is None while there is no leader."""
+
+    leader_id: int | None
+    leader_epoch: int | None
+    high_watermark: int | None
+    voters: tuple[Voter, ...]
+    observers: tuple[Voter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition; leader is None while it has none."""
+
+    topic: str
+    partition: int
+    leader: int | None
+    replicas: tuple[int, ...]
+    in_sync_replicas: tuple[int, ...]
+
+    @property
+    def key(self) -> TopicPartition:
+        """Return what mappings of offsets are keyed by."""
+        return self.topic, self.partition
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic as a broker's metadata has it, partitions in order of index."""
+
+    name: str
+    internal: bool
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where an existing topic is not as declared; kraftd does not change it."""
+
+    setting: str
+    declared: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOutcome:
+    """What became of a declared topic.
+
+    Attributes:
+        created: Whether this call created it.
+        differences: Where a topic that was there before differs from its declaration.
+        failure: Why it cannot be used yet; None where every partition has a leader and every broker knows it.
+    """
+
+    name: str
+    created: bool
+    differences: tuple[Difference, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a group; assigned is None where it could not be read."""
+
+    member_id: str
+    client_id: str
+    host: str
+    assigned: tuple[TopicPartition, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A group as its coordinator describes it.
+
+    Attributes:
+        state: Kafka's word, as Stable or Empty.
+        protocol_type: As consumer or connect; empty for a group that only commits.
+        kind: classic, consumer (KIP-848) or share; None on brokers that do not say.
+        coordinator: Node id of the broker that listed the group.
+        members: None where they could not be read.
+    """
+
+    name: str
+    state: str | None
+    protocol_type: str
+    kind: str | None
+    coordinator: int
+    members: tuple[Member, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Every group that an answering broker coordinates.
+
+    Attributes:
+        groups: By name.
+        failures: By name: a group that is listed but could not be described.
+        broker_failures: By node id: a broker that did not list its groups, so that any group may be missing.
+    """
+
+    groups: Mapping[str, GroupState]
+    failures: Mapping[str, Failure]
+    broker_failures: Mapping[int, Failure]

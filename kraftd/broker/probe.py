@@ -1,0 +1,125 @@
+"""Does something answer on this port? Plain sockets, cheap enough to ask every 20 ms while a cluster starts."""
+
+import enum
+import errno
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+_API_VERSIONS = 18
+_CORRELATION_ID = 1
+_MAX_RESPONSE_BYTES = 1 << 20
+_REQUEST_BODY = struct.pack(">hhih6s", _API_VERSIONS, 0, _CORRELATION_ID, 6, b"kraftd")
+_REQUEST = struct.pack(">i", len(_REQUEST_BODY)) + _REQUEST_BODY
+
+
+class ProbeState(enum.StrEnum):
+    """What a port did."""
+
+    ANSWERS = "answers"
+    REFUSED = "refused"
+    SILENT = "silent"
+    CLOSED = "closed"
+    UNREACHABLE = "unreachable"
+    NOT_KAFKA = "not_kafka"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe of a broker's client port.
+
+    Attributes:
+        state: answers: an ApiVersions response came. refused: nothing listens. silent: the connection stands but no
+            answer came in time, as with a frozen process. closed: the peer hung up. unreachable: no connection.
+            not_kafka: something else answered.
+        latency_s: From the first packet to the end of the response; None where none came.
+        error: The cause in words; None where it answers.
+    """
+
+    state: ProbeState
+    latency_s: float | None = None
+    error: str | None = None
+
+    @property
+    def port_open(self) -> bool:
+        """Return whether a connection was made."""
+        return self.state not in {ProbeState.REFUSED, ProbeState.UNREACHABLE}
+
+    @property
+    def api_versions_ok(self) -> bool:
+        """Return whether a broker answered; KRaft opens the client port only once the broker is unfenced."""
+        return self.state is ProbeState.ANSWERS
+
+
+def probe(host: str, port: int, timeout_s: float) -> Probe:
+    """Ask a broker for its ApiVersions (version 0) on a fresh connection; timeout_s limits the whole exchange."""
+    started_s = time.monotonic()
+    try:
+        with _connect(host, port, timeout_s) as connection:
+            connection.sendall(_REQUEST)
+            answer = _receive(connection, started_s + timeout_s)
+    except _ProbeFailedError as failed:
+        return Probe(failed.state, error=f"{host}:{port}: {failed}")
+    except TimeoutError:
+        return Probe(ProbeState.SILENT, error=f"{host}:{port}: no answer within {timeout_s:g} s")
+    except OSError as error:
+        return Probe(ProbeState.CLOSED, error=f"{host}:{port}: connection closed: {error.strerror or error}")
+    latency_s = time.monotonic() - started_s
+    correlation_id, error_code = struct.unpack_from(">ih", answer)
+    if correlation_id != _CORRELATION_ID or error_code != 0:
+        return Probe(ProbeState.NOT_KAFKA, error=f"{host}:{port}: answered, but not as a broker does")
+    return Probe(ProbeState.ANSWERS, latency_s=latency_s)
+
+
+def port_listens(host: str, port: int, timeout_s: float) -> bool:
+    """Return whether a connection can be made: all that can be asked of a controller's port from outside."""
+    try:
+        _connect(host, port, timeout_s).close()
+    except _ProbeFailedError:
+        return False
+    return True
+
+
+class _ProbeFailedError(Exception):
+    def __init__(self, state: ProbeState, text: str) -> None:
+        super().__init__(text)
+        self.state = state
+
+
+def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
+    try:
+        connection = socket.create_connection((host, port), timeout=timeout_s)
+    except ConnectionRefusedError as error:
+        raise _ProbeFailedError(ProbeState.REFUSED, "connection refused") from error
+    except TimeoutError as error:
+        raise _ProbeFailedError(ProbeState.UNREACHABLE, f"no connection within {timeout_s:g} s") from error
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise _ProbeFailedError(ProbeState.UNREACHABLE, f"no connection: {cause}") from error
+    if connection.getsockname() == connection.getpeername():
+        # Where nothing listens on an ephemeral port, TCP may pair a socket with itself.
+        connection.close()
+        raise _ProbeFailedError(ProbeState.REFUSED, "connection refused")
+    return connection
+
+
+def _receive(connection: socket.socket, deadline_s: float) -> bytes:
+    (length,) = struct.unpack(">i", _receive_exactly(connection, 4, deadline_s))
+    if not struct.calcsize(">ih") <= length <= _MAX_RESPONSE_BYTES:
+        raise _ProbeFailedError(ProbeState.NOT_KAFKA, f"answered, but not as a broker does: length {length}")
+    return _receive_exactly(connection, length, deadline_s)
+
+
+def _receive_exactly(connection: socket.socket, count: int, deadline_s: float) -> bytes:
+    received = bytearray()
+    while len(received) < count:
+        remaining_s = deadline_s - time.monotonic()
+        if remaining_s <= 0:
+            raise TimeoutError
+        connection.settimeout(remaining_s)
+        chunk = connection.recv(count - len(received))
+        if not chunk:
+            raise ConnectionResetError(errno.ECONNRESET, "end of stream")
+        received += chunk
+    return bytes(received)

@@ -1,0 +1,94 @@
+import pytest
+
+from kraftd.broker.model import Partition, Quorum, Voter
+from kraftd.broker.safety import (
+    MinInSyncReplicasUnknown,
+    PartitionsOffline,
+    PartitionsReadOnly,
+    QuorumLoss,
+    QuorumUnknown,
+    objections,
+    quorum_loss,
+)
+
+
+def quorum(ages_s, leader_id=1):
+    voters = tuple(Voter(node_id, 10, 0, age_s) for node_id, age_s in ages_s.items())
+    return Quorum(leader_id=leader_id, leader_epoch=1, high_watermark=10, voters=voters, observers=())
+
+
+def partition(replicas, in_sync, index=0, topic="t"):
+    return Partition(topic, index, in_sync[0] if in_sync else None, tuple(replicas), tuple(in_sync))
+
+
+HEALTHY = quorum({1: 0.0, 2: 0.2, 101: 0.3})
+
+
+@pytest.mark.parametrize(
+    ("node_id", "ages_s", "expected"),
+    [
+        pytest.param(1, {1: 0.0, 2: 0.2, 101: 0.3}, None, id="all three voters live"),
+        pytest.param(101, {1: 0.0, 2: 0.2, 101: 0.3}, None, id="the tie-breaker of three"),
+        pytest.param(1, {1: 0.0, 2: 30.0, 101: 0.3}, QuorumLoss(3, 2, (101,)), id="one is dead already"),
+        pytest.param(2, {1: 0.0, 2: 30.0, 101: 0.3}, None, id="the one that is dead already"),
+        pytest.param(1, {1: 0.0, 2: None, 101: 0.3}, QuorumLoss(3, 2, (101,)), id="one was never there"),
+        pytest.param(1, {1: 0.0, 2: 2.0, 101: 0.3}, QuorumLoss(3, 2, (101,)), id="one is too far behind"),
+        pytest.param(1, {1: 0.0, 2: 0.1}, QuorumLoss(2, 2, (2,)), id="two voters need both"),
+        pytest.param(1, {1: 0.0}, None, id="a quorum of one ends with its voter"),
+        pytest.param(4, {1: 0.0, 2: 30.0, 3: 0.0}, None, id="a broker that is no voter"),
+        pytest.param(1, {1: 0.0, 2: 0.1, 3: 0.1, 4: 30.0, 5: 0.1}, None, id="two of five away"),
+        pytest.param(1, {1: 0.0, 2: 0.1, 3: 0.1, 4: 30.0, 5: 30.0}, QuorumLoss(5, 3, (2, 3)), id="three of five away"),
+    ],
+)
+def test_a_stop_costs_the_quorum_when_the_caught_up_voters_left_are_no_majority(node_id, ages_s, expected):
+    assert quorum_loss(node_id, quorum(ages_s)) == expected
+
+
+@pytest.mark.parametrize(
+    ("node_id", "replicas", "in_sync", "min_in_sync", "expected"),
+    [
+        pytest.param(1, [1, 2], [1, 2], 1, (), id="the other replica is in sync"),
+        pytest.param(1, [1, 2], [1], 1, (PartitionsOffline((("t", 0),)),), id="the last in sync"),
+        pytest.param(2, [1, 2], [1], 1, (), id="a replica out of sync"),
+        pytest.param(3, [1, 2], [1], 1, (), id="no replica of it"),
+        pytest.param(1, [1], [1], 1, (), id="one replica does not count"),
+        pytest.param(1, [1, 2], [1, 2], 2, (), id="as many replicas as must be in sync do not count"),
+        pytest.param(1, [1, 2], [1], 2, (), id="nor when one of these is away"),
+        pytest.param(1, [1, 2, 3], [1, 2, 3], 2, (), id="one in sync to spare"),
+        pytest.param(1, [1, 2, 3], [1, 2], 2, (PartitionsReadOnly((("t", 0),)),), id="none in sync to spare"),
+        pytest.param(1, [1, 2, 3], [1], 2, (PartitionsOffline((("t", 0),)),), id="the last in sync of three"),
+        pytest.param(3, [1, 2, 3], [1, 2], 2, (), id="out of sync of three"),
+        pytest.param(1, [1, 2], [], 1, (), id="nothing in sync to lose"),
+    ],
+)
+def test_a_stop_costs_a_partition_when_too_few_replicas_in_sync_are_left(
+    node_id, replicas, in_sync, min_in_sync, expected
+):
+    found = objections(node_id, HEALTHY, [partition(replicas, in_sync)], {"t": min_in_sync})
+
+    assert found == expected
+
+
+def test_every_partition_at_risk_is_named():
+    partitions = [partition([1, 2], [1], 0), partition([1, 2], [1, 2], 1), partition([2, 1], [1], 2)]
+
+    assert objections(1, HEALTHY, partitions, {"t": 1}) == (PartitionsOffline((("t", 0), ("t", 2))),)
+
+
+def test_all_objections_are_told_at_once():
+    degraded = quorum({1: 0.0, 2: 30.0, 101: 0.3})
+
+    found = objections(1, degraded, [partition([1, 2], [1])], {"t": 1})
+
+    assert found == (QuorumLoss(3, 2, (101,)), PartitionsOffline((("t", 0),)))
+
+
+def test_an_unknown_quorum_is_an_objection():
+    assert objections(1, None, [], {}) == (QuorumUnknown(),)
+
+
+def test_a_topic_whose_min_in_sync_replicas_is_unknown_is_an_objection_for_its_brokers_only():
+    partitions = [partition([1, 2], [1, 2])]
+
+    assert objections(1, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
+    assert objections(3, HEALTHY, partitions, {}) == ()
