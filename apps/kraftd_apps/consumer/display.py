@@ -1,0 +1,99 @@
+"""How records are shown: truthfully, whatever their bytes are. Pure."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kraftd_apps.consumer.record import SeenRecord
+from kraftd_apps.consumer.ring import Entry
+
+PREVIEW_BYTES = 64 * 1024
+"""Longer values are cut on the page; the raw download has all of it."""
+_HEX_PREVIEW_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Bytes in a form for people."""
+
+    kind: str
+    """`text`, `binary` (then the text is hexadecimal), `empty`, or `null` for none at all."""
+    text: str
+    cut: bool = False
+    """Whether there is more than the text shows."""
+
+
+def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
+    """Return bytes as text where they are UTF-8, in hexadecimal where they are not."""
+    if content is None:
+        return Shown("null", "")
+    if not content:
+        return Shown("empty", "")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        head = content[: min(limit_bytes, _HEX_PREVIEW_BYTES)]
+        return Shown("binary", head.hex(" "), cut=len(head) < len(content))
+    if len(content) <= limit_bytes:
+        return Shown("text", text)
+    return Shown("text", content[:limit_bytes].decode("utf-8", errors="ignore"), cut=True)
+
+
+def iso_time(timestamp_ms: int | None) -> str | None:
+    """Return a Kafka timestamp in RFC 3339, UTC; None where there is none that a date can hold."""
+    if timestamp_ms is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def document(record: SeenRecord) -> dict[str, Any]:
+    """Return a record for JSON, nothing lost: text as it is, other bytes in base64, an absent value as null."""
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "timestamp": iso_time(record.timestamp_ms),
+        "size_bytes": record.size_bytes,
+        **_encoded("key", record.key),
+        "headers": [{"name": name, **_encoded("value", value)} for name, value in record.headers],
+        **_encoded("value", record.value),
+    }
+
+
+def _encoded(name: str, content: bytes | None) -> dict[str, str | None]:
+    if content is None:
+        return {name: None, f"{name}_encoding": None}
+    try:
+        return {name: content.decode("utf-8"), f"{name}_encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {name: base64.b64encode(content).decode("ascii"), f"{name}_encoding": "base64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as the page shows it."""
+
+    sequence: int
+    record: SeenRecord
+    time: str | None
+    key: Shown
+    value: Shown
+    headers: tuple[tuple[str, Shown], ...]
+
+
+def row_of(entry: Entry) -> Row:
+    """Return an entry of the ring as the page shows it."""
+    record = entry.record
+    return Row(
+        sequence=entry.sequence,
+        record=record,
+        time=iso_time(record.timestamp_ms),
+        key=shown(record.key, 200),
+        value=shown(record.value),
+        headers=tuple((name, shown(value, 200)) for name, value in record.headers),
+    )

@@ -1,0 +1,94 @@
+"""The consumer app's settings, and the librdkafka configurations that follow from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kraftd_apps.web.environment import Reader
+from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
+
+Config = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """Everything the consumer app can be told."""
+
+    http: HttpSettings
+    kafka: KafkaSettings
+    group_id: str
+    group_protocol: str
+    """`classic` works with every broker and every tool; `consumer` (KIP-848) needs brokers from 4.0."""
+    auto_offset_reset: str
+    """Where a group without a committed offset begins: `earliest` or `latest`."""
+    ring_records: int
+    """How many records are kept in memory for the page."""
+
+
+def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: Names every wrong one.
+    """
+    reader = Reader(values)
+    settings = ConsumerSettings(
+        http=read_http(reader, port=8002),
+        kafka=read_kafka(reader),
+        group_id=reader.text("KAFKA_GROUP_ID", "test-group"),
+        group_protocol=reader.choice("KAFKA_GROUP_PROTOCOL", "classic", allowed=("classic", "consumer")),
+        auto_offset_reset=reader.choice("KAFKA_AUTO_OFFSET_RESET", "earliest", allowed=("earliest", "latest")),
+        ring_records=reader.integer("APP_RING", 1000, minimum=10, maximum=100_000),
+    )
+    if len(settings.group_id) > 255:
+        reader.wrong("KAFKA_GROUP_ID", "must be at most 255 characters")
+    reader.check()
+    return settings
+
+
+def member_config(settings: ConsumerSettings) -> Config:
+    """Return the librdkafka properties of the group's member.
+
+    Offsets are stored by hand, once a record is in the ring, and committed in the background. A member that was killed
+    holds its partitions until its session ends, so the session is the shortest that brokers take by default.
+    """
+    config: Config = {
+        **_common(settings, "kraftd-consumer"),
+        "group.id": settings.group_id,
+        "auto.offset.reset": settings.auto_offset_reset,
+        "enable.auto.commit": True,
+        "auto.commit.interval.ms": 1000,
+        "enable.auto.offset.store": False,
+        "statistics.interval.ms": 10_000,
+    }
+    if settings.group_protocol == "consumer":
+        config["group.protocol"] = "consumer"
+    else:
+        config |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 2000}
+    return {**config, **settings.kafka.client_config}
+
+
+def reader_config(settings: ConsumerSettings) -> Config:
+    """Return the librdkafka properties of a client that reads given offsets and never touches the group."""
+    return {
+        **_common(settings, "kraftd-consumer-history"),
+        "group.id": f"{settings.group_id}-history",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        **settings.kafka.client_config,
+    }
+
+
+def _common(settings: ConsumerSettings, client_id: str) -> Config:
+    return {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": client_id,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 500,
+        "retry.backoff.ms": 50,
+        "fetch.error.backoff.ms": 100,
+        # What librdkafka reads ahead; the page shows less.
+        "queued.max.messages.kbytes": 16_384,
+        "socket.keepalive.enable": True,
+    }

@@ -1,0 +1,35 @@
+"""A record on its way into Kafka, and what Kafka said about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError
+
+ANY_PARTITION = -1
+NOW = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one request asks to be written."""
+
+    value: bytes | None
+    """None is a tombstone: compaction removes the key."""
+    key: bytes | None = None
+    partition: int = ANY_PARTITION
+    timestamp_ms: int = NOW
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a record."""
+
+    error: KafkaError | None
+    """None when every in-sync replica has it; the other fields then tell where it is."""
+    partition: int = -1
+    offset: int = -1
+    timestamp_ms: int = -1
+
+
+Settle = Callable[[Report], None]

@@ -1,0 +1,75 @@
+"""The producer app's settings, and the librdkafka configuration that follows from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kraftd_apps.web.environment import Reader
+from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
+
+_RECORD_OVERHEAD_BYTES = 64 * 1024
+"""Room for key and headers beside a value of the longest allowed length."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerSettings:
+    """Everything the producer app can be told."""
+
+    http: HttpSettings
+    kafka: KafkaSettings
+    linger_ms: int
+    """How long a record waits for company; 0 costs an idempotent producer far more CPU than it saves time."""
+    delivery_timeout_ms: int
+    """When a record that Kafka has not acknowledged is given up: bounds every wait of a client."""
+    max_inflight: int
+    """Records that may wait for Kafka at once; more are refused with 503."""
+
+
+def read_settings(values: Mapping[str, str]) -> ProducerSettings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: Names every wrong one.
+    """
+    reader = Reader(values)
+    settings = ProducerSettings(
+        http=read_http(reader, port=8001),
+        kafka=read_kafka(reader),
+        linger_ms=reader.integer("KAFKA_LINGER_MS", 1, minimum=0, maximum=1000),
+        delivery_timeout_ms=reader.integer("KAFKA_DELIVERY_TIMEOUT_MS", 15_000, minimum=1000, maximum=300_000),
+        max_inflight=reader.integer("APP_MAX_INFLIGHT", 10_000, minimum=1, maximum=100_000),
+    )
+    if settings.linger_ms >= settings.delivery_timeout_ms:
+        reader.wrong("KAFKA_LINGER_MS", "must be below KAFKA_DELIVERY_TIMEOUT_MS")
+    reader.check()
+    return settings
+
+
+def client_config(settings: ProducerSettings) -> dict[str, str | int | float | bool]:
+    """Return the librdkafka properties.
+
+    The brokers' fencing of a dead broker bounds the delivery timeout from below: a record for one of its partitions
+    waits for the new leader. Short backoffs turn the 10 s that librdkafka may stay away after an outage into 0.5 s.
+    """
+    return {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": "kraftd-producer",
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": settings.linger_ms,
+        "delivery.timeout.ms": settings.delivery_timeout_ms,
+        "request.timeout.ms": min(5000, settings.delivery_timeout_ms),
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 500,
+        "retry.backoff.ms": 50,
+        "retry.backoff.max.ms": 500,
+        # A missing topic is reported after this long instead of after the delivery timeout.
+        "topic.metadata.propagation.max.ms": 2000,
+        "queue.buffering.max.messages": 100_000,
+        "queue.buffering.max.kbytes": 65_536,
+        "message.max.bytes": settings.http.max_body_bytes + _RECORD_OVERHEAD_BYTES,
+        # Java's default: the same key goes to the same partition, whichever client sends it.
+        "partitioner": "murmur2_random",
+        "socket.keepalive.enable": True,
+        "statistics.interval.ms": 10_000,
+        **settings.kafka.client_config,
+    }

@@ -1,0 +1,106 @@
+"""The outermost layer: who may talk to an app, the headers of every answer, and how answers are counted."""
+
+import hmac
+import logging
+import time
+from urllib.parse import urlsplit
+
+from kraftd_apps.web.asgi import App, Headers, Message, Receive, Scope, Send, send_answer
+from kraftd_apps.web.body import ClientGone
+from kraftd_apps.web.problems import Refused, problem
+from kraftd_apps.web.settings import HttpSettings
+from kraftd_apps.web.telemetry import HttpMetrics
+
+SECURITY_HEADERS: Headers = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_NO_STORE = (b"cache-control", b"no-store")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITHOUT_TOKEN = frozenset({"/healthz", "/readyz"})
+
+logger = logging.getLogger(__name__)
+
+
+class Guard:
+    """Wraps an app: refuses strangers, turns `Refused` into its problem, adds security headers, counts."""
+
+    def __init__(self, app: App, settings: HttpSettings, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._hosts = settings.allowed_hosts
+        self._token = settings.api_token.encode()
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        started_s = time.perf_counter()
+        status = 0
+
+        async def guarded_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", ()), *SECURITY_HEADERS]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(_NO_STORE)
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, guarded_send)
+        except Refused as refused:
+            await send_answer(guarded_send, refused.problem.answer())
+        except ClientGone:
+            status = 499  # nginx's number for a client that closed the connection
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            if status:
+                raise
+            failed = problem("internal", "the app failed; its log says why")
+            await send_answer(guarded_send, failed.answer())
+        finally:
+            self._metrics.count(scope, status, time.perf_counter() - started_s)
+
+    def _admit(self, scope: Scope) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        if "*" not in self._hosts and host_name(host) not in self._hosts:
+            detail = f"this app does not serve {host!r}; add the name to APP_ALLOWED_HOSTS"
+            raise Refused(problem("bad_host", detail))
+        if scope["method"] not in _SAFE_METHODS and is_cross_site(headers, host):
+            detail = "a page of another origin asked for this; open this app's own page"
+            raise Refused(problem("cross_site", detail))
+        if self._token and scope["path"] not in _WITHOUT_TOKEN:
+            given = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(given, b"Bearer " + self._token):
+                detail = "send 'Authorization: Bearer' with the token of APP_API_TOKEN"
+                raise Refused(problem("unauthorized", detail))
+
+
+def host_name(host: str) -> str:
+    """Return the name in a `Host` header: lower case, without port, brackets or closing dot."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def is_cross_site(headers: dict[bytes, bytes], host: str) -> bool:
+    """Return whether a browser sends this request for a page of another origin.
+
+    Browsers name the relation in `Sec-Fetch-Site` and, on writes, the page in `Origin`; curl sends neither. Another
+    port of the same host is the same site to a browser and another origin here.
+    """
+    if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
+        return True
+    origin = headers.get(b"origin")
+    return origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower()

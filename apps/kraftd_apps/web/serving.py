@@ -1,0 +1,130 @@
+"""Running an app under uvicorn until a signal, and ending it in an order that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+import uvicorn
+
+from kraftd_apps.web.asgi import App
+from kraftd_apps.web.errors import AppError, ListenError
+from kraftd_apps.web.settings import HttpSettings
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_BACKLOG = 1024
+_LAST_BYTES_S = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What an app does besides HTTP."""
+
+    @property
+    def app(self) -> App:
+        """The ASGI app to serve."""
+
+    async def start(self) -> None:
+        """Begin, without waiting for Kafka."""
+
+    def begin_stop(self) -> None:
+        """Let requests in flight end by themselves, soon; called on the loop at the first signal."""
+
+    async def finish_stop(self) -> None:
+        """Release everything; called when no request is left."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, told when to end: it neither takes signals nor raises them again at the end."""
+
+    def __init__(self, config: uvicorn.Config, on_serving: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._on_serving = on_serving
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        await self._on_serving()
+        await super().main_loop()
+
+
+def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit status.
+
+    Raises:
+        ListenError: The address is taken or is none of this machine's.
+    """
+    listener = _listener(settings)
+    config = uvicorn.Config(
+        _unset,
+        loop="auto",
+        http="auto",
+        ws="none",
+        lifespan="off",
+        access_log=settings.access_log,
+        log_config=None,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=round(settings.drain_s + _LAST_BYTES_S),
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(make_service, config, listener))
+    return 0
+
+
+async def _serve(make_service: Callable[[], Service], config: uvicorn.Config, listener: socket.socket) -> None:
+    service = make_service()
+    config.app = service.app
+    server = _Server(config, service.start)
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if not server.should_exit:
+            logger.info("Stopping: %s", number.name)
+            server.should_exit = True
+            service.begin_stop()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await service.finish_stop()
+    logger.info("Stopped")
+
+
+def _listener(settings: HttpSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
+        raise ListenError(message, hint="set APP_HOST and APP_PORT to a free address") from error
+    listener.set_inheritable(False)
+    return listener
+
+
+async def _unset(_scope: object, _receive: object, _send: object) -> None:
+    """Stand in for the app, which is made inside the running loop."""
+
+
+def command(main: Callable[[], int]) -> int:
+    """Run an app's main function: log to standard error, and print its errors for people."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        return main()
+    except AppError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        sys.stderr.write(f"error: {error}{hint}\n")
+        return error.exit_code

@@ -1,0 +1,94 @@
+"""The two apps as processes of their own, against real brokers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kraftd_apps import __path__ as apps_path
+
+
+@dataclass
+class RunningApp:
+    """One app, listening on a port of its own."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """Return status and body; POST where there is a body."""
+        request = urllib.request.Request(self.url + path, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def json(self, path: str, body: bytes | None = None) -> Any:
+        return json.loads(self.request(path, body)[1])
+
+    def is_ready(self) -> bool:
+        return self._answers_200("/readyz")
+
+    def is_alive(self) -> bool:
+        return self._answers_200("/healthz")
+
+    def _answers_200(self, path: str) -> bool:
+        try:
+            return self.request(path)[0] == 200
+        except OSError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Signal the process; returns its exit status and how many seconds it took."""
+        started_s = time.monotonic()
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=20)
+        return status, time.monotonic() - started_s
+
+
+def start_app(module: str, directory: Path, bootstrap_servers: str, **variables: str) -> RunningApp:
+    """Start an app without waiting for it; its log is `<module>-<port>.log` in the directory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "APP_"))}
+    environment = {
+        **inherited,
+        "PYTHONPATH": str(Path(apps_path[0]).parent),
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "APP_PORT": str(port),
+        **variables,
+    }
+    log = directory / f"{module}-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"kraftd_apps.{module}"],
+            env=environment,
+            cwd=directory,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return RunningApp(process, port, log)
+
+
+def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
+    """Wait for a condition of other processes."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "gave up waiting"
+        time.sleep(0.02)

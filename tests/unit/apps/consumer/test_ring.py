@@ -1,0 +1,53 @@
+from kraftd_apps.consumer.record import SeenRecord
+from kraftd_apps.consumer.ring import Ring
+
+
+def record(offset: int, partition: int = 0, size: int = 2) -> SeenRecord:
+    return SeenRecord(partition, offset, 1_700_000_000_000 + offset, None, b"x" * size)
+
+
+def offsets(ring: Ring) -> list[int]:
+    return [entry.record.offset for entry in ring.newest(100)]
+
+
+def test_the_newest_come_first():
+    ring = Ring(10)
+    ring.add([record(1), record(2)])
+    ring.add([record(3)])
+    assert offsets(ring) == [3, 2, 1]
+    assert [entry.record.offset for entry in ring.newest(2)] == [3, 2]
+
+
+def test_a_full_ring_forgets_the_oldest():
+    ring = Ring(3)
+    ring.add(record(number) for number in range(10))
+    assert offsets(ring) == [9, 8, 7]
+
+
+def test_the_bytes_are_bounded_too_but_the_newest_record_is_always_kept():
+    ring = Ring(100, max_bytes=5000)
+    ring.add(record(number, size=1000) for number in range(10))
+    assert offsets(ring) == [9, 8, 7, 6]
+    ring.add([record(99, size=1_000_000)])
+    assert offsets(ring) == [99]
+
+
+def test_a_record_that_comes_twice_is_kept_once():
+    ring = Ring(10)
+    ring.add_older([record(1), record(2)])
+    assert [entry.record.offset for entry in ring.add([record(2), record(3)])] == [3]
+    assert offsets(ring) == [3, 2, 1]
+
+
+def test_the_same_offset_in_a_topic_made_again_is_another_record():
+    ring = Ring(10)
+    ring.add([record(1)])
+    assert ring.add([SeenRecord(0, 1, 1_800_000_000_000, None, b"new")])
+
+
+def test_older_records_go_before_those_that_arrived_meanwhile_as_far_as_there_is_room():
+    ring = Ring(3)
+    ring.add([record(10)])
+    ring.add_older([record(1), record(2), record(3)])
+    assert offsets(ring) == [10, 3, 2]
+    assert [entry.sequence for entry in ring.newest(3)] == [1, 0, -1]

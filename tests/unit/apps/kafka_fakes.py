@@ -1,0 +1,158 @@
+"""Kafka clients that remember, and answer as they are told."""
+
+import threading
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+
+class FakeError:
+    """As much of a KafkaError as the apps look at; the real one cannot be made fatal from Python 2.16 on."""
+
+    def __init__(self, name: str, *, fatal: bool = False) -> None:
+        self._name, self._fatal = name, fatal
+
+    def name(self) -> str:
+        return self._name
+
+    def str(self) -> str:
+        return f"told to fail with {self._name}"
+
+    def fatal(self) -> bool:
+        return self._fatal
+
+    def code(self) -> int:
+        return int(getattr(KafkaError, self._name))
+
+
+def failure(name: str) -> KafkaException:
+    return KafkaException(KafkaError(getattr(KafkaError, name)))
+
+
+@dataclass
+class FakeMessage:
+    partition_: int = 0
+    offset_: int = 0
+    value_: bytes | None = b"{}"
+    key_: bytes | None = None
+    headers_: list[tuple[str, bytes]] | None = None
+    timestamp_: tuple[int, int] = (1, 1_700_000_000_000)
+    error_: Any = None
+
+    def partition(self):
+        return self.partition_
+
+    def offset(self):
+        return self.offset_
+
+    def value(self):
+        return self.value_
+
+    def key(self):
+        return self.key_
+
+    def headers(self):
+        return self.headers_
+
+    def timestamp(self):
+        return self.timestamp_
+
+    def error(self):
+        return self.error_
+
+
+class FakeProducer:
+    """Acknowledges every record at its next offset, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.produced: list[dict[str, Any]] = []
+        self.error: Any = None
+        self.refusal: Exception | None = None
+        self.held = False
+        self.metadata: Any = topic_metadata(leaders=[1, 2])
+        self.purged = False
+        self._pending: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+
+    def produce(self, topic: str, **record: Any) -> None:
+        if self.refusal:
+            raise self.refusal
+        with self._changed:
+            self.produced.append({"topic": topic, **record})
+            self._pending.append(record)
+            self._changed.notify()
+
+    def poll(self, timeout: float) -> int:
+        with self._changed:
+            if self.held or not self._pending:
+                self._changed.wait(timeout)
+            if self.held:
+                return 0
+            reported, self._pending = self._pending, []
+        for record in reported:
+            offset = len(self.produced) - 1
+            record["on_delivery"](self.error, FakeMessage(max(record["partition"], 0), offset))
+        return len(reported)
+
+    def purge(self) -> None:
+        self.purged = True
+        self.error = FakeError("_PURGE_QUEUE")
+        self.release()
+
+    def release(self) -> None:
+        with self._changed:
+            self.held = False
+            self._changed.notify()
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        if isinstance(self.metadata, Exception):
+            raise self.metadata
+        return self.metadata
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+
+def topic_metadata(leaders: list[int], topic: str = "test-topic") -> Any:
+    partitions = {number: SimpleNamespace(leader=leader) for number, leader in enumerate(leaders)}
+    return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=partitions)})
+
+
+@dataclass
+class FakeMemberClient:
+    """Joins at the first poll, then hands out what it was given, one list per poll."""
+
+    batches: list[list[FakeMessage]] = field(default_factory=list)
+    assigned: list[Any] = field(default_factory=list)
+    stored: list[tuple[int, int]] = field(default_factory=list)
+    store_error: Exception | None = None
+    closed: bool = False
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    _rest: list[FakeMessage] = field(default_factory=list)
+    _joined: bool = False
+
+    def subscribe(self, topics, on_assign, on_revoke, on_lost):
+        self.callbacks = {"assign": on_assign, "revoke": on_revoke}
+
+    def poll(self, timeout):
+        if not self._joined:
+            self._joined = True
+            self.callbacks["assign"](self, self.assigned)
+        if not self.batches:
+            return None
+        first, *self._rest = self.batches.pop(0)
+        return first
+
+    def consume(self, num_messages, timeout):
+        rest, self._rest = self._rest, []
+        return rest
+
+    def store_offsets(self, *, offsets):
+        if self.store_error:
+            raise self.store_error
+        self.stored += [(offset.partition, offset.offset) for offset in offsets]
+
+    def close(self):
+        self.closed = True
