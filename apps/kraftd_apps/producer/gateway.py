@@ -121,6 +121,16 @@ class Gateway:
             raise Refused(problem(found.code, found.detail, outcome="not_written")) from error
         self.inflight += 1
 
+    def check_room(self, records: int) -> None:
+        """Make sure that so many records can be taken together.
+
+        Raises:
+            Refused: They cannot; none of them was taken.
+        """
+        self._ready_bridge()
+        if self.inflight + records > self._max_inflight:
+            raise Refused(self._queue_full())
+
     def problem_of(self, error: KafkaError) -> Problem:
         """Return the answer for a record that was not acknowledged."""
         return problem_of(error, restarting=not self.draining)
@@ -152,9 +162,12 @@ class Gateway:
         if self._all_brokers_down and self.watch.view.fault:
             raise Refused(problem("brokers_down", self.watch.view.fault))
         if self.inflight >= self._max_inflight:
-            detail = f"{self.inflight} records wait for Kafka (APP_MAX_INFLIGHT)"
-            raise Refused(problem("queue_full", detail))
+            raise Refused(self._queue_full())
         return self._bridge
+
+    def _queue_full(self) -> Problem:
+        detail = f"{self.inflight} of at most {self._max_inflight} records wait for Kafka (APP_MAX_INFLIGHT)"
+        return problem("queue_full", detail)
 
     def _settle(self, settle: Settle, report: Report) -> None:
         self.inflight -= 1

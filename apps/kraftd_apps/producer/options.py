@@ -56,6 +56,19 @@ def options_of(query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Options:
     )
 
 
+def flag_of(query: bytes, name: str) -> bool:
+    """Return whether the query switches on its only parameter with 1; absent is off.
+
+    Raises:
+        Refused: There is another parameter or another value.
+    """
+    if not query:
+        return False
+    if query in {f"{name}=0".encode(), f"{name}=1".encode()}:
+        return query.endswith(b"1")
+    raise _bad(f"the only parameter is {name}, 0 or 1")
+
+
 def _parameters(query: bytes) -> dict[str, str]:
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=16)

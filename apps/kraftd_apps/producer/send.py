@@ -2,7 +2,7 @@
 
 from kraftd_apps.producer.gateway import Gateway
 from kraftd_apps.producer.json_text import json_fault
-from kraftd_apps.producer.options import options_of
+from kraftd_apps.producer.options import Options, options_of
 from kraftd_apps.producer.record import Report
 from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
 from kraftd_apps.web.body import read_body
@@ -34,10 +34,24 @@ class SendRoute:
         """
         options = options_of(scope["query_string"], scope["headers"])
         body = await read_body(scope, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
+        return await self.publish(options, body)
+
+    async def publish(self, options: Options, body: bytes) -> Answer:
+        """Publish a JSON text with these options; see `answer` for the errors."""
         fault = json_fault(body)
         if fault is not None:
             raise Refused(problem("invalid_json", fault))
-        record = options.record(body)
+        return await self._published(options, body)
+
+    async def delete(self, scope: Scope) -> Answer:
+        """Publish a tombstone for the key in the request; see `answer` for the errors."""
+        options = options_of(scope["query_string"], scope["headers"])
+        if options.key is None:
+            raise Refused(problem("bad_parameter", "a tombstone needs a key: use ?key= or X-Kafka-Key"))
+        return await self._published(options, None)
+
+    async def _published(self, options: Options, value: bytes | None) -> Answer:
+        record = options.record(value)
         if not options.acknowledged:
             self._gateway.publish_unacknowledged(record)
             return QUEUED

@@ -5,6 +5,7 @@ from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from kraftd_apps.producer.batch import BatchRoute
 from kraftd_apps.producer.gateway import Connect, Gateway, ProducerClient
 from kraftd_apps.producer.metrics import GatewayMetrics
 from kraftd_apps.producer.send import SendRoute
@@ -32,16 +33,17 @@ class ProducerService:
             metrics=metrics,
         )
         metrics.watch_inflight(lambda: self.gateway.inflight)
-        send = SendRoute(self.gateway, settings.kafka.topic, settings.http)
-        self._api = LazyApp(lambda: _api(send))
+        self.send = SendRoute(self.gateway, settings.kafka.topic, settings.http)
+        self.batch = BatchRoute(self.gateway, settings.http, max_inflight=settings.max_inflight)
         front = Front(
             {
-                ("POST", "/send"): send,
+                ("POST", "/send"): self.send,
+                ("POST", "/send/batch"): self.batch,
                 ("GET", "/healthz"): answered(self._liveness),
-                ("GET", "/readyz"): answered(lambda: readiness(self.gateway.unready_reasons())),
+                ("GET", "/readyz"): answered(lambda: readiness(self.unready_reasons())),
                 ("GET", "/metrics"): answered(http_metrics.answer),
             },
-            behind=self._api,
+            behind=LazyApp(self._build_api),
         )
         self.app: App = Guard(front, settings.http, http_metrics)
 
@@ -57,14 +59,17 @@ class ProducerService:
         """Flush what nobody waits for."""
         await self.gateway.finish_stop()
 
+    def unready_reasons(self) -> list[str]:
+        """Return why records cannot be written now; none when they can."""
+        return self.gateway.unready_reasons()
+
+    def _build_api(self) -> App:
+        from kraftd_apps.producer.api import build_api  # noqa: PLC0415 - FastAPI is loaded when it is first needed
+
+        return build_api(self, self._settings)
+
     def _liveness(self) -> Answer:
         return liveness([] if self.gateway.alive else ["the thread that collects reports has ended"])
-
-
-def _api(send: SendRoute) -> App:
-    from kraftd_apps.producer.api import build_api  # noqa: PLC0415 - FastAPI is loaded when it is first needed
-
-    return build_api(send)
 
 
 def kafka_connect(settings: ProducerSettings, on_statistics: Callable[[str], None]) -> Connect:

@@ -4,10 +4,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from kraftd_apps.web.asgi import Answer
-from kraftd_apps.web.problems import Problem, Refused, problem
+from kraftd_apps.web.openapi import problems
+from kraftd_apps.web.pages import Pages
+from kraftd_apps.web.problems import KINDS, Problem, Refused, problem
 
 
 def as_response(answer: Answer) -> Response:
@@ -46,3 +49,34 @@ def _http_problem(request: Request, error: HTTPException) -> Problem:
     if error.status_code == 404:
         return problem("not_found", f"{request.url.path} is no address of this app; see /docs")
     return problem("bad_parameter", str(error.detail))
+
+
+def install_docs(api: FastAPI, pages: Pages) -> None:
+    """Add the static files, and `/docs`: the description as a page that needs nothing from elsewhere."""
+    api.mount("/static", pages.static)
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(pages.render_shared("docs.html", document=api.openapi(), kinds=KINDS))
+
+
+def health_routes(api: FastAPI) -> None:
+    """Describe the routes that are answered before the framework: they are never reached here."""
+    state = {"type": "object", "required": ["status", "reasons"]}
+    content = {"application/json": {"schema": state}}
+    for path, summary in {"/healthz": "Does the process work", "/readyz": "Can requests succeed now"}.items():
+        responses: dict[int | str, dict[str, Any]] = {
+            200: {"description": "Yes.", "content": content},
+            503: {"description": "No; the reasons say why.", "content": content},
+            **problems(421),
+        }
+        api.add_api_route(path, _answered_before, summary=summary, responses=responses)
+    metrics: dict[int | str, dict[str, Any]] = {
+        200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}},
+        **problems(401, 421),
+    }
+    api.add_api_route("/metrics", _answered_before, summary="Metrics", responses=metrics)
+
+
+async def _answered_before() -> Response:
+    raise Refused(problem("not_found", "this route is answered before it comes here"))

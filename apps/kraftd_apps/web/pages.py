@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
 
 from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
 from kraftd_apps.web.problems import Refused, problem
@@ -58,10 +59,23 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["static"] = self.static.address
+        self._environment.filters["marked"] = marked
 
     def render(self, template: str, **values: object) -> str:
         """Return a page of the app."""
         return self._environment.get_template(f"app/{template}").render(**values)
+
+    def render_shared(self, template: str, **values: object) -> str:
+        """Return a page that both apps have."""
+        return self._environment.get_template(f"web/{template}").render(**values)
+
+
+def marked(text: str) -> Markup:
+    """Return a text with its parts between backticks as code, and everything escaped."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
 
 
 def _static_files(package: str) -> Iterator[tuple[str, bytes]]:

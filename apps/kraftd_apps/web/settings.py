@@ -24,6 +24,8 @@ class HttpSettings:
     """Bearer token that every request but the health checks needs; empty: none."""
     max_body_bytes: int
     """Longest request body; longer ones are answered with 413 before they are read to the end."""
+    max_batch_bytes: int
+    """The same for a batch, whose single records keep to `max_body_bytes`."""
     body_timeout_s: float
     """How long a client may take to send one body."""
     drain_s: float
@@ -52,6 +54,9 @@ def read_http(reader: Reader, *, port: int) -> HttpSettings:
         allowed_hosts=_LOOPBACK_NAMES | named | own,
         api_token=reader.text("APP_API_TOKEN", ""),
         max_body_bytes=reader.integer("APP_MAX_BODY", 1024 * 1024, minimum=1024, maximum=100 * 1024 * 1024),
+        max_batch_bytes=reader.integer(
+            "APP_MAX_BATCH_BODY", 16 * 1024 * 1024, minimum=1024, maximum=1024 * 1024 * 1024
+        ),
         body_timeout_s=reader.seconds("APP_BODY_TIMEOUT_SECONDS", 30.0, maximum=3600.0),
         drain_s=reader.seconds("APP_DRAIN_SECONDS", 5.0, maximum=60.0),
         access_log=reader.flag("APP_ACCESS_LOG", default=False),
