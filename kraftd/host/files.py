@@ -104,14 +104,17 @@ def tail(path: Path, lines: int, *, most_bytes: int = 262_144) -> list[str]:
     return text.splitlines()[-lines:] if lines else []
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory with all that is in it.
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with all that is in it.
 
     Raises:
         PermissionDeniedError: The operating system refuses.
     """
     with explained("remove", path):
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def tree_bytes(path: Path) -> int:

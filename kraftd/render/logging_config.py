@@ -87,3 +87,27 @@ def _log4j_2() -> str:
                     f"{entry}.appenderRef.{key}.ref={name}",
                 ]
     return "\n".join([*lines, ""])
+
+
+def tools_logging_config(kafka_version: str) -> str:
+    """Return the logging configuration of Kafka's tools: warnings and worse on stderr."""
+    if _is_log4j_1(kafka_version):
+        lines = [
+            "log4j.rootLogger=WARN, stderr",
+            "log4j.appender.stderr=org.apache.log4j.ConsoleAppender",
+            "log4j.appender.stderr.target=System.err",
+            "log4j.appender.stderr.layout=org.apache.log4j.PatternLayout",
+            f"log4j.appender.stderr.layout.ConversionPattern={_PATTERN}",
+        ]
+    else:
+        lines = [
+            "status=WARN",
+            "rootLogger.level=WARN",
+            "rootLogger.appenderRef.stderr.ref=stderr",
+            "appender.stderr.type=Console",
+            "appender.stderr.name=stderr",
+            "appender.stderr.target=SYSTEM_ERR",
+            "appender.stderr.layout.type=PatternLayout",
+            f"appender.stderr.layout.pattern={_PATTERN}",
+        ]
+    return "\n".join([*lines, ""])

@@ -10,6 +10,17 @@ SOCKET_PATH_MAX_BYTES = 95
 """Longest control socket path that works everywhere: AF_UNIX takes 103 bytes on macOS (107 on Linux), and supervisord
 first binds ``<path>.<pid>``."""
 
+_UNUSABLE = {
+    ",": "Kafka takes a comma in log.dirs for the end of a path",
+    '"': "the JVM's -Xlog cannot quote a double quote",
+    "%p": "the JVM's -Xlog replaces %p",
+    "%t": "the JVM's -Xlog replaces %t",
+    "${": "Kafka's logging replaces ${...}",
+    "\n": "supervisord.conf has no line breaks in values",
+    "\r": "supervisord.conf has no line breaks in values",
+}
+"""What a state directory's path may not hold, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -68,6 +79,13 @@ class Layout:
         """A file of events per writer."""
         return self.state_dir / "events"
 
+    @property
+    def everything(self) -> tuple[Path, ...]:
+        """Every path that kraftd makes; the state directory itself may hold other things of the user's."""
+        directories = tuple(self.state_dir / name for name in ("config", "data", "logs", "run"))
+        records = (self.desired, self.generation, self.manifest, self.plan, self.restarts, self.supervisord_conf)
+        return (*directories, self.events, self.lock, *records)
+
     def data(self, program: str) -> Path:
         """A node's log directory, in Kafka's sense of the word."""
         return self.state_dir / "data" / program
@@ -106,7 +124,8 @@ def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str
     a cluster with a ``state_dir`` keeps everything in it.
 
     Raises:
-        ConfigurationError: The socket's path would be too long for the operating system.
+        ConfigurationError: The socket's path would be too long for the operating system, or a program that is given
+            the state directory's path would read another one.
     """
     if state_dir is not None:
         return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
@@ -117,6 +136,16 @@ def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str
 
 
 def _checked(layout: Layout) -> Layout:
+    text = str(layout.state_dir)
+    reason = next((reason for part, reason in _UNUSABLE.items() if part in text), "")
+    if not reason and not _is_utf_8(str(layout.socket)):
+        reason = "it is not UTF-8"
+    if reason:
+        raise ConfigurationError(
+            f"cannot use the state directory {text!r}: {reason}",
+            hint="Set cluster.state_dir (or --state-dir) to a plainer path.",
+            code="unusable_state_dir",
+        )
     length = len(str(layout.socket).encode())
     if length > SOCKET_PATH_MAX_BYTES:
         raise ConfigurationError(
@@ -126,6 +155,14 @@ def _checked(layout: Layout) -> Layout:
             code="socket_path_too_long",
         )
     return layout
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:

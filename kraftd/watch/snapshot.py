@@ -89,8 +89,8 @@ class KafkaView:
 
     quorum: Quorum | None = None
     topics: tuple[TopicState, ...] | None = None
-    groups: tuple[GroupState, ...] | None = None
-    lags: tuple[GroupLag, ...] | None = None
+    groups: Mapping[str, GroupState] | None = None
+    lags: Mapping[str, GroupLag] | None = None
     lags_taken_at_s: float | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
 

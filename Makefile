@@ -1,0 +1,49 @@
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL = help
+.PHONY: help setup start stop test check bench soak clean
+
+help:            ## show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: setup.cfg constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cannot set up: kraftd needs Python 3.11 or newer, and this is " + sys.version.split()[0] + " (make PYTHON=python3.12)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m compileall -q kraftd apps
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(VENV)/.installed  ## install everything, fetch Java and Kafka, prepare a fast start
+	$(BIN)/kraftd setup
+
+start: setup     ## start the cluster and the apps
+	$(BIN)/kraftd start
+
+stop:            ## stop them without losing a record
+	$(BIN)/kraftd stop
+
+test: $(VENV)/.dev  ## run every test, those on real brokers included
+	$(BIN)/kraftd setup
+	$(BIN)/python -m pytest tests
+
+check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit
+
+bench: $(VENV)/.dev  ## compare with the stock way
+	$(BIN)/python bench/startup.py
+
+soak: $(VENV)/.dev  ## the long repetitions
+	KRAFTD_TEST_SOAK=1 $(BIN)/python -m pytest tests/kafka
+
+clean:           ## remove what the build made; data stays
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,126 @@
+"""The verbs that change a cluster."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kraftd.cli.invocation import Invocation, command_name
+from kraftd.errors import ConfigurationError
+
+_START_TIMEOUT_S = 180.0
+_STOP_TIMEOUT_S = 330.0
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Force = Annotated[bool, typer.Option("--force", help="Also where it costs the quorum or the last replica.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("start")(start)
+    app.command("stop")(stop)
+    app.command("restart")(restart)
+    app.command("destroy")(destroy)
+
+
+def start(context: typer.Context, names: Names = None) -> None:
+    """Start the cluster and return when it is ready. Running already: nothing changes."""
+    from kraftd.cli import reports
+    from kraftd.operate.start import StartOptions
+    from kraftd.operate.start import start as start_cluster
+    from kraftd.operate.status import status
+    from kraftd.operate.store import Store
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
+    result = start_cluster(invocation.selection, options, workspace)
+    if invocation.json:
+        document = status(Store(result.plan.layout), result.plan, workspace).document
+        invocation.print_document(
+            {**document, "started": result.started, "formatted": result.formatted, "notes": result.notes}
+            | {"took_s": result.took_s}
+        )
+    elif not invocation.quiet:
+        reports.started(invocation.console(), result, command_name())
+
+
+def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
+    """Stop the cluster, or programs of it, without losing a record. Not running: nothing changes."""
+    from kraftd.cli import reports
+    from kraftd.operate.configuring import layout_for
+    from kraftd.operate.stop import StopOptions, StopResult
+    from kraftd.operate.stop import stop as stop_cluster
+    from kraftd.operate.store import Store
+
+    invocation: Invocation = context.obj
+    configuration, _, layout = layout_for(invocation.selection, invocation.workspace())
+    store = Store(layout)
+    plan = store.plan()
+    options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
+    if plan is None:
+        result = StopResult(configuration.settings.cluster.name, (), whole_cluster=True, took_s=0.0)
+    else:
+        result = stop_cluster(store, plan, options, invocation.workspace())
+    if invocation.json:
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
+            | {"whole_cluster": result.whole_cluster, "stopped": result.programs, "unclean": result.unclean}
+        )
+    elif not invocation.quiet:
+        reports.stopped(invocation.console(), result)
+
+
+def restart(context: typer.Context, names: Names = None, force: Force = False) -> None:
+    """Stop and start the cluster, or programs of it; with the whole cluster a changed configuration takes effect."""
+    from kraftd.cli import reports
+    from kraftd.operate.restart import restart as restart_cluster
+    from kraftd.operate.start import StartOptions
+    from kraftd.operate.stop import StopOptions
+
+    invocation: Invocation = context.obj
+    chosen = tuple(names or ())
+    result = restart_cluster(
+        invocation.selection,
+        StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
+        StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
+        invocation.workspace(),
+    )
+    if invocation.json:
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.stopped.cluster, "took_s": result.started.took_s}
+            | {"stopped": result.stopped.programs, "started": result.started.started, "notes": result.started.notes}
+        )
+    elif not invocation.quiet:
+        reports.started(invocation.console(), result.started, command_name())
+
+
+def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove a stopped cluster with all its data: lists what goes, then asks."""
+    from kraftd.operate.configuring import layout_for
+    from kraftd.operate.destroy import destroy as destroy_cluster
+    from kraftd.operate.destroy import doomed
+    from kraftd.operate.store import Store
+    from kraftd.spec.sizes import human_size
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    configuration, _, layout = layout_for(invocation.selection, workspace)
+    store = Store(layout)
+    plan = store.plan_of_record(configuration.settings.cluster.name)
+    console = invocation.console(stderr=True)
+    if not yes:
+        for path, size_bytes in doomed(plan).entries:
+            console.print(f"  {path}  {human_size(size_bytes)}", markup=False)
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                f"cannot ask whether to destroy the cluster {plan.cluster}: nobody is at the terminal",
+                hint="Add --yes to remove what is listed.",
+            )
+        typer.confirm(f"Remove the cluster {plan.cluster} with its data?", abort=True, err=True)
+    result = destroy_cluster(store, plan, workspace)
+    if invocation.json:
+        removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
+        invocation.print_document({"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed})
+    elif not invocation.quiet:
+        console.print(f"Removed the cluster {result.cluster}", markup=False)

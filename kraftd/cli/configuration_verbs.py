@@ -1,0 +1,152 @@
+"""The verbs about the configuration and what kraftd runs with."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import kraftd
+from kraftd.cli.invocation import Invocation
+from kraftd.errors import ConfigurationError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("init")(init)
+    app.command("config")(config)
+    app.command("plan")(plan)
+    app.command("render")(render)
+    app.command("setup")(setup)
+    app.command("version")(version)
+
+
+def init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
+) -> None:
+    """Write kraftd.toml: every setting, commented out, with its default."""
+    from kraftd.host.files import write_atomically
+    from kraftd.operate.configuring import CONFIG_FILE
+    from kraftd.spec.sample import SAMPLE
+
+    invocation: Invocation = context.obj
+    if stdout:
+        typer.echo(SAMPLE, nl=False)
+        return
+    path = invocation.config or Path(CONFIG_FILE)
+    if path.exists() and not force:
+        raise ConfigurationError(f"cannot write {path}: it exists", hint="Add --force to overwrite it.")
+    write_atomically(path, SAMPLE)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "written": path.resolve()})
+    else:
+        typer.echo(f"Wrote {path}")
+
+
+def config(context: typer.Context) -> None:
+    """Show every setting, its value and where that came from."""
+    from rich.table import Table
+
+    from kraftd.operate.configuring import read_configuration
+
+    invocation: Invocation = context.obj
+    configuration, origin = read_configuration(invocation.selection, invocation.workspace())
+    rows = [{"key": key, "value": value, "origin": source} for key, value, source in configuration.rows()]
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows})
+        return
+    table = Table("KEY", "VALUE", "FROM", box=None, header_style="dim")
+    for row in rows:
+        table.add_row(row["key"], str(row["value"]), row["origin"])
+    invocation.console().print(table)
+
+
+def plan(context: typer.Context) -> None:
+    """Show what the configuration leads to: nodes, ports, topics, programs. Writes nothing."""
+    from rich.table import Table
+
+    from kraftd.operate.configuring import plan_for
+    from kraftd.spec.plan_text import plan_json
+    from kraftd.spec.sizes import format_size
+    from kraftd.spec.topology import ports_of
+
+    invocation: Invocation = context.obj
+    made = plan_for(invocation.selection, invocation.workspace()).plan
+    if invocation.json:
+        typer.echo(plan_json(made), nl=False)
+        return
+    console = invocation.console()
+    console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}", markup=False)
+    nodes = Table("NODE", "ID", "ROLES", "HEAP", box=None, header_style="dim")
+    for node in made.nodes:
+        nodes.add_row(node.name, str(node.node_id), ", ".join(node.roles), format_size(node.heap_bytes))
+    ports = Table("PORT", "OF", box=None, header_style="dim")
+    for port, owner in sorted(ports_of(made)):
+        ports.add_row(str(port), owner)
+    topics = Table("TOPIC", "PARTITIONS", "REPLICAS", box=None, header_style="dim")
+    for topic in made.topics:
+        replicas = ",".join(":".join(str(broker) for broker in each) for each in topic.assignment)
+        topics.add_row(topic.name, str(topic.partitions), replicas)
+    for table in (nodes, topics, ports):
+        console.print(table)
+
+
+def render(
+    context: typer.Context,
+    diff: Annotated[bool, typer.Option("--diff", help="Compare with the files on disk.")] = False,
+) -> None:
+    """Show the files that a start writes. Writes nothing."""
+    from kraftd.host.files import read_text
+    from kraftd.operate.rendering import rendered
+
+    invocation: Invocation = context.obj
+    files = rendered(invocation.selection, invocation.workspace())
+    if invocation.json:
+        documents = [{"path": path, "text": text, "changed": read_text(path) != text} for path, text in files.items()]
+        invocation.print_document({"ok": True, "schema_version": 1, "files": documents})
+        return
+    for path, text in files.items():
+        before = read_text(path) or ""
+        if diff:
+            lines = difflib.unified_diff(
+                before.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (rendered)"
+            )
+            typer.echo("".join(lines), nl=False)
+        else:
+            typer.echo(f"==> {path} <==\n{text}")
+
+
+def setup(context: typer.Context) -> None:
+    """Fetch and check Kafka's jars, and make the start-up archive. Needed once; start does the first part itself."""
+    from kraftd.operate.configuring import plan_for
+    from kraftd.operate.runtime import set_up
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    result = set_up(plan_for(invocation.selection, workspace).plan, workspace)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "setup": result})
+        return
+    console = invocation.console()
+    archive = "with its start-up archive" if result.archive else "without a start-up archive"
+    console.print(
+        f"Kafka {result.kafka_version} ({result.jars} jars) and Java {result.java} are ready, {archive}, "
+        f"in {result.cache}",
+        markup=False,
+    )
+    for note in result.notes:
+        console.print(f"Note: {note}", style="yellow", markup=False)
+
+
+def version(context: typer.Context) -> None:
+    """Show the versions of kraftd, and of the Kafka that it runs."""
+    from kraftd.host.kafka_locks import locked_versions
+
+    invocation: Invocation = context.obj
+    if invocation.json:
+        versions = {"kraftd": kraftd.__version__, "kafka": locked_versions()}
+        invocation.print_document({"ok": True, "schema_version": 1, **versions})
+    else:
+        typer.echo(f"kraftd {kraftd.__version__} (Kafka {', '.join(locked_versions())})")

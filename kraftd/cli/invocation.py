@@ -1,0 +1,94 @@
+"""What the global options say, for the commands."""
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kraftd.errors import KraftdError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kraftd.operate.configuring import Selection
+    from kraftd.operate.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of the command line.
+
+    Attributes:
+        timeout_s: What ``--timeout`` says; None for the verb's own limit.
+    """
+
+    cluster: str | None = None
+    config: Path | None = None
+    state_dir: Path | None = None
+    assignments: tuple[str, ...] = ()
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    timeout_s: float | None = None
+
+    @property
+    def selection(self) -> "Selection":
+        """Which cluster, and which configuration."""
+        from kraftd.operate.configuring import Selection
+
+        return Selection(self.cluster, self.config, self.state_dir, self.assignments)
+
+    def workspace(self) -> "Workspace":
+        """Return the surroundings, with someone who shows progress on stderr."""
+        from kraftd.cli.progress import reporter_for
+        from kraftd.operate.workspace import this_workspace
+
+        return this_workspace(reporter_for(self))
+
+    def console(self, *, stderr: bool = False) -> "Console":
+        """Return where to print; without colours where none are wanted or nobody looks."""
+        from rich.console import Console
+
+        no_color = self.no_color or bool(os.environ.get("NO_COLOR"))
+        return Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
+
+    def print_document(self, document: object) -> None:
+        """Print one JSON document on stdout."""
+        sys.stdout.write(json.dumps(_plain(document), indent=2, ensure_ascii=False) + "\n")
+
+    def print_error(self, error: KraftdError) -> None:
+        """Print an error: as JSON on stdout where asked for, else for people on stderr."""
+        if self.json:
+            facts = {"code": error.code, "message": str(error), "hint": error.hint, "details": error.details}
+            self.print_document({"ok": False, "error": facts})
+            return
+        console = self.console(stderr=True)
+        console.print(f"kraftd: {error}", style="bold red", markup=False)
+        if error.hint:
+            console.print(error.hint, markup=False)
+
+
+def command_name() -> str:
+    """Return how the user can call kraftd: by name where it is on the PATH, else by the path that was called."""
+    called = Path(sys.argv[0])
+    found = shutil.which("kraftd")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "kraftd"
+    try:
+        return str(called.relative_to(Path.cwd()))
+    except ValueError:
+        return str(called)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

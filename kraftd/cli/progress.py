@@ -1,0 +1,123 @@
+"""Progress on stderr: lines that change in place on a terminal, appended lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from kraftd.operate.reporting import Reporter, Silent
+from kraftd.spec.sizes import human_size
+
+if TYPE_CHECKING:
+    from kraftd.cli.invocation import Invocation
+
+_STYLES: Mapping[str, str] = {"ready": "green", "stopped": "dim", "failed": "bold red", "starting": "yellow"}
+_FINAL = ("ready", "stopped", "failed")
+_DOWNLOAD_STEP = 0.1
+
+
+def reporter_for(invocation: "Invocation") -> Reporter:
+    """Return the reporter that fits: none with --quiet, plain lines where stderr is no terminal or with --json."""
+    if invocation.quiet:
+        return Silent()
+    console = invocation.console(stderr=True)
+    return LiveLines(console) if console.is_terminal and not invocation.json else PlainLines(console)
+
+
+class PlainLines:
+    """One appended line for each step and each final state of a program."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._total_bytes = 0
+        self._done_bytes = 0
+        self._said = 0.0
+
+    def step(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False)
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """Print a line; what is merely under way is not worth one."""
+        if state in _FINAL:
+            self._console.print(f"{name:<16} {state:<9} {detail}".rstrip(), markup=False)
+
+    def download_begins(self, what: str, total_bytes: int) -> None:
+        """Print what is downloaded."""
+        self._total_bytes, self._done_bytes, self._said = total_bytes, 0, 0.0
+        self._console.print(f"Downloading {what}: {human_size(total_bytes)}", markup=False)
+
+    def advance(self, count_bytes: int) -> None:
+        """Print a line for each tenth."""
+        self._done_bytes += count_bytes
+        share = self._done_bytes / self._total_bytes if self._total_bytes else 1.0
+        if share - self._said >= _DOWNLOAD_STEP:
+            self._said = share
+            self._console.print(f"  {share:4.0%} of {human_size(self._total_bytes)}", markup=False)
+
+    def download_ends(self) -> None:
+        """Print nothing more."""
+
+
+class LiveLines:
+    """A line for each program, changing in place; steps stay above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lines: dict[str, tuple[str, str]] = {}
+        self._begun_s: dict[str, float] = {}
+        self._live: Live | None = None
+        self._download: Progress | None = None
+        self._task: TaskID | None = None
+
+    def step(self, text: str) -> None:
+        """Print a line above the programs."""
+        self._console.print(text, markup=False)
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """Change a program's line; the display ends when every program is in a final state."""
+        self._lines[name] = (state, detail)
+        self._begun_s.setdefault(name, time.monotonic())
+        if self._live is None:
+            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=8, transient=False)
+            self._live.start()
+        self._live.refresh()
+        if all(state in _FINAL for state, _ in self._lines.values()) or state == "failed":
+            self.close()
+
+    def download_begins(self, what: str, total_bytes: int) -> None:
+        """Show what is downloaded."""
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._download = Progress(*columns, console=self._console)
+        self._task = self._download.add_task(what, total=total_bytes)
+        self._download.start()
+
+    def advance(self, count_bytes: int) -> None:
+        """Move the bar."""
+        if self._download is not None and self._task is not None:
+            self._download.advance(self._task, count_bytes)
+
+    def download_ends(self) -> None:
+        """Leave the full bar."""
+        if self._download is not None:
+            self._download.stop()
+            self._download = None
+
+    def close(self) -> None:
+        """Leave what is shown, and give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._lines.clear()
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for name, (state, detail) in self._lines.items():
+            waited = "" if state in _FINAL else f"{time.monotonic() - self._begun_s[name]:.0f} s"
+            table.add_row(Text(name), Text(state, style=_STYLES.get(state, "")), Text(detail or waited, style="dim"))
+        return table

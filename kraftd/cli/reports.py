@@ -1,0 +1,137 @@
+"""Results for people."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kraftd.operate.start import StartResult
+from kraftd.operate.stop import StopResult
+from kraftd.spec.plan import App, Plan
+
+_STATE_STYLES = {
+    "READY": "green",
+    "STARTING": "yellow",
+    "UNREADY": "red",
+    "DOWN": "bold red",
+    "GIVEN_UP": "bold red",
+    "STOPPED": "dim",
+}
+_STATUS_STYLES = {"ok": "green", "degraded": "yellow", "down": "bold red", "unsupervised": "yellow"}
+
+
+def started(console: Console, result: StartResult, command: str) -> None:
+    """Print where everything is, and the next thing to try."""
+    plan = result.plan
+    if result.started:
+        brokers = f"{len(plan.brokers)} broker{'s' if len(plan.brokers) > 1 else ''}"
+        head = f"The cluster {plan.cluster} is ready after {result.took_s:.1f} s: {brokers}, Kafka {plan.kafka_version}"
+    else:
+        head = f"The cluster {plan.cluster} runs already, and all of it is ready"
+    console.print(head, style="bold", markup=False)
+    for note in result.notes:
+        console.print(f"Note: {note}", style="yellow", markup=False)
+    places = Table.grid(padding=(0, 3))
+    for label, value in _places(plan):
+        places.add_row(Text(f"  {label}", style="dim"), value)
+    console.print(places)
+    console.print("Try:", style="bold")
+    for line in _suggestions(plan, command):
+        console.print(f"  {line}", markup=False)
+
+
+def stopped(console: Console, result: StopResult) -> None:
+    """Print what was stopped, and how."""
+    if not result.programs:
+        console.print(
+            f"The cluster {result.cluster} is not running" if result.whole_cluster else "Nothing of it was running",
+            markup=False,
+        )
+        return
+    what = f"the cluster {result.cluster}" if result.whole_cluster else _names(each.name for each in result.programs)
+    console.print(f"Stopped {what} in {result.took_s:.1f} s", style="bold", markup=False)
+    for name in result.unclean:
+        why = next((each.killed for each in result.programs if each.name == name), None) or "it did not close its logs"
+        console.print(
+            f"{name} ended unclean ({why}): it checks its logs at the next start, and loses nothing acknowledged",
+            style="yellow",
+            markup=False,
+        )
+
+
+def status_table(document: dict[str, Any]) -> Table:
+    """Return the programs as a table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"):
+        table.add_column(column, justify="right" if column in ("PID", "UPTIME", "RESTARTS") else "left")
+    for node in document["nodes"]:
+        table.add_row(
+            node["name"],
+            node["kind"],
+            Text(node["service_state"], style=_STATE_STYLES.get(node["service_state"], "")),
+            str(node["pid"] or "-"),
+            _duration(node["uptime_s"]),
+            str(node["restarts"]),
+            ", ".join(node["listeners"]),
+            Text(_one_line(node["reason"])),
+        )
+    return table
+
+
+def status_head(document: dict[str, Any]) -> Text:
+    """Return the verdict in a line, with what was looked at and when."""
+    word = document["status"]
+    return Text.assemble(
+        f"Cluster {document['cluster']}: ",
+        (word, _STATUS_STYLES.get(word, "")),
+        f" · Kafka {document['kafka_version']} · {document['bootstrap_servers']}",
+        (f" · as seen by the {document['source']}", "dim"),
+    )
+
+
+def _places(plan: Plan) -> Iterable[tuple[str, str]]:
+    yield "bootstrap servers", plan.bootstrap_servers
+    for app in plan.apps:
+        yield app.name, app.url
+    yield "health", f"http://{plan.daemon.host}:{plan.daemon.port}/health"
+    yield "metrics", f"http://{plan.daemon.host}:{plan.daemon.port}/metrics"
+    yield "JMX", ", ".join(f"127.0.0.1:{node.jmx_port}" for node in plan.brokers)
+    yield "data and logs", str(plan.layout.state_dir)
+
+
+def _suggestions(plan: Plan, command: str) -> Iterable[str]:
+    producer = _first(plan.apps, "producer")
+    if producer is not None:
+        yield (
+            "curl -H 'Content-Type: application/json' -d '{\"key\":\"Hello Kafka!\"}' "
+            f"{producer.url.removeprefix('http://')}send"
+        )
+    yield f"{command} status"
+    yield f"{command} kafka topics --describe"
+    yield f"{command} logs -f broker-1"
+    yield f"{command} stop"
+
+
+def _first(apps: Iterable[App], name: str) -> App | None:
+    return next((app for app in apps if app.name == name), None)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _one_line(reason: str | None) -> str:
+    text = (reason or "").splitlines()[0] if reason else ""
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    for unit_s, name, next_s, next_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= unit_s:
+            return f"{whole // unit_s}{name}{whole % unit_s // next_s:02d}{next_name}"
+    return f"{whole}s"

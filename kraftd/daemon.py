@@ -1,0 +1,188 @@
+"""The daemon: observes a cluster, restarts what ended, serves health and metrics. The composition root."""
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.clock import SystemClock
+from kraftd.errors import KraftdError
+from kraftd.host.events import EventLog
+from kraftd.host.files import read_text, write_atomically
+from kraftd.host.lock import held_if_free
+from kraftd.host.processes import ExitWatch
+from kraftd.spec.desired import DesiredState, parse_desired
+from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan_text import parse_plan
+from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
+from kraftd.watch.causes import Cause
+from kraftd.watch.collector import Collector
+from kraftd.watch.exit_records import cause_of, exit_records, with_causes
+from kraftd.watch.loop import Loop
+from kraftd.watch.observation import ProcessFact
+from kraftd.watch.readiness import Answer, ask_all
+from kraftd.watch.restarts import Memory, from_json, to_json
+from kraftd.watch.roster import Roster, call_the_roll
+from kraftd.watch.snapshot import KafkaView, LastExit, Snapshot
+
+if TYPE_CHECKING:
+    import uvicorn
+
+logger = logging.getLogger("kraftd.daemon")
+
+_ASK_TIMEOUT_S = 2.0
+_FALLBACK_TURN_S = 0.25
+
+
+class Machine:
+    """The loop's surroundings: this machine, supervisord, and what the collector last saw of Kafka."""
+
+    def __init__(self, plan: Plan, supervisor: Supervisor, collector: Collector, events: EventLog) -> None:
+        self._plan = plan
+        self._supervisor = supervisor
+        self._collector = collector
+        self._events = events
+
+    def roster(self) -> Roster:
+        """Return which programs run."""
+        return call_the_roll(self._plan, self._supervisor)
+
+    def desired(self) -> DesiredState:
+        """Return which programs shall run."""
+        path = self._plan.layout.desired
+        return parse_desired(read_text(path), path)
+
+    def answers(self, programs: tuple[str, ...]) -> dict[str, Answer]:
+        """Ask programs whether they serve, side by side."""
+        return ask_all(self._plan, programs, timeout_s=_ASK_TIMEOUT_S)
+
+    def kafka(self) -> KafkaView:
+        """Return what the collector last saw."""
+        return self._collector.view
+
+    def exits(self, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
+        """Return how programs last ended."""
+        return with_causes(exit_records(self._plan), self._plan, facts)
+
+    def cause(self, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
+        """Return why a program's last run ended."""
+        return cause_of(self._plan, program, fact, ended)
+
+    def start(self, program: str) -> None:
+        """Start a program and return at once; what supervisord refuses is tried again at the next turn."""
+        try:
+            self._supervisor.start(self._plan.supervised_name(program))
+        except (SupervisorUnreachableError, SupervisorRefusedError) as error:
+            logger.warning("Restart of %s failed: %s", program, error)
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Hold the cluster's lock where no command does."""
+        return held_if_free(self._plan.layout.lock, command="daemon")
+
+    def remember(self, memories: Mapping[str, Memory]) -> None:
+        """Keep the restart budget beyond this process."""
+        write_atomically(self._plan.layout.restarts, to_json(memories))
+
+    def tell(self, kind: str, program: str, text: str) -> None:
+        """Record an event."""
+        logger.warning("%s %s: %s", program, kind, text)
+        self._events.record(kind, text, program=program)
+
+
+class Service:
+    """The daemon's threads: the loop, the collector, and HTTP in the main one."""
+
+    def __init__(self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin) -> None:
+        self._plan = plan
+        self._loop = loop
+        self._collector = collector
+        self._admin = admin
+        self._stop = threading.Event()
+        self._newest: Snapshot | None = None
+
+    def newest(self) -> Snapshot | None:
+        """Return the newest snapshot; None before the first."""
+        return self._newest
+
+    def watch(self) -> None:
+        """Turn the loop until stopped: every interval, and at once when a process ends."""
+        exit_watch = ExitWatch()
+        after_exit = False
+        while not self._stop.is_set():
+            try:
+                tick = self._loop.tick(after_exit=after_exit)
+                self._newest = tick.snapshot
+                exit_watch.watch(tick.pids)
+            except KraftdError as error:
+                # A damaged file or a refused write must not end the watch; the next turn says whether it lasts.
+                logger.error("Turn failed: %s", error)  # noqa: TRY400 a sentence for people, not a traceback
+            turn_s = self._plan.daemon.interval_s if exit_watch.is_prompt else _FALLBACK_TURN_S
+            after_exit = bool(exit_watch.wait(turn_s))
+        exit_watch.close()
+
+    def collect(self) -> None:
+        """Ask Kafka at every interval until stopped; not while no broker serves."""
+        while not self._stop.wait(self._plan.daemon.interval_s):
+            snapshot = self._newest
+            if snapshot and any(each.ready for each in snapshot.programs if each.kind is Kind.BROKER):
+                self._admin.open()
+                self._collector.collect()
+
+    def serve(self, server: "uvicorn.Server") -> None:
+        """Run until a signal ends the HTTP server, then end the threads."""
+        for target in (self.watch, self.collect):
+            threading.Thread(target=target, name=target.__name__, daemon=True).start()
+        try:
+            server.run()
+        finally:
+            self._stop.set()
+
+
+def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
+    """Return the service and its HTTP server, nothing started yet."""
+    import uvicorn  # noqa: PLC0415 the loop's threads need none of it
+
+    from kraftd.serve.app import create_app  # noqa: PLC0415 as above
+
+    clock = SystemClock()
+    admin = KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client])
+    collector = Collector(admin, clock, lag_interval_s=plan.daemon.lag_interval_s)
+    events = EventLog(plan.layout.events, "daemon", clock)
+    machine = Machine(plan, Supervisor(plan.layout.socket), collector, events)
+    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
+    service = Service(plan, loop, collector, admin)
+    config = uvicorn.Config(
+        create_app(plan, service.newest, clock),
+        host=plan.daemon.host,
+        port=plan.daemon.port,
+        access_log=False,
+        log_level="warning",
+        ws="none",
+        timeout_graceful_shutdown=2,
+    )
+    return service, uvicorn.Server(config)
+
+
+def main() -> None:
+    """Run the daemon of the cluster in ``--state-dir``; supervisord calls this."""
+    parser = argparse.ArgumentParser(prog="python -m kraftd.daemon", description=__doc__)
+    parser.add_argument("--state-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # A broker that is down is in the snapshot; kafka-python would say it at every attempt.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    path = arguments.state_dir / "plan.json"
+    text = read_text(path)
+    if text is None:
+        sys.exit(f"cannot read the plan {path}: there is no such file")
+    service, server = build(parse_plan(text, path))
+    service.serve(server)
+
+
+if __name__ == "__main__":
+    main()

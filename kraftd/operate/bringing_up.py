@@ -1,0 +1,116 @@
+"""The order in which programs come up, and what "ready" means for the whole (DESIGN 2, Start and Ready)."""
+
+from collections.abc import Iterable
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.errors import KafkaAccessError
+from kraftd.errors import KraftdError
+from kraftd.operate.waiting import StartWait
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import DAEMON, Kind, Plan
+from kraftd.watch.readiness import voter_answer
+
+TIE_BREAKER_AFTER_S = 4.0
+"""The tie-breaker waits this long for the brokers: two of three voters elect, and its JVM would compete with theirs."""
+
+_TOPIC_LIMIT_S = 30.0
+_ADMIN_TIMEOUT_S = 3.0
+
+
+class TopicNotReadyError(KraftdError):
+    """A declared topic could not be created, or has a partition without a leader."""
+
+    code = "topic_not_ready"
+
+
+class BringUp:
+    """Brings programs up through a wait, in order."""
+
+    def __init__(self, plan: Plan, wait: StartWait, workspace: Workspace) -> None:
+        self._plan = plan
+        self._wait = wait
+        self._workspace = workspace
+        self._notes: list[str] = []
+
+    def run(self, wanted: tuple[str, ...], missing: tuple[str, ...] | None = None) -> list[str]:
+        """Start programs and wait until all that are wanted serve.
+
+        Args:
+            wanted: What shall serve in the end.
+            missing: What of it has no process yet; all of it where not given.
+
+        Returns:
+            What the user should know, one sentence each.
+
+        Raises:
+            StartFailedError: A program ended before it served.
+            TopicNotReadyError: A declared topic cannot be used.
+            TimedOutError: Time was up.
+            YieldedError: A stop was asked for.
+        """
+        spawn = wanted if missing is None else missing
+        brokers = self._of(wanted, Kind.BROKER)
+        controllers = self._of(wanted, Kind.CONTROLLER)
+        apps = self._of(wanted, Kind.APP)
+        self._start_nodes(brokers, controllers, spawn)
+        if brokers:
+            self._settle(controllers)
+        # supervisord starts the daemon by itself when it comes up; asking again does no harm.
+        self._wait.spawn(name for name in (*apps, DAEMON) if name in spawn)
+        self._wait.until_ready((*apps, DAEMON))
+        return self._notes
+
+    def _of(self, names: Iterable[str], kind: Kind) -> tuple[str, ...]:
+        return tuple(name for name in names if self._plan.kinds[name] is kind)
+
+    def _start_nodes(self, brokers: tuple[str, ...], controllers: tuple[str, ...], spawn: tuple[str, ...]) -> None:
+        """Start all brokers at once, and the controllers when the brokers serve, one ends, or time has passed."""
+        self._wait.spawn(name for name in brokers if name in spawn)
+        held_back = [name for name in controllers if name in spawn]
+        clock = self._workspace.clock
+        release_s = clock.monotonic_s() + TIE_BREAKER_AFTER_S
+
+        def release_controllers(pending: set[str]) -> None:
+            if held_back and (clock.monotonic_s() > release_s or self._wait.ended(pending)):
+                self._wait.spawn(held_back)
+                held_back.clear()
+
+        self._wait.until_ready(brokers, between=release_controllers)
+        self._wait.spawn(held_back)
+
+    def _settle(self, controllers: tuple[str, ...]) -> None:
+        """Create the declared topics, and wait until every partition and the quorum have a leader and all voters."""
+        bootstrap = [broker.client.address for broker in self._plan.brokers if broker.client]
+        with KafkaAdmin(bootstrap, timeout_s=_ADMIN_TIMEOUT_S) as admin:
+            self._create_topics(admin)
+            self._wait.until_ready(controllers)
+            self._await_voters(admin, controllers)
+
+    def _create_topics(self, admin: KafkaAdmin) -> None:
+        for outcome in admin.create_topics(self._plan.topics, _TOPIC_LIMIT_S):
+            if outcome.failure is not None:
+                raise TopicNotReadyError(
+                    f"cannot use the topic {outcome.name}: {outcome.failure.text}",
+                    hint="'kraftd status' shows which brokers serve; 'kraftd start' tries again.",
+                    details={"topic": outcome.name, "error": outcome.failure.error},
+                )
+            if outcome.created:
+                self._workspace.reporter.step(f"Created the topic {outcome.name}")
+            self._notes += [
+                f"topic {outcome.name}: {each.setting} is {each.actual}, declared {each.declared}; kraftd leaves it"
+                for each in outcome.differences
+            ]
+
+    def _await_voters(self, admin: KafkaAdmin, controllers: tuple[str, ...]) -> None:
+        nodes = [node for node in self._plan.controllers if node.name in controllers]
+        while nodes:
+            try:
+                quorum = admin.quorum()
+            except KafkaAccessError as error:
+                self._wait.check(f"the quorum ({error})")
+            else:
+                behind = {node.name: voter_answer(node, quorum) for node in nodes}
+                nodes = [node for node in nodes if not behind[node.name].ready]
+                self._wait.check(", ".join(f"{name} ({answer.reason})" for name, answer in behind.items()))
+            if nodes:
+                self._wait.pause()

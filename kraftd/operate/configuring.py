@@ -1,0 +1,133 @@
+"""From the command line, the environment and kraftd.toml to a plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError, PermissionDeniedError
+from kraftd.host.files import read_text
+from kraftd.host.kafka_locks import locked_versions
+from kraftd.host.kafka_runtime import exact_kafka_version
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.configuration import (
+    Configuration,
+    Layer,
+    assignments_layer,
+    configure,
+    environment_layer,
+    parse_toml,
+)
+from kraftd.spec.layout import Layout, layout_of
+from kraftd.spec.manifest import Manifest
+from kraftd.spec.plan import Plan
+from kraftd.spec.topology import build_plan
+
+CONFIG_FILE = "kraftd.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the command line says about the cluster and its configuration.
+
+    Attributes:
+        cluster: ``--cluster``.
+        config: ``--config``.
+        state_dir: ``--state-dir``.
+        assignments: ``--set section.key=value``, in order.
+    """
+
+    cluster: str | None = None
+    config: Path | None = None
+    state_dir: Path | None = None
+    assignments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A checked configuration and the plan that follows.
+
+    Attributes:
+        origin: The configuration's file, or "the default configuration".
+        manifest: What the first format fixed; None before it.
+    """
+
+    configuration: Configuration
+    origin: str
+    plan: Plan
+    manifest: Manifest | None
+
+
+def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Configuration, str]:
+    """Return the checked settings and the file they come from.
+
+    Raises:
+        ConfigurationError: The file, the environment or the command line is wrong.
+    """
+    layers: list[Layer] = []
+    path = selection.config or workspace.cwd / CONFIG_FILE
+    text = _config_text(path)
+    if text is not None:
+        layers.append(parse_toml(text, str(selection.config or CONFIG_FILE)))
+    elif selection.config is not None:
+        raise ConfigurationError(
+            f"cannot read {selection.config}: there is no such file", hint="'kraftd init' writes one."
+        )
+    origin = str(path) if text is not None else "the default configuration"
+    layers.append(environment_layer(workspace.environ))
+    layers.append(assignments_layer(_flags(selection)))
+    return configure(layers), origin
+
+
+def layout_for(selection: Selection, workspace: Workspace) -> tuple[Configuration, str, Layout]:
+    """Return the settings, their origin, and where the cluster's files are.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    configuration, origin = read_configuration(selection, workspace)
+    cluster = configuration.settings.cluster
+    state_dir = (workspace.cwd / Path(cluster.state_dir).expanduser()) if cluster.state_dir else None
+    layout = layout_of(cluster=cluster.name, state_dir=state_dir, environ=workspace.environ, home=workspace.home)
+    return configuration, origin, layout
+
+
+def plan_for(selection: Selection, workspace: Workspace) -> Configured:
+    """Return the plan of the configuration.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+        IdentityMismatchError: The manifest is damaged.
+    """
+    configuration, origin, layout = layout_for(selection, workspace)
+    manifest = Store(layout).manifest()
+    asked = configuration.settings.cluster.kafka_version
+    home = configuration.settings.kafka.home
+    kept = _kept_version(asked, manifest) if not home else None
+    version = kept or exact_kafka_version(asked, Path(home) if home else None)
+    plan = build_plan(configuration.settings, layout, version, manifest)
+    return Configured(configuration, origin, plan, manifest)
+
+
+def _kept_version(asked: str, manifest: Manifest | None) -> str | None:
+    """Return the formatted version where it is of the asked line: a newer kraftd must not upgrade data by itself."""
+    if manifest is None or manifest.kafka_version not in locked_versions():
+        return None
+    is_same_line = manifest.kafka_version == asked or manifest.kafka_version.startswith(f"{asked}.")
+    return manifest.kafka_version if is_same_line else None
+
+
+def _flags(selection: Selection) -> Sequence[str]:
+    own = []
+    if selection.cluster is not None:
+        own.append(f"cluster.name={selection.cluster}")
+    if selection.state_dir is not None:
+        own.append(f"cluster.state_dir={selection.state_dir}")
+    return (*selection.assignments, *own)
+
+
+def _config_text(path: Path) -> str | None:
+    try:
+        return read_text(path)
+    except PermissionDeniedError as error:
+        raise ConfigurationError(str(error), hint="Give this user read access to it.") from error

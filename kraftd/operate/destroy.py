@@ -1,0 +1,60 @@
+"""`kraftd destroy`: the only thing that removes data."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import RefusedError
+from kraftd.host.files import remove, tree_bytes
+from kraftd.host.lock import held
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import Plan
+from kraftd.supervisord.door import Supervisor
+from kraftd.watch.roster import call_the_roll
+
+_LOCK_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What destroy removes.
+
+    Attributes:
+        entries: Each path and its bytes.
+    """
+
+    cluster: str
+    entries: tuple[tuple[Path, int], ...]
+
+
+def doomed(plan: Plan) -> Doomed:
+    """Return what destroying a cluster removes."""
+    places = [path for path in plan.layout.everything if path.exists()]
+    entries = [(path, tree_bytes(path) if path.is_dir() else path.lstat().st_size) for path in places]
+    return Doomed(plan.cluster, tuple(entries))
+
+
+def destroy(store: Store, plan: Plan, workspace: Workspace) -> Doomed:
+    """Remove a stopped cluster with its data.
+
+    Raises:
+        RefusedError: It runs.
+        PermissionDeniedError: The operating system refuses.
+    """
+    layout = store.layout
+    with held(layout.lock, command="destroy", clock=workspace.clock, timeout_s=_LOCK_TIMEOUT_S):
+        roster = call_the_roll(plan, Supervisor(layout.socket))
+        if roster.supervisor is not None or roster.processes:
+            raise RefusedError(
+                f"cannot destroy the cluster {plan.cluster}: it runs ({', '.join(roster.processes) or 'supervisord'})",
+                hint="Run 'kraftd stop' first.",
+            )
+        what = doomed(plan)
+        for path, _ in what.entries:
+            remove(path)
+    for directory in (layout.socket.parent, layout.state_dir):
+        with contextlib.suppress(OSError):
+            # Not empty: a state_dir of the user's own choice may hold other things.
+            directory.rmdir()
+    return what

@@ -1,0 +1,125 @@
+"""Giving empty data directories their identity; directories with data are only compared, never written.
+
+Kafka needs no JVM for it: a node of a static quorum starts from ``meta.properties`` alone, and 4.x wants beside it the
+``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids (notes/kraft_ops.md 3).
+"""
+
+import base64
+import secrets
+from pathlib import Path
+
+from kraftd.errors import IdentityMismatchError
+from kraftd.host.files import make_private_directory, read_text, write_atomically
+from kraftd.operate.store import Store
+from kraftd.spec.manifest import Manifest, manifest_of
+from kraftd.spec.plan import Node, Plan
+
+_META = "meta.properties"
+_BOOTSTRAP = "bootstrap.checkpoint"
+
+
+def unformatted(plan: Plan, manifest: Manifest | None) -> tuple[Node, ...]:
+    """Return the nodes whose data directory is still to be formatted, after comparing all others.
+
+    Raises:
+        IdentityMismatchError: A directory holds another cluster's or another node's data, or data without identity,
+            or a formatted node's data has vanished.
+    """
+    empty = []
+    for node in plan.nodes:
+        path = plan.layout.data(node.name) / _META
+        text = read_text(path)
+        if text is not None:
+            _compare(plan, node, manifest, path, text)
+        elif _holds_anything(path.parent):
+            raise _without_identity(node, path)
+        else:
+            empty.append(node)
+    _refuse_vanished(plan, manifest, empty)
+    return tuple(empty)
+
+
+def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path | None) -> Manifest:
+    """Format data directories, and record it in the manifest first.
+
+    Args:
+        plan: The cluster.
+        nodes: What ``unformatted`` returned.
+        bootstrap_checkpoint: A file to copy beside each identity; None where this Kafka needs none.
+
+    Returns:
+        The manifest as it is now.
+    """
+    store = Store(plan.layout)
+    known = store.manifest()
+    manifest = manifest_of(plan, known.cluster_id if known else _random_id())
+    if manifest != known:
+        store.write_manifest(manifest)
+    for node in nodes:
+        directory = plan.layout.data(node.name)
+        make_private_directory(directory)
+        if bootstrap_checkpoint is not None:
+            (directory / _BOOTSTRAP).write_bytes(bootstrap_checkpoint.read_bytes())
+        # The identity comes last: a directory with it is whole.
+        write_atomically(directory / _META, _identity(node, manifest.cluster_id))
+    return manifest
+
+
+def _identity(node: Node, cluster_id: str) -> str:
+    fields = {"version": "1", "cluster.id": cluster_id, "node.id": str(node.node_id), "directory.id": _random_id()}
+    return "".join(f"{key}={value}\n" for key, value in fields.items())
+
+
+def _random_id() -> str:
+    """Return a random id in Kafka's form: 16 bytes in URL-safe base64; a leading "-" would read as an option."""
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+def _compare(plan: Plan, node: Node, manifest: Manifest | None, path: Path, text: str) -> None:
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    if manifest is None:
+        raise IdentityMismatchError(
+            f"cannot use {path}: it is formatted (cluster.id={found.get('cluster.id')}), "
+            f"but there is no manifest {plan.layout.manifest}",
+            hint="Restore the manifest from a backup, or start with another cluster.state_dir.",
+            code="manifest_missing",
+        )
+    for key, expected in (("cluster.id", manifest.cluster_id), ("node.id", str(node.node_id))):
+        if found.get(key) != expected:
+            raise IdentityMismatchError(
+                f"cannot use the data of {node.name}: {key} is {found.get(key)} in {path}, "
+                f"but {expected} in {plan.layout.manifest}",
+                hint="Restore the right data directory, or start with another cluster.state_dir. "
+                "kraftd never formats over data.",
+                details={"key": key, "found": found.get(key), "expected": expected, "path": str(path)},
+            )
+
+
+def _refuse_vanished(plan: Plan, manifest: Manifest | None, empty: list[Node]) -> None:
+    formatted = {node.name for node in manifest.nodes} if manifest else set()
+    vanished = [node for node in empty if node.name in formatted and plan.layout.data(node.name).parent.exists()]
+    # A crash between the manifest and the first identity leaves all of them empty, and nothing lost.
+    if vanished and len(vanished) < len(formatted):
+        node = vanished[0]
+        raise IdentityMismatchError(
+            f"cannot use the data of {node.name}: {plan.layout.data(node.name)} is empty, "
+            f"but {plan.layout.manifest} says it was formatted",
+            hint="Restore the directory from a backup. An emptied voter must not rejoin by itself: "
+            "it could make the quorum forget records.",
+            code="data_vanished",
+        )
+
+
+def _without_identity(node: Node, path: Path) -> IdentityMismatchError:
+    return IdentityMismatchError(
+        f"cannot format {path.parent} for {node.name}: it holds files, but no {_META}",
+        hint="Restore the missing file, or move the directory away. kraftd never formats over data.",
+        code="identity_missing",
+    )
+
+
+def _holds_anything(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())

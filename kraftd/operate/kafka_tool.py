@@ -1,0 +1,52 @@
+"""`kraftd kafka TOOL`: Kafka's own tools on the second set of jars, without a node's JMX or heap."""
+
+import subprocess
+
+from kraftd.host.environment import scrubbed
+from kraftd.host.files import write_changed
+from kraftd.host.kafka_locks import JarSet
+from kraftd.operate.configuring import Selection, plan_for
+from kraftd.operate.runtime import runtime_of
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
+from kraftd.spec.kafka_tools import find_tool, tool_command, tools
+from kraftd.spec.plan import Plan
+
+
+def tool_names(selection: Selection, workspace: Workspace) -> tuple[str, ...]:
+    """Return the tools of the cluster's Kafka version.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    return tuple(tools(_plan(selection, workspace).kafka_version))
+
+
+def run_tool(selection: Selection, name: str, arguments: tuple[str, ...], workspace: Workspace) -> int:
+    """Run a tool in the foreground and return its exit status; the brokers' addresses are added where none is given.
+
+    Raises:
+        ConfigurationError: There is no such tool.
+        RuntimeMissingError: The tools' jars are missing, and could not be fetched.
+    """
+    plan = _plan(selection, workspace)
+    tool = find_tool(name, plan.kafka_version)
+    runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
+    directory = plan.layout.config("kafka-tools")
+    write_changed({directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)})
+    command = tool_command(
+        tool,
+        arguments if "--help" in arguments else tool.arguments(arguments, plan.bootstrap_servers),
+        java=runtime.java.executable,
+        java_major=runtime.java.major,
+        classpath=runtime.classpath,
+        logging_option=logging_option(plan.kafka_version, directory),
+    )
+    status = subprocess.run(command, env=scrubbed(workspace.environ), check=False).returncode
+    return status if status >= 0 else 128 - status
+
+
+def _plan(selection: Selection, workspace: Workspace) -> Plan:
+    configured = plan_for(selection, workspace)
+    return Store(configured.plan.layout).plan() or configured.plan

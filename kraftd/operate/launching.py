@@ -1,0 +1,73 @@
+"""Bringing supervisord up, detached from this terminal."""
+
+import resource
+import subprocess
+from pathlib import Path
+
+from kraftd.errors import KraftdError, TimedOutError
+from kraftd.host.environment import scrubbed
+from kraftd.host.files import tail
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import Plan
+from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
+
+_LAUNCH_TIMEOUT_S = 20.0
+_POLL_S = 0.02
+_FILE_DESCRIPTORS = 100_000
+"""What Kafka's documentation asks for (notes/kraft_ops.md 8)."""
+
+
+def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
+    """Start supervisord in a session of its own and return when it answers.
+
+    Raises:
+        KraftdError: It ended, with the last lines that it wrote.
+        TimedOutError: It does not answer.
+    """
+    layout = plan.layout
+    layout.socket.unlink(missing_ok=True)
+    console = layout.logs("supervisord") / "console.log"
+    console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with console.open("ab") as output:
+        process = subprocess.Popen(
+            [str(workspace.python), "-m", "supervisor.supervisord", "-c", str(layout.supervisord_conf)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=layout.state_dir,
+            env=scrubbed(workspace.environ),
+            start_new_session=True,
+            umask=0o077,
+            preexec_fn=_raise_descriptor_limit,  # noqa: PLW1509 this process has one thread here
+        )
+    supervisor = Supervisor(layout.socket)
+    deadline_s = workspace.clock.monotonic_s() + _LAUNCH_TIMEOUT_S
+    while True:
+        try:
+            supervisor.pid()
+        except SupervisorUnreachableError as error:
+            if process.poll() is not None:
+                raise _ended(process.returncode, console) from error
+            if workspace.clock.monotonic_s() > deadline_s:
+                raise TimedOutError(
+                    f"cannot reach supervisord within {_LAUNCH_TIMEOUT_S:g} s of its start",
+                    hint=f"Its log is {layout.supervisord_log}.",
+                ) from error
+            workspace.clock.sleep(_POLL_S)
+        else:
+            return supervisor
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _FILE_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _ended(status: int, console: Path) -> KraftdError:
+    said = "\n".join(f"  {line}" for line in tail(console, 5)) or "  (it wrote nothing)"
+    return KraftdError(
+        f"cannot start supervisord: it ended with status {status}, and its last words were\n{said}",
+        hint=f"The whole text is in {console}.",
+        code="supervisord_failed",
+    )

@@ -1,0 +1,76 @@
+"""What must hold before anything is written or started."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.host.files import make_private_directory
+from kraftd.host.memory import total_bytes
+from kraftd.host.ports import holder_of, is_free
+from kraftd.spec.plan import Plan
+from kraftd.spec.sizes import format_size, human_size
+from kraftd.spec.topology import LOOPBACK, program_ports
+
+
+class PortInUseError(KraftdError):
+    """Somebody else listens where a program of the plan should."""
+
+    code = "port_in_use"
+
+
+def check_memory(plan: Plan, machine_bytes: int | None = None) -> None:
+    """Refuse heaps that this machine cannot hold.
+
+    Raises:
+        ConfigurationError: With the key that mends it.
+    """
+    available = machine_bytes if machine_bytes is not None else total_bytes()
+    needed = sum(node.heap_bytes for node in plan.nodes)
+    if needed <= available:
+        return
+    heap = format_size(plan.brokers[0].heap_bytes)
+    raise ConfigurationError(
+        f"cannot give {len(plan.brokers)} brokers heaps of {heap}: the nodes' heaps take {human_size(needed)}, "
+        f"and this machine has {human_size(available)} "
+        f'(cluster.heap = "{heap}", cluster.brokers = {len(plan.brokers)})',
+        hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
+        code="not_enough_memory",
+        details={"needed_bytes": needed, "machine_bytes": available},
+    )
+
+
+def check_ports(plan: Plan, programs: Iterable[str]) -> None:
+    """Refuse to start programs whose ports are taken.
+
+    Raises:
+        PortInUseError: Naming each listener, port, and the process that holds it.
+    """
+    taken = [
+        (port, owner)
+        for program in programs
+        for port, owner in program_ports(plan, program)
+        if not is_free(LOOPBACK, port)
+    ]
+    if not taken:
+        return
+    holders = {port: holder_of(port) for port, _ in taken}
+    lines = [f"  {owner}: port {port} is held by {holders[port]}" for port, owner in taken]
+    raise PortInUseError(
+        "cannot listen where the plan says:\n" + "\n".join(lines),
+        hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
+        details={"ports": [{"listener": owner, "port": port, **asdict(holders[port])} for port, owner in taken]},
+    )
+
+
+def make_directories(plan: Plan) -> None:
+    """Make the state directory and those of every program, all private.
+
+    Raises:
+        PermissionDeniedError: The state directory cannot be written.
+    """
+    layout = plan.layout
+    for directory in (layout.state_dir, layout.socket.parent, layout.supervisord_pid.parent, layout.events):
+        make_private_directory(directory)
+    for name in plan.kinds:
+        make_private_directory(layout.logs(name))
+        make_private_directory(layout.config(name))

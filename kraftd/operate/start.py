@@ -1,0 +1,191 @@
+"""`kraftd start`: from a configuration to a cluster that serves (DESIGN 2, Start)."""
+
+from dataclasses import dataclass
+
+from kraftd.errors import KraftdError
+from kraftd.host.events import EventLog, timestamp
+from kraftd.host.files import changed_files, write_changed
+from kraftd.host.lock import held
+from kraftd.host.resources import template_text
+from kraftd.operate.bringing_up import BringUp
+from kraftd.operate.configuring import Configured, Selection, plan_for
+from kraftd.operate.formatting import format_nodes, unformatted
+from kraftd.operate.launching import launch_supervisord
+from kraftd.operate.preflight import check_memory, check_ports, make_directories
+from kraftd.operate.runtime import Provision, provision
+from kraftd.operate.stop import StopOptions, check_names, stop_locked
+from kraftd.operate.store import Store
+from kraftd.operate.waiting import Deadline, StartWait
+from kraftd.operate.workspace import Workspace
+from kraftd.render.files import render
+from kraftd.spec.desired import Wish
+from kraftd.spec.manifest import check_against
+from kraftd.spec.plan import DAEMON, Plan
+from kraftd.supervisord.door import Supervisor
+from kraftd.watch.roster import Roster, call_the_roll
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How to start.
+
+    Attributes:
+        names: Programs; none for the whole cluster.
+        timeout_s: How long the whole command may take.
+        command: The command on whose behalf.
+    """
+
+    names: tuple[str, ...] = ()
+    timeout_s: float = 180.0
+    command: str = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class StartResult:
+    """Answer to ``kraftd start``.
+
+    Attributes:
+        started: The programs that this command started; empty where all ran already.
+        formatted: The nodes that this command formatted.
+        notes: What the user should know, one sentence each.
+    """
+
+    plan: Plan
+    started: tuple[str, ...]
+    formatted: tuple[str, ...]
+    notes: tuple[str, ...]
+    took_s: float
+
+
+def start(selection: Selection, options: StartOptions, workspace: Workspace) -> StartResult:
+    """Bring the cluster up, or programs of it; idempotent. Returns when it serves.
+
+    Raises:
+        ConfigurationError: The configuration, or what it asks of this machine.
+        IdentityMismatchError: The data belongs to something else.
+        RuntimeMissingError: Java or Kafka is missing.
+        StartFailedError: A program ended before it served.
+        TimedOutError: Time was up.
+        YieldedError: A stop was asked for meanwhile.
+    """
+    begun_s = workspace.clock.monotonic_s()
+    configured = plan_for(selection, workspace)
+    check_names(configured.plan, options.names)
+    reporter = workspace.reporter
+    with held(
+        configured.plan.layout.lock,
+        command=options.command,
+        clock=workspace.clock,
+        timeout_s=options.timeout_s,
+        on_wait=lambda holder: reporter.step(f"Waiting for {holder}"),
+    ):
+        # Another command may have formatted the cluster while this one waited.
+        configured = plan_for(selection, workspace)
+        return start_locked(configured, options, workspace, begun_s)
+
+
+def start_locked(configured: Configured, options: StartOptions, workspace: Workspace, begun_s: float) -> StartResult:
+    """Do what ``start`` does, for a caller that holds the lock."""
+    store = Store(configured.plan.layout)
+    deadline = Deadline(begun_s + options.timeout_s, options.timeout_s)
+    running = store.plan()
+    roster = call_the_roll(running or configured.plan, Supervisor(configured.plan.layout.socket))
+    store.desired()  # damaged, it is said before anything changes
+    if running is not None and roster.supervisor is not None:
+        return _complete(configured, running, roster, options, workspace, deadline)
+    return _from_nothing(configured, running, roster, options, workspace, deadline)
+
+
+def _from_nothing(
+    configured: Configured,
+    previous: Plan | None,
+    roster: Roster,
+    options: StartOptions,
+    workspace: Workspace,
+    deadline: Deadline,
+) -> StartResult:
+    plan = configured.plan
+    store = Store(plan.layout)
+    if configured.manifest is not None:
+        check_against(plan, configured.manifest, configured.origin)
+    empty = unformatted(plan, configured.manifest)
+    check_memory(plan)
+    notes = []
+    if roster.processes and previous is not None:
+        notes.append("ended what a killed supervisord had left behind, and started anew")
+        workspace.reporter.step(f"Ending {', '.join(roster.processes)}: supervisord was killed and left them behind")
+        stop_locked(store, previous, StopOptions(command=options.command), workspace)
+    check_ports(plan, plan.kinds)
+    provided = provision(plan, workspace)
+    notes += provided.notes
+    make_directories(plan)
+    if empty:
+        format_nodes(plan, empty, provided.bootstrap_checkpoint)
+    files = render(plan, provided.launch, python=workspace.python, template=template_text())
+    write_changed(files)
+    store.write_plan(plan)
+    names = _closure(plan, options.names)
+    _wish(store, plan, names, options, workspace)
+    supervisor = launch_supervisord(plan, workspace)
+    wait = StartWait(plan, supervisor, workspace, deadline)
+    notes += BringUp(plan, wait, workspace).run(names)
+    return _result(plan, names, tuple(node.name for node in empty), notes, workspace, deadline)
+
+
+def _complete(
+    configured: Configured,
+    plan: Plan,
+    roster: Roster,
+    options: StartOptions,
+    workspace: Workspace,
+    deadline: Deadline,
+) -> StartResult:
+    """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
+    store = Store(plan.layout)
+    check_names(plan, options.names)
+    notes = _changes(configured, plan, workspace)
+    wanted = _closure(plan, options.names)
+    missing = tuple(name for name in wanted if name not in roster.processes)
+    check_ports(plan, missing)
+    _wish(store, plan, wanted, options, workspace)
+    wait = StartWait(plan, Supervisor(plan.layout.socket), workspace, deadline)
+    notes += BringUp(plan, wait, workspace).run(wanted, missing)
+    return _result(plan, missing, (), notes, workspace, deadline)
+
+
+def _changes(configured: Configured, running: Plan, workspace: Workspace) -> list[str]:
+    """Return that the configuration changed since the cluster was started, where it did."""
+    provided: Provision | None
+    try:
+        provided = provision(configured.plan, workspace, fetch=False)
+    except KraftdError as error:
+        return [f"the configuration changed since the start, and cannot be used now: {error}"]
+    files = render(configured.plan, provided.launch, python=workspace.python, template=template_text())
+    if configured.plan == running and not changed_files(files):
+        return []
+    return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]
+
+
+def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the programs to start: all where none is named; the daemon belongs to every cluster that runs."""
+    return tuple(name for name in plan.kinds if not names or name in names or name == DAEMON)
+
+
+def _wish(store: Store, plan: Plan, names: tuple[str, ...], options: StartOptions, workspace: Workspace) -> None:
+    now = timestamp(workspace.clock.now_s())
+    store.wish(names, Wish(running=True, since=now, by=options.command, why="asked for on the command line"))
+
+
+def _result(
+    plan: Plan,
+    started: tuple[str, ...],
+    formatted: tuple[str, ...],
+    notes: list[str],
+    workspace: Workspace,
+    deadline: Deadline,
+) -> StartResult:
+    took_s = round(workspace.clock.monotonic_s() - (deadline.at_s - deadline.limit_s), 3)
+    if started:
+        events = EventLog(plan.layout.events, "commands", workspace.clock)
+        events.record("cluster_started", f"started {', '.join(started)} in {took_s:.1f} s")
+    return StartResult(plan, started, formatted, tuple(notes), took_s)

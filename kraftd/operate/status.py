@@ -1,0 +1,93 @@
+"""`kraftd status`: the daemon's snapshot when it is fresh, else an own look, and which of the two it was."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from kraftd.host.files import read_text
+from kraftd.host.http_get import get
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.desired import DesiredState
+from kraftd.spec.plan import Plan
+from kraftd.supervisord.door import Supervisor
+from kraftd.watch.documents import status_document
+from kraftd.watch.exit_records import exit_records, with_causes
+from kraftd.watch.health import judge
+from kraftd.watch.observation import Facts, views
+from kraftd.watch.readiness import ask_all
+from kraftd.watch.restarts import from_json
+from kraftd.watch.roster import call_the_roll
+from kraftd.watch.snapshot import ServiceState, Snapshot, Status
+
+_DAEMON_TIMEOUT_S = 1.0
+_FRESH_TURNS = 3
+_ASK_TIMEOUT_S = 2.0
+
+_EXIT_CODES = {Status.OK.value: 0, Status.DEGRADED.value: 1, Status.UNSUPERVISED.value: 1, Status.DOWN.value: 1}
+_NOT_RUNNING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """Answer to ``kraftd status``: DESIGN 8's document."""
+
+    document: dict[str, Any]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any process of the cluster runs."""
+        return any(node["pid"] is not None for node in self.document["nodes"])
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all that shall run serves, 1 degraded, 3 not running (notes/runners.md 8.2)."""
+        return _EXIT_CODES[self.document["status"]] if self.is_running else _NOT_RUNNING
+
+
+def status(store: Store, plan: Plan, workspace: Workspace) -> StatusResult:
+    """Return what the cluster is like now."""
+    document = _from_daemon(plan)
+    if document is None:
+        document = _own_look(store, plan, workspace)
+    return StatusResult(document)
+
+
+def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
+    """Return the status of some programs only: ``ok`` when they serve or are stopped on purpose."""
+    nodes = [node for node in result.document["nodes"] if node["name"] in names]
+    failing = [node for node in nodes if not node["ready"] and node["service_state"] != ServiceState.STOPPED.value]
+    verdict = result.document["status"]
+    if verdict != Status.UNSUPERVISED.value:
+        verdict = (Status.DEGRADED if failing else Status.OK).value
+    reasons = [f"{node['name']} is {node['service_state']}: {node['reason']}" for node in failing]
+    ready = all(node["ready"] for node in nodes)
+    return StatusResult({**result.document, "nodes": nodes, "status": verdict, "ready": ready, "reasons": reasons})
+
+
+def _from_daemon(plan: Plan) -> dict[str, Any] | None:
+    answer = get(plan.daemon.host, plan.daemon.port, "/health", timeout_s=_DAEMON_TIMEOUT_S)
+    try:
+        document = json.loads(answer.body)
+        is_ours = document["state_dir"] == str(plan.layout.state_dir)
+        is_fresh = document["age_s"] < max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
+    except (ValueError, KeyError, TypeError):
+        return None
+    # Another cluster's daemon may have taken the port.
+    return document if is_ours and is_fresh else None
+
+
+def _own_look(store: Store, plan: Plan, workspace: Workspace) -> dict[str, Any]:
+    roster = call_the_roll(plan, Supervisor(plan.layout.socket))
+    answers = ask_all(plan, tuple(roster.processes), timeout_s=_ASK_TIMEOUT_S)
+    desired = store.desired() if roster.processes else DesiredState(0, {})
+    facts = Facts(
+        roster.facts,
+        answers,
+        desired,
+        from_json(read_text(plan.layout.restarts)),
+        with_causes(exit_records(plan), plan, roster.facts),
+    )
+    now_s = workspace.clock.now_s()
+    snapshot = Snapshot(now_s, roster.supervised, views(plan, facts, now_s))
+    return status_document(plan, snapshot, judge(snapshot), "command")

@@ -1,0 +1,183 @@
+"""`kraftd stop`: the whole cluster, or programs by name."""
+
+import signal
+from dataclasses import dataclass
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.errors import KafkaAccessError
+from kraftd.broker.safety import Objection, objections
+from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.host.events import EventLog, timestamp
+from kraftd.host.lock import held
+from kraftd.host.processes import is_alive, send_signal
+from kraftd.operate.objections import sentence
+from kraftd.operate.stopping import Stopped, Stopping
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.desired import Wish
+from kraftd.spec.plan import DAEMON, Kind, Plan
+from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
+from kraftd.watch.roster import Roster, call_the_roll
+
+_SUPERVISORD_PATIENCE_S = 15.0
+_POLL_S = 0.02
+_ADMIN_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """Answer to ``kraftd stop``.
+
+    Attributes:
+        programs: What was stopped, in the order of its end; empty where nothing ran.
+        whole_cluster: Whether the cluster is down now, by this command or before.
+        took_s: Seconds in all.
+    """
+
+    cluster: str
+    programs: tuple[Stopped, ...]
+    whole_cluster: bool
+    took_s: float
+
+    @property
+    def unclean(self) -> tuple[str, ...]:
+        """The brokers that could not close their logs: they check them at their next start, and lose nothing."""
+        return tuple(each.name for each in self.programs if each.clean is False)
+
+
+@dataclass(frozen=True, slots=True)
+class StopOptions:
+    """How to stop.
+
+    Attributes:
+        names: Programs; none for the whole cluster.
+        force: Stop a node although it costs availability.
+        timeout_s: How long to wait for the lock, and for a broker while the quorum holds.
+        command: The command on whose behalf.
+    """
+
+    names: tuple[str, ...] = ()
+    force: bool = False
+    timeout_s: float = 330.0
+    command: str = "stop"
+
+
+def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -> StopResult:
+    """Stop the cluster, or programs of it; idempotent.
+
+    Raises:
+        UnknownNameError: No program has one of the names.
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        TimedOutError: Another command kept the lock.
+    """
+    check_names(plan, options.names)
+    if not options.names:
+        # At once and without the lock: a start under way sees it and yields.
+        store.raise_generation()
+    reporter = workspace.reporter
+    with held(
+        plan.layout.lock,
+        command=options.command,
+        clock=workspace.clock,
+        timeout_s=options.timeout_s,
+        on_wait=lambda holder: reporter.step(f"Waiting for {holder}"),
+    ):
+        return stop_locked(store, plan, options, workspace)
+
+
+def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -> StopResult:
+    """Do what ``stop`` does, for a caller that holds the lock."""
+    begun_s = workspace.clock.monotonic_s()
+    supervisor = Supervisor(plan.layout.socket)
+    roster = call_the_roll(plan, supervisor)
+    names = options.names or tuple(plan.kinds)
+    if options.names and not options.force:
+        _refuse_costly(plan, roster, names)
+    now = timestamp(workspace.clock.now_s())
+    store.wish(names, Wish(running=False, since=now, by=options.command, why="asked for on the command line"))
+    stopping = Stopping(plan, workspace, roster.processes)
+    stopping.stop_apps(_of_kind(plan, names, Kind.APP))
+    nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))
+    stopping.stop_nodes(nodes, patience_s=options.timeout_s)
+    if DAEMON in names:
+        _end_supervision(stopping, supervisor, roster, whole=not options.names)
+    took_s = workspace.clock.monotonic_s() - begun_s
+    result = StopResult(plan.cluster, tuple(stopping.results), not options.names, round(took_s, 3))
+    _record(plan, result, workspace)
+    return result
+
+
+def check_names(plan: Plan, names: tuple[str, ...]) -> None:
+    """Refuse names that no program of the plan has.
+
+    Raises:
+        UnknownNameError: With the names that there are.
+    """
+    unknown = [name for name in names if name not in plan.kinds]
+    if unknown:
+        raise UnknownNameError(
+            f"cannot find the program {unknown[0]} in the cluster {plan.cluster}",
+            hint=f"There are: {', '.join(plan.kinds)}.",
+            details={"unknown": unknown, "programs": list(plan.kinds)},
+        )
+
+
+def _of_kind(plan: Plan, names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+    return tuple(name for name in names if plan.kinds[name] is kind)
+
+
+def _refuse_costly(plan: Plan, roster: Roster, names: tuple[str, ...]) -> None:
+    """Refuse to stop a running node where others would suffer; stopping every broker at once is a choice."""
+    nodes = [node for node in plan.nodes if node.name in names and node.name in roster.processes]
+    if not nodes:
+        return
+    bootstrap = [broker.client.address for broker in plan.brokers if broker.client]
+    try:
+        with KafkaAdmin(bootstrap, timeout_s=_ADMIN_TIMEOUT_S) as admin:
+            quorum = admin.quorum()
+            topics = admin.topics()
+            partitions = [each for topic in topics.values.values() for each in topic.partitions]
+            min_isr = admin.min_in_sync_replicas(topics.values).values
+    except KafkaAccessError as error:
+        raise RefusedError(
+            f"cannot tell what stopping {', '.join(node.name for node in nodes)} would cost: {error}",
+            hint="--force stops it all the same.",
+        ) from error
+    found: list[tuple[str, Objection]] = [
+        (node.name, objection) for node in nodes for objection in objections(node.node_id, quorum, partitions, min_isr)
+    ]
+    if found:
+        lines = [f"  {name}: {sentence(objection)}" for name, objection in found]
+        raise RefusedError(
+            "cannot stop without harm:\n" + "\n".join(lines),
+            hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",
+            details={"objections": [line.strip() for line in lines]},
+        )
+
+
+def _end_supervision(stopping: Stopping, supervisor: Supervisor, roster: Roster, *, whole: bool) -> None:
+    """Stop the daemon; with the whole cluster, supervisord too."""
+    if not whole or roster.supervisor is None:
+        stopping.stop_apps((DAEMON,))
+        return
+    clock = stopping.workspace.clock
+    try:
+        supervisor.shutdown()
+    except SupervisorUnreachableError:
+        send_signal(roster.supervisor, signal.SIGTERM)
+    deadline_s = clock.monotonic_s() + _SUPERVISORD_PATIENCE_S
+    while is_alive(roster.supervisor):
+        if clock.monotonic_s() > deadline_s:
+            send_signal(roster.supervisor, signal.SIGKILL)
+        clock.sleep(_POLL_S)
+    stopping.stop_apps((DAEMON,))
+
+
+def _record(plan: Plan, result: StopResult, workspace: Workspace) -> None:
+    events = EventLog(plan.layout.events, "commands", workspace.clock)
+    for each in result.programs:
+        how = f"killed: {each.killed}" if each.killed else "ended by itself"
+        events.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
+    if result.whole_cluster and result.programs:
+        unclean = f", unclean: {', '.join(result.unclean)}" if result.unclean else ""
+        events.record("cluster_stopped", f"stopped in {result.took_s:.1f} s{unclean}")

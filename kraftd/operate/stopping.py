@@ -1,0 +1,167 @@
+"""Carrying out a stop: signals to verified processes, in the order that stop_order decides.
+
+One way for supervised and for orphaned programs: the signals go to the processes themselves, and supervisord, where it
+runs, notes the exits. It restarts none of them.
+"""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from kraftd.host.processes import Process, is_alive, send_signal
+from kraftd.operate.stop_order import NodeStop, next_signals, quorum_holds
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import Kind, Plan
+
+_POLL_S = 0.02
+_APP_PATIENCE_S = 20.0
+CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How a program ended.
+
+    Attributes:
+        clean: Whether a node had closed its logs; None for what has none.
+        killed: Why it was killed; None where it ended by itself.
+        took_s: Seconds from its first signal to its end.
+    """
+
+    name: str
+    kind: Kind
+    clean: bool | None
+    killed: str | None
+    took_s: float
+
+
+@dataclass(slots=True)
+class _Progress:
+    process: Process
+    termed_at_s: float | None = None
+    clean_at_s: float | None = None
+    ended_at_s: float | None = None
+    dumped: bool = False
+    killed: str | None = None
+
+
+@dataclass(slots=True)
+class Stopping:
+    """One stop of some programs of a cluster.
+
+    Attributes:
+        processes: The incarnations that run, of the whole cluster.
+    """
+
+    plan: Plan
+    workspace: Workspace
+    processes: Mapping[str, Process]
+    results: list[Stopped] = field(default_factory=list)
+
+    def stop_apps(self, names: tuple[str, ...]) -> None:
+        """Stop programs without data, all at once; KILL after 20 s."""
+        progress = self._begin(names)
+        for name, each in progress.items():
+            self._send(name, each, "TERM", "")
+        while self._living(progress):
+            for name, each in self._living(progress).items():
+                if self._since(each.termed_at_s) > _APP_PATIENCE_S and each.killed is None:
+                    self._send(name, each, "KILL", f"it did not end within {_APP_PATIENCE_S:g} s")
+            self.workspace.clock.sleep(_POLL_S)
+        self._finish(progress)
+
+    def stop_nodes(self, names: tuple[str, ...], *, patience_s: float) -> None:
+        """Stop nodes in the order that loses nothing."""
+        progress = self._begin(names)
+        said_lost = False
+        while self._living(progress):
+            states = self._states(progress)
+            if not said_lost and not quorum_holds(states) and self._stuck(states):
+                said_lost = True
+                self.workspace.reporter.step(
+                    "The quorum is lost: a broker that cannot close its logs is ended after 15 s"
+                )
+            for send in next_signals(states, patience_s=patience_s):
+                self._send(send.name, progress[send.name], send.signal, send.why)
+            self.workspace.clock.sleep(_POLL_S)
+        self._finish(progress)
+
+    def _begin(self, names: tuple[str, ...]) -> dict[str, _Progress]:
+        return {name: _Progress(self.processes[name]) for name in names if name in self.processes}
+
+    def _stuck(self, states: list[NodeStop]) -> bool:
+        return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.termed_s or 0) > 1 for s in states)
+
+    def _living(self, progress: Mapping[str, _Progress]) -> dict[str, _Progress]:
+        living = {}
+        for name, each in progress.items():
+            if each.ended_at_s is not None:
+                continue
+            if is_alive(each.process):
+                living[name] = each
+            else:
+                each.ended_at_s = self.workspace.clock.monotonic_s()
+                self.workspace.reporter.program(name, "stopped", f"{self._took(each):.1f} s")
+        return living
+
+    def _states(self, progress: Mapping[str, _Progress]) -> list[NodeStop]:
+        return [self._state(node.name, progress) for node in self.plan.nodes]
+
+    def _state(self, name: str, progress: Mapping[str, _Progress]) -> NodeStop:
+        node = next(node for node in self.plan.nodes if node.name == name)
+        is_voter = any(voter.node_id == node.node_id for voter in self.plan.voters)
+        each = progress.get(name)
+        if each is None:
+            other = self.processes.get(name)
+            alive = other is not None and is_alive(other)
+            return NodeStop(name, node.kind, is_voter, alive=alive, stopping=False)
+        state = NodeStop(
+            name, node.kind, is_voter, alive=each.ended_at_s is None, stopping=True, clean=self._is_clean(name)
+        )
+        if each.termed_at_s is None:
+            return replace(state, clean=False)
+        if state.clean and each.clean_at_s is None:
+            each.clean_at_s = self.workspace.clock.monotonic_s()
+        return replace(
+            state,
+            termed_s=self._since(each.termed_at_s),
+            clean_s=self._since(each.clean_at_s) if each.clean_at_s is not None else None,
+            dumped=each.dumped,
+            killed=each.killed is not None,
+        )
+
+    def _is_clean(self, name: str) -> bool:
+        return (self.plan.layout.data(name) / CLEAN_SHUTDOWN).exists()
+
+    def _send(self, name: str, each: _Progress, signal_name: str, why: str) -> None:
+        now_s = self.workspace.clock.monotonic_s()
+        send_signal(each.process, _SIGNALS[signal_name])
+        if signal_name == "TERM":
+            each.termed_at_s = now_s
+            # A frozen process takes no TERM before it goes on.
+            send_signal(each.process, signal.SIGCONT)
+            self.workspace.reporter.program(name, "stopping")
+        elif signal_name == "QUIT":
+            each.dumped = True
+        else:
+            each.killed = why
+
+    def _since(self, at_s: float | None) -> float:
+        return self.workspace.clock.monotonic_s() - at_s if at_s is not None else 0.0
+
+    def _took(self, each: _Progress) -> float:
+        end_s = each.ended_at_s if each.ended_at_s is not None else self.workspace.clock.monotonic_s()
+        return end_s - (each.termed_at_s if each.termed_at_s is not None else end_s)
+
+    def _finish(self, progress: Mapping[str, _Progress]) -> None:
+        for name, each in progress.items():
+            kind = self.plan.kinds[name]
+            clean = self._is_clean(name) if kind is Kind.BROKER else None
+            self.results.append(Stopped(name, kind, clean, each.killed, round(self._took(each), 3)))
+
+
+_SIGNALS: Mapping[str, signal.Signals] = {
+    "TERM": signal.SIGTERM,
+    "QUIT": signal.SIGQUIT,
+    "KILL": signal.SIGKILL,
+}

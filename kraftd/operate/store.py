@@ -1,0 +1,81 @@
+"""The records of a cluster in its state directory. Whoever writes holds the lock, but for the generation."""
+
+from collections.abc import Iterable
+
+from kraftd.errors import NotRunningError
+from kraftd.host.files import read_text, write_atomically
+from kraftd.spec.desired import DesiredState, Wish, parse_desired
+from kraftd.spec.layout import Layout
+from kraftd.spec.manifest import Manifest, parse_manifest
+from kraftd.spec.plan import Plan
+from kraftd.spec.plan_text import parse_plan, plan_json
+
+
+class Store:
+    """Reads and writes a cluster's records."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def manifest(self) -> Manifest | None:
+        """Return what the first format fixed; None before it.
+
+        Raises:
+            IdentityMismatchError: The file is damaged.
+        """
+        text = read_text(self.layout.manifest)
+        return parse_manifest(text, self.layout.manifest) if text is not None else None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Fix what is formatted."""
+        write_atomically(self.layout.manifest, manifest.to_json())
+
+    def plan(self) -> Plan | None:
+        """Return the plan that the cluster was last started with; None before the first start.
+
+        Raises:
+            KraftdError: The file is damaged.
+        """
+        text = read_text(self.layout.plan)
+        return parse_plan(text, self.layout.plan) if text is not None else None
+
+    def plan_of_record(self, cluster: str) -> Plan:
+        """Return the plan that the cluster was last started with.
+
+        Raises:
+            NotRunningError: It was never started.
+        """
+        plan = self.plan()
+        if plan is None:
+            raise NotRunningError(
+                f"cannot find the cluster {cluster}: nothing was started in {self.layout.state_dir}",
+                hint="'kraftd start' makes it; 'kraftd list' shows the clusters of this machine.",
+                code="never_started",
+            )
+        return plan
+
+    def write_plan(self, plan: Plan) -> None:
+        """Record the plan that the cluster follows from now on."""
+        write_atomically(self.layout.plan, plan_json(plan))
+
+    def desired(self) -> DesiredState:
+        """Return which programs shall run.
+
+        Raises:
+            KraftdError: The file is damaged.
+        """
+        return parse_desired(read_text(self.layout.desired), self.layout.desired)
+
+    def wish(self, programs: Iterable[str], wish: Wish) -> None:
+        """Record another wish for some programs."""
+        changed = self.desired().changed(programs, wish, self.generation())
+        write_atomically(self.layout.desired, changed.to_json())
+
+    def generation(self) -> int:
+        """Return how often a stop was asked for."""
+        text = (read_text(self.layout.generation) or "").strip()
+        return int(text) if text.isdecimal() else 0
+
+    def raise_generation(self) -> None:
+        """Tell a running start, at once and without the lock, that a stop is asked for."""
+        write_atomically(self.layout.generation, f"{self.generation() + 1}\n")

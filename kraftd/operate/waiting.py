@@ -1,0 +1,143 @@
+"""Waiting until programs serve, as `kraftd start` does it: what is asked, what ends the wait, who is to blame."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kraftd.errors import KraftdError, TimedOutError
+from kraftd.host.files import tail
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import Plan
+from kraftd.supervisord.door import Supervisor
+from kraftd.supervisord.exits import last_exits
+from kraftd.watch.causes import Cause, diagnose
+from kraftd.watch.evidence import last_lines, main_log
+from kraftd.watch.readiness import Answer, ask
+
+_POLL_S = 0.03
+_ASK_TIMEOUT_S = 2.0
+_ENDED = ("EXITED", "FATAL", "BACKOFF", "STOPPED")
+_EXIT_LOG_LINES = 200
+
+
+class StartFailedError(KraftdError):
+    """A program ended before it served."""
+
+    code = "start_failed"
+
+
+class YieldedError(KraftdError):
+    """A stop was asked for while the start was under way."""
+
+    code = "yielded_to_stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the whole command must be done, on the monotonic clock; and the limit, for the message."""
+
+    at_s: float
+    limit_s: float
+
+
+class StartWait:
+    """Starts programs through supervisord and waits for them, on behalf of one command."""
+
+    def __init__(self, plan: Plan, supervisor: Supervisor, workspace: Workspace, deadline: Deadline) -> None:
+        self._plan = plan
+        self._supervisor = supervisor
+        self._workspace = workspace
+        self._deadline = deadline
+        self._store = Store(plan.layout)
+        self._generation = self._store.generation()
+        self._begun_s: dict[str, float] = {}
+
+    def spawn(self, programs: Iterable[str]) -> None:
+        """Start programs and return at once.
+
+        Raises:
+            SupervisorRefusedError: One of them cannot be spawned.
+        """
+        for name in programs:
+            self._workspace.reporter.program(name, "starting")
+            self._begun_s[name] = self._workspace.clock.monotonic_s()
+            self._supervisor.start(self._plan.supervised_name(name))
+
+    def until_ready(self, programs: Iterable[str], between: Callable[[set[str]], None] | None = None) -> None:
+        """Wait until programs serve.
+
+        Args:
+            programs: What was spawned.
+            between: Called at each turn with the programs that do not serve yet.
+
+        Raises:
+            StartFailedError: One of them ended.
+            TimedOutError: The command's time is up.
+            YieldedError: A stop was asked for.
+        """
+        pending = {name: Answer(ready=False) for name in programs}
+        while pending:
+            for name in list(pending):
+                pending[name] = ask(self._plan, name, timeout_s=_ASK_TIMEOUT_S)
+                if pending[name].ready:
+                    del pending[name]
+                    self._workspace.reporter.program(name, "ready", self._took(name))
+            if not pending:
+                return
+            if between is not None:
+                between(set(pending))
+            self._refuse_ended(pending)
+            self.check(", ".join(f"{name} ({answer.reason})" for name, answer in pending.items()))
+            self._workspace.clock.sleep(_POLL_S)
+
+    def check(self, missing: str) -> None:
+        """End the wait where it must end.
+
+        Args:
+            missing: What is waited for, for the message.
+
+        Raises:
+            TimedOutError: The command's time is up.
+            YieldedError: A stop was asked for.
+        """
+        if self._store.generation() != self._generation:
+            raise YieldedError(
+                "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
+            )
+        if self._workspace.clock.monotonic_s() > self._deadline.at_s:
+            raise TimedOutError(
+                f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}",
+                hint="'kraftd status' and 'kraftd logs' tell more; what runs goes on. --timeout gives more time.",
+            )
+
+    def pause(self) -> None:
+        """Wait for a moment before asking again."""
+        self._workspace.clock.sleep(_POLL_S)
+
+    def ended(self, programs: Iterable[str]) -> set[str]:
+        """Return which of the programs have ended."""
+        processes = self._supervisor.processes()
+        return {name for name in programs if name in processes and processes[name].state in _ENDED}
+
+    def _refuse_ended(self, pending: Iterable[str]) -> None:
+        for name in sorted(self.ended(pending)):
+            cause = self._cause(name)
+            log = main_log(self._plan.layout, name, self._plan.kinds[name])
+            self._workspace.reporter.program(name, "failed", cause.text)
+            raise StartFailedError(
+                f"cannot start {name}: {cause.text}",
+                hint=f"{cause.remedy} Its log is {log} ('kraftd logs {name}').",
+                details={"program": name, "cause": cause.text, "log": str(log)},
+            )
+
+    def _cause(self, name: str) -> Cause:
+        process = self._supervisor.processes()[name]
+        if process.spawn_error and process.started_at_s is None:
+            return Cause(process.spawn_error, "Check that file.")
+        ended = last_exits(tail(self._plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(name)
+        lines = last_lines(self._plan.layout, name, self._plan.kinds[name], process.started_at_s)
+        return diagnose(str(ended or "it ended"), lines)
+
+    def _took(self, name: str) -> str:
+        begun_s = self._begun_s.get(name)
+        return f"{self._workspace.clock.monotonic_s() - begun_s:.1f} s" if begun_s is not None else ""

@@ -1,0 +1,69 @@
+"""`kraftd wait`: until the cluster, or a program, is in a state."""
+
+from dataclasses import dataclass
+
+from kraftd.errors import ConfigurationError, TimedOutError
+from kraftd.operate.status import StatusResult, status
+from kraftd.operate.stop import check_names
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.plan import Plan
+
+CONDITIONS = ("ready", "stopped")
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is waited for: a state of the cluster, or of one program."""
+
+    state: str
+    program: str | None = None
+
+
+def parse_condition(text: str) -> Condition:
+    """Return the condition of ``ready``, ``stopped`` or ``broker-1:ready``.
+
+    Raises:
+        ConfigurationError: No condition has this form.
+    """
+    program, _, state = text.rpartition(":")
+    if state not in CONDITIONS:
+        raise ConfigurationError(
+            f"cannot wait for {text!r}: no such condition",
+            hint="There are: ready, stopped, and with a program broker-1:ready, producer:stopped.",
+        )
+    return Condition(state, program or None)
+
+
+def wait(store: Store, plan: Plan, condition: Condition, timeout_s: float, workspace: Workspace) -> StatusResult:
+    """Return the status that meets a condition.
+
+    Raises:
+        TimedOutError: Naming what is missing.
+        UnknownNameError: No program has the name.
+    """
+    check_names(plan, (condition.program,) if condition.program else ())
+    deadline_s = workspace.clock.monotonic_s() + timeout_s
+    while True:
+        result = status(store, plan, workspace)
+        missing = _missing(result, condition)
+        if not missing:
+            return result
+        if workspace.clock.monotonic_s() > deadline_s:
+            raise TimedOutError(
+                f"cannot see {condition.program or 'the cluster'} {condition.state} within {timeout_s:g} s: {missing}",
+                hint="'kraftd status' tells more.",
+            )
+        workspace.clock.sleep(_POLL_S)
+
+
+def _missing(result: StatusResult, condition: Condition) -> str:
+    nodes = [node for node in result.document["nodes"] if condition.program in (None, node["name"])]
+    if condition.state == "stopped":
+        return ", ".join(f"{node['name']} runs" for node in nodes if node["pid"] is not None)
+    if condition.program is None and result.document["ready"]:
+        return ""
+    unready = [f"{node['name']} is {node['service_state']}" for node in nodes if not node["ready"]]
+    reasons = result.document["reasons"] if condition.program is None else []
+    return ", ".join(unready or reasons)

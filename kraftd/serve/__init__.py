@@ -1,0 +1,1 @@
+"""The daemon's HTTP side: read-only, from the newest snapshot."""

@@ -1,0 +1,77 @@
+"""The routes of the daemon (DESIGN 9): handlers only read the newest snapshot, and say its age."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Query
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+import kraftd
+from kraftd.clock import Clock
+from kraftd.serve.exposition import SnapshotCollector
+from kraftd.spec.plan import Plan
+from kraftd.watch.documents import health_document
+from kraftd.watch.health import judge
+from kraftd.watch.snapshot import Snapshot, Status
+
+_LIVE_WITHIN_S = 10.0
+_ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+
+
+def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) -> FastAPI:
+    """Return the daemon's HTTP app.
+
+    Args:
+        plan: The cluster.
+        newest: Returns the newest snapshot, None before the first; must not block.
+        clock: Time, for ages.
+    """
+    app = FastAPI(title="kraftd", version=kraftd.__version__, docs_url=None, redoc_url=None)
+    # A page of another origin could rebind its name to this machine and read everything.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS)
+    topics = tuple(topic.name for topic in plan.topics)
+
+    @app.get("/livez")
+    async def livez() -> JSONResponse:
+        """200 while the loop looks at the cluster."""
+        snapshot = newest()
+        age_s = clock.now_s() - snapshot.taken_at_s if snapshot else None
+        is_live = age_s is not None and age_s < _LIVE_WITHIN_S
+        return _json({"live": is_live, "age_s": age_s}, 200 if is_live else 503)
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """200 when the cluster can serve, else 503 with the reasons."""
+        snapshot = newest()
+        if snapshot is None:
+            return _json({"ready": False, "reasons": ["nothing was looked at yet"]}, 503)
+        verdict = judge(snapshot, topics)
+        return _json({"ready": verdict.ready, "reasons": list(verdict.reasons)}, 200 if verdict.ready else 503)
+
+    @app.get("/health")
+    async def health(strict: bool = Query(default=False)) -> JSONResponse:
+        """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
+        snapshot = newest()
+        if snapshot is None:
+            return _json({"ok": False, "status": Status.DOWN.value, "reasons": ["nothing was looked at yet"]}, 503)
+        verdict = judge(snapshot, topics)
+        failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
+        document = health_document(plan, snapshot, verdict, clock.now_s())
+        return _json(document, 503 if verdict.status in failing else 200)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """The newest snapshot as Prometheus text."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(SnapshotCollector(plan, newest(), clock.now_s()))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _json(document: dict[str, Any], status: int) -> JSONResponse:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return JSONResponse(document, status_code=status, headers=headers)

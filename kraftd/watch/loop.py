@@ -1,0 +1,170 @@
+"""The daemon's loop: look, decide, act, wait. Everything outside is reached through what it is given."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kraftd.clock import Clock
+from kraftd.spec.desired import DesiredState
+from kraftd.spec.plan import DAEMON, Plan
+from kraftd.watch.causes import Cause
+from kraftd.watch.observation import Facts, ProcessFact, views
+from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide
+from kraftd.watch.roster import Roster
+from kraftd.watch.snapshot import KafkaView, LastExit, Snapshot
+
+_REAP_TURNS = 10
+
+
+class Surroundings(Protocol):
+    """What the loop sees and does outside."""
+
+    def roster(self) -> Roster:
+        """Return which programs run."""
+
+    def desired(self) -> DesiredState:
+        """Return which programs shall run."""
+
+    def answers(self, programs: tuple[str, ...]) -> dict[str, Answer]:
+        """Ask programs whether they serve."""
+
+    def kafka(self) -> KafkaView:
+        """Return the newest view of Kafka; never waits for it."""
+
+    def exits(self, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
+        """Return how programs last ended."""
+
+    def cause(self, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
+        """Return why a program's last run ended."""
+
+    def start(self, program: str) -> None:
+        """Start a program and return at once."""
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Hold the cluster's lock where no command does; tell whether it is held."""
+
+    def remember(self, memories: Mapping[str, Memory]) -> None:
+        """Keep what restarts were tried."""
+
+    def tell(self, kind: str, program: str, text: str) -> None:
+        """Record an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one turn found.
+
+    Attributes:
+        pids: The processes to watch for an exit until the next turn.
+    """
+
+    snapshot: Snapshot
+    pids: tuple[int, ...]
+
+
+class Loop:
+    """Observes a cluster and starts again what ended and shall run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        surroundings: Surroundings,
+        clock: Clock,
+        memories: Mapping[str, Memory],
+        policy: Policy | None = None,
+    ) -> None:
+        self._plan = plan
+        self._outside = surroundings
+        self._clock = clock
+        self._memories = dict(memories)
+        self._policy = policy or Policy()
+        self._exits: dict[str, LastExit] = {}
+        self._running: frozenset[str] = frozenset()
+
+    def tick(self, *, after_exit: bool = False) -> Tick:
+        """Look at everything, heal what may be healed, and return what there is now.
+
+        Args:
+            after_exit: A watched process ended: supervisord is asked until it has noticed.
+        """
+        roster = self._roster(after_exit=after_exit)
+        desired = self._outside.desired()
+        self._note_exits(roster)
+        self._forget_given_up(roster)
+        if roster.supervisor is not None and self._heal(roster, desired):
+            roster = self._outside.roster()
+        asked = tuple(name for name in roster.processes if name != DAEMON)
+        answers = {**self._outside.answers(asked), DAEMON: SERVES}
+        facts = Facts(roster.facts, answers, desired, self._memories, self._exits)
+        now_s = self._clock.now_s()
+        snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), self._outside.kafka())
+        return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
+
+    def _roster(self, *, after_exit: bool) -> Roster:
+        roster = self._outside.roster()
+        turns = _REAP_TURNS if after_exit else 0
+        while turns and any(fact.state == "RUNNING" and fact.pid is None for fact in roster.facts.values()):
+            # The call itself wakes supervisord, which then reaps the process and says how it ended.
+            self._clock.sleep(0.02)
+            roster = self._outside.roster()
+            turns -= 1
+        return roster
+
+    def _note_exits(self, roster: Roster) -> None:
+        running = frozenset(roster.processes)
+        if self._running - running or not self._exits:
+            self._exits = self._outside.exits(roster.facts)
+        for name in sorted(self._running - running):
+            ended = self._exits.get(name)
+            self._outside.tell("exited", name, f"ended with {ended}" if ended else "ended")
+        self._running = running
+
+    def _forget_given_up(self, roster: Roster) -> None:
+        for name, memory in self._memories.items():
+            if memory.given_up is not None and name in roster.processes:
+                self._memories[name] = Memory(restarts=memory.restarts)
+
+    def _heal(self, roster: Roster, desired: DesiredState) -> bool:
+        ended = [
+            name
+            for name in self._plan.kinds
+            if name != DAEMON and name not in roster.processes and desired.wants(name) and name in roster.facts
+        ]
+        due = [name for name in ended if self._memory(name).given_up is None]
+        if not due:
+            return False
+        with self._outside.lock() as is_held:
+            if not is_held:
+                return False
+            # A command may have changed its mind between the look and the lock.
+            still_desired = self._outside.desired()
+            for name in due:
+                if still_desired.wants(name):
+                    self._decide(name, roster.facts[name])
+        self._outside.remember(self._memories)
+        return True
+
+    def _decide(self, name: str, fact: ProcessFact) -> None:
+        cause = self._outside.cause(name, fact, self._exits.get(name))
+        memory, action = decide(
+            self._policy,
+            self._memory(name),
+            program=name,
+            process_state=fact.state,
+            cause=cause,
+            now_s=self._clock.now_s(),
+        )
+        self._memories[name] = memory
+        match action:
+            case Restart(program, why):
+                self._outside.tell("restarted", program, why)
+                self._outside.start(program)
+            case GiveUp(program, why):
+                self._outside.tell("given_up", program, why)
+            case None:
+                pass
+
+    def _memory(self, name: str) -> Memory:
+        return self._memories.get(name, Memory())
