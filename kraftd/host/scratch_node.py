@@ -1,0 +1,190 @@
+"""A throw-away node in a directory of its own: what archives are trained on, never the user's data."""
+
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kraftd.clock import Clock
+from kraftd.errors import KraftdError
+from kraftd.host.environment import scrubbed
+from kraftd.host.files import tail
+from kraftd.host.processes import find_by_argument, send_signal
+from kraftd.render.java_command import PROPERTIES
+from kraftd.render.logging_config import logging_config, logging_file
+from kraftd.render.server_properties import server_properties
+from kraftd.spec.layout import Layout
+from kraftd.spec.plan import Daemon, Kind, Listener, Node, Plan, Voter
+
+NODE = "broker-1"
+_HEAP_BYTES = 256 * 1024**2
+_HOST = "127.0.0.1"
+_PREFIX = "scratch-"
+_POLL_S = 0.05
+
+
+def scratch_plan(
+    directory: Path, kafka_version: str, java_options: Sequence[str], ports: tuple[int, int, int] = (1, 2, 3)
+) -> Plan:
+    """Return a cluster of one broker that is its own quorum.
+
+    Args:
+        directory: Where all of it lives.
+        kafka_version: The exact version.
+        java_options: The user's, for the archive must be trained with them.
+        ports: For clients, for the quorum, and for JMX, which brokers have.
+    """
+    client, controller, jmx = ports
+    node = Node(
+        name=NODE,
+        kind=Kind.BROKER,
+        node_id=1,
+        client=Listener("PLAINTEXT", "PLAINTEXT", _HOST, client, _HOST),
+        controller=Listener("CONTROLLER", "PLAINTEXT", _HOST, controller, _HOST),
+        jmx_port=jmx,
+        heap_bytes=_HEAP_BYTES,
+    )
+    return Plan(
+        cluster="scratch",
+        kafka_version=kafka_version,
+        layout=Layout(directory, directory / "unused.sock"),
+        nodes=(node,),
+        voters=(Voter(1, _HOST, controller),),
+        topics=(),
+        apps=(),
+        daemon=Daemon(_HOST, 0, interval_s=1.0, lag_interval_s=10.0),
+        java_options=tuple(java_options),
+    )
+
+
+def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
+    """Write the files of a scratch plan and format its data directory."""
+    (node,) = plan.nodes
+    for directory in (plan.layout.config(NODE), plan.layout.data(NODE), plan.layout.logs(NODE)):
+        directory.mkdir(parents=True)
+    texts = {
+        PROPERTIES: server_properties(plan, node),
+        logging_file(plan.kafka_version): logging_config(plan.kafka_version),
+    }
+    for name, text in texts.items():
+        (plan.layout.config(NODE) / name).write_text(text, encoding="utf-8")
+    if bootstrap_checkpoint is not None:
+        shutil.copyfile(bootstrap_checkpoint, plan.layout.data(NODE) / "bootstrap.checkpoint")
+    identity = {"version": 1, "cluster.id": random_id(), "node.id": 1, "directory.id": random_id()}
+    text = "".join(f"{key}={value}\n" for key, value in identity.items())
+    (plan.layout.data(NODE) / "meta.properties").write_text(text, encoding="utf-8")
+
+
+def random_id() -> str:
+    """Return a random id in Kafka's form: 16 bytes in URL-safe base64."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
+@contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """Make a directory and remove it afterwards, with all that a killed kraftd left: call it under a lock.
+
+    A JVM that outlived its kraftd is known by the directory in its command line, and ended.
+    """
+    for leftover in parent.glob(f"{_PREFIX}*"):
+        for process in find_by_argument([f"{leftover}/{NODE}"]).values():
+            send_signal(process, signal.SIGKILL)
+        shutil.rmtree(leftover, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def free_ports() -> tuple[int, int, int]:
+    """Return three ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in sockets:
+            each.bind((_HOST, 0))
+        client, controller, jmx = (each.getsockname()[1] for each in sockets)
+    return client, controller, jmx
+
+
+class ScratchProcess:
+    """A JVM of ours, with the processes that it starts."""
+
+    def __init__(self, command: Sequence[str], directory: Path, clock: Clock) -> None:
+        self._command = command
+        self._directory = directory
+        self._clock = clock
+        self._console = directory / "console.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "ScratchProcess":
+        with self._console.open("wb") as console:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                cwd=self._directory,
+                env=scrubbed(os.environ),
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        # The group: the JVM writes the archive in a child.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._running.pid, signal.SIGKILL)
+        self._running.wait()
+
+    def wait_for_port(self, port: int, timeout_s: float) -> None:
+        """Wait until something listens.
+
+        Raises:
+            KraftdError: The process ended, or nothing listens in time.
+        """
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while not _listens(port):
+            if self._running.poll() is not None or self._clock.monotonic_s() > deadline_s:
+                raise self.failure(f"it does not open its port within {timeout_s:g} s")
+            self._clock.sleep(_POLL_S)
+
+    def wait_for_exit(self, timeout_s: float) -> int:
+        """Return the exit status, negative for a signal.
+
+        Raises:
+            KraftdError: It still runs after that time.
+        """
+        try:
+            return self._running.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise self.failure(f"it does not end within {timeout_s:g} s") from error
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._running.send_signal(signal.SIGTERM)
+
+    def failure(self, reason: str) -> KraftdError:
+        """Return an error with the last lines that the process wrote."""
+        status = self._running.poll()
+        ended = reason if status is None else f"it ended with status {status}"
+        said = "\n".join(f"  {line}" for line in tail(self._console, 5)) or "  (it wrote nothing)"
+        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}, and its last words are\n{said}")
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((_HOST, port)) == 0

@@ -1,0 +1,173 @@
+"""Kafka's own command-line tools: their main classes, and how each is told where the cluster is. Pure.
+
+Read from the jars of 3.9.1, 3.9.2 and 4.3.1; the versions in between from ``bin/*.sh`` (notes/kraft_ops.md 1.2).
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError
+
+_HEAP_BYTES = 256 * 1024**2
+"""As Kafka's scripts give their tools; the performance tests need it, the others less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool in one Kafka version.
+
+    Attributes:
+        name: The name of its script without ``kafka-`` and ``.sh``.
+        address_option: The option that takes the cluster's addresses; None where there is none to add.
+        is_address_last: Whether that option belongs to a sub-command, and so comes after it.
+    """
+
+    name: str
+    main_class: str
+    address_option: str | None = "--bootstrap-server"
+    is_address_last: bool = False
+
+    def arguments(self, given: Sequence[str], bootstrap_servers: str) -> tuple[str, ...]:
+        """Return the arguments, with the cluster's addresses where they were not given."""
+        names = [argument.partition("=")[0] for argument in given]
+        is_told = any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
+        if self.address_option is None or is_told:
+            return tuple(given)
+        address = (self.address_option, bootstrap_servers)
+        return (*given, *address) if self.is_address_last else (*address, *given)
+
+    @property
+    def _older_address_option(self) -> str | None:
+        # Elsewhere --broker-list is a list of broker ids.
+        return "--broker-list" if self.name in _TOOLS_WITH_OLDER_OPTION else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    """From which Kafka release on a tool is this."""
+
+    since: tuple[int, int]
+    tool: Tool
+
+
+_ORG = "org.apache.kafka.tools."
+_FIRST = (3, 9)
+
+_TOOLS_WITH_OLDER_OPTION = frozenset(
+    {
+        "console-producer",
+        "consumer-perf-test",
+        "get-offsets",
+        "replica-verification",
+        "verifiable-consumer",
+        "verifiable-producer",
+    }
+)
+
+_SAME_IN_ALL = (
+    Tool("client-metrics", _ORG + "ClientMetricsCommand"),
+    Tool("cluster", _ORG + "ClusterTool", is_address_last=True),
+    Tool("configs", "kafka.admin.ConfigCommand"),
+    Tool("console-consumer", _ORG + "consumer.ConsoleConsumer"),
+    Tool("consumer-groups", _ORG + "consumer.group.ConsumerGroupCommand"),
+    Tool("consumer-perf-test", _ORG + "ConsumerPerformance"),
+    Tool("delegation-tokens", _ORG + "DelegationTokenCommand"),
+    Tool("delete-records", _ORG + "DeleteRecordsCommand"),
+    Tool("e2e-latency", _ORG + "EndToEndLatency", address_option=None),
+    Tool("features", _ORG + "FeatureCommand"),
+    Tool("get-offsets", _ORG + "GetOffsetShell"),
+    Tool("jmx", _ORG + "JmxTool", address_option=None),
+    Tool("leader-election", _ORG + "LeaderElectionCommand"),
+    Tool("log-dirs", _ORG + "LogDirsCommand"),
+    Tool("metadata-quorum", _ORG + "MetadataQuorumCommand"),
+    Tool("reassign-partitions", _ORG + "reassign.ReassignPartitionsCommand"),
+    Tool("replica-verification", _ORG + "ReplicaVerificationTool", address_option="--broker-list"),
+    Tool("storage", "kafka.tools.StorageTool", address_option=None),
+    Tool("streams-application-reset", _ORG + "StreamsResetter"),
+    Tool("topics", _ORG + "TopicCommand"),
+    Tool("transactions", _ORG + "TransactionsCommand"),
+    Tool("verifiable-consumer", _ORG + "VerifiableConsumer"),
+    Tool("verifiable-producer", _ORG + "VerifiableProducer"),
+)
+
+_RELEASES = (
+    *(_Release(_FIRST, tool) for tool in _SAME_IN_ALL),
+    _Release(_FIRST, Tool("acls", "kafka.admin.AclCommand")),
+    _Release((4, 0), Tool("acls", _ORG + "AclCommand")),
+    _Release(_FIRST, Tool("broker-api-versions", "kafka.admin.BrokerApiVersionsCommand")),
+    _Release((4, 0), Tool("broker-api-versions", _ORG + "BrokerApiVersionsCommand")),
+    _Release((4, 4), Tool("configs", _ORG + "ConfigCommand")),
+    _Release(_FIRST, Tool("console-producer", "kafka.tools.ConsoleProducer")),
+    _Release((4, 0), Tool("console-producer", _ORG + "ConsoleProducer")),
+    _Release((4, 0), Tool("console-share-consumer", _ORG + "consumer.ConsoleShareConsumer")),
+    _Release(_FIRST, Tool("dump-log", "kafka.tools.DumpLogSegments", address_option=None)),
+    _Release((4, 3), Tool("dump-log", _ORG + "DumpLogSegments", address_option=None)),
+    _Release((4, 0), Tool("groups", _ORG + "GroupsCommand")),
+    # Until 4.2 the address is one of several --producer-props, which cannot be added beside the user's own.
+    _Release(_FIRST, Tool("producer-perf-test", _ORG + "ProducerPerformance", address_option=None)),
+    _Release((4, 2), Tool("producer-perf-test", _ORG + "ProducerPerformance")),
+    _Release((4, 0), Tool("share-consumer-perf-test", _ORG + "ShareConsumerPerformance")),
+    _Release((4, 0), Tool("share-groups", _ORG + "consumer.group.ShareGroupCommand")),
+    _Release((4, 1), Tool("streams-groups", _ORG + "streams.StreamsGroupCommand")),
+    _Release((4, 0), Tool("verifiable-share-consumer", _ORG + "VerifiableShareConsumer")),
+)
+
+
+def tools(kafka_version: str) -> dict[str, Tool]:
+    """Return the tools of a Kafka version, by name and in the order of their names."""
+    major, minor = (int(number) for number in kafka_version.split(".")[:2])
+    # A later entry of the same name replaces the earlier one.
+    found = {release.tool.name: release.tool for release in _RELEASES if release.since <= (major, minor)}
+    return dict(sorted(found.items()))
+
+
+def find_tool(name: str, kafka_version: str) -> Tool:
+    """Return a tool; ``kafka-topics.sh`` and ``kafka-topics`` mean ``topics``.
+
+    Raises:
+        ConfigurationError: This Kafka version has no such tool.
+    """
+    available = tools(kafka_version)
+    short = name.removeprefix("kafka-").removesuffix(".sh")
+    if short in available:
+        return available[short]
+    near = difflib.get_close_matches(short, available, n=3)
+    meant = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(available)}."
+    raise ConfigurationError(
+        f"cannot run the tool {name!r}: Kafka {kafka_version} has none of that name",
+        hint=meant,
+        code="unknown_tool",
+        details={"tool": name, "available": list(available)},
+    )
+
+
+def tool_command(
+    tool: Tool, arguments: Sequence[str], *, java: Path, java_major: int, classpath: Sequence[Path], logging_option: str
+) -> tuple[str, ...]:
+    """Return the argv of a tool: a small JVM that starts fast and has neither JMX nor settings of a node.
+
+    Args:
+        tool: What to run.
+        arguments: Its arguments, complete.
+        java: The java executable.
+        java_major: Its release.
+        classpath: The jars of the tools set.
+        logging_option: The JVM option that names a logging configuration; it should log warnings to stderr.
+    """
+    # Java 24 and newer warn on stderr of what Kafka's jars do; the output of a tool is often read by a script.
+    quiet = ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
+    return (
+        str(java),
+        f"-Xmx{_HEAP_BYTES // 1024**2}m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+PerfDisableSharedMem",
+        *(quiet if java_major >= 24 else ()),
+        logging_option,
+        "-cp",
+        ":".join(str(jar) for jar in classpath),
+        tool.main_class,
+        *arguments,
+    )
