@@ -62,21 +62,20 @@ class TopicCreation:
 
     def _create(self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float) -> dict[str, Failure]:
         """Return the topics that could not be created; a broker passes the request on to the controller."""
-        failures: dict[str, Failure] = {}
+        refused: dict[str, Failure] = {}
+        pending: dict[str, Failure] = {}
         todo = list(missing)
         for node_id in cycle(broker_ids):
-            if not todo:
-                break
             remaining_s = deadline_s - self._clock.monotonic_s()
-            if remaining_s <= 0:
+            if not todo or remaining_s <= 0:
                 break
-            found = self._create_through(node_id, todo, remaining_s)
-            failures |= found
-            todo = [topic for topic in todo if topic.name in found and found[topic.name].retriable]
-            failures = {name: failure for name, failure in failures.items() if name in found or not failure.retriable}
-            if todo:
+            if pending:
                 self._clock.sleep(_RETRY_S)
-        return failures
+            found = self._create_through(node_id, todo, remaining_s)
+            refused |= {name: failure for name, failure in found.items() if not failure.retriable}
+            pending = {name: failure for name, failure in found.items() if failure.retriable}
+            todo = [topic for topic in todo if topic.name in pending]
+        return refused | pending
 
     def _create_through(self, node_id: int, topics: Sequence[Topic], remaining_s: float) -> dict[str, Failure]:
         (answer,) = self._wire.ask([(node_id, creation_request(topics, remaining_s))])
@@ -103,15 +102,18 @@ class TopicCreation:
         not know that it leads refuses the first records.
         """
         states: dict[str, TopicState] = {}
+        asked = list(broker_ids)
         while names:
-            answers = self._wire.ask([(node_id, metadata_request(names)) for node_id in broker_ids])
+            answers = self._wire.ask([(node_id, metadata_request(names)) for node_id in asked])
             views: dict[int, Partial[str, TopicState]] = {
                 node_id: topics_in(answer, self._wire)
-                for node_id, answer in zip(broker_ids, answers, strict=True)
+                for node_id, answer in zip(asked, answers, strict=True)
                 if not isinstance(answer, Failure)
             }
             for view in views.values():
                 states |= view.values
+            # A dead broker is not waited for, and not asked again while another answers.
+            asked = list(views) or asked
             reasons = not_ready(names, views) if views else dict.fromkeys(names, "no broker answers")
             if not reasons or self._clock.monotonic_s() >= deadline_s:
                 return states, reasons

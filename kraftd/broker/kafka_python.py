@@ -199,7 +199,8 @@ class KafkaPythonWire:
                 return Failure("CONNECTION_FAILED", "no connection", retriable=True)
             case kafka_errors.KafkaConnectionError() | OSError():
                 cause = ": ".join(map(str, error.args)) or "closed"
-                return Failure("CONNECTION_FAILED", f"no connection: {cause}", retriable=True)
+                text = "connection refused" if "ECONNREFUSED" in cause else f"connection failed: {cause}"
+                return Failure("CONNECTION_FAILED", text, retriable=True)
             case _:
                 name = getattr(error, "message", None) or type(error).__name__
                 return Failure(name, str(error), retriable=getattr(error, "retriable", False))

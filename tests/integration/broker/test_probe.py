@@ -7,6 +7,8 @@ import pytest
 
 from kraftd.broker.probe import ProbeState, port_listens, probe
 
+pytestmark = pytest.mark.integration
+
 TIMEOUT_S = 5.0
 BRIEF_S = 0.05
 
@@ -15,6 +17,7 @@ BRIEF_S = 0.05
 def server(answer):
     """A server that answers its one connection's request with these bytes; None keeps it silent."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(TIMEOUT_S)
     requests = []
     done = threading.Event()
 

@@ -1,0 +1,115 @@
+import subprocess
+import sys
+
+import pytest
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.errors import KafkaRejectedError, KafkaUnavailableError
+from kraftd.broker.model import Partial
+from tests.unit.broker.fake_wire import FakeWire, failure, metadata, record, topic
+
+
+def admin_over(answers):
+    wire = FakeWire(answers)
+    return wire, KafkaAdmin(["127.0.0.1:9092"], connect=lambda *_: wire)
+
+
+def test_importing_the_door_does_not_import_kafka():
+    check = "import sys, kraftd.broker.admin, kraftd.broker.probe; sys.exit('kafka' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_constructor_only_stores():
+    def connect(*_):
+        raise AssertionError
+
+    KafkaAdmin(["127.0.0.1:9092"], connect=connect)
+
+
+def test_a_context_closes_what_it_opened():
+    wire, admin = admin_over({})
+    with admin:
+        assert not wire.closed
+
+    assert wire.closed
+
+
+def test_a_call_before_open_is_a_mistake_of_the_caller():
+    with pytest.raises(RuntimeError, match="before open"):
+        admin_over({})[1].brokers()
+
+
+def test_an_administrator_can_be_opened_again():
+    _, admin = admin_over({"Metadata": metadata()})
+    with admin:
+        pass
+    with admin:
+        assert [broker.node_id for broker in admin.brokers()] == [1, 2]
+
+
+def test_every_metadata_answer_teaches_the_wire_the_brokers():
+    wire, admin = admin_over({"Metadata": [metadata(brokers=(1, 2)), metadata(brokers=(2,))]})
+    with admin:
+        admin.brokers()
+        admin.topics()
+
+    assert wire.learned == [[1, 2], [2]]
+
+
+def test_groups_are_asked_of_the_brokers_that_live_now():
+    wire, admin = admin_over(
+        {"Metadata": [metadata(brokers=(1, 2)), metadata(brokers=(2,))], "ListGroups": record(error_code=0, groups=[])}
+    )
+    with admin:
+        admin.groups()
+        admin.groups()
+
+    assert [node_id for node_id, request in wire.asked if request.api == "ListGroups"] == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "retriable"), [(41, KafkaUnavailableError, True), (38, KafkaRejectedError, False)]
+)
+def test_a_quorum_that_cannot_be_read_says_why_and_whether_to_try_again(code, error, retriable):
+    _, admin = admin_over({"DescribeQuorum": record(error_code=code, error_message="no leader")})
+
+    with admin, pytest.raises(error, match=r"^cannot read the quorum's state: no leader$") as raised:
+        admin.quorum()
+
+    assert raised.value.retriable is retriable
+    assert raised.value.details == {"error": failure(code).error}
+
+
+def test_min_in_sync_replicas_is_a_number_by_topic():
+    response = record(
+        results=[
+            record(
+                error_code=0,
+                error_message=None,
+                resource_name="t",
+                configs=[record(name="min.insync.replicas", value="2")],
+            )
+        ]
+    )
+    _, admin = admin_over({"DescribeConfigs": response})
+
+    with admin:
+        assert admin.min_in_sync_replicas(["t"]) == Partial({"t": 2})
+
+
+def test_no_topics_ask_for_no_settings():
+    wire, admin = admin_over({})
+
+    with admin:
+        assert admin.min_in_sync_replicas([]) == Partial()
+    assert wire.asked == []
+
+
+def test_requests_are_counted_by_api():
+    _, admin = admin_over({"Metadata": metadata([topic("t", (1, [1], [1]))])})
+    with admin:
+        admin.topics()
+        admin.topics()
+
+        assert admin.requests == {"Metadata": 2}

@@ -1,0 +1,38 @@
+import struct
+
+import pytest
+from kafka.protocol.metadata import MetadataRequest
+
+from kraftd.broker.kafka_python import KafkaPythonWire, _message
+from kraftd.broker.model import Failure
+
+
+@pytest.fixture
+def wire():
+    unused = KafkaPythonWire(["127.0.0.1:9"], timeout_s=0.1, client_id="test")
+    yield unused
+    unused.close()
+
+
+def test_a_request_is_built_with_the_structures_inside_it():
+    message = _message(MetadataRequest, {"topics": [{"topic_id": None, "name": "t"}]})
+
+    assert isinstance(message.topics[0], MetadataRequest.MetadataRequestTopic)
+    assert message.topics[0].name == "t"
+
+
+def test_an_error_code_has_kafkas_name_and_its_own_message_if_there_is_one(wire):
+    assert wire.failure_of(0) is None
+    assert wire.failure_of(16) == Failure("NOT_COORDINATOR", "not coordinator", retriable=True)
+    assert wire.failure_of(38, "3 > 2") == Failure("INVALID_REPLICATION_FACTOR", "3 > 2", retriable=False)
+
+
+def test_an_error_code_that_the_library_does_not_know_keeps_its_number(wire):
+    assert wire.failure_of(9999).error == "ERROR_9999"
+
+
+def test_an_assignment_is_read_in_order_and_a_garbled_one_is_unknown(wire):
+    assignment = struct.pack(">hih1siiii", 1, 1, 1, b"t", 2, 3, 1, -1)
+    assert wire.assigned_partitions(assignment) == (("t", 1), ("t", 3))
+    assert wire.assigned_partitions(assignment[:8]) is None
+    assert wire.assigned_partitions(b"") == ()
