@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraftd.errors import ConfigurationError
 from kraftd.render.logging_config import logging_option
 from kraftd.spec.plan import Kind, Node, Plan
 from kraftd.spec.sizes import format_size
@@ -45,6 +46,9 @@ def node_command(
         node: One of its nodes.
         launch: What runs it.
         archive_options: Other flags in place of those that use the archive, for a training run.
+
+    Raises:
+        ConfigurationError: A jar's path cannot stand on a class path.
     """
     layout = plan.layout
     logs = layout.logs(node.name)
@@ -66,10 +70,21 @@ def node_command(
         logging_option(plan.kafka_version, layout.config(node.name)),
         *plan.java_options,
         "-cp",
-        ":".join(str(jar) for jar in launch.classpath),
+        _class_path(launch.classpath),
         MAIN_CLASS,
         str(layout.config(node.name) / PROPERTIES),
     )
+
+
+def _class_path(jars: Sequence[Path]) -> str:
+    for jar in jars:
+        if ":" in str(jar):
+            raise ConfigurationError(
+                f"cannot put {jar} on the class path: Java takes the colon for the end of a path",
+                hint="Set XDG_CACHE_HOME or kafka.home to a path without one.",
+                code="unwritable_value",
+            )
+    return ":".join(str(jar) for jar in jars)
 
 
 def _heap_and_collector(node: Node) -> tuple[str, ...]:

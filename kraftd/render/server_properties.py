@@ -98,10 +98,10 @@ def _bound(listener: Listener) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return a value as java.util.Properties reads it: ISO 8859-1, with backslash escapes."""
-    text = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    """Return a value as java.util.Properties reads it: ASCII, everything else as UTF-16 units with a backslash."""
+    text = value.replace("\\", "\\\\")
     if text.startswith(" "):
         text = "\\" + text
     units = text.encode("utf-16-be")
     pairs = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
-    return "".join(chr(unit) if unit < 0x7F else f"\\u{unit:04X}" for unit in pairs)
+    return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04X}" for unit in pairs)

@@ -4,6 +4,7 @@ supervisord's parser expands ``%``, and takes " ;" and " #" for the start of a c
 (notes/runners.md S15, S16): the first is doubled, the others are refused.
 """
 
+import re
 import shlex
 
 from jinja2 import Environment, StrictUndefined
@@ -12,7 +13,7 @@ from kraftd.errors import ConfigurationError
 from kraftd.render.programs import Program, groups_of
 from kraftd.spec.plan import Plan
 
-_COMMENT_STARTS = (" ;", " #", "\t;", "\t#")
+_COMMENT = re.compile(r"\s[;#]")
 
 
 def supervisord_conf(template: str, plan: Plan, programs: tuple[Program, ...]) -> str:
@@ -38,12 +39,23 @@ def supervisord_conf(template: str, plan: Plan, programs: tuple[Program, ...]) -
 
 def _value(value: object) -> str:
     text = str(value)
-    refused = next((start for start in _COMMENT_STARTS if start in text), None)
-    if refused or "\n" in text or "\r" in text or text != text.strip() or text.startswith((";", "#")):
-        what = f"{refused.strip()!r} after a space" if refused else "a line break, or a space at either end"
+    reason = _corruption(text)
+    if reason:
         raise ConfigurationError(
-            f"cannot write {text[:200]!r} into supervisord.conf: {what} starts a comment or ends the value there",
+            f"cannot write {text[:200]!r} into supervisord.conf: {reason}",
             hint="Choose a path or value without it (cluster.state_dir, java.home, java.options).",
             code="unwritable_value",
         )
     return text.replace("%", "%%")
+
+
+def _corruption(text: str) -> str:
+    """Return what supervisord's parser would do to a value; empty where it reads it back as it is."""
+    comment = _COMMENT.search(text)
+    if comment:
+        return f"it takes {comment.group()!r} for the start of a comment"
+    if "\n" in text or "\r" in text:
+        return "it takes a line break for the end of the value"
+    if text != text.strip():
+        return "it drops space at either end"
+    return ""

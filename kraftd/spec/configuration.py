@@ -4,22 +4,28 @@ Layers are the built-in defaults, kraftd.toml, the environment and the command l
 earlier one key by key. All problems are reported at once.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from kraftd.errors import ConfigurationError
-from kraftd.spec.settings import Settings
+from kraftd.spec.schema import (
+    Path,
+    dotted,
+    in_schema,
+    nearest_described,
+    schema,
+    single_keys,
+    suggested_name,
+    suggested_setting,
+)
+from kraftd.spec.settings import NODES, Settings
 
 ENVIRONMENT_PREFIX = "KRAFTD_"
 DEFAULT_ORIGIN = "default"
-
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,8 @@ class Configuration:
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Yield (key, value, origin) of every setting, in the order of the schema."""
-        for key, value in _leaves(self.settings.model_dump(), ()):
-            dotted = _dotted(key)
-            yield dotted, value, self.origins.get(dotted, DEFAULT_ORIGIN)
+        for path, value in _leaves(self.settings.model_dump(by_alias=True), ()):
+            yield dotted(path), value, _origin_at(path, self.origins) or DEFAULT_ORIGIN
 
 
 def parse_toml(text: str, origin: str) -> Layer:
@@ -64,19 +69,9 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     Raises:
         ConfigurationError: A variable with the prefix names no setting.
     """
-    known = {f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key) for section, key in _scalar_keys()}
-    values: dict[str, dict[str, Any]] = {}
-    problems = []
-    for name in sorted(environ):
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        if name in known:
-            section, key = known[name]
-            values.setdefault(section, {})[key] = _from_text(environ[name], (section, key))
-        else:
-            problems.append(f"{name}: no such setting{_nearest(name, list(known))}")
-    _raise_if(problems, "the environment")
-    return Layer("environment", values)
+    known = {f"{ENVIRONMENT_PREFIX}{'_'.join(path)}".upper(): path for path in single_keys()}
+    texts = [(name, environ[name]) for name in sorted(environ) if name.startswith(ENVIRONMENT_PREFIX)]
+    return _layer_of_texts(texts, known, "environment", "the environment")
 
 
 def assignments_layer(assignments: Sequence[str], origin: str = "command line") -> Layer:
@@ -85,20 +80,11 @@ def assignments_layer(assignments: Sequence[str], origin: str = "command line") 
     Raises:
         ConfigurationError: A text has another form or names no setting.
     """
-    values: dict[str, dict[str, Any]] = {}
-    problems = []
-    known = {f"{section}.{key}": (section, key) for section, key in _scalar_keys()}
-    for assignment in assignments:
-        name, separator, text = assignment.partition("=")
-        if not separator:
-            problems.append(f"{assignment}: must have the form section.key=value")
-        elif name not in known:
-            problems.append(f"{name}: no such setting{_nearest(name, list(known))}")
-        else:
-            section, key = known[name]
-            values.setdefault(section, {})[key] = _from_text(text, (section, key))
-    _raise_if(problems, "the command line")
-    return Layer(origin, values)
+    malformed = [f"{text}: must have the form section.key=value" for text in assignments if "=" not in text]
+    _raise_if(malformed, "the command line")
+    known = {dotted(path): path for path in single_keys()}
+    pairs = [text.partition("=") for text in assignments]
+    return _layer_of_texts([(name, value) for name, _, value in pairs], known, origin, "the command line")
 
 
 def configure(layers: Sequence[Layer]) -> Configuration:
@@ -110,51 +96,78 @@ def configure(layers: Sequence[Layer]) -> Configuration:
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        _merge(merged, layer.values, layer.origin, (), origins)
+        _merge(merged, layer, layer.values, (), origins)
     try:
-        settings = Settings.model_validate(merged)
+        return Configuration(Settings.model_validate(merged), origins)
     except ValidationError as error:
-        problems = [_problem(item, origins) for item in error.errors(include_url=False)]
-        _raise_if(list(dict.fromkeys(problems)), "the configuration")
-        raise
-    return Configuration(settings, origins)
+        problems = [_problem(item, merged, origins) for item in error.errors(include_url=False)]
+        raise _refusal(problems, "the configuration") from error
+
+
+def _layer_of_texts(texts: Sequence[tuple[str, str]], known: Mapping[str, Path], origin: str, subject: str) -> Layer:
+    values: dict[str, dict[str, Any]] = {}
+    problems = []
+    for name, text in texts:
+        if name in known:
+            section, key = known[name]
+            values.setdefault(section, {})[key] = _from_text(text, (section, key))
+        else:
+            problems.append(f"{name}: no such setting{suggested_name(name, list(known))}")
+    _raise_if(problems, subject)
+    return Layer(origin, values)
 
 
 def _raise_if(problems: list[str], subject: str) -> None:
-    if not problems:
-        return
-    raise ConfigurationError(
+    if problems:
+        raise _refusal(problems, subject)
+
+
+def _refusal(problems: list[str], subject: str) -> ConfigurationError:
+    return ConfigurationError(
         f"cannot use {subject}:\n" + "\n".join(f"  {problem}" for problem in problems),
         hint="'kraftd init --stdout' shows every setting with its default.",
         details={"problems": problems},
     )
 
 
-def _merge(into: dict[str, Any], values: Mapping[str, Any], origin: str, prefix: Path, origins: dict[str, str]) -> None:
+def _merge(
+    into: dict[str, Any], layer: Layer, values: Mapping[str, Any], prefix: Path, origins: dict[str, str]
+) -> None:
     for key, value in values.items():
         path = (*prefix, key)
-        if isinstance(value, Mapping):
-            table = into.setdefault(key, {})
-            if isinstance(table, dict):
-                _merge(table, value, origin, path, origins)
-                continue
-        into[key] = value
-        origins[_dotted(path)] = origin
+        if isinstance(value, Mapping) and isinstance(into.setdefault(key, {}), dict):
+            _merge(into[key], layer, value, path, origins)
+        else:
+            into[key] = value
+            origins[dotted(path)] = layer.origin
 
 
-def _problem(item: Any, origins: Mapping[str, str]) -> str:
-    location: Path = tuple(str(part) for part in item["loc"] if part != "nodes")
-    where = _dotted(location)
-    origin = next(
-        (origins[_dotted(location[:n])] for n in range(len(location), 0, -1) if _dotted(location[:n]) in origins),
-        "",
-    )
-    suffix = f" (from {origin})" if origin else ""
+def _problem(item: Any, merged: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    """Return one of pydantic's findings as a line: key path, bad value, what is allowed, where it stands."""
+    path: Path = tuple(str(part) for part in item["loc"] if part != "[key]")
+    where = dotted(_with_topic_name(path, merged))
+    field, allowed = nearest_described(path)
     if item["type"] == "extra_forbidden":
-        return f"{where}: no such setting{_nearest(location[-1], _sibling_keys(location))}{suffix}"
-    if item["type"] == "missing":
-        return f"{where}: must be given: {_allowed(location)}{suffix}"
-    return f"{where} = {_shown(item['input'])}: must be {_allowed(location)}{suffix}"
+        text = f"{where}: no such setting{suggested_setting(path)}"
+    elif item["type"] == "missing":
+        text = f"{where}: is missing: must be {allowed}"
+    elif item["loc"][-1] == "[key]":
+        text = f"{where}: malformed name in {allowed}"
+    elif len(field) < len(in_schema(path)):
+        text = f"{where} = {_shown(item['input'])}: does not fit into {allowed}"
+    else:
+        text = f"{where} = {_shown(item['input'])}: must be {allowed}"
+    origin = _origin_at(path, origins) or _origin_below(path, origins)
+    return f"{text} (from {origin})" if origin else text
+
+
+def _with_topic_name(path: Path, merged: Mapping[str, Any]) -> Path:
+    """Return a path in which a topic stands by its name, or else by its number from 1."""
+    if path[0] != "topic" or len(path) == 1:
+        return path
+    topic = merged["topic"][int(path[1])]
+    name = topic.get("name") if isinstance(topic, Mapping) else None
+    return ("topic", name if isinstance(name, str) else f"#{int(path[1]) + 1}", *path[2:])
 
 
 def _shown(value: Any) -> str:
@@ -164,77 +177,30 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _allowed(location: Path) -> str:
-    """Return what the nearest described field on the way to a location allows."""
-    allowed = "a table"
-    for model, part in _walk(location):
-        info = model.model_fields.get(part)
-        if info is not None and info.description:
-            allowed = info.description
-    return allowed
+def _origin_at(path: Path, origins: Mapping[str, str]) -> str:
+    """Return where the value at a path, or the list around it, came from; empty for a default."""
+    around = (dotted(path[:length]) for length in range(len(path), 0, -1))
+    return next((origins[key] for key in around if key in origins), "")
 
 
-def _sibling_keys(location: Path) -> list[str]:
-    siblings: list[str] = []
-    for model, _part in _walk(location):
-        siblings = [key for key in model.model_fields if key != "nodes"]
-    return siblings
-
-
-def _walk(location: Path) -> Iterator[tuple[type[BaseModel], str]]:
-    """Yield the model that each part of a location is looked up in, as far as models reach."""
-    model: type[BaseModel] | None = Settings
-    for part in location:
-        if part.isdecimal():
-            model = _model_of(model.model_fields["nodes"]) if model and "nodes" in model.model_fields else model
-            continue
-        if model is None:
-            return
-        yield model, part
-        info = model.model_fields.get(part)
-        model = _model_of(info) if info is not None else None
-
-
-def _model_of(info: FieldInfo) -> type[BaseModel] | None:
-    for candidate in (info.annotation, *get_args(info.annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _scalar_keys() -> Iterator[tuple[str, str]]:
-    for section, info in Settings.model_fields.items():
-        model = _model_of(info)
-        if model is None or section == "topic":
-            continue
-        for key, field in model.model_fields.items():
-            if not str(field.annotation).startswith("dict"):
-                yield section, key
+def _origin_below(table: Path, origins: Mapping[str, str]) -> str:
+    prefix = f"{dotted(table)}."
+    return next((origin for key, origin in origins.items() if key.startswith(prefix)), "")
 
 
 def _from_text(text: str, path: Path) -> Any:
     """Return a text as the setting takes it: a list is written as TOML, everything else as it stands."""
-    section = _model_of(Settings.model_fields[path[0]])
-    if section is not None and isinstance(section.model_fields[path[1]].default, tuple):
-        try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return text
-    return text
+    if not isinstance(schema()[path].default, tuple):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _leaves(value: Any, prefix: Path) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, prefix if key == "nodes" else (*prefix, str(key)))
-    elif prefix and not (isinstance(value, dict) and prefix[-1] == "broker"):
+            yield from _leaves(inner, (*prefix, str(key)))
+    elif prefix[-1] != NODES:
         yield prefix, value
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(path)
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f", did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}" if names else ""

@@ -52,10 +52,12 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     """Return the manifest that a text holds.
 
     Raises:
-        IdentityMismatchError: The text is damaged: formatting beside existing data must not go by it.
+        IdentityMismatchError: The text is damaged, or a newer kraftd wrote it: formatting beside existing data must
+            not go by it.
     """
     try:
         raw = json.loads(text)
+        _check_schema(int(raw["schema_version"]), path)
         if not _CLUSTER_ID.fullmatch(raw["cluster_id"]):
             raise ValueError(f"no cluster id: {raw['cluster_id']!r}")  # noqa: TRY301 one report for all damage
         return Manifest(
@@ -69,10 +71,19 @@ def parse_manifest(text: str, path: Path) -> Manifest:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(
-            f"cannot read the manifest {path}: it is damaged ({error})",
+            f"cannot read the manifest {path}: it is damaged ({_cause(error)})",
             hint="Restore the file from a backup. The cluster id also stands in data/*/meta.properties.",
             code="manifest_damaged",
         ) from error
+
+
+def _check_schema(version: int, path: Path) -> None:
+    if version > _SCHEMA_VERSION:
+        raise IdentityMismatchError(
+            f"cannot read the manifest {path}: it has schema version {version}, this kraftd knows {_SCHEMA_VERSION}",
+            hint="Use the kraftd that made this cluster, or a newer one.",
+            code="manifest_too_new",
+        )
 
 
 def differences(plan: Plan, manifest: Manifest) -> list[str]:
@@ -113,6 +124,10 @@ def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
             "or make a second cluster with --cluster NAME and its own port_offset.",
             details={"differences": found, "manifest": str(plan.layout.manifest)},
         )
+
+
+def _cause(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _voters(voters: tuple[Voter, ...]) -> str:

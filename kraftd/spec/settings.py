@@ -4,17 +4,30 @@ A field's description says what is allowed; the messages about bad values are ma
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 from kraftd.spec.sizes import parse_size
 
-PropertyValue = str | int | float | bool
-"""A value of server.properties or of a topic's configuration."""
-
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
+NODES = "<id>"
+"""What stands for a broker's id in the path of a setting; no user can write it."""
+
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
 _MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
 
@@ -37,16 +50,49 @@ def _matching(pattern: re.Pattern[str], *, refused: tuple[str, ...] = ()) -> Any
     return AfterValidator(check)
 
 
+def _no_switch(value: Any) -> Any:
+    # Python, and with it pydantic, takes true for 1.
+    if isinstance(value, bool):
+        raise ValueError("a switch")  # noqa: TRY004 pydantic reports a ValueError as the setting's problem
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float):
+        raise ValueError("neither text nor a number")  # noqa: TRY004 as above
+    return value
+
+
+def _flat(table: Any) -> Any:
+    """Return a table of properties whose bare keys TOML has nested: ``log.retention.hours = 1`` without quotes."""
+    return dict(_flat_items(table, "")) if isinstance(table, Mapping) else table
+
+
+def _flat_items(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat_items(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+PropertyValue = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+"""A value of server.properties or of a topic's configuration."""
+
+Properties = Annotated[dict[Annotated[str, _matching(_PROPERTY_NAME)], PropertyValue], BeforeValidator(_flat)]
+Environment = dict[Annotated[str, _matching(_VARIABLE_NAME)], str]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Seconds = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.2, le=3600)]
 ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
 TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 
 _PORT = "a port from 1 to 65535"
 _TOPIC = "a topic name of letters, digits, '.', '_' and '-'"
 _SWITCH = "true or false"
 _SECONDS = "a number of seconds from 0.2 to 3600"
-_PROPERTIES = "a table of properties whose values are text, numbers or true and false"
-_VARIABLES = "a table of environment variables whose values are text"
+_PROPERTIES = "a table of Kafka properties, each with text, a number, true or false"
+_VARIABLES = "a table of environment variables, each with text"
 
 
 class _Section(BaseModel):
@@ -56,13 +102,15 @@ class _Section(BaseModel):
 class ClusterSettings(_Section):
     """``[cluster]``."""
 
-    name: ClusterName = Field("local", description="1 to 32 lower-case letters, digits, '-' and '_'")
+    name: ClusterName = Field(
+        "local", description="1 to 32 lower-case letters, digits, '-' and '_', first and last a letter or digit"
+    )
     kafka_version: str = Field("3.9", description='a Kafka version such as "3.9" or "3.9.1"')
-    brokers: int = Field(2, ge=1, le=32, description="a whole number from 1 to 32")
+    brokers: Whole = Field(2, ge=1, le=32, description="a whole number from 1 to 32")
     heap: Annotated[str, _heap_of_at_least(_MIN_BROKER_HEAP_BYTES)] = Field(
         "4g", description="a whole number followed by k, m or g, at least 160m"
     )
-    port_offset: int = Field(0, ge=0, le=55000, description="a whole number from 0 to 55000")
+    port_offset: Whole = Field(0, ge=0, le=55000, description="a whole number from 0 to 55000")
     state_dir: str = Field("", description='a directory, or "" for the default')
 
 
@@ -76,29 +124,33 @@ class JavaSettings(_Section):
     """``[java]``."""
 
     home: str = Field("", description='a JAVA_HOME directory, or ""')
-    options: tuple[str, ...] = Field((), description="a list of JVM options")
+    options: tuple[Annotated[str, _matching(_JVM_OPTION)], ...] = Field(
+        (), description='a list of JVM options such as ["-Xss1m"]'
+    )
 
 
 class BrokerNodeSettings(_Section):
     """``[broker.<id>]``."""
 
-    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
+    config: Properties = Field(default_factory=dict, description=_PROPERTIES)
 
 
 class BrokerSettings(_Section):
     """``[broker]``: properties of every broker, and ``[broker.<id>]`` of one."""
 
-    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
-    nodes: dict[int, BrokerNodeSettings] = Field(default_factory=dict, description="tables named by a broker id")
+    config: Properties = Field(default_factory=dict, description=_PROPERTIES)
+    nodes: dict[int, BrokerNodeSettings] = Field(
+        default_factory=dict, alias=NODES, description="a table named by a broker's id"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _gather_nodes(cls, raw: Any) -> Any:
         if not isinstance(raw, dict):
             return raw
-        numbered = {key: value for key, value in raw.items() if str(key).isdecimal()}
+        numbered = {key: value for key, value in raw.items() if key.isdecimal()}
         rest = {key: value for key, value in raw.items() if key not in numbered}
-        return {**rest, "nodes": {**rest.get("nodes", {}), **numbered}} if numbered else rest
+        return {**rest, NODES: numbered} if numbered else rest
 
 
 class ControllerSettings(_Section):
@@ -113,12 +165,12 @@ class TopicSettings(_Section):
     """One ``[[topic]]``."""
 
     name: TopicName = Field(description=_TOPIC)
-    partitions: int | None = Field(None, ge=1, le=10000, description="a whole number from 1 to 10000")
-    replication_factor: int | None = Field(None, ge=1, le=32, description="a whole number from 1 to 32")
+    partitions: Whole | None = Field(None, ge=1, le=10000, description="a whole number from 1 to 10000")
+    replication_factor: Whole | None = Field(None, ge=1, le=32, description="a whole number from 1 to 32")
     assignment: Annotated[str, StringConstraints(pattern=r"^([0-9]+(:[0-9]+)*(,[0-9]+(:[0-9]+)*)*)?$")] = Field(
         "", description='broker ids per partition such as "1:2,2:1"'
     )
-    config: dict[str, PropertyValue] = Field(default_factory=dict, description=_PROPERTIES)
+    config: Properties = Field(default_factory=dict, description=_PROPERTIES)
 
 
 class ProducerSettings(_Section):
@@ -127,8 +179,8 @@ class ProducerSettings(_Section):
     enabled: bool = Field(default=True, description=_SWITCH)
     port: Port = Field(8001, description=_PORT)
     topic: TopicName = Field("test-topic", description=_TOPIC)
-    workers: int = Field(1, ge=1, le=1, description="1: one process serves it")
-    env: dict[str, str] = Field(default_factory=dict, description=_VARIABLES)
+    workers: Whole = Field(1, ge=1, le=1, description="1: one process serves it")
+    env: Environment = Field(default_factory=dict, description=_VARIABLES)
 
 
 class ConsumerSettings(_Section):
@@ -138,16 +190,16 @@ class ConsumerSettings(_Section):
     port: Port = Field(8002, description=_PORT)
     topic: TopicName = Field("test-topic", description=_TOPIC)
     group: str = Field("test-group", min_length=1, max_length=249, description="a consumer group's name")
-    instances: int = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
-    env: dict[str, str] = Field(default_factory=dict, description=_VARIABLES)
+    instances: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
+    env: Environment = Field(default_factory=dict, description=_VARIABLES)
 
 
 class DaemonSettings(_Section):
     """``[daemon]``."""
 
     port: Port = Field(8000, description=_PORT)
-    interval_s: float = Field(1.0, ge=0.2, le=3600, description=_SECONDS)
-    lag_interval_s: float = Field(10.0, ge=0.2, le=3600, description=_SECONDS)
+    interval_s: Seconds = Field(1.0, description=_SECONDS)
+    lag_interval_s: Seconds = Field(10.0, description=_SECONDS)
 
 
 class Settings(_Section):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
+from kraftd.spec.contradictions import contradictions
 from kraftd.spec.layout import Layout
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.owned_properties import OWNED_PROPERTIES
 from kraftd.spec.plan import App, Daemon, Kind, Listener, Node, Plan, Topic, Voter
 from kraftd.spec.settings import PropertyValue, Settings, TopicSettings
 from kraftd.spec.sizes import parse_size
@@ -17,7 +17,6 @@ CONTROLLER_PORT_BASE = 10091
 JMX_PORT_BASE = 9998
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
-_MAX_PORT = 65535
 
 
 def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest: Manifest | None) -> Plan:
@@ -54,7 +53,7 @@ def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest:
         java_home=Path(settings.java.home) if settings.java.home else None,
         java_options=settings.java.options,
     )
-    problems = [*_topic_problems(settings), *_property_problems(settings), *_port_problems(plan)]
+    problems = contradictions(settings, plan, ports_of(plan))
     if problems:
         raise ConfigurationError(
             "cannot make a plan:\n" + "\n".join(f"  {problem}" for problem in problems),
@@ -180,68 +179,3 @@ def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:
 def _app(name: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
     environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
     return App(name, f"kraftd_apps.{name.split('-', 1)[0]}", LOOPBACK, port, tuple(environment.items()))
-
-
-def _topic_problems(settings: Settings) -> list[str]:
-    brokers = settings.cluster.brokers
-    problems = []
-    names = [topic.name for topic in settings.topic]
-    problems += [f"topic {name}: declared twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    for topic in settings.topic:
-        problems += [f"topic {topic.name}: {problem}" for problem in _assignment_problems(topic, brokers)]
-    for section, app in (("producer", settings.producer), ("consumer", settings.consumer)):
-        if app.enabled and app.topic not in names:
-            problems.append(f'{section}.topic = "{app.topic}": not declared; add a [[topic]] with this name')
-    return problems
-
-
-def _assignment_problems(topic: TopicSettings, brokers: int) -> list[str]:
-    problems = []
-    if (topic.replication_factor or 1) > brokers:
-        problems.append(
-            f"replication_factor = {topic.replication_factor}: "
-            f"there are only {brokers} brokers; lower it or raise cluster.brokers"
-        )
-    if not topic.assignment:
-        return problems
-    assignment = _assignment(topic, brokers)
-    sizes = {len(replicas) for replicas in assignment}
-    unknown = sorted({broker for replicas in assignment for broker in replicas if not 1 <= broker <= brokers})
-    if unknown:
-        problems.append(f'assignment = "{topic.assignment}": no broker {unknown[0]}; there are 1 to {brokers}')
-    if any(len(set(replicas)) != len(replicas) for replicas in assignment):
-        problems.append(f'assignment = "{topic.assignment}": a broker stands twice in one partition')
-    if len(sizes) > 1 or topic.replication_factor not in (None, *sizes):
-        problems.append(f'assignment = "{topic.assignment}": every partition needs the same number of replicas')
-    if topic.partitions not in (None, len(assignment)):
-        problems.append(f'assignment = "{topic.assignment}": has {len(assignment)} partitions, not {topic.partitions}')
-    return problems
-
-
-def _property_problems(settings: Settings) -> list[str]:
-    tables = {"broker.config": settings.broker.config}
-    tables |= {f"broker.{node_id}.config": node.config for node_id, node in settings.broker.nodes.items()}
-    problems = [
-        f'{table}."{key}": kraftd decides it: {OWNED_PROPERTIES[key]}'
-        for table, config in tables.items()
-        for key in config
-        if key in OWNED_PROPERTIES
-    ]
-    problems += [
-        f"broker.{node_id}: there is no such broker; there are 1 to {settings.cluster.brokers}"
-        for node_id in settings.broker.nodes
-        if not 1 <= node_id <= settings.cluster.brokers
-    ]
-    return problems
-
-
-def _port_problems(plan: Plan) -> list[str]:
-    problems = []
-    owners: dict[int, str] = {}
-    for port, owner in ports_of(plan):
-        if port > _MAX_PORT:
-            problems.append(f"{owner}: port {port} is beyond {_MAX_PORT}; lower cluster.port_offset")
-        if port in owners:
-            problems.append(f"{owner}: port {port} is also {owners[port]}'s; change one of the ports")
-        owners.setdefault(port, owner)
-    return problems

@@ -1,0 +1,35 @@
+"""Plans for tests, from the TOML that a user would write."""
+
+from pathlib import Path
+
+from kraftd.render.java_command import Launch
+from kraftd.spec.configuration import configure, parse_toml
+from kraftd.spec.layout import Layout, layout_of
+from kraftd.spec.manifest import Manifest
+from kraftd.spec.plan import Plan
+from kraftd.spec.settings import Settings
+from kraftd.spec.topology import build_plan
+
+STATE_DIR = Path("/srv/kraftd/local")
+PYTHON = Path("/opt/venv/bin/python")
+LAUNCH = Launch(
+    java=Path("/opt/java/bin/java"), java_major=25, classpath=(Path("/cache/kafka.jar"), Path("/cache/scala.jar"))
+)
+
+
+def settings_of(toml: str = "") -> Settings:
+    return configure([parse_toml(toml, "kraftd.toml")]).settings
+
+
+def layout_at(state_dir: Path = STATE_DIR) -> Layout:
+    return layout_of(cluster="local", state_dir=state_dir, environ={}, home=Path("/home/ada"))
+
+
+def plan_of(
+    toml: str = "",
+    *,
+    state_dir: Path = STATE_DIR,
+    kafka_version: str = "3.9.2",
+    manifest: Manifest | None = None,
+) -> Plan:
+    return build_plan(settings_of(toml), layout_at(state_dir), kafka_version, manifest)

@@ -1,0 +1,40 @@
+import itertools
+import re
+import tomllib
+
+from kraftd.spec.configuration import configure, parse_toml
+from kraftd.spec.sample import SAMPLE
+from kraftd.spec.schema import schema
+from kraftd.spec.settings import NODES, Settings
+
+UNCOMMENTED = re.sub(r"^#(?! )", "", SAMPLE, flags=re.MULTILINE)
+
+
+def test_as_it_is_the_sample_sets_nothing():
+    configuration = configure([parse_toml(SAMPLE, "sample")])
+
+    assert configuration.settings == Settings()
+    assert {origin for _, _, origin in configuration.rows()} == {"default"}
+
+
+def test_uncommented_the_sample_is_exactly_the_defaults():
+    assert configure([parse_toml(UNCOMMENTED, "sample")]).settings == Settings()
+
+
+def test_the_sample_has_every_setting():
+    values = tomllib.loads(UNCOMMENTED)
+    written = {(section, key) for section, table in values.items() if section != "topic" for key in table}
+    written |= {("topic", key) for key in values["topic"][0]}
+
+    missing = {path for path in schema() if len(path) == 2 and NODES not in path} - written
+
+    # Their default is what follows from the cluster, which TOML cannot write; remarks name them.
+    assert missing == {("topic", "replication_factor"), ("topic", "assignment")}
+    assert all(key in SAMPLE for _, key in missing)
+
+
+def test_a_remark_stands_above_every_setting():
+    lines = SAMPLE.splitlines()
+
+    bare = [line for above, line in itertools.pairwise(lines) if re.match(r"#\w", line) and above[:2] != "# "]
+    assert bare == []

@@ -1,0 +1,195 @@
+import pytest
+
+from kraftd.errors import ConfigurationError
+from kraftd.spec.manifest import manifest_of
+from kraftd.spec.plan import Kind
+from kraftd.spec.topology import default_replication_factor, ports_of, program_ports
+from tests.plans import plan_of
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+
+
+def plan_with(brokers, **options):
+    return plan_of(f"[cluster]\nbrokers = {brokers}", **options)
+
+
+def problems_of(toml):
+    with pytest.raises(ConfigurationError) as caught:
+        plan_of(toml)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).startswith("cannot make a plan:\n")
+    return caught.value.details["problems"]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "voters"), [(1, [1]), (2, [1, 2, 101]), (3, [1, 2, 3]), (5, [1, 2, 3]), (32, [1, 2, 3])]
+)
+def test_the_voters_follow_from_the_number_of_brokers(brokers, voters):
+    assert [voter.node_id for voter in plan_with(brokers).voters] == voters
+
+
+def test_two_brokers_get_a_tie_breaker_that_is_a_controller_only():
+    plan = plan_with(2)
+
+    (controller,) = plan.controllers
+    assert [node.name for node in plan.nodes] == ["broker-1", "broker-2", "controller-101"]
+    assert (controller.kind, controller.node_id, controller.roles) == (Kind.CONTROLLER, 101, ("controller",))
+    assert (controller.client, controller.jmx_port, controller.heap_bytes) == (None, None, 192 * 1024**2)
+
+
+def test_brokers_after_the_third_are_brokers_only():
+    roles = {node.name: node.roles for node in plan_with(5).nodes}
+
+    assert roles["broker-3"] == ("broker", "controller")
+    assert roles["broker-4"] == roles["broker-5"] == ("broker",)
+
+
+def test_growing_from_two_to_three_brokers_keeps_the_voters_and_adds_a_broker_only():
+    manifest = manifest_of(plan_with(2), CLUSTER_ID)
+
+    grown = plan_with(3, manifest=manifest)
+
+    assert grown.voters == manifest.voters
+    assert {node.name: node.roles for node in grown.nodes} == {
+        "broker-1": ("broker", "controller"),
+        "broker-2": ("broker", "controller"),
+        "broker-3": ("broker",),
+        "controller-101": ("controller",),
+    }
+
+
+def test_the_default_ports_are_those_of_the_design():
+    assert ports_of(plan_of()) == [
+        (9092, "broker-1 (client listener)"),
+        (10092, "broker-1 (controller listener)"),
+        (9999, "broker-1 (JMX)"),
+        (9093, "broker-2 (client listener)"),
+        (10093, "broker-2 (controller listener)"),
+        (10000, "broker-2 (JMX)"),
+        (10192, "controller-101 (controller listener)"),
+        (8000, "kraftd (HTTP)"),
+        (8001, "producer (HTTP)"),
+        (8002, "consumer (HTTP)"),
+    ]
+
+
+def test_the_offset_shifts_every_port():
+    plain = [port for port, _ in ports_of(plan_of())]
+
+    shifted = [port for port, _ in ports_of(plan_of("[cluster]\nport_offset = 2000"))]
+
+    assert shifted == [port + 2000 for port in plain]
+
+
+def test_the_largest_cluster_has_no_port_twice_even_at_the_largest_offset():
+    plan = plan_of("[cluster]\nbrokers = 32\nport_offset = 55000\n[consumer]\ninstances = 16")
+
+    ports = [port for port, _ in ports_of(plan)]
+    assert len(ports) == len(set(ports))
+    assert max(ports) <= 65535
+
+
+def test_a_program_knows_its_own_ports():
+    plan = plan_of("[cluster]\nbrokers = 10\n[consumer]\ninstances = 2")
+
+    assert [port for port, _ in program_ports(plan, "broker-1")] == [9092, 10092, 9999]
+    assert [port for port, _ in program_ports(plan, "broker-10")] == [9101, 10008]
+    assert [port for port, _ in program_ports(plan, "consumer")] == [8002]
+    assert [port for port, _ in program_ports(plan, "consumer-2")] == [8003]
+
+
+def test_nothing_listens_or_is_advertised_beyond_loopback():
+    plan = plan_with(3)
+
+    hosts = {listener.host for node in plan.nodes for listener in node.listeners}
+    advertised = {listener.advertised_host for node in plan.nodes for listener in node.listeners}
+    assert hosts | advertised | {plan.daemon.host} | {app.host for app in plan.apps} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(("brokers", "replicas"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_the_default_replication_factor_is_at_most_three(brokers, replicas):
+    assert default_replication_factor(brokers) == replicas
+
+
+@pytest.mark.parametrize(
+    ("brokers", "assignment"),
+    [
+        (1, ((1,), (1,), (1,), (1,))),
+        (2, ((1, 2), (2, 1), (1, 2), (2, 1))),
+        (3, ((1, 2, 3), (2, 3, 1), (3, 1, 2), (1, 2, 3))),
+        (5, ((1, 2, 3), (2, 3, 4), (3, 4, 5), (4, 5, 1))),
+    ],
+)
+def test_the_test_topic_is_spread_over_the_brokers(brokers, assignment):
+    (topic,) = plan_with(brokers).topics
+
+    assert (topic.name, topic.partitions, topic.assignment) == ("test-topic", 4, assignment)
+    assert topic.replication_factor == default_replication_factor(brokers)
+
+
+def test_a_topic_may_say_its_replicas_or_its_assignment():
+    plan = plan_of(
+        '[[topic]]\nname = "test-topic"\nreplication_factor = 1\npartitions = 3\n'
+        '[[topic]]\nname = "orders"\nassignment = "2:1,2:1"\nconfig = { "retention.ms" = 1000, "preallocate" = true }'
+    )
+
+    assert [topic.assignment for topic in plan.topics] == [((1,), (2,), (1,)), ((2, 1), (2, 1))]
+    assert plan.topics[1].config == {"retention.ms": "1000", "preallocate": "true"}
+
+
+def test_a_brokers_own_property_wins_over_that_of_all_brokers():
+    plan = plan_of(
+        "[broker.config]\nlog.retention.hours = 1\nlog.cleaner.enable = false\n"
+        "[broker.2.config]\nlog.retention.hours = 2"
+    )
+
+    one, two = plan.brokers
+    assert dict(one.config) == {"log.retention.hours": "1", "log.cleaner.enable": "false"}
+    assert dict(two.config) == {"log.retention.hours": "2", "log.cleaner.enable": "false"}
+    assert plan.controllers[0].config == ()
+
+
+def test_the_apps_are_told_where_kafka_is_and_where_to_listen():
+    producer, consumer, second = plan_of('[consumer]\ninstances = 2\ngroup = "g"\nenv = { APP_ACCESS_LOG = "1" }').apps
+
+    assert producer.module == "kraftd_apps.producer"
+    assert dict(producer.environment) == {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092,127.0.0.1:9093",
+        "KAFKA_TOPIC": "test-topic",
+        "APP_HOST": "127.0.0.1",
+        "APP_PORT": "8001",
+    }
+    assert (consumer.name, consumer.port, consumer.url) == ("consumer", 8002, "http://127.0.0.1:8002/")
+    assert (second.name, second.port, second.module) == ("consumer-2", 8003, "kraftd_apps.consumer")
+    assert dict(second.environment)["KAFKA_GROUP_ID"] == "g"
+    assert dict(second.environment)["APP_ACCESS_LOG"] == "1"
+
+
+def test_an_app_can_be_left_out():
+    plan = plan_of("[producer]\nenabled = false\n[consumer]\nenabled = false")
+
+    assert plan.apps == ()
+
+
+def test_homes_and_options_are_part_of_the_plan():
+    plan = plan_of('[kafka]\nhome = "/opt/kafka"\n[java]\nhome = "/opt/java"\noptions = ["-Xss1m"]')
+
+    assert (str(plan.kafka_home), str(plan.java_home), plan.java_options) == ("/opt/kafka", "/opt/java", ("-Xss1m",))
+    assert (plan_of().kafka_home, plan_of().java_home) == (None, None)
+
+
+def test_the_plan_is_named_and_versioned_as_asked():
+    plan = plan_of('[cluster]\nname = "blue"', kafka_version="4.3.1")
+
+    assert (plan.cluster, plan.kafka_version) == ("blue", "4.3.1")
+
+
+def test_every_contradiction_is_named_at_once():
+    problems = problems_of('[broker.config]\nlisteners = "x"\n[producer]\nport = 8002\n[[topic]]\nname = "a"')
+
+    assert [problem.split(" ")[0] for problem in problems] == [
+        "producer.topic",
+        "consumer.topic",
+        'broker.config."listeners"',
+        "port",
+    ]
