@@ -43,7 +43,7 @@ bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python bench/startup.py
 
 soak: $(VENV)/.dev  ## the long repetitions
-	KRAFTD_TEST_SOAK=1 $(BIN)/python -m pytest tests/kafka
+	SOAK=1 $(BIN)/python -m pytest tests/kafka
 
 clean:           ## remove what the build made; data stays
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

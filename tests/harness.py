@@ -1,0 +1,222 @@
+"""Real clusters for tests, driven as a user drives them: through the command line.
+
+Each has a state directory and a port offset of its own, so that it runs beside a user's cluster.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_OFFSETS = range(11000, 22000, 200)
+"""Far from the default ports, and below the range from which Linux takes ports for outgoing connections."""
+
+_PORTS = (8000, 8001, 8002, 9092, 9093, 9094, 9999, 10000, 10001, 10092, 10093, 10094, 10192)
+
+
+@dataclass(frozen=True)
+class Done:
+    """One finished command."""
+
+    status: int
+    stdout: str
+    stderr: str
+    took_s: float
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> Any:
+        return self.document["error"]
+
+
+def free_port_offset() -> int:
+    """Return an offset whose ports are all free now, another one for each process that asks at the same time."""
+    start = os.getpid() % len(_OFFSETS)
+    for offset in (*_OFFSETS[start:], *_OFFSETS[:start]):
+        if all(_is_free(port + offset) for port in _PORTS):
+            return offset
+    raise RuntimeError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass
+class Cluster:
+    """One cluster in a directory of its own; nothing runs until ``start``.
+
+    Attributes:
+        settings: ``--set`` assignments of every command.
+        environ: Further variables of every command.
+    """
+
+    state_dir: Path
+    offset: int = field(default_factory=free_port_offset)
+    settings: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+    config: Path | None = None
+
+    def arguments(self, *arguments: str) -> list[str]:
+        """Return the argv of a command."""
+        settings = {"cluster.port_offset": self.offset, "cluster.heap": "256m", **self.settings}
+        assignments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+        config = ["--config", str(self.config)] if self.config else []
+        kraftd = [sys.executable, "-m", "kraftd.cli.main", "--state-dir", str(self.state_dir)]
+        return [*kraftd, *config, *assignments, *arguments]
+
+    def run(self, *arguments: str, timeout_s: float = 240, check: bool = False) -> Done:
+        """Run a command to its end."""
+        begun_s = time.monotonic()
+        done = subprocess.run(
+            self.arguments(*arguments),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**os.environ, **self.environ},
+            cwd=self.state_dir.parent,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        result = Done(done.returncode, done.stdout, done.stderr, time.monotonic() - begun_s)
+        if check and result.status != 0:
+            raise AssertionError(f"{' '.join(arguments)}: {result.status}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def spawn(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Begin a command."""
+        return subprocess.Popen(
+            self.arguments(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.environ},
+            cwd=self.state_dir.parent,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, *arguments: str) -> Done:
+        return self.run("start", *arguments, check=True)
+
+    def stop(self, *arguments: str) -> Done:
+        return self.run("stop", *arguments, check=True)
+
+    def status(self) -> Any:
+        return self.run("status", "--json").document
+
+    def program(self, name: str) -> Any:
+        return next(node for node in self.status()["nodes"] if node["name"] == name)
+
+    def pid(self, name: str) -> int:
+        """Return a program's pid from its process, not from kraftd."""
+        for process in self.processes():
+            if any(argument.endswith(f"{self.state_dir}/{name}") for argument in process.cmdline()):
+                return process.pid
+        raise LookupError(f"{name} does not run")
+
+    def supervisord(self) -> psutil.Process:
+        conf = str(self.state_dir / "supervisord.conf")
+        return next(process for process in self.processes() if conf in process.cmdline())
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """Signal a program by its pid, which is returned."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every live process that carries this state directory in its command line."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                    words = process.cmdline()
+                    mine = any(str(self.state_dir) in word for word in words)
+                    if mine and "kraftd.cli.main" not in words:
+                        found.append(process)
+        return found
+
+    def clean_up(self) -> None:
+        """End what a failed test left behind, by pid."""
+        self.run("stop", "--timeout", "20s")
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(f"127.0.0.1:{port + self.offset}" for port in (9092, 9093))
+
+    @property
+    def topic(self) -> str:
+        return "test-topic"
+
+    def url(self, program: str, path: str) -> str:
+        port = {"kraftd": 8000, "producer": 8001, "consumer": 8002}[program] + self.offset
+        return f"http://127.0.0.1:{port}{path}"
+
+    def get(self, program: str, path: str) -> tuple[int, str]:
+        """Return the status and body of a GET."""
+        return fetch(self.url(program, path))
+
+    def send(self, value: object) -> Any:
+        """Post a JSON value to the producer; returns its answer."""
+        request = urllib.request.Request(
+            self.url("producer", "/send"), json.dumps(value).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+
+
+def fetch(url: str) -> tuple[int, str]:
+    """Return the status and body of a GET."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def eventually(condition: Callable[[], Any], *, within_s: float, what: str = "") -> Any:
+    """Return the first truthy value of a condition; one that raises LookupError or OSError is not met yet."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        with contextlib.suppress(LookupError, OSError):
+            value = condition()
+            if value:
+                return value
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"not within {within_s:g} s: {what or condition}")
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def cluster_in(directory: Path, **arguments: Any) -> Iterator[Cluster]:
+    """Yield a cluster in a directory; nothing of it is left running."""
+    cluster = Cluster(directory / "s", **arguments)
+    try:
+        yield cluster
+    finally:
+        cluster.clean_up()

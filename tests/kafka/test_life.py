@@ -1,0 +1,163 @@
+"""From nothing to records flowing, and back, on real brokers."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from tests.harness import eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+def test_start_makes_every_program_ready(cluster):
+    document = cluster.status()
+
+    assert document["status"] == "ok"
+    assert document["ready"] is True
+    assert {node["name"]: node["ready"] for node in document["nodes"]} == dict.fromkeys(
+        ["broker-1", "broker-2", "controller-101", "producer", "consumer", "kraftd"], True
+    )
+    assert document["source"] == "daemon"
+
+
+def test_the_topic_has_the_declared_assignment(cluster):
+    described = cluster.run("kafka", "topics", "--describe", "--topic", "test-topic", check=True).stdout
+
+    replicas = [line.split("Replicas: ")[1].split("\t")[0] for line in described.splitlines() if "Partition:" in line]
+    assert replicas == ["1,2", "2,1", "1,2", "2,1"]
+
+
+def test_what_is_sent_stands_on_the_consumers_page(cluster):
+    answer = cluster.send({"key": "Hello Kafka!"})
+
+    assert answer["topic"] == "test-topic"
+    assert answer["offset"] >= 0
+    eventually(lambda: "Hello Kafka!" in cluster.get("consumer", "/")[1], within_s=10, what="the text on the page")
+
+
+def test_a_second_start_changes_nothing(cluster):
+    before = {name: cluster.pid(name) for name in ("broker-1", "broker-2", "controller-101", "producer", "kraftd")}
+
+    again = cluster.start("--json")
+
+    assert again.document["started"] == []
+    assert {name: cluster.pid(name) for name in before} == before
+
+
+def test_nothing_listens_beyond_loopback(cluster):
+    listening = [
+        connection.laddr.ip
+        for process in cluster.processes()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == "LISTEN"
+    ]
+
+    assert listening
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_a_jmx_client_reads_a_broker(cluster):
+    for port in (9999, 10000):
+        read = cluster.run(
+            "kafka",
+            "jmx",
+            "--jmx-url",
+            f"service:jmx:rmi:///jndi/rmi://127.0.0.1:{port + cluster.offset}/jmxrmi",
+            "--object-name",
+            "kafka.server:type=KafkaServer,name=BrokerState",
+            "--one-time",
+            "true",
+            check=True,
+        ).stdout
+
+        assert '"kafka.server:type=KafkaServer,name=BrokerState:Value"' in read
+        assert ",3" in read
+
+
+def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):
+    fresh.start()
+    sent = [fresh.send({"number": number}) for number in range(20)]
+    eventually(lambda: lag_of(fresh) == 0, within_s=20, what="the consumer caught up")
+    stopped = fresh.stop("--json").document
+
+    assert stopped["unclean"] == []
+    assert fresh.processes() == []
+
+    fresh.start()
+
+    assert [answer["offset"] >= 0 for answer in sent] == [True] * 20
+    read = read_all(fresh)
+    assert sorted(record["number"] for record in read) == list(range(20))
+    assert eventually(lambda: lag_of(fresh) == 0, within_s=20, what="the group's offsets")
+
+
+def test_a_stopped_cluster_stops_again_without_fault(fresh):
+    assert fresh.stop("--json").document["stopped"] == []
+
+    fresh.start()
+    fresh.stop()
+
+    assert fresh.run("stop").status == 0
+    assert fresh.run("status").status == 3
+
+
+def test_two_starts_at_the_same_time_both_end_with_the_same_cluster(fresh):
+    first, second = fresh.spawn("start", "--json"), fresh.spawn("start", "--json")
+    outputs = [json.loads(process.communicate(timeout=200)[0]) for process in (first, second)]
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    pids = [{node["name"]: node["pid"] for node in output["nodes"]} for output in outputs]
+    assert pids[0] == pids[1]
+    assert sorted(bool(output["started"]) for output in outputs) == [False, True]
+
+
+def test_stop_interrupts_a_start(fresh):
+    starting = fresh.spawn("start", "--json")
+    eventually(lambda: fresh.pid("broker-1"), within_s=30, what="a broker's process")
+
+    stopped = fresh.stop()
+    output, _ = starting.communicate(timeout=60)
+
+    assert stopped.status == 0
+    assert starting.returncode == 1
+    assert json.loads(output)["error"]["code"] == "yielded_to_stop"
+    assert fresh.processes() == []
+
+
+@pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
+def test_other_kafka_versions_carry_records_too(fresh, version):
+    fresh.settings["cluster.kafka_version"] = version
+    fresh.start()
+    fresh.send({"version": version})
+
+    assert read_all(fresh) == [{"version": version}]
+    assert fresh.status()["kafka_version"] == version
+    assert fresh.stop("--json").document["unclean"] == []
+
+
+def test_one_and_three_brokers_form_clusters_too(fresh):
+    fresh.settings["cluster.brokers"] = 3
+    fresh.start()
+
+    described = fresh.run("kafka", "topics", "--describe", "--topic", "test-topic", check=True).stdout
+
+    assert "ReplicationFactor: 3" in described
+    assert fresh.status()["status"] == "ok"
+    assert fresh.stop("--json").document["unclean"] == []
+
+
+def read_all(cluster):
+    """Return every record of the topic, by Kafka's own consumer."""
+    done = cluster.run(
+        "kafka", "console-consumer", "--topic", "test-topic", "--from-beginning", "--timeout-ms", "6000", timeout_s=60
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def lag_of(cluster):
+    """Return the group's lag as the daemon serves it; None while it is unknown."""
+    _, body = cluster.get("kraftd", "/health")
+    groups = json.loads(body).get("groups") or []
+    return next((group["lag"] for group in groups if group["group"] == "test-group"), None)
