@@ -1,7 +1,7 @@
 """supervisord.conf from its template.
 
 supervisord's parser expands ``%``, and takes " ;" and " #" for the start of a comment even inside quotes
-(notes/runners.md S15, S16): the first is doubled, the others are refused.
+(notes/runners.md S15, S16): the first is doubled, the others are refused. It expands a program's logfile twice.
 """
 
 import re
@@ -32,9 +32,9 @@ def supervisord_conf(template: str, plan: Plan, programs: tuple[Program, ...]) -
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["value"] = _value
+    environment.filters["logfile"] = lambda path: _value(_value(path))
     environment.filters["command"] = lambda command: _value(shlex.join(command))
-    text = environment.from_string(template).render(plan=plan, programs=programs, groups=groups_of(programs))
-    return text.replace("\n\n\n", "\n\n")
+    return environment.from_string(template).render(plan=plan, programs=programs, groups=groups_of(programs))
 
 
 def _value(value: object) -> str:
