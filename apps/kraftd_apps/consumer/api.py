@@ -1,53 +1,147 @@
-"""The FastAPI side of the consumer app: the page and the records as JSON."""
+"""The FastAPI side of the consumer app: the page, and records as JSON."""
 
+import asyncio
+import json
 from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import HTMLResponse
 
 from kraftd_apps.consumer.display import document, row_of
+from kraftd_apps.consumer.hub import Hub
+from kraftd_apps.consumer.log import Log
 from kraftd_apps.consumer.member import Member
+from kraftd_apps.consumer.query import MessagesQuery, Offset, Partition
+from kraftd_apps.consumer.record import SeenRecord
+from kraftd_apps.consumer.resend import send_again
 from kraftd_apps.consumer.ring import Ring
+from kraftd_apps.consumer.selection import selected
 from kraftd_apps.consumer.settings import ConsumerSettings
-from kraftd_apps.web.api import install_problems
+from kraftd_apps.web.api import as_response, health_routes, install_docs, install_problems
+from kraftd_apps.web.openapi import problems
 from kraftd_apps.web.pages import Pages
+from kraftd_apps.web.problems import Refused, problem
 
 PAGE_RECORDS = 10
-_FIRST_PAGE_WAIT_S = 2.0
+_TAIL_WAIT_S = 2.0
+
+
+_RECORDS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The records; bytes that are no UTF-8 stand in base64, and `*_encoding` says so.",
+        "content": {"application/json": {"schema": {"type": "object"}}, "application/x-ndjson": {}},
+    },
+    **problems(400, 401, 421, 422, 503),
+}
+_RAW: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The value.", "content": {"application/octet-stream": {}}},
+    204: {"description": "A tombstone."},
+    **problems(400, 401, 404, 421, 422, 503),
+}
+_RESENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},
+    **problems(400, 401, 403, 404, 413, 421, 422, 500, 502, 503, 504),
+}
 
 
 class Source(Protocol):
-    """Where records and their circumstances come from."""
+    """What the API shows."""
 
+    settings: ConsumerSettings
     ring: Ring
+    log: Log
+    hub: Hub
     member: Member
 
-    async def tail_read(self, timeout_s: float) -> None:
-        """Wait until the end of the log has been read back after the start, or for this many seconds."""
 
-
-def build_api(source: Source, settings: ConsumerSettings) -> FastAPI:
-    """Return the app behind the health checks."""
-    api = FastAPI(title="kraftd consumer", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    install_problems(api)
+def build_api(source: Source) -> FastAPI:
+    """Return the app behind the health checks and the event stream."""
+    topic = source.settings.kafka.topic
+    api = FastAPI(
+        title="kraftd consumer",
+        summary=f"Shows what arrives on the Kafka topic {topic}.",
+        description="A member of the group reads the topic and keeps the newest records in memory; older ones are read "
+        "from the log without touching the group.",
+        docs_url=None,
+        redoc_url=None,
+    )
     pages = Pages("kraftd_apps.consumer")
-    api.mount("/static", pages.static)
-
-    @api.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def page() -> str:
-        await source.tail_read(_FIRST_PAGE_WAIT_S)
-        return pages.render(
-            "page.html",
-            rows=[row_of(entry) for entry in source.ring.newest(PAGE_RECORDS)],
-            topic=settings.kafka.topic,
-            group=settings.group_id,
-            partitions=source.member.membership.partitions,
-        )
-
-    @api.get("/api/messages", summary="The newest records, newest first")
-    async def messages(limit: Annotated[int, Query(ge=1, le=1000)] = 10) -> dict[str, Any]:
-        """Return records that this member has in memory."""
-        await source.tail_read(_FIRST_PAGE_WAIT_S)
-        return {"messages": [document(entry.record) for entry in source.ring.newest(limit)]}
-
+    install_problems(api)
+    install_docs(api, pages)
+    _add_page(api, pages, source)
+    _add_records(api, source)
+    _add_one_record(api, source)
+    health_routes(api)
     return api
+
+
+def _add_page(api: FastAPI, pages: Pages, source: Source) -> None:
+    @api.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        await source.log.tail_was_read(_TAIL_WAIT_S)
+        seen = source.hub.identifier(source.ring.last_sequence)
+        html = pages.render(
+            "page.html",
+            rows=[row_of(entry.record) for entry in source.ring.newest(PAGE_RECORDS)],
+            topic=source.settings.kafka.topic,
+            group=source.settings.group_id,
+            partitions=source.member.membership.partitions,
+            seen=seen,
+            can_resend=bool(source.settings.producer_url),
+        )
+        return HTMLResponse(html)
+
+
+def _add_records(api: FastAPI, source: Source) -> None:
+    @api.get("/api/messages", summary="Records", responses=_RECORDS, response_class=Response)
+    async def messages(query: Annotated[MessagesQuery, Query()]) -> Response:
+        """Return the newest records in memory, newest first.
+
+        With `offset` or `timestamp`, return a part of the log in its order instead.
+        """
+        if query.start is not None:
+            records = await source.log.read(query.start, query.limit)
+            return _records_response([record for record in records if query.selection.admits(record)], query.format)
+        await source.log.tail_was_read(_TAIL_WAIT_S)
+        newest = (entry.record for entry in source.ring.newest(source.settings.ring_records))
+        return _records_response(selected(newest, query.selection, query.limit), query.format)
+
+
+def _add_one_record(api: FastAPI, source: Source) -> None:
+    @api.get(
+        "/api/messages/{partition}/{offset}/raw",
+        summary="One value, byte for byte",
+        responses=_RAW,
+        response_class=Response,
+    )
+    async def raw(partition: Partition, offset: Offset) -> Response:
+        """Return the value as a download; a tombstone has none and answers 204."""
+        record = await source.log.find(partition, offset)
+        if record.value is None:
+            return Response(status_code=204)
+        name = f"{source.settings.kafka.topic}-{partition}-{offset}.bin"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(record.value, headers=headers, media_type="application/octet-stream")
+
+    @api.post(
+        "/api/messages/{partition}/{offset}/resend",
+        summary="Publish an equal record",
+        responses=_RESENT,
+        response_class=Response,
+    )
+    async def resend(partition: Partition, offset: Offset) -> Response:
+        """Send the record again through the producer app and return its answer."""
+        url = source.settings.producer_url
+        if not url:
+            raise Refused(problem("producer_away", "APP_PRODUCER_URL is off"))
+        record = await source.log.find(partition, offset)
+        return as_response(await asyncio.to_thread(send_again, record, url, source.settings.http.api_token))
+
+
+def _records_response(records: list[SeenRecord], form: str) -> Response:
+    documents = [document(record) for record in records]
+    if form == "json":
+        return Response(json.dumps({"messages": documents}, ensure_ascii=False), media_type="application/json")
+    lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in documents)
+    headers = {"Content-Disposition": 'attachment; filename="messages.ndjson"'}
+    return Response(lines, headers=headers, media_type="application/x-ndjson")

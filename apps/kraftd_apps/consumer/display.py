@@ -1,16 +1,17 @@
 """How records are shown: truthfully, whatever their bytes are. Pure."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Entry
 
-PREVIEW_BYTES = 64 * 1024
+PREVIEW_BYTES = 16 * 1024
 """Longer values are cut on the page; the raw download has all of it."""
 _HEX_PREVIEW_BYTES = 512
+_NOTE_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +79,28 @@ def _encoded(name: str, content: bytes | None) -> dict[str, str | None]:
 class Row:
     """A record as the page shows it."""
 
-    sequence: int
-    record: SeenRecord
+    partition: int
+    offset: int
     time: str | None
+    size_bytes: int
     key: Shown
-    value: Shown
     headers: tuple[tuple[str, Shown], ...]
+    value: Shown
 
 
-def row_of(entry: Entry) -> Row:
-    """Return an entry of the ring as the page shows it."""
-    record = entry.record
+def row_of(record: SeenRecord) -> Row:
+    """Return a record as the page shows it."""
     return Row(
-        sequence=entry.sequence,
-        record=record,
+        partition=record.partition,
+        offset=record.offset,
         time=iso_time(record.timestamp_ms),
-        key=shown(record.key, 200),
+        size_bytes=record.size_bytes,
+        key=shown(record.key, _NOTE_BYTES),
+        headers=tuple((name, shown(value, _NOTE_BYTES)) for name, value in record.headers),
         value=shown(record.value),
-        headers=tuple((name, shown(value, 200)) for name, value in record.headers),
     )
+
+
+def live_row(entry: Entry) -> dict[str, Any]:
+    """Return an entry of the ring as JSON for the page's script."""
+    return asdict(row_of(entry.record))

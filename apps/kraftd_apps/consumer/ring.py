@@ -26,19 +26,26 @@ class Ring:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._entries: deque[Entry] = deque()
-        self._places: set[tuple[int, int, int | None]] = set()
+        self._places: dict[tuple[int, int, int | None], Entry] = {}
         self._bytes = 0
         self._next = 1
         self._before = 0
         self._lock = threading.Lock()
 
     def add(self, records: Iterable[SeenRecord]) -> list[Entry]:
-        """Append records, the newest last, and return those that were not there yet."""
+        """Append records, the newest last, and return those that had not arrived yet.
+
+        A record that was read back before it arrived takes its place among the arrived ones.
+        """
         added = []
         with self._lock:
             for record in records:
-                if record.place in self._places:
-                    continue
+                known = self._places.get(record.place)
+                if known is not None:
+                    if known.sequence > 0:
+                        continue
+                    self._entries.remove(known)
+                    self._forget(known)
                 entry = Entry(self._next, record)
                 self._next += 1
                 self._keep(entry)
@@ -62,17 +69,36 @@ class Ring:
                 self._before -= 1
                 self._entries.appendleft(entry)
 
+    @property
+    def last_sequence(self) -> int:
+        """The number of the newest record that arrived; 0 before the first."""
+        return self._next - 1
+
+    def since(self, sequence: int) -> tuple[list[Entry], int]:
+        """Return the entries after a sequence number, oldest first, and how many after it are forgotten already."""
+        with self._lock:
+            missed = [entry for entry in self._entries if entry.sequence > max(sequence, 0)]
+            return missed, max(0, self._next - 1 - max(sequence, 0)) - len(missed)
+
+    def find(self, partition: int, offset: int) -> SeenRecord | None:
+        """Return a record by its place, if it is here."""
+        with self._lock:
+            for entry in reversed(self._entries):
+                if (entry.record.partition, entry.record.offset) == (partition, offset):
+                    return entry.record
+        return None
+
     def newest(self, count: int) -> list[Entry]:
         """Return up to this many entries, the newest first."""
         with self._lock:
             return list(islice(reversed(self._entries), count))
 
     def _keep(self, entry: Entry) -> None:
-        self._places.add(entry.record.place)
+        self._places[entry.record.place] = entry
         self._bytes += entry.record.memory_bytes
 
     def _forget(self, entry: Entry) -> None:
-        self._places.discard(entry.record.place)
+        self._places.pop(entry.record.place, None)
         self._bytes -= entry.record.memory_bytes
 
     def _too_full(self) -> bool:

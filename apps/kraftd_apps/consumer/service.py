@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaException
 
 from kraftd_apps.consumer import history, member
+from kraftd_apps.consumer.events import EventsRoute
+from kraftd_apps.consumer.hub import Hub
+from kraftd_apps.consumer.log import Log
 from kraftd_apps.consumer.member import Member
+from kraftd_apps.consumer.metrics import ConsumerMetrics, statistics_of
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
-from kraftd_apps.consumer.settings import Config, ConsumerSettings, member_config, reader_config
+from kraftd_apps.consumer.settings import ConsumerSettings, member_config, reader_config
 from kraftd_apps.web.asgi import Answer, App
 from kraftd_apps.web.errors import SettingsError
 from kraftd_apps.web.front import Front, LazyApp
@@ -20,8 +24,6 @@ from kraftd_apps.web.health import answered, liveness, readiness
 from kraftd_apps.web.kafka_log import client_logger
 from kraftd_apps.web.telemetry import HttpMetrics
 
-_TAIL_RECORDS = 25
-_TAIL_TIMEOUT_S = 5.0
 _WARM_AFTER_S = 1.0
 _LEAVE_S = 5.0
 
@@ -29,51 +31,57 @@ logger = logging.getLogger(__name__)
 
 
 class KafkaClients:
-    """Makes the two librdkafka clients of the app."""
+    """Makes the librdkafka clients of the app."""
 
     def __init__(self, settings: ConsumerSettings) -> None:
         self._settings = settings
         self._logger = client_logger("kafka.consumer")
 
-    def member(self) -> member.Client:
-        """Return a client that joins the group when polled.
+    def member(self, on_statistics: Callable[[str], None]) -> member.Client:
+        """Return a client that joins the group when polled, and then tells its statistics every few seconds.
 
         Raises:
             SettingsError: librdkafka does not know a property.
         """
-        return cast("member.Client", self._consumer(member_config(self._settings)))
+        config = {**member_config(self._settings), "stats_cb": on_statistics}
+        return cast("member.Client", self._consumer(config))
 
     def reader(self) -> history.Client:
         """Return a client that reads given offsets."""
         return cast("history.Client", self._consumer(reader_config(self._settings)))
 
-    def _consumer(self, config: Config) -> Consumer:
+    def _consumer(self, config: Mapping[str, object]) -> Consumer:
         try:
-            return Consumer(config, logger=self._logger)
+            return Consumer(dict(config), logger=self._logger)
         except KafkaException as error:
             raise SettingsError([f"KAFKA_CLIENT_CONFIG: {error.args[0].str()}"]) from error
 
 
 class ConsumerService:
-    """The consumer app: its routes, its member of the group, the ring between them, and their common life."""
+    """The consumer app: its routes, its member of the group, what both share, and their common life."""
 
     def __init__(self, settings: ConsumerSettings, clients: KafkaClients | None = None) -> None:
-        self._settings = settings
-        self._clients = clients or KafkaClients(settings)
+        self.settings = settings
+        clients = clients or KafkaClients(settings)
         self._loop = asyncio.get_running_loop()
-        self._tail_read = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._assigned_before = False
+        http_metrics = HttpMetrics()
+        self._metrics = ConsumerMetrics(http_metrics.registry)
         self.ring = Ring(settings.ring_records)
+        self.hub = Hub(self.ring, max_subscribers=settings.max_pages, clock=self._loop.time)
+        self._metrics.watch_pages(lambda: self.hub.subscribers)
+        self.log = Log(clients.reader, settings.kafka.topic, self.ring)
         self.member = Member(
-            self._clients.member(),
+            clients.member(self._told),
             settings.kafka.topic,
             on_records=self._arrived,
             on_assigned=lambda own: self._on_loop(self._assigned, own),
         )
-        http_metrics = HttpMetrics()
         self._api = LazyApp(self._build_api)
         front = Front(
             {
+                ("GET", "/events"): EventsRoute(self.hub),
                 ("GET", "/healthz"): answered(self._liveness),
                 ("GET", "/readyz"): answered(lambda: readiness(self.member.unready_reasons())),
                 ("GET", "/metrics"): answered(http_metrics.answer),
@@ -87,8 +95,9 @@ class ConsumerService:
         self.member.start()
 
     def begin_stop(self) -> None:
-        """Commit and leave the group."""
+        """Commit, leave the group, and say goodbye to open pages."""
         self.member.stop()
+        self.hub.close()
 
     async def finish_stop(self) -> None:
         """Wait until the member has left."""
@@ -96,20 +105,26 @@ class ConsumerService:
         if not await asyncio.to_thread(self.member.join, _LEAVE_S):
             logger.warning("Ending without having left the group: no broker answers")
 
-    async def tail_read(self, timeout_s: float) -> None:
-        """Wait until the end of the log has been read back after the start, or for this many seconds."""
-        try:
-            await asyncio.wait_for(self._tail_read.wait(), timeout_s)
-        except TimeoutError:
-            logger.info("The page is shown before the end of the log has been read")
-
     def _arrived(self, records: list[SeenRecord]) -> None:
-        self.ring.add(records)
+        """Take what a poll brought; on the member's thread, before the offsets are stored."""
+        added = self.ring.add(records)
+        self._metrics.received(records)
+        if self.hub.subscribers:
+            self._on_loop(self.hub.arrived, added)
+
+    def _told(self, text: str) -> None:
+        """Take librdkafka's statistics; on the member's thread."""
+        own = self.member.membership.partitions
+        statistics = statistics_of(text, self.settings.kafka.topic, own or ())
+        self._metrics.told(statistics)
+        status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
+        self._on_loop(self.hub.tell_status, status)
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
-        if not self._tail_read.is_set():
+        if not self._assigned_before:
+            self._assigned_before = True
             self._begin(self._warm())
-        self._begin(self._read_tail(partitions))
+        self._begin(self.log.read_tail(partitions))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -121,29 +136,14 @@ class ConsumerService:
         await asyncio.sleep(_WARM_AFTER_S)
         await self._api.load()
 
-    async def _read_tail(self, partitions: tuple[int, ...]) -> None:
-        try:
-            self.ring.add_older(await asyncio.to_thread(self._newest, partitions))
-        except KafkaException as error:
-            logger.warning("Reading back the end of the log failed: %s", error)
-        finally:
-            self._tail_read.set()
-
-    def _newest(self, partitions: tuple[int, ...]) -> list[SeenRecord]:
-        if not partitions:
-            return []
-        topic = self._settings.kafka.topic
-        return history.read_newest(
-            self._clients.reader(), topic, partitions, count=_TAIL_RECORDS, timeout_s=_TAIL_TIMEOUT_S
-        )
-
     def _build_api(self) -> App:
         from kraftd_apps.consumer.api import build_api  # noqa: PLC0415 - FastAPI is loaded when it is first needed
 
-        return build_api(self, self._settings)
+        return build_api(self)
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(call, *arguments)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _liveness(self) -> Answer:
         return liveness([] if self.member.alive else ["the polling thread has ended"])

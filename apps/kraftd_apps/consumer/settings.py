@@ -1,10 +1,13 @@
 """The consumer app's settings, and the librdkafka configurations that follow from them."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd_apps.web.environment import Reader
 from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
+
+_PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
 Config = dict[str, str | int | float | bool]
 
@@ -22,6 +25,10 @@ class ConsumerSettings:
     """Where a group without a committed offset begins: `earliest` or `latest`."""
     ring_records: int
     """How many records are kept in memory for the page."""
+    max_pages: int
+    """How many pages may be live at once."""
+    producer_url: str
+    """The producer app that sends records again; empty: none."""
 
 
 def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
@@ -38,7 +45,13 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
         group_protocol=reader.choice("KAFKA_GROUP_PROTOCOL", "classic", allowed=("classic", "consumer")),
         auto_offset_reset=reader.choice("KAFKA_AUTO_OFFSET_RESET", "earliest", allowed=("earliest", "latest")),
         ring_records=reader.integer("APP_RING", 1000, minimum=10, maximum=100_000),
+        max_pages=reader.integer("APP_SSE_MAX_CLIENTS", 100, minimum=1, maximum=10_000),
+        producer_url=reader.text("APP_PRODUCER_URL", "http://127.0.0.1:8001"),
     )
+    if settings.producer_url == "off":
+        settings = replace(settings, producer_url="")
+    elif not _PRODUCER_URL.fullmatch(settings.producer_url):
+        reader.wrong("APP_PRODUCER_URL", f"must be http://host:port or off, not {settings.producer_url!r}")
     if len(settings.group_id) > 255:
         reader.wrong("KAFKA_GROUP_ID", "must be at most 255 characters")
     reader.check()
@@ -58,7 +71,7 @@ def member_config(settings: ConsumerSettings) -> Config:
         "enable.auto.commit": True,
         "auto.commit.interval.ms": 1000,
         "enable.auto.offset.store": False,
-        "statistics.interval.ms": 10_000,
+        "statistics.interval.ms": 2000,
     }
     if settings.group_protocol == "consumer":
         config["group.protocol"] = "consumer"

@@ -16,7 +16,11 @@ _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 
 
 class StaticFiles:
-    """Serves the files of some packages' `static` folders, from memory, under addresses that hold their hash."""
+    """Serves the files of some packages' `static` folders, from memory.
+
+    Pages name a file by an address that holds its hash and may be kept for ever; scripts import each other by plain
+    names, which are never kept.
+    """
 
     def __init__(self, packages: tuple[str, ...]) -> None:
         self._answers: dict[str, Answer] = {}
@@ -42,7 +46,9 @@ class StaticFiles:
         charset = "; charset=utf-8" if kind.startswith("text/") else ""
         stem, _, suffix = name.rpartition(".")
         hashed = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
-        self._answers[hashed] = Answer(200, content, f"{kind}{charset}".encode(), (_FOREVER,))
+        content_type = f"{kind}{charset}".encode()
+        self._answers[name] = Answer(200, content, content_type)
+        self._answers[hashed] = Answer(200, content, content_type, (_FOREVER,))
         self._addresses[name] = f"/static/{hashed}"
 
 

@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "unknown_partition": Kind(422, "The topic has no such partition"),
     "invalid_record": Kind(422, "Kafka refuses this record"),
     "internal": Kind(500, "The app failed", outcome="unknown"),
+    "producer_away": Kind(502, "The producer app does not answer", retriable=True),
     "queue_full": Kind(503, "Too much is waiting for Kafka", retriable=True, retry_after_s=1),
     "brokers_down": Kind(503, "No broker answers", retriable=True, retry_after_s=2),
     "not_enough_replicas": Kind(503, "Too few replicas are in sync", retriable=True, retry_after_s=2),

@@ -34,9 +34,32 @@ def test_the_bytes_are_bounded_too_but_the_newest_record_is_always_kept():
 
 def test_a_record_that_comes_twice_is_kept_once():
     ring = Ring(10)
-    ring.add_older([record(1), record(2)])
+    ring.add([record(1), record(2)])
     assert [entry.record.offset for entry in ring.add([record(2), record(3)])] == [3]
     assert offsets(ring) == [3, 2, 1]
+
+
+def test_a_record_read_back_before_it_arrives_stands_among_the_arrived_ones_in_the_end():
+    ring = Ring(10)
+    ring.add_older([record(8), record(9)])
+    ring.add([record(7)])
+    assert [entry.record.offset for entry in ring.add([record(8), record(9)])] == [8, 9]
+    assert offsets(ring) == [9, 8, 7]
+
+
+def test_what_came_after_a_number_is_known_and_how_much_of_it_is_gone():
+    ring = Ring(3)
+    ring.add(record(number) for number in range(5))
+    entries, forgotten = ring.since(1)
+    assert ([entry.sequence for entry in entries], forgotten) == ([3, 4, 5], 1)
+    assert ring.since(5) == ([], 0)
+
+
+def test_a_record_is_found_by_its_place():
+    ring = Ring(3)
+    ring.add([record(1)])
+    assert ring.find(0, 1) == record(1)
+    assert ring.find(0, 2) is None
 
 
 def test_the_same_offset_in_a_topic_made_again_is_another_record():

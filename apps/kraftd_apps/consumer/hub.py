@@ -1,0 +1,178 @@
+"""Live records to many open pages: each frame is encoded once, and a slow page loses frames, not others their time.
+
+Everything here runs on the loop's thread.
+"""
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kraftd_apps.consumer.display import live_row
+from kraftd_apps.consumer.ring import Entry, Ring
+
+FRAME_INTERVAL_S = 0.1
+"""At most ten frames a second: more cannot be read, and would cost every open page."""
+FRAME_RECORDS = 50
+"""The newest of what came between two frames; the others are counted, and stand in `/api/messages`."""
+_QUEUE_FRAMES = 200
+_QUEUE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One encoded event, shared by every page it goes to."""
+
+    content: bytes
+    records: int = 0
+
+
+class Subscriber:
+    """One open page: a short queue between the hub and its connection."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def offer(self, frame: Frame) -> None:
+        """Queue a frame; where there is no room the oldest ones go, and are counted."""
+        self._frames.append(frame)
+        self._bytes += len(frame.content)
+        while len(self._frames) > 1 and (len(self._frames) > _QUEUE_FRAMES or self._bytes > _QUEUE_BYTES):
+            lost = self._frames.popleft()
+            self._bytes -= len(lost.content)
+            self._dropped += lost.records
+        self._changed.set()
+
+    def close(self) -> None:
+        """End the stream after what is queued."""
+        self._closed = True
+        self._changed.set()
+
+    async def next(self, timeout_s: float) -> bytes | None:
+        """Return what to send next, empty bytes after `timeout_s` seconds without anything, None at the end."""
+        if not self._frames and not self._closed:
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout_s)
+            except TimeoutError:
+                return b""
+        self._changed.clear()
+        if not self._frames:
+            return None if self._closed else b""
+        gap = event("gap", {"dropped": self._dropped}) if self._dropped else b""
+        content = gap + b"".join(frame.content for frame in self._frames)
+        self._frames.clear()
+        self._bytes = self._dropped = 0
+        return content
+
+
+class Hub:
+    """Passes new records and the app's status on to every open page."""
+
+    def __init__(self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float]) -> None:
+        self._ring = ring
+        self._max_subscribers = max_subscribers
+        self._clock = clock
+        self._subscribers: set[Subscriber] = set()
+        self._pending: deque[Entry] = deque(maxlen=FRAME_RECORDS)
+        self._arrived = 0
+        self._flushed_s = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._status: Mapping[str, Any] | None = None
+        self._life = secrets.token_hex(4)
+
+    @property
+    def subscribers(self) -> int:
+        """How many pages are open."""
+        return len(self._subscribers)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more pages are served."""
+        return len(self._subscribers) >= self._max_subscribers
+
+    def identifier(self, sequence: int) -> str:
+        """Return the event id that stands for everything up to a sequence number in this life of the app."""
+        return f"{self._life}:{sequence}"
+
+    def join(self, after: str) -> Subscriber:
+        """Add a page that has seen everything up to an event id; empty: it has seen everything up to now."""
+        subscriber = Subscriber()
+        subscriber.offer(Frame(b"retry: 2000\n\n"))
+        if self._status is not None:
+            subscriber.offer(Frame(event("status", self._status)))
+        if after:
+            self._catch_up(subscriber, after)
+        self._subscribers.add(subscriber)
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a page."""
+        self._subscribers.discard(subscriber)
+
+    def arrived(self, entries: Sequence[Entry]) -> None:
+        """Take new records: the first goes out at once, what follows within the interval goes out together."""
+        if not self._subscribers:
+            return
+        self._pending.extend(entries)
+        self._arrived += len(entries)
+        if self._timer is None:
+            wait_s = self._flushed_s + FRAME_INTERVAL_S - self._clock()
+            if wait_s <= 0:
+                self._flush()
+            else:
+                self._timer = asyncio.get_running_loop().call_later(wait_s, self._flush)
+
+    def tell_status(self, status: Mapping[str, Any]) -> None:
+        """Pass on where the app stands, when that has changed."""
+        if status != self._status:
+            self._status = status
+            self._offer(Frame(event("status", status)))
+
+    def close(self) -> None:
+        """Say goodbye to every page."""
+        for subscriber in self._subscribers:
+            subscriber.offer(Frame(event("bye", {})))
+            subscriber.close()
+
+    def _catch_up(self, subscriber: Subscriber, after: str) -> None:
+        life, _, sequence = after.partition(":")
+        if life != self._life or not sequence.lstrip("-").isdigit():
+            subscriber.offer(Frame(event("gap", {"dropped": None})))
+            return
+        missed, forgotten = self._ring.since(int(sequence))
+        if missed or forgotten:
+            shown = missed[-FRAME_RECORDS:]
+            subscriber.offer(self._frame(shown, skipped=forgotten + len(missed) - len(shown)))
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._flushed_s = self._clock()
+        entries = list(self._pending)
+        skipped = self._arrived - len(entries)
+        self._pending.clear()
+        self._arrived = 0
+        if entries and self._subscribers:
+            self._offer(self._frame(entries, skipped))
+
+    def _frame(self, entries: Sequence[Entry], skipped: int) -> Frame:
+        data = {"messages": [live_row(entry) for entry in entries], "skipped": skipped}
+        last = entries[-1].sequence if entries else self._ring.last_sequence
+        return Frame(event("messages", data, self.identifier(last)), len(entries) + skipped)
+
+    def _offer(self, frame: Frame) -> None:
+        for subscriber in self._subscribers:
+            subscriber.offer(frame)
+
+
+def event(name: str, data: Mapping[str, Any], identifier: str = "") -> bytes:
+    """Return one server-sent event; JSON keeps its data on one line, whatever the records hold."""
+    head = f"id: {identifier}\n" if identifier else ""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"{head}event: {name}\ndata: {text}\n\n".encode()

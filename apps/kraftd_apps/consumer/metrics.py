@@ -1,0 +1,76 @@
+"""What the consumer app counts about Kafka, and what librdkafka's statistics tell of lag and brokers."""
+
+import json
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from kraftd_apps.consumer.record import SeenRecord
+
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatistics:
+    """What a page wants to know of the Kafka client."""
+
+    brokers_up: int | None = None
+    """Connections to brokers that work; None before the first statistics."""
+    lag: tuple[tuple[int, int], ...] = ()
+    """Records behind the log's end by own partition, where that is known."""
+
+
+def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics:
+    """Return librdkafka's statistics document, as far as it is used."""
+    document: dict[str, Any] = json.loads(text)
+    brokers = document.get("brokers", {}).values()
+    partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
+    lags = {number: partitions.get(str(number), {}).get("consumer_lag", -1) for number in own}
+    return ClientStatistics(
+        brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP"),
+        lag=tuple((number, lag) for number, lag in sorted(lags.items()) if lag >= 0),
+    )
+
+
+class ConsumerMetrics:
+    """Counters, gauges and one histogram of the Kafka side."""
+
+    def __init__(self, registry: CollectorRegistry, now_s: Callable[[], float] = time.time) -> None:
+        self._now_s = now_s
+        self._records = Counter(
+            "kafka_consumer_records", "Records received as a member.", ("partition",), registry=registry
+        )
+        self._bytes = Counter("kafka_consumer_record_bytes", "Their keys, values and headers.", registry=registry)
+        self._lag = Gauge(
+            "kafka_consumer_lag_records", "Records behind the end of the log.", ("partition",), registry=registry
+        )
+        self._latency = Histogram(
+            "kafka_consumer_end_to_end_latency_seconds",
+            "From a record's timestamp to its arrival here; the newest record of each poll.",
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._pages = Gauge("kafka_consumer_open_pages", "Open event streams.", registry=registry)
+
+    def watch_pages(self, read: Callable[[], int]) -> None:
+        """Read the number of open pages from here at every scrape."""
+        self._pages.set_function(read)
+
+    def received(self, records: Sequence[SeenRecord]) -> None:
+        """Count what one poll brought."""
+        for partition, count in Tally(record.partition for record in records).items():
+            self._records.labels(str(partition)).inc(count)
+        self._bytes.inc(sum(record.size_bytes for record in records))
+        timestamp_ms = records[-1].timestamp_ms
+        if timestamp_ms is not None:
+            self._latency.observe(max(0.0, self._now_s() - timestamp_ms / 1000))
+
+    def told(self, statistics: ClientStatistics) -> None:
+        """Show the lag of the partitions that this member has now, and of no others."""
+        self._lag.clear()
+        for partition, lag in statistics.lag:
+            self._lag.labels(str(partition)).set(lag)

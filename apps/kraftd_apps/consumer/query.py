@@ -1,0 +1,75 @@
+"""The parameters of `GET /api/messages`. Imported with FastAPI only."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kraftd_apps.consumer.history import Start
+from kraftd_apps.consumer.selection import Selection
+
+MOST_RECORDS = 1000
+LAST_OFFSET = 2**63 - 1
+LAST_PARTITION = 2**31 - 1
+_LAST_TIMESTAMP_MS = 253_402_300_799_999
+
+Partition = Annotated[int, Field(ge=0, le=LAST_PARTITION)]
+Offset = Annotated[int, Field(ge=0, le=LAST_OFFSET)]
+Time = Annotated[int, Field(ge=0, le=_LAST_TIMESTAMP_MS)]
+
+
+class MessagesQuery(BaseModel):
+    """What to return."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=MOST_RECORDS, description="At most so many records.")] = 10
+    partition: Annotated[Partition | None, Field(description="Only this partition.")] = None
+    offset: Annotated[Offset | None, Field(description="Read the log of `partition` from here on.")] = None
+    timestamp: Annotated[Time | None, Field(description="The same, from this time on (ms since 1970).")] = None
+    after: Annotated[
+        str | None,
+        Field(pattern=r"^\d{1,10}:\d{1,18}$", description="`partition:offset`: only later ones of that partition."),
+    ] = None
+    since: Annotated[Time | None, Field(description="Only records from this time on (ms since 1970).")] = None
+    q: Annotated[
+        str | None, Field(max_length=1000, description="Only records with this text in key, value or a header.")
+    ] = None
+    key: Annotated[str | None, Field(max_length=10_000, description="Only records with exactly this key.")] = None
+    header: Annotated[
+        str | None,
+        Field(
+            max_length=10_000, pattern=r"^[^:]+:", description="`name:value`: only records with exactly this header."
+        ),
+    ] = None
+    format: Annotated[
+        Literal["json", "ndjson"], Field(description="One document, or a line per record as a download.")
+    ] = "json"
+
+    @model_validator(mode="after")
+    def _one_way_to_read(self) -> Self:
+        if self.offset is not None and self.timestamp is not None:
+            raise ValueError("offset and timestamp exclude each other")
+        if (self.offset is not None or self.timestamp is not None) and self.partition is None:
+            raise ValueError("offset and timestamp need a partition")
+        return self
+
+    @property
+    def start(self) -> Start | None:
+        """Where to read the log; None for the records in memory."""
+        if self.partition is None or (self.offset is None and self.timestamp is None):
+            return None
+        return Start(self.partition, self.offset or 0, self.timestamp)
+
+    @property
+    def selection(self) -> Selection:
+        """What the records must be like."""
+        place = self.after.partition(":") if self.after else None
+        name, _, value = (self.header or "").partition(":")
+        return Selection(
+            partition=self.partition,
+            after=(int(place[0]), int(place[2])) if place else None,
+            since_ms=self.since,
+            text=self.q,
+            key=None if self.key is None else self.key.encode(),
+            header=(name, value.encode()) if self.header else None,
+        )
