@@ -8,7 +8,6 @@ from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
 from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget, record
-from kraftd.host.archive_workload import run_workload
 from kraftd.host.kafka_runtime import Runtime
 from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_directory, scratch_plan, write_scratch
 from kraftd.render.java_command import Launch, node_command
@@ -31,7 +30,7 @@ def train_archive(
     clock: Clock,
     *,
     note: Callable[[str], None],
-    workload: Callable[[str], None] = run_workload,
+    workload: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the archive of a runtime, made now where it is absent: 10 to 15 s, with a JVM of 256 MB.
 
@@ -41,7 +40,7 @@ def train_archive(
         java_options: The user's options for nodes.
         clock: Time.
         note: Told why it waits.
-        workload: Uses the scratch broker, given its address.
+        workload: Uses the scratch broker, given its address; None for what the apps do.
 
     Raises:
         KraftdError: The archive could not be made; nodes start without it.
@@ -65,7 +64,7 @@ def train_archive(
             return present
         path = archive_path(cache_dir, *facts)
         with scratch_directory(archives_dir(cache_dir)) as directory:
-            written = _train(directory, runtime, java_options, clock, workload)
+            written = _train(directory, runtime, java_options, clock, workload or _default_workload())
             written.replace(path)
         record(path)
         _forget_oldest(cache_dir)
@@ -94,6 +93,13 @@ def _train(
         if not output.is_file():
             raise process.failure("it wrote no archive")
     return output
+
+
+def _default_workload() -> Callable[[str], None]:
+    # Its Kafka client is imported only where a training runs.
+    from kraftd.host.archive_workload import run_workload  # noqa: PLC0415 - see above
+
+    return run_workload
 
 
 def _forget_oldest(cache_dir: Path) -> None:

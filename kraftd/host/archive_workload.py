@@ -1,4 +1,11 @@
-"""What a scratch broker is used for while its archive is trained: the calls of a node's first minute."""
+"""What a scratch broker is used for while its archive is trained: what the apps do, through the client of the apps."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from kraftd.errors import KraftdError
 
@@ -13,45 +20,42 @@ def run_workload(bootstrap_servers: str) -> None:
     Raises:
         KraftdError: The broker does not do it.
     """
-    # Imported here: kafka-python takes longer to import than a start that trains nothing should wait.
-    from kafka.errors import KafkaError  # noqa: PLC0415 - see above
-
+    client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     try:
-        _create_topic(bootstrap_servers)
-        _write(bootstrap_servers)
-        _read(bootstrap_servers)
-    except KafkaError as error:
+        _create_topic(client)
+        _write(client)
+        _read(client)
+    except KafkaException as error:
         raise KraftdError(f"cannot use the scratch broker at {bootstrap_servers}: {error}") from error
 
 
-def _create_topic(bootstrap_servers: str) -> None:
-    from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415 - see run_workload
-
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    admin.create_topics([NewTopic(_TOPIC, num_partitions=1, replication_factor=1)])
-    admin.close()
+def _create_topic(client: dict[str, Any]) -> None:
+    admin = AdminClient(client)
+    _wait_for(admin.create_topics([NewTopic(_TOPIC, num_partitions=1, replication_factor=1)]).values())
+    _wait_for([admin.describe_cluster(), admin.list_consumer_groups()])
 
 
-def _write(bootstrap_servers: str) -> None:
-    from kafka import KafkaProducer  # noqa: PLC0415 - see run_workload
-
-    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, compression_type="gzip", enable_idempotence=True)
+def _write(client: dict[str, Any]) -> None:
+    producer = Producer({**client, "enable.idempotence": True, "compression.type": "gzip"})
     for number in range(_RECORDS):
-        producer.send(_TOPIC, b"%d" % number)
-    producer.flush(timeout=_TIMEOUT_S)
-    producer.close()
+        producer.produce(_TOPIC, b"%d" % number)
+    left = producer.flush(_TIMEOUT_S)
+    if left:
+        raise KraftdError(f"cannot write to the scratch broker: {left} records are not acknowledged")
 
 
-def _read(bootstrap_servers: str) -> None:
-    from kafka import KafkaConsumer  # noqa: PLC0415 - see run_workload
+def _read(client: dict[str, Any]) -> None:
+    consumer = Consumer({**client, "group.id": _TOPIC, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    try:
+        consumer.subscribe([_TOPIC])
+        messages = consumer.consume(_RECORDS, _TIMEOUT_S)
+        if len(messages) < _RECORDS:
+            raise KraftdError(f"cannot read from the scratch broker: {len(messages)} of {_RECORDS} records came")
+        consumer.commit(asynchronous=False)
+    finally:
+        consumer.close()
 
-    consumer = KafkaConsumer(
-        _TOPIC,
-        bootstrap_servers=bootstrap_servers,
-        group_id=_TOPIC,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    consumer.poll(timeout_ms=int(_TIMEOUT_S * 1000))
-    consumer.commit()
-    consumer.close()
+
+def _wait_for(futures: Iterable[Any]) -> None:
+    for future in futures:
+        future.result(_TIMEOUT_S)

@@ -153,21 +153,20 @@ def download_with_jgo(jar: Jar, into: Path, count: Callable[[int], None]) -> Pat
 def _cannot_fetch(jars: Sequence[Jar], cause: Exception | None) -> RuntimeMissingError:
     missing_bytes = size_bytes(tuple(jars))
     what = jars[0].file_name if len(jars) == 1 else f"{len(jars)} jars"
+    hint = "Connect this machine to the network and run 'kraftd setup', or set kafka.home to an unpacked Kafka release."
     match cause:
         case None:
             reason = "nothing comes"
+        case OSError(strerror=str() as refusal):
+            # The errors of requests are OSErrors too, but without the system's text.
+            reason, hint = refusal.lower(), "Mend that, and run 'kraftd setup'."
         case OSError():
             reason = "no connection"
         case _:
-            reason = "it does not hand them out"
+            reason = "the repository does not hand it out"
     return RuntimeMissingError(
         f"cannot fetch {what} ({missing_bytes / 1e6:.1f} MB) from Maven Central: {reason}",
-        hint="Connect this machine to the network and run 'kraftd setup', "
-        "or set kafka.home to an unpacked Kafka release.",
+        hint=hint,
         code="cannot_fetch",
-        details={
-            "missing_bytes": missing_bytes,
-            "jars": [jar.file_name for jar in jars],
-            "cause": str(cause),
-        },
+        details={"missing_bytes": missing_bytes, "jars": [jar.file_name for jar in jars], "cause": str(cause)},
     )

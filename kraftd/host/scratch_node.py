@@ -65,21 +65,19 @@ def scratch_plan(
 
 
 def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
-    """Write the files of a scratch plan and format its data directory."""
-    (node,) = plan.nodes
-    for directory in (plan.layout.config(NODE), plan.layout.data(NODE), plan.layout.logs(NODE)):
-        directory.mkdir(parents=True)
-    texts = {
-        PROPERTIES: server_properties(plan, node),
-        logging_file(plan.kafka_version): logging_config(plan.kafka_version),
-    }
-    for name, text in texts.items():
-        (plan.layout.config(NODE) / name).write_text(text, encoding="utf-8")
-    if bootstrap_checkpoint is not None:
-        shutil.copyfile(bootstrap_checkpoint, plan.layout.data(NODE) / "bootstrap.checkpoint")
-    identity = {"version": 1, "cluster.id": random_id(), "node.id": 1, "directory.id": random_id()}
-    text = "".join(f"{key}={value}\n" for key, value in identity.items())
-    (plan.layout.data(NODE) / "meta.properties").write_text(text, encoding="utf-8")
+    """Write the files of a scratch plan and format its data directories."""
+    cluster_id = random_id()
+    for node in plan.nodes:
+        config, data, logs = (place(node.name) for place in (plan.layout.config, plan.layout.data, plan.layout.logs))
+        for directory in (config, data, logs):
+            directory.mkdir(parents=True)
+        (config / PROPERTIES).write_text(server_properties(plan, node), encoding="utf-8")
+        (config / logging_file(plan.kafka_version)).write_text(logging_config(plan.kafka_version), encoding="utf-8")
+        if bootstrap_checkpoint is not None:
+            shutil.copyfile(bootstrap_checkpoint, data / "bootstrap.checkpoint")
+        identity = {"version": 1, "cluster.id": cluster_id, "node.id": node.node_id, "directory.id": random_id()}
+        text = "".join(f"{key}={value}\n" for key, value in identity.items())
+        (data / "meta.properties").write_text(text, encoding="utf-8")
 
 
 def random_id() -> str:
@@ -171,11 +169,15 @@ class ScratchProcess:
         self._running.send_signal(signal.SIGTERM)
 
     def failure(self, reason: str) -> KraftdError:
-        """Return an error with the last lines that the process wrote."""
+        """Return an error with what the process says about it."""
         status = self._running.poll()
         ended = reason if status is None else f"it ended with status {status}"
-        said = "\n".join(f"  {line}" for line in tail(self._console, 5)) or "  (it wrote nothing)"
-        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}, and its last words are\n{said}")
+        said = "\n".join(f"  {line}" for line in self._complaints()) or "  (it wrote nothing)"
+        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}, and it says\n{said}")
+
+    def _complaints(self) -> list[str]:
+        logged = [line for log in sorted(self._directory.glob("logs/*/server.log")) for line in tail(log, 200)]
+        return [line for line in logged if "Exception" in line or " ERROR " in line][-3:] + tail(self._console, 5)
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":

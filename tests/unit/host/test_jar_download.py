@@ -1,3 +1,4 @@
+import errno
 import threading
 
 import pytest
@@ -74,6 +75,21 @@ def test_without_network_each_thread_tries_once(tmp_path):
     assert caught.value.exit_code == 5
     assert "kraftd setup" in caught.value.hint
     assert caught.value.details["missing_bytes"] == sum(map(len, CONTENTS.values()))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
+        (RuntimeError("not found in remote repositories"), "the repository does not hand it out"),
+    ],
+)
+def test_other_causes_are_told_as_they_are(tmp_path, error, said):
+    def fail(_jar, _into, _count):
+        raise error
+
+    with pytest.raises(RuntimeMissingError, match=said):
+        fetched(fail, tmp_path)
 
 
 def test_a_jar_that_never_comes_ends_the_fetch(tmp_path):

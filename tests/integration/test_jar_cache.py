@@ -1,0 +1,75 @@
+"""The jar cache under what happens to real processes: two at once, and one that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_jars import JarCache
+from tests.unit.host.jars import JARS, Heard, Source
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FETCH = """
+import sys, time
+from pathlib import Path
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_jars import JarCache
+from tests.unit.host.jars import JARS, Heard, Source
+
+class Slow(Source):
+    def fetch(self, jars, into, progress):
+        for jar, path in super().fetch(jars, into, progress):
+            yield jar, path
+            with open(sys.argv[2], "a") as seen:
+                print(jar.artifact, file=seen, flush=True)
+            time.sleep(float(sys.argv[3]))
+
+JarCache(Path(sys.argv[1]), Slow(), SystemClock()).fetch(JARS, Heard())
+"""
+
+
+def start_fetch(cache_dir, seen, *, pause_s) -> subprocess.Popen:
+    command = [sys.executable, "-c", FETCH, str(cache_dir), str(seen), str(pause_s)]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def wait_until_seen(seen: Path) -> None:
+    deadline_s = time.monotonic() + 20
+    while not (seen.exists() and seen.read_text()):
+        assert time.monotonic() < deadline_s, "the fetch does not begin"
+        time.sleep(0.01)
+
+
+def test_two_processes_at_once_fetch_every_jar_once(tmp_path):
+    seen = tmp_path / "seen"
+    fetches = [start_fetch(tmp_path / "cache", seen, pause_s=0.2) for _ in range(2)]
+
+    assert [fetch.wait(30) for fetch in fetches] == [0, 0]
+    assert sorted(seen.read_text().split()) == ["alpha", "beta", "gamma"]
+    assert not JarCache(tmp_path / "cache", Source(), SystemClock()).shortfall(JARS)
+
+
+def test_a_killed_fetch_leaves_whole_jars_and_the_next_one_the_rest(tmp_path):
+    seen = tmp_path / "seen"
+    fetch = start_fetch(tmp_path / "cache", seen, pause_s=60)
+    wait_until_seen(seen)
+    fetch.send_signal(signal.SIGKILL)
+    assert fetch.wait(10) == -signal.SIGKILL
+    cache = JarCache(tmp_path / "cache", source := Source(), SystemClock())
+
+    before = cache.shortfall(JARS)
+    cache.fetch(JARS, Heard())
+
+    assert before.damaged == ()
+    assert source.asked == [jar.artifact for jar in before.absent]
+    assert 0 < len(source.asked) < len(JARS)
+    assert not cache.shortfall(JARS)
+    assert [path.name for path in (tmp_path / "cache" / "staging").iterdir()] == ["lock"]

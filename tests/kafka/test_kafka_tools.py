@@ -1,0 +1,31 @@
+"""The table of Kafka's tools against the jars that they are in."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_locks import JarSet, locked_versions
+from kraftd.host.kafka_runtime import Wanted, ensure
+from kraftd.spec.kafka_tools import tools
+from kraftd.spec.layout import cache_dir
+from tests.unit.host.jars import Heard
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize("kafka_version", locked_versions())
+def test_the_main_class_of_every_tool_is_in_the_jars_of_its_version(kafka_version):
+    cache = cache_dir(os.environ, Path.home())
+    runtime = ensure(Wanted(kafka_version), cache, SystemClock(), Heard(), JarSet.TOOLS)
+    entries = {name for jar in runtime.classpath for name in zipfile.ZipFile(jar).namelist()}
+
+    absent = [
+        tool.name
+        for tool in tools(kafka_version).values()
+        if f"{tool.main_class.replace('.', '/')}.class" not in entries
+    ]
+
+    assert absent == []
