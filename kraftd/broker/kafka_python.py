@@ -8,10 +8,12 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from socket import socket as Socket  # noqa: N812 - the class that it is
 from typing import Any
 
 from kafka import errors as kafka_errors
 from kafka.future import Future
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.protocol.admin import (
@@ -49,6 +51,35 @@ _MAX_REQUESTS_IN_FLIGHT = 100
 _NO_VERSIONS: Mapping[str, int | None] = {}
 
 
+class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
+    """Connects as the library does, but closes the socket of a failed attempt instead of leaving it to be collected.
+
+    The library takes another way to connect by the scheme of its proxy_url.
+    """
+
+    SCHEMES = ("direct",)
+
+    def __init__(self, proxy_url: str) -> None:
+        super().__init__(proxy_url)
+        self._made: Socket | None = None
+
+    def socket(self, *kind: int) -> Socket:
+        """Return a new socket."""
+        made: Socket = super().socket(*kind)
+        self._made = made
+        return made
+
+    async def connect(self, *arguments: Any, **options: Any) -> Socket:
+        """Return a connected socket; see the library for the arguments and errors."""
+        try:
+            connected: Socket = await super().connect(*arguments, **options)
+        except BaseException:
+            if self._made is not None:
+                self._made.close()
+            raise
+        return connected
+
+
 class KafkaPythonWire:
     """Connections to one cluster's brokers, made when first used; safe to share between threads.
 
@@ -72,6 +103,7 @@ class KafkaPythonWire:
             reconnect_backoff_max_ms=_RECONNECT_BACKOFF_MAX_MS,
             receive_message_max_bytes=_RESPONSE_MAX_BYTES,
             max_in_flight_requests_per_connection=_MAX_REQUESTS_IN_FLIGHT,
+            proxy_url=f"{_ClosedWhenRefused.SCHEMES[0]}://",
         )
         # The library names the servers it was given bootstrap-0, bootstrap-1 ... A broker among them keeps that name,
         # and with it the connection: the library's own bootstrap connects twice, and hangs on a frozen broker.

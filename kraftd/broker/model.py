@@ -16,7 +16,8 @@ class Failure:
     """Why one broker, topic, partition or group has no value.
 
     Attributes:
-        error: Kafka's name of the error, as NOT_COORDINATOR; CONNECTION_FAILED and TIMED_OUT where no answer came.
+        error: The error's name as kafka-python spells it, as NOT_COORDINATOR; CONNECTION_FAILED and TIMED_OUT where no
+            answer came.
         text: The cause in words, without "cannot" and without a full stop.
         retriable: Whether the same question can succeed later.
     """
