@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
 from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget, record
+from kraftd.host.java import Java
 from kraftd.host.kafka_runtime import Runtime
 from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_directory, scratch_plan, write_scratch
 from kraftd.render.java_command import Launch, node_command
@@ -46,20 +48,9 @@ def train_archive(
         KraftdError: The archive could not be made; nodes start without it.
         TimedOutError: Another process trains and does not come to an end.
     """
-    if runtime.java.major < OLDEST_JAVA:
-        raise KraftdError(
-            f"cannot make a start-up archive with Java {runtime.java.version}: it takes Java {OLDEST_JAVA} or newer",
-            hint="Remove java.home from the configuration. Nodes start without an archive too, in twice the time.",
-            code="archive_unsupported",
-        )
+    _refuse_old(runtime.java)
     facts = (runtime.kafka_version, runtime.java, runtime.classpath, java_options)
-    with lock.held(
-        archives_dir(cache_dir) / "lock",
-        command="setup",
-        clock=clock,
-        timeout_s=_OTHER_TRAINING_TIMEOUT_S,
-        on_wait=lambda holder: note(f"waiting for {holder}, which makes a start-up archive"),
-    ):
+    with _training_lock(cache_dir, clock, note):
         if (present := archive_for(cache_dir, *facts)) is not None:
             return present
         path = archive_path(cache_dir, *facts)
@@ -69,6 +60,25 @@ def train_archive(
         record(path)
         _forget_oldest(cache_dir)
         return path
+
+
+def _training_lock(cache_dir: Path, clock: Clock, note: Callable[[str], None]) -> AbstractContextManager[None]:
+    return lock.held(
+        archives_dir(cache_dir) / "lock",
+        command="setup",
+        clock=clock,
+        timeout_s=_OTHER_TRAINING_TIMEOUT_S,
+        on_wait=lambda holder: note(f"waiting for {holder}, which makes a start-up archive"),
+    )
+
+
+def _refuse_old(java: Java) -> None:
+    if java.major < OLDEST_JAVA:
+        raise KraftdError(
+            f"cannot make a start-up archive with Java {java.version}: it takes Java {OLDEST_JAVA} or newer",
+            hint="Remove java.home from the configuration. Nodes start without an archive too, in twice the time.",
+            code="archive_unsupported",
+        )
 
 
 def _train(

@@ -37,30 +37,17 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
     @app.get("/livez")
     async def livez() -> JSONResponse:
         """200 while the loop looks at the cluster."""
-        snapshot = newest()
-        age_s = clock.now_s() - snapshot.taken_at_s if snapshot else None
-        is_live = age_s is not None and age_s < _LIVE_WITHIN_S
-        return _json({"live": is_live, "age_s": age_s}, 200 if is_live else 503)
+        return _livez(newest(), clock.now_s())
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         """200 when the cluster can serve, else 503 with the reasons."""
-        snapshot = newest()
-        if snapshot is None:
-            return _json({"ready": False, "reasons": ["nothing was looked at yet"]}, 503)
-        verdict = judge(snapshot, topics)
-        return _json({"ready": verdict.ready, "reasons": list(verdict.reasons)}, 200 if verdict.ready else 503)
+        return _readyz(newest(), topics)
 
     @app.get("/health")
     async def health(strict: bool = Query(default=False)) -> JSONResponse:
         """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
-        snapshot = newest()
-        if snapshot is None:
-            return _json({"ok": False, "status": Status.DOWN.value, "reasons": ["nothing was looked at yet"]}, 503)
-        verdict = judge(snapshot, topics)
-        failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
-        document = health_document(plan, snapshot, verdict, clock.now_s())
-        return _json(document, 503 if verdict.status in failing else 200)
+        return _health(plan, newest(), topics, clock.now_s(), strict=strict)
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -70,6 +57,29 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _livez(snapshot: Snapshot | None, now_s: float) -> JSONResponse:
+    age_s = now_s - snapshot.taken_at_s if snapshot else None
+    is_live = age_s is not None and age_s < _LIVE_WITHIN_S
+    return _json({"live": is_live, "age_s": age_s}, 200 if is_live else 503)
+
+
+def _readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> JSONResponse:
+    if snapshot is None:
+        return _json({"ready": False, "reasons": ["nothing was looked at yet"]}, 503)
+    verdict = judge(snapshot, topics)
+    return _json({"ready": verdict.ready, "reasons": list(verdict.reasons)}, 200 if verdict.ready else 503)
+
+
+def _health(
+    plan: Plan, snapshot: Snapshot | None, topics: tuple[str, ...], now_s: float, *, strict: bool
+) -> JSONResponse:
+    if snapshot is None:
+        return _json({"ok": False, "status": Status.DOWN.value, "reasons": ["nothing was looked at yet"]}, 503)
+    verdict = judge(snapshot, topics)
+    failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
+    return _json(health_document(plan, snapshot, verdict, now_s), 503 if verdict.status in failing else 200)
 
 
 def _json(document: dict[str, Any], status: int) -> JSONResponse:

@@ -33,8 +33,7 @@ def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest:
     Raises:
         ConfigurationError: Values contradict each other; every contradiction is named.
     """
-    voter_ids = _voter_ids(settings.cluster.brokers, manifest)
-    nodes = _nodes(settings, voter_ids)
+    nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
     plan = Plan(
         cluster=settings.cluster.name,
         kafka_version=kafka_version,
@@ -43,12 +42,7 @@ def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest:
         voters=tuple(Voter(node.node_id, LOOPBACK, node.controller.port) for node in nodes if node.controller),
         topics=tuple(_topic(topic, settings.cluster.brokers) for topic in settings.topic),
         apps=_apps(settings, nodes),
-        daemon=Daemon(
-            LOOPBACK,
-            settings.daemon.port + settings.cluster.port_offset,
-            settings.daemon.interval_s,
-            settings.daemon.lag_interval_s,
-        ),
+        daemon=_daemon(settings),
         kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
         java_home=Path(settings.java.home) if settings.java.home else None,
         java_options=settings.java.options,
@@ -155,6 +149,11 @@ def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ..
     replicas = topic.replication_factor or default_replication_factor(brokers)
     partitions = topic.partitions or _DEFAULT_PARTITIONS
     return tuple(tuple((first + follower) % brokers + 1 for follower in range(replicas)) for first in range(partitions))
+
+
+def _daemon(settings: Settings) -> Daemon:
+    daemon = settings.daemon
+    return Daemon(LOOPBACK, daemon.port + settings.cluster.port_offset, daemon.interval_s, daemon.lag_interval_s)
 
 
 def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:

@@ -91,11 +91,11 @@ def test_a_plan_that_contradicts_the_manifest_is_refused_with_both_values_and_bo
     manifest = replace(manifest_of(plan_of(), CLUSTER_ID), kafka_version="3.9.1")
 
     with pytest.raises(IdentityMismatchError) as caught:
-        check_against(plan_of(), manifest, "/work/kraftd.toml")
+        check_against(plan_of(), manifest, "/home/ada/kraftd.toml")
 
     text = str(caught.value)
     assert caught.value.exit_code == 6
-    assert text.startswith("cannot use /work/kraftd.toml with the cluster in /srv/kraftd/local: ")
+    assert text.startswith("cannot use /home/ada/kraftd.toml with the cluster in /srv/kraftd/local: ")
     assert "/srv/kraftd/local/manifest.json" in text
     assert "planned 3.9.2, formatted with 3.9.1" in text
     assert "cluster.kafka_version" in caught.value.hint

@@ -1,0 +1,54 @@
+"""The bounds that keep the code readable, and what must not be in a public repository."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(path for room in ("kraftd", "apps/kraftd_apps") for path in (ROOT / room).rglob("*.py"))
+
+MOST_LINES_OF_A_MODULE = 300
+MOST_LINES_OF_A_FUNCTION = 40
+
+# Written in parts, so that this file does not hold what it looks for.
+FOREIGN = re.compile(
+    "|".join(
+        [
+            r"(?<![\w.$/])/" + r"(?:root|work)/",
+            r"/" + r"tmp/k\b",
+            r"\b(?:artifactory|nexus|jfrog|devpi)" + r"[\w.-]*\.[a-z]{2,}",
+            r"//[\w.-]+" + r"\.(?:internal|corp|intranet|lan)\b",
+            r"\b(?:index-url|extra-index-url|find-links)" + r"\s*[=:]",
+            r"-----BEGIN " + r"[A-Z ]*PRIVATE KEY",
+        ]
+    )
+)
+
+
+def tracked_files():
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_and_its_functions_fit_the_eye(path):
+    text = path.read_text(encoding="utf-8")
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = [node.name for node in functions if node.end_lineno - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION]
+
+    assert len(text.splitlines()) <= MOST_LINES_OF_A_MODULE
+    assert long == []
+
+
+def test_no_tracked_file_holds_a_registry_host_a_machine_path_or_a_key():
+    found = []
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
+
+    assert found == []
