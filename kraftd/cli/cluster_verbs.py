@@ -1,18 +1,30 @@
 """The verbs that change a cluster."""
 
+import contextlib
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from kraftd.cli.invocation import Invocation, command_name
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
+
+if TYPE_CHECKING:
+    from kraftd.operate.workspace import Workspace
 
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
 Force = Annotated[bool, typer.Option("--force", help="Also where it costs the quorum or the last replica.")]
+
+
+class InterruptedCommandError(KraftdError):
+    """The user pressed Ctrl-C."""
+
+    exit_code: ClassVar[int] = 130
+    code = "interrupted"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +46,8 @@ def start(context: typer.Context, names: Names = None) -> None:
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
-    result = start_cluster(invocation.selection, options, workspace)
+    with _telling_what_runs(invocation, workspace):
+        result = start_cluster(invocation.selection, options, workspace)
     if invocation.json:
         document = status(Store(result.plan.layout), result.plan, workspace).document
         invocation.print_document(
@@ -61,7 +74,9 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
     if plan is None:
         result = StopResult(configuration.settings.cluster.name, (), whole_cluster=True, took_s=0.0)
     else:
-        result = stop_cluster(store, plan, options, invocation.workspace())
+        workspace = invocation.workspace()
+        with _telling_what_runs(invocation, workspace):
+            result = stop_cluster(store, plan, options, workspace)
     if invocation.json:
         invocation.print_document(
             {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
@@ -80,12 +95,14 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
     invocation: Invocation = context.obj
     chosen = tuple(names or ())
-    result = restart_cluster(
-        invocation.selection,
-        StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
-        StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
-        invocation.workspace(),
-    )
+    workspace = invocation.workspace()
+    with _telling_what_runs(invocation, workspace):
+        result = restart_cluster(
+            invocation.selection,
+            StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
+            StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
+            workspace,
+        )
     if invocation.json:
         invocation.print_document(
             {"ok": True, "schema_version": 1, "cluster": result.stopped.cluster, "took_s": result.started.took_s}
@@ -124,3 +141,29 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
         invocation.print_document({"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed})
     elif not invocation.quiet:
         console.print(f"Removed the cluster {result.cluster}", markup=False)
+
+
+@contextlib.contextmanager
+def _telling_what_runs(invocation: Invocation, workspace: "Workspace") -> Iterator[None]:
+    """Add to what ends a command early which programs it leaves running, and how to end them."""
+    from kraftd.operate.leftovers import running_programs
+    from kraftd.operate.waiting import YieldedError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        running = running_programs(invocation.selection, workspace)
+        raise InterruptedCommandError(
+            "cannot finish: interrupted", hint=_what_runs(running) or "Nothing of the cluster runs."
+        ) from None
+    except YieldedError:
+        raise
+    except KraftdError as error:
+        if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code):
+            running = running_programs(invocation.selection, workspace)
+            error.hint = " ".join(filter(None, (error.hint, _what_runs(running))))
+        raise
+
+
+def _what_runs(programs: tuple[str, ...]) -> str:
+    return f"Still running: {', '.join(programs)}; '{command_name()} stop' ends it." if programs else ""

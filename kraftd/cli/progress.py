@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
@@ -26,7 +27,12 @@ def reporter_for(invocation: "Invocation") -> Reporter:
     if invocation.quiet:
         return Silent()
     console = invocation.console(stderr=True)
-    return LiveLines(console) if console.is_terminal and not invocation.json else PlainLines(console)
+    if invocation.json or not console.is_terminal:
+        return PlainLines(console)
+    lines = LiveLines(console)
+    # An error is printed below the last lines, not among lines that still change.
+    click.get_current_context().call_on_close(lines.close)
+    return lines
 
 
 class PlainLines:
@@ -110,6 +116,7 @@ class LiveLines:
 
     def close(self) -> None:
         """Leave what is shown, and give the terminal back."""
+        self.download_ends()
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,6 +1,7 @@
 """Files that are whole or absent, and private to their owner."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,9 +26,20 @@ def explained(verb: str, path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise PermissionDeniedError(
             f"cannot {verb} {path}: {reason.lower()}",
-            hint="Give this user write access to it, or choose another place with cluster.state_dir (--state-dir).",
+            hint=_remedy(error),
             details={"path": str(path)},
         ) from error
+
+
+def _remedy(error: OSError) -> str:
+    elsewhere = "choose another place with cluster.state_dir (--state-dir)"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"Free disk space, or {elsewhere}."
+        case errno.EACCES | errno.EPERM:
+            return f"Give this user access to it, or {elsewhere}."
+        case _:
+            return f"{elsewhere.capitalize()}."
 
 
 def make_private_directory(path: Path) -> None:

@@ -20,6 +20,8 @@ def held(
 ) -> Iterator[None]:
     """Hold the lock; the kernel releases it when the process ends, however it ends.
 
+    A lock file that this call made goes again where nothing else came beside it: what is refused leaves no trace.
+
     Args:
         path: The lock file; its content says who holds it.
         command: What this process is doing, for others that wait.
@@ -31,61 +33,86 @@ def held(
         TimedOutError: Another command kept it.
         PermissionDeniedError: The lock file cannot be opened.
     """
-    make_private_directory(path.parent)
-    with explained("open the lock", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    absent = [place for place in (path, *path.parents) if not place.exists()]
+    descriptor = _acquired(path, clock, timeout_s, on_wait)
     try:
-        _acquire(descriptor, path, clock, timeout_s, on_wait)
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
+        _sign(descriptor, command)
         yield
     finally:
+        _remove_unused(path, absent)
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def held_if_free(path: Path, *, command: str) -> Iterator[bool]:
-    """Hold the lock where nobody else does; yield whether it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lock where nobody else does; yield whether it is held.
+
+    Raises:
+        PermissionDeniedError: The lock file cannot be opened.
+    """
+    descriptor = _locked(path)
+    if descriptor is None:
+        yield False
+        return
     try:
-        if not _try_lock(descriptor):
-            yield False
-            return
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
+        _sign(descriptor, command)
         yield True
     finally:
         os.close(descriptor)
 
 
-def _acquire(
-    descriptor: int, path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None
-) -> None:
+def _acquired(path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None) -> int:
     deadline_s = clock.monotonic_s() + timeout_s
     told = False
-    while not _try_lock(descriptor):
+    while (descriptor := _locked(path)) is None:
         if clock.monotonic_s() >= deadline_s:
             raise TimedOutError(
-                f"cannot take the lock {path} within {timeout_s:g} s: {_holder(descriptor)} holds it",
+                f"cannot take the lock {path} within {timeout_s:g} s: {_holder(path)} holds it",
                 hint="Wait for that command, or end it.",
+                code="locked",
             )
         if not told and on_wait is not None:
-            on_wait(_holder(descriptor))
+            on_wait(_holder(path))
             told = True
         clock.sleep(_RETRY_S)
+    return descriptor
 
 
-def _try_lock(descriptor: int) -> bool:
+def _locked(path: Path) -> int | None:
+    """Return an open descriptor that holds the lock; None where another process does."""
+    make_private_directory(path.parent)
+    with explained("open the lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        # The last holder may have removed the file: a lock on what nobody else can open protects nothing.
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
 
 
-def _holder(descriptor: int) -> str:
+def _sign(descriptor: int, command: str) -> None:
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
+
+
+def _holder(path: Path) -> str:
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        holder = json.loads(path.read_text(encoding="utf-8"))
         return f"'kraftd {holder['command']}' (pid {holder['pid']})"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another kraftd command"
+
+
+def _remove_unused(path: Path, absent: list[Path]) -> None:
+    """Remove a lock file that was absent before, and its directories that were, where it is all that they hold."""
+    if path not in absent or any(other != path for other in path.parent.glob("*")):
+        return
+    path.unlink(missing_ok=True)
+    for directory in absent[1:]:
+        with contextlib.suppress(OSError):
+            # Not empty, or gone.
+            directory.rmdir()

@@ -130,4 +130,6 @@ def _config_text(path: Path) -> str | None:
     try:
         return read_text(path)
     except PermissionDeniedError as error:
-        raise ConfigurationError(str(error), hint="Give this user read access to it.") from error
+        is_denied = isinstance(error.__cause__, PermissionError)
+        hint = "Give this user read access to it." if is_denied else "Give --config the path of a TOML file."
+        raise ConfigurationError(str(error), hint=hint) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.files import tail
@@ -122,21 +123,26 @@ class StartWait:
     def _refuse_ended(self, pending: Iterable[str]) -> None:
         for name in sorted(self.ended(pending)):
             cause = self._cause(name)
-            log = main_log(self._plan.layout, name, self._plan.kinds[name])
+            log = self._log(name)
             self._workspace.reporter.program(name, "failed", cause.text)
             raise StartFailedError(
                 f"cannot start {name}: {cause.text}",
-                hint=f"{cause.remedy} Its log is {log} ('kraftd logs {name}').",
+                hint=f"{cause.remedy} The log: {log} ('kraftd logs {name}').",
                 details={"program": name, "cause": cause.text, "log": str(log)},
             )
 
     def _cause(self, name: str) -> Cause:
         process = self._supervisor.processes()[name]
-        if process.spawn_error and process.started_at_s is None:
-            return Cause(process.spawn_error, "Check that file.")
+        if process.spawn_error:
+            return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Mend that, then start again.")
         ended = last_exits(tail(self._plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(name)
         lines = last_lines(self._plan.layout, name, self._plan.kinds[name], process.started_at_s)
         return diagnose(str(ended or "it ended"), lines)
+
+    def _log(self, name: str) -> Path:
+        """Return a program's log, its console where it ended before it wrote one."""
+        log = main_log(self._plan.layout, name, self._plan.kinds[name])
+        return log if log.is_file() else self._plan.layout.console(name)
 
     def _took(self, name: str) -> str:
         begun_s = self._begun_s.get(name)

@@ -12,10 +12,14 @@ from typing import Any, cast
 
 from kraftd.errors import KraftdError
 
+_SPAWN_ERROR = 50
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
 _SHUTDOWN_STATE = 6
 _DO_NOT_WAIT = False
+
+_ENDED_AFTER_SPAWN = ("Exited too quickly", "Bad exit code")
+"""What supervisord also calls a spawn error: the process did run."""
 
 
 class SupervisorUnreachableError(KraftdError):
@@ -74,7 +78,7 @@ class Supervisor:
         return {row["name"]: _process(row) for row in rows}
 
     def start(self, supervised_name: str) -> None:
-        """Spawn a program and return at once; no fault where it runs already.
+        """Spawn a program and return at once; no fault where it runs already, or ended within that moment.
 
         Args:
             supervised_name: ``group:name``.
@@ -83,7 +87,7 @@ class Supervisor:
             SupervisorUnreachableError: Nothing answers in time.
             SupervisorRefusedError: It cannot be spawned.
         """
-        self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=_ALREADY_STARTED)
+        self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=(_ALREADY_STARTED, _SPAWN_ERROR))
 
     def stop(self, supervised_name: str) -> None:
         """Send TERM and return at once; no fault where it does not run.
@@ -92,7 +96,7 @@ class Supervisor:
             SupervisorUnreachableError: Nothing answers in time.
             SupervisorRefusedError: supervisord refuses.
         """
-        self._call("stopProcess", supervised_name, _DO_NOT_WAIT, accept=_NOT_RUNNING)
+        self._call("stopProcess", supervised_name, _DO_NOT_WAIT, accept=(_NOT_RUNNING,))
 
     def signal(self, supervised_name: str, signal_name: str) -> None:
         """Send a signal, by its name without SIG; no fault where it does not run.
@@ -101,7 +105,7 @@ class Supervisor:
             SupervisorUnreachableError: Nothing answers in time.
             SupervisorRefusedError: supervisord refuses.
         """
-        self._call("signalProcess", supervised_name, signal_name, accept=_NOT_RUNNING)
+        self._call("signalProcess", supervised_name, signal_name, accept=(_NOT_RUNNING,))
 
     def shutdown(self) -> None:
         """Make supervisord stop what still runs and exit; no fault where it is doing so.
@@ -109,15 +113,15 @@ class Supervisor:
         Raises:
             SupervisorUnreachableError: Nothing answers in time.
         """
-        self._call("shutdown", accept=_SHUTDOWN_STATE)
+        self._call("shutdown", accept=(_SHUTDOWN_STATE,))
 
-    def _call(self, method: str, *arguments: object, accept: int | None = None) -> object:
+    def _call(self, method: str, *arguments: object, accept: tuple[int, ...] = ()) -> object:
         transport = _UnixTransport(self._socket_path, self._timeout_s)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             try:
                 return cast("object", getattr(proxy.supervisor, method)(*arguments))
             except xmlrpc.client.Fault as fault:
-                if fault.faultCode == accept:
+                if fault.faultCode in accept:
                     return None
                 raise SupervisorRefusedError(
                     f"cannot carry out {method} {' '.join(str(each) for each in arguments)}: "
@@ -155,11 +159,12 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 
 def _process(row: dict[str, Any]) -> SupervisedProcess:
+    spawn_error = str(row["spawnerr"])
     return SupervisedProcess(
         name=row["name"],
         group=row["group"],
         state=row["statename"],
         pid=row["pid"] or None,
         started_at_s=float(row["start"]) if row["start"] else None,
-        spawn_error=row["spawnerr"],
+        spawn_error="" if spawn_error.startswith(_ENDED_AFTER_SPAWN) else spawn_error,
     )
