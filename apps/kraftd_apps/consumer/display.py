@@ -1,6 +1,7 @@
 """How records are shown: truthfully, whatever their bytes are. Pure."""
 
 import base64
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ PREVIEW_BYTES = 16 * 1024
 """Longer values are cut on the page; the raw download has all of it."""
 _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +28,25 @@ class Shown:
 
 
 def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
-    """Return bytes as text where they are UTF-8, in hexadecimal where they are not."""
+    """Return bytes as text where they are readable UTF-8, in hexadecimal where they are not."""
     if content is None:
         return Shown("null", "")
     if not content:
         return Shown("empty", "")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
+    if not _is_readable(content):
         head = content[: min(limit_bytes, _HEX_PREVIEW_BYTES)]
         return Shown("binary", head.hex(" "), cut=len(head) < len(content))
     if len(content) <= limit_bytes:
-        return Shown("text", text)
+        return Shown("text", content.decode("utf-8"))
     return Shown("text", content[:limit_bytes].decode("utf-8", errors="ignore"), cut=True)
+
+
+def _is_readable(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROL.search(content)
 
 
 def iso_time(timestamp_ms: int | None) -> str | None:

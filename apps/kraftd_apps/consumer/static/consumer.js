@@ -201,6 +201,7 @@ list.addEventListener("click", async (event) => {
   const [partition, offset] = row.dataset.place.split(":");
   const address = `/api/messages/${partition}/${offset}`;
   const note = slot(row, "note");
+  note.hidden = false;
   try {
     if (action === "copy") {
       const whole = slot(row, "value").dataset.kind === "text" ? await (await fetch(address + "/raw")).text() : texts.get(row);

@@ -11,6 +11,8 @@ from kraftd_apps.consumer.record import SeenRecord
         (b"", Shown("empty", "")),
         (b'{"n": 23958446825181076828}', Shown("text", '{"n": 23958446825181076828}')),
         (b"\xff\x00", Shown("binary", "ff 00")),
+        (b"\x1b[31m", Shown("binary", "1b 5b 33 31 6d")),
+        (b"a\tb\r\n", Shown("text", "a\tb\r\n")),
         ("äö".encode(), Shown("text", "ä", cut=True)),
     ],
 )
