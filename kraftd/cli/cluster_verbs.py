@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.invocation import Invocation, command_name
+from kraftd.cli.invocation import Invocation
 from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def start(context: typer.Context, names: Names = None) -> None:
             | {"took_s": result.took_s}
         )
     elif not invocation.quiet:
-        reports.started(invocation.console(), result, command_name())
+        reports.started(invocation.console(), result, invocation.command)
 
 
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
@@ -109,7 +109,7 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
             | {"stopped": result.stopped.programs, "started": result.started.started, "notes": result.started.notes}
         )
     elif not invocation.quiet:
-        reports.started(invocation.console(), result.started, command_name())
+        reports.started(invocation.console(), result.started, invocation.command)
 
 
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
@@ -154,16 +154,16 @@ def _telling_what_runs(invocation: Invocation, workspace: "Workspace") -> Iterat
     except KeyboardInterrupt:
         running = running_programs(invocation.selection, workspace)
         raise InterruptedCommandError(
-            "cannot finish: interrupted", hint=_what_runs(running) or "Nothing of the cluster runs."
+            "cannot finish: interrupted", hint=_what_runs(running, invocation) or "Nothing of the cluster runs."
         ) from None
     except YieldedError:
         raise
     except KraftdError as error:
         if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code):
             running = running_programs(invocation.selection, workspace)
-            error.hint = " ".join(filter(None, (error.hint, _what_runs(running))))
+            error.hint = " ".join(filter(None, (error.hint, _what_runs(running, invocation))))
         raise
 
 
-def _what_runs(programs: tuple[str, ...]) -> str:
-    return f"Still running: {', '.join(programs)}; '{command_name()} stop' ends it." if programs else ""
+def _what_runs(programs: tuple[str, ...], invocation: Invocation) -> str:
+    return f"Still running: {', '.join(programs)}; '{invocation.command} stop' ends it." if programs else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import asdict, dataclass, is_dataclass
@@ -42,6 +43,13 @@ class Invocation:
 
         return Selection(self.cluster, self.config, self.state_dir, self.assignments)
 
+    @property
+    def command(self) -> str:
+        """How the user can call kraftd for the same cluster."""
+        chosen = (("--config", self.config), ("--cluster", self.cluster), ("--state-dir", self.state_dir))
+        options = [word for option, value in chosen if value is not None for word in (option, shlex.quote(str(value)))]
+        return " ".join((_command_name(), *options))
+
     def workspace(self) -> "Workspace":
         """Return the surroundings, with someone who shows progress on stderr."""
         from kraftd.cli.progress import reporter_for
@@ -72,7 +80,7 @@ class Invocation:
             console.print(error.hint, markup=False)
 
 
-def command_name() -> str:
+def _command_name() -> str:
     """Return how the user can call kraftd: by name where it is on the PATH, else by the path that was called."""
     called = Path(sys.argv[0])
     found = shutil.which("kraftd")
