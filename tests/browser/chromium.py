@@ -86,7 +86,9 @@ class Chromium:
         return value
 
     def resize(self, width: int, height: int) -> None:
-        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
 
     def prefer(self, scheme: str) -> None:
         """Ask pages for `light` or `dark`."""

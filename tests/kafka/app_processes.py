@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ class RunningApp:
 
 def start_app(module: str, directory: Path, bootstrap_servers: str, **variables: str) -> RunningApp:
     """Start an app without waiting for it; its log is `<module>-<port>.log` in the directory."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = int(variables.get("APP_PORT", 0)) or free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "APP_"))}
     environment = {
         **inherited,
@@ -84,6 +83,40 @@ def start_app(module: str, directory: Path, bootstrap_servers: str, **variables:
             stderr=subprocess.STDOUT,
         )
     return RunningApp(process, port, log)
+
+
+@dataclass
+class Apps:
+    """Starts apps in one group of their own, and ends them."""
+
+    directory: Path
+    bootstrap_servers: str
+    topic: str
+    running: list[RunningApp] = field(default_factory=list)
+    group: str = field(default_factory=lambda: f"apps-{uuid.uuid4()}")
+
+    def start(self, module: str, **variables: str) -> RunningApp:
+        own = {"KAFKA_TOPIC": self.topic, "KAFKA_GROUP_ID": self.group, **variables}
+        app = start_app(module, self.directory, self.bootstrap_servers, **own)
+        self.running.append(app)
+        return app
+
+    def start_ready(self, module: str, **variables: str) -> RunningApp:
+        app = self.start(module, **variables)
+        wait_until(app.is_ready)
+        return app
+
+    def kill(self) -> None:
+        for app in self.running:
+            if app.process.poll() is None:
+                app.process.kill()
+                app.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Any, timeout_s: float = 20.0) -> None:

@@ -1,39 +1,20 @@
 import json
 import signal
 import threading
-import uuid
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.kafka.app_processes import start_app, wait_until
+from tests.kafka.app_processes import Apps, wait_until
 
 pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
 def apps(cluster, tmp_path):
-    """Starts apps against the cluster, each test with a group of its own, and ends them."""
-    running = []
-    group = f"apps-{uuid.uuid4()}"
-
-    def start(module, **variables):
-        own = {"KAFKA_TOPIC": cluster.topic, "KAFKA_GROUP_ID": group, **variables}
-        app = start_app(module, tmp_path, cluster.bootstrap_servers, **own)
-        running.append(app)
-        return app
-
-    def start_ready(module, **variables):
-        app = start(module, **variables)
-        wait_until(app.is_ready)
-        return app
-
-    start_ready.without_waiting = start
-    yield start_ready
-    for app in running:
-        if app.process.poll() is None:
-            app.process.kill()
-            app.process.wait()
+    own = Apps(tmp_path, cluster.bootstrap_servers, cluster.topic)
+    yield own
+    own.kill()
 
 
 def values_at(cluster, places):
@@ -59,7 +40,7 @@ def values_at(cluster, places):
 
 
 def test_what_is_posted_stands_on_the_page_byte_for_byte_in_the_log_and_there_again_after_a_restart(apps, cluster):
-    producer, consumer = apps("producer"), apps("consumer")
+    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
     body = b' {"key" : "Hello Kafka!", "n": 23958446825181076828, "n": 1.10}\n'
     status, answer = producer.request("/send", body)
     sent = json.loads(answer)
@@ -73,25 +54,25 @@ def test_what_is_posted_stands_on_the_page_byte_for_byte_in_the_log_and_there_ag
     wait_until(lambda: on_page(consumer))
     assert consumer.json("/api/messages?limit=1")["messages"][0]["value"] == body.decode()
     assert consumer.stop()[0] == 0
-    again = apps("consumer")
+    again = apps.start_ready("consumer")
     assert on_page(again), "the group has nothing new to read, the page shows the end of the log"
 
 
 def test_an_idle_app_ends_within_a_second(apps):
     for module in ("producer", "consumer"):
-        status, took_s = apps(module).stop()
+        status, took_s = apps.start_ready(module).stop()
         assert status == 0
         assert took_s < 1.0
 
 
 def test_a_killed_consumer_skips_nothing_and_a_stopped_one_repeats_nothing(apps, cluster):
-    producer = apps("producer")
-    first = apps("consumer")
+    producer = apps.start_ready("producer")
+    first = apps.start_ready("consumer")
     sent = producer.json("/send?partition=0", b'"before"')
     wait_until(lambda: any(m["offset"] == sent["offset"] for m in first.json("/api/messages")["messages"]))
     first.stop(signal.SIGKILL)
     later = producer.json("/send?partition=0", b'"while away"')
-    second = apps("consumer")
+    second = apps.start_ready("consumer")
 
     def places():
         return {(m["partition"], m["offset"]) for m in second.json("/api/messages?limit=1000")["messages"]}
@@ -100,7 +81,7 @@ def test_a_killed_consumer_skips_nothing_and_a_stopped_one_repeats_nothing(apps,
 
 
 def test_every_200_is_in_the_log_when_the_producer_is_stopped_under_load(apps, cluster):
-    producer = apps("producer")
+    producer = apps.start_ready("producer")
     acknowledged = {}
     stopped = threading.Event()
 
@@ -131,8 +112,8 @@ def test_every_200_is_in_the_log_when_the_producer_is_stopped_under_load(apps, c
 
 def test_without_kafka_the_producer_answers_soon_and_both_apps_still_end_at_once(apps):
     nowhere = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_DELIVERY_TIMEOUT_MS": "2000"}
-    producer = apps.without_waiting("producer", **nowhere)
-    consumer = apps.without_waiting("consumer", **nowhere)
+    producer = apps.start("producer", **nowhere)
+    consumer = apps.start("consumer", **nowhere)
     for app in (producer, consumer):
         wait_until(app.is_alive)
         assert app.request("/readyz")[0] == 503

@@ -1,0 +1,50 @@
+"""The real stack and a real browser, for the whole session."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Chromium, missing
+from tests.kafka.app_processes import Apps, free_port
+from tests.kafka.conftest import cluster, own_user  # noqa: F401 - fixtures of this folder too
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    absent = missing()
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)} (apt-get install chromium chromium-driver)")
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Chromium(Path(profile), free_port())
+        browser.start()
+        yield browser
+        browser.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(cluster, tmp_path_factory):  # noqa: F811 - the fixture imported above
+    apps = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, cluster.topic)
+    yield apps
+    apps.kill()
+
+
+@pytest.fixture(scope="session")
+def producer(stack):
+    return stack.start_ready("producer")
+
+
+@pytest.fixture(scope="session")
+def consumer(stack, producer):
+    return stack.start_ready("consumer", APP_PRODUCER_URL=producer.url)
+
+
+@pytest.fixture
+def browser(chromium):
+    """Yield a browser that stands as a new one does; its pages must not have complained."""
+    chromium.resize(1280, 900)
+    chromium.prefer("light")
+    chromium.console()
+    yield chromium
+    chromium.command("Emulation.setScriptExecutionDisabled", value=False)
+    assert chromium.console() == []

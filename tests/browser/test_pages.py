@@ -1,0 +1,167 @@
+"""The two pages as people use them."""
+
+import json
+import uuid
+
+import pytest
+
+from tests.kafka.app_processes import wait_until
+
+pytestmark = pytest.mark.kafka
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "</pre></textarea></script><script>window.hacked = 1</script>",
+    '"><img src=x onerror="window.hacked = 1">',
+    "' onmouseover='window.hacked = 1",
+    "\u2028javascript:window.hacked = 1",
+]
+
+FIRST = ".record"
+
+
+def open_live(browser, consumer):
+    browser.open(consumer.url)
+    browser.until("return document.getElementById('live').textContent.includes('live')")
+
+
+def first_value(browser):
+    return browser.text(f"{FIRST} .value")
+
+
+def wait_for_first(browser, text):
+    browser.until("return document.querySelector('.record .value')?.textContent.includes(arguments[0])", text)
+
+
+def test_what_the_form_publishes_stands_on_an_open_page_at_once(browser, producer, consumer):
+    word = uuid.uuid4().hex
+    browser.open(producer.url)
+    browser.run("document.getElementById('value').value = arguments[0]", json.dumps({"word": word}))
+    browser.type("#key", "a key")
+    browser.click("button[type=submit]")
+    browser.until("return document.getElementById('verdict').textContent === 'Written'")
+    open_live(browser, consumer)
+    wait_for_first(browser, word)
+    assert browser.text(f"{FIRST} .key") == "a key"
+
+    later = uuid.uuid4().hex
+    producer.request("/send", json.dumps(later).encode())
+    wait_for_first(browser, later)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("way", ["live", "rendered"])
+def test_hostile_text_is_only_text(browser, producer, consumer, text, way):
+    word = uuid.uuid4().hex
+    if way == "live":
+        open_live(browser, consumer)
+    envelope = {"value": [word, text], "key": text, "headers": {text: text}}
+    assert producer.request("/send/batch?envelope=1", json.dumps(envelope).encode())[0] == 200
+    if way == "rendered":
+        wait_until(lambda: word in consumer.request("/")[1].decode())
+        browser.open(consumer.url)
+    wait_for_first(browser, word)
+    assert browser.text(f"{FIRST} .key") == text.strip()
+    assert browser.run("return window.hacked ?? null") is None
+    assert browser.run("return document.querySelectorAll('.record img, .record script').length") == 0
+
+
+def test_a_paused_page_keeps_counting_and_shows_it_all_afterwards(browser, producer, consumer):
+    open_live(browser, consumer)
+    browser.click("#pause")
+    before = first_value(browser)
+    words = [uuid.uuid4().hex for _ in range(3)]
+    for word in words:
+        producer.request("/send", json.dumps(word).encode())
+    browser.until("return document.getElementById('pause').textContent === 'Resume (3 new)'")
+    assert first_value(browser) == before
+    browser.click("#pause")
+    wait_for_first(browser, words[-1])
+
+
+def test_a_filter_hides_what_does_not_hold_its_text(browser, producer, consumer):
+    open_live(browser, consumer)
+    word = uuid.uuid4().hex
+    producer.request(f"/send?key={word.upper()}", b'"wanted"')
+    producer.request("/send", b'"other"')
+    wait_for_first(browser, "other")
+    browser.type("#filter", word)
+    visible = "[...document.querySelectorAll('.record:not([hidden]) .value')]"
+    assert browser.run(f"return {visible}.map(value => value.textContent)") == ['"wanted"']
+    assert word in browser.run("return document.getElementById('export').href")
+
+
+def test_pretty_indents_and_changes_no_character_of_a_number(browser, producer, consumer):
+    open_live(browser, consumer)
+    text = '{"n":23958446825181076828,"n":1.10,"empty":{},"list":[1e3,"a,b:{"],"escaped":"\\"\\u00e9"}'
+    producer.request("/send", text.encode())
+    wait_for_first(browser, "23958446825181076828")
+    browser.click("#pretty")
+    shown = browser.text(f"{FIRST} .value")
+    assert shown.splitlines() == [
+        "{",
+        '  "n": 23958446825181076828,',
+        '  "n": 1.10,',
+        '  "empty": {},',
+        '  "list": [',
+        "    1e3,",
+        '    "a,b:{"',
+        "  ],",
+        '  "escaped": "\\"\\u00e9"',
+        "}",
+    ]
+    browser.click("#pretty")
+    assert first_value(browser) == text
+
+
+def test_a_record_can_be_sent_again_and_copied(browser, producer, consumer):
+    open_live(browser, consumer)
+    word = uuid.uuid4().hex
+    producer.request(f"/send?key={word}", json.dumps(word).encode())
+    wait_for_first(browser, word)
+    place = browser.text(f"{FIRST} .place")
+    browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    browser.click(f"{FIRST} [data-action=copy]")
+    browser.until("return document.querySelector('.record [data-slot=note]').textContent === 'Copied'")
+    browser.click(f"{FIRST} [data-action=resend]")
+    browser.until("return document.querySelector('.record .place').textContent !== arguments[0]", place)
+    assert first_value(browser) == json.dumps(word)
+    assert browser.text(f"{FIRST} .key") == word
+
+
+def test_without_javascript_the_newest_records_are_shown_and_the_form_publishes(browser, producer, consumer):
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    word = uuid.uuid4().hex
+    browser.open(producer.url)
+    browser.type("#key", word)
+    browser.click("button[type=submit]")
+    assert browser.text("#verdict") == "Written"
+    browser.open(consumer.url)
+    assert browser.text(f"{FIRST} .key") == word
+    assert browser.run("return document.querySelectorAll('.record').length") == 10
+
+
+def test_a_page_goes_on_by_itself_when_the_app_is_started_again(browser, stack, producer):
+    first = stack.start_ready("consumer", KAFKA_GROUP_ID=f"{stack.group}-restarted")
+    open_live(browser, first)
+    first.stop()
+    browser.until("return document.getElementById('live').textContent.includes('reconnecting')")
+    again = stack.start_ready("consumer", KAFKA_GROUP_ID=f"{stack.group}-restarted", APP_PORT=str(first.port))
+    browser.until("return document.getElementById('live').textContent.endsWith('live')")
+    word = uuid.uuid4().hex
+    producer.request("/send", json.dumps(word).encode())
+    wait_for_first(browser, word)
+    again.stop()
+    browser.console()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_no_page_is_wider_than_a_phone_or_needs_anything_from_elsewhere(browser, producer, consumer, path, scheme):
+    browser.resize(360, 800)
+    browser.prefer(scheme)
+    for app in (producer, consumer):
+        browser.open(app.url + path)
+        assert browser.run("return document.documentElement.scrollWidth") <= 360
+        loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+        assert all(name.startswith(app.url) for name in loaded)
