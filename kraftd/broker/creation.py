@@ -105,15 +105,16 @@ class TopicCreation:
         asked = list(broker_ids)
         while names:
             answers = self._wire.ask([(node_id, metadata_request(names)) for node_id in asked])
-            views: dict[int, Partial[str, TopicState]] = {
-                node_id: topics_in(answer, self._wire)
-                for node_id, answer in zip(asked, answers, strict=True)
-                if not isinstance(answer, Failure)
-            }
-            for view in views.values():
-                states |= view.values
-            # A dead broker is not waited for, and not asked again while another answers.
-            asked = list(views) or asked
+            views: dict[int, Partial[str, TopicState]] = {}
+            alive: set[int] = set()
+            for node_id, answer in zip(asked, answers, strict=True):
+                if not isinstance(answer, Failure):
+                    self._wire.learn(answer)
+                    views[node_id] = topics_in(answer, self._wire)
+                    states |= views[node_id].values
+                    alive |= {broker.node_id for broker in brokers_in(answer)}
+            # A broker that has just come up may be the only one that it knows of.
+            asked = sorted(alive) or asked
             reasons = not_ready(names, views) if views else dict.fromkeys(names, "no broker answers")
             if not reasons or self._clock.monotonic_s() >= deadline_s:
                 return states, reasons

@@ -123,14 +123,14 @@ class KafkaPythonWire:
         self._net.close()
 
     def learn(self, metadata: Any) -> None:
-        """Take the brokers that a Metadata response names as those that can be asked."""
+        """Add the brokers that a Metadata response names to those that can be asked."""
         nodes = {
             broker.node_id: self._bootstrap.get((broker.host, broker.port), broker.node_id)
             for broker in metadata.brokers
         }
         if any(node_id == name for node_id, name in nodes.items()):
             self._manager.cluster.update_metadata(metadata)
-        self._nodes = nodes
+        self._nodes |= nodes
 
     def ask(self, requests: Sequence[tuple[int, Request]]) -> list[Answer]:
         """Send every request to its broker, all at once, and return the answers in the same order.

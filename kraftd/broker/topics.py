@@ -104,15 +104,21 @@ def _written(assignment: tuple[tuple[int, ...], ...]) -> str:
 
 
 def not_ready(names: Iterable[str], views: Mapping[int, Partial[str, TopicState]]) -> dict[str, str]:
-    """Return why topics cannot be used yet, by name, given each broker's view of them."""
+    """Return why topics cannot be used yet, by name, given each answering broker's view of them.
+
+    A topic can be used when every answering broker knows all of its leaders, and these are among the answering ones.
+    """
     reasons: dict[str, str] = {}
     for name in names:
         for node_id, view in views.items():
             topic = view.values.get(name)
             if topic is None:
                 reasons[name] = f"broker {node_id} does not know it yet"
-            elif leaderless := [str(p.partition) for p in topic.partitions if p.leader is None]:
+                continue
+            if leaderless := [str(p.partition) for p in topic.partitions if p.leader is None]:
                 reasons[name] = f"no leader for partition {', '.join(leaderless)}, says broker {node_id}"
+            elif silent := sorted({p.leader for p in topic.partitions if p.leader is not None} - views.keys()):
+                reasons[name] = f"broker {silent[0]}, which leads a partition, does not answer"
     return reasons
 
 

@@ -48,7 +48,7 @@ class Wire(Protocol):
         """
 
     def learn(self, metadata: Answer) -> None:
-        """Take the brokers that a Metadata response names as those that can be asked."""
+        """Add the brokers that a Metadata response names to those that can be asked."""
 
     def failure_of(self, error_code: int, message: str | None = None) -> Failure | None:
         """Return Kafka's error code as a Failure, None for success."""

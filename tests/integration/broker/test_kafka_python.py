@@ -2,6 +2,7 @@ import contextlib
 import gc
 import socket
 import time
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -14,17 +15,7 @@ from kraftd.broker.wire import Request
 METADATA = Request("Metadata", {"topics": [{"topic_id": None, "name": "t"}]})
 BRIEF_S = 0.2
 
-# Where a connection is refused, kafka-python 3.0 leaves its socket to the garbage collector.
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    yield
-    gc.collect()
+pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
@@ -62,6 +53,16 @@ def test_where_nothing_listens_kafka_is_unreachable_and_the_error_says_where(fre
 
     assert str(raised.value) == f"cannot reach Kafka at 127.0.0.1:{free_port}: connection refused"
     assert raised.value.retriable
+
+
+def test_a_refused_connection_leaves_no_socket_behind(free_port):
+    with wire_to(free_port) as wire, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(KafkaUnreachableError):
+            wire.ask_any(METADATA)
+        gc.collect()
+
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_a_frozen_broker_costs_one_time_limit(silent_port):

@@ -121,10 +121,11 @@ def test_a_controller_that_never_answers_is_given_up_at_the_limit():
     assert (outcome.created, outcome.failure) == (False, failure(41))
 
 
-def test_a_dead_broker_is_not_waited_for():
+def test_a_dead_broker_that_leads_nothing_is_not_waited_for():
+    led_by_1 = metadata([topic("t", (1, [1, 2], [1]), (1, [2, 1], [1]))])
     answers = {
         (None, "Metadata"): ABSENT,
-        (1, "Metadata"): READY,
+        (1, "Metadata"): led_by_1,
         (2, "Metadata"): TIMED_OUT,
         "CreateTopics": created(),
     }
@@ -132,6 +133,21 @@ def test_a_dead_broker_is_not_waited_for():
     _, (outcome,) = run(answers)
 
     assert (outcome.created, outcome.failure) == (True, None)
+
+
+def test_a_broker_that_came_up_a_moment_ago_is_asked_too():
+    answers = {
+        (None, "Metadata"): metadata([topic("t", error_code=3)], brokers=(1,)),
+        (1, "Metadata"): [metadata([topic("t", error_code=3)], brokers=(1,)), READY],
+        (2, "Metadata"): [ABSENT, READY],
+        "CreateTopics": created(),
+    }
+
+    wire, (outcome,) = run(answers)
+
+    assert (outcome.created, outcome.failure) == (True, None)
+    assert sum(node_id == 2 and request.api == "Metadata" for node_id, request in wire.asked) == 2
+    assert wire.learned[-1] == [1, 2]
 
 
 def test_every_broker_is_made_to_reserve_producer_ids_after_a_creation():

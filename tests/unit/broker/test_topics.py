@@ -127,6 +127,16 @@ def test_a_topic_with_a_partition_without_a_leader_is_not_ready():
     assert not_ready(["t"], views) == {"t": "no leader for partition 1, says broker 1"}
 
 
+def test_a_topic_whose_leader_does_not_answer_is_not_ready():
+    views = {1: Partial({"t": state([1, 2], [2, 1])})}
+
+    assert not_ready(["t"], views) == {"t": "broker 2, which leads a partition, does not answer"}
+
+
+def test_a_broker_that_leads_nothing_need_not_answer():
+    assert not_ready(["t"], {1: Partial({"t": state([1, 2])})}) == {}
+
+
 def test_settings_are_by_topic_and_fail_by_topic():
     response = record(
         results=[

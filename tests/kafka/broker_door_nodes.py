@@ -1,0 +1,168 @@
+"""Two combined nodes and a controller of the Kafka door's own tests: small heaps, own ports, ended by pid."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from kraftd.broker.probe import port_listens, probe
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_runtime import Wanted, ensure
+from kraftd.spec.layout import cache_dir
+
+HOST = "127.0.0.1"
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 20.0
+
+COMMON = {
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "broker.heartbeat.interval.ms": 500,
+    "broker.session.timeout.ms": 3000,
+    "controller.quorum.fetch.timeout.ms": 1000,
+    "controller.quorum.election.timeout.ms": 500,
+}
+BROKER = {
+    "process.roles": "broker,controller",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "num.partitions": 4,
+    "default.replication.factor": 2,
+    "offsets.topic.replication.factor": 2,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.replication.factor": 2,
+    "transaction.state.log.num.partitions": 4,
+    "transaction.state.log.min.isr": 1,
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": 0,
+    "log.cleaner.dedupe.buffer.size": 4_000_000,
+}
+LOGGING = """log4j.rootLogger=WARN, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+
+
+class Silent:
+    def begin(self, total_bytes):
+        pass
+
+    def advance(self, byte_count):
+        pass
+
+    def note(self, text):
+        pass
+
+
+def wait_until(true, limit_s=START_LIMIT_S):
+    deadline_s = time.monotonic() + limit_s
+    while not (found := true()):
+        assert time.monotonic() < deadline_s, f"still not after {limit_s} s"
+        time.sleep(0.1)
+    return found
+
+
+class Nodes:
+    """Three nodes by name; what the cluster fixture of all tests offers, and freezing."""
+
+    def __init__(self, directory, kafka_version="3.9.2"):
+        self.names = {"broker-1": 1, "broker-2": 2, "controller-101": 101}
+        self._directory = directory
+        self._runtime = ensure(Wanted(kafka_version), cache_dir(os.environ, Path.home()), SystemClock(), Silent())
+        self._processes = {}
+        self._controllers = {name: free_port() for name in self.names}
+        self._clients = {name: free_port() for name in ("broker-1", "broker-2")}
+        self.bootstrap_servers = ",".join(f"{HOST}:{port}" for port in self._clients.values())
+        self.controller_endpoints = tuple((HOST, port) for port in self._controllers.values())
+        self._cluster_id = _random_id()
+        for name in self.names:
+            self._write(name)
+
+    def start(self, *names):
+        for name in names:
+            directory = self._directory / name
+            with (directory / "out.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    [
+                        str(self._runtime.java.executable),
+                        "-Xms256m" if name in self._clients else "-Xms96m",
+                        "-Xmx256m" if name in self._clients else "-Xmx96m",
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        f"-Dlog4j.configuration=file:{directory}/log4j.properties",
+                        "-cp",
+                        ":".join(map(str, self._runtime.classpath)),
+                        "kafka.Kafka",
+                        str(directory / "server.properties"),
+                    ],
+                    stdout=log,
+                    stderr=log,
+                    cwd=directory,
+                )
+        for name in names:
+            wait_until(lambda name=name: self._serves(name))
+
+    def kill(self, name):
+        self._processes[name].kill()
+        self._processes.pop(name).wait()
+
+    def freeze(self, name):
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name):
+        self._processes[name].send_signal(signal.SIGCONT)
+
+    def end(self):
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait(STOP_LIMIT_S)
+
+    def client_port(self, name):
+        return self._clients[name]
+
+    def _serves(self, name):
+        assert self._processes[name].poll() is None, (self._directory / name / "out.log").read_text()[-2000:]
+        if name in self._clients:
+            return probe(HOST, self._clients[name], 1.0).api_versions_ok
+        return port_listens(HOST, self._controllers[name], 1.0)
+
+    def _write(self, name):
+        directory = self._directory / name
+        data = directory / "data"
+        data.mkdir(parents=True)
+        node_id = self.names[name]
+        controller = f"CONTROLLER://{HOST}:{self._controllers[name]}"
+        settings = COMMON | {
+            "node.id": node_id,
+            "log.dirs": data,
+            "controller.quorum.voters": ",".join(
+                f"{self.names[voter]}@{HOST}:{port}" for voter, port in self._controllers.items()
+            ),
+        }
+        if name in self._clients:
+            client = f"PLAINTEXT://{HOST}:{self._clients[name]}"
+            settings |= BROKER | {"listeners": f"{client},{controller}", "advertised.listeners": client}
+        else:
+            settings |= {"process.roles": "controller", "listeners": controller}
+        identity = {"version": 1, "cluster.id": self._cluster_id, "node.id": node_id, "directory.id": _random_id()}
+        (directory / "server.properties").write_text(_properties(settings))
+        (directory / "log4j.properties").write_text(LOGGING)
+        (data / "meta.properties").write_text(_properties(identity))
+
+
+def free_port():
+    with socket.create_server((HOST, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _properties(settings):
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _random_id():
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
