@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kraftd.broker.admin import KafkaAdmin
-from kraftd.clock import SystemClock
+from kraftd.clock import Clock, SystemClock
 from kraftd.errors import KraftdError
+from kraftd.host.attach import AttachError
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import held_if_free
-from kraftd.host.processes import ExitWatch
+from kraftd.host.management import ensure_management
+from kraftd.host.processes import ExitWatch, Process
 from kraftd.spec.desired import DesiredState, parse_desired
 from kraftd.spec.plan import Kind, Plan
 from kraftd.spec.plan_text import parse_plan
@@ -42,11 +44,15 @@ _FALLBACK_TURN_S = 0.25
 class Machine:
     """The loop's surroundings: this machine, supervisord, and what the collector last saw of Kafka."""
 
-    def __init__(self, plan: Plan, supervisor: Supervisor, collector: Collector, events: EventLog) -> None:
+    def __init__(
+        self, plan: Plan, supervisor: Supervisor, collector: Collector, events: EventLog, clock: Clock
+    ) -> None:
         self._plan = plan
         self._supervisor = supervisor
         self._collector = collector
         self._events = events
+        self._clock = clock
+        self._managed: set[Process] = set()
 
     def roster(self) -> Roster:
         """Return which programs run."""
@@ -79,6 +85,18 @@ class Machine:
             self._supervisor.start(self._plan.supervised_name(program))
         except (SupervisorUnreachableError, SupervisorRefusedError) as error:
             logger.warning("Restart of %s failed: %s", program, error)
+
+    def open_management(self, serving: Mapping[str, Process]) -> None:
+        """Let JMX clients into brokers that serve, once for each process; a refusal is only logged."""
+        for broker in self._plan.brokers:
+            process = serving.get(broker.name)
+            if process is None or broker.jmx_port is None or process in self._managed:
+                continue
+            self._managed.add(process)
+            try:
+                ensure_management(process, broker.jmx_port, self._clock)
+            except AttachError as error:
+                logger.warning("%s has no JMX: %s", broker.name, error)
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold the cluster's lock where no command does."""
@@ -153,7 +171,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     admin = KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client])
     collector = Collector(admin, clock, lag_interval_s=plan.daemon.lag_interval_s)
     events = EventLog(plan.layout.events, "daemon", clock)
-    machine = Machine(plan, Supervisor(plan.layout.socket), collector, events)
+    machine = Machine(plan, Supervisor(plan.layout.socket), collector, events, clock)
     loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
     service = Service(plan, loop, collector, admin)
     config = uvicorn.Config(

@@ -11,6 +11,7 @@ from kraftd.host import lock
 from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget, record
 from kraftd.host.java import Java
 from kraftd.host.kafka_runtime import Runtime
+from kraftd.host.management import ensure_management
 from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_directory, scratch_plan, write_scratch
 from kraftd.render.java_command import Launch, node_command
 
@@ -97,6 +98,8 @@ def _train(
     command = node_command(plan, plan.nodes[0], launch, archive_options=options)
     with ScratchProcess(command, directory, clock) as process:
         process.wait_for_port(ports[0], _START_TIMEOUT_S)
+        if plan.nodes[0].jmx_port is not None:
+            ensure_management(process.identity, plan.nodes[0].jmx_port, clock)
         workload(plan.bootstrap_servers)
         process.terminate()
         process.wait_for_exit(_EXIT_TIMEOUT_S)

@@ -16,7 +16,7 @@ from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import tail
-from kraftd.host.processes import find_by_argument, send_signal
+from kraftd.host.processes import Process, describe, find_by_argument, send_signal
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.server_properties import server_properties
@@ -140,6 +140,18 @@ class ScratchProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._running.pid, signal.SIGKILL)
         self._running.wait()
+
+    @property
+    def identity(self) -> Process:
+        """The JVM.
+
+        Raises:
+            KraftdError: It ended.
+        """
+        process = describe(self._running.pid)
+        if process is None:
+            raise KraftdError("cannot use the scratch node: its JVM ended", code="scratch_node_ended")
+        return process
 
     def wait_for_port(self, port: int, timeout_s: float) -> None:
         """Wait until something listens.

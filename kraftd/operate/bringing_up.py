@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.errors import KraftdError
+from kraftd.host.attach import AttachError
+from kraftd.host.management import ensure_management
 from kraftd.operate.waiting import StartWait
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import DAEMON, Kind, Plan
 from kraftd.watch.readiness import voter_answer
+from kraftd.watch.roster import call_the_roll
 
 TIE_BREAKER_AFTER_S = 4.0
 """The tie-breaker waits this long for the brokers: two of three voters elect, and its JVM would compete with theirs."""
@@ -77,6 +80,17 @@ class BringUp:
 
         self._wait.until_ready(brokers, between=release_controllers)
         self._wait.spawn(held_back)
+        self._open_management()
+
+    def _open_management(self) -> None:
+        """Let JMX clients in; a broker serves Kafka without it, so that a refusal is only a note."""
+        processes = call_the_roll(self._plan, self._wait.supervisor).processes
+        for broker in self._plan.brokers:
+            if broker.name in processes and broker.jmx_port is not None:
+                try:
+                    ensure_management(processes[broker.name], broker.jmx_port, self._workspace.clock)
+                except AttachError as error:
+                    self._notes.append(f"{broker.name} has no JMX: {error}")
 
     def _settle(self, controllers: tuple[str, ...]) -> None:
         """Create the declared topics, and wait until every partition and the quorum have a leader and all voters."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import ConfigurationError, PermissionDeniedError
+from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
 from kraftd.host.files import read_text
 from kraftd.host.kafka_locks import locked_versions
 from kraftd.host.kafka_runtime import exact_kafka_version
@@ -107,6 +107,20 @@ def plan_for(selection: Selection, workspace: Workspace) -> Configured:
     version = kept or exact_kafka_version(asked, Path(home) if home else None)
     plan = build_plan(configuration.settings, layout, version, manifest)
     return Configured(configuration, origin, plan, manifest)
+
+
+def plan_of_what_is_there(selection: Selection, workspace: Workspace) -> Plan:
+    """Return the plan that a cluster was last started with, else the configured one: enough to end or remove it.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    _, _, layout = layout_for(selection, workspace)
+    try:
+        recorded = Store(layout).plan()
+    except KraftdError:
+        recorded = None  # damaged, it must not stand in the way: its processes are known by the state directory
+    return recorded or plan_for(selection, workspace).plan
 
 
 def _kept_version(asked: str, manifest: Manifest | None) -> str | None:

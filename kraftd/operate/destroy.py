@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import RefusedError
+from kraftd.errors import NotRunningError, RefusedError
 from kraftd.host.files import remove, tree_bytes
 from kraftd.host.lock import held
 from kraftd.operate.store import Store
@@ -29,8 +29,18 @@ class Doomed:
 
 
 def doomed(plan: Plan) -> Doomed:
-    """Return what destroying a cluster removes."""
+    """Return what destroying a cluster removes.
+
+    Raises:
+        NotRunningError: There is nothing of it.
+    """
     places = [path for path in plan.layout.everything if path.exists()]
+    if not places:
+        raise NotRunningError(
+            f"cannot find the cluster {plan.cluster}: nothing was started in {plan.layout.state_dir}",
+            hint="'kraftd list' shows the clusters of this machine.",
+            code="never_started",
+        )
     entries = [(path, tree_bytes(path) if path.is_dir() else path.lstat().st_size) for path in places]
     return Doomed(plan.cluster, tuple(entries))
 
@@ -40,6 +50,7 @@ def destroy(store: Store, plan: Plan, workspace: Workspace) -> Doomed:
 
     Raises:
         RefusedError: It runs.
+        NotRunningError: There is nothing of it.
         PermissionDeniedError: The operating system refuses.
     """
     layout = store.layout

@@ -4,6 +4,7 @@ import subprocess
 
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import write_changed
+from kraftd.host.jmx_registry import direct_url
 from kraftd.host.kafka_locks import JarSet
 from kraftd.operate.configuring import Selection, plan_for
 from kraftd.operate.runtime import runtime_of
@@ -12,6 +13,9 @@ from kraftd.operate.workspace import Workspace
 from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
 from kraftd.spec.kafka_tools import find_tool, tool_command, tools
 from kraftd.spec.plan import Plan
+
+_JMX = "jmx"
+_JMX_URL = "--jmx-url"
 
 
 def tool_names(selection: Selection, workspace: Workspace) -> tuple[str, ...]:
@@ -32,6 +36,8 @@ def run_tool(selection: Selection, name: str, arguments: tuple[str, ...], worksp
     """
     plan = _plan(selection, workspace)
     tool = find_tool(name, plan.kafka_version)
+    if tool.name == _JMX and "--help" not in arguments:
+        arguments = _with_direct_url(plan, arguments)
     runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
     directory = plan.layout.config("kafka-tools")
     write_changed({directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)})
@@ -45,6 +51,16 @@ def run_tool(selection: Selection, name: str, arguments: tuple[str, ...], worksp
     )
     status = subprocess.run(command, env=scrubbed(workspace.environ), check=False).returncode
     return status if status >= 0 else 128 - status
+
+
+def _with_direct_url(plan: Plan, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments of the JMX client with a URL that this Java can use; the first broker's by default."""
+    words = [word for argument in arguments for word in (argument.split("=", 1) if "-url=" in argument else [argument])]
+    if _JMX_URL not in words:
+        default = f"service:jmx:rmi:///jndi/rmi://127.0.0.1:{plan.brokers[0].jmx_port}/jmxrmi"
+        words = [_JMX_URL, default, *words]
+    at = words.index(_JMX_URL) + 1
+    return tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
 
 
 def _plan(selection: Selection, workspace: Workspace) -> Plan:

@@ -111,10 +111,10 @@ def _from_nothing(
     empty = unformatted(plan, configured.manifest)
     check_memory(plan)
     notes = []
-    if roster.processes and previous is not None:
-        notes.append("ended what a killed supervisord had left behind, and started anew")
-        workspace.reporter.step(f"Ending {', '.join(roster.processes)}: supervisord was killed and left them behind")
-        stop_locked(store, previous, StopOptions(command=options.command), workspace)
+    if roster.processes or roster.supervisor is not None:
+        notes.append("ended what an earlier run had left behind, and started anew")
+        workspace.reporter.step(f"Ending {', '.join(roster.processes) or 'supervisord'}: an earlier run left it behind")
+        stop_locked(store, previous or plan, StopOptions(command=options.command), workspace)
     check_ports(plan, plan.kinds)
     provided = provision(plan, workspace)
     notes += provided.notes

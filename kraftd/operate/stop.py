@@ -71,6 +71,9 @@ def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -
         TimedOutError: Another command kept the lock.
     """
     check_names(plan, options.names)
+    if not plan.layout.lock.exists():
+        # Nothing was ever started here, and a stop makes no directory.
+        return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
         store.raise_generation()
@@ -94,7 +97,8 @@ def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Works
     if options.names and not options.force:
         _refuse_costly(plan, roster, names)
     now = timestamp(workspace.clock.now_s())
-    store.wish(names, Wish(running=False, since=now, by=options.command, why="asked for on the command line"))
+    wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
+    store.wish(names, wish, of_all=not options.names)
     stopping = Stopping(plan, workspace, roster.processes)
     stopping.stop_apps(_of_kind(plan, names, Kind.APP))
     nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from kraftd.errors import NotRunningError
+from kraftd.errors import KraftdError, NotRunningError
 from kraftd.host.files import read_text, write_atomically
-from kraftd.spec.desired import DesiredState, Wish, parse_desired
+from kraftd.spec.desired import NOTHING_DESIRED, DesiredState, Wish, parse_desired
 from kraftd.spec.layout import Layout
 from kraftd.spec.manifest import Manifest, parse_manifest
 from kraftd.spec.plan import Plan
@@ -66,9 +66,24 @@ class Store:
         """
         return parse_desired(read_text(self.layout.desired), self.layout.desired)
 
-    def wish(self, programs: Iterable[str], wish: Wish) -> None:
-        """Record another wish for some programs."""
-        changed = self.desired().changed(programs, wish, self.generation())
+    def wish(self, programs: Iterable[str], wish: Wish, *, of_all: bool = False) -> None:
+        """Record another wish for some programs.
+
+        Args:
+            programs: Their names.
+            wish: What is wished.
+            of_all: Whether these are all programs, so that nothing is lost where the file is damaged.
+
+        Raises:
+            KraftdError: The file is damaged, and the wishes for other programs with it.
+        """
+        try:
+            known = self.desired()
+        except KraftdError:
+            if not of_all:
+                raise
+            known = NOTHING_DESIRED
+        changed = known.changed(programs, wish, self.generation())
         write_atomically(self.layout.desired, changed.to_json())
 
     def generation(self) -> int:

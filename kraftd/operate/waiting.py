@@ -46,7 +46,7 @@ class StartWait:
 
     def __init__(self, plan: Plan, supervisor: Supervisor, workspace: Workspace, deadline: Deadline) -> None:
         self._plan = plan
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self._workspace = workspace
         self._deadline = deadline
         self._store = Store(plan.layout)
@@ -62,7 +62,7 @@ class StartWait:
         for name in programs:
             self._workspace.reporter.program(name, "starting")
             self._begun_s[name] = self._workspace.clock.monotonic_s()
-            self._supervisor.start(self._plan.supervised_name(name))
+            self.supervisor.start(self._plan.supervised_name(name))
 
     def until_ready(self, programs: Iterable[str], between: Callable[[set[str]], None] | None = None) -> None:
         """Wait until programs serve.
@@ -117,7 +117,7 @@ class StartWait:
 
     def ended(self, programs: Iterable[str]) -> set[str]:
         """Return which of the programs have ended."""
-        processes = self._supervisor.processes()
+        processes = self.supervisor.processes()
         return {name for name in programs if name in processes and processes[name].state in _ENDED}
 
     def _refuse_ended(self, pending: Iterable[str]) -> None:
@@ -132,7 +132,7 @@ class StartWait:
             )
 
     def _cause(self, name: str) -> Cause:
-        process = self._supervisor.processes()[name]
+        process = self.supervisor.processes()[name]
         if process.spawn_error:
             return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Mend that, then start again.")
         ended = last_exits(tail(self._plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(name)

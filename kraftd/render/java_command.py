@@ -107,20 +107,6 @@ def _modules(node: Node, java_major: int) -> tuple[str, ...]:
     """Return the flags that decide the JVM's modules: the same set for all nodes, so that one archive serves them."""
     native = ("--enable-native-access=ALL-UNNAMED",) if java_major >= 22 else ()
     unsafe = ("--sun-misc-unsafe-memory-access=allow",) if java_major >= 23 else ()
-    return (*native, *unsafe, *_jmx(node))
-
-
-def _jmx(node: Node) -> tuple[str, ...]:
-    if node.jmx_port is None:
-        # The module that remote JMX adds: without it the JVM refuses an archive trained with JMX on.
-        return ("--add-modules=jdk.management.agent",)
-    remote = "-Dcom.sun.management.jmxremote"
-    return (
-        remote,
-        f"{remote}.host=127.0.0.1",
-        f"{remote}.port={node.jmx_port}",
-        f"{remote}.rmi.port={node.jmx_port}",
-        f"{remote}.authenticate=false",
-        f"{remote}.ssl=false",
-        "-Djava.rmi.server.hostname=127.0.0.1",
-    )
+    # JMX is started in the running JVM (host.management): started by flags, it also listens on every address.
+    host = ("-Djava.rmi.server.hostname=127.0.0.1",) if node.jmx_port else ()
+    return (*native, *unsafe, "--add-modules=jdk.management.agent", *host)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kraftd.clock import Clock
+from kraftd.host.processes import Process
 from kraftd.spec.desired import DesiredState
 from kraftd.spec.plan import DAEMON, Plan
 from kraftd.watch.causes import Cause
@@ -41,6 +42,9 @@ class Surroundings(Protocol):
 
     def start(self, program: str) -> None:
         """Start a program and return at once."""
+
+    def open_management(self, serving: Mapping[str, Process]) -> None:
+        """Let JMX clients into brokers that serve."""
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold the cluster's lock where no command does; tell whether it is held."""
@@ -97,6 +101,7 @@ class Loop:
             roster = self._outside.roster()
         asked = tuple(name for name in roster.processes if name != DAEMON)
         answers = {**self._outside.answers(asked), DAEMON: SERVES}
+        self._outside.open_management({name: roster.processes[name] for name in asked if answers[name].ready})
         facts = Facts(roster.facts, answers, desired, self._memories, self._exits)
         now_s = self._clock.now_s()
         snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), self._outside.kafka())

@@ -1,0 +1,84 @@
+"""Talking to a running JVM of this user through HotSpot's attach mechanism, as jcmd does, without a JVM of our own.
+
+The protocol is HotSpot's (attachListener_posix.cpp, version 1): the target listens on a Unix socket in the temporary
+directory once it is asked to by a file in its working directory and SIGQUIT.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from kraftd.clock import Clock
+from kraftd.errors import KraftdError
+from kraftd.host.processes import Process, is_alive, send_signal
+
+_TIMEOUT_S = 5.0
+_POLL_S = 0.005
+_ARGUMENTS = 3
+
+
+class AttachError(KraftdError):
+    """A JVM does not let itself be attached to, or refuses the command."""
+
+    code = "attach_failed"
+
+
+def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
+    """Run a diagnostic command in a JVM and return what it prints.
+
+    Only for a JVM that has finished booting: before it handles SIGQUIT, the signal would end it.
+
+    Raises:
+        AttachError: The JVM does not answer in time, or answers with an error.
+    """
+    path = Path(_temporary_directory()) / f".java_pid{process.pid}"
+    if not path.exists():
+        _wake_listener(process, path, clock)
+    status, _, text = _exchange(path, command).partition("\n")
+    if status != "0":
+        raise AttachError(f"cannot run {command.split(' ', 1)[0]} in the JVM {process.pid}: {text.strip() or status}")
+    return text
+
+
+def forget(pid: int) -> None:
+    """Remove what the attach mechanism of a killed JVM left behind; one that ends by itself removes it."""
+    (Path(_temporary_directory()) / f".java_pid{pid}").unlink(missing_ok=True)
+
+
+def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
+    request = Path(psutil.Process(process.pid).cwd()) / f".attach_pid{process.pid}"
+    deadline_s = clock.monotonic_s() + _TIMEOUT_S
+    request.touch(mode=0o600)
+    try:
+        send_signal(process, signal.SIGQUIT)
+        while not path.exists():
+            if clock.monotonic_s() > deadline_s or not is_alive(process):
+                raise AttachError(f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s")
+            clock.sleep(_POLL_S)
+    finally:
+        request.unlink(missing_ok=True)
+
+
+def _exchange(path: Path, command: str) -> str:
+    words = ["1", "jcmd", command, *[""] * (_ARGUMENTS - 1)]
+    answer = bytearray()
+    try:
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(str(path))
+            connection.sendall(b"".join(word.encode() + b"\0" for word in words))
+            while chunk := connection.recv(4096):
+                answer += chunk
+    except OSError as error:
+        raise AttachError(f"cannot attach through {path}: {error}") from error
+    return answer.decode("utf-8", errors="replace")
+
+
+def _temporary_directory() -> str:
+    # HotSpot looks there whatever TMPDIR or java.io.tmpdir say, but for macOS, where the user's own is meant.
+    return "/tmp" if os.uname().sysname == "Linux" else tempfile.gettempdir()  # noqa: S108

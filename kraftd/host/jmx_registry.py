@@ -1,0 +1,75 @@
+"""Finding a JMX server in its RMI registry, in the place of Java's JNDI.
+
+The Java that comes with kraftd has no JNDI provider for RMI (module jdk.naming.rmi), so that its JMX clients cannot use
+``service:jmx:rmi:///jndi/rmi://host:port/jmxrmi``. They take the same server by its stub, which is looked up here.
+"""
+
+import base64
+import re
+import socket
+import struct
+
+from kraftd.errors import KraftdError
+
+_TIMEOUT_S = 10.0
+_JNDI_URL = re.compile(r"service:jmx:rmi:(?://[^/]*)?/jndi/rmi://(?P<host>[^:/]+):(?P<port>\d+)/(?P<name>[\w.]+)")
+
+_HANDSHAKE = struct.pack(">4sHB", b"JRMI", 2, 0x4C)
+_CALL, _RETURN, _NORMAL_RETURN = 0x50, 0x51, 0x01
+_STREAM_HEADER = b"\xac\xed\x00\x05"
+_BLOCK_DATA, _STRING = 0x77, 0x74
+_REGISTRY_ID = struct.pack(">qiqh", 0, 0, 0, 0)
+_LOOKUP = struct.pack(">iq", 2, 4905912898345647071)
+"""The operation and the interface hash of java.rmi.registry.Registry in the Java Remote Method Protocol."""
+
+_UID_BYTES = 14
+
+
+class JmxLookupError(KraftdError):
+    """The registry does not answer, or knows no such name."""
+
+    code = "jmx_lookup_failed"
+
+
+def direct_url(url: str) -> str:
+    """Return a JMX service URL that needs no JNDI; one that needs none as it is.
+
+    Raises:
+        JmxLookupError: The registry does not answer, or knows no such name.
+    """
+    match = _JNDI_URL.fullmatch(url)
+    if match is None:
+        return url
+    stub = _lookup(match["host"], int(match["port"]), match["name"])
+    return f"service:jmx:rmi:///stub/{base64.b64encode(stub).decode()}"
+
+
+def _lookup(host: str, port: int, name: str) -> bytes:
+    """Return the serialized stub that a registry holds under a name."""
+    encoded = name.encode()
+    call = bytes([_CALL]) + _STREAM_HEADER + _block(_REGISTRY_ID + _LOOKUP)
+    call += struct.pack(">BH", _STRING, len(encoded)) + encoded
+    try:
+        with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.sendall(_HANDSHAKE + call)
+            answer = bytearray()
+            while chunk := connection.recv(65536):
+                answer += chunk
+    except OSError as error:
+        raise JmxLookupError(
+            f"cannot look up {name} at {host}:{port}: {error}", hint="'kraftd status' shows which brokers run."
+        ) from error
+    return _stub_in(bytes(answer), f"{name} at {host}:{port}")
+
+
+def _stub_in(answer: bytes, what: str) -> bytes:
+    head = bytes([_RETURN]) + _STREAM_HEADER + bytes([_BLOCK_DATA, 1 + _UID_BYTES, _NORMAL_RETURN])
+    if not answer.startswith(head):
+        raise JmxLookupError(f"cannot look up {what}: the answer is not a registry's", hint="Check the port.")
+    # The block holds no object, so that the object's back references stay right without it.
+    return _STREAM_HEADER + answer[len(head) + _UID_BYTES :]
+
+
+def _block(data: bytes) -> bytes:
+    return bytes([_BLOCK_DATA, len(data)]) + data
