@@ -61,22 +61,17 @@ def start(context: typer.Context, names: Names = None) -> None:
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
     """Stop the cluster, or programs of it, without losing a record. Not running: nothing changes."""
     from kraftd.cli import reports
-    from kraftd.operate.configuring import layout_for
-    from kraftd.operate.stop import StopOptions, StopResult
+    from kraftd.operate.configuring import plan_of_what_is_there
+    from kraftd.operate.stop import StopOptions
     from kraftd.operate.stop import stop as stop_cluster
     from kraftd.operate.store import Store
 
     invocation: Invocation = context.obj
-    configuration, _, layout = layout_for(invocation.selection, invocation.workspace())
-    store = Store(layout)
-    plan = store.plan()
+    workspace = invocation.workspace()
+    plan = plan_of_what_is_there(invocation.selection, workspace)
     options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
-    if plan is None:
-        result = StopResult(configuration.settings.cluster.name, (), whole_cluster=True, took_s=0.0)
-    else:
-        workspace = invocation.workspace()
-        with _telling_what_runs(invocation, workspace):
-            result = stop_cluster(store, plan, options, workspace)
+    with _telling_what_runs(invocation, workspace):
+        result = stop_cluster(Store(plan.layout), plan, options, workspace)
     if invocation.json:
         invocation.print_document(
             {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
@@ -114,7 +109,7 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Remove a stopped cluster with all its data: lists what goes, then asks."""
-    from kraftd.operate.configuring import layout_for
+    from kraftd.operate.configuring import plan_of_what_is_there
     from kraftd.operate.destroy import destroy as destroy_cluster
     from kraftd.operate.destroy import doomed
     from kraftd.operate.store import Store
@@ -122,9 +117,8 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
-    configuration, _, layout = layout_for(invocation.selection, workspace)
-    store = Store(layout)
-    plan = store.plan_of_record(configuration.settings.cluster.name)
+    plan = plan_of_what_is_there(invocation.selection, workspace)
+    store = Store(plan.layout)
     console = invocation.console(stderr=True)
     if not yes:
         for path, size_bytes in doomed(plan).entries:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kraftd.operate.configuring import Selection
     from kraftd.operate.workspace import Workspace
 
+_WIDTH_OF_NO_TERMINAL = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -62,7 +64,11 @@ class Invocation:
         from rich.console import Console
 
         no_color = self.no_color or bool(os.environ.get("NO_COLOR"))
-        return Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
+        console = Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
+        if not console.is_terminal:
+            # A program that reads a table wants whole values.
+            console.width = _WIDTH_OF_NO_TERMINAL
+        return console
 
     def print_document(self, document: object) -> None:
         """Print one JSON document on stdout."""

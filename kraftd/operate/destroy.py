@@ -54,6 +54,7 @@ def destroy(store: Store, plan: Plan, workspace: Workspace) -> Doomed:
         PermissionDeniedError: The operating system refuses.
     """
     layout = store.layout
+    doomed(plan)  # before the lock makes a file there
     with held(layout.lock, command="destroy", clock=workspace.clock, timeout_s=_LOCK_TIMEOUT_S):
         roster = call_the_roll(plan, Supervisor(layout.socket))
         if roster.supervisor is not None or roster.processes:

@@ -1,6 +1,7 @@
 """The records of a cluster in its state directory. Whoever writes holds the lock, but for the generation."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from kraftd.errors import KraftdError, NotRunningError
 from kraftd.host.files import read_text, write_atomically
@@ -33,11 +34,18 @@ class Store:
     def plan(self) -> Plan | None:
         """Return the plan that the cluster was last started with; None before the first start.
 
+        Of a state directory that was copied or moved, the plan still names the old place, which must not be touched.
+
         Raises:
             KraftdError: The file is damaged.
         """
         text = read_text(self.layout.plan)
-        return parse_plan(text, self.layout.plan) if text is not None else None
+        if text is None:
+            return None
+        plan = parse_plan(text, self.layout.plan)
+        recorded, own = plan.layout.state_dir, self.layout.state_dir
+        is_here = recorded.exists() and recorded.samefile(own)
+        return plan if is_here else replace(plan, layout=self.layout)
 
     def plan_of_record(self, cluster: str) -> Plan:
         """Return the plan that the cluster was last started with.

@@ -124,7 +124,7 @@ class Supervisor:
                 if fault.faultCode in accept:
                     return None
                 raise SupervisorRefusedError(
-                    f"cannot carry out {method} {' '.join(str(each) for each in arguments)}: "
+                    f"cannot carry out {' '.join((method, *map(str, arguments)))}: "
                     f"supervisord answers {fault.faultString}"
                 ) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:

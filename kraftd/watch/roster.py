@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from kraftd.host.processes import Process, describe, find_by_argument
 from kraftd.spec.plan import Plan
-from kraftd.supervisord.door import SupervisedProcess, Supervisor, SupervisorUnreachableError
+from kraftd.supervisord.door import (
+    SupervisedProcess,
+    Supervisor,
+    SupervisorRefusedError,
+    SupervisorUnreachableError,
+)
 from kraftd.watch.observation import ORPHANED, ProcessFact
 
 _PIDLESS = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
@@ -33,12 +38,13 @@ class Roster:
 def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
     """Return which programs run.
 
-    Without supervisord, processes are known by the marker in their command line, which holds the state directory.
+    Without supervisord, or while it shuts down and refuses every question, processes are known by the marker in their
+    command line, which holds the state directory.
     """
     try:
         supervised = supervisor.processes()
         return _supervised(plan, supervised, describe(supervisor.pid()))
-    except SupervisorUnreachableError:
+    except (SupervisorUnreachableError, SupervisorRefusedError):
         markers = {plan.layout.marker(name): name for name in plan.kinds}
         own = find_by_argument((*markers, str(plan.layout.supervisord_conf)))
         found = {markers[marker]: process for marker, process in own.items() if marker in markers}
