@@ -54,9 +54,9 @@ def find_by_argument(markers: Iterable[str]) -> dict[str, Process]:
     found = {}
     for process in _own_processes():
         for argument in process.command:
-            value = argument.partition("=")[2] or argument
-            if value in wanted:
-                found[value] = process
+            for text in (argument, argument.partition("=")[2]):
+                if text in wanted:
+                    found[text] = process
     return found
 
 

@@ -1,0 +1,141 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from kraftd.host.processes import ExitWatch, describe, find_by_argument, is_alive, send_signal
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def spawn():
+    children = []
+
+    def one(*arguments):
+        children.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *arguments]))
+        return children[-1]
+
+    yield one
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def described(child):
+    """Wait out the moment between fork and exec, in which the child still has its parent's command line."""
+    deadline_s = time.monotonic() + 5
+    while time.monotonic() < deadline_s:
+        process = describe(child.pid)
+        if process is not None and "time.sleep(60)" in " ".join(process.command):
+            return process
+        time.sleep(0.01)
+    raise AssertionError(f"{child.pid} did not come up")
+
+
+def test_a_process_is_known_by_pid_start_and_command(spawn):
+    child = spawn("a b")
+
+    process = described(child)
+
+    assert (process.pid, process.command[-1]) == (child.pid, "a b")
+    assert abs(process.started_at_s - time.time()) < 10
+    assert is_alive(process)
+
+
+def test_another_incarnation_of_a_pid_is_not_the_same_process(spawn):
+    earlier = replace(described(spawn()), started_at_s=1.0)
+
+    assert not is_alive(earlier)
+    assert not send_signal(earlier, signal.SIGKILL)
+    assert describe(earlier.pid) is not None
+
+
+def test_a_process_of_which_only_the_exit_status_is_left_does_not_run(spawn):
+    child = spawn()
+    process = described(child)
+
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    assert describe(child.pid) is None
+    assert not is_alive(process)
+    child.wait()
+    assert describe(child.pid) is None
+    assert not send_signal(process, signal.SIGTERM)
+
+
+def test_a_signal_reaches_the_process(spawn):
+    child = spawn()
+
+    assert send_signal(described(child), signal.SIGTERM)
+    assert child.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_processes_are_found_by_their_markers(spawn, tmp_path):
+    whole, option, other = f"{tmp_path}/whole", f"{tmp_path}/a=b/option", f"{tmp_path}/other"
+    children = [spawn(whole), spawn(f"-Dkraftd.program={option}"), spawn(f"{other}-and-more")]
+    for child in children:
+        described(child)
+
+    found = find_by_argument((whole, option, other))
+
+    assert {marker: process.pid for marker, process in found.items()} == {
+        whole: children[0].pid,
+        option: children[1].pid,
+    }
+
+
+def test_a_marker_with_an_equals_sign_is_found_as_a_whole_argument(spawn, tmp_path):
+    marker = f"{tmp_path}/a=b/supervisord.conf"
+    child = spawn(marker)
+    described(child)
+
+    assert find_by_argument((marker,))[marker].pid == child.pid
+
+
+def test_an_exit_ends_the_wait_and_is_told_once(spawn):
+    one, other = spawn(), spawn()
+    watch = ExitWatch()
+    watch.watch((one.pid, other.pid))
+
+    one.kill()
+    begun_s = time.monotonic()
+
+    assert watch.wait(10.0) == (one.pid,)
+    assert time.monotonic() - begun_s < 5
+    assert watch.wait(0.0) == ()
+    watch.close()
+
+
+def test_what_is_no_longer_watched_is_not_told(spawn):
+    one = spawn()
+    watch = ExitWatch()
+    watch.watch((one.pid,))
+    watch.watch(())
+
+    one.kill()
+    one.wait()
+
+    assert watch.wait(0.05) == ()
+    watch.watch((one.pid,))
+    assert watch.wait(0.05) == ()
+    watch.close()
+
+
+def test_watching_leaks_no_descriptor(spawn):
+    pids = [spawn().pid for _ in range(3)]
+    watch = ExitWatch()
+    before = psutil.Process().num_fds()
+
+    for _ in range(20):
+        watch.watch(pids)
+        watch.watch(pids[:1])
+    watch.close()
+
+    assert psutil.Process().num_fds() == before

@@ -1,0 +1,58 @@
+import stat
+
+from kraftd.host.events import EventLog, read_events, timestamp
+from tests.clocks import ManualClock
+
+
+def test_a_stamp_is_utc_to_the_millisecond():
+    assert timestamp(0.0) == "1970-01-01T00:00:00.000Z"
+    assert timestamp(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"
+
+
+def test_events_of_all_writers_are_read_oldest_first(tmp_path):
+    clock = ManualClock()
+    daemon, start = EventLog(tmp_path, "daemon", clock), EventLog(tmp_path, "start", clock)
+
+    daemon.record("exited", "ended with signal SIGKILL", program="broker-1", status=None)
+    clock.advance(1)
+    start.record("started", "é")
+    clock.advance(1)
+    daemon.record("restarted", "again", program="broker-1")
+
+    events = read_events(tmp_path)
+    assert [(event.writer, event.kind, event.program) for event in events] == [
+        ("daemon", "exited", "broker-1"),
+        ("start", "started", ""),
+        ("daemon", "restarted", "broker-1"),
+    ]
+    assert (events[0].facts, events[1].text, events[1].facts) == ({"status": None}, "é", {})
+
+
+def test_an_event_file_is_private(tmp_path):
+    EventLog(tmp_path / "events", "daemon", ManualClock()).record("x", "y")
+
+    (path,) = (tmp_path / "events").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_cut_by_a_crash_is_passed_over(tmp_path):
+    log = EventLog(tmp_path, "daemon", ManualClock())
+    log.record("one", "whole")
+    with (tmp_path / "daemon.jsonl").open("a") as file:
+        file.write('{"at": "2026\n[]\n')
+    log.record("two", "whole")
+
+    assert [event.kind for event in read_events(tmp_path)] == ["one", "two"]
+
+
+def test_a_long_file_is_put_aside_and_still_read(tmp_path):
+    log = EventLog(tmp_path, "daemon", ManualClock())
+    log.record("long", "x" * 1_100_000)
+    log.record("next", "y")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"daemon.jsonl", "daemon.jsonl.1"}
+    assert {event.kind for event in read_events(tmp_path)} == {"long", "next"}
+
+
+def test_no_directory_has_no_events(tmp_path):
+    assert read_events(tmp_path / "absent") == []

@@ -1,0 +1,142 @@
+import errno
+import os
+import stat
+
+import pytest
+
+from kraftd.errors import PermissionDeniedError
+from kraftd.host.files import (
+    changed_files,
+    explained,
+    make_private_directory,
+    read_text,
+    remove,
+    tail,
+    tree_bytes,
+    write_atomically,
+    write_changed,
+)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_written_file_is_its_owners_alone_and_so_is_its_directory(tmp_path):
+    path = tmp_path / "new" / "file"
+
+    write_atomically(path, "é\n")
+
+    assert path.read_bytes() == "é\n".encode()
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_writing_leaves_nothing_beside_the_file(tmp_path):
+    write_atomically(tmp_path / "file", "one")
+    write_atomically(tmp_path / "file", "two")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "two"
+
+
+def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\udcff")
+
+    assert path.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_where_a_directory_must_be_is_explained(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(PermissionDeniedError, match=f"cannot make the directory {tmp_path}/file/below") as caught:
+        make_private_directory(tmp_path / "file" / "below")
+
+    assert caught.value.exit_code == 4
+    assert caught.value.details == {"path": f"{tmp_path}/file/below"}
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free disk space, or choose another place with cluster.state_dir (--state-dir)."),
+        (errno.EACCES, "Give this user access to it, or choose another place with cluster.state_dir (--state-dir)."),
+        (errno.EROFS, "Choose another place with cluster.state_dir (--state-dir)."),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, remedy):
+    with pytest.raises(PermissionDeniedError) as caught, explained("write", tmp_path):
+        raise OSError(number, os.strerror(number))
+
+    assert str(caught.value) == f"cannot write {tmp_path}: {os.strerror(number).lower()}"
+    assert caught.value.hint == remedy
+
+
+def test_only_files_that_differ_are_written(tmp_path):
+    same, other, new = (tmp_path / name for name in ("same", "other", "new"))
+    same.write_text("text")
+    other.write_text("before")
+    texts = {same: "text", other: "after", new: "text"}
+
+    assert changed_files(texts) == (other, new)
+    assert write_changed(texts) == (other, new)
+    assert write_changed(texts) == ()
+
+
+def test_an_absent_file_has_no_text(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+    assert read_text(tmp_path / "absent") is None
+    assert read_text(tmp_path / "file" / "below") is None
+
+
+def test_a_directory_has_no_text_to_read(tmp_path):
+    with pytest.raises(PermissionDeniedError, match="cannot read"):
+        read_text(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_read_all_the_same(tmp_path):
+    (tmp_path / "file").write_bytes(b"a\xffb")
+
+    assert read_text(tmp_path / "file") == "a\ufffdb"
+
+
+@pytest.mark.parametrize(("lines", "expected"), [(2, ["b", "c"]), (9, ["a", "b", "c"]), (0, [])])
+def test_the_tail_is_the_last_lines(tmp_path, lines, expected):
+    (tmp_path / "log").write_text("a\nb\nc\n")
+
+    assert tail(tmp_path / "log", lines) == expected
+
+
+def test_the_tail_of_a_huge_file_is_bounded_in_bytes(tmp_path):
+    (tmp_path / "log").write_text("x" * 100 + "\nlast\n")
+
+    assert tail(tmp_path / "log", 10, most_bytes=8) == ["xx", "last"]
+
+
+def test_an_absent_file_has_no_tail(tmp_path):
+    assert tail(tmp_path / "absent", 5) == []
+
+
+def test_removing_takes_files_trees_and_nothing_behind_a_link(tmp_path):
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+
+    for name in ("tree", "link", "absent"):
+        remove(tmp_path / name)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_the_bytes_of_a_tree_are_those_of_its_files(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one").write_bytes(b"123")
+    (tmp_path / "two").write_bytes(b"45")
+
+    assert tree_bytes(tmp_path) == 5
+    assert tree_bytes(tmp_path / "absent") == 0

@@ -1,0 +1,91 @@
+import json
+import os
+import stat
+
+import pytest
+
+from kraftd.errors import TimedOutError
+from kraftd.host.lock import held, held_if_free
+from tests.clocks import ManualClock
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "lock"
+
+
+def take(path, *, timeout_s=1.0, on_wait=None, clock=None):
+    # flock holds between open files, so that one process can contend with itself.
+    return held(path, command="start", clock=clock or ManualClock(), timeout_s=timeout_s, on_wait=on_wait)
+
+
+def test_the_file_says_who_holds_the_lock_and_is_private(path):
+    with take(path):
+        assert json.loads(path.read_text()) == {"pid": os.getpid(), "command": "start"}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_second_holder_is_told_who_holds_it_and_gives_up_in_time(path):
+    told = []
+    clock = ManualClock()
+
+    with (
+        take(path),
+        pytest.raises(TimedOutError, match=r"within 2 s: 'kraftd start' \(pid \d+\) holds it") as caught,
+        take(path, timeout_s=2.0, on_wait=told.append, clock=clock),
+    ):
+        pass
+
+    assert caught.value.code == "locked"
+    assert told == [f"'kraftd start' (pid {os.getpid()})"]
+    assert sum(clock.slept_s) == pytest.approx(2.0, abs=0.1)
+
+
+def test_the_lock_is_free_again_afterwards_even_after_an_error(path):
+    path.parent.mkdir()
+    (path.parent / "other").touch()
+    with pytest.raises(KeyError), take(path):
+        raise KeyError
+
+    with take(path, timeout_s=0.0):
+        pass
+
+
+def test_a_holder_that_left_no_name_is_another_command(path):
+    with take(path):
+        path.write_text("{")
+
+        with pytest.raises(TimedOutError, match="another kraftd command holds it"), take(path, timeout_s=0.0):
+            pass
+
+
+def test_what_is_refused_leaves_no_trace(path):
+    with pytest.raises(KeyError), take(path):
+        raise KeyError
+
+    assert not path.parent.exists()
+
+
+def test_the_file_stays_where_something_came_beside_it(path):
+    with take(path):
+        (path.parent / "manifest.json").touch()
+
+    assert path.exists()
+
+
+def test_a_lock_file_that_was_there_before_stays(path):
+    path.parent.mkdir()
+    path.touch()
+
+    with take(path):
+        pass
+
+    assert path.exists()
+
+
+def test_a_lock_that_is_asked_for_without_waiting_says_whether_it_is_held(path):
+    with held_if_free(path, command="heal") as first, held_if_free(path, command="heal") as second:
+        assert (first, second) == (True, False)
+
+    with held_if_free(path, command="heal") as third:
+        assert third

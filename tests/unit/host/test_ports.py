@@ -1,0 +1,39 @@
+import os
+import socket
+
+import pytest
+
+from kraftd.host.ports import PortHolder, holder_of, is_free
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server
+
+
+def test_a_port_that_someone_listens_on_is_not_free(listener):
+    port = listener.getsockname()[1]
+
+    assert not is_free("127.0.0.1", port)
+    listener.close()
+    assert is_free("127.0.0.1", port)
+
+
+def test_the_holder_of_a_port_is_told_with_its_command(listener):
+    holder = holder_of(listener.getsockname()[1])
+
+    assert holder.pid == os.getpid()
+    assert str(holder).startswith(f"pid {os.getpid()} (")
+    assert len(holder.command) <= 120
+
+
+def test_a_holder_that_may_not_be_seen_is_another_users():
+    assert str(PortHolder(None)) == "a process of another user"
+
+
+def test_a_host_that_is_not_this_machine_is_no_question_of_ports():
+    with pytest.raises(OSError, match=r"[Aa]ssign|address"):
+        is_free("192.0.2.1", 9)

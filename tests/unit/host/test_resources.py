@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from kraftd.host.resources import monitoring_dir, template_text
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_checkout_uses_its_own_files():
+    assert template_text() == (ROOT / "supervisord.conf.j2").read_text(encoding="utf-8")
+    assert monitoring_dir() == ROOT / "monitoring"
+    assert (monitoring_dir() / "prometheus.yml").is_file()
