@@ -1,0 +1,175 @@
+"""What is killed comes back, and nothing that was acknowledged is lost."""
+
+import json
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from kraftd.broker.admin import KafkaAdmin
+from tests.harness import cluster_in, eventually
+from tests.kafka.writers import Writer, read_log
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+NODES = ("broker-1", "broker-2", "controller-101")
+PROGRAMS = (*NODES, "producer", "consumer", "kraftd")
+
+
+@pytest.fixture(scope="module")
+def crashing():
+    with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as running:
+        running.start()
+        yield running
+        running.stop()
+        assert running.processes() == []
+
+
+@pytest.fixture
+def healthy(crashing):
+    """Yield the module's cluster with everything up, whatever the test before did to it."""
+    crashing.start()
+    eventually(lambda: crashing.status()["ready"], within_s=60, what="everything ready")
+    yield crashing
+
+
+def test_every_killed_program_comes_back_while_records_flow_and_none_is_lost(healthy):
+    with Writer(healthy.bootstrap_servers, "test-topic") as writer:
+        for name in PROGRAMS:
+            old = healthy.kill(name)
+            eventually(lambda name=name, old=old: healthy.pid(name) != old, within_s=5, what=f"a new {name}")
+            eventually(lambda: in_sync(healthy), within_s=30, what=f"all in sync after {name}")
+        eventually(lambda: healthy.status()["ready"], within_s=30, what="everything ready")
+
+    log = read_log(healthy.bootstrap_servers, "test-topic", 4)
+    assert len(writer.acknowledged) > 100
+    lost = {place: number for place, number in writer.acknowledged.items() if log.get(place) != str(number)}
+    assert lost == {}
+
+
+def test_a_killed_broker_is_a_process_again_within_a_second_and_in_every_isr_within_15(healthy):
+    old = healthy.kill("broker-1")
+    killed_s = time.monotonic()
+
+    eventually(lambda: healthy.pid("broker-1") != old, within_s=5)
+    back_s = time.monotonic() - killed_s
+    eventually(lambda: in_sync(healthy), within_s=15, what="every partition fully in sync")
+
+    assert back_s < 1.0
+    node = eventually(lambda: ready_node(healthy, "broker-1"), within_s=10)
+    assert node["restarts"] >= 1
+    assert node["last_exit"]["signal"] == "SIGKILL"
+
+
+def test_both_brokers_killed_at_once_come_back_with_everything_acknowledged(healthy):
+    with Writer(healthy.bootstrap_servers, "test-topic") as writer:
+        eventually(lambda: len(writer.acknowledged) > 50, within_s=20)
+        for name in ("broker-1", "broker-2"):
+            healthy.kill(name)
+        eventually(lambda: in_sync(healthy), within_s=60, what="all in sync")
+
+    log = read_log(healthy.bootstrap_servers, "test-topic", 4)
+    assert all(log.get(place) == str(number) for place, number in writer.acknowledged.items())
+
+
+def test_what_the_user_stopped_stays_stopped(healthy):
+    assert healthy.stop("consumer").status == 0
+
+    time.sleep(3)
+
+    assert healthy.program("consumer")["service_state"] == "STOPPED"
+    assert healthy.run("status").status == 0
+    healthy.start("consumer")
+    assert healthy.program("consumer")["ready"] is True
+
+
+def test_stopping_the_last_in_sync_replica_is_refused_and_forced(healthy):
+    assert healthy.run("stop", "broker-1").status == 0
+
+    refused = healthy.run("stop", "broker-2", "--json")
+
+    assert refused.status == 8
+    assert "broker-2" in refused.error["message"]
+    assert healthy.program("broker-2")["ready"] is True
+    healthy.start("broker-1")
+    eventually(lambda: in_sync(healthy), within_s=30)
+    assert healthy.run("restart", "broker-2").status == 0
+
+
+def test_a_frozen_broker_is_not_ready_and_stops_all_the_same(healthy):
+    pid = healthy.kill("broker-2", signal.SIGSTOP)
+    try:
+        eventually(lambda: not healthy.program("broker-2")["ready"], within_s=15, what="broker-2 unready")
+        assert healthy.run("status").status == 1
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("dead", [("broker-1",), ("controller-101",), ("broker-1", "controller-101")])
+def test_a_degraded_cluster_stops_completely_and_starts_with_its_records(healthy, dead):
+    sent = healthy.send({"dead": list(dead)})
+    # Without the daemon nothing brings the dead back before the stop.
+    os.kill(healthy.pid("kraftd"), signal.SIGSTOP)
+    for name in dead:
+        healthy.kill(name)
+
+    stopped = healthy.run("stop", "--json")
+
+    assert stopped.status == 0, stopped.stderr
+    assert healthy.processes() == []
+    assert stopped.took_s < 40
+    healthy.start()
+    log = read_log(healthy.bootstrap_servers, "test-topic", 4)
+    assert json.loads(log[sent["partition"], sent["offset"]]) == {"dead": list(dead)}
+
+
+def test_without_supervisord_the_cluster_serves_and_start_takes_it_over(healthy):
+    sent = healthy.send({"unsupervised": True})
+    before = healthy.pid("broker-1")
+    healthy.supervisord().kill()
+
+    status = eventually(lambda: unsupervised(healthy), within_s=10, what="unsupervised")
+    assert status.status == 1
+    assert healthy.pid("broker-1") == before
+    assert healthy.send({"still": "serving"})["offset"] >= 0
+
+    again = healthy.start("--json")
+
+    assert again.document["status"] == "ok"
+    assert healthy.pid("broker-1") != before
+    log = read_log(healthy.bootstrap_servers, "test-topic", 4)
+    assert json.loads(log[sent["partition"], sent["offset"]]) == {"unsupervised": True}
+
+
+def test_without_supervisord_stop_leaves_nothing(healthy):
+    healthy.supervisord().kill()
+
+    stopped = healthy.run("stop", "--json")
+
+    assert stopped.status == 0
+    assert stopped.document["unclean"] == []
+    assert healthy.processes() == []
+
+
+def unsupervised(cluster):
+    done = cluster.run("status", "--json")
+    return done if done.document["status"] == "unsupervised" else None
+
+
+def ready_node(cluster, name):
+    node = cluster.program(name)
+    return node if node["ready"] else None
+
+
+def in_sync(cluster):
+    """Return whether every replica of every partition is in sync."""
+    with KafkaAdmin(cluster.bootstrap_servers.split(","), timeout_s=2) as admin:
+        try:
+            topics = admin.topics().values
+        except Exception:  # noqa: BLE001 not yet
+            return False
+    partitions = [partition for topic in topics.values() for partition in topic.partitions]
+    return bool(partitions) and all(len(each.in_sync_replicas) == len(each.replicas) == 2 for each in partitions)
