@@ -9,6 +9,7 @@ import xmlrpc.client
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from xml.parsers.expat import ExpatError
 
 from kraftd.errors import KraftdError
 
@@ -127,7 +128,7 @@ class Supervisor:
                     f"cannot carry out {' '.join((method, *map(str, arguments)))}: "
                     f"supervisord answers {fault.faultString}"
                 ) from fault
-            except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise SupervisorUnreachableError(
                     f"cannot reach supervisord at {self._socket_path}: {error}",
                     hint="'kraftd status' shows what runs.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _EXIT = re.compile(
     r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ (?:exited|stopped): (?P<name>\S+) "
-    r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>SIG\w+|signal \d+)(?: \(core dumped\))?)"
+    r"\((?:exit status (?P<status>\d+)|terminated by (?:signal )?(?P<signal>SIG\w+|\d+)(?: \(core dumped\))?)"
 )
 
 
