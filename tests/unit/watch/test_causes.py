@@ -1,0 +1,53 @@
+import pytest
+
+from kraftd.watch.causes import diagnose
+
+
+@pytest.mark.parametrize(
+    ("line", "retry_helps", "remedy"),
+    [
+        ("java.net.BindException: Address already in use", True, "cluster.port_offset"),
+        ("Failed to acquire lock on file .lock in /srv/data. A Kafka instance", True, "end it"),
+        ("No `meta.properties` found in /srv/data/broker-1", False, "not formatted"),
+        ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
+        ("java.io.IOException: No space left on device", False, "Free disk space"),
+        ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
+        ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
+        ("Unrecognized VM option 'UseFoo'", False, "java.options"),
+        ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
+        ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
+        ("ModuleNotFoundError: No module named 'fastapi'", False, "install kraftd again"),
+    ],
+)
+def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(line, retry_helps, remedy):
+    cause = diagnose("exit status 1", ["[stamp] INFO starting", line, "\tat kafka.Kafka.main", "INFO bye"])
+
+    assert cause.text == f"exit status 1: {line}"
+    assert cause.retry_helps is retry_helps
+    assert remedy in cause.remedy
+
+
+def test_the_last_telling_line_counts():
+    lines = ["BindException: port 1", "BindException: port 2"]
+
+    assert diagnose("exit status 1", lines).text == "exit status 1: BindException: port 2"
+
+
+def test_without_a_known_line_the_last_error_is_shown_and_a_retry_may_help():
+    lines = ["[stamp] ERROR first", "[stamp] ERROR second (kafka.Foo)", "[stamp] INFO shutting down"]
+
+    cause = diagnose("signal SIGABRT", lines)
+
+    assert (cause.text, cause.retry_helps) == ("signal SIGABRT: [stamp] ERROR second (kafka.Foo)", True)
+
+
+@pytest.mark.parametrize("lines", [[], ["[stamp] INFO no ERRORS here"], ["a terror"]])
+def test_without_any_error_the_exit_stands_alone(lines):
+    assert diagnose("exit status 3", lines).text == "exit status 3"
+
+
+def test_a_long_line_is_cut():
+    cause = diagnose("exit status 1", ["ERROR " + "x" * 1000])
+
+    assert len(cause.text) <= len("exit status 1: ") + 300
+    assert cause.text.endswith("...")
