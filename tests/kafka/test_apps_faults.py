@@ -1,0 +1,129 @@
+"""The apps while Kafka breaks: what an answer says is true, and nothing that was acknowledged is lost."""
+
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.harness import cluster_in
+from tests.kafka.app_processes import Apps, wait_until
+from tests.kafka.app_writers import Writers, whole_log
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def breakable():
+    """One cluster for this module: each test leaves it whole."""
+    with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as own:
+        own.start()
+        yield own
+
+
+@pytest.fixture
+def broken(breakable, tmp_path):
+    """A cluster that may be broken, and apps on it."""
+    apps = Apps(tmp_path, breakable.bootstrap_servers, breakable.topic)
+    yield breakable, apps
+    apps.kill()
+    wait_until(lambda: breakable.status()["ready"], timeout_s=60)
+
+
+def test_every_answer_is_true_while_a_broker_is_killed_and_all_are_away(broken):
+    cluster, apps = broken
+    producer = apps.start_ready("producer")
+    consumer = apps.start_ready("consumer")
+    writers = Writers(producer)
+    writers.start()
+    wait_until(lambda: len(writers.acknowledged) > 200)
+
+    cluster.kill("broker-1")
+    before = len(writers.acknowledged)
+    wait_until(lambda: len(writers.acknowledged) > before + 500, timeout_s=40)
+
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGSTOP)
+    time.sleep(8)
+    assert producer.request("/healthz")[0] == 200
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGCONT)
+    before = len(writers.acknowledged)
+    wait_until(lambda: len(writers.acknowledged) > before + 500, timeout_s=60)
+    writers.stop()
+
+    log = whole_log(cluster.bootstrap_servers, cluster.topic)
+    writers.check(log)
+    last = producer.json("/send", b'"last"')
+    wait_until(lambda: (last["partition"], last["offset"]) in places(consumer), timeout_s=30)
+
+
+def places(consumer):
+    return {(m["partition"], m["offset"]) for m in consumer.json("/api/messages?limit=1000")["messages"]}
+
+
+def test_a_request_is_answered_in_time_while_all_brokers_are_away(broken):
+    cluster, apps = broken
+    producer = apps.start_ready("producer", KAFKA_DELIVERY_TIMEOUT_MS="3000")
+    assert producer.request("/send", b"1")[0] == 200
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGSTOP)
+    begun_s = time.monotonic()
+    status, answer = producer.request("/send", b'"while away"')
+    took_s = time.monotonic() - begun_s
+    problem = json.loads(answer)
+    assert (status, problem["code"]) in {(504, "delivery_timeout"), (503, "brokers_down")}
+    assert problem["retriable"] is True
+    assert took_s < 4.5
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGCONT)
+    wait_until(lambda: producer.request("/send", b'"back"')[0] == 200, timeout_s=40)
+
+
+def test_a_topic_that_is_deleted_and_made_again_is_written_and_shown_again(cluster, tmp_path):
+    topic = f"again-{time.monotonic_ns()}"
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+    make(admin, topic)
+    apps = Apps(tmp_path, cluster.bootstrap_servers, topic)
+    try:
+        producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
+        first = producer.json("/send?partition=0", b'"first life"')
+        wait_until(lambda: (0, first["offset"]) in places(consumer))
+
+        for done in admin.delete_topics([topic]).values():
+            done.result(20)
+        wait_until(lambda: producer.request("/readyz")[0] == 503, timeout_s=30)
+        status, answer = producer.request("/send", b"1")
+        assert (status, json.loads(answer)["outcome"]) == (404, "not_written")
+
+        make(admin, topic)
+        wait_until(lambda: producer.request("/send?partition=0", b'"second life"')[0] == 200, timeout_s=40)
+        wait_until(lambda: "second life" in consumer.request("/")[1].decode(), timeout_s=40)
+    finally:
+        apps.kill()
+
+
+def make(admin, topic):
+    for done in admin.create_topics([NewTopic(topic, 2, 2)]).values():
+        done.result(20)
+
+
+def test_records_in_flight_when_kafka_is_away_are_failed_within_the_stop(broken):
+    cluster, apps = broken
+    producer = apps.start_ready("producer", APP_DRAIN_SECONDS="1")
+    writers = Writers(producer)
+    writers.start()
+    wait_until(lambda: len(writers.acknowledged) > 50)
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGSTOP)
+    time.sleep(0.5)
+    status, took_s = producer.stop()
+    writers.stop()
+    assert status == 0
+    assert took_s < 10
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGCONT)
+    writers.check(whole_log(cluster.bootstrap_servers, cluster.topic))
