@@ -10,8 +10,8 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
-def hoisted(argv: Sequence[str]) -> list[str]:
-    """Return the arguments with the global options in front of the verb.
+def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the global options, wherever they stand, and all other arguments.
 
     What follows ``--``, and what follows the verbs that hand their arguments on, stays where it is.
     """
@@ -33,16 +33,19 @@ def hoisted(argv: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
         at += 1
-    return front + rest
+    return front, rest
 
 
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as ``180s``, ``500ms``, ``3m`` or ``2h``; a bare number is seconds.
 
     Raises:
-        ValueError: The text is no duration.
+        ValueError: The text is no duration, or none at all.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"not a duration: {text!r}")
-    return float(match[1]) * _UNITS_S[match[2]]
+        raise ValueError("it is no duration")
+    seconds = float(match[1]) * _UNITS_S[match[2]]
+    if not seconds:
+        raise ValueError("it leaves no time")
+    return seconds

@@ -128,7 +128,8 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
                 f"cannot ask whether to destroy the cluster {plan.cluster}: nobody is at the terminal",
                 hint="Add --yes to remove what is listed.",
             )
-        typer.confirm(f"Remove the cluster {plan.cluster} with its data?", abort=True, err=True)
+        if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
+            raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
     result = destroy_cluster(store, plan, workspace)
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]

@@ -139,7 +139,10 @@ def exec_command(context: typer.Context) -> None:
     try:
         done = subprocess.run(command, env={**os.environ, **client_environment(plan)}, check=False)
     except OSError as error:
-        raise ConfigurationError(f"cannot run {command[0]}: {error.strerror}", hint="Check the command.") from error
+        raise ConfigurationError(
+            f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}",
+            hint="Name a program on the PATH, or its path: kraftd exec -- CMD ARGS...",
+        ) from error
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 

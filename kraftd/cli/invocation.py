@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kraftd.errors import KraftdError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from kraftd.operate.configuring import Selection
@@ -26,6 +28,7 @@ class Invocation:
 
     Attributes:
         timeout_s: What ``--timeout`` says; None for the verb's own limit.
+        at_end: Takes what is to be called when the verb is done, however it ends.
     """
 
     cluster: str | None = None
@@ -37,6 +40,7 @@ class Invocation:
     verbose: bool = False
     no_color: bool = False
     timeout_s: float | None = None
+    at_end: "Callable[[Callable[[], None]], object] | None" = None
 
     @property
     def selection(self) -> "Selection":

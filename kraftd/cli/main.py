@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 import kraftd
 from kraftd.cli import cluster_verbs, configuration_verbs, inspection_verbs
-from kraftd.cli.arguments import hoisted, parse_duration
+from kraftd.cli.arguments import parse_duration, split_arguments
 from kraftd.cli.invocation import Invocation
 from kraftd.errors import ConfigurationError, KraftdError
 
@@ -18,11 +17,14 @@ _EPILOG = "Global options may stand before or after the verb. Exit codes: 0 done
 configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, \
 7 needs a running cluster, 8 refused for safety, 124 timed out."
 
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+"""128 and the signal's number, as shells report what SIGINT and SIGPIPE end."""
+
 app = typer.Typer(
     name="kraftd",
     help="A real multi-broker Apache Kafka cluster on this machine: kraftd start, kraftd stop.",
     epilog=_EPILOG,
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,33 +74,52 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
         verbose=verbose,
         no_color=no_color,
         timeout_s=timeout_s,
+        at_end=context.call_on_close,
     )
 
 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
-    arguments = sys.argv[1:] if "_KRAFTD_COMPLETE" in os.environ else hoisted(sys.argv[1:])
-    printer = Invocation(json="--json" in arguments, no_color="--no-color" in arguments)
     try:
-        status = app(arguments, standalone_mode=False)
+        status = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `head` does; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _BROKEN_PIPE
+    sys.exit(status)
+
+
+def _run(argv: list[str]) -> int:
+    options, rest = ([], argv) if "_KRAFTD_COMPLETE" in os.environ else split_arguments(argv)
+    printer = Invocation(json="--json" in options, no_color="--no-color" in options)
+    try:
+        status = app([*options, *rest] or ["--help"], standalone_mode=False)
     except KraftdError as error:
         printer.print_error(error)
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
+        return error.exit_code
+    except typer.TyperException as error:
         usage = ConfigurationError(
-            f"cannot run this: {error.format_message()}", hint="'kraftd --help' shows the verbs."
+            f"cannot run this: {_clause(error.format_message())}",
+            hint="'kraftd --help' shows the verbs, 'kraftd VERB --help' the options of one.",
+            code="usage",
         )
         printer.print_error(usage)
-        sys.exit(usage.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe went away, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    sys.exit(status if isinstance(status, int) else 0)
+        return usage.exit_code
+    except typer.Abort:
+        return _INTERRUPTED
+    except SystemExit as ended:
+        # So typer ends where a pipe is broken.
+        if isinstance(ended.__context__, BrokenPipeError):
+            raise BrokenPipeError from ended
+        raise
+    if not argv:
+        return ConfigurationError.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _clause(sentence: str) -> str:
+    return (sentence[:1].lower() + sentence[1:]).removesuffix(".")
 
 
 if __name__ == "__main__":

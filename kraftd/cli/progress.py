@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
@@ -30,8 +29,9 @@ def reporter_for(invocation: "Invocation") -> Reporter:
     if invocation.json or not console.is_terminal:
         return PlainLines(console)
     lines = LiveLines(console)
-    # An error is printed below the last lines, not among lines that still change.
-    click.get_current_context().call_on_close(lines.close)
+    if invocation.at_end is not None:
+        # An error is printed below the last lines, not among lines that still change.
+        invocation.at_end(lines.close)
     return lines
 
 

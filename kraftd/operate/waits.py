@@ -27,8 +27,8 @@ def parse_condition(text: str) -> Condition:
     Raises:
         ConfigurationError: No condition has this form.
     """
-    program, _, state = text.rpartition(":")
-    if state not in CONDITIONS:
+    program, colon, state = text.rpartition(":")
+    if state not in CONDITIONS or (colon and not program):
         raise ConfigurationError(
             f"cannot wait for {text!r}: no such condition",
             hint="There are: ready, stopped, and with a program broker-1:ready, producer:stopped.",
