@@ -30,10 +30,10 @@ def crashing():
 
 @pytest.fixture
 def healthy(crashing):
-    """Yield the module's cluster with everything up, whatever the test before did to it."""
+    """Return the module's cluster with everything up, whatever the test before did to it."""
     crashing.start()
     eventually(lambda: crashing.status()["ready"], within_s=60, what="everything ready")
-    yield crashing
+    return crashing
 
 
 def test_every_killed_program_comes_back_while_records_flow_and_none_is_lost(healthy):

@@ -28,6 +28,7 @@ class Writer:
                 "delivery.timeout.ms": 60000,
                 "reconnect.backoff.max.ms": 500,
                 "linger.ms": 1,
+                "log_level": 0,
             }
         )
 
@@ -58,7 +59,9 @@ class Writer:
 
 def read_log(bootstrap_servers: str, topic: str, partitions: int) -> dict[tuple[int, int], str]:
     """Return every record of a topic by (partition, offset), without a group."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "reader", "enable.auto.commit": False})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap_servers, "group.id": "reader", "enable.auto.commit": False, "log_level": 0}
+    )
     try:
         ends = {
             partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
