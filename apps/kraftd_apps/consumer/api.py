@@ -31,12 +31,12 @@ _RECORDS: dict[int | str, dict[str, Any]] = {
         "description": "The records; bytes that are no UTF-8 stand in base64, and `*_encoding` says so.",
         "content": {"application/json": {"schema": {"type": "object"}}, "application/x-ndjson": {}},
     },
-    **problems(400, 401, 421, 422, 503),
+    **problems(400, 401, 404, 421, 503),
 }
 _RAW: dict[int | str, dict[str, Any]] = {
     200: {"description": "The value.", "content": {"application/octet-stream": {}}},
     204: {"description": "A tombstone."},
-    **problems(400, 401, 404, 421, 422, 503),
+    **problems(400, 401, 404, 421, 503),
 }
 _RESENT: dict[int | str, dict[str, Any]] = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},

@@ -84,5 +84,5 @@ def _problem_of(error: KafkaException, start: Start) -> Problem:
     name = error.args[0].name()
     detail = f"{name}: {error.args[0].str()}"
     if name in {"_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART"}:
-        return problem("unknown_partition", f"partition {start.partition}: {detail}")
+        return problem("not_found", f"there is no partition {start.partition}: {detail}")
     return problem("brokers_down", detail)

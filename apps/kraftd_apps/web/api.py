@@ -1,11 +1,13 @@
 """What both FastAPI apps share: answers as responses, and every error as a problem. Imported with FastAPI only."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from kraftd_apps.web.asgi import Answer
 from kraftd_apps.web.openapi import problems
@@ -33,20 +35,32 @@ def install_problems(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        answer = _http_problem(request, error).answer()
-        response = as_response(answer)
+        response = as_response(_http_problem(request, error).answer())
         response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["allow"] = ", ".join(_methods(api, request.url.path))
         return response
 
 
 def _fault(found: Any) -> str:
-    return f"{'.'.join(map(str, found['loc'][1:]))}: {found['msg']}"
+    where = ".".join(map(str, found["loc"][1:]))
+    said = str(found["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
+def _methods(api: FastAPI, path: str) -> list[str]:
+    """Return the methods of every route at a path; the framework's own answer knows those of the first only."""
+    found: set[str] = set()
+    for route in api.routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _http_problem(request: Request, error: HTTPException) -> Problem:
-    if error.status_code == 405:
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return problem("method_not_allowed", f"{request.url.path} does not take {request.method}")
-    if error.status_code == 404:
+    if error.status_code == HTTPStatus.NOT_FOUND:
         return problem("not_found", f"{request.url.path} is no address of this app; see /docs")
     return problem("bad_parameter", str(error.detail))
 

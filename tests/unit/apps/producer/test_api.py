@@ -49,6 +49,13 @@ def test_what_the_app_does_not_know_is_a_problem(method, path, code):
     running(check)
 
 
+def test_a_wrong_method_is_told_every_right_one():
+    async def check(service, clients):
+        assert (await call(service.app, "PUT", "/send", b"1")).headers["allow"] == "DELETE, POST"
+
+    running(check)
+
+
 def test_a_tombstone_is_a_record_without_a_value():
     async def check(service, clients):
         answer = await call(service.app, "DELETE", "/send?key=k")
