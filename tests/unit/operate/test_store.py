@@ -1,0 +1,55 @@
+import pytest
+
+from kraftd.errors import NotRunningError
+from kraftd.operate.store import Store
+from kraftd.spec.desired import NOTHING_DESIRED, Wish
+from kraftd.spec.manifest import manifest_of
+from tests.plans import layout_at, plan_of
+
+START = Wish(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(layout_at(tmp_path / "s"))
+
+
+def test_a_cluster_that_never_was_has_no_records(store):
+    assert (store.manifest(), store.plan(), store.desired(), store.generation()) == (None, None, NOTHING_DESIRED, 0)
+    assert not store.layout.state_dir.exists()
+
+
+def test_a_cluster_that_never_was_cannot_be_commanded(store):
+    with pytest.raises(NotRunningError, match="cannot find the cluster local") as caught:
+        store.plan_of_record("local")
+
+    assert (caught.value.exit_code, caught.value.code) == (3, "never_started")
+
+
+def test_records_read_back_as_they_were_written(store):
+    plan = plan_of(state_dir=store.layout.state_dir)
+    manifest = manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk")
+
+    store.write_plan(plan)
+    store.write_manifest(manifest)
+
+    assert (store.plan_of_record("local"), store.manifest()) == (plan, manifest)
+
+
+def test_a_wish_carries_the_generation_under_which_it_was_made(store):
+    store.raise_generation()
+    store.raise_generation()
+
+    store.wish(["broker-1"], START)
+
+    assert (store.generation(), store.desired().generation) == (2, 2)
+    assert store.desired().wants("broker-1")
+
+
+def test_a_damaged_generation_counts_as_none(store):
+    store.raise_generation()
+    store.layout.generation.write_text("x\n")
+
+    assert store.generation() == 0
+    store.raise_generation()
+    assert store.generation() == 1
