@@ -30,7 +30,7 @@ from kraftd.watch.observation import ProcessFact
 from kraftd.watch.readiness import Answer, ask_all
 from kraftd.watch.restarts import Memory, from_json, to_json
 from kraftd.watch.roster import Roster, call_the_roll
-from kraftd.watch.snapshot import KafkaView, LastExit, Snapshot
+from kraftd.watch.snapshot import KafkaView, LastExit, ProgramView, ServiceState, Snapshot
 
 if TYPE_CHECKING:
     import uvicorn
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kraftd.daemon")
 
 _ASK_TIMEOUT_S = 2.0
-_FALLBACK_TURN_S = 0.25
+_SHORT_TURN_S = 0.25
 
 
 class Machine:
@@ -127,6 +127,10 @@ class Service:
         """Return the newest snapshot; None before the first."""
         return self._newest
 
+    @property
+    def _newest_programs(self) -> tuple[ProgramView, ...]:
+        return self._newest.programs if self._newest else ()
+
     def watch(self) -> None:
         """Turn the loop until stopped: every interval, and at once when a process ends."""
         exit_watch = ExitWatch()
@@ -139,15 +143,19 @@ class Service:
             except KraftdError as error:
                 # A damaged file or a refused write must not end the watch; the next turn says whether it lasts.
                 logger.error("Turn failed: %s", error)  # noqa: TRY400 a sentence for people, not a traceback
-            turn_s = self._plan.daemon.interval_s if exit_watch.is_prompt else _FALLBACK_TURN_S
-            after_exit = bool(exit_watch.wait(turn_s))
+            after_exit = bool(exit_watch.wait(self._turn_s(is_prompt=exit_watch.is_prompt)))
         exit_watch.close()
+
+    def _turn_s(self, *, is_prompt: bool) -> float:
+        """Return how long to wait: shorter while something comes up, and where no exit ends the wait."""
+        interval_s = self._plan.daemon.interval_s
+        is_coming_up = any(each.service_state is ServiceState.STARTING for each in self._newest_programs)
+        return min(interval_s, _SHORT_TURN_S) if is_coming_up or not is_prompt else interval_s
 
     def collect(self) -> None:
         """Ask Kafka at every interval until stopped; not while no broker serves."""
         while not self._stop.wait(self._plan.daemon.interval_s):
-            snapshot = self._newest
-            if snapshot and any(each.ready for each in snapshot.programs if each.kind is Kind.BROKER):
+            if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
                 self._admin.open()
                 self._collector.collect()
 

@@ -6,6 +6,7 @@ from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.errors import KraftdError
 from kraftd.host.attach import AttachError
+from kraftd.host.http_get import get
 from kraftd.host.management import ensure_management
 from kraftd.operate.waiting import StartWait
 from kraftd.operate.workspace import Workspace
@@ -17,6 +18,7 @@ TIE_BREAKER_AFTER_S = 4.0
 """The tie-breaker waits this long for the brokers: two of three voters elect, and its JVM would compete with theirs."""
 
 _TOPIC_LIMIT_S = 30.0
+_DAEMONS_VIEW_S = 2.0
 _ADMIN_TIMEOUT_S = 3.0
 
 
@@ -61,7 +63,18 @@ class BringUp:
         # supervisord starts the daemon by itself when it comes up; asking again does no harm.
         self._wait.spawn(name for name in (*apps, DAEMON) if name in spawn)
         self._wait.until_ready((*apps, DAEMON))
+        self._await_daemons_view()
         return self._notes
+
+    def _await_daemons_view(self) -> None:
+        """Give the daemon a moment to see it all too, so that a status asked for at once is not of before."""
+        daemon = self._plan.daemon
+        clock = self._workspace.clock
+        deadline_s = clock.monotonic_s() + _DAEMONS_VIEW_S
+        while clock.monotonic_s() < deadline_s:
+            if get(daemon.host, daemon.port, "/readyz", timeout_s=_DAEMONS_VIEW_S).status == 200:
+                return
+            self._wait.pause()
 
     def _of(self, names: Iterable[str], kind: Kind) -> tuple[str, ...]:
         return tuple(name for name in names if self._plan.kinds[name] is kind)
