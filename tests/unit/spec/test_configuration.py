@@ -113,6 +113,8 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
             '[java]\noptions = ["Xss1m"]',
             'java.options.0 = "Xss1m": does not fit into a list of JVM options such as ["-Xss1m"]',
         ),
+        ("topic = 5", "topic = 5: must be a list of [[topic]]"),
+        ("topic = [5]", "topic.#1 = 5: must be a list of [[topic]]"),
         (
             "[[topic]]\npartitions = 4",
             "topic.#1.name: is missing: must be a topic name of letters, digits, '.', '_' and '-'",
@@ -178,6 +180,10 @@ def test_a_plain_cluster_name_is_taken(name):
 )
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(toml, problem):
     assert problems_of(toml) == [f"{problem} (from kraftd.toml)"]
+
+
+def test_an_empty_table_with_an_unknown_name_is_refused_too():
+    assert problems_of("[brokr]") == ["brokr: no such setting, did you mean broker?"]
 
 
 def test_all_problems_are_reported_at_once():

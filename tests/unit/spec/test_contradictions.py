@@ -50,8 +50,8 @@ def test_an_assignment_that_agrees_with_the_numbers_beside_it_is_taken():
     assert plan.topics[0].assignment == ((1, 2), (2, 1))
 
 
-def test_a_topic_declared_twice_is_refused_once():
-    assert problems_of(TOPIC * 3) == ["topic test-topic: declared twice"]
+def test_a_topic_declared_again_is_refused_once():
+    assert problems_of(TOPIC * 2) == ["topic test-topic: declared twice"]
 
 
 def test_an_apps_topic_must_be_declared():
@@ -77,6 +77,12 @@ def test_properties_of_a_broker_that_does_not_exist_are_refused(broker):
     assert problems_of(f"[broker.{broker}.config]\nnum.io.threads = 4") == [
         f"broker.{broker}: no such broker; there are brokers 1 to 2"
     ]
+
+
+def test_the_first_and_the_last_broker_may_have_properties_of_their_own():
+    plan = plan_of("[broker.1.config]\nnum.io.threads = 4\n[broker.2.config]\nnum.io.threads = 5")
+
+    assert [dict(broker.config)["num.io.threads"] for broker in plan.brokers] == ["4", "5"]
 
 
 @pytest.mark.parametrize("name", sorted(OWNED_VARIABLES))
@@ -136,3 +142,7 @@ def test_a_jvm_option_that_kraftd_decides_is_refused(option, remedy):
 )
 def test_ports_that_cannot_be_are_refused_with_the_keys_to_change(toml, problem):
     assert problems_of(toml) == [problem]
+
+
+def test_the_last_port_of_all_is_taken():
+    assert plan_of("[daemon]\nport = 65535").daemon.port == 65535

@@ -125,6 +125,11 @@ def test_a_damaged_manifest_is_refused_by_its_path(damage):
     assert "meta.properties" in caught.value.hint
 
 
+def test_what_is_missing_in_a_damaged_manifest_is_named():
+    with pytest.raises(IdentityMismatchError, match=r"it is damaged \('schema_version' is missing\)"):
+        parse_manifest("{}", PATH)
+
+
 def test_a_manifest_of_a_newer_kraftd_is_refused_as_such():
     text = manifest_of(plan_of(), CLUSTER_ID).to_json().replace('"schema_version": 1', '"schema_version": 2')
 

@@ -127,6 +127,15 @@ def test_the_test_topic_is_spread_over_the_brokers(brokers, assignment):
     assert topic.replication_factor == default_replication_factor(brokers)
 
 
+def test_a_topic_that_says_nothing_has_four_partitions_and_the_default_replicas():
+    assert plan_of('[producer]\ntopic = "a"\n[consumer]\ntopic = "a"\n[[topic]]\nname = "a"').topics[0].assignment == (
+        (1, 2),
+        (2, 1),
+        (1, 2),
+        (2, 1),
+    )
+
+
 def test_a_topic_may_say_its_replicas_or_its_assignment():
     plan = plan_of(
         '[[topic]]\nname = "test-topic"\nreplication_factor = 1\npartitions = 3\n'

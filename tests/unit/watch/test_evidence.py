@@ -1,0 +1,75 @@
+import os
+from datetime import datetime
+
+import pytest
+
+from kraftd.spec.plan import Kind
+from kraftd.watch.causes import diagnose
+from kraftd.watch.evidence import last_lines, log_files, main_log
+from tests.plans import layout_at
+
+SINCE_S = 1_767_225_600.0
+
+
+def stamp(offset_s):
+    return datetime.fromtimestamp(SINCE_S + offset_s).strftime("[%Y-%m-%d %H:%M:%S,000]")  # noqa: DTZ006
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return layout_at(tmp_path / "s")
+
+
+def write(path, *lines, at_s=SINCE_S + 5):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    os.utime(path, (at_s, at_s))
+
+
+def test_a_node_has_more_logs_than_an_app_and_the_console_speaks_last(layout):
+    assert [path.name for path in log_files(layout, "broker-1", Kind.BROKER)] == [
+        "controller.log",
+        "server.log",
+        "console.log",
+    ]
+    assert log_files(layout, "producer", Kind.APP) == (layout.console("producer"),)
+    assert main_log(layout, "controller-101", Kind.CONTROLLER).name == "server.log"
+    assert main_log(layout, "producer", Kind.APP).name == "console.log"
+
+
+def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout):
+    write(
+        layout.logs("broker-1") / "server.log",
+        f"{stamp(-10)} ERROR old",
+        "\tat the.old.Trace",
+        f"{stamp(0)} INFO new",
+        "\tat the.new.Trace",
+    )
+
+    lines = last_lines(layout, "broker-1", Kind.BROKER, SINCE_S)
+
+    assert lines == [f"{stamp(0)} INFO new", "\tat the.new.Trace"]
+
+
+def test_a_file_that_was_last_written_before_the_run_says_nothing(layout):
+    write(layout.console("broker-1"), "BindException", at_s=SINCE_S - 10)
+
+    assert last_lines(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+
+
+def test_an_error_of_an_earlier_run_does_not_explain_this_one(layout):
+    write(layout.logs("broker-1") / "server.log", f"{stamp(-10)} ERROR old", f"{stamp(1)} INFO new")
+
+    lines = last_lines(layout, "broker-1", Kind.BROKER, SINCE_S)
+
+    assert diagnose("exit status 1", lines).text == "exit status 1"
+
+
+def test_without_a_known_start_every_line_counts(layout):
+    write(layout.console("producer"), "one", "two")
+
+    assert last_lines(layout, "producer", Kind.APP, None) == ["one", "two"]
+
+
+def test_what_was_never_written_has_no_lines(layout):
+    assert last_lines(layout, "broker-1", Kind.BROKER, SINCE_S) == []
