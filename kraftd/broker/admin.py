@@ -13,20 +13,25 @@ from kraftd.broker import quorum as quorum_calls
 from kraftd.broker import topics as topic_calls
 from kraftd.broker.creation import TopicCreation
 from kraftd.broker.errors import KafkaAccessError, KafkaRejectedError, KafkaUnavailableError
+from kraftd.broker.log_dirs import describe_log_dirs
 from kraftd.broker.model import (
     BrokerEndpoint,
+    ClusterMetadata,
     Failure,
     Groups,
     GroupState,
+    LogDir,
     Partial,
     Partition,
     Quorum,
+    RoundTrip,
     TopicOutcome,
     TopicPartition,
     TopicState,
 )
 from kraftd.broker.offsets import IsolationLevel
-from kraftd.broker.wire import Answer, Wire
+from kraftd.broker.round_trip import round_trips
+from kraftd.broker.wire import Wire
 from kraftd.clock import Clock, SystemClock
 from kraftd.spec.plan import Topic
 
@@ -95,7 +100,7 @@ class KafkaAdmin:
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        return topic_calls.brokers_in(self._metadata(()))
+        return self.metadata(()).brokers
 
     def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]:
         """Return the named topics, or all; one that does not exist is a failure of its own.
@@ -103,7 +108,17 @@ class KafkaAdmin:
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        return topic_calls.topics_in(self._metadata(names), self._opened)
+        return self.metadata(names).topics
+
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata:
+        """Return the live brokers together with the named topics, or all, in one request.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        response = self._opened.ask_any(topic_calls.metadata_request(names))
+        self._opened.learn(response)
+        return ClusterMetadata(topic_calls.brokers_in(response), topic_calls.topics_in(response, self._opened))
 
     def quorum(self) -> Quorum:
         """Return the controllers' quorum.
@@ -142,14 +157,16 @@ class KafkaAdmin:
         values = {name: int(of_topic[_MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
         return Partial(values, settings.failures)
 
-    def groups(self) -> Groups:
+    def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
         """Return every group with its members; those of KIP-848 without members.
+
+        The brokers are those of this cycle's metadata; without them they are asked for.
 
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        broker_ids = [broker.node_id for broker in self.brokers()]
-        return group_calls.list_groups(self._opened, broker_ids)
+        asked = self.brokers() if brokers is None else brokers
+        return group_calls.list_groups(self._opened, [broker.node_id for broker in asked])
 
     def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
         """Return every commit of each group, by group; ask for commits first and for end offsets after.
@@ -173,16 +190,26 @@ class KafkaAdmin:
         """Return the first offset that each partition still has; see end_offsets."""
         return offset_calls.offsets_at(self._opened, partitions, offset_calls.EARLIEST)
 
+    def offsets_at(self, partitions: Iterable[Partition], time_s: float) -> Partial[TopicPartition, int]:
+        """Return the first offset of each partition that is not older than a time, in seconds since the epoch.
+
+        A partition without such a record is absent, without a failure.
+        """
+        return offset_calls.offsets_at(self._opened, partitions, round(time_s * 1000))
+
+    def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
+        """Return each broker's log directories, by node id."""
+        return describe_log_dirs(self._opened, [broker.node_id for broker in brokers])
+
+    def round_trips(self, partitions: Sequence[Partition], value: bytes) -> Partial[int, RoundTrip]:
+        """Write a value through each broker to the canary's topic and read it back; see round_trip."""
+        return round_trips(self._opened, partitions, value, self._clock.now_s(), self._timeout_s)
+
     @property
     def _opened(self) -> Wire:
         if self._wire is None:
             raise RuntimeError("KafkaAdmin is used before open()")
         return self._wire
-
-    def _metadata(self, names: Iterable[str] | None) -> Answer:
-        response = self._opened.ask_any(topic_calls.metadata_request(names))
-        self._opened.learn(response)
-        return response
 
 
 def _connect_kafka_python(bootstrap_servers: Sequence[str], timeout_s: float, client_id: str) -> Wire:

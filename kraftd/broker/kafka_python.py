@@ -24,10 +24,11 @@ from kafka.protocol.admin import (
     DescribeQuorumRequest,
     ListGroupsRequest,
 )
-from kafka.protocol.consumer import ListOffsetsRequest, OffsetFetchRequest
+from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.protocol.metadata import MetadataRequest
-from kafka.protocol.producer import InitProducerIdRequest
+from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from kraftd.broker.errors import KafkaUnreachableError
 from kraftd.broker.model import Failure, TopicPartition
@@ -39,15 +40,18 @@ _MESSAGES = {
     "DescribeGroups": DescribeGroupsRequest,
     "DescribeLogDirs": DescribeLogDirsRequest,
     "DescribeQuorum": DescribeQuorumRequest,
+    "Fetch": FetchRequest,
     "InitProducerId": InitProducerIdRequest,
     "ListGroups": ListGroupsRequest,
     "ListOffsets": ListOffsetsRequest,
     "Metadata": MetadataRequest,
     "OffsetFetch": OffsetFetchRequest,
+    "Produce": ProduceRequest,
 }
 _RECONNECT_BACKOFF_MAX_MS = 500
 _RESPONSE_MAX_BYTES = 100_000_000
 _MAX_REQUESTS_IN_FLIGHT = 100
+_BATCH_OVERHEAD_BYTES = 1024
 _NO_VERSIONS: Mapping[str, int | None] = {}
 
 
@@ -137,8 +141,12 @@ class KafkaPythonWire:
 
         Never raises for a broker: what did not come within the time limit is a Failure.
         """
+        return [answer for answer, _ in self.ask_timed(requests)]
+
+    def ask_timed(self, requests: Sequence[tuple[int, Request]]) -> list[tuple[Answer, float]]:
+        """Do as ask, and say with each answer after how many seconds it was there."""
         named = [(self._nodes.get(node_id, node_id), request) for node_id, request in requests]
-        answers: list[Answer] = self._manager.run(self._gather, named) if named else []
+        answers: list[tuple[Answer, float]] = self._manager.run(self._gather, named) if named else []
         return answers
 
     def ask_any(self, request: Request) -> Answer:
@@ -183,10 +191,32 @@ class KafkaPythonWire:
             sorted((topic.topic, index) for topic in decoded.assigned_partitions for index in topic.partitions)
         )
 
-    async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[Answer]:
-        deadline_s = time.monotonic() + self._timeout_s
-        futures = [self._send(name, request) for name, request in requests]
-        return [await self._settled(future, deadline_s) for future in futures]
+    def record_batch(self, value: bytes, time_ms: int) -> bytes:
+        """Return a batch of one record without a key, as brokers store it."""
+        builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=len(value) + _BATCH_OVERHEAD_BYTES)
+        builder.append(time_ms, None, value)
+        builder.close()
+        return bytes(builder.buffer())
+
+    def record_values(self, batches: bytes) -> list[bytes | None]:
+        """Return the value of each record in what a broker sent."""
+        values = []
+        records = MemoryRecords(batches)
+        while (batch := records.next_batch()) is not None:
+            values += [record.value for record in batch]
+        return values
+
+    async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[tuple[Answer, float]]:
+        started_s = time.monotonic()
+        settled_s: dict[int, float] = {}
+        futures = []
+        for index, (name, request) in enumerate(requests):
+            future = self._send(name, request)
+            future.add_both(lambda _, index=index: settled_s.setdefault(index, time.monotonic()))
+            futures.append(future)
+        answers = [await self._settled(future, started_s + self._timeout_s) for future in futures]
+        ended_s = time.monotonic()
+        return [(answer, settled_s.get(index, ended_s) - started_s) for index, answer in enumerate(answers)]
 
     async def _first(self, names: Sequence[Any], request: Request) -> tuple[Any, Answer] | list[Failure]:
         deadline_s = time.monotonic() + self._timeout_s

@@ -169,3 +169,37 @@ class Groups:
     groups: Mapping[str, GroupState]
     failures: Mapping[str, Failure]
     broker_failures: Mapping[int, Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMetadata:
+    """One broker's view of the cluster: the live brokers, and topics with the reason for each that has no state."""
+
+    brokers: tuple[BrokerEndpoint, ...]
+    topics: Partial[str, TopicState]
+
+
+@dataclass(frozen=True, slots=True)
+class LogDir:
+    """One log directory of a broker.
+
+    Attributes:
+        replica_bytes: The size of each replica in it.
+        total_bytes: Of its file system; None on brokers that do not say (before Kafka 3.3).
+        usable_bytes: Free for the broker on that file system.
+        failure: Why the broker cannot use it; its other values then mean nothing.
+    """
+
+    path: str
+    replica_bytes: Mapping[TopicPartition, int]
+    total_bytes: int | None
+    usable_bytes: int | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A record's way through a broker: until all replicas in sync had it, and until it was read back."""
+
+    write_s: float
+    read_s: float

@@ -40,6 +40,9 @@ class Wire(Protocol):
         Never raises for a broker: what did not come within the time limit is a Failure.
         """
 
+    def ask_timed(self, requests: Sequence[tuple[int, Request]]) -> list[tuple[Answer, float]]:
+        """Do as ask, and say with each answer after how many seconds it was there."""
+
     def ask_any(self, request: Request) -> Answer:
         """Return the response of one broker, whichever answers first.
 
@@ -55,6 +58,12 @@ class Wire(Protocol):
 
     def assigned_partitions(self, assignment: bytes) -> tuple[TopicPartition, ...] | None:
         """Return what a classic member's assignment says, None where it cannot be read."""
+
+    def record_batch(self, value: bytes, time_ms: int) -> bytes:
+        """Return a batch of one record without a key, as brokers store it."""
+
+    def record_values(self, batches: bytes) -> list[bytes | None]:
+        """Return the value of each record in what a broker sent."""
 
     def close(self) -> None:
         """Close every connection."""

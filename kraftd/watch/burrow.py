@@ -1,8 +1,8 @@
 """Whether a group keeps up, from how its offsets moved lately. Pure.
 
 The rules are those of linkedin/Burrow 1.9.5, changed where they need the time of each commit: kraftd sees commits by
-polling, and cannot tell a repeated commit from none. Whether the group has members takes its place: an offset that stands
-still is a stall where someone should move it, and a stop where no one can.
+polling, and cannot tell a repeated commit from none. Whether the group has members takes its place: an offset that
+stands still is a stall where someone should move it, and a stop where no one can.
 """
 
 import enum

@@ -3,12 +3,14 @@
 import time
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError, KafkaUnavailableError
 from kraftd.broker.model import Difference
+from kraftd.broker.offsets import IsolationLevel
 from kraftd.broker.probe import ProbeState, port_listens, probe
+from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
 from kraftd.broker.safety import QuorumLoss, objections
 from kraftd.spec.plan import Topic
 from tests.kafka.broker_door_library import (
@@ -199,6 +201,53 @@ def test_the_number_of_requests_does_not_grow_with_groups_and_partitions(admin, 
         "ListOffsets": 4,
         "DescribeQuorum": 1,
     } | {api: 0 for api in sent if api in {"CreateTopics", "InitProducerId"}}
+
+
+def test_offsets_at_a_time_bracket_the_records_age(admin, nodes, topic):
+    produce(nodes, topic, {0: 2})
+    partitions = partitions_of(admin, topic.name)
+    now_s = time.time()
+
+    assert admin.offsets_at(partitions, now_s - 60.0).values == {(topic.name, 0): 0}
+    assert admin.offsets_at(partitions, now_s + 60.0).values == {}
+
+
+def test_an_open_transaction_holds_the_last_stable_offset_back(admin, nodes, topic):
+    producer = Producer({"bootstrap.servers": nodes.bootstrap_servers, "transactional.id": topic.name})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topic.name, b"x", partition=0)
+    producer.flush(20)
+    partitions = partitions_of(admin, topic.name)
+
+    ends = admin.end_offsets(partitions).values
+    stable = admin.end_offsets(partitions, IsolationLevel.READ_COMMITTED).values
+    producer.abort_transaction(20)
+
+    assert (ends[topic.name, 0], stable[topic.name, 0]) == (1, 0)
+
+
+def test_log_directories_tell_their_size_and_room(admin, nodes, topic):
+    produce(nodes, topic, {0: 5})
+
+    found = admin.log_dirs(admin.brokers())
+
+    assert (set(found.values), found.failures) == ({1, 2}, {})
+    for (log_dir,) in found.values.values():
+        assert 0 < log_dir.usable_bytes < log_dir.total_bytes
+        assert log_dir.failure is None
+    assert found.values[1][0].replica_bytes[topic.name, 0] > 0
+
+
+def test_the_canary_goes_through_each_broker_and_back(admin):
+    (outcome,) = admin.create_topics([probe_topic([1, 2], replication_factor=2)], limit_s=20.0)
+    partitions = partitions_of(admin, PROBE_TOPIC)
+
+    found = [admin.round_trips(partitions, value) for value in (b"first", b"second")]
+
+    assert outcome.failure is None
+    assert [set(trips.values) for trips in found] == [{1, 2}, {1, 2}]
+    assert all(0 < trip.write_s < TIMEOUT_S and 0 < trip.read_s < TIMEOUT_S for trip in found[1].values.values())
 
 
 def test_the_probe_tells_a_serving_broker_from_a_dead_port(nodes):

@@ -45,6 +45,9 @@ class FakeWire:
     def ask(self, requests):
         return [self._answer(node_id, request) for node_id, request in requests]
 
+    def ask_timed(self, requests):
+        return [(answer, 0.25) for answer in self.ask(requests)]
+
     def ask_any(self, request):
         answer = self._answer(None, request)
         if isinstance(answer, Failure):
@@ -59,6 +62,12 @@ class FakeWire:
 
     def assigned_partitions(self, assignment):
         return assignment
+
+    def record_batch(self, value, time_ms):
+        return (value, time_ms)
+
+    def record_values(self, batches):
+        return batches
 
     def close(self):
         self.closed = True

@@ -5,7 +5,7 @@ import pytest
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaRejectedError, KafkaUnavailableError
-from kraftd.broker.model import Partial
+from kraftd.broker.model import BrokerEndpoint, Partial, Partition
 from tests.unit.broker.fake_wire import FakeWire, failure, metadata, record, topic
 
 
@@ -66,6 +66,23 @@ def test_groups_are_asked_of_the_brokers_that_live_now():
         admin.groups()
 
     assert [node_id for node_id, request in wire.asked if request.api == "ListGroups"] == [1, 2, 2]
+
+
+def test_groups_are_asked_of_the_brokers_that_are_given():
+    wire, admin = admin_over({"ListGroups": record(error_code=0, groups=[])})
+    with admin:
+        admin.groups([BrokerEndpoint(2, "127.0.0.1", 9093)])
+
+    assert [(node_id, request.api) for node_id, request in wire.asked] == [(2, "ListGroups")]
+
+
+def test_a_time_is_asked_for_in_milliseconds():
+    wire, admin = admin_over({"ListOffsets": record(topics=[])})
+    with admin:
+        admin.offsets_at([Partition("t", 0, 1, (1,), (1,))], 1_700_000_000.25)
+
+    ((_, request),) = wire.asked
+    assert request.fields["topics"][0]["partitions"] == [{"partition_index": 0, "timestamp": 1_700_000_000_250}]
 
 
 @pytest.mark.parametrize(

@@ -36,3 +36,10 @@ def test_an_assignment_is_read_in_order_and_a_garbled_one_is_unknown(wire):
     assert wire.assigned_partitions(assignment) == (("t", 1), ("t", 3))
     assert wire.assigned_partitions(assignment[:8]) is None
     assert wire.assigned_partitions(b"") == ()
+
+
+def test_a_batch_of_one_record_is_read_as_it_was_written(wire):
+    batch = wire.record_batch(b"nonce", 1_700_000_000_000)
+
+    assert wire.record_values(batch + batch) == [b"nonce", b"nonce"]
+    assert wire.record_values(b"") == []

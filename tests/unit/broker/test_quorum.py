@@ -58,3 +58,10 @@ def test_brokers_that_are_no_voters_are_observers():
 def test_an_error_is_returned_whether_of_the_request_or_of_the_partition():
     assert quorum_in(response(error_code=41), WIRE) == failure(41)
     assert quorum_in(response(partition_error_code=6), WIRE) == failure(6)
+
+
+def test_an_empty_log_and_node_0_are_known():
+    quorum = quorum_in(response(replica(0, 0, 0), leader_id=0), WIRE)
+
+    assert quorum.leader_id == 0
+    assert quorum.voters == (Voter(0, 0, 0, 0.0),)
