@@ -82,11 +82,11 @@ def test_options_that_the_jvm_does_not_compare_share_the_archive(tmp_path, java,
     assert found(tmp_path, java, classpath, options=(option,)) == archive
 
 
-def test_jmx_is_among_what_decides_and_its_port_is_not(java):
+def test_the_module_of_jmx_is_among_what_decides_and_its_address_is_not(java):
     options = decisive_options("3.9.2", java, ())
 
-    assert "-Dcom.sun.management.jmxremote" in options
-    assert not [option for option in options if "jmxremote." in option]
+    assert "--add-modules=jdk.management.agent" in options
+    assert not [option for option in options if "jmxremote" in option or "rmi" in option]
 
 
 def test_a_half_written_archive_is_not_trusted(tmp_path, java, classpath, archive):
