@@ -20,11 +20,11 @@ SAMPLE = """\
 #state_dir = ""
 
 [kafka]
-# An unpacked Kafka release; "" downloads Kafka's jars once and keeps them in the cache.
+# The absolute path of an unpacked Kafka release; "" downloads Kafka's jars once and keeps them in the cache.
 #home = ""
 
 [java]
-# A JAVA_HOME; "" takes the Java that was installed with kraftd.
+# The absolute path of a JAVA_HOME; "" takes the Java that was installed with kraftd.
 #home = ""
 # More JVM options for every node, for example ["-Xss1m"].
 #options = []

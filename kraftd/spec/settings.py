@@ -27,6 +27,7 @@ NODES = "<id>"
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ABSOLUTE_PATH = re.compile(r"(/.*)?")
 _JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
 _MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
@@ -83,6 +84,7 @@ Properties = Annotated[dict[Annotated[str, _matching(_PROPERTY_NAME)], PropertyV
 Environment = dict[Annotated[str, _matching(_VARIABLE_NAME)], str]
 Whole = Annotated[int, BeforeValidator(_no_switch)]
 Seconds = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.2, le=3600)]
+Home = Annotated[str, _matching(_ABSOLUTE_PATH)]
 ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
 TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
@@ -117,13 +119,13 @@ class ClusterSettings(_Section):
 class KafkaSettings(_Section):
     """``[kafka]``."""
 
-    home: str = Field("", description='the directory of an unpacked Kafka release, or ""')
+    home: Home = Field("", description='the absolute path of an unpacked Kafka release, or ""')
 
 
 class JavaSettings(_Section):
     """``[java]``."""
 
-    home: str = Field("", description='a JAVA_HOME directory, or ""')
+    home: Home = Field("", description='the absolute path of a JAVA_HOME, or ""')
     options: tuple[Annotated[str, _matching(_JVM_OPTION)], ...] = Field(
         (), description='a list of JVM options such as ["-Xss1m"]'
     )

@@ -113,6 +113,11 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
             '[java]\noptions = ["Xss1m"]',
             'java.options.0 = "Xss1m": does not fit into a list of JVM options such as ["-Xss1m"]',
         ),
+        (
+            '[kafka]\nhome = "kafka"',
+            'kafka.home = "kafka": must be the absolute path of an unpacked Kafka release, or ""',
+        ),
+        ('[java]\nhome = "~/jdk"', 'java.home = "~/jdk": must be the absolute path of a JAVA_HOME, or ""'),
         ("topic = 5", "topic = 5: must be a list of [[topic]]"),
         ("topic = [5]", "topic.#1 = 5: must be a list of [[topic]]"),
         (

@@ -158,6 +158,10 @@ def test_a_brokers_own_property_wins_over_that_of_all_brokers():
     assert plan.controllers[0].config == ()
 
 
+def test_the_text_of_a_property_keeps_its_case():
+    assert dict(plan_of('[broker.config]\nbroker.rack = "Rack-A"').brokers[0].config) == {"broker.rack": "Rack-A"}
+
+
 def test_the_apps_are_told_where_kafka_is_and_where_to_listen():
     producer, consumer, second = plan_of('[consumer]\ninstances = 2\ngroup = "g"\nenv = { APP_ACCESS_LOG = "1" }').apps
 
