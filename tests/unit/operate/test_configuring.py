@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pytest
+
+from kraftd.errors import ConfigurationError, IdentityMismatchError
+from kraftd.operate.configuring import Selection, layout_for, plan_for, plan_of_what_is_there, read_configuration
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.manifest import manifest_of
+from tests.plans import plan_of
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    (tmp_path / "work").mkdir()
+    # Only the control socket goes there; below tmp_path its path can be too long.
+    environ = {"XDG_RUNTIME_DIR": "/run/user/7"}
+    return Workspace(environ, home=tmp_path / "home", cwd=tmp_path / "work", python=Path("/python"))
+
+
+def write_config(workspace, text):
+    (workspace.cwd / "kraftd.toml").write_text(text)
+
+
+def values(workspace, **selection):
+    configuration, _ = read_configuration(Selection(**selection), workspace)
+    return {key: (value, origin) for key, value, origin in configuration.rows()}
+
+
+def test_no_file_is_needed(workspace):
+    configured = plan_for(Selection(), workspace)
+
+    assert (configured.origin, configured.manifest) == ("the default configuration", None)
+    assert configured.plan.layout.state_dir == workspace.home / ".local/state/kraftd/local"
+    assert configured.plan.kafka_version == "3.9.2"
+
+
+def test_the_file_in_the_working_directory_is_read(workspace):
+    write_config(workspace, "[cluster]\nbrokers = 3")
+
+    assert values(workspace)["cluster.brokers"] == (3, "kraftd.toml")
+    assert plan_for(Selection(), workspace).origin == str(workspace.cwd / "kraftd.toml")
+
+
+def test_a_named_file_is_read_instead(workspace, tmp_path):
+    write_config(workspace, "[cluster]\nbrokers = 3")
+    (tmp_path / "other.toml").write_text("[cluster]\nbrokers = 5")
+
+    assert values(workspace, config=tmp_path / "other.toml")["cluster.brokers"] == (5, str(tmp_path / "other.toml"))
+
+
+def test_flags_win_over_the_environment_and_the_environment_over_the_file(workspace):
+    write_config(workspace, '[cluster]\nbrokers = 3\nheap = "1g"\nname = "a"')
+    environ = {"KRAFTD_CLUSTER_BROKERS": "4", "KRAFTD_CLUSTER_NAME": "b"}
+    surroundings = Workspace(environ, workspace.home, workspace.cwd, workspace.python)
+
+    found = values(surroundings, cluster="c", assignments=("cluster.port_offset=7", "cluster.name=d"))
+
+    assert found["cluster.heap"] == ("1g", "kraftd.toml")
+    assert found["cluster.brokers"] == (4, "environment")
+    assert found["cluster.port_offset"] == (7, "command line")
+    assert found["cluster.name"] == ("c", "command line")
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "."])
+def test_a_named_file_that_cannot_be_read_is_refused(workspace, name):
+    with pytest.raises(ConfigurationError, match="cannot read") as caught:
+        plan_for(Selection(config=workspace.cwd / name), workspace)
+
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+
+
+def test_a_relative_state_dir_is_relative_to_the_working_directory(workspace):
+    _, _, layout = layout_for(Selection(state_dir=Path("state")), workspace)
+
+    assert layout.state_dir == workspace.cwd / "state"
+
+
+def test_what_cannot_be_planned_writes_nothing(workspace, tmp_path):
+    write_config(workspace, '[cluster]\nheap = "4gb!"')
+
+    with pytest.raises(ConfigurationError):
+        plan_for(Selection(), workspace)
+
+    assert not workspace.home.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def manifest_on_disk(workspace, kafka_version):
+    plan = plan_for(Selection(), workspace).plan
+    Store(plan.layout).write_manifest(manifest_of(plan_of(kafka_version=kafka_version), CLUSTER_ID))
+
+
+def test_a_formatted_cluster_keeps_its_patch_version(workspace):
+    manifest_on_disk(workspace, "3.9.1")
+
+    assert plan_for(Selection(), workspace).plan.kafka_version == "3.9.1"
+
+
+def test_another_version_than_the_formatted_one_is_planned_where_it_is_asked_for(workspace):
+    manifest_on_disk(workspace, "3.9.1")
+
+    configured = plan_for(Selection(assignments=("cluster.kafka_version=3.9.2",)), workspace)
+
+    assert (configured.plan.kafka_version, configured.manifest.kafka_version) == ("3.9.2", "3.9.1")
+
+
+def test_a_damaged_manifest_stops_the_plan(workspace):
+    manifest_on_disk(workspace, "3.9.2")
+    Store(plan_for(Selection(), workspace).plan.layout).layout.manifest.write_text("{")
+
+    with pytest.raises(IdentityMismatchError, match="it is damaged"):
+        plan_for(Selection(), workspace)
+
+
+def test_the_recorded_plan_is_enough_to_end_a_cluster(workspace):
+    recorded = plan_for(Selection(assignments=("cluster.brokers=3",)), workspace).plan
+    Store(recorded.layout).write_plan(recorded)
+
+    assert plan_of_what_is_there(Selection(), workspace) == recorded
+
+
+def test_a_damaged_recorded_plan_does_not_stand_in_the_way(workspace):
+    planned = plan_for(Selection(), workspace).plan
+    planned.layout.plan.parent.mkdir(parents=True)
+    planned.layout.plan.write_text("{")
+
+    assert plan_of_what_is_there(Selection(), workspace) == planned
