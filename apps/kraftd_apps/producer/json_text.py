@@ -21,7 +21,7 @@ def json_fault(body: bytes) -> str | None:
         text = body.decode("utf-8")
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             return f"nested deeper than {MAX_DEPTH} levels"
-        json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_as_text)
+        _DECODER.decode(text)
     except UnicodeDecodeError as error:
         return f"not UTF-8: {error.reason} at byte {error.start}"
     except ValueError as error:
@@ -55,3 +55,6 @@ def _finite(number: str) -> float:
 def _as_text(number: str) -> str:
     """Keep an integer unread: reading one with thousands of digits is slow and Python refuses it."""
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, parse_int=_as_text)

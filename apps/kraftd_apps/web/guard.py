@@ -3,6 +3,7 @@
 import hmac
 import logging
 import time
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from kraftd_apps.web.asgi import App, Headers, Message, Receive, Scope, Send, send_answer
@@ -50,10 +51,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), *SECURITY_HEADERS]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NO_STORE)
-                message["headers"] = headers
+                message["headers"] = with_security_headers(message["headers"])
             await send(message)
 
         try:
@@ -86,6 +84,18 @@ class Guard:
             if not hmac.compare_digest(given, b"Bearer " + self._token):
                 detail = "send 'Authorization: Bearer' with the token of APP_API_TOKEN"
                 raise Refused(problem("unauthorized", detail))
+
+
+def with_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers and those that every answer has; `no-store` where it says nothing of caching."""
+    found = list(headers)
+    for name, _ in found:
+        if name == b"cache-control":
+            break
+    else:
+        found.append(_NO_STORE)
+    found.extend(SECURITY_HEADERS)
+    return found
 
 
 def host_name(host: str) -> str:
