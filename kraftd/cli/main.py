@@ -44,8 +44,13 @@ def _version(asked: bool) -> None:
 def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     context: typer.Context,
     cluster: Annotated[str | None, typer.Option("-c", "--cluster", help="The cluster's name.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Instead of ./kraftd.toml.")] = None,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Where data, logs and records are.")] = None,
+    config: Annotated[
+        # Its own check of the file is left out: it would answer in other words than kraftd.
+        Path | None, typer.Option("--config", readable=False, help="Instead of ./kraftd.toml.")
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", readable=False, help="Where data, logs and records are.")
+    ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated.")
     ] = None,
