@@ -22,11 +22,6 @@ FLAGS = [
 ]
 
 
-def missing() -> list[str]:
-    """Return the programs that are not on this machine; without them there are no browser tests."""
-    return [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-
-
 class Chromium:
     """One browser with a fresh profile and one tab."""
 

@@ -5,16 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import Chromium, missing
+from tests.browser.chromium import Chromium
 from tests.kafka.app_processes import Apps, free_port
-from tests.kafka.conftest import cluster, own_user  # noqa: F401 - fixtures of this folder too
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    absent = missing()
-    if absent:
-        pytest.skip(f"not installed: {', '.join(absent)} (apt-get install chromium chromium-driver)")
     with tempfile.TemporaryDirectory() as profile:
         browser = Chromium(Path(profile), free_port())
         browser.start()
@@ -23,7 +19,7 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def stack(cluster, tmp_path_factory):  # noqa: F811 - the fixture imported above
+def stack(cluster, tmp_path_factory):
     apps = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, cluster.topic)
     yield apps
     apps.kill()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.kafka.app_processes import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.needs("chromium", "chromedriver"), pytest.mark.timeout(180)]
 
 HOSTILE = [
     "<script>window.hacked = 1</script>",
