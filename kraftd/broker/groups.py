@@ -3,17 +3,24 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from kraftd.broker.model import Failure, Groups, GroupState, Member, Partial, TopicPartition
 from kraftd.broker.wire import Request, Wire
 
 CLASSIC = "classic"
+CONSUMER = "consumer"
 NO_COMMIT = -1
+
+_Bucket: TypeAlias = tuple[int, str]
+"""A coordinator's node id, and the kind of its groups."""
 
 
 def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
-    """List each broker's groups and describe the classic ones, in one request each to every broker."""
+    """List each broker's groups and describe them, in one request for each broker and kind of group.
+
+    Groups of another kind than classic and consumer (KIP-848) are listed only.
+    """
     answers = wire.ask([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
     listed: dict[str, GroupState] = {}
     broker_failures: dict[int, Failure] = {}
@@ -23,7 +30,7 @@ def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
             broker_failures[node_id] = failure
         else:
             listed.update({group.group_id: _listed(group, node_id) for group in answer.groups})
-    described, failures = _describe(wire, [group for group in listed.values() if group.kind in {CLASSIC, None}])
+    described, failures = _describe(wire, listed.values())
     return Groups(dict(sorted((listed | described).items())), failures, broker_failures)
 
 
@@ -38,17 +45,15 @@ def _listed(group: Any, node_id: int) -> GroupState:
     )
 
 
-def _describe(wire: Wire, groups: Sequence[GroupState]) -> tuple[dict[str, GroupState], dict[str, Failure]]:
-    by_broker = _by_coordinator(groups)
-    answers = wire.ask(
-        [
-            (node_id, Request("DescribeGroups", {"groups": [group.name for group in theirs]}))
-            for node_id, theirs in by_broker.items()
-        ]
-    )
+def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, GroupState], dict[str, Failure]]:
+    buckets: dict[_Bucket, list[GroupState]] = defaultdict(list)
+    for group in groups:
+        if (kind := group.kind or CLASSIC) in {CLASSIC, CONSUMER}:
+            buckets[group.coordinator, kind].append(group)
+    requests = [(node_id, _describe_request(kind, theirs)) for (node_id, kind), theirs in buckets.items()]
     described: dict[str, GroupState] = {}
     failures: dict[str, Failure] = {}
-    for theirs, answer in zip(by_broker.values(), answers, strict=True):
+    for theirs, answer in zip(buckets.values(), wire.ask(requests), strict=True):
         if isinstance(answer, Failure):
             failures.update(dict.fromkeys((group.name for group in theirs), answer))
             continue
@@ -62,17 +67,34 @@ def _describe(wire: Wire, groups: Sequence[GroupState]) -> tuple[dict[str, Group
     return described, failures
 
 
+def _describe_request(kind: str, groups: Sequence[GroupState]) -> Request:
+    names = [group.name for group in groups]
+    if kind == CONSUMER:
+        return Request("ConsumerGroupDescribe", {"group_ids": names, "include_authorized_operations": False})
+    return Request("DescribeGroups", {"groups": names})
+
+
 def _described(group: Any, before: GroupState, wire: Wire) -> GroupState:
+    assigned = _assigned_by_coordinator if before.kind == CONSUMER else _assigned_by_member
     members = tuple(
         Member(
             member_id=member.member_id,
             client_id=member.client_id,
             host=member.client_host.removeprefix("/"),
-            assigned=wire.assigned_partitions(member.member_assignment),
+            assigned=assigned(member, wire),
         )
         for member in group.members
     )
-    return replace(before, state=group.group_state, protocol_type=group.protocol_type, members=members)
+    return replace(before, state=group.group_state, members=members)
+
+
+def _assigned_by_coordinator(member: Any, _wire: Wire) -> tuple[TopicPartition, ...]:
+    topics = member.assignment.topic_partitions
+    return tuple(sorted((topic.topic_name, index) for topic in topics for index in topic.partitions))
+
+
+def _assigned_by_member(member: Any, wire: Wire) -> tuple[TopicPartition, ...] | None:
+    return wire.assigned_partitions(member.member_assignment)
 
 
 def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:

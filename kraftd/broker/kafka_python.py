@@ -30,11 +30,13 @@ from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
+from kraftd.broker import consumer_group_describe
 from kraftd.broker.errors import KafkaUnreachableError
 from kraftd.broker.model import Failure, TopicPartition
 from kraftd.broker.wire import Answer, Request
 
 _MESSAGES = {
+    "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
     "CreateTopics": CreateTopicsRequest,
     "DescribeConfigs": DescribeConfigsRequest,
     "DescribeGroups": DescribeGroupsRequest,

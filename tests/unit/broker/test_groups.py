@@ -100,13 +100,38 @@ def test_a_broker_that_lists_but_does_not_describe_fails_its_groups():
     assert list_groups(wire, [1]).failures == {"g": TIMED_OUT}
 
 
-def test_groups_of_the_new_protocol_are_listed_and_not_described_as_classic():
-    wire = FakeWire({"ListGroups": listing(listed("new", kind="Consumer"))})
+def new_member(*assigned):
+    topics = [record(topic_name=topic, partitions=list(partitions)) for topic, partitions in assigned]
+    return record(member_id="m-1", client_id="c", client_host="/127.0.0.1", assignment=record(topic_partitions=topics))
+
+
+def test_groups_of_the_new_protocol_are_described_with_their_own_request():
+    wire = FakeWire(
+        {
+            "ListGroups": listing(listed("old", kind="classic"), listed("new", kind="Consumer")),
+            "DescribeGroups": description(described("old")),
+            "ConsumerGroupDescribe": description(described("new", new_member(("u", [1, 0]), ("t", [2])))),
+        }
+    )
 
     found = list_groups(wire, [1])
 
-    assert found.groups["new"] == GroupState("new", "Stable", "consumer", "consumer", 1, None)
-    assert "DescribeGroups" not in wire.requests
+    members = (Member("m-1", "c", "127.0.0.1", (("t", 2), ("u", 0), ("u", 1))),)
+    assert found.groups["new"] == GroupState("new", "Stable", "consumer", "consumer", 1, members)
+    assert found.groups["old"].members == ()
+    assert [request.fields for _, request in wire.asked[1:]] == [
+        {"groups": ["old"]},
+        {"group_ids": ["new"], "include_authorized_operations": False},
+    ]
+
+
+def test_groups_of_another_kind_are_listed_only():
+    wire = FakeWire({"ListGroups": listing(listed("shared", kind="share", protocol_type="share"))})
+
+    found = list_groups(wire, [1])
+
+    assert found.groups["shared"] == GroupState("shared", "Stable", "share", "share", 1, None)
+    assert (found.failures, wire.requests.keys()) == ({}, {"ListGroups"})
 
 
 def test_a_broker_that_does_not_say_the_state_leaves_it_unknown():

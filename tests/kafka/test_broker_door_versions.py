@@ -1,0 +1,90 @@
+"""The Kafka door on one broker of every supported version, and what only the newest has."""
+
+import os
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.probe import probe
+from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_runtime import Wanted, ensure
+from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
+from kraftd.render.java_command import Launch, node_command
+from kraftd.spec.layout import cache_dir
+from kraftd.spec.plan import Topic
+from tests.kafka.broker_door_library import KafkaAdminClient, commit
+from tests.kafka.broker_door_nodes import HOST, Silent, wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture(scope="module", params=["3.9.1", "4.3.1"])
+def broker(request, tmp_path_factory):
+    """The address of a broker that is its own quorum."""
+    directory, ports = tmp_path_factory.mktemp("node"), free_ports()
+    runtime = ensure(Wanted(request.param), cache_dir(os.environ, Path.home()), CLOCK, Silent())
+    plan = scratch_plan(directory, request.param, (), ports)
+    write_scratch(plan, runtime.bootstrap_checkpoint)
+    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
+    with ScratchProcess(node_command(plan, plan.nodes[0], launch), directory, CLOCK):
+        wait_until(lambda: probe(HOST, ports[0], 1.0).api_versions_ok)
+        yield f"{HOST}:{ports[0]}"
+
+
+@pytest.fixture
+def admin(broker):
+    with KafkaAdmin([broker], timeout_s=5.0) as opened:
+        yield opened
+
+
+def test_every_collector_reads_every_version(broker, admin):
+    declared = [Topic("t", ((1,), (1,))), probe_topic([1], replication_factor=1)]
+    assert [outcome.failure for outcome in admin.create_topics(declared, limit_s=20.0)] == [None, None]
+    library = KafkaAdminClient(bootstrap_servers=broker)
+    commit(library, "classic", {("t", 0): 0})
+    library.close()
+
+    metadata = admin.metadata()
+    partitions = metadata.topics.values["t"].partitions
+    canary = admin.round_trips(metadata.topics.values[PROBE_TOPIC].partitions, b"nonce")
+    groups = admin.groups(metadata.brokers)
+    committed = admin.committed(groups.groups.values())
+
+    assert [endpoint.node_id for endpoint in metadata.brokers] == [1]
+    assert admin.quorum().leader_id == 1
+    assert admin.min_in_sync_replicas(["t"]).values == {"t": 1}
+    assert (set(canary.values), canary.failures) == ({1}, {})
+    assert groups.groups["classic"].members == ()
+    assert committed.values["classic"] == {("t", 0): 0}
+    assert admin.end_offsets(partitions).values == admin.start_offsets(partitions).values == {("t", 0): 0, ("t", 1): 0}
+    assert admin.log_dirs(metadata.brokers).values[1][0].usable_bytes > 0
+
+
+@pytest.mark.parametrize("broker", ["4.3.1"], indirect=True)
+def test_a_group_of_the_new_protocol_has_members_too(broker, admin):
+    admin.create_topics([Topic("t", ((1,), (1,)))], limit_s=20.0)
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "new", "group.protocol": "consumer"})
+    consumer.subscribe(["t"])
+    try:
+        wait_until(lambda: consumer.poll(0.1) or consumer.assignment())
+        group = wait_until(lambda: _with_assignment(admin, "new"))
+    finally:
+        consumer.close()
+
+    (member,) = group.members
+    assert (group.kind, group.protocol_type, group.state) == ("consumer", "consumer", "Stable")
+    assert member.assigned == (("t", 0), ("t", 1))
+    assert member.host == HOST
+    assert wait_until(lambda: admin.groups().groups["new"].state == "Empty")
+
+
+def _with_assignment(admin, name):
+    found = admin.groups()
+    assert found.failures == {}
+    group = found.groups.get(name)
+    return group if group and group.members and group.members[0].assigned else None
