@@ -48,9 +48,14 @@ def free_port_offset() -> int:
     """Return an offset whose ports are all free now, another one for each process that asks at the same time."""
     start = os.getpid() % len(_OFFSETS)
     for offset in (*_OFFSETS[start:], *_OFFSETS[:start]):
-        if all(_is_free(port + offset) for port in _PORTS):
+        if ports_are_free(offset):
             return offset
     raise RuntimeError("no free ports")
+
+
+def ports_are_free(offset: int) -> bool:
+    """Return whether nothing listens where a cluster with this offset would."""
+    return all(_is_free(port + offset) for port in _PORTS)
 
 
 def _is_free(port: int) -> bool:
@@ -134,6 +139,10 @@ class Cluster:
             if any(argument.endswith(f"{self.state_dir}/{name}") for argument in process.cmdline()):
                 return process.pid
         raise LookupError(f"{name} does not run")
+
+    def command(self, name: str) -> list[str]:
+        """Return the command line of a running program."""
+        return psutil.Process(self.pid(name)).cmdline()
 
     def supervisord(self) -> psutil.Process:
         conf = str(self.state_dir / "supervisord.conf")
