@@ -27,6 +27,9 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             tuple(f"{option}=" for option in _WITH_VALUE if len(option) > 2)
         ):
             front.append(argument)
+        elif argument in _WITH_VALUE and at + 1 == len(argv):
+            # Its value is missing: no verb after it, which would be taken for that.
+            return [*front, argument], []
         elif argument in _WITH_VALUE:
             front += argv[at : at + 2]
             at += 1

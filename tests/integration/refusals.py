@@ -39,6 +39,6 @@ def error_of(done: Done) -> dict:
     assert set(document["error"]) == {"code", "message", "hint", "details"}
     assert document["error"]["message"].startswith("cannot ")
     assert not document["error"]["message"].endswith(".")
-    assert document["error"]["hint"].endswith((".", "..."))
+    assert document["error"]["hint"]
     assert "Traceback" not in done.stderr
     return document["error"]

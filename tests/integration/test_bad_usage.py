@@ -1,0 +1,196 @@
+"""Verbs, options and names that there are not, and readers that go away."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kraftd.operate.store import Store
+from tests.harness import eventually
+from tests.integration.formatted import format_cluster
+from tests.integration.refusals import error_of, refused
+
+pytestmark = pytest.mark.integration
+
+NAMES = "broker-1, broker-2, controller-101, producer, consumer, kraftd"
+
+
+@pytest.fixture
+def plan(cluster):
+    return format_cluster(cluster)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["strat"], ["no such command 'strat'", "'start'"]),
+        (["start", "--fast"], ["no such option: --fast"]),
+        (["status", "--set"], ["'--set' requires an argument"]),
+        (["logs", "-n", "many"], ["'--lines'", "valid integer"]),
+        (["version", "9"], ["unexpected extra argument"]),
+        ([], ["missing command"]),
+    ],
+)
+def test_usage_that_there_is_not_is_named(cluster, arguments, words):
+    error = refused(cluster, *arguments, status=2, code="usage")
+
+    for word in words:
+        assert word in error["message"]
+    assert "--help" in error["hint"]
+
+
+@pytest.mark.parametrize("duration", ["soon", "-5s", "0", "5 parsecs", ""])
+def test_a_timeout_that_is_no_duration_is_refused(cluster, duration):
+    error = refused(cluster, "start", "--timeout", duration, status=2, code="invalid_configuration")
+
+    assert f"cannot use --timeout {duration}: " in error["message"]
+    assert "180s" in error["hint"]
+
+
+@pytest.mark.parametrize("setting", ["heap", "=1", "cluster=1"])
+def test_an_assignment_of_another_form_is_refused(cluster, setting):
+    error = refused(cluster, "start", "--set", setting, status=2, code="invalid_configuration")
+
+    assert "the command line" in error["message"]
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "status", "logs"])
+def test_a_program_that_there_is_not_is_refused_with_those_that_there_are(cluster, plan, verb):
+    error = refused(cluster, verb, "broker-9", status=4, code="unknown")
+
+    assert error["message"] == "cannot find the program broker-9 in the cluster local"
+    assert error["hint"] == f"There are: {NAMES}."
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "env", "wait", "destroy"])
+def test_a_cluster_that_was_never_started_is_unknown(cluster, verb):
+    error = refused(cluster, verb, status=3, code="never_started")
+
+    assert str(cluster.state_dir) in error["message"]
+
+
+def test_stopping_what_was_never_started_is_done_already_and_makes_nothing(cluster):
+    done = cluster.run("stop", "--json")
+
+    assert (done.status, done.document["stopped"]) == (0, [])
+    assert not cluster.state_dir.exists()
+
+
+@pytest.mark.parametrize("condition", ["nonsense", ":ready", "broker-1:", "broker-1:asleep", ""])
+def test_a_condition_that_there_is_not_is_refused(cluster, plan, condition):
+    error = refused(cluster, "wait", "--for", condition, status=2, code="invalid_configuration")
+
+    assert f"cannot wait for {condition!r}" in error["message"]
+    assert "ready, stopped" in error["hint"]
+
+
+def test_a_wait_that_is_in_vain_names_what_is_missing(cluster, plan):
+    error = refused(cluster, "wait", "--timeout", "100ms", status=124, code="timed_out")
+
+    assert "within 0.1 s: broker-1 is STOPPED" in error["message"]
+
+
+def test_a_command_that_there_is_not_is_refused(cluster, plan):
+    error = refused(cluster, "exec", "--", "no-such-command", status=2, code="invalid_configuration")
+
+    assert error["message"] == "cannot run no-such-command: no such file or directory"
+    refused(cluster, "exec", status=2, code="invalid_configuration")
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143)])
+def test_a_command_keeps_its_exit_status_and_gets_the_variables(cluster, plan, script, status):
+    done = cluster.run("exec", "--", "sh", "-c", f"echo $KAFKA_BOOTSTRAP_SERVERS --json; {script}")
+
+    assert done.status == status
+    assert done.stdout == f"{plan.bootstrap_servers} --json\n"
+
+
+@pytest.mark.parametrize(("tool", "hint"), [("topic", "Did you mean topics?"), ("nosuchtool", "console-consumer")])
+def test_a_kafka_tool_that_there_is_not_is_refused_with_those_that_there_are(cluster, plan, tool, hint):
+    error = refused(cluster, "kafka", tool, status=2, code="unknown_tool")
+
+    assert f"cannot run the tool '{tool}'" in error["message"]
+    assert hint in error["hint"]
+
+
+def test_destroy_asks_only_at_a_terminal(cluster, plan):
+    error = refused(cluster, "destroy", status=2, code="invalid_configuration")
+
+    assert "nobody is at the terminal" in error["message"]
+    assert "--yes" in error["hint"]
+
+
+@pytest.mark.parametrize(("answer", "status", "is_left"), [("n", 1, True), ("y", 0, False)])
+def test_destroy_lists_what_goes_and_takes_no_for_an_answer(cluster, plan, answer, status, is_left):
+    keyboard, terminal = pty.openpty()
+    with subprocess.Popen(
+        cluster.arguments("destroy"), stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as command:
+        os.close(terminal)
+        os.write(keyboard, f"{answer}\n".encode())
+        output = command.communicate(timeout=30)[0]
+        os.close(keyboard)
+
+    assert command.returncode == status
+    assert str(plan.layout.state_dir / "data") in output
+    assert plan.layout.manifest.exists() is is_left
+
+
+def test_a_cluster_that_runs_is_not_destroyed(cluster, plan):
+    marked = [sys.executable, "-c", "import time; time.sleep(60)", plan.layout.marker("broker-1")]
+    with subprocess.Popen(marked) as broker:
+        done = eventually(
+            lambda: (ended := cluster.run("destroy", "--yes", "--json")).status == 8 and ended, within_s=20
+        )
+        broker.kill()
+
+    assert error_of(done)["message"].endswith("it runs (broker-1)")
+    assert "kraftd stop" in error_of(done)["hint"]
+    assert plan.layout.manifest.exists()
+
+
+@pytest.mark.parametrize("verb", [["logs"], ["plan", "--json"], ["--help"]])
+def test_a_reader_that_goes_away_ends_the_command_in_silence(cluster, plan, verb):
+    console = plan.layout.console("producer")
+    console.parent.mkdir(parents=True)
+    console.write_text("a line\n" * 50_000)
+    with subprocess.Popen(
+        cluster.arguments(*verb, *(["-n", "50000"] if verb == ["logs"] else [])),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        command.stdout.close()
+        complaint = command.stderr.read()
+
+    assert command.returncode == 141
+    assert complaint == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_during_a_start_ends_with_130_and_says_what_runs(cluster, plan, options):
+    # The lock is held by this test: the command waits for it, which needs neither jars nor Java.
+    script = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(flush=True); input()"
+    holder = [sys.executable, "-c", script, str(plan.layout.lock)]
+    held = subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    held.stdout.readline()
+    marked = [sys.executable, "-c", "import time; time.sleep(60)", plan.layout.marker("broker-1")]
+    with held, subprocess.Popen(marked) as broker:
+        command = cluster.spawn("start", *options)
+        assert command.stderr.readline() == "Waiting for another kraftd command\n"
+
+        command.send_signal(signal.SIGINT)
+        output, complaint = command.communicate(timeout=30)
+        broker.kill()
+        held.communicate(b"")
+
+    assert command.returncode == 130
+    told = json.loads(output)["error"]["hint"] if options else complaint
+    assert "Still running: broker-1; " in told
+    assert f"--state-dir {cluster.state_dir} stop' ends it." in told
+    assert "Traceback" not in complaint
+    assert Store(plan.layout).desired().wants("broker-1") is False
