@@ -67,6 +67,7 @@ def node_command(
         f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize=10M',
         "-Djava.awt.headless=true",
         f"-Dkafka.logs.dir={logs}",
+        f"-Dkafka.logs.pattern={str(logs).replace('%', '%%')}",
         logging_option(plan.kafka_version, layout.config(node.name)),
         *plan.java_options,
         "-cp",

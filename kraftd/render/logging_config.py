@@ -32,7 +32,11 @@ def logging_option(kafka_version: str, config_dir: Path) -> str:
 
 
 def logging_config(kafka_version: str) -> str:
-    """Return the logging configuration of a node; its directory comes from the property ``kafka.logs.dir``."""
+    """Return the logging configuration of a node.
+
+    Its directory comes from the property ``kafka.logs.dir``, and once more from ``kafka.logs.pattern``, with percent
+    signs doubled: log4j 2 names the rotated files by a pattern.
+    """
     return _log4j_1() if _is_log4j_1(kafka_version) else _log4j_2()
 
 
@@ -67,7 +71,7 @@ def _log4j_2() -> str:
             f"{appender}.type=RollingFile",
             f"{appender}.name={name}",
             f"{appender}.fileName=${{sys:kafka.logs.dir}}/{name}.log",
-            f"{appender}.filePattern=${{sys:kafka.logs.dir}}/{name}.log.%i",
+            f"{appender}.filePattern=${{sys:kafka.logs.pattern}}/{name}.log.%i",
             f"{appender}.layout.type=PatternLayout",
             f"{appender}.layout.pattern={_PATTERN}",
             f"{appender}.policies.type=Policies",

@@ -123,6 +123,15 @@ def test_all_that_a_node_writes_beside_its_data_goes_to_its_log_directory():
     ]
 
 
+def test_the_pattern_of_rotated_files_has_its_percent_signs_doubled():
+    plan = plan_of(state_dir=Path("/srv/100%"))
+
+    command = node_command(plan, plan.nodes[0], LAUNCH)
+
+    assert "-Dkafka.logs.dir=/srv/100%/logs/broker-1" in command
+    assert "-Dkafka.logs.pattern=/srv/100%%/logs/broker-1" in command
+
+
 @pytest.mark.parametrize(
     ("kafka_version", "option"),
     [

@@ -69,7 +69,7 @@ def test_log4j_2_rotates_every_file_by_size():
         name = text[f"{prefix}.name"]
         assert text[f"{prefix}.type"] == "RollingFile"
         assert text[f"{prefix}.fileName"] == f"${{sys:kafka.logs.dir}}/{name}.log"
-        assert text[f"{prefix}.filePattern"] == f"${{sys:kafka.logs.dir}}/{name}.log.%i"
+        assert text[f"{prefix}.filePattern"] == f"${{sys:kafka.logs.pattern}}/{name}.log.%i"
         assert (text[f"{prefix}.policies.size.size"], text[f"{prefix}.strategy.max"]) == ("10MB", "5")
 
 
