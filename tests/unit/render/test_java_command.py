@@ -81,6 +81,7 @@ def test_every_node_has_the_same_modules_so_that_one_archive_serves_all():
         (17, []),
         (21, []),
         (22, ["--enable-native-access=ALL-UNNAMED"]),
+        (23, ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]),
         (25, ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]),
     ],
 )

@@ -187,6 +187,43 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(toml, problem):
     assert problems_of(toml) == [f"{problem} (from kraftd.toml)"]
 
 
+@pytest.mark.parametrize(
+    ("key", "last_good", "first_bad"),
+    [
+        ("cluster.heap", "160m", "159m"),
+        ("controller.heap", "64m", "63m"),
+        ("cluster.brokers", "32", "33"),
+        ("cluster.port_offset", "55000", "55001"),
+        ("producer.port", "1", "0"),
+        ("daemon.port", "65535", "65536"),
+        ("consumer.instances", "16", "17"),
+        ("daemon.interval_s", "0.2", "0.19"),
+        ("daemon.lag_interval_s", "3600", "3600.1"),
+        ("producer.topic", "a" * 249, "a" * 250),
+        ("consumer.group", "a" * 249, "a" * 250),
+    ],
+)
+def test_a_bound_belongs_to_what_is_allowed(key, last_good, first_bad):
+    assert configured(assignments=[f"{key}={last_good}"])
+    assert problems_of(assignments=[f"{key}={first_bad}"])[0].startswith(f"{key} = ")
+
+
+@pytest.mark.parametrize(
+    ("key", "last_good", "first_bad"),
+    [("partitions", 10000, 10001), ("partitions", 1, 0), ("replication_factor", 32, 33)],
+)
+def test_a_topics_bound_belongs_to_what_is_allowed(key, last_good, first_bad):
+    assert configured(f'[[topic]]\nname = "a"\n{key} = {last_good}')
+    assert problems_of(f'[[topic]]\nname = "a"\n{key} = {first_bad}')[0].startswith(f"topic.a.{key} = ")
+
+
+@pytest.mark.parametrize("toml", ["[broker]\nconfig = 5", "[broker.2]\nconfig = 5"])
+def test_properties_that_are_no_table_are_refused(toml):
+    (problem,) = problems_of(toml)
+
+    assert "config = 5: must be a table of Kafka properties" in problem
+
+
 def test_an_empty_table_with_an_unknown_name_is_refused_too():
     assert problems_of("[brokr]") == ["brokr: no such setting, did you mean broker?"]
 
