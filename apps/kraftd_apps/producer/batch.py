@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kraftd_apps.producer.batch_text import Item, Parse, envelope_item, plain_item, texts_of
+from kraftd_apps.producer.bridge import Bridge, DeliveredMessage
 from kraftd_apps.producer.gateway import Gateway
 from kraftd_apps.producer.options import flag_of
-from kraftd_apps.producer.record import Report
 from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
 from kraftd_apps.web.body import read_body
 from kraftd_apps.web.problems import Problem, Refused, problem
@@ -21,28 +21,49 @@ MAX_RECORDS = 10_000
 _BREATH = 500
 
 
+Result = tuple[int, int] | Problem
+"""Partition and offset of a written record, or why another is not known to be written."""
+
+
 class Batch:
-    """Collects what became of each record; done when all is known."""
+    """Collects what became of each record of a batch.
+
+    Reports come on the client's thread and are only counted there; the loop is woken once, by the last one.
+    """
 
     def __init__(self, size: int, problem_of: Callable[[KafkaError], Problem]) -> None:
-        self.results: list[Report | Problem | None] = [None] * size
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.results: list[Result | None] = [None] * size
         self._problem_of = problem_of
-        self._left = size
-
-    def settle(self, index: int, report: Report) -> None:
-        """Take what Kafka said about a record."""
-        self._take(index, report if report.error is None else self._problem_of(report.error))
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._reported = 0
+        self._expected = -1
 
     def refuse(self, index: int, found: Problem) -> None:
         """Take that a record was not handed to Kafka."""
-        self._take(index, found)
+        self.results[index] = found
 
-    def _take(self, index: int, result: Report | Problem) -> None:
-        self.results[index] = result
-        self._left -= 1
-        if self._left == 0 and not self.done.done():
-            self.done.set_result(None)
+    def report(self, index: int, error: KafkaError | None, message: DeliveredMessage) -> None:
+        """Take what Kafka said about a record; on the client's thread."""
+        if error is None:
+            self.results[index] = (message.partition() or 0, message.offset() or 0)
+        else:
+            self.results[index] = self._problem_of(error)
+        self._reported += 1
+        # Either this thread sees the expectation or `wait` sees the count; both is harmless.
+        if self._reported == self._expected:
+            self._loop.call_soon_threadsafe(self._finish)
+
+    async def wait(self, expected: int) -> list[Result]:
+        """Wait for so many reports, and return every result in order."""
+        self._expected = expected
+        if self._reported != expected:
+            await self._done
+        return [result for result in self.results if result is not None]
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
 
 
 class BatchRoute:
@@ -72,24 +93,25 @@ class BatchRoute:
             raise Refused(problem("invalid_json", "the batch has no records"))
         if len(texts) > self._max_records:
             raise Refused(problem("too_large", f"more than {self._max_records} records in one batch"))
-        self._gateway.check_room(len(texts))
-        batch = Batch(len(texts), self._gateway.problem_of)
-        for index, text in enumerate(texts):
-            self._submit(batch, index, text, parse)
-            if index % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
-        await batch.done
-        return batch_answer([result for result in batch.results if result is not None])
+        with self._gateway.room_for(len(texts)) as bridge:
+            batch = Batch(len(texts), self._gateway.problem_of)
+            submitted = 0
+            for index, text in enumerate(texts):
+                submitted += self._submit(bridge, batch, index, self._judged(text, parse))
+                if index % _BREATH == _BREATH - 1:
+                    await asyncio.sleep(0)
+            return batch_answer(await batch.wait(submitted))
 
-    def _submit(self, batch: Batch, index: int, text: bytes, parse: Parse) -> None:
-        item = self._judged(text, parse)
+    def _submit(self, bridge: Bridge, batch: Batch, index: int, item: Item) -> bool:
         if isinstance(item, Problem):
             batch.refuse(index, item)
-            return
+            return False
         try:
-            self._gateway.submit(item, partial(batch.settle, index))
-        except Refused as refused:
-            batch.refuse(index, refused.problem)
+            bridge.produce(item, partial(batch.report, index))
+        except (BufferError, KafkaException) as error:
+            batch.refuse(index, self._gateway.refusal_of(error))
+            return False
+        return True
 
     def _judged(self, text: bytes, parse: Parse) -> Item:
         if len(text) > self._settings.max_body_bytes:
@@ -97,7 +119,7 @@ class BatchRoute:
         return parse(text)
 
 
-def batch_answer(results: Sequence[Report | Problem]) -> Answer:
+def batch_answer(results: Sequence[Result]) -> Answer:
     """Return 200 when every record is written, 207 when some are, else the first record's problem with all results."""
     parts = [_part(result) for result in results]
     failed = [result for result in results if isinstance(result, Problem)]
@@ -108,9 +130,9 @@ def batch_answer(results: Sequence[Report | Problem]) -> Answer:
     return replace(whole, body=whole.body[:-1] + b", " + summary + b"}")
 
 
-def _part(result: Report | Problem) -> bytes:
-    if isinstance(result, Report):
-        return b'{"partition":%d,"offset":%d}' % (result.partition, result.offset)
+def _part(result: Result) -> bytes:
+    if not isinstance(result, Problem):
+        return b'{"partition":%d,"offset":%d}' % result
     part = {
         "error": result.code,
         "detail": result.detail,

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,11 +34,17 @@ class DeliveredMessage(Protocol):
         """Its kind of timestamp, and the timestamp in milliseconds."""
 
 
+OnDelivery = Callable[[KafkaError | None, DeliveredMessage], None]
+
+
 class Client(Protocol):
     """The part of `confluent_kafka.Producer` that the bridge uses."""
 
-    def produce(self, topic: str, **record: Any) -> None:
-        """Queue a record; raises BufferError when the queue is full, KafkaException when it cannot be right."""
+    def produce(self, topic: str, *record: Any) -> None:
+        """Queue value, key, partition, callback, nothing, timestamp and, where there are any, headers.
+
+        Raises BufferError when the queue is full, KafkaException when the record cannot be right.
+        """
 
     def poll(self, timeout: float) -> int:
         """Call back for every report that is in, waiting this many seconds for the first."""
@@ -82,18 +89,30 @@ class Bridge:
             BufferError: The client's queue is full.
             KafkaException: The client knows at once that the record cannot be written.
         """
-        options: dict[str, Any] = {}
+        self.produce(record, partial(self._reported, settle))
+
+    def produce(self, record: Record, on_delivery: OnDelivery) -> None:
+        """Queue a record whose report goes to `on_delivery` on the thread that collects reports.
+
+        Raises:
+            BufferError: The client's queue is full.
+            KafkaException: The client knows at once that the record cannot be written.
+        """
         if record.headers:
-            options["headers"] = list(record.headers)
-        self._client.produce(
-            self._topic,
-            value=record.value,
-            key=record.key,
-            partition=record.partition,
-            timestamp=record.timestamp_ms,
-            on_delivery=partial(self._reported, settle),
-            **options,
-        )
+            self._client.produce(
+                self._topic,
+                record.value,
+                record.key,
+                record.partition,
+                on_delivery,
+                None,
+                record.timestamp_ms,
+                list(record.headers),
+            )
+        else:
+            self._client.produce(
+                self._topic, record.value, record.key, record.partition, on_delivery, None, record.timestamp_ms
+            )
 
     def purge(self) -> None:
         """Fail every record that has no report yet; the reports say which may have been written."""

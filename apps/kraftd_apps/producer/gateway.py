@@ -1,9 +1,10 @@
 """From a record to what became of it: back-pressure, the wait for Kafka, and a new client after a fatal error."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -114,22 +115,32 @@ class Gateway:
         bridge = self._ready_bridge()
         try:
             bridge.send(record, partial(self._settle, settle))
-        except BufferError as error:
-            raise Refused(problem("queue_full", "the Kafka client's queue is full")) from error
-        except KafkaException as error:
-            found = self.problem_of(error.args[0])
-            raise Refused(problem(found.code, found.detail, outcome="not_written")) from error
+        except (BufferError, KafkaException) as error:
+            raise Refused(self.refusal_of(error)) from error
         self.inflight += 1
 
-    def check_room(self, records: int) -> None:
-        """Make sure that so many records can be taken together.
+    @contextlib.contextmanager
+    def room_for(self, records: int) -> Iterator[Bridge]:
+        """Take room for so many records until the end of the block.
 
         Raises:
-            Refused: They cannot; none of them was taken.
+            Refused: There is none; none of them was taken.
         """
-        self._ready_bridge()
+        bridge = self._ready_bridge()
         if self.inflight + records > self._max_inflight:
             raise Refused(self._queue_full())
+        self.inflight += records
+        try:
+            yield bridge
+        finally:
+            self.inflight -= records
+
+    def refusal_of(self, error: BufferError | KafkaException) -> Problem:
+        """Return the answer for a record that the client did not take."""
+        if isinstance(error, BufferError):
+            return problem("queue_full", "the Kafka client's queue is full")
+        found = self.problem_of(error.args[0])
+        return problem(found.code, found.detail, outcome="not_written")
 
     def problem_of(self, error: KafkaError) -> Problem:
         """Return the answer for a record that was not acknowledged."""

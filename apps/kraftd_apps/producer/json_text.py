@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 MAX_DEPTH = 500
@@ -19,7 +20,9 @@ def json_fault(body: bytes) -> str | None:
     """
     try:
         text = body.decode("utf-8")
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        if _is_plainly_json(text):
+            return None
+        if _brackets(text) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             return f"nested deeper than {MAX_DEPTH} levels"
         _DECODER.decode(text)
     except UnicodeDecodeError as error:
@@ -27,6 +30,20 @@ def json_fault(body: bytes) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _is_plainly_json(text: str) -> bool:
+    """Return whether the parser's inner loop takes the whole text; a blank around it or any fault is for the rest."""
+    if _brackets(text) > MAX_DEPTH:
+        return False
+    try:
+        return _scan(text, 0)[1] == len(text)
+    except (StopIteration, ValueError):
+        return False
+
+
+def _brackets(text: str) -> int:
+    return text.count("[") + text.count("{")
 
 
 def _depth(text: str) -> int:
@@ -58,3 +75,4 @@ def _as_text(number: str) -> str:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, parse_int=_as_text)
+_scan: Callable[[str, int], tuple[object, int]] = vars(_DECODER)["scan_once"]

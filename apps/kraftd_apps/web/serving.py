@@ -71,6 +71,7 @@ def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
         access_log=settings.access_log,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=round(settings.drain_s + _LAST_BYTES_S),
     )

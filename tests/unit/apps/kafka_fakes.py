@@ -76,11 +76,12 @@ class FakeProducer:
         self._pending: list[dict[str, Any]] = []
         self._changed = threading.Condition()
 
-    def produce(self, topic: str, **record: Any) -> None:
+    def produce(self, topic, value, key, partition, callback, _none, timestamp, headers=()) -> None:
         if self.refusal:
             raise self.refusal
+        record = {"value": value, "key": key, "partition": partition, "on_delivery": callback, "headers": headers}
         with self._changed:
-            self.produced.append({"topic": topic, **record})
+            self.produced.append({"topic": topic, "timestamp": timestamp, **record})
             self._pending.append(record)
             self._changed.notify()
 

@@ -4,7 +4,7 @@ import pytest
 
 from kraftd_apps.producer.batch import batch_answer
 from kraftd_apps.producer.batch_text import envelope_item, texts_of
-from kraftd_apps.producer.record import Record, Report
+from kraftd_apps.producer.record import Record
 from kraftd_apps.web.problems import problem
 from tests.unit.apps.asgi_client import call
 from tests.unit.apps.kafka_fakes import FakeError
@@ -63,8 +63,8 @@ def test_a_wrong_envelope_is_refused_alone(text, code):
 @pytest.mark.parametrize(
     ("results", "status"),
     [
-        ([Report(None, 0, 1, 2)], 200),
-        ([Report(None, 0, 1, 2), problem("too_large", "x")], 207),
+        ([(0, 1)], 200),
+        ([(0, 1), problem("too_large", "x")], 207),
         ([problem("delivery_timeout", "x"), problem("too_large", "x")], 504),
     ],
 )
