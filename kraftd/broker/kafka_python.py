@@ -4,10 +4,9 @@ It uses the library's connections and protocol and none of its admin client, who
 one broker after the other, and find coordinators in a cache that is never invalidated.
 """
 
-import struct
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from socket import socket as Socket  # noqa: N812 - the class that it is
 from typing import Any
 
@@ -16,45 +15,18 @@ from kafka.future import Future
 from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
-from kafka.protocol.admin import (
-    CreateTopicsRequest,
-    DescribeConfigsRequest,
-    DescribeGroupsRequest,
-    DescribeLogDirsRequest,
-    DescribeQuorumRequest,
-    ListGroupsRequest,
-)
-from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
-from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
-from kafka.protocol.metadata import MetadataRequest
-from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
-from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from kraftd.broker import consumer_group_describe
 from kraftd.broker.errors import KafkaUnreachableError
-from kraftd.broker.model import Failure, TopicPartition
+from kraftd.broker.kafka_messages import KafkaMessages, message_of
+from kraftd.broker.model import Failure
 from kraftd.broker.wire import Answer, Request
 
-_MESSAGES = {
-    "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
-    "CreateTopics": CreateTopicsRequest,
-    "DescribeConfigs": DescribeConfigsRequest,
-    "DescribeGroups": DescribeGroupsRequest,
-    "DescribeLogDirs": DescribeLogDirsRequest,
-    "DescribeQuorum": DescribeQuorumRequest,
-    "Fetch": FetchRequest,
-    "InitProducerId": InitProducerIdRequest,
-    "ListGroups": ListGroupsRequest,
-    "ListOffsets": ListOffsetsRequest,
-    "Metadata": MetadataRequest,
-    "OffsetFetch": OffsetFetchRequest,
-    "Produce": ProduceRequest,
-}
+TIMED_OUT = "TIMED_OUT"
 _RECONNECT_BACKOFF_MAX_MS = 500
 _RESPONSE_MAX_BYTES = 100_000_000
 _MAX_REQUESTS_IN_FLIGHT = 100
-_BATCH_OVERHEAD_BYTES = 1024
-_NO_VERSIONS: Mapping[str, int | None] = {}
+_SILENT_LIMIT_S = 0.3
+_SILENT_FOR_S = 8.0
 
 
 class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
@@ -86,7 +58,7 @@ class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library h
         return connected
 
 
-class KafkaPythonWire:
+class KafkaPythonWire(KafkaMessages):
     """Connections to one cluster's brokers, made when first used; safe to share between threads.
 
     Attributes:
@@ -118,6 +90,7 @@ class KafkaPythonWire:
         }
         self._nodes: dict[int, Any] = {}
         self._preferred: Any = None
+        self._silent_until_s: dict[Any, float] = {}
 
     def open(self) -> None:
         """Start the thread that does the input and output; connects to nothing yet."""
@@ -173,60 +146,40 @@ class KafkaPythonWire:
             hint="See what runs with 'kraftd status'.",
         )
 
-    def failure_of(self, error_code: int, message: str | None = None) -> Failure | None:
-        """Return Kafka's error code as a Failure, None for success."""
-        if error_code == 0:
-            return None
-        known = kafka_errors.for_code(error_code)
-        name = known.message if known.errno in kafka_errors.kafka_errors else f"ERROR_{error_code}"
-        return Failure(name, message or name.lower().replace("_", " "), retriable=known.retriable)
-
-    def assigned_partitions(self, assignment: bytes) -> tuple[TopicPartition, ...] | None:
-        """Return what a classic member's assignment says, None where it cannot be read."""
-        if not assignment:
-            return ()
-        try:
-            decoded = ConsumerProtocolAssignment.decode(assignment)
-        except (ValueError, IndexError, struct.error):
-            return None
-        return tuple(
-            sorted((topic.topic, index) for topic in decoded.assigned_partitions for index in topic.partitions)
-        )
-
-    def record_batch(self, value: bytes, time_ms: int) -> bytes:
-        """Return a batch of one record without a key, as brokers store it."""
-        builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=len(value) + _BATCH_OVERHEAD_BYTES)
-        builder.append(time_ms, None, value)
-        builder.close()
-        return bytes(builder.buffer())
-
-    def record_values(self, batches: bytes) -> list[bytes | None]:
-        """Return the value of each record in what a broker sent."""
-        values = []
-        records = MemoryRecords(batches)
-        while (batch := records.next_batch()) is not None:
-            values += [record.value for record in batch]
-        return values
-
     async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[tuple[Answer, float]]:
         started_s = time.monotonic()
         settled_s: dict[int, float] = {}
-        futures = []
+        pending = []
         for index, (name, request) in enumerate(requests):
             future = self._send(name, request)
             future.add_both(lambda _, index=index: settled_s.setdefault(index, time.monotonic()))
-            futures.append(future)
-        answers = [await self._settled(future, started_s + self._timeout_s) for future in futures]
-        ended_s = time.monotonic()
-        return [(answer, settled_s.get(index, ended_s) - started_s) for index, answer in enumerate(answers)]
+            pending.append((name, future, self._limit_s(name)))
+        answers = []
+        for index, (name, future, limit_s) in enumerate(pending):
+            answer = await self._settled(future, started_s + limit_s, limit_s)
+            self._note(name, answer, limit_s)
+            answers.append((answer, settled_s.get(index, time.monotonic()) - started_s))
+        return answers
+
+    def _limit_s(self, name: Any) -> float:
+        """Return how long to wait for a broker; briefly where it was silent a moment ago, or every call would hang."""
+        is_silent = time.monotonic() < self._silent_until_s.get(name, 0.0)
+        return min(_SILENT_LIMIT_S, self._timeout_s) if is_silent else self._timeout_s
+
+    def _note(self, name: Any, answer: Answer, limit_s: float) -> None:
+        if not isinstance(answer, Failure):
+            self._silent_until_s.pop(name, None)
+        elif answer.error == TIMED_OUT and limit_s == self._timeout_s:
+            self._silent_until_s[name] = time.monotonic() + _SILENT_FOR_S
 
     async def _first(self, names: Sequence[Any], request: Request) -> tuple[Any, Answer] | list[Failure]:
-        deadline_s = time.monotonic() + self._timeout_s
+        limit_s = max(map(self._limit_s, names))
+        deadline_s = time.monotonic() + limit_s
         first = Future()
         failures: list[Failure] = []
 
         def failed(error: BaseException) -> None:
-            failures.append(self._failure(error))
+            failures.append(_failure(error, limit_s))
             if len(failures) == len(names):
                 first.success(failures)
 
@@ -236,12 +189,16 @@ class KafkaPythonWire:
 
         for name in names:
             self._send(name, request).add_callback(answered, name).add_errback(failed)
-        answer = await self._settled(first, deadline_s)
-        return [answer] if isinstance(answer, Failure) else answer
+        answer = await self._settled(first, deadline_s, limit_s)
+        if not isinstance(answer, Failure):
+            found: tuple[Any, Answer] | list[Failure] = answer
+            return found
+        for name in names:
+            self._note(name, answer, limit_s)
+        return [answer]
 
     def _send(self, name: Any, request: Request) -> Future:
-        versions = {"min_version": request.min_version, "max_version": request.max_version}
-        message = _message(_MESSAGES[request.api], request.fields, versions)
+        message = message_of(request)
         self.requests[request.api] += 1
         try:
             # Without this argument a lost connection starts the library's own loop of metadata requests.
@@ -249,32 +206,23 @@ class KafkaPythonWire:
         except kafka_errors.KafkaError as error:
             return Future().failure(error)
 
-    async def _settled(self, future: Future, deadline_s: float) -> Answer:
+    async def _settled(self, future: Future, deadline_s: float, limit_s: float) -> Answer:
         try:
             return await self._manager.wait_for(future, max(0.0, deadline_s - time.monotonic()) * 1000)
         except kafka_errors.KafkaError as error:
-            return self._failure(error)
-
-    def _failure(self, error: BaseException) -> Failure:
-        match error:
-            case kafka_errors.KafkaTimeoutError() | kafka_errors.RequestTimedOutError():
-                return Failure("TIMED_OUT", f"no answer within {self._timeout_s:g} s", retriable=True)
-            case kafka_errors.NodeNotReadyError() | kafka_errors.UnknownBrokerIdError():
-                return Failure("CONNECTION_FAILED", "no connection", retriable=True)
-            case kafka_errors.KafkaConnectionError() | OSError():
-                cause = ": ".join(map(str, error.args)) or "closed"
-                text = "connection refused" if "ECONNREFUSED" in cause else f"connection failed: {cause}"
-                return Failure("CONNECTION_FAILED", text, retriable=True)
-            case _:
-                name = getattr(error, "message", None) or type(error).__name__
-                return Failure(name, str(error), retriable=getattr(error, "retriable", False))
+            return _failure(error, limit_s)
 
 
-def _message(container: Any, fields: Mapping[str, Any], versions: Mapping[str, int | None] = _NO_VERSIONS) -> Any:
-    """Return a structure of the protocol, with the structures inside it."""
-    values = {}
-    for name, value in fields.items():
-        field = container.fields[name]
-        nested = value is not None and field.is_struct_array()
-        values[name] = [_message(field.data_class, item) for item in value] if nested else value
-    return container(**values, **versions)
+def _failure(error: BaseException, limit_s: float) -> Failure:
+    match error:
+        case kafka_errors.KafkaTimeoutError() | kafka_errors.RequestTimedOutError():
+            return Failure(TIMED_OUT, f"no answer within {limit_s:g} s", retriable=True)
+        case kafka_errors.NodeNotReadyError() | kafka_errors.UnknownBrokerIdError():
+            return Failure("CONNECTION_FAILED", "no connection", retriable=True)
+        case kafka_errors.KafkaConnectionError() | OSError():
+            cause = ": ".join(map(str, error.args)) or "closed"
+            text = "connection refused" if "ECONNREFUSED" in cause else f"connection failed: {cause}"
+            return Failure("CONNECTION_FAILED", text, retriable=True)
+        case _:
+            name = getattr(error, "message", None) or type(error).__name__
+            return Failure(name, str(error), retriable=getattr(error, "retriable", False))

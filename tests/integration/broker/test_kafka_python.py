@@ -73,6 +73,17 @@ def test_a_frozen_broker_costs_one_time_limit(silent_port):
     assert time.monotonic() - started_s < 5 * BRIEF_S
 
 
+def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
+    with wire_to(silent_port, timeout_s=1.0) as wire:
+        wire.learn(brokers_at({1: silent_port}))
+        ((_, first_s),) = wire.ask_timed([(1, METADATA)])
+        ((again, again_s),) = wire.ask_timed([(1, METADATA)])
+
+    assert first_s >= 0.9
+    assert again.error == "TIMED_OUT"
+    assert again_s < 0.6
+
+
 def test_each_broker_fails_for_itself(free_port, silent_port):
     with wire_to(free_port, silent_port) as wire:
         wire.learn(brokers_at({1: free_port, 2: silent_port}))

@@ -3,19 +3,18 @@ import struct
 import pytest
 from kafka.protocol.metadata import MetadataRequest
 
-from kraftd.broker.kafka_python import KafkaPythonWire, _message
+from kraftd.broker.kafka_messages import KafkaMessages, message_of
 from kraftd.broker.model import Failure
+from kraftd.broker.wire import Request
 
 
 @pytest.fixture
 def wire():
-    unused = KafkaPythonWire(["127.0.0.1:9"], timeout_s=0.1, client_id="test")
-    yield unused
-    unused.close()
+    return KafkaMessages()
 
 
 def test_a_request_is_built_with_the_structures_inside_it():
-    message = _message(MetadataRequest, {"topics": [{"topic_id": None, "name": "t"}]})
+    message = message_of(Request("Metadata", {"topics": [{"topic_id": None, "name": "t"}]}))
 
     assert isinstance(message.topics[0], MetadataRequest.MetadataRequestTopic)
     assert message.topics[0].name == "t"
