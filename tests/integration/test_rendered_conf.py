@@ -47,7 +47,7 @@ ODD_OPTIONS = [
 KEYS = {
     "unix_http_server": {"file", "chmod"},
     "supervisord": {
-        "nodaemon", "identifier", "pidfile", "logfile", "logfile_maxbytes", "logfile_backups", "loglevel", "umask",
+        "nodaemon", "identifier", "pidfile", "logfile", "logfile_maxbytes", "logfile_backups", "loglevel",
         "nocleanup",
     },
     "rpcinterface": {"supervisor.rpcinterface_factory"},
@@ -130,12 +130,7 @@ def test_supervisord_keeps_itself_private_and_says_who_it_is(tmp_path):
 
     (server,) = options.configroot.supervisord.server_configs
     assert (server["family"].name, server["file"], server["chmod"]) == ("AF_UNIX", str(plan.layout.socket), 0o700)
-    assert (options.identifier, options.nodaemon, options.nocleanup, options.umask) == (
-        "kraftd-blue",
-        True,
-        True,
-        0o077,
-    )
+    assert (options.identifier, options.nodaemon, options.nocleanup) == ("kraftd-blue", True, True)
     assert (options.logfile, options.pidfile) == (str(plan.layout.supervisord_log), str(plan.layout.supervisord_pid))
     assert (options.logfile_maxbytes, options.logfile_backups) == (10 * 1024**2, 3)
 

@@ -38,6 +38,14 @@ def test_the_budget_allows_so_many_restarts_and_no_more():
     assert memory.given_up == ("3 restarts in 1 minutes did not help: signal SIGKILL. Look at the kernel's log.")
 
 
+def test_by_default_five_restarts_in_ten_minutes_are_tried():
+    assert Policy() == Policy(most_restarts=5, window_s=600.0)
+
+
+def test_a_restart_of_this_very_moment_counts():
+    assert isinstance(decided(Memory((1000.0, 1000.0, 1000.0), 3))[1], GiveUp)
+
+
 def test_giving_up_is_said_once():
     memory, action = decided(Memory(given_up="enough"))
 
