@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kraftd.spec.plan import DAEMON, Kind
+from kraftd.spec.plan import Kind
 from kraftd.watch.snapshot import ProgramView, Snapshot, Status
 
 
@@ -24,20 +24,18 @@ class Verdict:
 def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     """Return the verdict on a snapshot.
 
-    The daemon itself does not count for ``ready``: clients do not need it. A cluster is ``down`` when no broker
-    serves, ``degraded`` when anything that shall run does not, ``unsupervised`` when nodes run without supervisord.
+    A cluster is ``down`` when no broker serves, ``degraded`` when anything that shall run does not, the daemon too,
+    ``unsupervised`` when nodes run without supervisord.
     """
-    wanted = [program for program in snapshot.programs if program.is_wanted]
     serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
-    reasons = [_unready(program) for program in wanted if not program.ready]
+    reasons = [_unready(program) for program in snapshot.programs if program.is_wanted and not program.ready]
     reasons += _kafka_reasons(snapshot, declared_topics) if serving else []
-    ready = bool(serving) and all(program.ready for program in wanted if program.name != DAEMON) and not reasons
     if snapshot.supervised is False:
         unsupervised = "supervisord does not run: its programs go on without it, and nothing restarts them"
         return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
     if not serving:
         return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
-    return Verdict(Status.OK if not reasons else Status.DEGRADED, ready, tuple(reasons))
+    return Verdict(Status.DEGRADED if reasons else Status.OK, ready=not reasons, reasons=tuple(reasons))
 
 
 def _unready(program: ProgramView) -> str:

@@ -120,6 +120,10 @@ def test_without_groups_or_topics_there_is_no_lag_rather_than_an_old_one():
         assert (view.groups, view.lags) == (None, None)
 
 
+def test_partitions_that_a_member_reads_without_a_commit_are_told():
+    assert collector(FakeAdmin()).collect().lags["g"].uncommitted == (("orders", 1),)
+
+
 def test_commits_of_partitions_that_are_gone_are_not_asked_about():
     admin = FakeAdmin()
     admin.commits = {("deleted", 0): 5}

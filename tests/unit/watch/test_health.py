@@ -20,6 +20,12 @@ def test_one_program_that_does_not_serve_degrades_and_says_why():
     assert verdict.reasons == ("broker-2 is DOWN: it ended with signal SIGKILL",)
 
 
+def test_a_daemon_that_does_not_serve_degrades_too():
+    verdict = judge(snapshot(program("broker-1"), program("kraftd", DOWN)))
+
+    assert (verdict.status, verdict.ready, verdict.reasons) == (Status.DEGRADED, False, ("kraftd is DOWN",))
+
+
 def test_a_program_that_shall_not_run_does_not_count():
     verdict = judge(snapshot(program("broker-1"), program("producer", ServiceState.STOPPED)))
 

@@ -39,6 +39,7 @@ def running(for_s):
         ({"fact": ProcessFact("EXITED", None, 1.0)}, ServiceState.DOWN, "it does not run (EXITED)"),
         ({}, ServiceState.DOWN, "it does not run (STOPPED)"),
         ({"ended": KILLED}, ServiceState.DOWN, "it ended with signal SIGKILL: out of memory"),
+        ({"ended": LastExit("", 1, None)}, ServiceState.DOWN, "it ended with exit status 1"),
         ({"memory": Memory(given_up="5 restarts"), "ended": KILLED}, ServiceState.GIVEN_UP, "5 restarts"),
     ],
 )
