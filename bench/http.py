@@ -1,6 +1,6 @@
 """How the apps compare with the usual sample app, on real brokers that kraftd starts.
 
-    python bench/http.py [--rounds 3] [--seconds 5] [--sample-python PYTHON]
+    python -m bench.http [--rounds 3] [--seconds 5] [--sample-python PYTHON]
 
 Needs wrk on PATH, and an interpreter with aiokafka, fastapi and uvicorn[standard] for the sample app. Every figure is a
 median over rounds in which the variants take turns, because the machine's speed changes more than their ratio.
@@ -23,8 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parent.parent
 TOPIC = "test-topic"
 CONNECTIONS = 64
 BATCH = 100
@@ -88,7 +87,7 @@ def running(argv: list[str], port: int, ready: str, log: Path, **variables: str)
     environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": BOOTSTRAP, "KAFKA_TOPIC": TOPIC, **variables}
     environment |= {"APP_PORT": str(port), "PYTHONPATH": str(ROOT / "apps")}
     with log.open("wb") as output:
-        process = subprocess.Popen(argv, env=environment, cwd=HERE, stdout=output, stderr=output)
+        process = subprocess.Popen(argv, env=environment, cwd=ROOT, stdout=output, stderr=output)
     app = App(process, port)
     try:
         deadline_s = time.monotonic() + 30
@@ -219,12 +218,12 @@ async def keep_up(producer: App, consumer: App, seconds: int) -> None:
         asyncio.to_thread(wrk, producer, "/send/batch", lines, seconds, "application/x-ndjson")
     )
     lags = []
-    while not writing.done():  # noqa: ASYNC110 - the lag is sampled, once a second
+    while not writing.done():
         await asyncio.sleep(1)
         lags.append(await asyncio.to_thread(_lag, consumer))
     load = writing.result()
     begun_s = time.monotonic()
-    while await asyncio.to_thread(_lag, consumer) > 0 and time.monotonic() - begun_s < 60:
+    while await asyncio.to_thread(_lag, consumer) > 0 and time.monotonic() - begun_s < 60:  # noqa: ASYNC110 - polled
         await asyncio.sleep(0.5)
     print(
         f"{load.requests_per_s * BATCH:.0f} records/s with 10 pages open: at most {max(lags)} records behind,"
@@ -258,7 +257,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kraftd-") as name, brokers(Path(name)), contextlib.ExitStack() as stack:
         directory = Path(name)
         port = free_port()
-        argv = [options.sample_python, "-m", "uvicorn", "sample_app:app", "--port", str(port)]
+        argv = [options.sample_python, "-m", "uvicorn", "bench.sample_app:app", "--port", str(port)]
         sample = stack.enter_context(running(argv, port, "/docs", directory / "sample.log"))
         apps = [sys.executable, "-m"]
         ours = stack.enter_context(

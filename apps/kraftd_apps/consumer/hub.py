@@ -85,6 +85,7 @@ class Hub:
         self._flushed_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._status: Mapping[str, Any] | None = None
+        self._closed = False
         self._life = secrets.token_hex(4)
 
     @property
@@ -110,6 +111,8 @@ class Hub:
         if after:
             self._catch_up(subscriber, after)
         self._subscribers.add(subscriber)
+        if self._closed:
+            self._dismiss(subscriber)
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -136,10 +139,15 @@ class Hub:
             self._offer(Frame(event("status", status)))
 
     def close(self) -> None:
-        """Say goodbye to every page."""
+        """Say goodbye to every page, and from now on to every page that comes."""
+        self._closed = True
         for subscriber in self._subscribers:
-            subscriber.offer(Frame(event("bye", {})))
-            subscriber.close()
+            self._dismiss(subscriber)
+
+    @staticmethod
+    def _dismiss(subscriber: Subscriber) -> None:
+        subscriber.offer(Frame(event("bye", {})))
+        subscriber.close()
 
     def _catch_up(self, subscriber: Subscriber, after: str) -> None:
         life, _, sequence = after.partition(":")

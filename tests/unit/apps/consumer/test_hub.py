@@ -145,6 +145,16 @@ def test_at_the_end_every_page_is_told_and_its_stream_ends():
     with_hub(check)
 
 
+def test_a_page_that_comes_at_the_end_is_sent_away():
+    async def check(hub, ring):
+        hub.close()
+        late = hub.join("")
+        assert await content_of(late) == [("bye", {})]
+        assert await late.next(1.0) is None
+
+    with_hub(check)
+
+
 def test_a_quiet_stream_gives_nothing_in_its_time():
     async def check(hub, ring):
         page = hub.join("")
