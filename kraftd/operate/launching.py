@@ -9,7 +9,7 @@ from kraftd.host.environment import scrubbed
 from kraftd.host.files import tail
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import Plan
-from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
+from kraftd.supervisord.door import SUPERVISORD, Supervisor, SupervisorUnreachableError
 
 _LAUNCH_TIMEOUT_S = 20.0
 _POLL_S = 0.02
@@ -30,7 +30,7 @@ def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with console.open("ab") as output:
         process = subprocess.Popen(
-            [str(workspace.python), "-m", "supervisor.supervisord", "-c", str(layout.supervisord_conf)],
+            _command(plan, workspace),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -56,6 +56,13 @@ def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
             workspace.clock.sleep(_POLL_S)
         else:
             return supervisor
+
+
+def _command(plan: Plan, workspace: Workspace) -> list[str]:
+    # By this marker it is known later: an editor or a pager has the path of its configuration in its arguments too.
+    marker = f"kraftd={plan.layout.marker(SUPERVISORD)}"
+    conf = str(plan.layout.supervisord_conf)
+    return [str(workspace.python), "-X", marker, "-m", "supervisor.supervisord", "-c", conf]
 
 
 def _raise_descriptor_limit() -> None:

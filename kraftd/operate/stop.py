@@ -71,7 +71,7 @@ def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -
         TimedOutError: Another command kept the lock.
     """
     check_names(plan, options.names)
-    if not plan.layout.lock.exists():
+    if not any(path.exists() for path in plan.layout.everything):
         # Nothing was ever started here, and a stop makes no directory.
         return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
     if not options.names:

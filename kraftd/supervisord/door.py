@@ -13,6 +13,9 @@ from xml.parsers.expat import ExpatError
 
 from kraftd.errors import KraftdError
 
+SUPERVISORD = "supervisord"
+"""Its name in the marker of its command line, as a program's name is in its own."""
+
 _SPAWN_ERROR = 50
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kraftd.host.processes import Process, describe, find_by_argument
 from kraftd.spec.plan import Plan
 from kraftd.supervisord.door import (
+    SUPERVISORD,
     SupervisedProcess,
     Supervisor,
     SupervisorRefusedError,
@@ -46,10 +47,11 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
         return _supervised(plan, supervised, describe(supervisor.pid()))
     except (SupervisorUnreachableError, SupervisorRefusedError):
         markers = {plan.layout.marker(name): name for name in plan.kinds}
-        own = find_by_argument((*markers, str(plan.layout.supervisord_conf)))
+        own_marker = plan.layout.marker(SUPERVISORD)
+        own = find_by_argument((*markers, own_marker))
         found = {markers[marker]: process for marker, process in own.items() if marker in markers}
         facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in found.items()}
-        return Roster(own.get(str(plan.layout.supervisord_conf)), facts, found)
+        return Roster(own.get(own_marker), facts, found)
 
 
 def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> Roster:

@@ -1,0 +1,136 @@
+"""A real supervisord whose nodes and apps are small Python programs: what concerns processes, without a JVM."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kraftd.host.files import write_changed
+from kraftd.host.processes import Process
+from kraftd.host.resources import template_text
+from kraftd.operate.preflight import make_directories
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import this_workspace
+from kraftd.render.programs import programs_of
+from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.spec.desired import Wish
+from kraftd.spec.plan import Plan
+from kraftd.supervisord.door import Supervisor
+from kraftd.watch.roster import Roster, call_the_roll
+from tests.harness import Cluster, eventually
+from tests.integration.formatted import format_cluster
+from tests.plans import LAUNCH
+
+PROGRAM = """
+import pathlib, signal, sys, time
+
+def end(number, frame):
+    with open("../ends", "a") as ends:
+        ends.write(f"{pathlib.Path.cwd().name}\\n")
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, end)
+after_s, status, word = pathlib.Path("behaviour").read_text().split(maxsplit=2)
+pathlib.Path("runs").open("a").write("run\\n")
+time.sleep(float(after_s))
+print(word, flush=True)
+sys.exit(int(status))
+"""
+"""Does what the file ``behaviour`` in its directory says: after so many seconds an exit status, with a last word."""
+
+LAUNCH_IT = """
+import sys
+from pathlib import Path
+from kraftd.operate.launching import launch_supervisord
+from kraftd.operate.workspace import this_workspace
+from kraftd.spec.plan_text import parse_plan
+path = Path(sys.argv[1])
+launch_supervisord(parse_plan(path.read_text(), path), this_workspace())
+"""
+
+
+@dataclass
+class StandIns:
+    """A cluster of stand-ins that supervisord runs."""
+
+    cluster: Cluster
+    plan: Plan
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.plan.layout.socket, timeout_s=5.0)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.plan.layout)
+
+    def roster(self) -> Roster:
+        return call_the_roll(self.plan, self.supervisor)
+
+    def process(self, name: str) -> Process:
+        return self.roster().processes[name]
+
+    def wish(self, running: bool, *names: str) -> None:
+        wish = Wish(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
+        self.store.wish(names or self.plan.kinds, wish)
+
+    def behave(self, name: str, *, after_s: float = 60.0, status: int = 0, word: str = "bye") -> None:
+        """Say what a program does from its next start on."""
+        (self.plan.layout.config(name) / "behaviour").write_text(f"{after_s} {status} {word}")
+
+    def start(self, *names: str) -> None:
+        """Start programs and wait until they can be signalled as any program can."""
+        for name in names:
+            before = self.runs(name)
+            self.supervisor.start(self.plan.supervised_name(name))
+            eventually(lambda name=name, before=before: self.runs(name) > before, within_s=20, what=f"{name} runs")
+
+    def runs(self, name: str) -> int:
+        """Return how often a program came up."""
+        path = self.plan.layout.config(name) / "runs"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def ends(self) -> list[str]:
+        """Return the programs that took a TERM, in its order."""
+        path = self.plan.layout.state_dir / "config" / "ends"
+        return path.read_text().split() if path.exists() else []
+
+
+@contextlib.contextmanager
+def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
+    """Yield a cluster under a real supervisord, no program of it started; nothing is left of it."""
+    plan = format_cluster(cluster)
+    make_directories(plan)
+    script = cluster.state_dir / "stand_in.py"
+    script.write_text(PROGRAM)
+    python = this_workspace().python
+    programs = tuple(
+        replace(program, autostart=False, command=_command(plan, program.name, script))
+        for program in programs_of(plan, LAUNCH, python)
+    )
+    write_changed({plan.layout.supervisord_conf: supervisord_conf(template_text(), plan, programs)})
+    made = StandIns(cluster, plan)
+    for name in plan.kinds:
+        made.behave(name)
+    try:
+        subprocess.run([sys.executable, "-c", LAUNCH_IT, str(plan.layout.plan)], check=True, timeout=30)
+        yield made
+    finally:
+        for process in cluster.processes():
+            with contextlib.suppress(Exception):
+                process.kill()
+        eventually(lambda: not cluster.processes(), within_s=10, what="nothing is left")
+
+
+def _command(plan: Plan, name: str, script: Path) -> tuple[str, ...]:
+    return (sys.executable, "-X", f"kraftd={plan.layout.marker(name)}", str(script))
+
+
+def seconds_until(condition, *, within_s: float) -> float:
+    """Return how long a condition took to come true."""
+    begun_s = time.monotonic()
+    eventually(condition, within_s=within_s)
+    return time.monotonic() - begun_s

@@ -1,0 +1,279 @@
+"""Programs under a real supervisord: who runs, how they ended, and who starts them again."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from kraftd.clock import SystemClock
+from kraftd.daemon import Machine, Service
+from kraftd.errors import KraftdError
+from kraftd.host.events import EventLog, read_events
+from kraftd.host.files import read_text
+from kraftd.host.lock import held
+from kraftd.operate.stop import StopOptions, stop_locked
+from kraftd.operate.workspace import this_workspace
+from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
+from kraftd.watch.exit_records import exit_records
+from kraftd.watch.loop import Loop
+from kraftd.watch.restarts import from_json
+from kraftd.watch.snapshot import KafkaView, ServiceState
+from tests.harness import eventually
+from tests.integration.stand_ins import seconds_until, stand_ins
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+NODES = ("broker-1", "broker-2", "controller-101")
+
+
+@pytest.fixture
+def supervised(cluster):
+    with stand_ins(cluster) as made:
+        yield made
+
+
+class NoKafka:
+    """What the loop reads of a collector that never saw Kafka."""
+
+    view = KafkaView()
+
+
+@contextlib.contextmanager
+def healing(made):
+    """Run the daemon's watch in this process; yields it."""
+    clock = SystemClock()
+    plan = made.plan
+    machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
+    service = Service(plan, Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts))), NoKafka(), None)
+    thread = threading.Thread(target=service.watch)
+    thread.start()
+    try:
+        yield service
+    finally:
+        service._stop.set()
+        thread.join(30)
+
+
+def view_of(service, name):
+    programs = service.newest().programs if service.newest() else ()
+    return next((program for program in programs if program.name == name), None)
+
+
+def events(made, kind):
+    return [event for event in read_events(made.plan.layout.events) if event.kind == kind]
+
+
+def killed(made, name):
+    """Kill a program, and return its pid."""
+    pid = made.process(name).pid
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def comes_back(made, name, pid):
+    return lambda: made.process(name).pid != pid
+
+
+def test_the_roster_has_who_runs_and_who_does_not(supervised):
+    supervised.start("broker-1", "producer")
+
+    roster = supervised.roster()
+
+    assert roster.supervised is True
+    assert set(roster.processes) == {"broker-1", "producer"}
+    assert roster.processes["broker-1"].pid == supervised.cluster.pid("broker-1")
+    assert roster.facts["broker-2"].state == "STOPPED"
+
+
+def test_a_program_counts_as_running_after_a_second(supervised):
+    supervised.supervisor.start("apps:producer")
+    begun_s = time.monotonic()
+
+    assert supervised.roster().facts["producer"].state == "STARTING"
+    eventually(lambda: supervised.roster().facts["producer"].state == "RUNNING", within_s=20)
+    assert time.monotonic() - begun_s > 0.9
+
+
+def test_how_a_program_ended_is_told_by_status_and_by_signal_early_and_late(supervised):
+    supervised.behave("producer", after_s=0.0, status=7)
+    supervised.behave("consumer", after_s=1.5, status=3)
+    supervised.start("producer", "consumer", "broker-1", "broker-2")
+    os.kill(supervised.process("broker-1").pid, signal.SIGKILL)
+    eventually(lambda: supervised.roster().facts["broker-2"].state == "RUNNING", within_s=20)
+    os.kill(supervised.process("broker-2").pid, signal.SIGTERM)
+
+    eventually(lambda: supervised.roster() and len(exit_records(supervised.plan)) == 4, within_s=20)
+    records = exit_records(supervised.plan)
+    ends = {name: (record.status, record.signal) for name, record in records.items()}
+    assert ends == {
+        "producer": (7, None),
+        "consumer": (3, None),
+        "broker-1": (None, "SIGKILL"),
+        "broker-2": (143, None),
+    }
+    assert not {"producer", "consumer"} & set(supervised.roster().processes)
+
+
+def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_still_known(supervised):
+    supervised.start("broker-1")
+    pid = supervised.supervisor.pid()
+    supervisor = Supervisor(supervised.plan.layout.socket, timeout_s=0.5)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begun_s = time.monotonic()
+        with pytest.raises(SupervisorUnreachableError, match="timed out"):
+            supervisor.processes()
+        took_s = time.monotonic() - begun_s
+        roster = supervised.roster()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert took_s < 3
+    assert roster.supervisor.pid == pid
+    assert set(roster.processes) == {"broker-1"}
+    assert eventually(lambda: supervised.supervisor.pid() == pid, within_s=10)
+
+
+def test_what_ends_and_is_desired_is_started_again_at_once(supervised):
+    supervised.wish(True, "broker-1")
+    supervised.start("broker-1")
+    with healing(supervised) as service:
+        eventually(service.newest, within_s=10)
+        took_s = []
+        for _ in range(3):
+            pid = killed(supervised, "broker-1")
+            took_s.append(seconds_until(comes_back(supervised, "broker-1", pid), within_s=20))
+
+        eventually(lambda: view_of(service, "broker-1").restarts == 3, within_s=20)
+
+    # The best of three: this machine may be busy.
+    assert min(took_s) < 1.0
+    assert [event.program for event in events(supervised, "restarted")] == ["broker-1"] * 3
+    assert events(supervised, "exited")[0].text == "ended with signal SIGKILL"
+
+
+def test_what_ends_again_and_again_is_given_up_with_its_cause_and_stays_so(supervised):
+    supervised.behave("producer", after_s=0.0, status=3, word="ERROR the cupboard is bare")
+    supervised.wish(True, "producer")
+    supervised.start("producer")
+
+    with healing(supervised) as service:
+        eventually(lambda: events(supervised, "given_up"), within_s=40, what="it is given up")
+        given_up = eventually(
+            lambda: (view := view_of(service, "producer")).service_state is ServiceState.GIVEN_UP and view, within_s=10
+        )
+
+    assert supervised.runs("producer") == 6
+    assert given_up.restarts == 5
+    assert "5 restarts in 10 minutes did not help" in given_up.reason
+    assert "exit status 3: ERROR the cupboard is bare" in given_up.reason
+
+    with healing(supervised) as service:
+        eventually(lambda: view_of(service, "producer"), within_s=10)
+        time.sleep(1.5)
+
+        assert view_of(service, "producer").reason == given_up.reason
+    assert supervised.runs("producer") == 6
+    assert len(events(supervised, "given_up")) == 1
+
+
+def test_a_restarted_watch_goes_on_with_the_same_budget(supervised):
+    supervised.wish(True, "consumer")
+    supervised.start("consumer")
+    for restarts in (1, 2):
+        with healing(supervised) as service:
+            eventually(service.newest, within_s=10)
+            pid = killed(supervised, "consumer")
+            eventually(comes_back(supervised, "consumer", pid), within_s=20)
+            eventually(lambda restarts=restarts: view_of(service, "consumer").restarts == restarts, within_s=10)
+
+    assert len(from_json(read_text(supervised.plan.layout.restarts))["consumer"].restarted_at_s) == 2
+
+
+def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):
+    supervised.wish(True, "broker-1")
+    supervised.start("broker-1")
+    with healing(supervised) as service:
+        eventually(service.newest, within_s=10)
+        with held(supervised.plan.layout.lock, command="stop", clock=SystemClock(), timeout_s=10):
+            pid = killed(supervised, "broker-1")
+            eventually(lambda: events(supervised, "exited"), within_s=10)
+            time.sleep(1.5)
+
+            assert "broker-1" not in supervised.roster().processes
+        eventually(comes_back(supervised, "broker-1", pid), within_s=20)
+
+
+def test_what_the_user_stopped_stays_stopped(supervised):
+    supervised.wish(True, "producer", "consumer")
+    supervised.start("producer", "consumer")
+    with healing(supervised) as service:
+        eventually(service.newest, within_s=10)
+
+        stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
+        pid = killed(supervised, "consumer")
+        eventually(comes_back(supervised, "consumer", pid), within_s=20)
+        time.sleep(1.2)
+
+        assert "producer" not in supervised.roster().processes
+        assert view_of(service, "producer").service_state is ServiceState.STOPPED
+        assert view_of(service, "producer").reason is None
+
+
+def test_a_damaged_desired_state_starts_nothing_and_does_not_end_the_watch(supervised):
+    supervised.wish(True, "broker-1")
+    whole = supervised.plan.layout.desired.read_text()
+    with healing(supervised) as service:
+        eventually(lambda: "broker-1" in supervised.roster().processes, within_s=20)
+        supervised.plan.layout.desired.write_text(whole[: len(whole) // 2])
+        with pytest.raises(KraftdError, match="it is damaged"):
+            supervised.store.desired()
+        pid = killed(supervised, "broker-1")
+        time.sleep(1.2)
+        assert "broker-1" not in supervised.roster().processes
+
+        supervised.plan.layout.desired.write_text(whole)
+
+        eventually(comes_back(supervised, "broker-1", pid), within_s=20)
+        assert service.newest() is not None
+
+
+def test_a_frozen_program_is_stopped_without_a_kill(supervised):
+    supervised.wish(True, "producer")
+    supervised.start("producer")
+    os.kill(supervised.process("producer").pid, signal.SIGSTOP)
+
+    result = stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
+
+    assert [(each.name, each.killed) for each in result.programs] == [("producer", None)]
+    assert result.took_s < 10
+    assert supervised.ends() == ["producer"]
+
+
+def test_a_stop_ends_apps_then_brokers_then_the_tie_breaker_then_supervisord(supervised):
+    names = ("consumer", "producer", *NODES)
+    supervised.wish(True, *names)
+    supervised.start(*names)
+
+    done = supervised.cluster.run("stop", "--json")
+
+    assert done.status == 0, done
+    assert [program["name"] for program in done.document["stopped"]][-1] == "controller-101"
+    assert set(supervised.ends()[:2]) == {"producer", "consumer"}
+    assert set(supervised.ends()[2:4]) == {"broker-1", "broker-2"}
+    assert supervised.ends()[4] == "controller-101"
+    # No stand-in closes logs as a broker does.
+    assert done.document["unclean"] == ["broker-1", "broker-2"]
+    assert supervised.cluster.processes() == []
+    assert not any(supervised.store.desired().wants(name) for name in supervised.plan.kinds)
+
+
+def test_a_pid_file_of_nonsense_harms_nothing(supervised):
+    supervised.plan.layout.supervisord_pid.write_text("1\n")
+
+    assert supervised.cluster.run("stop").status == 0
+    assert supervised.cluster.processes() == []
