@@ -1,19 +1,21 @@
 """The Kafka door while a broker is killed and comes back; each hazard is shown on the library first.
 
-The tests are one story, in order: before, down, back.
+The tests are one story, in order: before, down, back, and the quorum lost; so they have nodes of their own.
 """
 
 import gc
+import time
 
 import pytest
 
 from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.errors import KafkaAccessError, KafkaUnavailableError
 from kraftd.broker.model import Partition
 from kraftd.broker.offsets import NO_LEADER
 from kraftd.broker.probe import ProbeState, probe
-from kraftd.broker.safety import PartitionsOffline, objections
+from kraftd.broker.safety import PartitionsOffline, QuorumLoss, objections
 from kraftd.spec.plan import Topic
-from tests.kafka.broker_door_library import (
+from tests.kafka.broker.library import (
     KafkaAdminClient,
     KafkaError,
     NotCoordinatorError,
@@ -21,7 +23,7 @@ from tests.kafka.broker_door_library import (
     TopicPartition,
     commit,
 )
-from tests.kafka.broker_door_nodes import HOST, Nodes, wait_until
+from tests.kafka.broker.nodes import HOST, TIMEOUT_S, Nodes, caught_up, wait_until
 
 pytestmark = [
     pytest.mark.kafka,
@@ -30,7 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-TIMEOUT_S = 2.0
 REPLICATED, SINGLE = Topic("replicated", ((1, 2), (2, 1))), Topic("single", ((1,), (2,)))
 GROUPS = [f"group-{index}" for index in range(12)]
 
@@ -183,3 +184,34 @@ def test_once_it_is_back_everything_is_known_again(back, admin):
 
     assert ends.failures == {}
     assert admin.groups().broker_failures == {}
+
+
+def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
+    """Last of this module: it costs two nodes."""
+    wait_until(lambda: caught_up(admin))
+    nodes.kill("controller-101")
+    expected = (QuorumLoss(voters=3, majority=2, remaining=(2,)),)
+    wait_until(lambda: _objections_to_stopping_broker_1(admin) == expected, limit_s=20.0)
+    nodes.kill("broker-2")
+
+    error = wait_until(lambda: _quorum_error(admin), limit_s=20.0)
+    assert str(error).startswith("cannot ")
+    assert error.retriable
+    assert [broker.node_id for broker in admin.brokers() if broker.node_id == 1] == [1]
+
+
+def _objections_to_stopping_broker_1(admin):
+    try:
+        return objections(1, admin.quorum(), [], {})
+    except KafkaUnavailableError:
+        return None
+
+
+def _quorum_error(admin):
+    started_s = time.monotonic()
+    try:
+        admin.quorum()
+    except KafkaAccessError as error:
+        assert time.monotonic() - started_s < 3 * TIMEOUT_S
+        return error
+    return None

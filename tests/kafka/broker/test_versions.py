@@ -15,8 +15,8 @@ from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, w
 from kraftd.render.java_command import Launch, node_command
 from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Topic
-from tests.kafka.broker_door_library import KafkaAdminClient, commit
-from tests.kafka.broker_door_nodes import HOST, Silent, wait_until
+from tests.kafka.broker.library import KafkaAdminClient, commit
+from tests.kafka.broker.nodes import HOST, Silent, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

@@ -2,7 +2,7 @@
 
 import warnings
 
-from tests.kafka.broker_door_nodes import wait_until
+from tests.kafka.broker.nodes import wait_until
 
 with warnings.catch_warnings():
     # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
@@ -28,6 +28,8 @@ __all__ = [
     "TopicPartition",
     "UnknownTopicOrPartitionError",
     "commit",
+    "partitions_of",
+    "produce",
 ]
 
 
@@ -42,3 +44,22 @@ def commit(client, group, offsets):
             return False
 
     wait_until(committed)
+
+
+def produce(nodes, topic, counts):
+    """Write so many records to each partition."""
+    producer = KafkaProducer(bootstrap_servers=nodes.bootstrap_servers.split(","))
+    try:
+        futures = [
+            producer.send(topic.name, b"x", partition=partition)
+            for partition, count in counts.items()
+            for _ in range(count)
+        ]
+        for future in futures:
+            future.get(20)
+    finally:
+        producer.close()
+
+
+def partitions_of(admin, *names):
+    return [partition for topic in admin.topics(names).values.values() for partition in topic.partitions]

@@ -2,11 +2,13 @@
 
 import base64
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 from kraftd.broker.probe import port_listens, probe
@@ -15,6 +17,8 @@ from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.spec.layout import cache_dir
 
 HOST = "127.0.0.1"
+TIMEOUT_S = 2.0
+"""The door's limit for one request."""
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
 
@@ -41,9 +45,15 @@ BROKER = {
     "log.cleaner.dedupe.buffer.size": 4_000_000,
 }
 LOGGING = """log4j.rootLogger=WARN, stdout
+log4j.logger.kafka.request.logger=DEBUG, requests
+log4j.additivity.kafka.request.logger=false
+log4j.appender.requests=org.apache.log4j.FileAppender
+log4j.appender.requests.File=%(directory)s/requests.log
+log4j.appender.requests.layout=org.apache.log4j.PatternLayout
+log4j.appender.requests.layout.ConversionPattern=%%m%%n
 log4j.appender.stdout=org.apache.log4j.ConsoleAppender
 log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
-log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
+log4j.appender.stdout.layout.ConversionPattern=[%%d] %%p %%m (%%c)%%n
 """
 
 
@@ -64,6 +74,13 @@ def wait_until(true, limit_s=START_LIMIT_S):
         assert time.monotonic() < deadline_s, f"still not after {limit_s} s"
         time.sleep(0.1)
     return found
+
+
+def caught_up(admin):
+    """Return the quorum once no voter is behind."""
+    quorum = admin.quorum()
+    fresh = [voter.last_caught_up_age_s is not None and voter.last_caught_up_age_s < 1.0 for voter in quorum.voters]
+    return quorum if all(fresh) else None
 
 
 class Nodes:
@@ -122,6 +139,16 @@ class Nodes:
         for process in self._processes.values():
             process.wait(STOP_LIMIT_S)
 
+    def requests_from(self, client_id):
+        """Return how many requests of a client the brokers logged, by Kafka's name of the API in capitals."""
+        logged = Counter()
+        for name in self._clients:
+            for line in (self._directory / name / "requests.log").read_text().splitlines():
+                # A broker passes some on to the controller, which logs them again where it is in the same node.
+                if f'"clientId":"{client_id}"' in line and '"isForwarded":true' not in line:
+                    logged[re.search(r'"requestApiKeyName":"(\w+)"', line).group(1)] += 1
+        return logged
+
     def client_port(self, name):
         return self._clients[name]
 
@@ -151,7 +178,7 @@ class Nodes:
             settings |= {"process.roles": "controller", "listeners": controller}
         identity = {"version": 1, "cluster.id": self._cluster_id, "node.id": node_id, "directory.id": _random_id()}
         (directory / "server.properties").write_text(_properties(settings))
-        (directory / "log4j.properties").write_text(LOGGING)
+        (directory / "log4j.properties").write_text(LOGGING % {"directory": directory})
         (data / "meta.properties").write_text(_properties(identity))
 
 

@@ -1,0 +1,40 @@
+import pytest
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.spec.plan import Topic
+from tests.kafka.broker.library import KafkaAdminClient
+from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory):
+    """Two brokers and a tie-breaker that every test leaves as it found them."""
+    started = Nodes(tmp_path_factory.mktemp("nodes"))
+    try:
+        started.start(*started.names)
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture
+def admin(nodes):
+    with KafkaAdmin(nodes.bootstrap_servers.split(","), timeout_s=TIMEOUT_S) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bare(nodes):
+    """The library's own admin client, to show what it does."""
+    client = KafkaAdminClient(bootstrap_servers=nodes.bootstrap_servers.split(","))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def topic(admin, request):
+    """A topic of the test's own, with 4 partitions on both brokers."""
+    declared = Topic(request.node.name[:200].replace("[", "-").replace("]", ""), ((1, 2), (2, 1), (1, 2), (2, 1)))
+    (outcome,) = admin.create_topics([declared], limit_s=20.0)
+    assert outcome.failure is None
+    return declared

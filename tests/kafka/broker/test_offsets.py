@@ -1,0 +1,161 @@
+"""Offsets on real brokers, and the lag that comes of them."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from kraftd.broker.offsets import IsolationLevel
+from kraftd.clock import SystemClock
+from kraftd.host.environment import scrubbed
+from kraftd.host.kafka_locks import JarSet
+from kraftd.host.kafka_runtime import Wanted, ensure
+from kraftd.spec.kafka_tools import find_tool, tool_command
+from kraftd.spec.layout import cache_dir
+from kraftd.watch.lag import group_lag
+from kraftd.watch.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
+from tests.kafka.broker.library import (
+    KafkaProducer,
+    OffsetSpec,
+    TopicPartition,
+    UnknownTopicOrPartitionError,
+    commit,
+    partitions_of,
+    produce,
+)
+from tests.kafka.broker.nodes import Silent
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+KAFKA_VERSION = "3.9.2"
+
+
+def test_commits_ends_and_starts_are_exact(admin, nodes, topic, bare):
+    produce(nodes, topic, {0: 5, 1: 3})
+    commit(bare, "exact", {(topic.name, 0): 2, (topic.name, 1): 3})
+    bare.delete_records({TopicPartition(topic.name, 0): 1})
+
+    groups = admin.groups().groups
+    partitions = partitions_of(admin, topic.name)
+
+    committed = admin.committed([groups["exact"]]).values["exact"]
+    assert committed == {(topic.name, 0): 2, (topic.name, 1): 3}
+    assert admin.end_offsets(partitions).values == {(topic.name, index): end for index, end in enumerate([5, 3, 0, 0])}
+    assert admin.start_offsets(partitions).values[topic.name, 0] == 1
+
+
+def test_a_deleted_topic_ends_the_librarys_listing_of_offsets_but_not_the_doors(admin, topic, bare):
+    with pytest.raises(UnknownTopicOrPartitionError):
+        bare.list_partition_offsets(
+            {TopicPartition(topic.name, 0): OffsetSpec.LATEST, TopicPartition("gone", 0): OffsetSpec.LATEST}
+        )
+
+    found = admin.topics([topic.name, "gone"])
+    assert list(found.values) == [topic.name]
+    assert found.failures["gone"].error == "UNKNOWN_TOPIC_OR_PARTITION"
+    ends = admin.end_offsets(found.values[topic.name].partitions)
+    assert (len(ends.values), ends.failures) == (4, {})
+
+
+def test_offsets_at_a_time_bracket_the_records_age(admin, nodes, topic):
+    produce(nodes, topic, {0: 2})
+    partitions = partitions_of(admin, topic.name)
+    now_s = time.time()
+
+    assert admin.offsets_at(partitions, now_s - 60.0).values == {(topic.name, 0): 0}
+    assert admin.offsets_at(partitions, now_s + 60.0).values == {}
+
+
+def test_an_open_transaction_holds_the_last_stable_offset_back(admin, nodes, topic):
+    producer = Producer({"bootstrap.servers": nodes.bootstrap_servers, "transactional.id": topic.name})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topic.name, b"x", partition=0)
+    producer.flush(20)
+    partitions = partitions_of(admin, topic.name)
+
+    ends = admin.end_offsets(partitions).values
+    stable = admin.end_offsets(partitions, IsolationLevel.READ_COMMITTED).values
+    producer.abort_transaction(20)
+
+    assert (ends[topic.name, 0], stable[topic.name, 0]) == (1, 0)
+
+
+def test_log_directories_tell_their_size_and_room(admin, nodes, topic):
+    produce(nodes, topic, {0: 5})
+
+    found = admin.log_dirs(admin.brokers())
+
+    assert (set(found.values), found.failures) == ({1, 2}, {})
+    for (log_dir,) in found.values.values():
+        assert 0 < log_dir.usable_bytes < log_dir.total_bytes
+        assert log_dir.failure is None
+    assert found.values[1][0].replica_bytes[topic.name, 0] > 0
+
+
+def test_lag_is_that_of_kafkas_own_tool(admin, nodes, topic, bare):
+    produce(nodes, topic, {0: 9, 1: 4, 2: 6})
+    commit(bare, "lag-behind", {(topic.name, 0): 2, (topic.name, 1): 4})
+    commit(bare, "lag-overtaken", {(topic.name, 2): 1, (topic.name, 3): 0})
+    bare.delete_records({TopicPartition(topic.name, 2): 3})
+
+    groups = admin.groups().groups
+    committed = admin.committed(groups.values()).values
+    partitions = partitions_of(admin, topic.name)
+    ends, starts = admin.end_offsets(partitions).values, admin.start_offsets(partitions).values
+    lags = {name: group_lag(committed[name], ends, starts, existing=ends.keys()) for name in committed}
+
+    ours = {
+        (name, lag.topic, lag.partition): lag.lag
+        for name in ("lag-behind", "lag-overtaken")
+        for lag in lags[name].partitions
+    }
+    assert ours == _lag_by_tool(nodes.bootstrap_servers, "lag-behind", "lag-overtaken")
+    assert [lag.available_lag for lag in lags["lag-overtaken"].partitions] == [3, 0]
+
+
+def _lag_by_tool(bootstrap_servers, *groups):
+    """Return what consumer-groups says, by group, topic and partition."""
+    runtime = ensure(Wanted(KAFKA_VERSION), cache_dir(os.environ, Path.home()), SystemClock(), Silent(), JarSet.TOOLS)
+    tool = find_tool("consumer-groups", KAFKA_VERSION)
+    given = ["--describe", *(part for group in groups for part in ("--group", group))]
+    command = tool_command(
+        tool,
+        tool.arguments(given, bootstrap_servers),
+        java=runtime.java.executable,
+        java_major=runtime.java.major,
+        classpath=runtime.classpath,
+        logging_option="-Dunused=true",
+    )
+    output = subprocess.run(command, env=scrubbed(os.environ), capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in output.splitlines() if line.startswith(groups)]
+    return {(row[0], row[1], int(row[2])): int(row[5]) for row in rows}
+
+
+def test_the_age_of_an_unread_record_is_found_by_asking_for_times_alone(admin, nodes, topic):
+    ages_s = [86_400.0, 7200.0, 7000.0, 600.0, 30.0]
+    written_s = time.time()
+    producer = KafkaProducer(bootstrap_servers=nodes.bootstrap_servers.split(","))
+    for age_s in ages_s:
+        producer.send(topic.name, b"x", partition=0, timestamp_ms=round((written_s - age_s) * 1000)).get(20)
+    producer.close()
+    (partition, *_) = partitions_of(admin, topic.name)
+
+    timeline = observed((), written_s, len(ages_s))
+    questions = 0
+    while True:
+        found = [group_wait(timeline, committed, len(ages_s), 0, written_s) for committed in range(len(ages_s) + 1)]
+        asked_s = lookup_time_s(found, written_s)
+        if asked_s is None:
+            break
+        answer = admin.offsets_at([partition], asked_s).values.get(partition.key)
+        timeline = looked_up(timeline, asked_s, answer, len(ages_s))
+        questions += 1
+
+    for age, true_s in zip(found, [*ages_s, 0.0], strict=True):
+        assert age.at_least_s <= true_s <= age.at_most_s
+        assert age.at_most_s - age.at_least_s <= 2 * max(MIN_WIDTH_S, RELATIVE_ERROR * age.at_most_s)
+    assert questions < 40
