@@ -1,5 +1,6 @@
 """The lock and the records between processes, killed at any moment."""
 
+import fcntl
 import json
 import os
 import signal
@@ -103,6 +104,21 @@ def test_a_lock_whose_file_was_removed_is_taken_by_one_process_only(tmp_path, ho
         with pytest.raises(TimedOutError, match=f"pid {waiter.pid}"), take(tmp_path, 0.3):
             pass
         waiter.communicate("\n")
+
+
+def test_a_lock_on_a_file_that_was_just_removed_counts_for_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "state" / "lock"
+    flock, removed = fcntl.flock, []
+
+    def last_holder_removes_it_first(descriptor, operation):
+        if not removed:
+            removed.append(path.unlink())
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", last_holder_removes_it_first)
+
+    with take(tmp_path, 5.0), held_if_free(path, command="daemon") as is_held:
+        assert is_held is False
 
 
 def test_a_command_waits_for_another_one_and_says_for_whom(cluster):
