@@ -1,10 +1,10 @@
-"""May this node stop? Pure: the same facts give the same answer.
+"""May these nodes stop? Pure: the same facts give the same answer.
 
 The rules are those of Strimzi's KafkaRoller (KafkaAvailability, KafkaQuorumCheck), with the majority counted from the
 voters that are alive and caught up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ MAX_CAUGHT_UP_AGE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class QuorumLoss:
-    """Without the node fewer voters than a majority would be left.
+    """Without the nodes fewer voters than a majority would be left.
 
     Attributes:
         voters: How many voters the quorum has.
@@ -31,7 +31,7 @@ class QuorumLoss:
 
 @dataclass(frozen=True, slots=True)
 class PartitionsOffline:
-    """The node is the only replica in sync: no one could read or write these partitions."""
+    """No other replica is in sync: no one could read or write these partitions."""
 
     partitions: tuple[TopicPartition, ...]
 
@@ -64,12 +64,22 @@ def objections(
     partitions: Iterable[Partition],
     min_in_sync_replicas: Mapping[str, int],
 ) -> tuple[Objection, ...]:
-    """Return why a node should not stop now; nothing where it may.
+    """Return why a node should not stop now; nothing where it may. See joint_objections."""
+    return joint_objections({node_id}, quorum, partitions, min_in_sync_replicas)
+
+
+def joint_objections(
+    node_ids: Collection[int],
+    quorum: Quorum | None,
+    partitions: Iterable[Partition],
+    min_in_sync_replicas: Mapping[str, int],
+) -> tuple[Objection, ...]:
+    """Return why nodes should not stop together now: each of them alone may do no harm.
 
     Partitions with no more replicas than their min.insync.replicas do not count: their node could never stop.
 
     Args:
-        node_id: The broker, the controller, or both in one, that is to stop.
+        node_ids: The brokers, the controllers, or both in one, that are to stop.
         quorum: As a broker reports it now; None where none could be read.
         partitions: All partitions, internal ones included.
         min_in_sync_replicas: The effective value by topic.
@@ -77,40 +87,44 @@ def objections(
     found: list[Objection] = []
     if quorum is None:
         found.append(QuorumUnknown())
-    elif (loss := quorum_loss(node_id, quorum)) is not None:
+    elif (loss := quorum_loss(node_ids, quorum)) is not None:
         found.append(loss)
-    hosted = [partition for partition in partitions if node_id in partition.in_sync_replicas]
+    hosted = [partition for partition in partitions if not set(partition.in_sync_replicas).isdisjoint(node_ids)]
     unknown = sorted({partition.topic for partition in hosted} - min_in_sync_replicas.keys())
-    judged = [
-        partition
-        for partition in hosted
-        if partition.topic in min_in_sync_replicas and len(partition.replicas) > min_in_sync_replicas[partition.topic]
-    ]
-    offline = tuple(p.key for p in judged if len(p.in_sync_replicas) == 1)
-    read_only = tuple(p.key for p in judged if 1 < len(p.in_sync_replicas) <= min_in_sync_replicas[p.topic])
+    offline: list[TopicPartition] = []
+    read_only: list[TopicPartition] = []
+    for partition in hosted:
+        required = min_in_sync_replicas.get(partition.topic)
+        if required is None or len(partition.replicas) <= required:
+            continue
+        left = set(partition.in_sync_replicas).difference(node_ids)
+        if not left:
+            offline.append(partition.key)
+        elif len(left) < required:
+            read_only.append(partition.key)
     if offline:
-        found.append(PartitionsOffline(offline))
+        found.append(PartitionsOffline(tuple(offline)))
     if read_only:
-        found.append(PartitionsReadOnly(read_only))
+        found.append(PartitionsReadOnly(tuple(read_only)))
     if unknown:
         found.append(MinInSyncReplicasUnknown(tuple(unknown)))
     return tuple(found)
 
 
-def quorum_loss(node_id: int, quorum: Quorum) -> QuorumLoss | None:
-    """Return the loss of the majority that the node's stop would cause.
+def quorum_loss(node_ids: Collection[int], quorum: Quorum) -> QuorumLoss | None:
+    """Return the loss of the majority that the nodes' stop would cause.
 
-    None where the node is no voter, or the only one: a quorum of one always ends with its voter.
+    None where none of them is a voter, or one is the only one: a quorum of one always ends with its voter.
     """
     voters = len(quorum.voters)
-    if voters == 1 or node_id not in {voter.node_id for voter in quorum.voters}:
+    if voters == 1 or {voter.node_id for voter in quorum.voters}.isdisjoint(node_ids):
         return None
     majority = voters // 2 + 1
     remaining = tuple(
         sorted(
             voter.node_id
             for voter in quorum.voters
-            if voter.node_id != node_id
+            if voter.node_id not in node_ids
             and voter.last_caught_up_age_s is not None
             and voter.last_caught_up_age_s < MAX_CAUGHT_UP_AGE_S
         )

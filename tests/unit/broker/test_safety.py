@@ -7,6 +7,7 @@ from kraftd.broker.safety import (
     PartitionsReadOnly,
     QuorumLoss,
     QuorumUnknown,
+    joint_objections,
     objections,
     quorum_loss,
 )
@@ -41,7 +42,7 @@ HEALTHY = quorum({1: 0.0, 2: 0.2, 101: 0.3})
     ],
 )
 def test_a_stop_costs_the_quorum_when_the_caught_up_voters_left_are_no_majority(node_id, ages_s, expected):
-    assert quorum_loss(node_id, quorum(ages_s)) == expected
+    assert quorum_loss({node_id}, quorum(ages_s)) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,22 @@ def test_a_topic_whose_min_in_sync_replicas_is_unknown_is_an_objection_for_its_b
 
     assert objections(1, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
     assert objections(3, HEALTHY, partitions, {}) == ()
+
+
+def test_two_nodes_that_may_stop_alone_may_not_stop_together():
+    partitions = [partition([1, 2], [1, 2], 0), partition([1, 2, 3], [1, 2, 3], 1, topic="u")]
+    min_in_sync = {"t": 1, "u": 2}
+    for node_id in (1, 2):
+        assert objections(node_id, HEALTHY, partitions, min_in_sync) == ()
+
+    assert joint_objections({1, 2}, HEALTHY, partitions, min_in_sync) == (
+        QuorumLoss(3, 2, (101,)),
+        PartitionsOffline((("t", 0),)),
+        PartitionsReadOnly((("u", 1),)),
+    )
+
+
+def test_nodes_with_nothing_in_common_may_stop_together():
+    five = quorum({1: 0.0, 2: 0.1, 3: 0.1, 4: 0.1, 5: 0.1})
+
+    assert joint_objections({1, 2}, five, [partition([1, 3], [1, 3]), partition([2, 3], [2, 3], 1)], {"t": 1}) == ()
