@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _STYLES: Mapping[str, str] = {"ready": "green", "stopped": "dim", "failed": "bold red", "starting": "yellow"}
 _FINAL = ("ready", "stopped", "failed")
-_DOWNLOAD_STEP = 0.1
 
 
 def reporter_for(invocation: "Invocation") -> Reporter:
@@ -42,7 +41,7 @@ class PlainLines:
         self._console = console
         self._total_bytes = 0
         self._done_bytes = 0
-        self._said = 0.0
+        self._said_tenths = 0
 
     def step(self, text: str) -> None:
         """Print a line."""
@@ -55,16 +54,16 @@ class PlainLines:
 
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Print what is downloaded."""
-        self._total_bytes, self._done_bytes, self._said = total_bytes, 0, 0.0
+        self._total_bytes, self._done_bytes, self._said_tenths = total_bytes, 0, 0
         self._console.print(f"Downloading {what}: {human_size(total_bytes)}", markup=False)
 
     def advance(self, count_bytes: int) -> None:
         """Print a line for each tenth."""
         self._done_bytes += count_bytes
-        share = self._done_bytes / self._total_bytes if self._total_bytes else 1.0
-        if share - self._said >= _DOWNLOAD_STEP:
-            self._said = share
-            self._console.print(f"  {share:4.0%} of {human_size(self._total_bytes)}", markup=False)
+        tenths = self._done_bytes * 10 // self._total_bytes if self._total_bytes else 10
+        if tenths > self._said_tenths:
+            self._said_tenths = tenths
+            self._console.print(f"  {tenths * 10:3d}% of {human_size(self._total_bytes)}", markup=False)
 
     def download_ends(self) -> None:
         """Print nothing more."""
