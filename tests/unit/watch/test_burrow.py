@@ -40,6 +40,7 @@ def test_a_group_with_members_is_judged_by_how_its_commits_move(commits, ends, e
         pytest.param([5, 5, 5, 5, 5], 9, Status.STOP, id="commits ended before the window"),
         pytest.param([4, 5, 5, 5, 5], 9, Status.STOP, id="commits ended early in the window"),
         pytest.param([2, 3, 4, 5, 5], 9, Status.OK, id="commits ended a moment ago"),
+        pytest.param([3, 4, 5, 5, 5], 9, Status.OK, id="as long silent as active before"),
         pytest.param([5, 5, 5, 5, 5], [5, 6, 7, 8, 9], Status.OK, id="was caught up in the window"),
         pytest.param([5, 5, 5, 5, 5], 5, Status.OK, id="nothing to read"),
     ],

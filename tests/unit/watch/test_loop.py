@@ -232,6 +232,15 @@ def test_after_an_exit_supervisord_is_asked_until_it_has_noticed():
     assert clock.slept_s == [0.02, 0.02]
 
 
+def test_without_an_exit_nobody_waits_for_supervisord():
+    outside, clock = FakeSurroundings(), ManualClock(1000.0)
+    outside.end("broker-1", "RUNNING")
+
+    loop_over(outside, clock=clock).tick()
+
+    assert clock.slept_s == []
+
+
 def test_the_wait_for_supervisord_is_bounded():
     outside, clock = FakeSurroundings(), ManualClock(1000.0)
     outside.end("broker-1", "RUNNING")
