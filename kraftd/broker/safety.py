@@ -84,30 +84,36 @@ def joint_objections(
         partitions: All partitions, internal ones included.
         min_in_sync_replicas: The effective value by topic.
     """
-    found: list[Objection] = []
-    if quorum is None:
-        found.append(QuorumUnknown())
-    elif (loss := quorum_loss(node_ids, quorum)) is not None:
-        found.append(loss)
+    loss: Objection | None = QuorumUnknown() if quorum is None else quorum_loss(node_ids, quorum)
     hosted = [partition for partition in partitions if not set(partition.in_sync_replicas).isdisjoint(node_ids)]
-    unknown = sorted({partition.topic for partition in hosted} - min_in_sync_replicas.keys())
+    costs = _partition_costs(node_ids, hosted, min_in_sync_replicas)
+    return (loss, *costs) if loss is not None else costs
+
+
+def _partition_costs(
+    node_ids: Collection[int], hosted: Iterable[Partition], min_in_sync_replicas: Mapping[str, int]
+) -> tuple[Objection, ...]:
     offline: list[TopicPartition] = []
     read_only: list[TopicPartition] = []
+    unknown: set[str] = set()
     for partition in hosted:
         required = min_in_sync_replicas.get(partition.topic)
-        if required is None or len(partition.replicas) <= required:
-            continue
         left = set(partition.in_sync_replicas).difference(node_ids)
-        if not left:
+        if required is None:
+            unknown.add(partition.topic)
+        elif len(partition.replicas) <= required:
+            continue
+        elif not left:
             offline.append(partition.key)
         elif len(left) < required:
             read_only.append(partition.key)
+    found: list[Objection] = []
     if offline:
         found.append(PartitionsOffline(tuple(offline)))
     if read_only:
         found.append(PartitionsReadOnly(tuple(read_only)))
     if unknown:
-        found.append(MinInSyncReplicasUnknown(tuple(unknown)))
+        found.append(MinInSyncReplicasUnknown(tuple(sorted(unknown))))
     return tuple(found)
 
 
