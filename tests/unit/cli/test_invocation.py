@@ -5,60 +5,60 @@ from pathlib import Path
 import pytest
 
 from kraftd.cli.invocation import Invocation
-from kraftd.errors import KraftdError, RefusedError
+from kraftd.errors import ConfigurationError
 
 
-@dataclass(frozen=True)
-class Fact:
-    path: Path
-    number: int | None
+@pytest.fixture
+def called_as_kraftd(monkeypatch, tmp_path):
+    command = tmp_path / "bin" / "kraftd"
+    command.parent.mkdir()
+    command.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(command.parent))
+    monkeypatch.setattr("sys.argv", [str(command)])
 
 
-def test_a_document_is_plain_json_in_the_order_it_was_given(capsys):
-    Invocation().print_document({"zulu": (Fact(Path("/s"), None),), "alpha": "é", 1: True})
+@pytest.mark.usefixtures("called_as_kraftd")
+def test_suggested_commands_reach_the_same_cluster():
+    invocation = Invocation(cluster="blue", config=Path("a b.toml"), state_dir=Path("/s"))
 
-    output = capsys.readouterr().out
-    assert json.loads(output) == {"zulu": [{"path": "/s", "number": None}], "alpha": "é", "1": True}
-    assert output.index("zulu") < output.index("alpha")
-    assert "é" in output
+    assert invocation.command == "kraftd --config 'a b.toml' --cluster blue --state-dir /s"
+    assert Invocation().command == "kraftd"
 
 
-def test_an_error_is_a_document_on_stdout_where_json_is_asked_for(capsys):
-    Invocation(json=True).print_error(RefusedError("cannot stop", hint="Wait.", details={"at": Path("/s")}))
+def test_a_document_is_json_whatever_it_is_made_of(capsys):
+    @dataclass(frozen=True)
+    class Inner:
+        path: Path
+        names: tuple[str, ...]
 
-    output = capsys.readouterr()
-    assert json.loads(output.out) == {
+    Invocation().print_document({"inner": Inner(Path("/x"), ("é",)), "none": None, "number": 1.5})
+
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"inner": {"path": "/x", "names": ["é"]}, "none": None, "number": 1.5}
+    assert "é" in out
+
+
+ERROR = ConfigurationError("cannot use [x]: bad", hint="Mend [x].", details={"problems": ["one"]})
+
+
+def test_an_error_for_people_is_on_stderr_with_its_hint(capsys):
+    Invocation(no_color=True).print_error(ERROR)
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "kraftd: cannot use [x]: bad\nMend [x].\n")
+
+
+def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
+    Invocation(json=True).print_error(ERROR)
+
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {
         "ok": False,
-        "error": {"code": "refused", "message": "cannot stop", "hint": "Wait.", "details": {"at": "/s"}},
+        "error": {
+            "code": "invalid_configuration",
+            "message": "cannot use [x]: bad",
+            "hint": "Mend [x].",
+            "details": {"problems": ["one"]},
+        },
     }
-    assert output.err == ""
-
-
-def test_an_error_is_two_lines_on_stderr_for_people(capsys):
-    Invocation().print_error(KraftdError("cannot read [cluster]: it is damaged", hint="Remove [it]."))
-
-    output = capsys.readouterr()
-    assert output.err == "kraftd: cannot read [cluster]: it is damaged\nRemove [it].\n"
-    assert output.out == ""
-
-
-def test_what_is_no_terminal_is_wide_enough_for_whole_values(capsys):
-    Invocation().console().print("x" * 300)
-
-    assert capsys.readouterr().out == "x" * 300 + "\n"
-
-
-@pytest.mark.parametrize(
-    ("invocation", "options"),
-    [
-        (Invocation(), []),
-        (Invocation(cluster="two"), ["--cluster", "two"]),
-        (
-            Invocation(config=Path("a b.toml"), state_dir=Path("/s"), assignments=("cluster.brokers=1",)),
-            ["--config", "'a b.toml'", "--state-dir", "/s"],
-        ),
-    ],
-)
-def test_a_suggested_command_reaches_the_same_cluster(invocation, options):
-    assert invocation.command.endswith(" ".join(options))
-    assert "cluster.brokers" not in invocation.command
+    assert captured.err == ""

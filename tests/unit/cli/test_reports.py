@@ -1,135 +1,127 @@
-import io
+from dataclasses import replace
+from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from kraftd.cli import reports
+from kraftd.cli.reports import started, status_head, status_table, stopped
 from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
 from kraftd.operate.stopping import Stopped
 from kraftd.spec.plan import Kind
+from kraftd.watch.documents import status_document
+from kraftd.watch.health import judge
+from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
+from tests.unit.watch.programs import program, snapshot
 
 
-def printed(print_on):
-    output = io.StringIO()
-    print_on(Console(file=output, width=200, soft_wrap=True))
-    return output.getvalue()
+def printed(*renderables, show=None):
+    """Return what people read, without styles."""
+    console = Console(file=StringIO(), width=300, highlight=False)
+    for renderable in renderables:
+        console.print(renderable)
+    if show is not None:
+        show(console)
+    return console.file.getvalue()
 
 
-def node(name, **values):
-    defaults = {
-        "name": name,
-        "kind": "broker",
-        "service_state": "READY",
-        "pid": 4711,
-        "uptime_s": 12.5,
-        "restarts": 0,
-        "listeners": ["127.0.0.1:9092"],
-        "reason": None,
-    }
-    return {**defaults, **values}
+def document(*programs):
+    look = snapshot(*programs)
+    return status_document(plan_of(), look, judge(look), "daemon")
 
 
-def table(*nodes):
-    text = printed(lambda console: console.print(reports.status_table({"nodes": nodes})))
-    return [line.split() for line in text.splitlines()]
+def rows(*programs):
+    return [line.split() for line in printed(status_table(document(*programs))).splitlines()]
 
 
-def test_the_table_has_a_row_for_each_program():
-    rows = table(node("broker-1"), node("producer", kind="app", service_state="STOPPED", pid=None, uptime_s=None))
+def test_the_status_table_has_a_line_for_each_program():
+    head, first, second = rows(program("broker-1"), program("producer", ServiceState.DOWN, "it ended"))
 
-    assert rows[0] == ["NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"]
-    assert rows[1] == ["broker-1", "broker", "READY", "4711", "12s", "0", "127.0.0.1:9092"]
-    assert rows[2] == ["producer", "app", "STOPPED", "-", "-", "0", "127.0.0.1:9092"]
+    assert head == ["NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"]
+    assert first == ["broker-1", "broker", "READY", "4711", "12s", "0", "127.0.0.1:9092"]
+    assert second[:3] == ["producer", "app", "DOWN"]
+    assert second[-2:] == ["it", "ended"]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0, "0s"), (59.9, "59s"), (60.0, "1m00s"), (3599.0, "59m59s"), (7384.0, "2h03m"), (90000.0, "1d01h")],
+    ("uptime_s", "shown"),
+    [(None, "-"), (0.4, "0s"), (59.9, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (90061, "1d01h")],
 )
-def test_an_uptime_is_told_in_its_two_largest_units(seconds, text):
-    assert table(node("broker-1", uptime_s=seconds))[1][4] == text
+def test_an_uptime_is_shown_in_its_two_largest_units(uptime_s, shown):
+    assert rows(replace(program("broker-1"), uptime_s=uptime_s))[1][4] == shown
 
 
-def test_a_reason_is_no_markup_and_one_line_of_bounded_length():
-    rows = table(node("broker-1", reason="[bold]it ended[/bold]\nsecond line"), node("broker-2", reason="x" * 500))
-
-    assert " ".join(rows[1][7:]) == "[bold]it ended[/bold]"
-    assert rows[2][7] == "x" * 97 + "..."
+def test_what_does_not_run_has_no_pid():
+    assert rows(replace(program("broker-1"), pid=None))[1][3] == "-"
 
 
-def test_the_head_says_the_verdict_and_who_looked():
-    document = {
-        "cluster": "local",
-        "status": "degraded",
-        "kafka_version": "3.9.2",
-        "bootstrap_servers": "127.0.0.1:9092",
-        "source": "daemon",
-    }
+def test_a_long_reason_is_one_short_line():
+    (line,) = [row for row in rows(program("broker-1", ServiceState.DOWN, "x" * 200 + "\nsecond")) if "DOWN" in row]
 
-    assert reports.status_head(document).plain == (
-        "Cluster local: degraded · Kafka 3.9.2 · 127.0.0.1:9092 · as seen by the daemon"
+    assert line[-1] == "x" * 97 + "..."
+
+
+def test_a_reason_that_looks_like_markup_is_shown_as_it_is():
+    assert "[bold]oops[/x]" in printed(status_table(document(program("broker-1", ServiceState.DOWN, "[bold]oops[/x]"))))
+
+
+def test_the_head_tells_the_verdict_and_who_saw_it():
+    assert printed(status_head(document(program("broker-1")))).strip() == (
+        "Cluster local: ok · Kafka 3.9.2 · 127.0.0.1:9092,127.0.0.1:9093 · as seen by the daemon"
     )
 
 
-def start_result(*started, notes=(), toml=""):
-    return StartResult(plan_of(toml), started, (), notes, 2.44)
+def test_a_start_tells_where_everything_is_and_what_to_try():
+    result = StartResult(plan_of(), ("broker-1",), (), ("slow [disk]",), 2.61)
+
+    text = printed(show=lambda console: started(console, result, "kraftd -c local"))
+
+    assert "The cluster local is ready after 2.6 s: 2 brokers, Kafka 3.9.2" in text
+    assert "Note: slow [disk]" in text
+    assert "127.0.0.1:9092,127.0.0.1:9093" in text
+    assert "http://127.0.0.1:8002/" in text
+    assert "127.0.0.1:9999, 127.0.0.1:10000" in text
+    assert """curl -H 'Content-Type: application/json' -d '{"key":"Hello Kafka!"}' 127.0.0.1:8001/send""" in text
+    assert "kraftd -c local status" in text
 
 
-def test_a_start_says_where_everything_is_and_what_to_try():
-    text = printed(lambda console: reports.started(console, start_result("broker-1"), "kraftd -c local"))
+def test_a_second_start_says_that_nothing_changed():
+    result = StartResult(plan_of(), (), (), (), 0.1)
 
-    assert "The cluster local is ready after 2.4 s: 2 brokers, Kafka 3.9.2" in text
-    for place in ("127.0.0.1:9092,127.0.0.1:9093", "http://127.0.0.1:8001/", "http://127.0.0.1:8000/health"):
-        assert place in text
-    assert """-d '{"key":"Hello Kafka!"}' 127.0.0.1:8001/send""" in text
-    assert "  kraftd -c local stop\n" in text
+    assert "runs already" in printed(show=lambda console: started(console, result, "kraftd"))
 
 
-def test_a_start_of_what_runs_says_so_with_its_notes():
-    note = "the configuration [cluster] changed since the cluster was started"
+def test_a_cluster_without_a_producer_suggests_no_message():
+    result = StartResult(plan_of("[producer]\nenabled = false"), ("broker-1",), (), (), 1.0)
 
-    text = printed(lambda console: reports.started(console, start_result(notes=(note,)), "kraftd"))
-
-    assert text.startswith("The cluster local runs already")
-    assert f"Note: {note}\n" in text
+    assert "curl" not in printed(show=lambda console: started(console, result, "kraftd"))
 
 
-def test_a_single_broker_is_one_and_without_a_producer_nothing_is_sent():
-    result = start_result("broker-1", toml="[cluster]\nbrokers = 1\n[producer]\nenabled = false")
-
-    text = printed(lambda console: reports.started(console, result, "kraftd"))
-
-    assert "1 broker, Kafka" in text
-    assert "curl" not in text
-
-
-def stopped(name, *, clean=True, killed=None):
-    return Stopped(name, Kind.BROKER, clean, killed, 1.0)
+STOPPED = (
+    Stopped("producer", Kind.APP, None, None, 0.1),
+    Stopped("broker-1", Kind.BROKER, clean=True, killed=None, took_s=0.5),
+)
 
 
 @pytest.mark.parametrize(
-    ("programs", "whole", "text"),
+    ("result", "text"),
     [
-        ((), True, "The cluster local is not running\n"),
-        ((), False, "Nothing of it was running\n"),
-        ((stopped("broker-1"),), True, "Stopped the cluster local in 1.5 s\n"),
-        ((stopped("broker-1"), stopped("broker-2")), False, "Stopped broker-1, broker-2 in 1.5 s\n"),
+        (StopResult("local", STOPPED, whole_cluster=True, took_s=1.84), "Stopped the cluster local in 1.8 s"),
+        (StopResult("local", STOPPED, whole_cluster=False, took_s=1.0), "Stopped producer, broker-1 in 1.0 s"),
+        (StopResult("local", (), whole_cluster=True, took_s=0.0), "The cluster local is not running"),
+        (StopResult("local", (), whole_cluster=False, took_s=0.0), "Nothing of it was running"),
     ],
 )
-def test_a_stop_says_what_was_stopped(programs, whole, text):
-    result = StopResult("local", programs, whole, 1.5)
-
-    assert printed(lambda console: reports.stopped(console, result)) == text
+def test_a_stop_tells_what_was_stopped(result, text):
+    assert printed(show=lambda console: stopped(console, result)).strip() == text
 
 
-@pytest.mark.parametrize(("killed", "why"), [("the quorum is lost", "the quorum is lost"), (None, "did not close")])
-def test_an_unclean_stop_says_what_that_means(killed, why):
-    result = StopResult("local", (stopped("broker-1", clean=False, killed=killed),), True, 15.2)
+@pytest.mark.parametrize(
+    ("killed", "why"), [("its time was up", "its time was up"), (None, "it did not close its logs")]
+)
+def test_an_unclean_end_is_told_with_what_it_means(killed, why):
+    unclean = Stopped("broker-1", Kind.BROKER, clean=False, killed=killed, took_s=0.5)
+    result = StopResult("local", (unclean,), whole_cluster=True, took_s=1.0)
 
-    text = printed(lambda console: reports.stopped(console, result))
-
-    assert "broker-1 ended unclean (" in text
-    assert why in text
-    assert "loses nothing acknowledged" in text
+    assert f"broker-1 ended unclean ({why}): " in printed(show=lambda console: stopped(console, result))
