@@ -27,6 +27,8 @@ from kraftd.spec.settings import NODES, Settings
 ENVIRONMENT_PREFIX = "KRAFTD_"
 DEFAULT_ORIGIN = "default"
 
+_ENVIRONMENT = "environment"
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -69,9 +71,9 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     Raises:
         ConfigurationError: A variable with the prefix names no setting.
     """
-    known = {f"{ENVIRONMENT_PREFIX}{'_'.join(path)}".upper(): path for path in single_keys()}
+    known = {_variable(path): path for path in single_keys()}
     texts = [(name, environ[name]) for name in sorted(environ) if name.startswith(ENVIRONMENT_PREFIX)]
-    return _layer_of_texts(texts, known, "environment", "the environment")
+    return _layer_of_texts(texts, known, _ENVIRONMENT, "the environment")
 
 
 def assignments_layer(assignments: Sequence[str], origin: str = "command line") -> Layer:
@@ -158,7 +160,13 @@ def _problem(item: Any, merged: Mapping[str, Any], origins: Mapping[str, str]) -
     else:
         text = f"{where} = {_shown(item['input'])}: must be {allowed}"
     origin = _origin_at(path, origins) or _origin_below(path, origins)
+    if origin == _ENVIRONMENT:
+        origin = f"{_variable(path[:2])} in the environment"
     return f"{text} (from {origin})" if origin else text
+
+
+def _variable(path: Path) -> str:
+    return f"{ENVIRONMENT_PREFIX}{'_'.join(path)}".upper()
 
 
 def _with_topic_name(path: Path, merged: Mapping[str, Any]) -> Path:

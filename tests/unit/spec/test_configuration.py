@@ -240,7 +240,10 @@ def test_all_problems_are_reported_at_once():
         "cluster.nmae:",
         "consumer.port",
     ]
-    assert problems[1] == 'cluster.brokers = "0": must be a whole number from 1 to 32 (from environment)'
+    assert (
+        problems[1]
+        == 'cluster.brokers = "0": must be a whole number from 1 to 32 (from KRAFTD_CLUSTER_BROKERS in the environment)'
+    )
 
 
 def test_a_long_bad_value_is_cut():
@@ -292,7 +295,8 @@ def test_the_environment_reads_numbers_switches_and_lists():
 
 def test_a_list_that_is_not_written_as_one_is_refused():
     assert problems_of(environ={"KRAFTD_JAVA_OPTIONS": "-Xss1m"}) == [
-        'java.options = "-Xss1m": must be a list of JVM options such as ["-Xss1m"] (from environment)'
+        'java.options = "-Xss1m": must be a list of JVM options such as ["-Xss1m"] '
+        "(from KRAFTD_JAVA_OPTIONS in the environment)"
     ]
 
 
