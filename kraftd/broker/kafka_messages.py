@@ -15,7 +15,7 @@ from kafka.protocol.admin import (
 )
 from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
-from kafka.protocol.metadata import MetadataRequest
+from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
@@ -31,6 +31,7 @@ _MESSAGES = {
     "DescribeLogDirs": DescribeLogDirsRequest,
     "DescribeQuorum": DescribeQuorumRequest,
     "Fetch": FetchRequest,
+    "FindCoordinator": FindCoordinatorRequest,
     "InitProducerId": InitProducerIdRequest,
     "ListGroups": ListGroupsRequest,
     "ListOffsets": ListOffsetsRequest,

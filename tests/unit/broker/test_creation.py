@@ -34,7 +34,7 @@ def created(name="t", error_code=0, message=None):
 
 
 def run(answers, declared=(DECLARED,), limit_s=10.0):
-    wire = FakeWire({"InitProducerId": record(error_code=0)} | answers)
+    wire = FakeWire({"InitProducerId": record(error_code=0), "FindCoordinator": record(coordinators=[])} | answers)
     return wire, TopicCreation(wire, FakeClock(), declared, limit_s).run()
 
 
@@ -154,6 +154,13 @@ def test_every_broker_is_made_to_reserve_producer_ids_after_a_creation():
     wire, _ = run({"Metadata": [ABSENT, READY], "CreateTopics": created()})
 
     assert [node_id for node_id, request in wire.asked if request.api == "InitProducerId"] == [1, 2]
+
+
+def test_one_broker_is_made_to_create_the_topic_of_the_offsets_after_a_creation():
+    wire, _ = run({"Metadata": [ABSENT, READY], "CreateTopics": created()})
+
+    asked = [(node_id, request.fields) for node_id, request in wire.asked if request.api == "FindCoordinator"]
+    assert asked == [(1, {"key_type": 0, "coordinator_keys": ["any"]})]
 
 
 def test_without_any_broker_nothing_is_known():
