@@ -56,15 +56,30 @@ class BringUp:
         spawn = wanted if missing is None else missing
         brokers = self._of(wanted, Kind.BROKER)
         controllers = self._of(wanted, Kind.CONTROLLER)
-        apps = self._of(wanted, Kind.APP)
+        # supervisord starts the daemon by itself when it comes up; asking again does no harm.
+        others = (*self._of(wanted, Kind.APP), DAEMON)
         self._start_nodes(brokers, controllers, spawn)
         if brokers:
-            self._settle(controllers)
-        # supervisord starts the daemon by itself when it comes up; asking again does no harm.
-        self._wait.spawn(name for name in (*apps, DAEMON) if name in spawn)
-        self._wait.until_ready((*apps, DAEMON))
+            with KafkaAdmin(self._bootstrap_servers, timeout_s=_ADMIN_TIMEOUT_S) as admin:
+                self._create_topics(admin)
+                self._start_others(others, spawn)
+                self._wait.until_ready(controllers)
+                self._await_voters(admin, controllers)
+        else:
+            self._start_others(others, spawn)
+            self._wait.until_ready(controllers)
+        self._wait.until_ready(others)
         self._await_daemons_view()
         return self._notes
+
+    def _start_others(self, names: tuple[str, ...], spawn: tuple[str, ...]) -> None:
+        """Start the apps and the daemon; while they load, let JMX clients into the brokers."""
+        self._wait.spawn(name for name in names if name in spawn)
+        self._open_management()
+
+    @property
+    def _bootstrap_servers(self) -> list[str]:
+        return [broker.client.address for broker in self._plan.brokers if broker.client]
 
     def _await_daemons_view(self) -> None:
         """Give the daemon a moment to see it all too, so that a status asked for at once is not of before."""
@@ -93,7 +108,6 @@ class BringUp:
 
         self._wait.until_ready(brokers, between=release_controllers)
         self._wait.spawn(held_back)
-        self._open_management()
 
     def _open_management(self) -> None:
         """Let JMX clients in; a broker serves Kafka without it, so that a refusal is only a note."""
@@ -104,14 +118,6 @@ class BringUp:
                     ensure_management(processes[broker.name], broker.jmx_port, self._workspace.clock)
                 except AttachError as error:
                     self._notes.append(f"{broker.name} has no JMX: {error}")
-
-    def _settle(self, controllers: tuple[str, ...]) -> None:
-        """Create the declared topics, and wait until every partition and the quorum have a leader and all voters."""
-        bootstrap = [broker.client.address for broker in self._plan.brokers if broker.client]
-        with KafkaAdmin(bootstrap, timeout_s=_ADMIN_TIMEOUT_S) as admin:
-            self._create_topics(admin)
-            self._wait.until_ready(controllers)
-            self._await_voters(admin, controllers)
 
     def _create_topics(self, admin: KafkaAdmin) -> None:
         for outcome in admin.create_topics(self._plan.topics, _TOPIC_LIMIT_S):
