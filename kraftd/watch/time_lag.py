@@ -9,6 +9,7 @@ Producers may set timestamps as they like; then the broker's points and the cloc
 as good as the timestamps.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -81,12 +82,11 @@ def extended(timeline: Timeline, point: Point) -> Timeline:
 
 def age_of(timeline: Timeline, offset: int, now_s: float) -> Age:
     """Return the age of the record at an offset that the partition has; NO_WAIT where nothing was written there yet."""
-    written_before = [point for point in timeline if point.offset > offset]
-    not_yet = [point for point in timeline if point.offset <= offset]
-    if not written_before:
+    first_after = bisect_right(timeline, offset, key=lambda point: point.offset)
+    if first_after == len(timeline):
         return NO_WAIT
-    at_least_s = max(0.0, now_s - written_before[0].time_s)
-    at_most_s = max(0.0, now_s - not_yet[-1].time_s) if not_yet else None
+    at_least_s = max(0.0, now_s - timeline[first_after].time_s)
+    at_most_s = max(0.0, now_s - timeline[first_after - 1].time_s) if first_after else None
     return Age(at_least_s, at_most_s)
 
 
