@@ -62,3 +62,9 @@ def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
         },
     }
     assert captured.err == ""
+
+
+def test_what_is_no_terminal_is_wide_enough_for_whole_values(capsys):
+    Invocation().console().print("x" * 300)
+
+    assert capsys.readouterr().out == "x" * 300 + "\n"

@@ -1,11 +1,14 @@
+import re
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from kraftd.cli.invocation import Invocation
-from kraftd.cli.progress import PlainLines, reporter_for
+from kraftd.cli.progress import LiveLines, PlainLines, reporter_for
 from kraftd.operate.reporting import Silent
+
+HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 @pytest.fixture
@@ -35,14 +38,14 @@ def test_only_what_a_program_came_to_is_worth_a_line(console):
 def test_a_download_is_told_at_each_tenth(console):
     reporter = PlainLines(console)
     reporter.download_begins("Kafka [3.9.2]", 100 * 1024**2)
-    for _ in range(1000):
-        reporter.advance(1024**2 // 10)
+    for _ in range(100):
+        reporter.advance(1024**2)
     reporter.download_ends()
 
     told = lines(console)
     assert told[0] == "Downloading Kafka [3.9.2]: 100.0 MiB"
+    assert [line.split(" of ")[0].strip() for line in told[1:]] == [f"{share}%" for share in range(10, 101, 10)]
     assert told[1] == "   10% of 100.0 MiB"
-    assert 9 <= len(told[1:]) <= 10
 
 
 def test_an_empty_download_divides_by_nothing(console):
@@ -51,6 +54,35 @@ def test_an_empty_download_divides_by_nothing(console):
     reporter.advance(0)
 
     assert lines(console)[-1] == "  100% of 0.0 KiB"
+
+
+@pytest.fixture
+def terminal():
+    return Console(file=StringIO(), width=100, force_terminal=True, no_color=True)
+
+
+def test_live_lines_leave_the_last_states_and_the_terminal_as_it_was(terminal):
+    reporter = LiveLines(terminal)
+    for name in ("broker-1", "broker-2"):
+        reporter.program(name, "starting")
+    reporter.program("broker-1", "ready", "2.4 s")
+    reporter.program("broker-2", "ready", "2.5 s")
+
+    text = terminal.file.getvalue()
+    assert text.count(HIDDEN_CURSOR) == text.count(SHOWN_CURSOR) == 1
+    assert re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()[-1] == "broker-2  ready  2.5 s"
+
+
+def test_what_ends_early_gives_the_terminal_back(terminal):
+    reporter = LiveLines(terminal)
+    reporter.program("broker-1", "starting")
+    reporter.download_begins("Kafka", 10)
+
+    reporter.close()
+    reporter.close()
+
+    text = terminal.file.getvalue()
+    assert text.rindex(SHOWN_CURSOR) > text.rindex(HIDDEN_CURSOR)
 
 
 def test_quiet_is_silent_and_json_is_plain():
