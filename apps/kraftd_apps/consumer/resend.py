@@ -2,6 +2,7 @@
 
 import http.client
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -46,7 +47,16 @@ def request_for(record: SeenRecord) -> ProducerRequest:
     return ProducerRequest("POST", target, headers, record.value)
 
 
-def send_again(record: SeenRecord, producer_url: str, api_token: str) -> Answer:
+Connect = Callable[[str, int, float], http.client.HTTPConnection]
+"""Makes a connection, not yet open, to a host and a port, with a timeout in seconds."""
+
+
+def connection_to(host: str, port: int, timeout_s: float) -> http.client.HTTPConnection:
+    """Return a connection that is opened when it is asked to."""
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+
+def send_again(record: SeenRecord, producer_url: str, api_token: str, connect: Connect = connection_to) -> Answer:
     """Publish an equal record and return the producer app's answer; blocks until it comes.
 
     Raises:
@@ -57,7 +67,7 @@ def send_again(record: SeenRecord, producer_url: str, api_token: str) -> Answer:
     if api_token:
         headers["Authorization"] = f"Bearer {api_token}"
     parts = urlsplit(producer_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_TIMEOUT_S)
+    connection = connect(parts.hostname or "", parts.port or 80, _TIMEOUT_S)
     try:
         connection.connect()
     except OSError as error:

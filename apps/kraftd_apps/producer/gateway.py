@@ -69,11 +69,6 @@ class Gateway:
         """Whether reports reach those who wait for them."""
         return self._bridge is None or self._bridge.alive
 
-    @property
-    def queued(self) -> int:
-        """Records that the client holds."""
-        return self._bridge.queued if self._bridge else 0
-
     def unready_reasons(self) -> list[str]:
         """Return why a record would not be written now; none when it would."""
         if self.draining:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from html.parser import HTMLParser
 
 import pytest
@@ -127,5 +128,93 @@ def test_files_are_served_under_addresses_that_change_with_them():
         assert "immutable" in answer.headers["cache-control"]
         for wrong in ("/static/../page.html", "/static/", "/static/other.css"):
             assert (await call(service.app, "GET", wrong)).status == 404
+
+    running(check)
+
+
+def offsets(answer):
+    return [message["offset"] for message in answer.json["messages"]]
+
+
+def test_the_log_is_read_without_the_group_where_a_place_is_given():
+    clients = Clients(log={0: list(range(100))})
+
+    async def check(service):
+        assert offsets(await call(service.app, "GET", "/api/messages?partition=0&offset=40&limit=2")) == [40, 41]
+        assert offsets(await call(service.app, "GET", "/api/messages?partition=0&timestamp=1050&limit=1")) == [50]
+        assert clients.member_client.stored == []
+
+    running(check, clients)
+
+
+@pytest.mark.parametrize(
+    "query", ["offset=1", "timestamp=1", "partition=0&offset=1&timestamp=1", "colour=red", "after=1", "header=a"]
+)
+def test_a_query_that_makes_no_sense_is_a_problem(query):
+    async def check(service):
+        answer = await call(service.app, "GET", f"/api/messages?{query}")
+        assert (answer.status, answer.json["code"]) == (400, "bad_parameter")
+
+    running(check)
+
+
+def test_records_in_memory_can_be_searched_and_exported():
+    messages = [FakeMessage(0, offset, value_=b'"v%d"' % offset, key_=b"k") for offset in range(5)]
+
+    async def check(service):
+        await until(lambda: len(service.ring.newest(9)) == 5)
+        assert offsets(await call(service.app, "GET", "/api/messages?q=V3")) == [3]
+        assert offsets(await call(service.app, "GET", "/api/messages?after=0:2&key=k")) == [4, 3]
+        export = await call(service.app, "GET", "/api/messages?format=ndjson&limit=2")
+        assert [json.loads(line)["offset"] for line in export.body.splitlines()] == [4, 3]
+        assert export.headers["content-disposition"].startswith("attachment")
+
+    running(check, Clients([messages]))
+
+
+@pytest.mark.parametrize("value", [b"\xff\x00", b"", b"x" * 100_000])
+def test_a_value_is_downloaded_byte_for_byte(value):
+    async def check(service):
+        await until(lambda: service.ring.newest(1))
+        answer = await call(service.app, "GET", "/api/messages/0/0/raw")
+        assert (answer.status, answer.body) == (200, value)
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-disposition"].startswith("attachment")
+
+    running(check, Clients([[FakeMessage(value_=value)]]))
+
+
+def test_a_tombstone_has_nothing_to_download():
+    async def check(service):
+        await until(lambda: service.ring.newest(1))
+        assert (await call(service.app, "GET", "/api/messages/0/0/raw")).status == 204
+
+    running(check, Clients([[FakeMessage(value_=None)]]))
+
+
+@pytest.mark.parametrize("path", ["/api/messages/0/999/raw", "/api/messages/0/x/raw", "/api/messages/-1/0/raw"])
+def test_a_place_without_a_record_is_a_problem(path):
+    async def check(service):
+        answer = await call(service.app, "GET", path)
+        assert answer.json["code"] in {"not_found", "bad_parameter"}
+
+    running(check, Clients(log={0: [1]}))
+
+
+def test_sending_again_can_be_switched_off():
+    async def check(service):
+        await until(lambda: service.ring.newest(1))
+        answer = await call(service.app, "POST", "/api/messages/0/0/resend")
+        assert (answer.status, answer.json["code"]) == (502, "producer_away")
+        assert "Send again" not in (await call(service.app, "GET", "/")).body.decode()
+
+    running(check, Clients([[FakeMessage()]]), APP_PRODUCER_URL="off")
+
+
+def test_every_page_and_document_is_there():
+    async def check(service):
+        described = (await call(service.app, "GET", "/openapi.json")).json
+        assert "/api/messages/{partition}/{offset}/raw" in described["paths"]
+        assert (await call(service.app, "GET", "/docs")).status == 200
 
     running(check)

@@ -1,6 +1,9 @@
 from dataclasses import dataclass, field
 
-from kraftd_apps.consumer.history import merged, read_newest
+import pytest
+from confluent_kafka import TopicPartition
+
+from kraftd_apps.consumer.history import Start, merged, read_from, read_newest
 from kraftd_apps.consumer.record import SeenRecord
 from tests.unit.apps.kafka_fakes import FakeError, FakeMessage
 
@@ -17,6 +20,11 @@ class FakeReader:
     def get_watermark_offsets(self, partition, timeout):
         offsets = self.log[partition.partition]
         return (offsets[0], offsets[-1] + 1) if offsets else (0, 0)
+
+    def offsets_for_times(self, partitions, timeout):
+        asked = partitions[0]
+        later = [offset for offset in self.log[asked.partition] if 1000 + offset >= asked.offset]
+        return [TopicPartition("t", asked.partition, later[0] if later else -1)]
 
     def assign(self, partitions):
         self.assigned = {found.partition: found.offset for found in partitions}
@@ -57,3 +65,21 @@ def test_partitions_are_merged_by_time_and_each_keeps_its_order():
     other = [record(1, 0, 20), record(1, 1, 60)]
     places = [(found.partition, found.offset) for found in merged({0: backwards, 1: other})]
     assert places == [(1, 0), (0, 0), (0, 1), (0, 2), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("start", "limit", "offsets"),
+    [
+        (Start(0, 12), 3, [12, 13, 14]),
+        (Start(0, 2), 2, [10, 11]),
+        (Start(0, 18), 10, [18, 19]),
+        (Start(0, 20), 10, []),
+        (Start(0, timestamp_ms=1015), 2, [15, 16]),
+        (Start(0, timestamp_ms=9999), 2, []),
+    ],
+)
+def test_the_log_is_read_from_an_offset_or_a_time_on(start, limit, offsets):
+    reader = FakeReader({0: list(range(10, 20))})
+    records = read_from(reader, "t", start, limit=limit, timeout_s=1)
+    assert [record.offset for record in records] == offsets
+    assert reader.closed

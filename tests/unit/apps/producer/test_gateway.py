@@ -101,6 +101,15 @@ def test_a_long_body_is_refused_with_and_without_its_length_and_in_pieces():
     running(check, APP_MAX_BODY="1024")
 
 
+def test_a_body_that_says_it_is_long_is_not_even_read():
+    async def check(service, clients):
+        length = (b"content-length", b"999999999")
+        answer = await call(service.app, "POST", "/send", b"1", [length])
+        assert answer.json["code"] == "too_large"
+
+    running(check)
+
+
 def test_a_body_in_pieces_is_put_together():
     async def check(service, clients):
         assert (await call(service.app, "POST", "/send", [b"[1", b",2", b"]"])).status == 200

@@ -1,0 +1,48 @@
+import json
+
+from prometheus_client import CollectorRegistry
+
+from kraftd_apps.consumer.metrics import ClientStatistics, ConsumerMetrics, statistics_of
+from kraftd_apps.consumer.record import SeenRecord
+
+DOCUMENT = json.dumps(
+    {
+        "brokers": {"a": {"state": "UP"}, "b": {"state": "DOWN"}, "c": {"state": "UP"}},
+        "topics": {
+            "t": {"partitions": {"0": {"consumer_lag": 5}, "1": {"consumer_lag": -1}, "-1": {"consumer_lag": 9}}}
+        },
+    }
+)
+
+
+def test_lag_is_told_of_own_partitions_where_it_is_known():
+    assert statistics_of(DOCUMENT, "t", (0, 1, 2)) == ClientStatistics(2, ((0, 5),))
+    assert statistics_of(DOCUMENT, "t", ()) == ClientStatistics(2, ())
+    assert statistics_of("{}", "t", (0,)) == ClientStatistics(0, ())
+
+
+def test_a_partition_that_went_to_another_member_has_no_lag_here():
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry)
+    metrics.told(ClientStatistics(1, ((0, 5), (1, 6))))
+    metrics.told(ClientStatistics(1, ((1, 7),)))
+    assert registry.get_sample_value("kafka_consumer_lag_records", {"partition": "0"}) is None
+    assert registry.get_sample_value("kafka_consumer_lag_records", {"partition": "1"}) == 7
+
+
+def test_records_and_the_time_since_the_newest_are_counted():
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry, now_s=lambda: 12.0)
+    metrics.received([SeenRecord(0, 1, 11_000, b"k", b"vv"), SeenRecord(1, 1, 11_500, None, None)])
+    assert registry.get_sample_value("kafka_consumer_records_total", {"partition": "0"}) == 1
+    assert registry.get_sample_value("kafka_consumer_record_bytes_total") == 3
+    assert registry.get_sample_value("kafka_consumer_end_to_end_latency_seconds_sum") == 0.5
+
+
+def test_a_timestamp_in_the_future_or_none_gives_no_negative_time():
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry, now_s=lambda: 12.0)
+    metrics.received([SeenRecord(0, 1, 99_000, None, None)])
+    metrics.received([SeenRecord(0, 2, None, None, None)])
+    assert registry.get_sample_value("kafka_consumer_end_to_end_latency_seconds_sum") == 0
+    assert registry.get_sample_value("kafka_consumer_end_to_end_latency_seconds_count") == 1
