@@ -51,7 +51,8 @@ class Load:
     def _write(self):
         producer = Producer(self._settings)
         while not self._stop.wait(0.005):
-            producer.produce(TOPIC.name, b"x")
+            for _ in range(10):
+                producer.produce(TOPIC.name, b"x")
             producer.poll(0)
         producer.flush(10)
 
@@ -59,7 +60,7 @@ class Load:
         settings = self._settings | {
             "group.id": GROUP,
             "auto.offset.reset": "earliest",
-            "auto.commit.interval.ms": 100,
+            "auto.commit.interval.ms": 10,
         }
         while not self._stop.is_set():
             consumer = Consumer(settings)
@@ -103,7 +104,7 @@ def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes):
                     nodes.kill("broker-2")
                     kill_at_s = None
                 seen.append(observe(admin))
-                time.sleep(0.1)
+                time.sleep(0.02)
             complete = wait_until(lambda: (found := observe(admin)) and found[1] and found[0])
 
     lags = [found[0] for found in seen if found is not None]
