@@ -128,3 +128,20 @@ def test_a_format_that_was_cut_after_the_manifest_is_taken_up_again(plan):
 
     assert formatted(plan).cluster_id == "MkU3OEVBNTcwNTJENDM2Qk"
     assert fields(plan, "broker-1")["cluster.id"] == "MkU3OEVBNTcwNTJENDM2Qk"
+
+
+def test_a_format_that_was_cut_before_the_first_identity_is_taken_up_again(plan):
+    manifest = formatted(plan)
+    for node in plan.nodes:
+        meta(plan, node.name).unlink()
+
+    assert unformatted(plan, manifest) == plan.nodes
+    assert formatted(plan).cluster_id == manifest.cluster_id
+
+
+def test_an_identity_that_kafka_has_written_again_is_still_the_same(plan):
+    manifest = formatted(plan)
+    path = meta(plan, "broker-1")
+    path.write_text(f"#\n#Sun Nov 22 16:00:00 UTC 2026\n# cluster.id=another\n\n{path.read_text()}")
+
+    assert unformatted(plan, manifest) == ()
