@@ -49,7 +49,7 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
         markers = {plan.layout.marker(name): name for name in plan.kinds}
         own_marker = plan.layout.marker(SUPERVISORD)
         own = find_by_argument((*markers, own_marker))
-        found = {markers[marker]: process for marker, process in own.items() if marker in markers}
+        found = {name: own[marker] for marker, name in markers.items() if marker in own}
         facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in found.items()}
         return Roster(own.get(own_marker), facts, found)
 

@@ -1,0 +1,118 @@
+"""Starts that fail half way: the program, its reason, its log, what goes on running, and how to end that."""
+
+import signal
+import sys
+
+import pytest
+
+from tests.harness import cluster_in, eventually
+from tests.integration.refusals import error_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+JAVA = """#!{python}
+import sys, time
+node = next(word for word in sys.argv if word.startswith("-Dkraftd.program=")).rpartition("/")[2]
+print("[2999-01-01 00:00:00,000] " + {word!r}, flush=True)
+time.sleep({after_s})
+sys.exit(1 if node == {failing!r} else time.sleep(60))
+"""
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Yield how to make a cluster whose Java is a small program; nothing is left of it."""
+    with cluster_in(tmp_path) as cluster:
+
+        def with_java(*, failing="", word="hello", after_s=0.0):
+            home = tmp_path / "java"
+            (home / "bin").mkdir(parents=True)
+            (home / "release").write_text('JAVA_VERSION="25.0.2"\n')
+            java = home / "bin" / "java"
+            java.write_text(JAVA.format(python=sys.executable, failing=failing, word=word, after_s=after_s))
+            java.chmod(0o755)
+            cluster.settings["java.home"] = home
+            return cluster
+
+        yield with_java
+        assert cluster.run("stop").status == 0
+        assert cluster.processes() == []
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.5], ids=["at once", "later"])
+def test_a_node_that_ends_is_named_with_its_last_words_its_log_and_the_next_step(started, after_s):
+    cluster = started(failing="broker-2", word="ERROR No space left on device", after_s=after_s)
+
+    done = cluster.run("start", "--json", timeout_s=60)
+
+    error = error_of(done)
+    assert (done.status, error["code"]) == (1, "start_failed")
+    assert error["message"].startswith("cannot start broker-2: exit status 1: ")
+    assert "No space left on device" in error["message"]
+    assert "Free disk space" in error["hint"]
+    assert error["details"]["log"] == f"{cluster.state_dir}/logs/broker-2/console.log"
+    assert "kraftd logs broker-2" in error["hint"]
+    assert "Still running: broker-1" in error["hint"]
+    assert f"--state-dir {cluster.state_dir} stop' ends it." in error["hint"]
+
+
+def test_a_start_whose_time_is_up_says_what_it_waits_for_and_lets_it_go_on(started):
+    cluster = started()
+
+    done = cluster.run("start", "--json", "--timeout", "3s", timeout_s=60)
+
+    error = error_of(done)
+    assert (done.status, error["code"]) == (124, "timed_out")
+    assert "within 3 s: still waiting for broker-1 (" in error["message"]
+    assert "Still running: broker-1, broker-2" in error["hint"]
+    assert cluster.pid("broker-1")
+
+
+def test_ctrl_c_leaves_what_runs_and_says_so(started):
+    cluster = started()
+    command = cluster.spawn("start")
+    eventually(lambda: cluster.pid("broker-2"), within_s=30)
+
+    command.send_signal(signal.SIGINT)
+    _, complaint = command.communicate(timeout=30)
+
+    assert command.returncode == 130
+    assert "kraftd: cannot finish: interrupted\n" in complaint
+    assert "Still running: broker-1, broker-2, " in complaint
+    assert "Traceback" not in complaint
+    assert cluster.pid("broker-1")
+
+
+def test_a_stop_makes_a_start_yield(started):
+    cluster = started()
+    command = cluster.spawn("start", "--json")
+    eventually(lambda: cluster.pid("broker-2"), within_s=30)
+
+    assert cluster.run("stop").status == 0
+
+    output, _ = command.communicate(timeout=30)
+    assert command.returncode == 1
+    assert '"code": "yielded_to_stop"' in output
+    assert cluster.processes() == []
+
+
+def test_a_start_after_a_killed_supervisord_ends_what_it_left_and_begins_anew(started):
+    cluster = started()
+    cluster.run("start", "--timeout", "3s", timeout_s=60)
+    left = cluster.pid("broker-1")
+    cluster.supervisord().kill()
+
+    done = cluster.run("start", "--timeout", "4s", timeout_s=60)
+
+    assert "Ending what an earlier run left behind: broker-1, broker-2, " in done.stderr
+    assert cluster.pid("broker-1") != left
+
+
+def test_a_port_taken_since_is_the_reason_that_is_given(started):
+    cluster = started(failing="broker-1", word="ERROR Socket server failed to bind to 127.0.0.1:9092", after_s=0.2)
+
+    done = cluster.run("start", timeout_s=60)
+
+    assert done.status == 1
+    assert "broker-1         failed    exit status 1: " in done.stderr
+    assert "Another process listens on that port" in done.stderr
