@@ -113,7 +113,9 @@ def _from_nothing(
     notes = []
     if roster.processes or roster.supervisor is not None:
         notes.append("ended what an earlier run had left behind, and started anew")
-        workspace.reporter.step(f"Ending what an earlier run left behind: {', '.join(roster.processes) or 'supervisord'}")
+        workspace.reporter.step(
+            f"Ending what an earlier run left behind: {', '.join(roster.processes) or 'supervisord'}"
+        )
         stop_locked(store, previous or plan, StopOptions(command=options.command), workspace)
     check_ports(plan, plan.kinds)
     provided = provision(plan, workspace)
