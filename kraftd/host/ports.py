@@ -1,10 +1,14 @@
 """Who holds a TCP port of this machine."""
 
 import errno
+import re
 import socket
 from dataclasses import dataclass
 
 import psutil
+
+_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: |$|\.\.\.)")
+"""The marker that the programs of a cluster carry in their command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,12 @@ class PortHolder:
     command: str = ""
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.command})" if self.pid else "a process of another user"
+        if self.pid is None:
+            return "a process of another user"
+        ours = _PROGRAM.search(self.command)
+        if ours is not None:
+            return f"pid {self.pid} ({ours['name']} of the kraftd cluster in {ours['state_dir']})"
+        return f"pid {self.pid} ({self.command})"
 
 
 def is_free(host: str, port: int) -> bool:

@@ -37,3 +37,11 @@ def test_a_holder_that_may_not_be_seen_is_another_users():
 def test_a_host_that_is_not_this_machine_is_no_question_of_ports():
     with pytest.raises(OSError, match=r"[Aa]ssign|address"):
         is_free("192.0.2.1", 9)
+
+
+def test_a_holder_that_belongs_to_a_cluster_is_named_as_such():
+    java = PortHolder(4711, "/opt/java -Dkraftd.program=/srv/my state/local/broker-1 -Xms4g")
+    python = PortHolder(4712, "/venv/python -X kraftd=/srv/local/consumer-2 -m kraftd_apps.consumer")
+
+    assert str(java) == "pid 4711 (broker-1 of the kraftd cluster in /srv/my state/local)"
+    assert str(python) == "pid 4712 (consumer-2 of the kraftd cluster in /srv/local)"
