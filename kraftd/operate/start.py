@@ -120,10 +120,10 @@ def _from_nothing(
     check_ports(plan, plan.kinds)
     provided = provision(plan, workspace)
     notes += provided.notes
+    files = render(plan, provided.launch, python=workspace.python, template=template_text())
     make_directories(plan)
     if empty:
         format_nodes(plan, empty, provided.bootstrap_checkpoint)
-    files = render(plan, provided.launch, python=workspace.python, template=template_text())
     write_changed(files)
     store.write_plan(plan)
     names = _closure(plan, options.names)

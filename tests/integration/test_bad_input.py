@@ -156,6 +156,15 @@ def test_a_control_socket_with_too_long_a_path_is_refused(cluster, tmp_path):
     assert "cluster.state_dir" in error["hint"]
 
 
+def test_a_path_that_supervisord_would_cut_is_refused(cluster, tmp_path):
+    cluster.state_dir = tmp_path / "mine ;yours"
+
+    error = refused(cluster, "start", status=2, code="unwritable_value")
+
+    assert "' ;'" in error["message"]
+    assert "cluster.state_dir" in error["hint"]
+
+
 def test_a_java_too_old_for_the_kafka_version_is_refused(cluster, tmp_path):
     home = tmp_path / "java"
     (home / "bin").mkdir(parents=True)
