@@ -35,6 +35,13 @@ def test_only_what_a_program_came_to_is_worth_a_line(console):
     ]
 
 
+def test_a_line_is_no_markup_and_holds_no_control_sequence(console):
+    reporter = PlainLines(console)
+    reporter.step("[red]not red[/red] [/")
+
+    assert console.file.getvalue() == "[red]not red[/red] [/\n"
+
+
 def test_a_download_is_told_at_each_tenth(console):
     reporter = PlainLines(console)
     reporter.download_begins("Kafka [3.9.2]", 100 * 1024**2)

@@ -92,6 +92,12 @@ def test_a_second_start_says_that_nothing_changed():
     assert "runs already" in printed(show=lambda console: started(console, result, "kraftd"))
 
 
+def test_a_single_broker_is_one():
+    result = StartResult(plan_of("[cluster]\nbrokers = 1"), ("broker-1",), (), (), 1.0)
+
+    assert ": 1 broker, Kafka" in printed(show=lambda console: started(console, result, "kraftd"))
+
+
 def test_a_cluster_without_a_producer_suggests_no_message():
     result = StartResult(plan_of("[producer]\nenabled = false"), ("broker-1",), (), (), 1.0)
 
