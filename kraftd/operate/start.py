@@ -126,6 +126,7 @@ def _from_nothing(
         format_nodes(plan, empty, provided.bootstrap_checkpoint)
     write_changed(files)
     store.write_plan(plan)
+    store.forget_restarts()
     names = _closure(plan, options.names)
     _wish(store, plan, names, options, workspace)
     supervisor = launch_supervisord(plan, workspace)

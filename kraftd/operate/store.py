@@ -94,6 +94,10 @@ class Store:
         changed = known.changed(programs, wish, self.generation())
         write_atomically(self.layout.desired, changed.to_json())
 
+    def forget_restarts(self) -> None:
+        """Give the daemon a fresh restart budget, as a cluster has that is started anew."""
+        self.layout.restarts.unlink(missing_ok=True)
+
     def generation(self) -> int:
         """Return how often a stop was asked for."""
         text = (read_text(self.layout.generation) or "").strip()

@@ -9,6 +9,8 @@ _EXIT = re.compile(
     r"\((?:exit status (?P<status>\d+)|terminated by (?:signal )?(?P<signal>SIG\w+|\d+)(?: \(core dumped\))?)"
 )
 
+_STARTED = "supervisord started with pid"
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -27,9 +29,11 @@ class Exit:
 
 
 def last_exits(log_lines: Iterable[str]) -> dict[str, Exit]:
-    """Return the last exit of each program, by name without its group."""
-    found = {}
+    """Return the last exit of each program under the present supervisord, by name without its group."""
+    found: dict[str, Exit] = {}
     for line in log_lines:
+        if _STARTED in line:
+            found.clear()
         match = _EXIT.match(line)
         if match:
             status = match["status"]

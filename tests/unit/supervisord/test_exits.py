@@ -62,3 +62,15 @@ def test_a_line_that_only_quotes_an_exit_tells_of_none():
 
 def test_an_exit_has_a_status_or_a_signal():
     assert str(Exit(STAMP, 0, None)) == "exit status 0"
+
+
+def test_an_earlier_supervisords_exits_are_none_of_this_ones():
+    found = last_exits(
+        [
+            "2026-11-22 16:00:00,000 WARN exited: broker-1 (terminated by SIGKILL; not expected)",
+            "2026-11-22 16:01:00,000 INFO supervisord started with pid 4711",
+            "2026-11-22 16:02:00,000 WARN exited: broker-2 (exit status 1; not expected)",
+        ]
+    )
+
+    assert list(found) == ["broker-2"]
