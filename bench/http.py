@@ -174,36 +174,51 @@ def grow(ours: App) -> None:
 
 async def visible_ms(producer: App, consumer: App, *, pages: int, posts: int) -> tuple[float, float]:
     """Return the median from a POST to its arrival on an open page, and the consumer's CPU seconds meanwhile."""
-    streams = [await _page(consumer) for _ in range(pages)]
-    drains = [asyncio.create_task(_drain(stream)) for stream in streams[1:]]
-    reader = streams[0]
+    watched, *others = [await open_page(consumer) for _ in range(pages)]
+    drains = [asyncio.create_task(page.drain()) for page in others]
     cpu_s, times_ms = consumer.cpu_s(), []
     for number in range(posts):
         mark = f"mark-{pages}-{number}"
         begun_s = time.perf_counter()
-        posting = asyncio.to_thread(_post, producer, json.dumps(mark).encode())
-        post = asyncio.create_task(posting)
-        while mark.encode() not in await reader.readline():
-            pass
+        post = asyncio.create_task(asyncio.to_thread(_post, producer, json.dumps(mark).encode()))
+        await watched.see(mark)
         times_ms.append((time.perf_counter() - begun_s) * 1000)
         await post
         await asyncio.sleep(0.12)
     used_s = consumer.cpu_s() - cpu_s
     for drain in drains:
         drain.cancel()
+    for page in (watched, *others):
+        page.writer.close()
     return statistics.median(times_ms), used_s
 
 
-async def _page(consumer: App) -> asyncio.StreamReader:
+@dataclass
+class Page:
+    """An open event stream; without its writer the connection would be closed."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def see(self, mark: str) -> None:
+        """Read until a text has come."""
+        while mark.encode() not in (line := await self.reader.readline()):
+            if not line:
+                raise SystemExit("the event stream has ended")
+
+    async def drain(self) -> None:
+        """Read and forget."""
+        while await self.reader.read(65536):
+            pass
+
+
+async def open_page(consumer: App) -> Page:
+    """Open an event stream."""
     reader, writer = await asyncio.open_connection("127.0.0.1", consumer.port, limit=2**24)
     writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    await reader.readuntil(b"retry: 2000")
-    return reader
-
-
-async def _drain(reader: asyncio.StreamReader) -> None:
-    while await reader.read(65536):
-        pass
+    page = Page(reader, writer)
+    await page.see("retry: 2000")
+    return page
 
 
 def _post(producer: App, body: bytes) -> None:
@@ -212,7 +227,7 @@ def _post(producer: App, body: bytes) -> None:
 
 async def keep_up(producer: App, consumer: App, seconds: int) -> None:
     """Print how far the consumer is behind while the producer writes as fast as it can and ten pages are open."""
-    drains = [asyncio.create_task(_drain(await _page(consumer))) for _ in range(10)]
+    drains = [asyncio.create_task((await open_page(consumer)).drain()) for _ in range(10)]
     lines = "\n".join([VALUE] * BATCH)
     writing = asyncio.create_task(
         asyncio.to_thread(wrk, producer, "/send/batch", lines, seconds, "application/x-ndjson")
