@@ -27,6 +27,8 @@ _RESPONSE_MAX_BYTES = 100_000_000
 _MAX_REQUESTS_IN_FLIGHT = 100
 _SILENT_LIMIT_S = 0.3
 _SILENT_FOR_S = 8.0
+# RuntimeError is what the library says of a connection that was closed under a request.
+_SEND_ERRORS = (kafka_errors.KafkaError, OSError, RuntimeError)
 
 
 class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
@@ -109,7 +111,8 @@ class KafkaPythonWire(KafkaMessages):
         }
         if any(node_id == name for node_id, name in nodes.items()):
             self._manager.cluster.update_metadata(metadata)
-        self._nodes |= nodes
+        # A new mapping: another thread may be reading the old one.
+        self._nodes = self._nodes | nodes
 
     def ask(self, requests: Sequence[tuple[int, Request]]) -> list[Answer]:
         """Send every request to its broker, all at once, and return the answers in the same order.
@@ -178,8 +181,9 @@ class KafkaPythonWire(KafkaMessages):
         first = Future()
         failures: list[Failure] = []
 
-        def failed(error: BaseException) -> None:
+        def failed(name: Any, error: BaseException) -> None:
             failures.append(_failure(error, limit_s))
+            self._note(name, failures[-1], limit_s)
             if len(failures) == len(names):
                 first.success(failures)
 
@@ -188,7 +192,7 @@ class KafkaPythonWire(KafkaMessages):
                 first.success((name, response))
 
         for name in names:
-            self._send(name, request).add_callback(answered, name).add_errback(failed)
+            self._send(name, request).add_callback(answered, name).add_errback(failed, name)
         answer = await self._settled(first, deadline_s, limit_s)
         if not isinstance(answer, Failure):
             found: tuple[Any, Answer] | list[Failure] = answer
@@ -203,13 +207,13 @@ class KafkaPythonWire(KafkaMessages):
         try:
             # Without this argument a lost connection starts the library's own loop of metadata requests.
             return self._manager.get_connection(name, refresh_metadata_on_err=False).send_request(message)
-        except kafka_errors.KafkaError as error:
+        except _SEND_ERRORS as error:
             return Future().failure(error)
 
     async def _settled(self, future: Future, deadline_s: float, limit_s: float) -> Answer:
         try:
             return await self._manager.wait_for(future, max(0.0, deadline_s - time.monotonic()) * 1000)
-        except kafka_errors.KafkaError as error:
+        except _SEND_ERRORS as error:
             return _failure(error, limit_s)
 
 
@@ -219,7 +223,7 @@ def _failure(error: BaseException, limit_s: float) -> Failure:
             return Failure(TIMED_OUT, f"no answer within {limit_s:g} s", retriable=True)
         case kafka_errors.NodeNotReadyError() | kafka_errors.UnknownBrokerIdError():
             return Failure("CONNECTION_FAILED", "no connection", retriable=True)
-        case kafka_errors.KafkaConnectionError() | OSError():
+        case kafka_errors.KafkaConnectionError() | OSError() | RuntimeError():
             cause = ": ".join(map(str, error.args)) or "closed"
             text = "connection refused" if "ECONNREFUSED" in cause else f"connection failed: {cause}"
             return Failure("CONNECTION_FAILED", text, retriable=True)

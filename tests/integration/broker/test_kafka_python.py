@@ -73,6 +73,19 @@ def test_a_frozen_broker_costs_one_time_limit(silent_port):
     assert time.monotonic() - started_s < 5 * BRIEF_S
 
 
+def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silent_port):
+    took_s = []
+    with wire_to(silent_port, timeout_s=1.0) as wire:
+        for _ in range(2):
+            started_s = time.monotonic()
+            with pytest.raises(KafkaUnreachableError, match="no answer"):
+                wire.ask_any(METADATA)
+            took_s.append(time.monotonic() - started_s)
+
+    assert took_s[0] >= 0.9
+    assert took_s[1] < 0.6
+
+
 def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
     with wire_to(silent_port, timeout_s=1.0) as wire:
         wire.learn(brokers_at({1: silent_port}))
