@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: |$|\.\.\.)")
+_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
 """The marker that the programs of a cluster carry in their command line."""
 
 
