@@ -1,11 +1,9 @@
 """From nothing to records flowing, and back, on real brokers."""
 
 import json
-import signal
-import subprocess
-import time
 
 import pytest
+
 from tests.harness import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
