@@ -3,11 +3,15 @@
 from dataclasses import dataclass, replace
 
 from kraftd.host.lock import held
-from kraftd.operate.configuring import Selection, plan_for
+from kraftd.host.resources import template_text
+from kraftd.operate.configuring import Configured, Selection, plan_for
+from kraftd.operate.preflight import check_memory
+from kraftd.operate.runtime import provision
 from kraftd.operate.start import StartOptions, StartResult, start_locked
 from kraftd.operate.stop import StopOptions, StopResult, check_names, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
+from kraftd.render.files import render
 from kraftd.spec.manifest import check_against
 
 
@@ -29,8 +33,8 @@ def restart(
     """
     begun_s = workspace.clock.monotonic_s()
     configured = plan_for(selection, workspace)
-    if configured.manifest is not None:
-        check_against(configured.plan, configured.manifest, configured.origin)
+    if not stop_options.names:
+        _refuse_in_vain(configured, workspace)
     layout = configured.plan.layout
     store = Store(layout)
     plan = store.plan() or configured.plan
@@ -46,3 +50,12 @@ def restart(
         configured = plan_for(selection, workspace)
         started = start_locked(configured, replace(start_options, command="restart"), workspace, begun_s)
     return RestartResult(stopped, started)
+
+
+def _refuse_in_vain(configured: Configured, workspace: Workspace) -> None:
+    """Refuse, before anything is stopped, a start that would fail after it."""
+    plan = configured.plan
+    if configured.manifest is not None:
+        check_against(plan, configured.manifest, configured.origin)
+    check_memory(plan)
+    render(plan, provision(plan, workspace).launch, python=workspace.python, template=template_text())

@@ -116,3 +116,22 @@ def test_a_port_taken_since_is_the_reason_that_is_given(started):
     assert done.status == 1
     assert "broker-1         failed    exit status 1: " in done.stderr
     assert "Another process listens on that port" in done.stderr
+
+
+def test_a_restart_into_what_cannot_be_used_stops_nothing(started):
+    cluster = started()
+    cluster.run("start", "--timeout", "3s", timeout_s=60)
+    before = {name: cluster.pid(name) for name in ("broker-1", "broker-2", "kraftd")}
+
+    statuses = {
+        setting: cluster.run("restart", "--set", f"{setting}={value}", timeout_s=60).status
+        for setting, value in [
+            ("cluster.heap", "9000g"),
+            ("cluster.brokers", 1),
+            ("java.home", "/nonexistent"),
+            ("producer.port", 8002),
+        ]
+    }
+
+    assert statuses == {"cluster.heap": 2, "cluster.brokers": 6, "java.home": 5, "producer.port": 2}
+    assert {name: cluster.pid(name) for name in before} == before
