@@ -19,7 +19,7 @@ from kraftd.render.java_command import Launch, node_command
 OLDEST_JAVA = 25
 """The first release that writes an archive in one run (JEP 514)."""
 
-_WITHOUT_EFFECT = ("-D", "-Xms", "-Xmx", "-Xlog", "-XX:ErrorFile=", "-XX:HeapDumpPath=")
+_WITHOUT_EFFECT = ("-D", "-Xms", "-Xmx", "-Xlog", "-XX:ErrorFile=", "-XX:HeapDumpPath=", "-XX:Tier")
 _JMX = "-Dcom.sun.management.jmxremote"
 _NOWHERE = Path("/scratch")
 

@@ -77,7 +77,9 @@ def test_options_that_the_jvm_compares_have_their_own_archive(tmp_path, java, cl
     assert found(tmp_path, java, classpath, options=(option,)) is None
 
 
-@pytest.mark.parametrize("option", ["-Dsome.property=1", "-Xlog:class+load", "-Xmx8g"])
+@pytest.mark.parametrize(
+    "option", ["-Dsome.property=1", "-Xlog:class+load", "-Xmx8g", "-XX:Tier4InvocationThreshold=1"]
+)
 def test_options_that_the_jvm_does_not_compare_share_the_archive(tmp_path, java, classpath, archive, option):
     assert found(tmp_path, java, classpath, options=(option,)) == archive
 

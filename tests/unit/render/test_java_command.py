@@ -39,6 +39,12 @@ def test_a_broker_collects_as_kafkas_scripts_make_it():
     )
 
 
+def test_a_brokers_boot_is_not_optimised_and_a_tie_breaker_never_is():
+    assert "-XX:Tier4InvocationThreshold=15000" in command_of("broker-1")
+    assert "-XX:TieredStopAtLevel=1" not in command_of("broker-1")
+    assert starting_with(command_of("controller-101"), "-XX:Tier") == ["-XX:TieredStopAtLevel=1"]
+
+
 def test_java_comes_first_and_kafka_with_its_properties_last():
     command = command_of("broker-2")
 
