@@ -1,7 +1,8 @@
 """What can go wrong, grouped by who can mend it.
 
 Every text starts with "cannot", names the value at fault and ends without a full stop; the hint says what to do next.
-The exit codes are those of DESIGN 8: LSB's where it has one, 8 and 124 by kraftd's own choice.
+The exit codes are those of the Linux Standard Base for init scripts where it has one; 8 and 124 (GNU timeout's) are
+kraftd's own choice.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,9 @@
 """The verbs that look at a cluster, and run something beside it."""
 
+import json
 import os
 import subprocess
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,7 @@ from kraftd.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kraftd.operate.logs import LogLine
     from kraftd.operate.status import StatusResult
     from kraftd.operate.store import Store
     from kraftd.operate.workspace import Workspace
@@ -85,11 +88,22 @@ def logs(
     _, plan, workspace = _recorded(invocation)
     chosen = tuple(names or ())
     check_names(plan, chosen)
-    for line in last_log_lines(plan, chosen, lines):
-        typer.echo(f"{line.program:<14} {line.file:<16} {line.text}")
+    last = last_log_lines(plan, chosen, lines)
+    if invocation.json and not follow:
+        invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
+        return
+    for line in last:
+        typer.echo(_log_line(line, as_json=invocation.json))
     if follow:
         for line in follow_logs(plan, chosen, workspace):
-            typer.echo(f"{line.program:<14} {line.file:<16} {line.text}")
+            typer.echo(_log_line(line, as_json=invocation.json))
+
+
+def _log_line(line: "LogLine", *, as_json: bool) -> str:
+    if as_json:
+        # One line each: what is followed has no end, and so no document.
+        return json.dumps(asdict(line), ensure_ascii=False)
+    return f"{line.program:<14} {line.file:<16} {line.text}"
 
 
 def list_clusters(context: typer.Context) -> None:

@@ -11,7 +11,7 @@ import kraftd
 from kraftd.cli import cluster_verbs, configuration_verbs, inspection_verbs
 from kraftd.cli.arguments import parse_duration, split_arguments
 from kraftd.cli.invocation import Invocation
-from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
 
 _EPILOG = "Global options may stand before or after the verb. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
 configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, \
@@ -113,6 +113,12 @@ def _run(argv: list[str]) -> int:
         return usage.exit_code
     except typer.Abort:
         return _INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        failure = _failure(error)
+        printer.print_error(failure)
+        return failure.exit_code
     except SystemExit as ended:
         # So typer ends where a pipe is broken.
         if isinstance(ended.__context__, BrokenPipeError):
@@ -121,6 +127,14 @@ def _run(argv: list[str]) -> int:
     if not argv:
         return ConfigurationError.exit_code
     return status if isinstance(status, int) else 0
+
+
+def _failure(error: OSError) -> KraftdError:
+    """Return what the operating system refused where nothing more telling was said."""
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else KraftdError
+    what = (error.strerror or str(error)).lower()
+    where = f": {error.filename}" if error.filename else ""
+    return kind(f"cannot finish: {what}{where}", hint="Mend that, then run it again.", code="refused_by_system")
 
 
 def _clause(sentence: str) -> str:

@@ -10,6 +10,6 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that programs may see.
 
     KAFKA_*, JMX_*, CLASSPATH, JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, PYTHON* and all else stay behind: each of them
-    can change what a node runs or bind a second JMX port (notes/runners.md S18).
+    can change what a node runs or bind a second JMX port.
     """
     return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}

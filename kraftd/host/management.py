@@ -1,7 +1,7 @@
 """JMX of a running JVM: a remote agent on loopback, started through the attach mechanism.
 
 Flags would do it at boot, but then the JVM also opens its local agent's port on every address of this machine
-(measured: Java 25), and boots slower without an archive (notes/kraft_ops.md 0.6).
+(measured: Java 25), and boots slower without an archive.
 """
 
 from kraftd.clock import Clock

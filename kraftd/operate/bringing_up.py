@@ -1,4 +1,4 @@
-"""The order in which programs come up, and what "ready" means for the whole (DESIGN 2, Start and Ready)."""
+"""The order in which programs come up, and what "ready" means for the whole."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,7 @@
 """Giving empty data directories their identity; directories with data are only compared, never written.
 
 Kafka needs no JVM for it: a node of a static quorum starts from ``meta.properties`` alone, and 4.x wants beside it the
-``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids (notes/kraft_ops.md 3).
+``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids.
 """
 
 import base64

@@ -14,7 +14,7 @@ from kraftd.supervisord.door import SUPERVISORD, Supervisor, SupervisorUnreachab
 _LAUNCH_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 _FILE_DESCRIPTORS = 100_000
-"""What Kafka's documentation asks for (notes/kraft_ops.md 8)."""
+"""What Kafka's documentation asks for (Hardware and OS)."""
 
 
 def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:

@@ -1,4 +1,4 @@
-"""`kraftd start`: from a configuration to a cluster that serves (DESIGN 2, Start)."""
+"""`kraftd start`: from a configuration to a cluster that serves."""
 
 from dataclasses import dataclass
 

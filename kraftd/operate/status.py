@@ -30,7 +30,7 @@ _NOT_RUNNING = 3
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """Answer to ``kraftd status``: DESIGN 8's document."""
+    """Answer to ``kraftd status``: the document that ``--json`` prints."""
 
     document: dict[str, Any]
 
@@ -41,7 +41,7 @@ class StatusResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all that shall run serves, 1 degraded, 3 not running (notes/runners.md 8.2)."""
+        """0 when all that shall run serves, 1 degraded, 3 not running, as the Linux Standard Base has it."""
         return _EXIT_CODES[self.document["status"]] if self.is_running else _NOT_RUNNING
 
 

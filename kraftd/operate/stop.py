@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
-from kraftd.broker.safety import Objection, objections
+from kraftd.broker.safety import joint_objections
 from kraftd.errors import RefusedError, UnknownNameError
 from kraftd.host.events import EventLog, timestamp
 from kraftd.host.lock import held
@@ -15,7 +15,7 @@ from kraftd.operate.stopping import Stopped, Stopping
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
-from kraftd.spec.plan import DAEMON, Kind, Plan
+from kraftd.spec.plan import DAEMON, Kind, Node, Plan
 from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
 from kraftd.watch.roster import Roster, call_the_roll
 
@@ -144,23 +144,34 @@ def _refuse_costly(plan: Plan, roster: Roster, names: tuple[str, ...]) -> None:
             min_isr = admin.min_in_sync_replicas(topics.values).values
     except KafkaAccessError as error:
         raise RefusedError(
-            f"cannot tell what stopping {', '.join(node.name for node in nodes)} would cost: {error}",
+            f"cannot tell what stopping {_names(nodes)} would cost: {error}",
             hint="--force stops it all the same.",
         ) from error
-    found: list[tuple[str, Objection]] = [
-        (node.name, objection) for node in nodes for objection in objections(node.node_id, quorum, partitions, min_isr)
-    ]
-    if found:
-        lines = [f"  {name}: {sentence(objection)}" for name, objection in found]
+    unread = ", ".join(topics.failures)
+    if unread:
         raise RefusedError(
-            "cannot stop without harm:\n" + "\n".join(lines),
-            hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",
-            details={"objections": [line.strip() for line in lines]},
+            f"cannot tell what stopping {_names(nodes)} would cost: the state of {unread} could not be read",
+            hint="--force stops it all the same.",
         )
+    found = joint_objections({node.node_id for node in nodes}, quorum, partitions, min_isr)
+    if found:
+        lines = [sentence(objection) for objection in found]
+        raise RefusedError(
+            f"cannot stop {_names(nodes)} without harm:\n" + "\n".join(f"  {line}" for line in lines),
+            hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",
+            details={"nodes": [node.name for node in nodes], "objections": lines},
+        )
+
+
+def _names(nodes: list[Node]) -> str:
+    return " and ".join(node.name for node in nodes)
 
 
 def _end_supervision(stopping: Stopping, supervisor: Supervisor, roster: Roster, *, whole: bool) -> None:
     """Stop the daemon; with the whole cluster, supervisord too."""
+    if not whole and roster.supervisor is not None:
+        # supervisord restarts the daemon but when it was itself told to stop it.
+        supervisor.stop(stopping.plan.supervised_name(DAEMON))
     if not whole or roster.supervisor is None:
         stopping.stop_apps((DAEMON,))
         return

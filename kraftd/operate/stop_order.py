@@ -1,4 +1,4 @@
-"""In what order the nodes of a cluster get which signal (DESIGN 2, Stop). Pure.
+"""In what order the nodes of a cluster get which signal. Pure.
 
 A broker leaves cleanly only while a quorum approves it, so the tie-breaker outlives the brokers. What has closed its
 logs and only waits for a quorum that is gone may be killed: its metadata log is fsynced.

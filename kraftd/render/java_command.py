@@ -1,6 +1,6 @@
 """The command line of a Kafka node, as a list that is exec'ed: no shell, none of Kafka's scripts.
 
-The flags are those of Kafka's scripts (notes/kraft_ops.md 1.1), with JMX on loopback only.
+The flags are those of Kafka's scripts (kafka-run-class.sh, kafka-server-start.sh), with JMX on loopback only.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The programs of a plan as supervisord runs them: DESIGN 2's contract table as data."""
+"""The programs of a plan as supervisord runs them: who starts, restarts and stops which, as data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Group:
 
 
 _STOP_WAIT_S = {Kind.DAEMON: 10, Kind.APP: 20, Kind.BROKER: 330, Kind.CONTROLLER: 30}
-"""A broker may wait 300 s for its controlled shutdown (notes/kraft_ops.md 5.1)."""
+"""A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
 
 
 def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[Program, ...]:

@@ -1,4 +1,4 @@
-"""server.properties of brokers and controllers (DESIGN 3)."""
+"""server.properties of brokers and controllers."""
 
 from kraftd.spec.plan import Kind, Listener, Node, Plan
 from kraftd.spec.topology import default_replication_factor
@@ -14,7 +14,7 @@ _TIMERS = {
     "controller.quorum.request.timeout.ms": "1000",
     "initial.broker.registration.timeout.ms": "120000",
 }
-"""Shorter than Kafka's defaults: a killed broker is back in seconds (notes/kraft_ops.md 4.3)."""
+"""Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused."""
 
 _BROKER = {
     "auto.create.topics.enable": "false",

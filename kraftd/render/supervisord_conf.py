@@ -1,7 +1,7 @@
 """supervisord.conf from its template.
 
-supervisord's parser expands ``%``, and takes " ;" and " #" for the start of a comment even inside quotes
-(notes/runners.md S15, S16): the first is doubled, the others are refused. It expands a program's logfile twice.
+supervisord's parser expands ``%``, and takes " ;" and " #" for the start of a comment even inside quotes: the
+first is doubled, the others are refused. It expands a program's logfile twice.
 """
 
 import re

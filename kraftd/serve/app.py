@@ -1,4 +1,4 @@
-"""The routes of the daemon (DESIGN 9): handlers only read the newest snapshot, and say its age."""
+"""The routes of the daemon: handlers only read the newest snapshot, and say its age."""
 
 from collections.abc import Callable
 from typing import Any

@@ -9,7 +9,7 @@ _FIRST_KAFKA_TOO_NEW = (4, 4)
 """Its data directories are formatted differently (KIP-1170), which kraftd does not do yet."""
 
 _OLDEST_JAVA = {3: 11, 4: 17}
-"""By Kafka's major version (notes/kraft_ops.md 2). Java 8 runs Kafka 3.9, but not the log options of kraftd."""
+"""By Kafka's major version, as its documentation has it. Java 8 runs Kafka 3.9, but not the log options of kraftd."""
 
 _NEWEST_JAVA: dict[tuple[int, ...], int] = {(3, 9, 0): 22}
 """Java 23 removed what SASL of 3.9.0 calls (KAFKA-17078, in 3.9.1). Of the others no upper limit is known:

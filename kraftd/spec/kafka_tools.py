@@ -1,6 +1,6 @@
 """Kafka's own command-line tools: their main classes, and how each is told where the cluster is. Pure.
 
-Read from the jars of 3.9.1, 3.9.2 and 4.3.1; the versions in between from ``bin/*.sh`` (notes/kraft_ops.md 1.2).
+Read from the jars of 3.9.1, 3.9.2 and 4.3.1; the versions in between from ``bin/*.sh``.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Where the files of a cluster live (DESIGN 5)."""
+"""Where the files of a cluster live."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

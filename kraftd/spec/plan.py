@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 GROUP_PRIORITIES = {Kind.DAEMON: 400, Kind.APP: 300, Kind.BROKER: 200, Kind.CONTROLLER: 100}
-"""supervisord stops groups in descending priority, one after the other (notes/runners.md S7)."""
+"""supervisord stops groups in descending priority, one after the other."""
 
 
 def group_of(kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""Every setting, its default and what it may be (DESIGN 5).
+"""Every setting, its default and what it may be.
 
 A field's description says what is allowed; the messages about bad values are made from it.
 """

@@ -1,4 +1,4 @@
-"""From settings to the plan: node ids, ports, voters, topics, programs (DESIGN 3)."""
+"""From settings to the plan: node ids, ports, voters, topics, programs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

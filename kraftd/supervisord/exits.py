@@ -1,4 +1,4 @@
-"""True exit statuses, from supervisord's log: over RPC a signal is -1 and an early death is 0 (notes/runners.md S5)."""
+"""True exit statuses, from supervisord's log: over RPC a signal is -1 and an early death is 0."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The JSON documents of status and health (DESIGN 8 and 9), from a snapshot. Pure."""
+"""The JSON documents of status and health, from a snapshot. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -47,7 +47,7 @@ def health_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, now_s: flo
 
 
 def program_document(program: ProgramView) -> dict[str, Any]:
-    """Return the node record of DESIGN 8."""
+    """Return the record of one program."""
     return {**asdict(program), "kind": program.kind.value, "service_state": program.service_state.value}
 
 

@@ -49,7 +49,7 @@ class LastExit:
 
 @dataclass(frozen=True, slots=True)
 class ProgramView:
-    """One program, as DESIGN 8's node record has it.
+    """One program, as ``kraftd status`` shows it.
 
     Attributes:
         process_state: supervisord's word; ORPHANED where it runs without supervisord.

@@ -199,6 +199,14 @@ def test_a_first_start_without_network_names_the_megabytes_and_ends_soon(cluster
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_system_refuses_anywhere_is_a_sentence(cluster):
+    cluster.environ = {"XDG_CACHE_HOME": "/dev/null/cache"}
+
+    error = refused(cluster, "start", status=1, code="refused_by_system")
+
+    assert error["message"].startswith("cannot finish: not a directory: /dev/null/cache/kraftd/")
+
+
 def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):
     jar = linked_cache(tmp_path / "cache", "kafka-clients-3.9.2.jar")
     jar.unlink()

@@ -171,6 +171,26 @@ def test_a_reader_that_goes_away_ends_the_command_in_silence(cluster, plan, verb
     assert complaint == ""
 
 
+def test_log_lines_are_a_document_or_a_line_each_where_they_are_followed(cluster, plan):
+    console = plan.layout.console("producer")
+    console.parent.mkdir(parents=True)
+    console.write_text("one\n\xe9\n")
+
+    lines = cluster.run("logs", "producer", "--json").document["lines"]
+    with cluster.spawn("logs", "producer", "--json", "-f", "-n", "1") as following:
+        first = json.loads(following.stdout.readline())
+        with console.open("a") as file:
+            file.write("three\n")
+        second = json.loads(following.stdout.readline())
+        following.send_signal(signal.SIGINT)
+        _, complaint = following.communicate(timeout=30)
+
+    assert [line["text"] for line in lines] == ["one", "\xe9"]
+    assert first == {"program": "producer", "file": "console.log", "text": "\xe9"}
+    assert second["text"] == "three"
+    assert (following.returncode, complaint) == (130, "")
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_ctrl_c_during_a_start_ends_with_130_and_says_what_runs(cluster, plan, options):
     # The lock is held by this test: the command waits for it, which needs neither jars nor Java.

@@ -15,6 +15,7 @@ const texts = new WeakMap();
 let waiting = [];
 let arrivedWhilePaused = 0;
 let notShown = 0;
+let wasBehind = false;
 
 function slot(row, name) {
   return row.querySelector(`[data-slot="${name}"]`);
@@ -142,10 +143,13 @@ function showStatus(event) {
   if (away) {
     text = "No broker answers";
   } else if (status.partitions?.length) {
-    text = `Reads partitions ${status.partitions.join(", ")}` + (behind ? `, ${behind} records behind` : "");
+    text = `Reads partitions ${status.partitions.join(", ")}`;
+    // Being behind at one look is the way records arrive; at two in a row it is news.
+    text += behind && wasBehind ? ` · ${behind} behind` : "";
   } else if (status.partitions) {
     text = "Stands by: other members read every partition";
   }
+  wasBehind = behind > 0;
   document.getElementById("status").textContent = text;
   document.getElementById("dot").classList.toggle("bad", away || status.partitions === null);
 }
