@@ -50,10 +50,14 @@ def config(context: typer.Context) -> None:
     from rich.table import Table
 
     from kraftd.operate.configuring import read_configuration
+    from kraftd.spec.secrets import MASK, is_secret
 
     invocation: Invocation = context.obj
     configuration, origin = read_configuration(invocation.selection, invocation.workspace())
-    rows = [{"key": key, "value": value, "origin": source} for key, value, source in configuration.rows()]
+    rows = [
+        {"key": key, "value": MASK if is_secret(key) else value, "origin": source}
+        for key, value, source in configuration.rows()
+    ]
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows})
         return
@@ -69,13 +73,14 @@ def plan(context: typer.Context) -> None:
 
     from kraftd.operate.configuring import plan_for
     from kraftd.spec.plan_text import plan_json
+    from kraftd.spec.secrets import without_secrets
     from kraftd.spec.sizes import format_size
     from kraftd.spec.topology import ports_of
 
     invocation: Invocation = context.obj
     made = plan_for(invocation.selection, invocation.workspace()).plan
     if invocation.json:
-        typer.echo(plan_json(made), nl=False)
+        typer.echo(plan_json(without_secrets(made)), nl=False)
         return
     console = invocation.console()
     console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}", markup=False)
@@ -97,25 +102,27 @@ def render(
     context: typer.Context,
     diff: Annotated[bool, typer.Option("--diff", help="Compare with the files on disk.")] = False,
 ) -> None:
-    """Show the files that a start writes. Writes nothing."""
+    """Show the files that a start writes, without their secrets. Writes nothing."""
     from kraftd.host.files import read_text
     from kraftd.operate.rendering import rendered
+    from kraftd.spec.secrets import masked_text
 
     invocation: Invocation = context.obj
     files = rendered(invocation.selection, invocation.workspace())
     if invocation.json:
-        documents = [{"path": path, "text": text, "changed": read_text(path) != text} for path, text in files.items()]
+        documents = [
+            {"path": path, "text": masked_text(text), "changed": read_text(path) != text}
+            for path, text in files.items()
+        ]
         invocation.print_document({"ok": True, "schema_version": 1, "files": documents})
         return
     for path, text in files.items():
-        before = read_text(path) or ""
         if diff:
-            lines = difflib.unified_diff(
-                before.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (rendered)"
-            )
-            typer.echo("".join(lines), nl=False)
+            before = masked_text(read_text(path) or "").splitlines(keepends=True)
+            after = masked_text(text).splitlines(keepends=True)
+            typer.echo("".join(difflib.unified_diff(before, after, str(path), f"{path} (rendered)")), nl=False)
         else:
-            typer.echo(f"==> {path} <==\n{text}")
+            typer.echo(f"==> {path} <==\n{masked_text(text)}")
 
 
 def setup(context: typer.Context) -> None:
