@@ -65,7 +65,8 @@ def status_table(document: dict[str, Any]) -> Table:
     """Return the programs as a table."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"):
-        table.add_column(column, justify="right" if column in ("PID", "UPTIME", "RESTARTS") else "left")
+        is_number = column in ("PID", "UPTIME", "RESTARTS")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "REASON")
     for node in document["nodes"]:
         table.add_row(
             node["name"],
@@ -74,7 +75,8 @@ def status_table(document: dict[str, Any]) -> Table:
             str(node["pid"] or "-"),
             _duration(node["uptime_s"]),
             str(node["restarts"]),
-            ", ".join(node["listeners"]),
+            # The first is the one that clients use; --json has them all.
+            node["listeners"][0],
             Text(_one_line(node["reason"])),
         )
     return table

@@ -21,7 +21,7 @@ def sentence(objection: Objection) -> str:
         case QuorumUnknown():
             return "no quorum leader answers"
         case PartitionsOffline(partitions):
-            return f"it is the only replica in sync of {_listed(partitions)}"
+            return f"no replica in sync would be left of {_listed(partitions)}"
         case PartitionsReadOnly(partitions):
             return f"too few replicas in sync would be left for writes to {_listed(partitions)}"
         case MinInSyncReplicasUnknown(topics):
