@@ -61,7 +61,7 @@ def place(sent):
 
 
 def test_a_page_that_comes_back_misses_nothing_and_sees_nothing_twice(apps):
-    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer", KAFKA_AUTO_OFFSET_RESET="latest")
+    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
     page = Page(consumer)
     first = producer.json("/send", b"1")
     while place(first) not in offsets(page.next("messages")):
@@ -85,7 +85,7 @@ def test_the_app_ends_within_a_second_with_pages_open_and_says_goodbye(apps):
 
 
 def test_a_page_that_never_reads_slows_no_other_and_costs_bounded_memory(apps):
-    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer", KAFKA_AUTO_OFFSET_RESET="latest")
+    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
     stuck, reading = Page(consumer), Page(consumer)
     batch = b"\n".join([b'"%s"' % (b"x" * 8000)] * 100)
     for _ in range(20):
