@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
-from kraftd.broker.admin import KafkaAdmin
 from tests.harness import cluster_in, eventually
 from tests.kafka.writers import Writer, read_log
 
@@ -166,10 +167,10 @@ def ready_node(cluster, name):
 
 def in_sync(cluster):
     """Return whether every replica of every partition is in sync."""
-    with KafkaAdmin(cluster.bootstrap_servers.split(","), timeout_s=2) as admin:
-        try:
-            topics = admin.topics().values
-        except Exception:  # noqa: BLE001 not yet
-            return False
-    partitions = [partition for topic in topics.values() for partition in topic.partitions]
-    return bool(partitions) and all(len(each.in_sync_replicas) == len(each.replicas) == 2 for each in partitions)
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    try:
+        topics = admin.list_topics(timeout=2).topics
+    except KafkaException:
+        return False
+    partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
+    return bool(partitions) and all(len(each.isrs) == len(each.replicas) == 2 for each in partitions)
