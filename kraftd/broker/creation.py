@@ -14,7 +14,7 @@ from kraftd.broker.topics import (
     not_ready,
     topics_in,
 )
-from kraftd.broker.wire import Request, Wire
+from kraftd.broker.wire import Answer, Request, Wire
 from kraftd.clock import Clock
 from kraftd.spec.plan import Topic
 
@@ -39,13 +39,13 @@ class TopicCreation:
             KafkaUnreachableError: No broker answers at all.
         """
         deadline_s = self._clock.monotonic_s() + self._limit_s
-        metadata = self._wire.ask_any(metadata_request(self._names))
+        metadata = self._first_metadata(deadline_s)
         self._wire.learn(metadata)
         broker_ids = [broker.node_id for broker in brokers_in(metadata)]
         before = topics_in(metadata, self._wire).values
         missing = [topic for topic in self._declared if topic.name not in before]
         failures = self._create(missing, broker_ids, deadline_s)
-        if missing:
+        if missing and broker_ids:
             self._prepare_clients(broker_ids)
         expected = [name for name in self._names if name not in failures]
         states, reasons = self._wait(expected, broker_ids, deadline_s)
@@ -59,6 +59,14 @@ class TopicCreation:
             )
             for topic in self._declared
         )
+
+    def _first_metadata(self, deadline_s: float) -> Answer:
+        """Return metadata that names brokers: one that opened its port a moment ago may not even know of itself."""
+        while True:
+            metadata = self._wire.ask_any(metadata_request(self._names))
+            if brokers_in(metadata) or self._clock.monotonic_s() >= deadline_s:
+                return metadata
+            self._clock.sleep(_POLL_S)
 
     def _create(self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float) -> dict[str, Failure]:
         """Return the topics that could not be created; a broker passes the request on to the controller."""

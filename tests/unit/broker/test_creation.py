@@ -150,6 +150,22 @@ def test_a_broker_that_came_up_a_moment_ago_is_asked_too():
     assert wire.learned[-1] == [1, 2]
 
 
+def test_a_broker_that_does_not_know_of_itself_yet_is_asked_again():
+    nobody = metadata([topic("t", error_code=3)], brokers=())
+    answers = {(None, "Metadata"): [nobody, nobody, ABSENT], (1, "Metadata"): READY, (2, "Metadata"): READY}
+
+    wire, (outcome,) = run({**answers, "CreateTopics": created()})
+
+    assert (outcome.created, outcome.failure) == (True, None)
+    assert wire.requests["CreateTopics"] == 1
+
+
+def test_a_cluster_that_never_names_a_broker_has_no_topic():
+    _, (outcome,) = run({"Metadata": metadata([topic("t", error_code=3)], brokers=())})
+
+    assert (outcome.created, outcome.failure.error) == (False, "NOT_READY")
+
+
 def test_every_broker_is_made_to_reserve_producer_ids_after_a_creation():
     wire, _ = run({"Metadata": [ABSENT, READY], "CreateTopics": created()})
 
