@@ -88,15 +88,12 @@ def logs(
     _, plan, workspace = _recorded(invocation)
     chosen = tuple(names or ())
     check_names(plan, chosen)
-    last = last_log_lines(plan, chosen, lines)
     if invocation.json and not follow:
+        last = last_log_lines(plan, chosen, lines)
         invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
         return
-    for line in last:
+    for line in follow_logs(plan, chosen, lines, workspace) if follow else last_log_lines(plan, chosen, lines):
         typer.echo(_log_line(line, as_json=invocation.json))
-    if follow:
-        for line in follow_logs(plan, chosen, workspace):
-            typer.echo(_log_line(line, as_json=invocation.json))
 
 
 def _log_line(line: "LogLine", *, as_json: bool) -> str:

@@ -104,13 +104,20 @@ def read_text(path: Path) -> str | None:
         raise
 
 
-def tail(path: Path, lines: int, *, most_bytes: int = 262_144) -> list[str]:
-    """Return the last lines of a file, at most so many bytes of them; none where there is no such file."""
+def tail(path: Path, lines: int, *, most_bytes: int = 262_144, before: int | None = None) -> list[str]:
+    """Return the last lines of a file, at most so many bytes of them; none where there is no such file.
+
+    Args:
+        path: The file.
+        lines: How many.
+        most_bytes: So many at most are read.
+        before: Only what stands before this offset.
+    """
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most_bytes))
-            text = file.read().decode("utf-8", errors="replace")
+            end = file.seek(0, os.SEEK_END) if before is None else before
+            start = file.seek(max(0, end - most_bytes))
+            text = file.read(end - start).decode("utf-8", errors="replace")
     except FileNotFoundError:
         return []
     return text.splitlines()[-lines:] if lines else []

@@ -31,8 +31,11 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
     ]
 
 
-def follow(plan: Plan, names: tuple[str, ...], workspace: Workspace) -> Iterator[LogLine]:
-    """Yield what the programs write from now on, for ever; a rotated or truncated file is read from its beginning."""
+def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace) -> Iterator[LogLine]:
+    """Yield the last lines of each file and then what the programs write, for ever; no line is lost or told twice.
+
+    A rotated or truncated file is read from its beginning.
+    """
     followed = [
         _Followed(name, path)
         for name in names or tuple(plan.kinds)
@@ -40,6 +43,8 @@ def follow(plan: Plan, names: tuple[str, ...], workspace: Workspace) -> Iterator
     ]
     for each in followed:
         each.skip_to_end()
+    for each in followed:
+        yield from each.last_lines(lines)
     while True:
         for each in followed:
             yield from each.new_lines()
@@ -58,6 +63,10 @@ class _Followed:
         if self._path.is_file():
             status = self._path.stat()
             self._offset, self._inode = status.st_size, status.st_ino
+
+    def last_lines(self, lines: int) -> Iterator[LogLine]:
+        for text in tail(self._path, lines, before=self._offset):
+            yield LogLine(self._program, self._path.name, text)
 
     def new_lines(self) -> Iterator[LogLine]:
         if not self._path.is_file():
