@@ -41,6 +41,10 @@ _ASK_TIMEOUT_S = 2.0
 _SHORT_TURN_S = 0.25
 
 
+_LEFT_TO_START_S = 15.0
+"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
+
+
 class Machine:
     """The loop's surroundings: this machine, supervisord, and what the collector last saw of Kafka."""
 
@@ -149,12 +153,19 @@ class Service:
     def _turn_s(self, *, is_prompt: bool) -> float:
         """Return how long to wait: shorter while something comes up, and where no exit ends the wait."""
         interval_s = self._plan.daemon.interval_s
-        is_coming_up = any(each.service_state is ServiceState.STARTING for each in self._newest_programs)
-        return min(interval_s, _SHORT_TURN_S) if is_coming_up or not is_prompt else interval_s
+        return min(interval_s, _SHORT_TURN_S) if self._is_coming_up or not is_prompt else interval_s
+
+    @property
+    def _is_coming_up(self) -> bool:
+        return any(each.service_state is ServiceState.STARTING for each in self._newest_programs)
 
     def collect(self) -> None:
-        """Ask Kafka at every interval until stopped; not while no broker serves."""
+        """Ask Kafka at every interval until stopped; not while no broker serves, nor at first while a start goes on."""
+        waited_s = 0.0
         while not self._stop.wait(self._plan.daemon.interval_s):
+            waited_s += self._plan.daemon.interval_s
+            if waited_s < _LEFT_TO_START_S and self._is_coming_up:
+                continue
             if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
                 self._admin.open()
                 self._collector.collect()

@@ -38,6 +38,15 @@ from kraftd.spec.plan import Topic
 
 _MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
 
+
+def load_client() -> None:
+    """Import kafka-python now, while there is time, so that the first open() need not."""
+    with warnings.catch_warnings():
+        # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import kraftd.broker.kafka_python  # noqa: F401, PLC0415 - 0.15 s of CPU, not for 'kraftd status'
+
+
 Connect = Callable[[Sequence[str], float, str], Wire]
 """Makes an open wire from bootstrap servers, a time limit in seconds and a client id."""
 
@@ -214,10 +223,8 @@ class KafkaAdmin:
 
 
 def _connect_kafka_python(bootstrap_servers: Sequence[str], timeout_s: float, client_id: str) -> Wire:
-    with warnings.catch_warnings():
-        # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from kraftd.broker.kafka_python import KafkaPythonWire  # noqa: PLC0415 - 0.13 s of CPU, not for 'kraftd status'
+    load_client()
+    from kraftd.broker.kafka_python import KafkaPythonWire  # noqa: PLC0415 - as in load_client
 
     wire = KafkaPythonWire(bootstrap_servers, timeout_s=timeout_s, client_id=client_id)
     wire.open()

@@ -2,6 +2,7 @@
 
 import resource
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
@@ -17,8 +18,13 @@ _FILE_DESCRIPTORS = 100_000
 """What Kafka's documentation asks for (Hardware and OS)."""
 
 
-def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
+def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[], None] | None = None) -> Supervisor:
     """Start supervisord in a session of its own and return when it answers.
+
+    Args:
+        plan: The cluster.
+        workspace: The surroundings.
+        meanwhile: Called once while supervisord boots, which takes it 0.1 s on a core of its own.
 
     Raises:
         KraftdError: It ended, with the last lines that it wrote.
@@ -40,7 +46,13 @@ def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
             umask=0o077,
             preexec_fn=_raise_descriptor_limit,  # noqa: PLW1509 this process has one thread here
         )
-    supervisor = Supervisor(layout.socket)
+    if meanwhile is not None:
+        meanwhile()
+    return _answering(process, console, plan, workspace)
+
+
+def _answering(process: "subprocess.Popen[bytes]", console: Path, plan: Plan, workspace: Workspace) -> Supervisor:
+    supervisor = Supervisor(plan.layout.socket)
     deadline_s = workspace.clock.monotonic_s() + _LAUNCH_TIMEOUT_S
     while True:
         try:
@@ -51,7 +63,7 @@ def launch_supervisord(plan: Plan, workspace: Workspace) -> Supervisor:
             if workspace.clock.monotonic_s() > deadline_s:
                 raise TimedOutError(
                     f"cannot reach supervisord within {_LAUNCH_TIMEOUT_S:g} s of its start",
-                    hint=f"Its log is {layout.supervisord_log}.",
+                    hint=f"Its log is {plan.layout.supervisord_log}.",
                 ) from error
             workspace.clock.sleep(_POLL_S)
         else:

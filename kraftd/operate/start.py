@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kraftd.broker.admin import load_client
 from kraftd.errors import KraftdError
 from kraftd.host.events import EventLog, timestamp
 from kraftd.host.files import changed_files, write_changed
@@ -129,7 +130,7 @@ def _from_nothing(
     store.forget_restarts()
     names = _closure(plan, options.names)
     _wish(store, plan, names, options, workspace)
-    supervisor = launch_supervisord(plan, workspace)
+    supervisor = launch_supervisord(plan, workspace, meanwhile=load_client)
     wait = StartWait(plan, supervisor, workspace, deadline)
     notes += BringUp(plan, wait, workspace).run(names)
     return _result(plan, names, tuple(node.name for node in empty), notes, workspace, deadline)
