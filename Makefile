@@ -40,10 +40,11 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests
 	$(BIN)/python -m pytest tests/unit
 
 bench: $(VENV)/.dev  ## compare with the stock way
-	$(BIN)/python bench/startup.py
+	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.recovery
 
 soak: $(VENV)/.dev  ## the long repetitions
-	SOAK=1 $(BIN)/python -m pytest tests/kafka
+	SOAK=1 $(BIN)/python -m pytest -m soak tests
 
 clean:           ## remove what the build made; data stays
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

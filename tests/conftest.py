@@ -16,10 +16,13 @@ _absent = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect tests that need an absent program; under ALL=1 that is a failure."""
+    """Deselect the long repetitions, and tests that need an absent program; under ALL=1 its absence is a failure."""
     absent: dict[str, int] = {}
     kept, deselected = [], []
     for item in items:
+        if item.get_closest_marker("soak") and os.environ.get("SOAK") != "1":
+            deselected.append(item)
+            continue
         needed = [name for marker in item.iter_markers("needs") for name in marker.args]
         lacking = [name for name in needed if shutil.which(name) is None]
         for name in lacking:

@@ -1,0 +1,34 @@
+"""Long repetitions, for `make soak`."""
+
+import random
+
+import pytest
+
+from tests.harness import eventually
+from tests.kafka.test_crashes import NODES, in_sync
+from tests.kafka.writers import Writer, read_log
+
+pytestmark = [pytest.mark.kafka, pytest.mark.soak, pytest.mark.timeout(1800)]
+
+
+def test_ten_clusters_in_a_row_start_and_stop_cleanly(fresh):
+    for _ in range(10):
+        fresh.start()
+        stopped = fresh.stop("--json").document
+
+        assert stopped["unclean"] == []
+        assert fresh.processes() == []
+
+
+def test_thirty_kills_in_random_order_lose_nothing(fresh):
+    chosen = random.Random(20261122)
+    fresh.start()
+    with Writer(fresh.bootstrap_servers, "test-topic") as writer:
+        for _ in range(30):
+            name = chosen.choice(NODES)
+            old = fresh.kill(name)
+            eventually(lambda name=name, old=old: fresh.pid(name) != old, within_s=60, what=f"a new {name}")
+            eventually(lambda: in_sync(fresh), within_s=60, what=f"all in sync after {name}")
+
+    log = read_log(fresh.bootstrap_servers, "test-topic", 4)
+    assert {place: number for place, number in writer.acknowledged.items() if log.get(place) != str(number)} == {}
