@@ -7,9 +7,6 @@ from kraftd_apps.consumer.hub import Hub, Subscriber
 from kraftd_apps.web.asgi import Receive, Scope, Send
 from kraftd_apps.web.problems import Refused, problem
 
-PING_S = 15.0
-"""Keeps proxies and browsers from taking a quiet topic for a dead connection."""
-_PING = b": ping\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -31,8 +28,8 @@ class EventsRoute:
         watching = asyncio.create_task(_close_when_gone(receive, subscriber))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-            while (content := await subscriber.next(PING_S)) is not None:
-                await send({"type": "http.response.body", "body": content or _PING, "more_body": True})
+            while (content := await subscriber.next()) is not None:
+                await send({"type": "http.response.body", "body": content, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             watching.cancel()

@@ -16,10 +16,13 @@ from kraftd_apps.consumer.ring import Entry, Ring
 
 FRAME_INTERVAL_S = 0.1
 """At most ten frames a second: more cannot be read, and would cost every open page."""
+PING_S = 15.0
+"""Keeps proxies and browsers from taking a quiet topic for a dead connection."""
 FRAME_RECORDS = 50
 """The newest of what came between two frames; the others are counted, and stand in `/api/messages`."""
 _QUEUE_FRAMES = 200
 _QUEUE_BYTES = 4 * 1024 * 1024
+_PING = b": ping\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +58,13 @@ class Subscriber:
         self._closed = True
         self._changed.set()
 
-    async def next(self, timeout_s: float) -> bytes | None:
-        """Return what to send next, empty bytes after `timeout_s` seconds without anything, None at the end."""
-        if not self._frames and not self._closed:
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeout_s)
-            except TimeoutError:
-                return b""
-        self._changed.clear()
-        if not self._frames:
-            return None if self._closed else b""
+    async def next(self) -> bytes | None:
+        """Wait for something to send and return it; None at the end."""
+        while not self._frames:
+            if self._closed:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
         gap = event("gap", {"dropped": self._dropped}) if self._dropped else b""
         content = gap + b"".join(frame.content for frame in self._frames)
         self._frames.clear()
@@ -75,15 +75,17 @@ class Subscriber:
 class Hub:
     """Passes new records and the app's status on to every open page."""
 
-    def __init__(self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float]) -> None:
+    def __init__(self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float], ping_s: float = PING_S) -> None:
         self._ring = ring
         self._max_subscribers = max_subscribers
         self._clock = clock
+        self._ping_s = ping_s
         self._subscribers: set[Subscriber] = set()
         self._pending: deque[Entry] = deque(maxlen=FRAME_RECORDS)
         self._arrived = 0
         self._flushed_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._pinging: asyncio.TimerHandle | None = None
         self._status: Mapping[str, Any] | None = None
         self._closed = False
         self._life = secrets.token_hex(4)
@@ -113,6 +115,8 @@ class Hub:
         self._subscribers.add(subscriber)
         if self._closed:
             self._dismiss(subscriber)
+        if self._pinging is None:
+            self._pinging = asyncio.get_running_loop().call_later(self._ping_s, self._ping)
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -148,6 +152,13 @@ class Hub:
     def _dismiss(subscriber: Subscriber) -> None:
         subscriber.offer(Frame(event("bye", {})))
         subscriber.close()
+
+    def _ping(self) -> None:
+        """Ping every page: one timer for all, because a timer for each costs more than the frames do."""
+        self._pinging = None
+        if self._subscribers:
+            self._offer(Frame(_PING))
+            self._pinging = asyncio.get_running_loop().call_later(self._ping_s, self._ping)
 
     def _catch_up(self, subscriber: Subscriber, after: str) -> None:
         life, _, sequence = after.partition(":")

@@ -6,6 +6,7 @@ import pytest
 from kraftd_apps.consumer.hub import Hub, Subscriber, event
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
+from tests.unit.apps.asgi_client import until
 
 
 def records(*offsets: int, value: bytes = b"{}") -> list[SeenRecord]:
@@ -25,13 +26,14 @@ def events(content: bytes) -> list[tuple[str, dict]]:
 def with_hub(check, *, ring=None, clock=lambda: 0.0, **options):
     async def main():
         kept = ring or Ring(1000)
-        await check(Hub(kept, max_subscribers=options.get("most", 10), clock=clock), kept)
+        most, ping_s = options.get("most", 10), options.get("ping_s", 15.0)
+        await check(Hub(kept, max_subscribers=most, clock=clock, ping_s=ping_s), kept)
 
     asyncio.run(main())
 
 
 async def content_of(subscriber: Subscriber) -> list[tuple[str, dict]]:
-    return events(await subscriber.next(1.0))
+    return events(await subscriber.next())
 
 
 def test_a_record_goes_to_every_page_at_once_and_is_encoded_once():
@@ -50,7 +52,7 @@ def test_records_that_follow_soon_go_out_together_and_the_newest_of_many():
     async def check(hub, ring):
         page = hub.join("")
         hub.arrived(ring.add(records(0)))
-        await page.next(1.0)
+        await page.next()
         hub.arrived(ring.add(records(*range(1, 40))))
         hub.arrived(ring.add(records(*range(40, 101))))
         assert not page._frames
@@ -67,7 +69,7 @@ def test_a_page_that_comes_back_gets_what_it_missed():
         page = hub.join(hub.identifier(1))
         ((_, data),) = await content_of(page)
         assert [message["offset"] for message in data["messages"]] == [2, 3]
-        assert await hub.join(hub.identifier(3)).next(0.01) == b"retry: 2000\n\n"
+        assert await hub.join(hub.identifier(3)).next() == b"retry: 2000\n\n"
 
     with_hub(check)
 
@@ -140,7 +142,7 @@ def test_at_the_end_every_page_is_told_and_its_stream_ends():
         page = hub.join("")
         hub.close()
         assert await content_of(page) == [("bye", {})]
-        assert await page.next(1.0) is None
+        assert await page.next() is None
 
     with_hub(check)
 
@@ -150,18 +152,21 @@ def test_a_page_that_comes_at_the_end_is_sent_away():
         hub.close()
         late = hub.join("")
         assert await content_of(late) == [("bye", {})]
-        assert await late.next(1.0) is None
+        assert await late.next() is None
 
     with_hub(check)
 
 
-def test_a_quiet_stream_gives_nothing_in_its_time():
+def test_every_page_is_pinged_while_one_is_open():
     async def check(hub, ring):
         page = hub.join("")
-        await page.next(1.0)
-        assert await page.next(0.001) == b""
+        await page.next()
+        assert await page.next() == b": ping\n\n"
+        assert await page.next() == b": ping\n\n"
+        hub.leave(page)
+        await until(lambda: hub._pinging is None)
 
-    with_hub(check)
+    with_hub(check, ping_s=0.001)
 
 
 def test_pages_are_bounded():
