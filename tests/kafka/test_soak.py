@@ -21,7 +21,7 @@ def test_ten_clusters_in_a_row_start_and_stop_cleanly(fresh):
 
 
 def test_thirty_kills_in_random_order_lose_nothing(fresh):
-    chosen = random.Random(20261122)  # noqa: S311 repeatable, not secret
+    chosen = random.Random(20261122)
     fresh.start()
     with Writer(fresh.bootstrap_servers, "test-topic") as writer:
         for number in range(10):
