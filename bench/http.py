@@ -65,14 +65,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--sample-python", default=sys.executable)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kraftd-") as name, brokers(Path(name)), contextlib.ExitStack() as stack:
-        directory = Path(name)
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kraftd-")))
+        kafka = {"KAFKA_BOOTSTRAP_SERVERS": stack.enter_context(brokers(directory))}
         port = free_port()
         argv = [options.sample_python, "-m", "uvicorn", "bench.sample_app:app", "--port", str(port)]
-        sample = stack.enter_context(running(argv, port, "/docs", directory / "sample.log"))
+        sample = stack.enter_context(running(argv, port, "/docs", directory / "sample.log", **kafka))
         apps = [sys.executable, "-m"]
         ours = stack.enter_context(
-            running([*apps, "kraftd_apps.producer"], free_port(), "/readyz", directory / "producer.log")
+            running([*apps, "kraftd_apps.producer"], free_port(), "/readyz", directory / "producer.log", **kafka)
         )
         compare_producers(sample, ours, options.rounds, options.seconds)
         grow(ours)
@@ -84,6 +85,7 @@ def main() -> None:
                 directory / "consumer.log",
                 KAFKA_AUTO_OFFSET_RESET="latest",
                 APP_SSE_MAX_CLIENTS="200",
+                **kafka,
             )
         )
         asyncio.run(pages(ours, consumer))
