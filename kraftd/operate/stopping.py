@@ -8,13 +8,14 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kraftd.host.processes import Process, is_alive, send_signal
+from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.operate.stop_order import NodeStop, next_signals, quorum_holds
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import Kind, Plan
 
 _POLL_S = 0.02
 _APP_PATIENCE_S = 20.0
+_EXEC_PATIENCE_S = 5.0
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 
 
@@ -38,6 +39,7 @@ class Stopped:
 @dataclass(slots=True)
 class _Progress:
     process: Process
+    asked_at_s: float
     termed_at_s: float | None = None
     clean_at_s: float | None = None
     ended_at_s: float | None = None
@@ -61,11 +63,11 @@ class Stopping:
     def stop_apps(self, names: tuple[str, ...]) -> None:
         """Stop programs without data, all at once; KILL after 20 s."""
         progress = self._begin(names)
-        for name, each in progress.items():
-            self._send(name, each, "TERM", "")
         while self._living(progress):
             for name, each in self._living(progress).items():
-                if self._since(each.termed_at_s) > _APP_PATIENCE_S and each.killed is None:
+                if each.termed_at_s is None:
+                    self._send(name, each, "TERM", "")
+                elif self._since(each.termed_at_s) > _APP_PATIENCE_S and each.killed is None:
                     self._send(name, each, "KILL", f"it did not end within {_APP_PATIENCE_S:g} s")
             self.workspace.clock.sleep(_POLL_S)
         self._finish(progress)
@@ -87,7 +89,8 @@ class Stopping:
         self._finish(progress)
 
     def _begin(self, names: tuple[str, ...]) -> dict[str, _Progress]:
-        return {name: _Progress(self.processes[name]) for name in names if name in self.processes}
+        now_s = self.workspace.clock.monotonic_s()
+        return {name: _Progress(self.processes[name], now_s) for name in names if name in self.processes}
 
     def _stuck(self, states: list[NodeStop]) -> bool:
         return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.termed_s or 0) > 1 for s in states)
@@ -135,6 +138,8 @@ class Stopping:
 
     def _send(self, name: str, each: _Progress, signal_name: str, why: str) -> None:
         now_s = self.workspace.clock.monotonic_s()
+        if signal_name == "TERM" and not self._takes_term(name, each):
+            return
         send_signal(each.process, _SIGNALS[signal_name])
         if signal_name == "TERM":
             each.termed_at_s = now_s
@@ -145,6 +150,13 @@ class Stopping:
             each.dumped = True
         else:
             each.killed = why
+
+    def _takes_term(self, name: str, each: _Progress) -> bool:
+        """Return whether a TERM would arrive: between fork and exec, supervisord's own handler swallows it."""
+        now = describe(each.process.pid)
+        marker = self.plan.layout.marker(name)
+        is_itself = now is None or any(argument.endswith(f"={marker}") for argument in now.command)
+        return is_itself or self._since(each.asked_at_s) > _EXEC_PATIENCE_S
 
     def _since(self, at_s: float | None) -> float:
         return self.workspace.clock.monotonic_s() - at_s if at_s is not None else 0.0

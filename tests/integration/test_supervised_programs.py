@@ -26,8 +26,6 @@ from tests.integration.stand_ins import seconds_until, stand_ins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-NODES = ("broker-1", "broker-2", "controller-101")
-
 
 @pytest.fixture
 def supervised(cluster):
@@ -240,40 +238,3 @@ def test_a_damaged_desired_state_starts_nothing_and_does_not_end_the_watch(super
 
         eventually(comes_back(supervised, "broker-1", pid), within_s=20)
         assert service.newest() is not None
-
-
-def test_a_frozen_program_is_stopped_without_a_kill(supervised):
-    supervised.wish(True, "producer")
-    supervised.start("producer")
-    os.kill(supervised.process("producer").pid, signal.SIGSTOP)
-
-    result = stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
-
-    assert [(each.name, each.killed) for each in result.programs] == [("producer", None)]
-    assert result.took_s < 10
-    assert supervised.ends() == ["producer"]
-
-
-def test_a_stop_ends_apps_then_brokers_then_the_tie_breaker_then_supervisord(supervised):
-    names = ("consumer", "producer", *NODES)
-    supervised.wish(True, *names)
-    supervised.start(*names)
-
-    done = supervised.cluster.run("stop", "--json")
-
-    assert done.status == 0, done
-    assert [program["name"] for program in done.document["stopped"]][-1] == "controller-101"
-    assert set(supervised.ends()[:2]) == {"producer", "consumer"}
-    assert set(supervised.ends()[2:4]) == {"broker-1", "broker-2"}
-    assert supervised.ends()[4] == "controller-101"
-    # No stand-in closes logs as a broker does.
-    assert done.document["unclean"] == ["broker-1", "broker-2"]
-    assert supervised.cluster.processes() == []
-    assert not any(supervised.store.desired().wants(name) for name in supervised.plan.kinds)
-
-
-def test_a_pid_file_of_nonsense_harms_nothing(supervised):
-    supervised.plan.layout.supervisord_pid.write_text("1\n")
-
-    assert supervised.cluster.run("stop").status == 0
-    assert supervised.cluster.processes() == []

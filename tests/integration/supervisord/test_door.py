@@ -105,6 +105,8 @@ def test_a_program_starts_and_stops_without_the_call_waiting(door):
     door.start("sleeper:sleeper")
     process = until(lambda: door.processes()["sleeper"] if door.processes()["sleeper"].pid else None)
 
+    # Between fork and exec the child still has supervisord's handler, which would swallow the TERM of a stop.
+    until(lambda: "time.sleep(60)" in " ".join(psutil.Process(process.pid).cmdline()))
     assert process.state == "RUNNING"
     assert abs(process.started_at_s - time.time()) < 10
     door.start("sleeper:sleeper")

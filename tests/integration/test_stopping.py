@@ -1,0 +1,81 @@
+"""Stopping real processes: in order, without a kill where none is needed, and without waiting for what cannot be."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kraftd.host.processes import describe
+from kraftd.operate.stop import StopOptions, stop_locked
+from kraftd.operate.stopping import Stopping
+from kraftd.operate.workspace import this_workspace
+from tests.integration.stand_ins import stand_ins
+from tests.plans import plan_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+NODES = ("broker-1", "broker-2", "controller-101")
+
+
+@pytest.fixture
+def supervised(cluster):
+    with stand_ins(cluster) as made:
+        yield made
+
+
+def test_a_frozen_program_is_stopped_without_a_kill(supervised):
+    supervised.wish(True, "producer")
+    supervised.start("producer")
+    os.kill(supervised.process("producer").pid, signal.SIGSTOP)
+
+    result = stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
+
+    assert [(each.name, each.killed) for each in result.programs] == [("producer", None)]
+    assert result.took_s < 10
+    assert supervised.ends() == ["producer"]
+
+
+def test_a_term_is_not_wasted_on_a_program_that_is_not_itself_yet(tmp_path, monkeypatch):
+    plan = plan_of(state_dir=tmp_path)
+    # As supervisord's child does between fork and exec.
+    script = """import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+print(flush=True)
+time.sleep(0.7)
+os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "import time; time.sleep(60)"])"""
+    monkeypatch.setenv("MARKER", f"kraftd={plan.layout.marker('producer')}")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        stopping = Stopping(plan, this_workspace(), {"producer": describe(child.pid)})
+
+        stopping.stop_apps(("producer",))
+
+    assert [(each.name, each.killed) for each in stopping.results] == [("producer", None)]
+    assert child.returncode == -signal.SIGTERM
+
+
+def test_a_stop_ends_apps_then_brokers_then_the_tie_breaker_then_supervisord(supervised):
+    names = ("consumer", "producer", *NODES)
+    supervised.wish(True, *names)
+    supervised.start(*names)
+
+    done = supervised.cluster.run("stop", "--json")
+
+    assert done.status == 0, done
+    assert [program["name"] for program in done.document["stopped"]][-1] == "controller-101"
+    assert set(supervised.ends()[:2]) == {"producer", "consumer"}
+    assert set(supervised.ends()[2:4]) == {"broker-1", "broker-2"}
+    assert supervised.ends()[4] == "controller-101"
+    # No stand-in closes logs as a broker does.
+    assert done.document["unclean"] == ["broker-1", "broker-2"]
+    assert supervised.cluster.processes() == []
+    assert not any(supervised.store.desired().wants(name) for name in supervised.plan.kinds)
+
+
+def test_a_pid_file_of_nonsense_harms_nothing(supervised):
+    supervised.plan.layout.supervisord_pid.write_text("1\n")
+
+    assert supervised.cluster.run("stop").status == 0
+    assert supervised.cluster.processes() == []
