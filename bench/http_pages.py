@@ -1,39 +1,18 @@
 """What open pages see, and what they cost the consumer app."""
 
 import asyncio
+import contextlib
 import json
 import re
 import statistics
 import time
 import urllib.request
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from bench.http_apps import BATCH, VALUE, App, wrk
 
-
-async def visible_ms(producer: App, consumer: App, *, pages: int, posts: int) -> tuple[float, float]:
-    """Return the median from a POST to its arrival on an open page, and the consumer's use of a processor meanwhile.
-
-    Two thousand other records a second arrive at the same time.
-    """
-    watched, *others = [await open_page(consumer) for _ in range(pages)]
-    drains = [asyncio.create_task(page.drain()) for page in others]
-    flow = asyncio.create_task(_steady_flow(producer))
-    cpu_s, since_s, times_ms = consumer.cpu_s(), time.monotonic(), []
-    for number in range(posts):
-        mark = f"mark-{pages}-{number}"
-        begun_s = time.perf_counter()
-        post = asyncio.create_task(asyncio.to_thread(_post, producer, json.dumps(mark).encode()))
-        await watched.see(mark)
-        times_ms.append((time.perf_counter() - begun_s) * 1000)
-        await post
-        await asyncio.sleep(0.12)
-    share = (consumer.cpu_s() - cpu_s) / (time.monotonic() - since_s)
-    for task in (flow, *drains):
-        task.cancel()
-    for page in (watched, *others):
-        page.writer.close()
-    return statistics.median(times_ms), share
+_LINES = "\n".join([VALUE] * BATCH)
 
 
 @dataclass
@@ -64,37 +43,73 @@ async def open_page(consumer: App) -> Page:
     return page
 
 
+@contextlib.asynccontextmanager
+async def open_pages(consumer: App, number: int) -> AsyncIterator[Page]:
+    """So many open pages; yields one of them, the others read and forget."""
+    watched, *others = [await open_page(consumer) for _ in range(number)]
+    drains = [asyncio.create_task(page.drain()) for page in others]
+    yield watched
+    for drain in drains:
+        drain.cancel()
+    for page in (watched, *others):
+        page.writer.close()
+
+
+async def visible_ms(producer: App, consumer: App, *, number: int) -> float:
+    """Return the median time from a POST to its arrival on an open page."""
+    times_ms = []
+    async with open_pages(consumer, number) as watched:
+        for post in range(50):
+            mark = f"mark-{number}-{post}"
+            begun_s = time.perf_counter()
+            posting = asyncio.create_task(asyncio.to_thread(_post, producer, "/send", json.dumps(mark)))
+            await watched.see(mark)
+            times_ms.append((time.perf_counter() - begun_s) * 1000)
+            await posting
+            await asyncio.sleep(0.12)
+    return statistics.median(times_ms)
+
+
+async def processor_share(producer: App, consumer: App, *, number: int) -> float:
+    """Return the consumer's use of a processor while two thousand records a second arrive."""
+    async with open_pages(consumer, number) as watched:
+        tasks = [asyncio.create_task(_steady_flow(producer)), asyncio.create_task(watched.drain())]
+        await asyncio.sleep(1)
+        used_s, since_s = consumer.cpu_s(), time.monotonic()
+        await asyncio.sleep(6)
+        share = (consumer.cpu_s() - used_s) / (time.monotonic() - since_s)
+        for task in tasks:
+            task.cancel()
+    return share
+
+
 async def _steady_flow(producer: App) -> None:
-    lines = "\n".join([VALUE] * BATCH).encode()
     while True:
-        await asyncio.gather(asyncio.to_thread(_post, producer, lines, "/send/batch"), asyncio.sleep(0.05))
+        await asyncio.gather(asyncio.to_thread(_post, producer, "/send/batch", _LINES), asyncio.sleep(0.05))
 
 
-def _post(producer: App, body: bytes, path: str = "/send") -> None:
-    urllib.request.urlopen(urllib.request.Request(producer.url + path, body), timeout=30).close()
+def _post(producer: App, path: str, body: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(producer.url + path, body.encode()), timeout=30).close()
 
 
 async def keep_up(producer: App, consumer: App, seconds: int) -> None:
     """Print how far the consumer is behind while the producer writes as fast as it can and ten pages are open."""
-    drains = [asyncio.create_task((await open_page(consumer)).drain()) for _ in range(10)]
-    lines = "\n".join([VALUE] * BATCH)
-    writing = asyncio.create_task(
-        asyncio.to_thread(wrk, producer, "/send/batch", lines, seconds, "application/x-ndjson")
-    )
-    lags = []
-    while not writing.done():
-        await asyncio.sleep(1)
-        lags.append(await asyncio.to_thread(_lag, consumer))
-    load = writing.result()
-    begun_s = time.monotonic()
-    while await asyncio.to_thread(_lag, consumer) > 0 and time.monotonic() - begun_s < 60:  # noqa: ASYNC110 - polled
-        await asyncio.sleep(0.5)
+    async with open_pages(consumer, 10) as watched:
+        draining = asyncio.create_task(watched.drain())
+        load = asyncio.to_thread(wrk, producer, "/send/batch", _LINES, seconds, "application/x-ndjson")
+        writing = asyncio.create_task(load)
+        lags = []
+        while not writing.done():
+            await asyncio.sleep(1)
+            lags.append(await asyncio.to_thread(_lag, consumer))
+        begun_s = time.monotonic()
+        while await asyncio.to_thread(_lag, consumer) > 0:  # noqa: ASYNC110 - the lag can only be polled
+            await asyncio.sleep(0.5)
+        draining.cancel()
     print(
-        f"{load.requests_per_s * BATCH:.0f} records/s with 10 pages open: at most {max(lags)} records behind,"
+        f"{writing.result().requests_per_s * BATCH:.0f} records/s with 10 pages open: at most {max(lags)} behind,"
         f" level {time.monotonic() - begun_s:.1f} s after the last"
     )
-    for drain in drains:
-        drain.cancel()
 
 
 def _lag(consumer: App) -> int:
@@ -107,8 +122,8 @@ async def pages(producer: App, consumer: App) -> None:
     """Print what open pages see and cost."""
     # A new group's "latest" is looked up after the assignment; what comes before that is not read.
     await asyncio.sleep(2)
-    one_ms, one_share = await visible_ms(producer, consumer, pages=1, posts=50)
-    hundred_ms, hundred_share = await visible_ms(producer, consumer, pages=100, posts=50)
+    one_ms, hundred_ms = [await visible_ms(producer, consumer, number=number) for number in (1, 100)]
     print(f"POST to visible: {one_ms:.1f} ms with 1 page, {hundred_ms:.1f} ms with 100  (under 50)")
-    print(f"consumer CPU of 100 pages / 1 page  {hundred_share / one_share:.2f}  (under 2)")
+    one, hundred = [await processor_share(producer, consumer, number=number) for number in (1, 100)]
+    print(f"consumer CPU of 100 pages / 1 page  {hundred / one:.2f}  (under 2)")
     await keep_up(producer, consumer, 10)
