@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from bench.measuring import Cost, measure, wait_for_quiet
+from bench.measuring import QUIET_CORES, Cost, measure, wait_for_quiet
 from bench.stock import StockCluster
 from kraftd.host.kafka_locks import JarSet
 from kraftd.host.kafka_runtime import Runtime
@@ -160,7 +160,10 @@ def _summarize(results: Results) -> None:
     clean = sum(not stop.unclean for stop in results.stops)
     help_s = statistics.median(cost.cpu_s for cost in results.helps)
     status_s = statistics.median(cost.wall_s for cost in results.statuses)
+    noisy = sum(max(each.others for each in pair) > QUIET_CORES for pair in results.pairs)
     print(f"start: kraftd {ours:.2f} s, stock {theirs:.2f} s (medians); CPU ratio {cpu_ratio:.2f}")
+    if noisy:
+        print(f"note: others used more than {QUIET_CORES} cores in {noisy} of {len(results.pairs)} pairs: repeat it")
     _judge("start, median ratio", ratio, START_RATIO, "")
     _judge("stop, slowest", slowest_stop_s, STOP_S, " s")
     print(f"{'stop, clean':<24}{clean} of {len(results.stops)}")
