@@ -1,10 +1,11 @@
 """The newest records, in memory: filled by the polling thread, read by the loop's."""
 
+import heapq
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from kraftd_apps.consumer.record import SeenRecord
 
@@ -17,12 +18,22 @@ class Entry:
 
     sequence: int
     record: SeenRecord
+    time_ms: int
+    """When it counts as written: its timestamp, but neither before its predecessor in the partition nor after its
+    arrival, because clients may set any timestamp."""
 
 
 class Ring:
     """Holds the newest records, bounded by number and by bytes; keeps each record once."""
 
-    def __init__(self, max_records: int, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        max_records: int,
+        max_bytes: int = MAX_BYTES,
+        now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+    ) -> None:
+        self._now_ms = now_ms
+        self._latest_ms: dict[int, int] = {}
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._entries: deque[Entry] = deque()
@@ -46,7 +57,7 @@ class Ring:
                         continue
                     self._entries.remove(known)
                     self._forget(known)
-                entry = Entry(self._next, record)
+                entry = Entry(self._next, record, self._time_ms(record))
                 self._next += 1
                 self._keep(entry)
                 self._entries.append(entry)
@@ -61,7 +72,7 @@ class Ring:
             for record in reversed(records):
                 if record.place in self._places:
                     continue
-                entry = Entry(self._before, record)
+                entry = Entry(self._before, record, min(record.timestamp_ms or 0, self._now_ms()))
                 self._keep(entry)
                 if self._too_full():
                     self._forget(entry)
@@ -89,9 +100,19 @@ class Ring:
         return None
 
     def newest(self, count: int) -> list[Entry]:
-        """Return up to this many entries, the newest first."""
+        """Return up to this many entries, the newest first.
+
+        Partitions have no common order but time: a member that catches up gets them one after the other.
+        """
         with self._lock:
-            return list(islice(reversed(self._entries), count))
+            return heapq.nlargest(count, self._entries, key=lambda entry: (entry.time_ms, entry.sequence))
+
+    def _time_ms(self, record: SeenRecord) -> int:
+        now_ms = self._now_ms()
+        stamped_ms = now_ms if record.timestamp_ms is None else min(record.timestamp_ms, now_ms)
+        time_ms = max(stamped_ms, self._latest_ms.get(record.partition, 0))
+        self._latest_ms[record.partition] = time_ms
+        return time_ms
 
     def _keep(self, entry: Entry) -> None:
         self._places[entry.record.place] = entry

@@ -74,3 +74,38 @@ def test_older_records_go_before_those_that_arrived_meanwhile_as_far_as_there_is
     ring.add_older([record(1), record(2), record(3)])
     assert offsets(ring) == [10, 3, 2]
     assert [entry.sequence for entry in ring.newest(3)] == [1, 0, -1]
+
+
+def at(partition: int, offset: int, timestamp_ms: int | None) -> SeenRecord:
+    return SeenRecord(partition, offset, timestamp_ms, None, b"{}")
+
+
+def places(ring: Ring) -> list[tuple[int, int]]:
+    return [(entry.record.partition, entry.record.offset) for entry in ring.newest(100)]
+
+
+def test_a_member_that_catches_up_shows_the_newest_by_time_not_the_last_partition_it_read():
+    ring = Ring(10, now_ms=lambda: 9000)
+    ring.add([at(0, 1, 1000), at(0, 2, 3000)])
+    ring.add([at(1, 1, 500), at(1, 2, 2000)])
+    assert places(ring) == [(0, 2), (1, 2), (0, 1), (1, 1)]
+
+
+def test_a_record_stamped_long_ago_is_no_older_than_the_one_before_it():
+    ring = Ring(10, now_ms=lambda: 9000)
+    ring.add([at(0, 1, 5000), at(1, 1, 4000), at(0, 2, 1)])
+    assert places(ring) == [(0, 2), (0, 1), (1, 1)]
+
+
+def test_a_record_stamped_in_the_future_does_not_stay_on_top():
+    clock = iter([5000, 6000])
+    ring = Ring(10, now_ms=lambda: next(clock))
+    ring.add([at(0, 1, 253_402_300_799_999)])
+    ring.add([at(1, 1, 5500)])
+    assert places(ring) == [(1, 1), (0, 1)]
+
+
+def test_a_record_without_a_timestamp_counts_from_its_arrival():
+    ring = Ring(10, now_ms=lambda: 9000)
+    ring.add([at(0, 1, None), at(1, 1, 8000)])
+    assert places(ring) == [(0, 1), (1, 1)]
