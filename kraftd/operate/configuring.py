@@ -1,5 +1,6 @@
 """From the command line, the environment and kraftd.toml to a plan."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,10 @@ def layout_for(selection: Selection, workspace: Workspace) -> tuple[Configuratio
     """
     configuration, origin = read_configuration(selection, workspace)
     cluster = configuration.settings.cluster
-    state_dir = (workspace.cwd / Path(cluster.state_dir).expanduser()) if cluster.state_dir else None
+    state_dir = None
+    if cluster.state_dir:
+        # Processes are known by this path: one place must have one spelling.
+        state_dir = Path(os.path.normpath(workspace.cwd / Path(cluster.state_dir).expanduser()))
     layout = layout_of(cluster=cluster.name, state_dir=state_dir, environ=workspace.environ, home=workspace.home)
     return configuration, origin, layout
 

@@ -111,17 +111,20 @@ def _from_nothing(
         check_against(plan, configured.manifest, configured.origin)
     empty = unformatted(plan, configured.manifest)
     check_memory(plan)
-    notes = []
-    if roster.processes or roster.supervisor is not None:
+    has_leftovers = bool(roster.processes) or roster.supervisor is not None
+    if not has_leftovers:
+        check_ports(plan, plan.kinds)
+    provided = provision(plan, workspace)
+    files = render(plan, provided.launch, python=workspace.python, template=template_text())
+    notes = list(provided.notes)
+    if has_leftovers:
+        # Only now: nothing but a port can stand in the way of the new start any more.
         notes.append("ended what an earlier run had left behind, and started anew")
         workspace.reporter.step(
             f"Ending what an earlier run left behind: {', '.join(roster.processes) or 'supervisord'}"
         )
         stop_locked(store, previous or plan, StopOptions(command=options.command), workspace)
-    check_ports(plan, plan.kinds)
-    provided = provision(plan, workspace)
-    notes += provided.notes
-    files = render(plan, provided.launch, python=workspace.python, template=template_text())
+        check_ports(plan, plan.kinds)
     make_directories(plan)
     if empty:
         format_nodes(plan, empty, provided.bootstrap_checkpoint)

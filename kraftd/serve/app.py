@@ -11,13 +11,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 import kraftd
 from kraftd.clock import Clock
+from kraftd.serve.discovery import targets
 from kraftd.serve.exposition import SnapshotCollector
-from kraftd.spec.plan import Plan
+from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.documents import health_document
 from kraftd.watch.health import judge
 from kraftd.watch.snapshot import Snapshot, Status
 
 _LIVE_WITHIN_S = 10.0
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 
 
@@ -48,6 +50,16 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
     async def health(strict: bool = Query(default=False)) -> JSONResponse:
         """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
         return _health(plan, newest(), topics, clock.now_s(), strict=strict)
+
+    @app.get("/health/brokers/{broker_id}", status_code=204)
+    async def broker_health(broker_id: int) -> Response:
+        """204 when the broker serves, 503 with the reason when it does not, 404 when none has this id."""
+        return _broker_health(newest(), broker_id)
+
+    @app.get("/sd/prometheus")
+    async def prometheus_targets() -> JSONResponse:
+        """Every target, for Prometheus' http_sd_configs."""
+        return _json(targets(plan), 200)
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -82,6 +94,16 @@ def _health(
     return _json(health_document(plan, snapshot, verdict, now_s), 503 if verdict.status in failing else 200)
 
 
-def _json(document: dict[str, Any], status: int) -> JSONResponse:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return JSONResponse(document, status_code=status, headers=headers)
+def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
+    brokers = [each for each in (snapshot.programs if snapshot else ()) if each.kind is Kind.BROKER]
+    broker = next((each for each in brokers if each.node_id == broker_id), None)
+    if snapshot is not None and broker is None:
+        known = ", ".join(str(each.node_id) for each in brokers)
+        return _json({"ok": False, "reason": f"there is no broker {broker_id}; there are: {known}"}, 404)
+    if broker is None or not broker.ready:
+        return _json({"ok": False, "reason": broker.reason if broker else "nothing was looked at yet"}, 503)
+    return Response(status_code=204, headers=_HEADERS)
+
+
+def _json(document: Any, status: int) -> JSONResponse:
+    return JSONResponse(document, status_code=status, headers=_HEADERS)

@@ -1,11 +1,12 @@
 """A snapshot as Prometheus metrics. No I/O: a scrape never waits for Kafka."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import kraftd
+from kraftd.broker.model import Partition
 from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.snapshot import KafkaView, Snapshot
 
@@ -29,6 +30,7 @@ class SnapshotCollector(Collector):
         yield self._brokers_up(self._snapshot)
         yield from self._processes(self._snapshot)
         yield from _quorum(self._snapshot.kafka)
+        yield from _topics(self._snapshot.kafka)
         yield from _groups(self._snapshot.kafka)
 
     def _brokers_up(self, snapshot: Snapshot) -> Metric:
@@ -65,9 +67,48 @@ def _quorum(kafka: KafkaView) -> Iterator[Metric]:
         yield epoch
 
 
-def _groups(kafka: KafkaView) -> Iterator[Metric]:
-    if kafka.lags is None:
+_TOPIC_PARTITION = ["topic", "partition"]
+
+
+def _topics(kafka: KafkaView) -> Iterator[Metric]:
+    """Yield kafka_exporter's topic families, under its names and labels."""
+    if kafka.topics is None:
         return
+    count = GaugeMetricFamily("kafka_topic_partitions", "Partitions of the topic.", labels=["topic"])
+    for topic in kafka.topics:
+        count.add_metric([topic.name], len(topic.partitions))
+    yield count
+    partitions = [partition for topic in kafka.topics for partition in topic.partitions]
+    for name, text, value in _PARTITION_FAMILIES:
+        family = GaugeMetricFamily(f"kafka_topic_partition_{name}", text, labels=_TOPIC_PARTITION)
+        for partition in partitions:
+            number = value(partition)
+            if number is not None:
+                family.add_metric([partition.topic, str(partition.partition)], number)
+        yield family
+
+
+_PARTITION_FAMILIES: tuple[tuple[str, str, Callable[[Partition], int | None]], ...] = (
+    ("leader", "Node id of the leader; absent while there is none.", lambda each: each.leader),
+    ("leader_is_preferred", "1 when the first replica leads.", lambda each: int(each.leader == each.replicas[0])),
+    ("replicas", "Replicas of the partition.", lambda each: len(each.replicas)),
+    ("in_sync_replica", "Replicas that are in sync.", lambda each: len(each.in_sync_replicas)),
+    (
+        "under_replicated_partition",
+        "1 when a replica is not in sync.",
+        lambda each: int(len(each.in_sync_replicas) < len(each.replicas)),
+    ),
+)
+
+
+def _groups(kafka: KafkaView) -> Iterator[Metric]:
+    if kafka.lags is None or kafka.groups is None:
+        return
+    members = GaugeMetricFamily("kafka_consumergroup_members", "Members of the group.", labels=["consumergroup"])
+    for name, state in kafka.groups.items():
+        if state.members is not None:
+            members.add_metric([name], len(state.members))
+    yield members
     labels = ["consumergroup", "topic", "partition"]
     offset = GaugeMetricFamily(
         "kafka_consumergroup_current_offset", "Next offset that the group will read.", labels=labels

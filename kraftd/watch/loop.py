@@ -11,7 +11,7 @@ from kraftd.spec.desired import DesiredState
 from kraftd.spec.plan import DAEMON, Plan
 from kraftd.watch.causes import Cause
 from kraftd.watch.observation import Facts, ProcessFact, views
-from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.readiness import SERVES, Answer, voter_answer
 from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide
 from kraftd.watch.roster import Roster
 from kraftd.watch.snapshot import KafkaView, LastExit, Snapshot
@@ -102,10 +102,19 @@ class Loop:
         asked = tuple(name for name in roster.processes if name != DAEMON)
         answers = {**self._outside.answers(asked), DAEMON: SERVES}
         self._outside.open_management({name: roster.processes[name] for name in asked if answers[name].ready})
-        facts = Facts(roster.facts, answers, desired, self._memories, self._exits)
+        kafka = self._outside.kafka()
+        judged = {**answers, **self._voters(answers, kafka)}
+        facts = Facts(roster.facts, judged, desired, self._memories, self._exits)
         now_s = self._clock.now_s()
-        snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), self._outside.kafka())
+        snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), kafka)
         return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
+
+    def _voters(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[str, Answer]:
+        """Return what the quorum says of controllers whose port listens; nothing while it cannot be asked."""
+        if kafka.quorum is None:
+            return {}
+        listening = (node for node in self._plan.controllers if node.name in answers and answers[node.name].ready)
+        return {node.name: voter_answer(node, kafka.quorum) for node in listening}
 
     def _roster(self, *, after_exit: bool) -> Roster:
         roster = self._outside.roster()

@@ -95,3 +95,21 @@ def test_no_answer_is_kept_by_a_cache_or_taken_for_another_type():
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/stop"])
 def test_there_is_nothing_else(path):
     assert answered(OK, path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("newest", "broker_id", "status"),
+    [(OK, 1, 204), (OK, 7, 404), (DOWN, 1, 503), (None, 1, 503)],
+)
+def test_a_broker_is_asked_for_by_its_id(newest, broker_id, status):
+    assert answered(newest, f"/health/brokers/{broker_id}").status == status
+
+
+def test_prometheus_finds_the_daemon_and_the_apps():
+    found = answered(OK, "/sd/prometheus").json
+
+    assert [(each["targets"], each["labels"]["program"]) for each in found] == [
+        (["127.0.0.1:8000"], "kraftd"),
+        (["127.0.0.1:8001"], "producer"),
+        (["127.0.0.1:8002"], "consumer"),
+    ]

@@ -8,7 +8,7 @@ from kraftd.serve.exposition import SnapshotCollector
 from kraftd.watch.lag import group_lag
 from kraftd.watch.snapshot import KafkaView
 from tests.plans import plan_of
-from tests.unit.watch.programs import program, quorum, snapshot
+from tests.unit.watch.programs import program, quorum, snapshot, topic
 
 
 def samples(look, now_s=1000.0):
@@ -85,3 +85,18 @@ def test_a_label_that_holds_quotes_and_backslashes_reads_back():
     found = samples(snapshot(kafka=KafkaView(lags={name: lag})))
 
     assert found["kafka_consumergroup_lag_sum", ("consumergroup", name), ("topic", "orders")] == 1.0
+
+
+def test_a_topics_partitions_are_told_under_kafka_exporters_names():
+    kafka = KafkaView(topics=(topic("orders", 1, None, in_sync=(2,)),))
+
+    found = samples(snapshot(program("broker-1"), kafka=kafka))
+
+    def value(name, partition):
+        return found.get((f"kafka_topic_partition_{name}", ("partition", partition), ("topic", "orders")))
+
+    assert found["kafka_topic_partitions", ("topic", "orders")] == 2.0
+    assert (value("leader", "0"), value("leader", "1")) == (1.0, None)
+    assert (value("leader_is_preferred", "0"), value("leader_is_preferred", "1")) == (1.0, 0.0)
+    assert (value("replicas", "0"), value("in_sync_replica", "0")) == (2.0, 1.0)
+    assert value("under_replicated_partition", "0") == 1.0

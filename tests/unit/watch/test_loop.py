@@ -1,6 +1,7 @@
 import contextlib
 from dataclasses import replace
 
+from kraftd.broker.model import Voter
 from kraftd.host.processes import Process
 from kraftd.spec.desired import NOTHING_DESIRED, Wish
 from kraftd.watch.causes import Cause
@@ -12,6 +13,7 @@ from kraftd.watch.roster import Roster
 from kraftd.watch.snapshot import KafkaView, LastExit, ServiceState
 from tests.clocks import ManualClock
 from tests.plans import plan_of
+from tests.unit.watch.programs import quorum
 
 PLAN = plan_of()
 RUN = Wish(running=True, since="", by="start", why="")
@@ -33,6 +35,7 @@ class FakeSurroundings:
         self.ends = {}
         self.refusals = {}
         self.comes_back = True
+        self.view = KafkaView()
         self.started, self.told, self.remembered, self.opened = [], [], [], []
 
     def end(self, name, state="EXITED"):
@@ -51,7 +54,7 @@ class FakeSurroundings:
         return {name: self.refusals.get(name, SERVES) for name in programs}
 
     def kafka(self):
-        return KafkaView()
+        return self.view
 
     def exits(self, facts):
         return dict(self.ends)
@@ -271,3 +274,13 @@ def test_an_exit_without_a_record_is_told_all_the_same():
     loop.tick()
 
     assert outside.told[0] == ("exited", "producer", "ended")
+
+
+def test_a_controller_that_lags_behind_the_quorum_is_not_ready():
+    outside = FakeSurroundings()
+    outside.view = KafkaView(quorum=quorum(1, Voter(101, 90, 10, 7.5)))
+
+    programs = {program.name: program for program in loop_over(outside).tick().snapshot.programs}
+
+    assert programs["controller-101"].reason == "10 metadata records behind"
+    assert programs["broker-1"].ready
