@@ -34,8 +34,12 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
     app = FastAPI(title="kraftd", version=kraftd.__version__, docs_url=None, redoc_url=None)
     # A page of another origin could rebind its name to this machine and read everything.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS)
-    topics = tuple(topic.name for topic in plan.topics)
+    _add_probes(app, newest, tuple(topic.name for topic in plan.topics), clock)
+    _add_documents(app, plan, newest, clock)
+    return app
 
+
+def _add_probes(app: FastAPI, newest: Callable[[], Snapshot | None], topics: tuple[str, ...], clock: Clock) -> None:
     @app.get("/livez")
     async def livez() -> JSONResponse:
         """200 while the loop looks at the cluster."""
@@ -46,15 +50,19 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
         """200 when the cluster can serve, else 503 with the reasons."""
         return _readyz(newest(), topics)
 
-    @app.get("/health")
-    async def health(strict: bool = Query(default=False)) -> JSONResponse:
-        """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
-        return _health(plan, newest(), topics, clock.now_s(), strict=strict)
-
     @app.get("/health/brokers/{broker_id}", status_code=204)
     async def broker_health(broker_id: int) -> Response:
         """204 when the broker serves, 503 with the reason when it does not, 404 when none has this id."""
         return _broker_health(newest(), broker_id)
+
+
+def _add_documents(app: FastAPI, plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) -> None:
+    topics = tuple(topic.name for topic in plan.topics)
+
+    @app.get("/health")
+    async def health(strict: bool = Query(default=False)) -> JSONResponse:
+        """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
+        return _health(plan, newest(), topics, clock.now_s(), strict=strict)
 
     @app.get("/sd/prometheus")
     async def prometheus_targets() -> JSONResponse:
@@ -67,8 +75,6 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotCollector(plan, newest(), clock.now_s()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    return app
 
 
 def _livez(snapshot: Snapshot | None, now_s: float) -> JSONResponse:

@@ -102,10 +102,10 @@ _PARTITION_FAMILIES: tuple[tuple[str, str, Callable[[Partition], int | None]], .
 
 
 def _groups(kafka: KafkaView) -> Iterator[Metric]:
-    if kafka.lags is None or kafka.groups is None:
+    if kafka.lags is None:
         return
     members = GaugeMetricFamily("kafka_consumergroup_members", "Members of the group.", labels=["consumergroup"])
-    for name, state in kafka.groups.items():
+    for name, state in (kafka.groups or {}).items():
         if state.members is not None:
             members.add_metric([name], len(state.members))
     yield members
