@@ -2,9 +2,11 @@
 
 import json
 import socket
+import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kafka.app_processes import Apps, wait_until
 
@@ -13,7 +15,12 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def apps(cluster, tmp_path):
-    own = Apps(tmp_path, cluster.bootstrap_servers, cluster.topic)
+    """Apps on a topic of the test's own: what another test wrote would arrive first."""
+    topic = f"pages-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+    for done in admin.create_topics([NewTopic(topic, 4, -1)]).values():
+        done.result(20)
+    own = Apps(tmp_path, cluster.bootstrap_servers, topic)
     yield own
     own.kill()
 
@@ -142,8 +149,8 @@ def test_two_apps_on_one_port_is_a_clear_error(apps):
 
 def test_every_metric_of_lag_falls_to_nothing_when_all_is_read(apps):
     producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
-    for _ in range(10):
-        producer.request("/send", b"1")
+    for partition in range(4):
+        producer.request(f"/send?partition={partition}", b"1")
 
     def lag():
         text = consumer.request("/metrics")[1].decode()

@@ -1,6 +1,5 @@
 """The FastAPI side of the consumer app: the page, and records as JSON."""
 
-import asyncio
 import json
 from typing import Annotated, Any, Protocol
 
@@ -21,6 +20,7 @@ from kraftd_apps.web.api import as_response, health_routes, install_docs, instal
 from kraftd_apps.web.openapi import problems
 from kraftd_apps.web.pages import Pages
 from kraftd_apps.web.problems import Refused, problem
+from kraftd_apps.web.threads import in_thread
 
 PAGE_RECORDS = 10
 _TAIL_WAIT_S = 2.0
@@ -135,7 +135,7 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
         if not url:
             raise Refused(problem("producer_away", "APP_PRODUCER_URL is off"))
         record = await source.log.find(partition, offset)
-        return as_response(await asyncio.to_thread(send_again, record, url, source.settings.http.api_token))
+        return as_response(await in_thread(send_again, record, url, source.settings.http.api_token))
 
 
 def _records_response(records: list[SeenRecord], form: str) -> Response:

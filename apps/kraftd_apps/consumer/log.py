@@ -10,6 +10,7 @@ from kraftd_apps.consumer.history import Client, Start, read_from, read_newest
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
 from kraftd_apps.web.problems import Problem, Refused, problem
+from kraftd_apps.web.threads import in_thread
 
 _TAIL_RECORDS = 25
 _TAIL_TIMEOUT_S = 5.0
@@ -33,7 +34,7 @@ class Log:
         """Put the newest records of these partitions into the ring, before what has arrived since."""
         try:
             if partitions:
-                self._ring.add_older(await asyncio.to_thread(self._newest, partitions))
+                self._ring.add_older(await in_thread(self._newest, partitions))
         except KafkaException as error:
             logger.warning("Reading back the end of the log failed: %s", error)
         finally:
@@ -54,7 +55,7 @@ class Log:
         """
         async with self._places:
             try:
-                return await asyncio.to_thread(self._from, start, limit)
+                return await in_thread(self._from, start, limit)
             except KafkaException as error:
                 raise Refused(_problem_of(error, start)) from error
 

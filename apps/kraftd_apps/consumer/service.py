@@ -23,6 +23,7 @@ from kraftd_apps.web.guard import Guard
 from kraftd_apps.web.health import answered, liveness, readiness
 from kraftd_apps.web.kafka_log import client_logger
 from kraftd_apps.web.telemetry import HttpMetrics
+from kraftd_apps.web.threads import in_thread
 
 _WARM_AFTER_S = 1.0
 _LEAVE_S = 5.0
@@ -102,7 +103,7 @@ class ConsumerService:
     async def finish_stop(self) -> None:
         """Wait until the member has left."""
         self.member.stop()
-        if not await asyncio.to_thread(self.member.join, _LEAVE_S):
+        if not await in_thread(self.member.join, _LEAVE_S):
             logger.warning("Ending without having left the group: no broker answers")
 
     def _arrived(self, records: list[SeenRecord]) -> None:

@@ -15,6 +15,7 @@ from kraftd_apps.producer.outcome import problem_of
 from kraftd_apps.producer.record import Record, Report, Settle
 from kraftd_apps.producer.topic import MetadataClient, TopicWatch
 from kraftd_apps.web.problems import Problem, Refused, problem
+from kraftd_apps.web.threads import in_thread
 
 _REPLACEMENT_PAUSE_S = 1.0
 _FLUSH_S = 3.0
@@ -154,11 +155,11 @@ class Gateway:
         if bridge is None:
             return
         bridge.close()
-        if await asyncio.to_thread(bridge.join, _FLUSH_S):
+        if await in_thread(bridge.join, _FLUSH_S):
             return
         logger.error("Giving up %d records that Kafka has not acknowledged", bridge.queued)
         bridge.purge()
-        await asyncio.to_thread(bridge.join, _RETIRED_JOIN_S)
+        await in_thread(bridge.join, _RETIRED_JOIN_S)
 
     def _ready_bridge(self) -> Bridge:
         if self.draining:

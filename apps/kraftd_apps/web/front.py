@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from kraftd_apps.web.asgi import App, Receive, Scope, Send
+from kraftd_apps.web.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class LazyApp:
         async with self._lock:
             if self._built is None:
                 started_s = time.perf_counter()
-                self._built = await asyncio.to_thread(self._build)
+                self._built = await in_thread(self._build)
                 logger.debug("FastAPI loaded in %.2f s", time.perf_counter() - started_s)
         return self._built
 
