@@ -3,13 +3,14 @@
 import heapq
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kraftd_apps.consumer.record import SeenRecord
 
 MAX_BYTES = 16 * 1024 * 1024
+
+Place = tuple[int, int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,11 @@ class Entry:
 
 
 class Ring:
-    """Holds the newest records, bounded by number and by bytes; keeps each record once."""
+    """Holds the newest records by time, bounded by number and by bytes; keeps each record once.
+
+    Partitions have no common order but time: a member that catches up gets them one after the other, and what stands
+    at the end of the first must not be pushed out by what is older in the last.
+    """
 
     def __init__(
         self,
@@ -32,53 +37,45 @@ class Ring:
         max_bytes: int = MAX_BYTES,
         now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
     ) -> None:
-        self._now_ms = now_ms
-        self._latest_ms: dict[int, int] = {}
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._entries: deque[Entry] = deque()
-        self._places: dict[tuple[int, int, int | None], Entry] = {}
+        self._now_ms = now_ms
+        self._entries: dict[Place, Entry] = {}
+        self._oldest_first: list[tuple[int, int, Place]] = []
+        self._latest_ms: dict[int, int] = {}
         self._bytes = 0
         self._next = 1
         self._before = 0
         self._lock = threading.Lock()
 
     def add(self, records: Iterable[SeenRecord]) -> list[Entry]:
-        """Append records, the newest last, and return those that had not arrived yet.
+        """Take records that arrive, and return those that had not arrived yet.
 
         A record that was read back before it arrived takes its place among the arrived ones.
         """
         added = []
         with self._lock:
             for record in records:
-                known = self._places.get(record.place)
+                known = self._entries.get(record.place)
                 if known is not None:
                     if known.sequence > 0:
                         continue
-                    self._entries.remove(known)
-                    self._forget(known)
+                    self._forget(known.record.place)
                 entry = Entry(self._next, record, self._time_ms(record))
                 self._next += 1
                 self._keep(entry)
-                self._entries.append(entry)
                 added.append(entry)
-            while self._too_full() and len(self._entries) > 1:
-                self._forget(self._entries.popleft())
+            self._shrink()
         return added
 
     def add_older(self, records: Sequence[SeenRecord]) -> None:
-        """Put records before all others, as far as there is room; the newest of them last."""
+        """Take records that were read back, the newest last, as far as there is room for them."""
         with self._lock:
             for record in reversed(records):
-                if record.place in self._places:
-                    continue
-                entry = Entry(self._before, record, min(record.timestamp_ms or 0, self._now_ms()))
-                self._keep(entry)
-                if self._too_full():
-                    self._forget(entry)
-                    return
-                self._before -= 1
-                self._entries.appendleft(entry)
+                if record.place not in self._entries:
+                    self._keep(Entry(self._before, record, min(record.timestamp_ms or 0, self._now_ms())))
+                    self._before -= 1
+            self._shrink()
 
     @property
     def last_sequence(self) -> int:
@@ -86,26 +83,25 @@ class Ring:
         return self._next - 1
 
     def since(self, sequence: int) -> tuple[list[Entry], int]:
-        """Return the entries after a sequence number, oldest first, and how many after it are forgotten already."""
+        """Return the entries after a sequence number, in order, and how many after it are forgotten already."""
+        seen = max(sequence, 0)
         with self._lock:
-            missed = [entry for entry in self._entries if entry.sequence > max(sequence, 0)]
-            return missed, max(0, self._next - 1 - max(sequence, 0)) - len(missed)
+            missed = [entry for entry in self._entries.values() if entry.sequence > seen]
+            forgotten = max(0, self._next - 1 - seen) - len(missed)
+        return sorted(missed, key=lambda entry: entry.sequence), forgotten
 
     def find(self, partition: int, offset: int) -> SeenRecord | None:
         """Return a record by its place, if it is here."""
         with self._lock:
-            for entry in reversed(self._entries):
-                if (entry.record.partition, entry.record.offset) == (partition, offset):
-                    return entry.record
+            for record in (entry.record for entry in self._entries.values()):
+                if (record.partition, record.offset) == (partition, offset):
+                    return record
         return None
 
     def newest(self, count: int) -> list[Entry]:
-        """Return up to this many entries, the newest first.
-
-        Partitions have no common order but time: a member that catches up gets them one after the other.
-        """
+        """Return up to this many entries, the newest first."""
         with self._lock:
-            return heapq.nlargest(count, self._entries, key=lambda entry: (entry.time_ms, entry.sequence))
+            return heapq.nlargest(count, self._entries.values(), key=lambda entry: (entry.time_ms, entry.sequence))
 
     def _time_ms(self, record: SeenRecord) -> int:
         now_ms = self._now_ms()
@@ -115,12 +111,17 @@ class Ring:
         return time_ms
 
     def _keep(self, entry: Entry) -> None:
-        self._places[entry.record.place] = entry
+        place = entry.record.place
+        self._entries[place] = entry
+        heapq.heappush(self._oldest_first, (entry.time_ms, entry.sequence, place))
         self._bytes += entry.record.memory_bytes
 
-    def _forget(self, entry: Entry) -> None:
-        self._places.pop(entry.record.place, None)
-        self._bytes -= entry.record.memory_bytes
+    def _forget(self, place: Place) -> None:
+        self._bytes -= self._entries.pop(place).record.memory_bytes
 
-    def _too_full(self) -> bool:
-        return len(self._places) > self._max_records or self._bytes > self._max_bytes
+    def _shrink(self) -> None:
+        while len(self._entries) > 1 and (len(self._entries) > self._max_records or self._bytes > self._max_bytes):
+            _, sequence, place = heapq.heappop(self._oldest_first)
+            kept = self._entries.get(place)
+            if kept is not None and kept.sequence == sequence:
+                self._forget(place)

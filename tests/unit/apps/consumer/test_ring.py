@@ -109,3 +109,10 @@ def test_a_record_without_a_timestamp_counts_from_its_arrival():
     ring = Ring(10, now_ms=lambda: 9000)
     ring.add([at(0, 1, None), at(1, 1, 8000)])
     assert places(ring) == [(0, 1), (1, 1)]
+
+
+def test_what_is_new_is_not_pushed_out_by_what_is_old_and_arrives_later():
+    ring = Ring(3, now_ms=lambda: 9000)
+    ring.add([at(0, 1, 5000), at(0, 2, 6000)])
+    ring.add(at(1, offset, offset) for offset in range(100))
+    assert places(ring) == [(0, 2), (0, 1), (1, 99)]
