@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Chromium
-from tests.kafka.app_processes import Apps, free_port
+from tests.kafka.app_processes import Apps, free_port, own_topic
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,8 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def stack(cluster, tmp_path_factory):
-    apps = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, cluster.topic)
+    """Apps on a topic of their own: what other tests wrote would arrive between these tests' records."""
+    apps = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
     yield apps
     apps.kill()
 

@@ -135,6 +135,7 @@ def test_without_javascript_the_newest_records_are_shown_and_the_form_publishes(
     browser.open(producer.url)
     browser.type("#key", word)
     browser.click("button[type=submit]")
+    browser.until("return document.getElementById('answer')?.textContent")
     assert browser.text("#verdict") == "Written"
     browser.open(consumer.url)
     assert browser.text(f"{FIRST} .key") == word

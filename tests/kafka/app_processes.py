@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from kraftd_apps import __path__ as apps_path
 
 
@@ -111,6 +113,15 @@ class Apps:
             if app.process.poll() is None:
                 app.process.kill()
                 app.process.wait()
+
+
+def own_topic(bootstrap_servers: str) -> str:
+    """Make a topic with four partitions for one test or module, and return its name."""
+    topic = f"own-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for done in admin.create_topics([NewTopic(topic, 4, -1)]).values():
+        done.result(20)
+    return topic
 
 
 def free_port() -> int:

@@ -2,13 +2,11 @@
 
 import json
 import socket
-import uuid
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.kafka.app_processes import Apps, wait_until
+from tests.kafka.app_processes import Apps, own_topic, wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -16,11 +14,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture
 def apps(cluster, tmp_path):
     """Apps on a topic of the test's own: what another test wrote would arrive first."""
-    topic = f"pages-{uuid.uuid4()}"
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
-    for done in admin.create_topics([NewTopic(topic, 4, -1)]).values():
-        done.result(20)
-    own = Apps(tmp_path, cluster.bootstrap_servers, topic)
+    own = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
     yield own
     own.kill()
 
