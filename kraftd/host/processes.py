@@ -88,7 +88,10 @@ class ExitWatch:
 
     def __init__(self) -> None:
         self._descriptors: dict[int, int] = {}
-        self._poll = select.poll() if hasattr(os, "pidfd_open") else None
+        self._has_pidfds = hasattr(os, "pidfd_open")
+        self._poll = select.poll()
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        self._poll.register(self._woken, select.POLLIN)
 
     def watch(self, pids: Iterable[int]) -> None:
         """Watch exactly these processes from now on."""
@@ -96,7 +99,7 @@ class ExitWatch:
         for pid in list(self._descriptors):
             if pid not in wanted:
                 self._forget(pid)
-        if self._poll is None:
+        if not self._has_pidfds:
             return
         for pid in wanted - self._descriptors.keys():
             with contextlib.suppress(ProcessLookupError):
@@ -106,27 +109,36 @@ class ExitWatch:
     @property
     def is_prompt(self) -> bool:
         """Whether an exit ends a wait at once on this system."""
-        return self._poll is not None
+        return self._has_pidfds
 
     def wait(self, timeout_s: float) -> tuple[int, ...]:
-        """Wait for an exit; return the pids that ended, none when the time is up. Each is told once."""
-        if self._poll is None or not self._descriptors:
-            select.select([], [], [], timeout_s)
-            return ()
+        """Wait for an exit; return the pids that ended, none when the time is up or ``wake`` was called.
+
+        Each is told once.
+        """
         by_descriptor = {descriptor: pid for pid, descriptor in self._descriptors.items()}
-        ended = tuple(by_descriptor[descriptor] for descriptor, _ in self._poll.poll(timeout_s * 1000))
+        ready = [descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)]
+        if self._woken in ready:
+            os.read(self._woken, 4096)
+        ended = tuple(by_descriptor[descriptor] for descriptor in ready if descriptor != self._woken)
         for pid in ended:
             self._forget(pid)
         return ended
 
+    def wake(self) -> None:
+        """End a wait at once, from another thread."""
+        with contextlib.suppress(OSError):  # a full pipe wakes too, and a closed one has nobody to wake
+            os.write(self._wake, b"x")
+
     def close(self) -> None:
         """Watch nothing any more."""
         self.watch(())
+        for descriptor in (self._woken, self._wake):
+            os.close(descriptor)
 
     def _forget(self, pid: int) -> None:
         descriptor = self._descriptors.pop(pid)
-        if self._poll is not None:
-            self._poll.unregister(descriptor)
+        self._poll.unregister(descriptor)
         os.close(descriptor)
 
 

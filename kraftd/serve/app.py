@@ -13,14 +13,13 @@ import kraftd
 from kraftd.clock import Clock
 from kraftd.serve.discovery import targets
 from kraftd.serve.exposition import SnapshotCollector
+from kraftd.serve.front import ALLOWED_HOSTS, HEADERS
+from kraftd.serve.front import livez as livez_answer
+from kraftd.serve.front import readyz as readyz_answer
 from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.documents import health_document
 from kraftd.watch.health import judge
 from kraftd.watch.snapshot import Snapshot, Status
-
-_LIVE_WITHIN_S = 10.0
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 
 
 def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) -> FastAPI:
@@ -33,7 +32,7 @@ def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) 
     """
     app = FastAPI(title="kraftd", version=kraftd.__version__, docs_url=None, redoc_url=None)
     # A page of another origin could rebind its name to this machine and read everything.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)
     _add_probes(app, newest, tuple(topic.name for topic in plan.topics), clock)
     _add_documents(app, plan, newest, clock)
     return app
@@ -43,12 +42,14 @@ def _add_probes(app: FastAPI, newest: Callable[[], Snapshot | None], topics: tup
     @app.get("/livez")
     async def livez() -> JSONResponse:
         """200 while the loop looks at the cluster."""
-        return _livez(newest(), clock.now_s())
+        status, document = livez_answer(newest(), clock.now_s())
+        return _json(document, status)
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         """200 when the cluster can serve, else 503 with the reasons."""
-        return _readyz(newest(), topics)
+        status, document = readyz_answer(newest(), topics)
+        return _json(document, status)
 
     @app.get("/health/brokers/{broker_id}", status_code=204)
     async def broker_health(broker_id: int) -> Response:
@@ -77,19 +78,6 @@ def _add_documents(app: FastAPI, plan: Plan, newest: Callable[[], Snapshot | Non
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _livez(snapshot: Snapshot | None, now_s: float) -> JSONResponse:
-    age_s = now_s - snapshot.taken_at_s if snapshot else None
-    is_live = age_s is not None and age_s < _LIVE_WITHIN_S
-    return _json({"live": is_live, "age_s": age_s}, 200 if is_live else 503)
-
-
-def _readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> JSONResponse:
-    if snapshot is None:
-        return _json({"ready": False, "reasons": ["nothing was looked at yet"]}, 503)
-    verdict = judge(snapshot, topics)
-    return _json({"ready": verdict.ready, "reasons": list(verdict.reasons)}, 200 if verdict.ready else 503)
-
-
 def _health(
     plan: Plan, snapshot: Snapshot | None, topics: tuple[str, ...], now_s: float, *, strict: bool
 ) -> JSONResponse:
@@ -108,8 +96,8 @@ def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
         return _json({"ok": False, "reason": f"there is no broker {broker_id}; there are: {known}"}, 404)
     if broker is None or not broker.ready:
         return _json({"ok": False, "reason": broker.reason if broker else "nothing was looked at yet"}, 503)
-    return Response(status_code=204, headers=_HEADERS)
+    return Response(status_code=204, headers=HEADERS)
 
 
 def _json(document: Any, status: int) -> JSONResponse:
-    return JSONResponse(document, status_code=status, headers=_HEADERS)
+    return JSONResponse(document, status_code=status, headers=HEADERS)

@@ -168,6 +168,7 @@ def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "KAFKA_TOPIC": settings.consumer.topic,
             "KAFKA_GROUP_ID": settings.consumer.group,
+            "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
         }
         for number in range(1, settings.consumer.instances + 1):
             name = "consumer" if number == 1 else f"consumer-{number}"

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -130,8 +131,8 @@ def test_what_is_no_longer_watched_is_not_told(spawn):
 
 def test_watching_leaks_no_descriptor(spawn):
     pids = [spawn().pid for _ in range(3)]
-    watch = ExitWatch()
     before = psutil.Process().num_fds()
+    watch = ExitWatch()
 
     for _ in range(20):
         watch.watch(pids)
@@ -139,3 +140,19 @@ def test_watching_leaks_no_descriptor(spawn):
     watch.close()
 
     assert psutil.Process().num_fds() == before
+
+
+def test_a_wait_is_ended_from_another_thread(spawn):
+    watch = ExitWatch()
+    watch.watch((spawn().pid,))
+    begun_s = time.monotonic()
+    waking = threading.Timer(0.05, watch.wake)
+    waking.start()
+
+    ended = watch.wait(10.0)
+
+    waking.join()
+    assert ended == ()
+    assert time.monotonic() - begun_s < 5.0
+    assert watch.wait(0.05) == ()
+    watch.close()

@@ -1,0 +1,65 @@
+import asyncio
+
+from kraftd.serve.front import Front
+from tests.clocks import ManualClock
+from tests.unit.apps.asgi_client import call
+from tests.unit.watch.programs import program, snapshot
+
+OK = snapshot(program("broker-1"))
+HOST = ((b"host", b"127.0.0.1:8000"),)
+
+
+class Loaded:
+    """An app that counts how often it was loaded and asked."""
+
+    def __init__(self):
+        self.loads = 0
+        self.asked = []
+
+    def load(self):
+        self.loads += 1
+        return self.answer
+
+    async def answer(self, scope, receive, send):
+        self.asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_the_probes_are_answered_without_the_framework():
+    loaded = Loaded()
+    front = Front(lambda: OK, (), ManualClock(1000.5), loaded.load)
+
+    live, ready = (asyncio.run(call(front, "GET", path, host=HOST)) for path in ("/livez", "/readyz"))
+
+    assert (live.status, live.json) == (200, {"live": True, "age_s": 0.5})
+    assert (ready.status, ready.json) == (200, {"ready": True, "reasons": []})
+    assert loaded.loads == 0
+
+
+def test_everything_else_is_answered_by_the_app_that_is_loaded_once():
+    loaded = Loaded()
+    front = Front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+
+    statuses = [asyncio.run(call(front, "GET", "/health", host=HOST)).status for _ in range(2)]
+
+    assert statuses == [299, 299]
+    assert loaded.loads == 1
+
+
+def test_a_foreign_host_is_left_to_the_app_to_refuse():
+    loaded = Loaded()
+    front = Front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+
+    asyncio.run(call(front, "GET", "/readyz", host=((b"host", b"evil.example"),)))
+
+    assert loaded.asked == ["/readyz"]
+
+
+def test_a_cluster_that_is_not_ready_is_looked_at_again():
+    asked = []
+    front = Front(lambda: None, (), ManualClock(1000.0), Loaded().load, lambda: asked.append("again"))
+
+    answer = asyncio.run(call(front, "GET", "/readyz", host=HOST))
+
+    assert (answer.status, asked) == (503, ["again"])
