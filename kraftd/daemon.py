@@ -173,7 +173,8 @@ class Service:
         waited_s = 0.0
         while not self._stop.wait(self._plan.daemon.interval_s):
             waited_s += self._plan.daemon.interval_s
-            if waited_s < _LEFT_TO_START_S and self._is_coming_up:
+            has_seen_nothing = self._collector.view.quorum is None
+            if has_seen_nothing and waited_s < _LEFT_TO_START_S and self._is_coming_up:
                 continue
             if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
                 self._admin.open()

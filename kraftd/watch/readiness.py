@@ -58,7 +58,8 @@ def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
         return Answer(ready=False, reason="the quorum does not count it as a voter")
     age_s = voter.last_caught_up_age_s
     if node.node_id != quorum.leader_id and (age_s is None or age_s > CAUGHT_UP_WITHIN_S):
-        return Answer(ready=False, reason=f"{voter.lag_records or 'an unknown number of'} metadata records behind")
+        behind = "an unknown number of" if voter.lag_records is None else voter.lag_records
+        return Answer(ready=False, reason=f"{behind} metadata records behind")
     return SERVES
 
 
