@@ -45,7 +45,8 @@ def healing(made):
     clock = SystemClock()
     plan = made.plan
     machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
-    service = Service(plan, Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts))), NoKafka(), None)
+    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
+    service = Service(plan, loop, NoKafka(), None, clock)
     thread = threading.Thread(target=service.watch)
     thread.start()
     try:
