@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.errors import TimedOutError
+from kraftd.errors import PermissionDeniedError, TimedOutError
 from kraftd.host.files import explained, make_private_directory
 
 _RETRY_S = 0.05
@@ -80,9 +80,14 @@ def _acquired(path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str
 
 def _locked(path: Path) -> int | None:
     """Return an open descriptor that holds the lock; None where another process does."""
-    make_private_directory(path.parent)
-    with explained("open the lock", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        make_private_directory(path.parent)
+        with explained("open the lock", path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionDeniedError as error:
+        if isinstance(error.__cause__, FileNotFoundError | FileExistsError) and not path.parent.is_file():
+            return None  # the last holder is removing the directory
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The last holder may have removed the file: a lock on what nobody else can open protects nothing.

@@ -29,6 +29,16 @@ with held(Path(sys.argv[1]), command="start", clock=SystemClock(), timeout_s=30)
     input()
 """
 
+TAKE_OFTEN = """
+import sys
+from pathlib import Path
+from kraftd.clock import SystemClock
+from kraftd.host.lock import held
+for _ in range(200):
+    with held(Path(sys.argv[1]), command="setup", clock=SystemClock(), timeout_s=30):
+        pass
+"""
+
 WRITE = """
 import sys
 from pathlib import Path
@@ -119,6 +129,15 @@ def test_a_lock_on_a_file_that_was_just_removed_counts_for_nothing(tmp_path, mon
 
     with take(tmp_path, 5.0), held_if_free(path, command="daemon") as is_held:
         assert is_held is False
+
+
+def test_a_lock_whose_directory_comes_and_goes_is_taken_by_all_in_turn(tmp_path):
+    command = [sys.executable, "-c", TAKE_OFTEN, str(tmp_path / "new" / "place" / "lock")]
+
+    takers = [subprocess.Popen(command) for _ in range(3)]
+
+    assert [taker.wait(60) for taker in takers] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_waits_for_another_one_and_says_for_whom(cluster):
