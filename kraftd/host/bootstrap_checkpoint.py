@@ -10,8 +10,9 @@ from pathlib import Path
 from kraftd.clock import Clock
 from kraftd.host import lock
 from kraftd.host.files import make_private_directory
+from kraftd.host.identity import random_id
 from kraftd.host.java import Java
-from kraftd.host.scratch_node import ScratchProcess, random_id, scratch_directory, scratch_plan
+from kraftd.host.scratch_node import ScratchProcess, scratch_directory, scratch_plan
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.server_properties import server_properties
 

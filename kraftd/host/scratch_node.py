@@ -1,9 +1,7 @@
 """A throw-away node in a directory of its own: what archives are trained on, never the user's data."""
 
-import base64
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -16,6 +14,7 @@ from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import tail
+from kraftd.host.identity import meta_properties, random_id
 from kraftd.host.processes import Process, describe, find_by_argument, send_signal
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.logging_config import logging_config, logging_file
@@ -75,14 +74,7 @@ def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
         (config / logging_file(plan.kafka_version)).write_text(logging_config(plan.kafka_version), encoding="utf-8")
         if bootstrap_checkpoint is not None:
             shutil.copyfile(bootstrap_checkpoint, data / "bootstrap.checkpoint")
-        identity = {"version": 1, "cluster.id": cluster_id, "node.id": node.node_id, "directory.id": random_id()}
-        text = "".join(f"{key}={value}\n" for key, value in identity.items())
-        (data / "meta.properties").write_text(text, encoding="utf-8")
-
-
-def random_id() -> str:
-    """Return a random id in Kafka's form: 16 bytes in URL-safe base64."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        (data / "meta.properties").write_text(meta_properties(cluster_id, node.node_id), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -4,12 +4,11 @@ Kafka needs no JVM for it: a node of a static quorum starts from ``meta.properti
 ``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids.
 """
 
-import base64
-import secrets
 from pathlib import Path
 
 from kraftd.errors import IdentityMismatchError
 from kraftd.host.files import make_private_directory, read_text, write_atomically
+from kraftd.host.identity import meta_properties, random_id
 from kraftd.operate.store import Store
 from kraftd.spec.manifest import Manifest, manifest_of
 from kraftd.spec.plan import Node, Plan
@@ -52,7 +51,7 @@ def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path
     """
     store = Store(plan.layout)
     known = store.manifest()
-    manifest = manifest_of(plan, known.cluster_id if known else _random_id())
+    manifest = manifest_of(plan, known.cluster_id if known else random_id())
     if manifest != known:
         store.write_manifest(manifest)
     for node in nodes:
@@ -61,21 +60,8 @@ def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path
         if bootstrap_checkpoint is not None:
             (directory / _BOOTSTRAP).write_bytes(bootstrap_checkpoint.read_bytes())
         # The identity comes last: a directory with it is whole.
-        write_atomically(directory / _META, _identity(node, manifest.cluster_id))
+        write_atomically(directory / _META, meta_properties(manifest.cluster_id, node.node_id))
     return manifest
-
-
-def _identity(node: Node, cluster_id: str) -> str:
-    fields = {"version": "1", "cluster.id": cluster_id, "node.id": str(node.node_id), "directory.id": _random_id()}
-    return "".join(f"{key}={value}\n" for key, value in fields.items())
-
-
-def _random_id() -> str:
-    """Return a random id in Kafka's form: 16 bytes in URL-safe base64; a leading "-" would read as an option."""
-    while True:
-        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        if not text.startswith("-"):
-            return text
 
 
 def _compare(plan: Plan, node: Node, manifest: Manifest | None, path: Path, text: str) -> None:
