@@ -26,12 +26,13 @@ from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, Supervis
 from kraftd.watch.causes import Cause
 from kraftd.watch.collector import Collector
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
 from kraftd.watch.observation import ProcessFact
 from kraftd.watch.readiness import Answer, ask_all
 from kraftd.watch.restarts import Memory, from_json, to_json
 from kraftd.watch.roster import Roster, call_the_roll
-from kraftd.watch.snapshot import KafkaView, LastExit, ProgramView, ServiceState, Snapshot
+from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState, Snapshot
 
 if TYPE_CHECKING:
     import uvicorn

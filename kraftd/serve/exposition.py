@@ -8,7 +8,8 @@ from prometheus_client.registry import Collector
 import kraftd
 from kraftd.broker.model import Partition
 from kraftd.spec.plan import Kind, Plan
-from kraftd.watch.snapshot import KafkaView, Snapshot
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import Snapshot
 
 
 class SnapshotCollector(Collector):

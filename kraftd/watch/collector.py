@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.model import Groups, GroupState, Partial, Partition, Quorum, TopicPartition, TopicState
 from kraftd.clock import Clock
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.lag import GroupLag, group_lag
-from kraftd.watch.snapshot import KafkaView
 
 T = TypeVar("T")
 

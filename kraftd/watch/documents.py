@@ -7,7 +7,8 @@ from typing import Any
 from kraftd.host.events import timestamp
 from kraftd.spec.plan import Plan
 from kraftd.watch.health import Verdict
-from kraftd.watch.snapshot import KafkaView, ProgramView, Snapshot
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ProgramView, Snapshot
 
 SCHEMA_VERSION = 1
 

@@ -10,11 +10,12 @@ from kraftd.host.processes import Process
 from kraftd.spec.desired import DesiredState
 from kraftd.spec.plan import DAEMON, Plan
 from kraftd.watch.causes import Cause
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.observation import Facts, ProcessFact, views
 from kraftd.watch.readiness import SERVES, Answer, voter_answer
 from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide
 from kraftd.watch.roster import Roster
-from kraftd.watch.snapshot import KafkaView, LastExit, Snapshot
+from kraftd.watch.snapshot import LastExit, Snapshot
 
 _REAP_TURNS = 10
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from kraftd.broker.model import GroupState, Quorum, TopicState
 from kraftd.spec.plan import Kind
-from kraftd.watch.lag import GroupLag
+from kraftd.watch.kafka_view import KafkaView
 
 
 class ServiceState(StrEnum):
@@ -80,19 +79,32 @@ class ProgramView:
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaView:
-    """What Kafka says of itself; each part is None until it was read, and keeps its reason when it fails.
+class BrokerContact:
+    """What a configured broker did when it was asked.
 
     Attributes:
-        failures: By the name of the part, why it could not be read the last time.
+        latency_s: From connecting to the end of its ApiVersions response; None where none came.
+        unfenced: Whether the cluster counts it as alive; None while no broker can be asked.
     """
 
-    quorum: Quorum | None = None
-    topics: tuple[TopicState, ...] | None = None
-    groups: Mapping[str, GroupState] | None = None
-    lags: Mapping[str, GroupLag] | None = None
-    lags_taken_at_s: float | None = None
-    failures: Mapping[str, str] = field(default_factory=dict)
+    latency_s: float | None = None
+    unfenced: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """What a program's process takes, its children not counted.
+
+    Attributes:
+        cpu_s: CPU time since its start.
+        open_files: None where the system does not say.
+    """
+
+    cpu_s: float
+    resident_bytes: int
+    open_files: int | None
+    threads: int
+    started_at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +114,13 @@ class Snapshot:
     Attributes:
         taken_at_s: Seconds since the Unix epoch.
         supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
+        contacts: By node id, for every configured broker.
+        usages: By program name, for those that run.
     """
 
     taken_at_s: float
     supervised: bool | None
     programs: tuple[ProgramView, ...]
-    kafka: KafkaView = KafkaView()
+    kafka: KafkaView = field(default_factory=KafkaView)
+    contacts: Mapping[int, BrokerContact] = field(default_factory=dict)
+    usages: Mapping[str, ProcessUsage] = field(default_factory=dict)

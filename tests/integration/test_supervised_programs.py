@@ -18,9 +18,10 @@ from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.workspace import this_workspace
 from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
 from kraftd.watch.exit_records import exit_records
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
 from kraftd.watch.restarts import from_json
-from kraftd.watch.snapshot import KafkaView, ServiceState
+from kraftd.watch.snapshot import ServiceState
 from tests.harness import eventually
 from tests.integration.stand_ins import seconds_until, stand_ins
 

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from kraftd.serve.app import create_app
-from kraftd.watch.snapshot import KafkaView, ServiceState
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ServiceState
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.apps.asgi_client import call

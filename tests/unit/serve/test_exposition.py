@@ -5,8 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import kraftd
 from kraftd.serve.exposition import SnapshotCollector
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.lag import group_lag
-from kraftd.watch.snapshot import KafkaView
 from tests.plans import plan_of
 from tests.unit.watch.programs import program, quorum, snapshot, topic
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from kraftd.broker.model import Partition, Quorum, TopicState, Voter
 from kraftd.spec.plan import Kind
-from kraftd.watch.snapshot import KafkaView, ProgramView, ServiceState, Snapshot
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ProgramView, ServiceState, Snapshot
 
 READY = ProgramView(
     name="broker-1",

@@ -4,8 +4,9 @@ from dataclasses import replace
 from kraftd.broker.model import GroupState
 from kraftd.watch.documents import health_document, kafka_document, program_document, status_document
 from kraftd.watch.health import judge
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.lag import group_lag
-from kraftd.watch.snapshot import KafkaView, LastExit
+from kraftd.watch.snapshot import LastExit
 from tests.plans import plan_of
 from tests.unit.watch.programs import READY, program, quorum, snapshot, topic, voter
 

@@ -1,7 +1,8 @@
 import pytest
 
 from kraftd.watch.health import judge
-from kraftd.watch.snapshot import KafkaView, ServiceState, Status
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ServiceState, Status
 from tests.unit.watch.programs import program, quorum, snapshot, topic
 
 DOWN = ServiceState.DOWN

@@ -5,12 +5,13 @@ from kraftd.broker.model import Voter
 from kraftd.host.processes import Process
 from kraftd.spec.desired import NOTHING_DESIRED, Wish
 from kraftd.watch.causes import Cause
+from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
 from kraftd.watch.observation import ProcessFact
 from kraftd.watch.readiness import SERVES, Answer
 from kraftd.watch.restarts import Memory, Policy
 from kraftd.watch.roster import Roster
-from kraftd.watch.snapshot import KafkaView, LastExit, ServiceState
+from kraftd.watch.snapshot import LastExit, ServiceState
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.watch.programs import quorum
