@@ -18,7 +18,8 @@ from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import held_if_free
 from kraftd.host.management import ensure_management
 from kraftd.host.processes import ExitWatch, Process
-from kraftd.serve.front import Application, Front
+from kraftd.serve.asgi import Application
+from kraftd.serve.front import create_front
 from kraftd.spec.desired import DesiredState, parse_desired
 from kraftd.spec.plan import Kind, Plan
 from kraftd.spec.plan_text import parse_plan
@@ -204,7 +205,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     service = Service(plan, loop, collector, admin, clock)
     topics = tuple(topic.name for topic in plan.topics)
     config = uvicorn.Config(
-        Front(service.newest, topics, clock, lambda: _load_app(plan, service, clock), service.look_again),
+        create_front(service.newest, topics, clock, lambda: _load_app(plan, service, clock), service.look_again),
         host=plan.daemon.host,
         port=plan.daemon.port,
         access_log=False,

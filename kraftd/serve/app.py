@@ -1,78 +1,164 @@
 """The routes of the daemon: handlers only read the newest snapshot, and say its age."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.exceptions import HTTPException
 
 import kraftd
 from kraftd.clock import Clock
+from kraftd.serve.asgi import Answer
 from kraftd.serve.discovery import targets
 from kraftd.serve.exposition import SnapshotCollector
-from kraftd.serve.front import ALLOWED_HOSTS, HEADERS
-from kraftd.serve.front import livez as livez_answer
-from kraftd.serve.front import readyz as readyz_answer
+from kraftd.serve.models import (
+    Health,
+    HealthQuery,
+    Live,
+    NoParameters,
+    NothingSeen,
+    Ready,
+    Responses,
+    Target,
+    problems,
+)
+from kraftd.serve.probes import NOTHING_SEEN
+from kraftd.serve.problems import TITLES, problem
 from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.documents import health_document
 from kraftd.watch.health import judge
 from kraftd.watch.snapshot import Snapshot, Status
 
+Newest = Callable[[], Snapshot | None]
+_Nothing = Annotated[NoParameters, Query()]
+_BAD_PARAMETER = "A parameter is unknown or wrong."
 
-def create_app(plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) -> FastAPI:
-    """Return the daemon's HTTP app.
+
+class _Described(FastAPI):
+    """FastAPI, describing what is answered: a wrong parameter is a 400 here, not its own 422."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document.get("components", {}).get("schemas", {}).pop(unused, None)
+        return document
+
+
+def create_app(plan: Plan, newest: Newest, clock: Clock) -> FastAPI:
+    """Return the daemon's HTTP app, but for the probes and the guard that stand before it.
 
     Args:
         plan: The cluster.
         newest: Returns the newest snapshot, None before the first; must not block.
         clock: Time, for ages.
     """
-    app = FastAPI(title="kraftd", version=kraftd.__version__, docs_url=None, redoc_url=None)
-    # A page of another origin could rebind its name to this machine and read everything.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)
-    _add_probes(app, newest, tuple(topic.name for topic in plan.topics), clock)
-    _add_documents(app, plan, newest, clock)
+    app = _Described(
+        title="kraftd",
+        summary=f"The cluster {plan.cluster} as the daemon last saw it. Read-only.",
+        version=kraftd.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    _add_problems(app)
+    _describe_probes(app)
+    _add_health(app, plan, newest, clock)
+    _add_monitoring(app, plan, newest, clock)
     return app
 
 
-def _add_probes(app: FastAPI, newest: Callable[[], Snapshot | None], topics: tuple[str, ...], clock: Clock) -> None:
-    @app.get("/livez")
-    async def livez() -> JSONResponse:
-        """200 while the loop looks at the cluster."""
-        status, document = livez_answer(newest(), clock.now_s())
-        return _json(document, status)
+def _add_problems(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return _response(problem(400, "; ".join(_fault(found) for found in error.errors())))
 
-    @app.get("/readyz")
-    async def readyz() -> JSONResponse:
-        """200 when the cluster can serve, else 503 with the reasons."""
-        status, document = readyz_answer(newest(), topics)
-        return _json(document, status)
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        details = {404: f"{path} is no address of the daemon; see /openapi.json", 405: f"{path} takes GET only"}
+        status = error.status_code if error.status_code in TITLES else 400
+        response = _response(problem(status, details.get(status, str(error.detail))))
+        response.headers.update(error.headers or {})
+        return response
 
-    @app.get("/health/brokers/{broker_id}", status_code=204)
-    async def broker_health(broker_id: int) -> Response:
-        """204 when the broker serves, 503 with the reason when it does not, 404 when none has this id."""
+    @app.exception_handler(Exception)
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return _response(problem(500, "the daemon failed; its log says why"))
+
+
+def _describe_probes(app: FastAPI) -> None:
+    """Describe the routes that are answered before the framework: a GET never comes here."""
+    for path, model, summary in (
+        ("/livez", Live, "Does the daemon look at the cluster"),
+        ("/readyz", Ready, "Can the cluster serve"),
+    ):
+        responses: Responses = {
+            200: {"model": model, "description": "Yes."},
+            503: {"model": model, "description": "No."},
+            **problems(),
+        }
+        app.add_api_route(path, _answered_before, summary=summary, responses=responses, response_class=JSONResponse)
+
+
+async def _answered_before() -> Response:
+    raise HTTPException(404)
+
+
+def _add_health(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
+    topics = tuple(topic.name for topic in plan.topics)
+    health_responses: Responses = {
+        200: {"model": Health, "description": "The cluster is ok; without strict also degraded or unsupervised."},
+        503: {"model": Health | NothingSeen, "description": "It is down, or with strict not ok."},
+        **problems(status_400=_BAD_PARAMETER),
+    }
+    broker_problems = problems(
+        status_400=_BAD_PARAMETER, status_404="There is no such broker.", status_503="It does not serve, and why."
+    )
+
+    @app.get("/health", responses=health_responses, summary="The cluster")
+    async def health(query: Annotated[HealthQuery, Query()]) -> JSONResponse:
+        """Return the newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
+        return _health(plan, newest(), topics, clock.now_s(), strict=query.strict)
+
+    @app.get(
+        "/health/brokers/{broker_id}",
+        status_code=204,
+        responses={204: {"description": "It serves."}, **broker_problems},
+        summary="One broker",
+    )
+    async def broker_health(broker_id: int, _query: _Nothing) -> Response:
+        """Return 204 when the broker serves, 503 with the reason when it does not."""
         return _broker_health(newest(), broker_id)
 
 
-def _add_documents(app: FastAPI, plan: Plan, newest: Callable[[], Snapshot | None], clock: Clock) -> None:
-    topics = tuple(topic.name for topic in plan.topics)
+def _add_monitoring(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
+    @app.get(
+        "/sd/prometheus",
+        responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
+        summary="Targets, for Prometheus' http_sd_configs",
+    )
+    async def prometheus_targets(_query: _Nothing) -> JSONResponse:
+        return JSONResponse(targets(plan))
 
-    @app.get("/health")
-    async def health(strict: bool = Query(default=False)) -> JSONResponse:
-        """The newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
-        return _health(plan, newest(), topics, clock.now_s(), strict=strict)
-
-    @app.get("/sd/prometheus")
-    async def prometheus_targets() -> JSONResponse:
-        """Every target, for Prometheus' http_sd_configs."""
-        return _json(targets(plan), 200)
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        """The newest snapshot as Prometheus text."""
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={
+            200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **problems(status_400=_BAD_PARAMETER),
+        },
+        summary="Metrics",
+    )
+    def metrics(_query: _Nothing) -> Response:
+        """Return the newest snapshot as Prometheus text."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotCollector(plan, newest(), clock.now_s()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -82,22 +168,31 @@ def _health(
     plan: Plan, snapshot: Snapshot | None, topics: tuple[str, ...], now_s: float, *, strict: bool
 ) -> JSONResponse:
     if snapshot is None:
-        return _json({"ok": False, "status": Status.DOWN.value, "reasons": ["nothing was looked at yet"]}, 503)
+        return JSONResponse({"ok": False, "status": Status.DOWN.value, "reasons": [NOTHING_SEEN]}, 503)
     verdict = judge(snapshot, topics)
     failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
-    return _json(health_document(plan, snapshot, verdict, now_s), 503 if verdict.status in failing else 200)
+    return JSONResponse(health_document(plan, snapshot, verdict, now_s), 503 if verdict.status in failing else 200)
 
 
 def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
     brokers = [each for each in (snapshot.programs if snapshot else ()) if each.kind is Kind.BROKER]
     broker = next((each for each in brokers if each.node_id == broker_id), None)
-    if snapshot is not None and broker is None:
+    if snapshot is None:
+        return _response(problem(503, NOTHING_SEEN))
+    if broker is None:
         known = ", ".join(str(each.node_id) for each in brokers)
-        return _json({"ok": False, "reason": f"there is no broker {broker_id}; there are: {known}"}, 404)
-    if broker is None or not broker.ready:
-        return _json({"ok": False, "reason": broker.reason if broker else "nothing was looked at yet"}, 503)
-    return Response(status_code=204, headers=HEADERS)
+        return _response(problem(404, f"there is no broker {broker_id}; there are: {known}"))
+    if not broker.ready:
+        return _response(problem(503, broker.reason or f"it is {broker.service_state.value}"))
+    return Response(status_code=204)
 
 
-def _json(document: Any, status: int) -> JSONResponse:
-    return JSONResponse(document, status_code=status, headers=HEADERS)
+def _fault(found: Any) -> str:
+    where = ".".join(str(part) for part in found["loc"][1:])
+    if found["type"] == "extra_forbidden":
+        return f"there is no parameter {where}"
+    return f"{where}: {found['msg']}, not {found['input']!r}"
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type=answer.media_type)

@@ -6,6 +6,7 @@ from typing import Any
 
 from kraftd.host.events import timestamp
 from kraftd.spec.plan import Plan
+from kraftd.watch.brokers import broker_views
 from kraftd.watch.health import Verdict
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ProgramView, Snapshot
@@ -43,6 +44,7 @@ def health_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, now_s: flo
     return {
         **status_document(plan, snapshot, verdict, "daemon"),
         "age_s": round(max(0.0, now_s - snapshot.taken_at_s), 3),
+        "brokers": [asdict(broker) for broker in broker_views(plan, snapshot)],
         **kafka_document(snapshot.kafka, now_s),
     }
 

@@ -25,7 +25,17 @@ async def until(condition) -> None:
         await asyncio.sleep(0)
 
 
-async def call(app, method: str, target: str, body: bytes | list[bytes] = b"", headers=(), *, host=LOCAL) -> Answered:
+async def call(
+    app,
+    method: str,
+    target: str,
+    body: bytes | list[bytes] = b"",
+    headers=(),
+    *,
+    host=LOCAL,
+    tell=lambda _message: None,
+) -> Answered:
+    """Send one request; ``tell`` sees each message as it is sent, also those before an exception."""
     path, _, query = target.partition("?")
     chunks = [body] if isinstance(body, bytes) else list(body)
     messages = [
@@ -39,6 +49,7 @@ async def call(app, method: str, target: str, body: bytes | list[bytes] = b"", h
 
     async def send(message):
         sent.append(message)
+        tell(message)
 
     scope = {
         "type": "http",

@@ -1,6 +1,8 @@
 import asyncio
 
-from kraftd.serve.front import Front
+import pytest
+
+from kraftd.serve.front import create_front
 from tests.clocks import ManualClock
 from tests.unit.apps.asgi_client import call
 from tests.unit.watch.programs import program, snapshot
@@ -28,7 +30,7 @@ class Loaded:
 
 def test_the_probes_are_answered_without_the_framework():
     loaded = Loaded()
-    front = Front(lambda: OK, (), ManualClock(1000.5), loaded.load)
+    front = create_front(lambda: OK, (), ManualClock(1000.5), loaded.load)
 
     live, ready = (asyncio.run(call(front, "GET", path, host=HOST)) for path in ("/livez", "/readyz"))
 
@@ -39,7 +41,7 @@ def test_the_probes_are_answered_without_the_framework():
 
 def test_everything_else_is_answered_by_the_app_that_is_loaded_once():
     loaded = Loaded()
-    front = Front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
 
     statuses = [asyncio.run(call(front, "GET", "/health", host=HOST)).status for _ in range(2)]
 
@@ -47,18 +49,28 @@ def test_everything_else_is_answered_by_the_app_that_is_loaded_once():
     assert loaded.loads == 1
 
 
-def test_a_foreign_host_is_left_to_the_app_to_refuse():
+@pytest.mark.parametrize("path", ["/readyz", "/health"])
+def test_a_foreign_host_is_refused_before_anything_is_loaded(path):
     loaded = Loaded()
-    front = Front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
 
-    asyncio.run(call(front, "GET", "/readyz", host=((b"host", b"evil.example"),)))
+    answer = asyncio.run(call(front, "GET", path, host=((b"host", b"evil.example"),)))
+
+    assert (answer.status, loaded.loads) == (421, 0)
+
+
+def test_a_probe_that_is_not_read_is_left_to_the_app_to_refuse():
+    loaded = Loaded()
+    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+
+    asyncio.run(call(front, "POST", "/readyz", host=HOST))
 
     assert loaded.asked == ["/readyz"]
 
 
 def test_a_cluster_that_is_not_ready_is_looked_at_again():
     asked = []
-    front = Front(lambda: None, (), ManualClock(1000.0), Loaded().load, lambda: asked.append("again"))
+    front = create_front(lambda: None, (), ManualClock(1000.0), Loaded().load, lambda: asked.append("again"))
 
     answer = asyncio.run(call(front, "GET", "/readyz", host=HOST))
 

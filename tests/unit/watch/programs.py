@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from kraftd.broker.model import Partition, Quorum, TopicState, Voter
+from kraftd.broker.model import GroupState, Member, Partition, Quorum, TopicState, Voter
 from kraftd.spec.plan import Kind
 from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.snapshot import ProgramView, ServiceState, Snapshot
+from kraftd.watch.lag import group_lag
+from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState, Snapshot
 
 READY = ProgramView(
     name="broker-1",
@@ -27,11 +28,13 @@ READY = ProgramView(
 
 
 def program(name, state=ServiceState.READY, reason=None):
+    number = name.partition("-")[2]
     kind = {"broker": Kind.BROKER, "controller": Kind.CONTROLLER, "kraftd": Kind.DAEMON}
     return replace(
         READY,
         name=name,
         kind=kind.get(name.partition("-")[0], Kind.APP),
+        node_id=int(number) if number.isdecimal() else None,
         service_state=state,
         ready=state is ServiceState.READY,
         reason=reason,
@@ -53,3 +56,25 @@ def quorum(leader_id=1, *voters):
 
 def voter(node_id, age_s=0.0, lag=0):
     return Voter(node_id, 100, lag, age_s)
+
+
+def full_snapshot():
+    """Return a snapshot with a value in every part."""
+    group = GroupState(
+        "readers", "Stable", "consumer", "classic", 1, (Member("m", "c", "/127.0.0.1", (("orders", 0),)),)
+    )
+    lag = group_lag({("orders", 0): 7}, {("orders", 0): 10}, {("orders", 0): 0}, existing=[("orders", 0)], assigned=())
+    kafka = KafkaView(
+        quorum=quorum(1, voter(1), voter(2, 0.2, 3)),
+        topics=(topic("orders", 1, None, in_sync=(1,)),),
+        groups={"readers": group, "gone": replace(group, name="gone", members=None)},
+        lags={"readers": lag},
+        lags_taken_at_s=990.0,
+        failures={"log_dirs": "no answer"},
+    )
+    ended = replace(
+        program("broker-2", ServiceState.DOWN, "it ended"),
+        pid=None,
+        last_exit=LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory"),
+    )
+    return snapshot(program("broker-1"), ended, program("producer"), program("kraftd"), kafka=kafka)

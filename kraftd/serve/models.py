@@ -1,0 +1,194 @@
+"""The shapes of the daemon's answers, for its OpenAPI description. Tests hold real answers against them."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kraftd.spec.plan import Kind
+from kraftd.watch.snapshot import ServiceState, Status
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoParameters(_Model):
+    """The query of a route that takes none."""
+
+
+class HealthQuery(_Model):
+    """The query of ``/health``."""
+
+    strict: Annotated[bool, Field(description="Answer 503 also when the cluster is degraded or unsupervised.")] = False
+
+
+class Problem(_Model):
+    """What went wrong, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Live(_Model):
+    """Whether the daemon's loop looks at the cluster."""
+
+    live: bool
+    age_s: Annotated[float | None, Field(description="Since the last look; null before the first.")]
+
+
+class Ready(_Model):
+    """Whether the cluster can serve."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class NothingSeen(_Model):
+    """The health of a cluster that was not looked at yet."""
+
+    ok: bool
+    status: Status
+    reasons: list[str]
+
+
+class LastExit(_Model):
+    """How a program's last run ended; one of status and signal is null."""
+
+    at: str
+    status: int | None
+    signal: str | None
+    cause: str | None
+
+
+class Program(_Model):
+    """One program of the cluster."""
+
+    name: str
+    kind: Kind
+    node_id: int | None
+    pid: int | None
+    process_state: str
+    service_state: ServiceState
+    ready: bool
+    restarts: int
+    last_exit: LastExit | None
+    reason: Annotated[str | None, Field(description="Why it does not serve; null when it does.")]
+    uptime_s: float | None
+    listeners: list[str]
+    jmx_port: int | None
+    heap_bytes: int | None
+    log: str
+
+
+class Voter(_Model):
+    """A controller as the quorum's leader sees it."""
+
+    node_id: int
+    log_end_offset: int | None
+    lag_records: int | None
+    last_caught_up_age_s: float | None
+
+
+class Quorum(_Model):
+    """The controllers; leader_id is null while they have no leader."""
+
+    leader_id: int | None
+    leader_epoch: int | None
+    high_watermark: int | None
+    voters: list[Voter]
+    observers: list[Voter]
+
+
+class Broker(_Model):
+    """One configured broker, whether it runs or not."""
+
+    node_id: int
+    name: str
+    address: str
+    up: Annotated[bool, Field(description="It answers on its client port.")]
+    reason: str | None
+    leads: Annotated[int | None, Field(description="Partitions that it leads; null while unknown.")]
+    in_sync: Annotated[int | None, Field(description="Replicas that it holds in sync; null while unknown.")]
+    replicas: Annotated[int | None, Field(description="Replicas that it holds; null while unknown.")]
+
+
+class Topic(_Model):
+    """One topic, summed up."""
+
+    topic: str
+    partitions: int
+    without_leader: int
+    under_replicated: int
+
+
+class PartitionLag(_Model):
+    """A group on one partition."""
+
+    topic: str
+    partition: int
+    committed: int
+    end: int | None
+    start: int | None
+    lag: int | None
+    available_lag: int | None
+    retention_margin: int | None
+    ahead_of_end: bool
+
+
+class Group(_Model):
+    """A consumer group; an unknown lag is null."""
+
+    group: str
+    state: str | None
+    members: int | None
+    lag: int | None
+    uncommitted_partitions: int | None
+    partitions: list[PartitionLag] | None
+
+
+class Health(_Model):
+    """Everything that the daemon last saw; what could not be read is null, with its reason under ``failures``."""
+
+    ok: bool
+    schema_version: int
+    cluster: str
+    status: Status
+    ready: bool
+    reasons: list[str]
+    source: str
+    generated_at: str
+    age_s: float
+    state_dir: str
+    bootstrap_servers: str
+    kafka_version: str
+    nodes: Annotated[list[Program], Field(description="Every program: brokers, controllers, apps and the daemon.")]
+    brokers: list[Broker]
+    quorum: Quorum | None
+    topics: list[Topic] | None
+    groups: list[Group] | None
+    groups_age_s: float | None
+    failures: dict[str, str]
+
+
+class Target(_Model):
+    """One target of Prometheus' HTTP service discovery."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(**details: str) -> Responses:
+    """Return the descriptions of the problems of a route: ``status_404="No such broker."``; 421 is every route's."""
+    described = {**details, "status_421": "This name is not served here."}
+    return {
+        int(name.removeprefix("status_")): {
+            "description": text,
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for name, text in described.items()
+    }

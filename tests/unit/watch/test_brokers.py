@@ -1,0 +1,35 @@
+from kraftd.watch.brokers import broker_views
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ServiceState
+from tests.plans import plan_of
+from tests.unit.watch.programs import program, snapshot, topic
+
+
+def test_every_configured_broker_is_there_also_one_that_is_gone():
+    first, second = broker_views(
+        plan_of(), snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "why"))
+    )
+
+    assert (first.node_id, first.address, first.up, first.reason) == (1, "127.0.0.1:9092", True, None)
+    assert (second.node_id, second.address, second.up, second.reason) == (2, "127.0.0.1:9093", False, "why")
+
+
+def test_a_broker_that_does_not_serve_always_has_a_reason():
+    stopped, unseen = broker_views(plan_of(), snapshot(program("broker-1", ServiceState.STOPPED)))
+
+    assert (stopped.reason, unseen.reason) == ("it was stopped", "it was not looked at")
+
+
+def test_its_part_in_the_topics_is_counted():
+    kafka = KafkaView(topics=(topic("orders", 1, 1, None, in_sync=(1,)),))
+
+    first, second = broker_views(plan_of(), snapshot(program("broker-1"), program("broker-2"), kafka=kafka))
+
+    assert (first.leads, first.in_sync, first.replicas) == (2, 3, 3)
+    assert (second.leads, second.in_sync, second.replicas) == (0, 0, 3)
+
+
+def test_its_part_in_unknown_topics_is_unknown():
+    first, _ = broker_views(plan_of(), snapshot(program("broker-1")))
+
+    assert (first.leads, first.in_sync, first.replicas) == (None, None, None)
