@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.spec.plan import Topic
-from tests.kafka.broker.library import KafkaAdminClient
+from tests.kafka.broker.library import library_client
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 
 
@@ -26,9 +26,8 @@ def admin(nodes):
 @pytest.fixture
 def bare(nodes):
     """The library's own admin client, to show what it does."""
-    client = KafkaAdminClient(bootstrap_servers=nodes.bootstrap_servers.split(","))
-    yield client
-    client.close()
+    with library_client(nodes.bootstrap_servers) as client:
+        yield client
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
 from kraftd.broker.safety import objections
 from kraftd.spec.plan import Topic
 from tests.harness import eventually
-from tests.kafka.broker.library import KafkaAdminClient, KafkaError, commit, partitions_of, produce
+from tests.kafka.broker.library import KafkaError, commit, library_client, partitions_of, produce
 from tests.kafka.broker.nodes import HOST, TIMEOUT_S, caught_up, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -142,12 +142,9 @@ def test_a_frozen_broker_blocks_the_library_for_30_s_but_the_door_for_one_time_l
     partitions = partitions_of(admin, topic.name)
     nodes.freeze("broker-2")
     try:
-        impatient = KafkaAdminClient(
-            bootstrap_servers=f"{HOST}:{nodes.client_port('broker-1')}", request_timeout_ms=500
-        )
-        with pytest.raises(KafkaError):
+        broker_1 = f"{HOST}:{nodes.client_port('broker-1')}"
+        with library_client(broker_1, request_timeout_ms=500) as impatient, pytest.raises(KafkaError):
             impatient.list_groups(broker_ids=[1, 2])
-        impatient.close()
         started_s = time.monotonic()
         ends = admin.end_offsets(partitions)
         took_s = time.monotonic() - started_s

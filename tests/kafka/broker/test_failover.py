@@ -3,7 +3,6 @@
 The tests are one story, in order: before, down, back, and the quorum lost; so they have nodes of their own.
 """
 
-import gc
 import time
 
 import pytest
@@ -16,12 +15,12 @@ from kraftd.broker.probe import ProbeState, probe
 from kraftd.broker.safety import PartitionsOffline, QuorumLoss, objections
 from kraftd.spec.plan import Topic
 from tests.kafka.broker.library import (
-    KafkaAdminClient,
     KafkaError,
     NotCoordinatorError,
     OffsetSpec,
     TopicPartition,
     commit,
+    library_client,
 )
 from tests.kafka.broker.nodes import HOST, TIMEOUT_S, Nodes, caught_up, wait_until
 
@@ -55,10 +54,8 @@ def admin(nodes):
 @pytest.fixture(scope="module")
 def bare(nodes):
     """The library's own admin client, with its cache of coordinators."""
-    client = KafkaAdminClient(bootstrap_servers=nodes.bootstrap_servers.split(","), request_timeout_ms=2000)
-    yield client
-    client.close()
-    gc.collect()
+    with library_client(nodes.bootstrap_servers, request_timeout_ms=2000) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

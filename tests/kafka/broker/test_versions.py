@@ -15,7 +15,7 @@ from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, w
 from kraftd.render.java_command import Launch, node_command
 from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Topic
-from tests.kafka.broker.library import KafkaAdminClient, commit
+from tests.kafka.broker.library import commit, library_client
 from tests.kafka.broker.nodes import HOST, Silent, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -45,9 +45,8 @@ def admin(broker):
 def test_every_collector_reads_every_version(broker, admin):
     declared = [Topic("t", ((1,), (1,))), probe_topic([1], replication_factor=1)]
     assert [outcome.failure for outcome in admin.create_topics(declared, limit_s=20.0)] == [None, None]
-    library = KafkaAdminClient(bootstrap_servers=broker)
-    commit(library, "classic", {("t", 0): 0})
-    library.close()
+    with library_client(broker) as library:
+        commit(library, "classic", {("t", 0): 0})
 
     metadata = admin.metadata()
     partitions = metadata.topics.values["t"].partitions
