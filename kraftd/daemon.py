@@ -27,6 +27,7 @@ from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, Supervis
 from kraftd.watch.causes import Cause
 from kraftd.watch.collector import Collector
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
+from kraftd.watch.history import History, extended
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
 from kraftd.watch.observation import ProcessFact
@@ -132,10 +133,15 @@ class Service:
         self._admin = admin
         self._stop = threading.Event()
         self._newest: Snapshot | None = None
+        self._history = History()
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot; None before the first."""
         return self._newest
+
+    def history(self) -> History:
+        """Return what is remembered of the snapshots before."""
+        return self._history
 
     def look_again(self) -> None:
         """Turn the loop at once, where the last turn was not just now."""
@@ -154,6 +160,7 @@ class Service:
             try:
                 tick = self._loop.tick(after_exit=after_exit)
                 self._newest = tick.snapshot
+                self._history = extended(self._history, tick.snapshot)
                 exit_watch.watch(tick.pids)
             except KraftdError as error:
                 # A damaged file or a refused write must not end the watch; the next turn says whether it lasts.
@@ -220,7 +227,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
 def _load_app(plan: Plan, service: Service, clock: Clock) -> Application:
     from kraftd.serve.app import create_app  # noqa: PLC0415 FastAPI costs a start 0.2 s of CPU
 
-    return cast("Application", create_app(plan, service.newest, clock))
+    return cast("Application", create_app(plan, service, clock))
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The routes of the daemon: handlers only read the newest snapshot, and say its age."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,11 +30,21 @@ from kraftd.serve.problems import TITLES, problem
 from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.documents import health_document
 from kraftd.watch.health import judge
+from kraftd.watch.history import History
 from kraftd.watch.snapshot import Snapshot, Status
 
-Newest = Callable[[], Snapshot | None]
 _Nothing = Annotated[NoParameters, Query()]
 _BAD_PARAMETER = "A parameter is unknown or wrong."
+
+
+class Source(Protocol):
+    """What the daemon has seen; neither question blocks."""
+
+    def newest(self) -> Snapshot | None:
+        """Return the newest snapshot, None before the first."""
+
+    def history(self) -> History:
+        """Return what is remembered of the ones before."""
 
 
 class _Described(FastAPI):
@@ -52,12 +61,12 @@ class _Described(FastAPI):
         return document
 
 
-def create_app(plan: Plan, newest: Newest, clock: Clock) -> FastAPI:
+def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
     """Return the daemon's HTTP app, but for the probes and the guard that stand before it.
 
     Args:
         plan: The cluster.
-        newest: Returns the newest snapshot, None before the first; must not block.
+        source: What was seen.
         clock: Time, for ages.
     """
     app = _Described(
@@ -70,8 +79,8 @@ def create_app(plan: Plan, newest: Newest, clock: Clock) -> FastAPI:
     )
     _add_problems(app)
     _describe_probes(app)
-    _add_health(app, plan, newest, clock)
-    _add_monitoring(app, plan, newest, clock)
+    _add_health(app, plan, source, clock)
+    _add_monitoring(app, plan, source, clock)
     return app
 
 
@@ -112,8 +121,7 @@ async def _answered_before() -> Response:
     raise HTTPException(404)
 
 
-def _add_health(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
-    topics = tuple(topic.name for topic in plan.topics)
+def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
     health_responses: Responses = {
         200: {"model": Health, "description": "The cluster is ok; without strict also degraded or unsupervised."},
         503: {"model": Health | NothingSeen, "description": "It is down, or with strict not ok."},
@@ -126,7 +134,7 @@ def _add_health(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
     @app.get("/health", responses=health_responses, summary="The cluster")
     async def health(query: Annotated[HealthQuery, Query()]) -> JSONResponse:
         """Return the newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
-        return _health(plan, newest(), topics, clock.now_s(), strict=query.strict)
+        return _health(plan, source.newest(), source.history(), clock.now_s(), strict=query.strict)
 
     @app.get(
         "/health/brokers/{broker_id}",
@@ -136,10 +144,10 @@ def _add_health(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
     )
     async def broker_health(broker_id: int, _query: _Nothing) -> Response:
         """Return 204 when the broker serves, 503 with the reason when it does not."""
-        return _broker_health(newest(), broker_id)
+        return _broker_health(source.newest(), broker_id)
 
 
-def _add_monitoring(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> None:
+def _add_monitoring(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
     @app.get(
         "/sd/prometheus",
         responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
@@ -160,18 +168,17 @@ def _add_monitoring(app: FastAPI, plan: Plan, newest: Newest, clock: Clock) -> N
     def metrics(_query: _Nothing) -> Response:
         """Return the newest snapshot as Prometheus text."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(SnapshotCollector(plan, newest(), clock.now_s()))
+        registry.register(SnapshotCollector(plan, source.newest(), clock.now_s()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _health(
-    plan: Plan, snapshot: Snapshot | None, topics: tuple[str, ...], now_s: float, *, strict: bool
-) -> JSONResponse:
+def _health(plan: Plan, snapshot: Snapshot | None, history: History, now_s: float, *, strict: bool) -> JSONResponse:
     if snapshot is None:
         return JSONResponse({"ok": False, "status": Status.DOWN.value, "reasons": [NOTHING_SEEN]}, 503)
-    verdict = judge(snapshot, topics)
+    verdict = judge(snapshot, (topic.name for topic in plan.topics))
     failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
-    return JSONResponse(health_document(plan, snapshot, verdict, now_s), 503 if verdict.status in failing else 200)
+    document = health_document(plan, snapshot, verdict, now_s, history)
+    return JSONResponse(document, 503 if verdict.status in failing else 200)
 
 
 def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from kraftd.spec.plan import Kind
+from kraftd.watch.burrow import Status as Burrow
 from kraftd.watch.snapshot import ServiceState, Status
 
 
@@ -101,6 +102,36 @@ class Quorum(_Model):
     observers: list[Voter]
 
 
+class Usage(_Model):
+    """What a program's process takes; null while it does not run, or was not looked at."""
+
+    name: str
+    service_state: ServiceState
+    pid: int | None
+    cpu_s: float | None
+    cpu_cores: Annotated[float | None, Field(description="Cores that it uses now.")]
+    resident_bytes: int | None
+    open_files: int | None
+    threads: int | None
+
+
+class Disk(_Model):
+    """One log directory; the numbers are null where the broker cannot use it."""
+
+    path: str
+    used_bytes: int | None
+    usable_bytes: int | None
+    total_bytes: int | None
+    reason: str | None
+
+
+class RoundTrip(_Model):
+    """The canary's record through a broker: until all replicas in sync had it, and until it was read back."""
+
+    write_s: float
+    read_s: float
+
+
 class Broker(_Model):
     """One configured broker, whether it runs or not."""
 
@@ -109,18 +140,37 @@ class Broker(_Model):
     address: str
     up: Annotated[bool, Field(description="It answers on its client port.")]
     reason: str | None
-    leads: Annotated[int | None, Field(description="Partitions that it leads; null while unknown.")]
-    in_sync: Annotated[int | None, Field(description="Replicas that it holds in sync; null while unknown.")]
-    replicas: Annotated[int | None, Field(description="Replicas that it holds; null while unknown.")]
+    unfenced: Annotated[bool | None, Field(description="The cluster counts it as alive.")]
+    answer_s: Annotated[float | None, Field(description="Until it answered ApiVersions.")]
+    round_trip: RoundTrip | None
+    leads: Annotated[int | None, Field(description="Partitions that it leads.")]
+    in_sync: Annotated[int | None, Field(description="Replicas that it holds in sync.")]
+    replicas: Annotated[int | None, Field(description="Replicas that it holds.")]
+    disks: list[Disk] | None
 
 
 class Topic(_Model):
     """One topic, summed up."""
 
     topic: str
+    internal: bool
     partitions: int
     without_leader: int
     under_replicated: int
+    offsets: Annotated[int | None, Field(description="Between start and end, over all partitions.")]
+    produced_per_s: float | None
+    bytes: Annotated[int | None, Field(description="Of all replicas on disk.")]
+
+
+class TimeLag(_Model):
+    """How long the oldest unread record waits: no less and no more than the bounds, which are what is known."""
+
+    at_least_s: float
+    at_most_s: float | None
+    estimate_s: float
+
+
+Pace = Annotated[Burrow | None, Field(description="Whether the group keeps up, by Burrow's rules.")]
 
 
 class PartitionLag(_Model):
@@ -135,17 +185,52 @@ class PartitionLag(_Model):
     available_lag: int | None
     retention_margin: int | None
     ahead_of_end: bool
+    time_lag: TimeLag | None
+    pace: Pace
+    reason: Annotated[str | None, Field(description="Why its lag is not known.")]
 
 
 class Group(_Model):
-    """A consumer group; an unknown lag is null."""
+    """A consumer group; what is not known is null."""
 
     group: str
     state: str | None
+    coordinator: int
     members: int | None
-    lag: int | None
+    lag: Annotated[int | None, Field(description="Null where the lag of one partition is not known.")]
+    known_lag: Annotated[int | None, Field(description="At least so much.")]
+    time_lag: TimeLag | None
+    pace: Pace
     uncommitted_partitions: int | None
+    reason: Annotated[str | None, Field(description="Why its commits could not be read, or not all of them.")]
     partitions: list[PartitionLag] | None
+
+
+class Missing(_Model):
+    """One thing without a value, or with a part of one, and why."""
+
+    what: str
+    name: str
+    error: str
+    text: str
+    retriable: bool
+
+
+class Dropped(_Model):
+    """What the settings leave out."""
+
+    topics: int
+    groups: int
+    partitions: int
+
+
+class Collector(_Model):
+    """How one part of the collection goes."""
+
+    up: bool
+    duration_s: float
+    last_success_age_s: float | None
+    errors: dict[str, int]
 
 
 class Health(_Model):
@@ -164,12 +249,18 @@ class Health(_Model):
     bootstrap_servers: str
     kafka_version: str
     nodes: Annotated[list[Program], Field(description="Every program: brokers, controllers, apps and the daemon.")]
+    programs: Annotated[list[Usage], Field(description="What each of them takes.")]
     brokers: list[Broker]
+    produced_per_s: Annotated[float | None, Field(description="Growth of all end offsets.")]
     quorum: Quorum | None
     topics: list[Topic] | None
     groups: list[Group] | None
     groups_age_s: float | None
-    failures: dict[str, str]
+    failures: Annotated[dict[str, str], Field(description="Why a whole part is null.")]
+    missing: Annotated[list[Missing], Field(description="Single things without a value; at most 200 of them.")]
+    missing_total: int
+    dropped: Dropped
+    collectors: dict[str, Collector]
 
 
 class Target(_Model):

@@ -3,9 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kraftd.broker.model import Partition
+from kraftd.broker.model import Partition, RoundTrip
 from kraftd.spec.plan import Node, Plan
-from kraftd.watch.snapshot import Snapshot
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import BrokerContact, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One log directory; its numbers are None where the broker cannot use it, for a reason."""
+
+    path: str
+    used_bytes: int | None
+    usable_bytes: int | None
+    total_bytes: int | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +27,13 @@ class BrokerView:
     Attributes:
         up: It answers on its client port.
         reason: Why it does not; None when it does.
+        unfenced: Whether the cluster counts it as alive; None while no broker can be asked.
+        answer_s: How long it took to answer.
+        round_trip: Of the canary's last record through it.
         leads: Partitions that it leads; this and the next two are None while the topics are not known.
         in_sync: Replicas that it holds and that are in sync.
         replicas: Replicas that it holds.
+        disks: None while it did not tell them.
     """
 
     node_id: int
@@ -25,9 +41,13 @@ class BrokerView:
     address: str
     up: bool
     reason: str | None
+    unfenced: bool | None
+    answer_s: float | None
+    round_trip: RoundTrip | None
     leads: int | None
     in_sync: int | None
     replicas: int | None
+    disks: tuple[Disk, ...] | None
 
 
 def broker_views(plan: Plan, snapshot: Snapshot) -> tuple[BrokerView, ...]:
@@ -41,17 +61,35 @@ def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None) 
     program = next((each for each in snapshot.programs if each.name == broker.name), None)
     up = program is not None and program.ready
     stopped = "it was stopped" if program is not None and not program.is_wanted else "it was not looked at"
+    contact = snapshot.contacts.get(broker.node_id, BrokerContact())
+    canary = snapshot.kafka.canary
     return BrokerView(
         node_id=broker.node_id,
         name=broker.name,
         address=broker.client.address if broker.client else "",
         up=up,
         reason=None if up else (program.reason if program is not None else None) or stopped,
+        unfenced=contact.unfenced,
+        answer_s=contact.latency_s,
+        round_trip=canary.brokers.values.get(broker.node_id) if canary else None,
         leads=_count(partitions, lambda each: each.leader == broker.node_id),
         in_sync=_count(partitions, lambda each: broker.node_id in each.in_sync_replicas),
         replicas=_count(partitions, lambda each: broker.node_id in each.replicas),
+        disks=_disks(snapshot.kafka, broker.node_id),
     )
 
 
 def _count(partitions: list[Partition] | None, counts: Callable[[Partition], bool]) -> int | None:
     return None if partitions is None else sum(1 for each in partitions if counts(each))
+
+
+def _disks(kafka: KafkaView, node_id: int) -> tuple[Disk, ...] | None:
+    directories = kafka.log_dirs.brokers.values.get(node_id) if kafka.log_dirs else None
+    if directories is None:
+        return None
+    return tuple(
+        Disk(each.path, None, None, None, each.failure.text)
+        if each.failure
+        else Disk(each.path, sum(each.replica_bytes.values()), each.usable_bytes, each.total_bytes, None)
+        for each in directories
+    )

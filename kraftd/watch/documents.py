@@ -1,6 +1,5 @@
 """The JSON documents of status and health, from a snapshot. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,8 +7,9 @@ from kraftd.host.events import timestamp
 from kraftd.spec.plan import Plan
 from kraftd.watch.brokers import broker_views
 from kraftd.watch.health import Verdict
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.snapshot import ProgramView, Snapshot
+from kraftd.watch.history import History
+from kraftd.watch.kafka_documents import age_s, kafka_document
+from kraftd.watch.snapshot import ProcessUsage, ProgramView, Snapshot
 
 SCHEMA_VERSION = 1
 
@@ -39,13 +39,22 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
     }
 
 
-def health_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, now_s: float) -> dict[str, Any]:
+def health_document(
+    plan: Plan, snapshot: Snapshot, verdict: Verdict, now_s: float, history: History | None = None
+) -> dict[str, Any]:
     """Return what ``GET /health`` answers: the status, its age, and what Kafka says of itself."""
+    known = history or History()
+    newest = known.moments[-1] if known.moments else None
     return {
         **status_document(plan, snapshot, verdict, "daemon"),
-        "age_s": round(max(0.0, now_s - snapshot.taken_at_s), 3),
+        "age_s": age_s(snapshot.taken_at_s, now_s),
+        "programs": [
+            _program(program, snapshot.usages.get(program.name), known.rates.cpu.get(program.name))
+            for program in snapshot.programs
+        ],
         "brokers": [asdict(broker) for broker in broker_views(plan, snapshot)],
-        **kafka_document(snapshot.kafka, now_s),
+        "produced_per_s": newest.produced_per_s if newest else None,
+        **kafka_document(snapshot.kafka, known.rates, now_s),
     }
 
 
@@ -54,42 +63,15 @@ def program_document(program: ProgramView) -> dict[str, Any]:
     return {**asdict(program), "kind": program.kind.value, "service_state": program.service_state.value}
 
 
-def kafka_document(kafka: KafkaView, now_s: float) -> dict[str, Any]:
-    """Return quorum, topics and groups; what could not be read is null, with its reason under ``failures``."""
+def _program(program: ProgramView, usage: ProcessUsage | None, cores: float | None) -> dict[str, Any]:
+    """Return what a program's process takes; its other facts are those of the node of the same name."""
     return {
-        "quorum": asdict(kafka.quorum) if kafka.quorum else None,
-        "topics": _topics(kafka),
-        "groups": _groups(kafka),
-        "groups_age_s": round(max(0.0, now_s - kafka.lags_taken_at_s), 3) if kafka.lags_taken_at_s else None,
-        "failures": dict(kafka.failures),
+        "name": program.name,
+        "service_state": program.service_state.value,
+        "pid": program.pid,
+        "cpu_s": usage.cpu_s if usage else None,
+        "cpu_cores": cores,
+        "resident_bytes": usage.resident_bytes if usage else None,
+        "open_files": usage.open_files if usage else None,
+        "threads": usage.threads if usage else None,
     }
-
-
-def _topics(kafka: KafkaView) -> list[Mapping[str, Any]] | None:
-    if kafka.topics is None:
-        return None
-    return [
-        {
-            "topic": topic.name,
-            "partitions": len(topic.partitions),
-            "without_leader": sum(1 for each in topic.partitions if each.leader is None),
-            "under_replicated": sum(1 for each in topic.partitions if len(each.in_sync_replicas) < len(each.replicas)),
-        }
-        for topic in kafka.topics
-    ]
-
-
-def _groups(kafka: KafkaView) -> list[Mapping[str, Any]] | None:
-    if kafka.groups is None or kafka.lags is None:
-        return None
-    return [
-        {
-            "group": name,
-            "state": group.state,
-            "members": len(group.members) if group.members is not None else None,
-            "lag": kafka.lags[name].total.lag if name in kafka.lags else None,
-            "uncommitted_partitions": len(kafka.lags[name].uncommitted) if name in kafka.lags else None,
-            "partitions": [asdict(each) for each in kafka.lags[name].partitions] if name in kafka.lags else None,
-        }
-        for name, group in kafka.groups.items()
-    ]

@@ -9,6 +9,7 @@ from kraftd.watch.snapshot import ServiceState
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.apps.asgi_client import call
+from tests.unit.serve.seen import Seen
 from tests.unit.watch.programs import program, snapshot, topic
 
 OK = snapshot(program("broker-1"), kafka=KafkaView(topics=(topic("test-topic", 1),)))
@@ -17,7 +18,7 @@ DOWN = snapshot(program("broker-1", ServiceState.DOWN))
 
 
 def answered(newest, target, *, now_s=1000.0, method="GET"):
-    app = create_app(plan_of(), lambda: newest, ManualClock(now_s))
+    app = create_app(plan_of(), Seen(newest), ManualClock(now_s))
     return asyncio.run(call(app, method, target))
 
 
@@ -82,10 +83,11 @@ def test_a_wrong_parameter_is_named(target, detail):
 
 
 def test_a_fault_of_the_daemon_tells_nothing_of_its_inside():
-    def broken():
-        raise LookupError("secret")
+    class Broken(Seen):
+        def newest(self):
+            raise LookupError("secret")
 
-    app = create_app(plan_of(), broken, ManualClock(1000.0))
+    app = create_app(plan_of(), Broken(), ManualClock(1000.0))
     sent = []
     with pytest.raises(LookupError):
         asyncio.run(call(app, "GET", "/health", tell=sent.append))

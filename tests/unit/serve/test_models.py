@@ -13,13 +13,14 @@ from kraftd.watch.health import judge
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.apps.asgi_client import call
+from tests.unit.serve.seen import Seen
 from tests.unit.watch.programs import full_snapshot, snapshot
 
 EMPTY = snapshot()
 
 
 def answer(newest, target):
-    app = create_app(plan_of(), lambda: newest, ManualClock(1000.0))
+    app = create_app(plan_of(), Seen(newest), ManualClock(1000.0))
     return asyncio.run(call(app, "GET", target))
 
 

@@ -2,11 +2,41 @@
 
 from dataclasses import replace
 
-from kraftd.broker.model import GroupState, Member, Partition, Quorum, TopicState, Voter
+from kraftd.broker.model import (
+    BrokerEndpoint,
+    Failure,
+    GroupState,
+    LogDir,
+    Member,
+    Partial,
+    Partition,
+    Quorum,
+    RoundTrip,
+    TopicState,
+    Voter,
+)
 from kraftd.spec.plan import Kind
-from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.burrow import Status as Burrow
+from kraftd.watch.kafka_view import (
+    Canary,
+    CollectorRun,
+    Dropped,
+    GroupPace,
+    KafkaView,
+    LogDirs,
+    Missing,
+    Offsets,
+)
 from kraftd.watch.lag import group_lag
-from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState, Snapshot
+from kraftd.watch.snapshot import (
+    BrokerContact,
+    LastExit,
+    ProcessUsage,
+    ProgramView,
+    ServiceState,
+    Snapshot,
+)
+from kraftd.watch.time_lag import Age
 
 READY = ProgramView(
     name="broker-1",
@@ -58,23 +88,43 @@ def voter(node_id, age_s=0.0, lag=0):
     return Voter(node_id, 100, lag, age_s)
 
 
+REFUSED = Failure("UNKNOWN_TOPIC_OR_PARTITION", "it was deleted", retriable=False)
+
+
 def full_snapshot():
-    """Return a snapshot with a value in every part."""
-    group = GroupState(
-        "readers", "Stable", "consumer", "classic", 1, (Member("m", "c", "/127.0.0.1", (("orders", 0),)),)
-    )
-    lag = group_lag({("orders", 0): 7}, {("orders", 0): 10}, {("orders", 0): 0}, existing=[("orders", 0)], assigned=())
-    kafka = KafkaView(
-        quorum=quorum(1, voter(1), voter(2, 0.2, 3)),
-        topics=(topic("orders", 1, None, in_sync=(1,)),),
-        groups={"readers": group, "gone": replace(group, name="gone", members=None)},
-        lags={"readers": lag},
-        lags_taken_at_s=990.0,
-        failures={"log_dirs": "no answer"},
-    )
+    """Return a snapshot with a value in every part, and a reason in every place for one."""
     ended = replace(
         program("broker-2", ServiceState.DOWN, "it ended"),
         pid=None,
         last_exit=LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory"),
     )
-    return snapshot(program("broker-1"), ended, program("producer"), program("kraftd"), kafka=kafka)
+    return replace(
+        snapshot(program("broker-1"), ended, program("producer"), program("kraftd"), kafka=full_view()),
+        contacts={1: BrokerContact(0.002, unfenced=True), 2: BrokerContact(None, unfenced=False)},
+        usages={"broker-1": ProcessUsage(12.5, 900_000_000, 120, 80, 900.0)},
+    )
+
+
+def full_view():
+    """Return what Kafka says, of a group that reads one partition of two."""
+    key, other = ("orders", 0), ("orders", 1)
+    member = Member("m", "c", "/127.0.0.1", (key, other))
+    group = GroupState("readers", "Stable", "consumer", "classic", 1, (member,))
+    bad_disk = LogDir("/bad", {}, None, None, Failure("KAFKA_STORAGE_ERROR", "it is read-only", retriable=False))
+    return KafkaView(
+        quorum=quorum(1, voter(1), voter(2, 0.2, 3)),
+        topics=(topic("orders", 1, None, in_sync=(1,)),),
+        groups={"readers": group, "gone": replace(group, name="gone", members=None)},
+        lags={"readers": group_lag({key: 7, other: 1}, {key: 10}, {key: 0}, existing=[key, other], assigned=[key])},
+        lags_taken_at_s=990.0,
+        failures={"log_dirs": "no answer"},
+        brokers=(BrokerEndpoint(1, "127.0.0.1", 9092),),
+        offsets=Offsets(995.0, Partial({key: 10}, {other: REFUSED}), Partial({key: 0}), Partial({key: 10})),
+        waits={"readers": {key: Age(10.0, 14.0)}},
+        paces={"readers": GroupPace(Burrow.STALL, {key: Burrow.STALL})},
+        log_dirs=LogDirs(980.0, Partial({1: (LogDir("/data", {key: 2048}, 1000, 400, None), bad_disk)}, {2: REFUSED})),
+        canary=Canary(998.0, Partial({1: RoundTrip(0.003, 0.002)}, {2: REFUSED})),
+        missing=Missing(groups={"gone": REFUSED}, commits={"gone": REFUSED}, coordinators={2: REFUSED}),
+        runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
+        dropped=Dropped(topics=2),
+    )

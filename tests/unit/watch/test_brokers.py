@@ -1,8 +1,9 @@
-from kraftd.watch.brokers import broker_views
+from kraftd.broker.model import RoundTrip
+from kraftd.watch.brokers import Disk, broker_views
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
-from tests.unit.watch.programs import program, snapshot, topic
+from tests.unit.watch.programs import full_snapshot, program, snapshot, topic
 
 
 def test_every_configured_broker_is_there_also_one_that_is_gone():
@@ -33,3 +34,11 @@ def test_its_part_in_unknown_topics_is_unknown():
     first, _ = broker_views(plan_of(), snapshot(program("broker-1")))
 
     assert (first.leads, first.in_sync, first.replicas) == (None, None, None)
+
+
+def test_what_is_known_of_a_broker_stands_together():
+    first, second = broker_views(plan_of(), full_snapshot())
+
+    assert (first.unfenced, first.answer_s, first.round_trip) == (True, 0.002, RoundTrip(0.003, 0.002))
+    assert first.disks == (Disk("/data", 2048, 400, 1000, None), Disk("/bad", None, None, None, "it is read-only"))
+    assert (second.unfenced, second.answer_s, second.round_trip, second.disks) == (False, None, None, None)

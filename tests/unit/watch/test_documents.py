@@ -1,14 +1,12 @@
 import json
 from dataclasses import replace
 
-from kraftd.broker.model import GroupState
-from kraftd.watch.documents import health_document, kafka_document, program_document, status_document
+from kraftd.watch.documents import health_document, program_document, status_document
 from kraftd.watch.health import judge
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.lag import group_lag
+from kraftd.watch.history import History, Moment, Rates
 from kraftd.watch.snapshot import LastExit
 from tests.plans import plan_of
-from tests.unit.watch.programs import READY, program, quorum, snapshot, topic, voter
+from tests.unit.watch.programs import READY, full_snapshot, program, snapshot
 
 
 def test_the_status_document_is_the_contract():
@@ -63,36 +61,32 @@ def test_health_tells_its_age_and_never_a_negative_one():
     assert health_document(plan_of(), look, judge(look), 999.0)["age_s"] == 0.0
 
 
-def test_what_was_not_read_is_null_and_keeps_its_reason():
-    assert kafka_document(KafkaView(failures={"topics": "no answer"}), 1000.0) == {
-        "quorum": None,
-        "topics": None,
-        "groups": None,
-        "groups_age_s": None,
-        "failures": {"topics": "no answer"},
+def test_health_tells_what_each_program_takes():
+    look = full_snapshot()
+    history = History(rates=Rates(cpu={"broker-1": 0.25}))
+
+    programs = {
+        each["name"]: each for each in health_document(plan_of(), look, judge(look), 1000.0, history)["programs"]
     }
 
+    assert programs["broker-1"] == {
+        "name": "broker-1",
+        "service_state": "READY",
+        "pid": 4711,
+        "cpu_s": 12.5,
+        "cpu_cores": 0.25,
+        "resident_bytes": 900_000_000,
+        "open_files": 120,
+        "threads": 80,
+    }
+    assert (programs["broker-2"]["pid"], programs["broker-2"]["cpu_s"]) == (None, None)
 
-def test_quorum_and_topics_are_summed_up():
-    view = KafkaView(quorum=quorum(1, voter(1)), topics=(topic("orders", 1, None, in_sync=(1,)),))
 
-    document = json.loads(json.dumps(kafka_document(view, 1000.0)))
+def test_the_throughput_is_that_of_the_newest_moment():
+    look = snapshot(program("broker-1"))
+    moment = Moment(995.0, 12.5, None, None, None)
 
-    assert document["quorum"]["leader_id"] == 1
-    assert document["topics"] == [{"topic": "orders", "partitions": 2, "without_leader": 1, "under_replicated": 2}]
+    known = health_document(plan_of(), look, judge(look), 1000.0, History((moment,)))
+    unknown = health_document(plan_of(), look, judge(look), 1000.0)
 
-
-def test_a_group_without_a_known_lag_is_told_without_one():
-    group = GroupState("g", "Stable", "consumer", "classic", 1, ())
-    lag = group_lag({("orders", 0): 7}, {("orders", 0): 10}, {("orders", 0): 0}, existing=[("orders", 0)], assigned=())
-    view = KafkaView(
-        groups={"g": group, "h": replace(group, name="h", members=None)}, lags={"g": lag}, lags_taken_at_s=990.0
-    )
-
-    document = json.loads(json.dumps(kafka_document(view, 1000.0)))
-
-    assert document["groups_age_s"] == 10.0
-    g, h = document["groups"]
-    assert (g["group"], g["state"], g["members"], g["lag"], g["uncommitted_partitions"]) == ("g", "Stable", 0, 3, 0)
-    assert g["partitions"][0]["lag"] == 3
-    assert (h["members"], h["lag"], h["partitions"]) == (None, None, None)
+    assert (known["produced_per_s"], unknown["produced_per_s"]) == (12.5, None)
