@@ -87,7 +87,7 @@ class BringUp:
         clock = self._workspace.clock
         deadline_s = clock.monotonic_s() + _DAEMONS_VIEW_S
         while clock.monotonic_s() < deadline_s:
-            if get(daemon.host, daemon.port, "/readyz", timeout_s=_DAEMONS_VIEW_S).status == 200:
+            if get(daemon.host, daemon.port, "/readyz?fresh=1", timeout_s=2 * _DAEMONS_VIEW_S).status == 200:
                 return
             self._wait.pause()
 

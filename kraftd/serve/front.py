@@ -12,6 +12,9 @@ from kraftd.serve.guard import Guard
 from kraftd.serve.probes import livez, readyz
 from kraftd.watch.snapshot import Snapshot
 
+_FRESH_WITHIN_S = 2.0
+_POLL_S = 0.01
+
 
 def create_front(
     newest: Callable[[], Snapshot | None],
@@ -22,12 +25,14 @@ def create_front(
 ) -> Application:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
+    ``/readyz?fresh=1`` answers from a look that began after the question, where one comes within 2 s.
+
     Args:
         newest: Returns the newest snapshot; must not block.
         topics: The declared topics.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
-        look_again: Called when a probe finds the cluster not ready: what was seen may be of before.
+        look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for.
     """
     return Guard(_Front(newest, topics, clock, load, look_again))
 
@@ -57,6 +62,8 @@ class _Front:
             case "GET", "/livez":
                 await send_answer(send, livez(self._newest(), self._clock.now_s()))
             case "GET", "/readyz":
+                if scope["query_string"] == b"fresh=1":
+                    await self._see_anew()
                 answer = readyz(self._newest(), self._topics)
                 if answer.status != 200:
                     self._look_again()
@@ -64,6 +71,17 @@ class _Front:
             case _:
                 app = self._app or await self._loaded()
                 await app(scope, receive, send)
+
+    async def _see_anew(self) -> None:
+        asked_s = self._clock.now_s()
+        deadline_s = self._clock.monotonic_s() + _FRESH_WITHIN_S
+        while not self._is_since(asked_s) and self._clock.monotonic_s() < deadline_s:
+            self._look_again()
+            await asyncio.sleep(_POLL_S)
+
+    def _is_since(self, time_s: float) -> bool:
+        newest = self._newest()
+        return newest is not None and newest.taken_at_s >= time_s
 
     async def _loaded(self) -> Application:
         async with self._loading:

@@ -94,6 +94,8 @@ class Loop:
         Args:
             after_exit: A watched process ended: supervisord is asked until it has noticed.
         """
+        # The look is as old as its first question.
+        now_s = self._clock.now_s()
         roster = self._roster(after_exit=after_exit)
         desired = self._outside.desired()
         self._note_exits(roster)
@@ -106,7 +108,6 @@ class Loop:
         kafka = self._outside.kafka()
         judged = {**answers, **self._voters(answers, kafka)}
         facts = Facts(roster.facts, judged, desired, self._memories, self._exits)
-        now_s = self._clock.now_s()
         snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), kafka)
         return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
 

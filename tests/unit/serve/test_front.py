@@ -1,8 +1,10 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from kraftd.serve.front import create_front
+from kraftd.watch.snapshot import ServiceState
 from tests.clocks import ManualClock
 from tests.unit.apps.asgi_client import call
 from tests.unit.watch.programs import program, snapshot
@@ -75,3 +77,27 @@ def test_a_cluster_that_is_not_ready_is_looked_at_again():
     answer = asyncio.run(call(front, "GET", "/readyz", host=HOST))
 
     assert (answer.status, asked) == (503, ["again"])
+
+
+def test_a_fresh_answer_is_from_a_look_that_began_after_the_question():
+    views = [snapshot(program("broker-1"))]
+    clock = ManualClock(views[0].taken_at_s + 0.2)
+
+    def look_again():
+        views.append(replace(views[0], taken_at_s=clock.now_s(), programs=(program("broker-1", ServiceState.DOWN),)))
+
+    front = create_front(lambda: views[-1], (), clock, Loaded().load, look_again)
+
+    plain = asyncio.run(call(front, "GET", "/readyz", host=HOST))
+    fresh = asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
+
+    assert (plain.status, fresh.status) == (200, 503)
+
+
+def test_a_fresh_answer_is_given_in_bounded_time_when_nobody_looks():
+    clock = ManualClock(1100.0)
+    front = create_front(lambda: OK, (), clock, Loaded().load, lambda: clock.advance(0.5))
+
+    answer = asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
+
+    assert answer.status == 200
