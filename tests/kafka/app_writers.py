@@ -17,6 +17,7 @@ class Writers:
     app: RunningApp
     number: int = 8
     acknowledged: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    unplaced: set[bytes] = field(default_factory=set)
     not_written: dict[bytes, str] = field(default_factory=dict)
     unknown: dict[bytes, str] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -46,7 +47,9 @@ class Writers:
                     return
                 continue
             document = json.loads(answer)
-            if status == 200:
+            if status == 200 and document["offset"] is None:
+                self.unplaced.add(body)
+            elif status == 200:
                 self.acknowledged[document["partition"], document["offset"]] = body
             else:
                 outcome = self.not_written if document["outcome"] == "not_written" else self.unknown
@@ -57,12 +60,14 @@ class Writers:
     def check(self, log: dict[tuple[int, int], bytes]) -> None:
         """Compare every answer with the log.
 
-        A 200 is there once, at the offset it named; what was called not written is not there; the rest at most once.
+        A 200 is there once, at the offset that it named; what was called not written is not there; all else is there
+        at most once.
         """
         times = Counter(log.values())
         for place, body in self.acknowledged.items():
             assert log.get(place) == body
             assert times[body] == 1, f"{body!r} is in the log {times[body]} times"
+        assert [body for body in self.unplaced if times[body] != 1] == []
         assert [body for body in self.not_written if times[body]] == []
         assert [body for body in self.unknown if times[body] > 1] == []
 
@@ -75,6 +80,8 @@ def whole_log(bootstrap_servers: str, topic: str) -> dict[tuple[int, int], bytes
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_uncommitted",
+        # Not the default, which would go on at the log's end.
+        "auto.offset.reset": "error",
     }
     reader = Consumer(settings)
     try:
@@ -86,7 +93,8 @@ def whole_log(bootstrap_servers: str, topic: str) -> dict[tuple[int, int], bytes
             assert message is not None, f"partitions {pending} do not end"
             if message.error() is None:
                 found[message.partition(), message.offset()] = message.value()
-            elif message.error().code() == KafkaError._PARTITION_EOF:
+            else:
+                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                 pending.discard(message.partition())
         return found
     finally:

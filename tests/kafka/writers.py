@@ -51,7 +51,8 @@ class Writer:
 
     def _remember(self, number: int) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is None:
+            # The client takes a request whose answer was lost for acknowledged when a later one is, without its offset.
+            if error is None and message.offset() is not None:
                 self.acknowledged[message.partition(), message.offset()] = number
 
         return delivered

@@ -14,6 +14,7 @@ from kraftd_apps.web.threads import in_thread
 
 _TAIL_RECORDS = 25
 _TAIL_TIMEOUT_S = 5.0
+_TAIL_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _HISTORY_TIMEOUT_S = 2.0
 _READERS = 4
 
@@ -31,14 +32,23 @@ class Log:
         self._tail_read = asyncio.Event()
 
     async def read_tail(self, partitions: tuple[int, ...]) -> None:
-        """Put the newest records of these partitions into the ring, before what has arrived since."""
-        try:
-            if partitions:
-                self._ring.add_older(await in_thread(self._newest, partitions))
-        except KafkaException as error:
-            logger.warning("Reading back the end of the log failed: %s", error)
-        finally:
-            self._tail_read.set()
+        """Put the newest records of these partitions into the ring, before what has arrived since.
+
+        Tries again for some seconds: a topic that has just been made has no leaders yet.
+        """
+        for pause_s in (*_TAIL_PAUSES_S, None):
+            try:
+                if partitions:
+                    self._ring.add_older(await in_thread(self._newest, partitions))
+            except KafkaException as error:
+                logger.info("Reading back the end of the log failed: %s", error)
+            else:
+                return
+            finally:
+                self._tail_read.set()
+            if pause_s is not None:
+                await asyncio.sleep(pause_s)
+        logger.warning("The end of the log was not read back")
 
     async def tail_was_read(self, timeout_s: float) -> None:
         """Wait for the first `read_tail`, at most so many seconds: without Kafka there is nothing to wait for."""

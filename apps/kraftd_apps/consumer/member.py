@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
+from kraftd_apps.consumer.incarnation import Identity
 from kraftd_apps.consumer.record import SeenRecord, record_of
 
 SILENT_S = 10.0
 """A member that has not polled for so long is stuck."""
 _POLL_S = 0.1
 _BATCH = 500
+_COMMITTED_TIMEOUT_S = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,18 @@ class Client(Protocol):
 
     def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
         """Note what the next background commit may commit."""
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """Return what the group has committed of these partitions; raises KafkaException after `timeout` seconds."""
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Take all partitions of an assignment, from these offsets."""
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """Take further partitions, from these offsets."""
+
+    def seek(self, partition: TopicPartition) -> None:
+        """Go on elsewhere in a partition; raises KafkaException where it is not being read yet."""
 
     def close(self) -> None:
         """Commit and leave the group."""
@@ -59,19 +73,28 @@ def unready_reasons(membership: Membership, now_s: float) -> list[str]:
 
 
 class Member:
-    """Polls on a thread of its own until told to stop."""
+    """Polls on a thread of its own until told to stop.
+
+    Each committed offset carries the id of its topic. An offset of an earlier incarnation, committed late by a member
+    that still read it, would hide the first records of the topic that was made again: such an offset is not used.
+    """
 
     def __init__(
         self,
         client: Client,
         topic: str,
         *,
+        identity: Identity,
+        incremental: bool,
         on_records: Callable[[list[SeenRecord]], None],
         on_assigned: Callable[[tuple[int, ...]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._topic = topic
+        self._identity = identity
+        self._incremental = incremental
+        self._incarnation: str | None = None
         self._on_records = on_records
         self._on_assigned = on_assigned
         self._clock = clock
@@ -114,6 +137,8 @@ class Member:
 
     def poll(self) -> None:
         """Take what has arrived, waiting a little for the first record."""
+        if self._identity.seen not in {None, self._incarnation}:
+            self._begin_anew()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if first is None:
@@ -148,15 +173,51 @@ class Member:
         following = {message.partition(): message.offset() + 1 for message in messages}
         for partition, offset in following.items():
             try:
-                self._client.store_offsets(offsets=[TopicPartition(self._topic, partition, offset)])
+                stored = TopicPartition(self._topic, partition, offset, metadata=self._incarnation or "")
+                self._client.store_offsets(offsets=[stored])
             except KafkaException as error:
                 # The partition has just gone to another member, which reads these records again.
                 logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
 
     def _assigned(self, _client: object, partitions: list[TopicPartition]) -> None:
-        self._partitions = tuple(sorted(found.partition for found in partitions))
+        if partitions:
+            self._skip_earlier_incarnations(partitions)
+        own = {*(self._partitions or ()), *(found.partition for found in partitions)}
+        self._partitions = tuple(sorted(own))
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
         self._on_assigned(self._partitions)
+
+    def _skip_earlier_incarnations(self, partitions: list[TopicPartition]) -> None:
+        """Begin at the log's start where what is committed belongs to an earlier incarnation of the topic."""
+        self._incarnation = self._identity.ask()
+        if self._incarnation is None:
+            return
+        try:
+            committed = self._client.committed(partitions, timeout=_COMMITTED_TIMEOUT_S)
+        except KafkaException as error:
+            logger.info("The committed offsets could not be looked at: %s", error)
+            return
+        foreign = {found.partition for found in committed if found.metadata not in {None, "", self._incarnation}}
+        if not foreign:
+            return
+        logger.info("%s was made again: reading partitions %s from their start", self._topic, sorted(foreign))
+        for found in partitions:
+            if found.partition in foreign:
+                found.offset = OFFSET_BEGINNING
+        take = self._client.incremental_assign if self._incremental else self._client.assign
+        take(partitions)
+
+    def _begin_anew(self) -> None:
+        """Read from the start what was made again under the member's hands; what was polled comes once more."""
+        known, self._incarnation = self._incarnation, self._identity.seen
+        if known is None:
+            return
+        logger.info("%s was made again: reading it from its start", self._topic)
+        for number in self._partitions or ():
+            try:
+                self._client.seek(TopicPartition(self._topic, number, OFFSET_BEGINNING))
+            except KafkaException as error:
+                logger.info("Partition %d is not read yet: %s", number, error)
 
     def _revoked(self, _client: object, partitions: list[TopicPartition]) -> None:
         gone = {found.partition for found in partitions}

@@ -6,16 +6,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from kraftd_apps.consumer import history, member
 from kraftd_apps.consumer.events import EventsRoute
 from kraftd_apps.consumer.hub import Hub
+from kraftd_apps.consumer.incarnation import TopicIdentity
 from kraftd_apps.consumer.log import Log
 from kraftd_apps.consumer.member import Member
 from kraftd_apps.consumer.metrics import ConsumerMetrics, statistics_of
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
-from kraftd_apps.consumer.settings import ConsumerSettings, member_config, reader_config
+from kraftd_apps.consumer.settings import ConsumerSettings, admin_config, member_config, reader_config
 from kraftd_apps.web.asgi import Answer, App
 from kraftd_apps.web.errors import SettingsError
 from kraftd_apps.web.front import Front, LazyApp
@@ -51,6 +53,10 @@ class KafkaClients:
         """Return a client that reads given offsets."""
         return cast("history.Client", self._consumer(reader_config(self._settings)))
 
+    def admin(self) -> AdminClient:
+        """Return a client that asks about the topic."""
+        return AdminClient(admin_config(self._settings))
+
     def _consumer(self, config: Mapping[str, object]) -> Consumer:
         try:
             return Consumer(dict(config), logger=self._logger)
@@ -73,9 +79,12 @@ class ConsumerService:
         self.hub = Hub(self.ring, max_subscribers=settings.max_pages, clock=self._loop.time)
         self._metrics.watch_pages(lambda: self.hub.subscribers)
         self.log = Log(clients.reader, settings.kafka.topic, self.ring)
+        self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
         self.member = Member(
             clients.member(self._told),
             settings.kafka.topic,
+            identity=self._identity,
+            incremental=settings.group_protocol == "consumer",
             on_records=self._arrived,
             on_assigned=lambda own: self._on_loop(self._assigned, own),
         )
@@ -94,10 +103,12 @@ class ConsumerService:
     async def start(self) -> None:
         """Begin to join the group; waits for no broker."""
         self.member.start()
+        self._identity.start()
 
     def begin_stop(self) -> None:
         """Commit, leave the group, and say goodbye to open pages."""
         self.member.stop()
+        self._identity.stop()
         self.hub.close()
 
     async def finish_stop(self) -> None:

@@ -93,15 +93,26 @@ def reader_config(settings: ConsumerSettings) -> Config:
     }
 
 
+def admin_config(settings: ConsumerSettings) -> Config:
+    """Return the librdkafka properties of a client that asks about the topic; the member's log says what is wrong."""
+    return {**_connection(settings, "kraftd-consumer-admin"), **settings.kafka.client_config, "log_level": 0}
+
+
 def _common(settings: ConsumerSettings, client_id: str) -> Config:
+    return {
+        **_connection(settings, client_id),
+        "fetch.error.backoff.ms": 100,
+        # What librdkafka reads ahead; the page shows less.
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
+def _connection(settings: ConsumerSettings, client_id: str) -> Config:
     return {
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "client.id": client_id,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 500,
         "retry.backoff.ms": 50,
-        "fetch.error.backoff.ms": 100,
-        # What librdkafka reads ahead; the page shows less.
-        "queued.max.messages.kbytes": 16_384,
         "socket.keepalive.enable": True,
     }

@@ -12,6 +12,7 @@ from kraftd_apps.producer.batch_text import Item, Parse, envelope_item, plain_it
 from kraftd_apps.producer.bridge import Bridge, DeliveredMessage
 from kraftd_apps.producer.gateway import Gateway
 from kraftd_apps.producer.options import flag_of
+from kraftd_apps.producer.send import offset_text
 from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
 from kraftd_apps.web.body import read_body
 from kraftd_apps.web.problems import Problem, Refused, problem
@@ -21,8 +22,8 @@ MAX_RECORDS = 10_000
 _BREATH = 500
 
 
-Result = tuple[int, int] | Problem
-"""Partition and offset of a written record, or why another is not known to be written."""
+Result = tuple[int, int | None] | Problem
+"""Partition and offset of a written record (None: written at an unknown place), or why another is not known to be."""
 
 
 class Batch:
@@ -46,7 +47,7 @@ class Batch:
     def report(self, index: int, error: KafkaError | None, message: DeliveredMessage) -> None:
         """Take what Kafka said about a record; on the client's thread."""
         if error is None:
-            self.results[index] = (message.partition() or 0, message.offset() or 0)
+            self.results[index] = (message.partition() or 0, message.offset())
         else:
             self.results[index] = self._problem_of(error)
         self._reported += 1
@@ -132,7 +133,7 @@ def batch_answer(results: Sequence[Result]) -> Answer:
 
 def _part(result: Result) -> bytes:
     if not isinstance(result, Problem):
-        return b'{"partition":%d,"offset":%d}' % result
+        return b'{"partition":%d,"offset":%s}' % (result[0], offset_text(result[1]))
     part = {
         "error": result.code,
         "detail": result.detail,

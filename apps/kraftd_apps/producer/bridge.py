@@ -28,7 +28,7 @@ class DeliveredMessage(Protocol):
         """Where it was written."""
 
     def offset(self) -> int | None:
-        """At which offset."""
+        """At which offset; None where that is not known."""
 
     def timestamp(self) -> tuple[int, int]:
         """Its kind of timestamp, and the timestamp in milliseconds."""
@@ -138,13 +138,7 @@ class Bridge:
         if error is not None:
             self._reports.append((settle, Report(error)))
             return
-        partition, offset = message.partition(), message.offset()
-        report = Report(
-            None,
-            -1 if partition is None else partition,
-            -1 if offset is None else offset,
-            message.timestamp()[1],
-        )
+        report = Report(None, message.partition() or 0, message.offset(), message.timestamp()[1])
         self._reports.append((settle, report))
 
     def _hand_over(self) -> None:

@@ -8,10 +8,14 @@ from kraftd_apps.web.openapi import problems
 DESCRIPTION = """Every error is a problem document (RFC 9457) with `code`, `retriable` and `outcome`. With the outcome
 `not_written`, sending again cannot duplicate the record; with `unknown` it may."""
 
+_OFFSET: dict[str, Any] = {
+    "type": ["integer", "null"],
+    "description": "Null where the record is written and its offset unknown: Kafka's answer was lost on the way.",
+}
 _PLACE: dict[str, Any] = {
     "type": "object",
     "required": ["partition", "offset"],
-    "properties": {"partition": {"type": "integer"}, "offset": {"type": "integer"}},
+    "properties": {"partition": {"type": "integer"}, "offset": _OFFSET},
 }
 _SENT: dict[str, Any] = {
     "type": "object",
@@ -20,7 +24,7 @@ _SENT: dict[str, Any] = {
         "status": {"const": "sent"},
         "topic": {"type": "string"},
         "partition": {"type": "integer"},
-        "offset": {"type": "integer"},
+        "offset": _OFFSET,
         "timestamp": {"type": "integer", "description": "Milliseconds since 1970."},
     },
 }

@@ -28,7 +28,9 @@ class Report:
     error: KafkaError | None
     """None when every in-sync replica has it; the other fields then tell where it is."""
     partition: int = -1
-    offset: int = -1
+    offset: int | None = None
+    """None where Kafka has the record and the client does not know its place: librdkafka takes a request whose answer
+    was lost for acknowledged as soon as a later one to the same partition is."""
     timestamp_ms: int = -1
 
 

@@ -60,9 +60,14 @@ class SendRoute:
 
 def sent(topic: str, report: Report) -> bytes:
     """Return the document for an acknowledged record; a topic's name needs no escaping in JSON."""
-    return b'{"status":"sent","topic":"%s","partition":%d,"offset":%d,"timestamp":%d}' % (
+    return b'{"status":"sent","topic":"%s","partition":%d,"offset":%s,"timestamp":%d}' % (
         topic.encode(),
         report.partition,
-        report.offset,
+        offset_text(report.offset),
         report.timestamp_ms,
     )
+
+
+def offset_text(offset: int | None) -> bytes:
+    """Return an offset as JSON."""
+    return b"null" if offset is None else b"%d" % offset

@@ -57,7 +57,9 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "acks": "all",
         "linger.ms": settings.linger_ms,
         "delivery.timeout.ms": settings.delivery_timeout_ms,
-        "request.timeout.ms": min(5000, settings.delivery_timeout_ms),
+        # A leader waits for a dead follower until its session ends (6 to 9 s). A request that is given up earlier is
+        # sent again, and its records may then be acknowledged without their offsets.
+        "request.timeout.ms": min(10_000, settings.delivery_timeout_ms),
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 500,
         "retry.backoff.ms": 50,

@@ -1,11 +1,12 @@
 """Kafka clients that remember, and answer as they are told."""
 
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 
 class FakeError:
@@ -34,7 +35,7 @@ def failure(name: str) -> KafkaException:
 @dataclass
 class FakeMessage:
     partition_: int = 0
-    offset_: int = 0
+    offset_: int | None = 0
     value_: bytes | None = b"{}"
     key_: bytes | None = None
     headers_: list[tuple[str, bytes]] | None = None
@@ -71,6 +72,7 @@ class FakeProducer:
         self.error: Any = None
         self.refusal: Exception | None = None
         self.held = False
+        self.offsets_are_known = True
         self.metadata: Any = topic_metadata(leaders=[1, 2])
         self.purged = False
         self._pending: list[dict[str, Any]] = []
@@ -93,7 +95,7 @@ class FakeProducer:
                 return 0
             reported, self._pending = self._pending, []
         for record in reported:
-            offset = len(self.produced) - 1
+            offset = len(self.produced) - 1 if self.offsets_are_known else None
             record["on_delivery"](self.error, FakeMessage(max(record["partition"], 0), offset))
         return len(reported)
 
@@ -122,6 +124,34 @@ def topic_metadata(leaders: list[int], topic: str = "test-topic") -> Any:
 
 
 @dataclass
+class FakeIdentity:
+    """Knows the topic's id."""
+
+    answer: str | None = "now"
+    seen: str | None = None
+
+    def ask(self):
+        self.seen = self.answer or self.seen
+        return self.answer
+
+
+class FakeAdmin:
+    """Describes any topic."""
+
+    def __init__(self, *answers: str | KafkaException) -> None:
+        self._answers = list(answers)
+
+    def describe_topics(self, topics, request_timeout):
+        answer = self._answers.pop(0) if self._answers else "now"
+        future: Future[Any] = Future()
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(SimpleNamespace(topic_id=answer))
+        return {"test-topic": future}
+
+
+@dataclass
 class FakeMemberClient:
     """Joins at the first poll, then hands out what it was given, one list per poll."""
 
@@ -129,6 +159,12 @@ class FakeMemberClient:
     assigned: list[Any] = field(default_factory=list)
     stored: list[tuple[int, int]] = field(default_factory=list)
     store_error: Exception | None = None
+    committed_: dict[int, tuple[int, str]] | Exception = field(default_factory=dict)
+    """Offset and metadata by partition."""
+    taken: list[tuple[str, dict[int, int]]] = field(default_factory=list)
+    """What was assigned, and how: offsets by partition."""
+    sought: list[tuple[int, int]] = field(default_factory=list)
+    stored_metadata: set[str | None] = field(default_factory=set)
     closed: bool = False
     callbacks: dict[str, Any] = field(default_factory=dict)
     _rest: list[FakeMessage] = field(default_factory=list)
@@ -154,6 +190,22 @@ class FakeMemberClient:
         if self.store_error:
             raise self.store_error
         self.stored += [(offset.partition, offset.offset) for offset in offsets]
+        self.stored_metadata |= {offset.metadata for offset in offsets}
+
+    def committed(self, partitions, timeout):
+        if isinstance(self.committed_, Exception):
+            raise self.committed_
+        found = [(asked, *self.committed_.get(asked.partition, (OFFSET_INVALID, ""))) for asked in partitions]
+        return [TopicPartition(asked.topic, asked.partition, offset, metadata) for asked, offset, metadata in found]
+
+    def assign(self, partitions):
+        self.taken.append(("all", {found.partition: found.offset for found in partitions}))
+
+    def incremental_assign(self, partitions):
+        self.taken.append(("more", {found.partition: found.offset for found in partitions}))
+
+    def seek(self, partition):
+        self.sought.append((partition.partition, partition.offset))
 
     def close(self):
         self.closed = True

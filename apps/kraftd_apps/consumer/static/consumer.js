@@ -213,7 +213,7 @@ list.addEventListener("click", async (event) => {
       note.textContent = "Copied";
     } else {
       const answer = await (await fetch(address + "/resend", { method: "POST" })).json();
-      note.textContent = answer.status === "sent" ? `Sent again as ${answer.partition}:${answer.offset}` : answer.detail;
+      note.textContent = answer.status === "sent" ? `Sent again as ${answer.partition}:${answer.offset ?? "?"}` : answer.detail;
     }
   } catch (error) {
     note.textContent = `Not done: ${error.message}`;

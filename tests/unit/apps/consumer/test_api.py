@@ -10,7 +10,7 @@ from kraftd_apps.consumer.service import ConsumerService
 from kraftd_apps.consumer.settings import read_settings
 from tests.unit.apps.asgi_client import call, until
 from tests.unit.apps.consumer.test_history import FakeReader
-from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage
+from tests.unit.apps.kafka_fakes import FakeAdmin, FakeMemberClient, FakeMessage
 
 
 class Clients:
@@ -20,6 +20,9 @@ class Clients:
 
     def member(self, on_statistics):
         return self.member_client
+
+    def admin(self):
+        return FakeAdmin()
 
     def reader(self):
         return FakeReader(self.log)

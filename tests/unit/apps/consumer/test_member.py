@@ -1,12 +1,25 @@
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
 
+from kraftd_apps.consumer.incarnation import TopicIdentity
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, unready_reasons
-from tests.unit.apps.kafka_fakes import FakeError, FakeMemberClient, FakeMessage, failure
+from tests.unit.apps.kafka_fakes import FakeAdmin, FakeError, FakeIdentity, FakeMemberClient, FakeMessage, failure
 
 
 def joined(client: FakeMemberClient, arrived: list) -> Member:
-    member = Member(client, "test-topic", on_records=arrived.extend, on_assigned=lambda own: None, clock=lambda: 5.0)
+    return joining(client, arrived.extend)
+
+
+def joining(client, on_records, identity=None, *, incremental=False):
+    member = Member(
+        client,
+        "test-topic",
+        identity=identity or FakeIdentity(),
+        incremental=incremental,
+        on_records=on_records,
+        on_assigned=lambda own: None,
+        clock=lambda: 5.0,
+    )
     member.subscribe()
     return member
 
@@ -14,14 +27,7 @@ def joined(client: FakeMemberClient, arrived: list) -> Member:
 def test_offsets_are_stored_only_after_the_records_have_arrived():
     client = FakeMemberClient([[FakeMessage(0, 4), FakeMessage(0, 5), FakeMessage(1, 9)]])
     stored_before = []
-    member = Member(
-        client,
-        "test-topic",
-        on_records=lambda records: stored_before.append(list(client.stored)),
-        on_assigned=lambda own: None,
-    )
-    member.subscribe()
-    member.poll()
+    joining(client, lambda records: stored_before.append(list(client.stored))).poll()
     assert stored_before == [[]]
     assert client.stored == [(0, 6), (1, 10)]
 
@@ -31,8 +37,7 @@ def test_a_record_that_could_not_be_kept_is_not_stored():
         raise MemoryError
 
     client = FakeMemberClient([[FakeMessage(0, 4)]])
-    member = Member(client, "test-topic", on_records=fail, on_assigned=lambda own: None)
-    member.subscribe()
+    member = joining(client, fail)
     with pytest.raises(MemoryError):
         member.poll()
     assert client.stored == []
@@ -64,6 +69,74 @@ def test_a_member_knows_its_partitions_and_loses_them():
     assert member.membership == Membership((0, 2), 5.0)
     client.callbacks["revoke"](client, [TopicPartition("test-topic", 2)])
     assert member.membership.partitions == (0,)
+
+
+def places(*partitions):
+    return [TopicPartition("test-topic", number) for number in partitions]
+
+
+def test_further_partitions_come_to_those_that_a_member_has():
+    client = FakeMemberClient(assigned=places(0))
+    member = joining(client, list, incremental=True)
+    member.poll()
+    client.callbacks["assign"](client, places(2))
+    assert member.membership.partitions == (0, 2)
+
+
+def test_what_was_committed_of_a_topic_that_was_deleted_is_not_used():
+    client = FakeMemberClient(assigned=places(0, 1, 2), committed_={0: (7, "before"), 1: (3, "now"), 2: (5, "")})
+    joined(client, []).poll()
+    assert client.taken == [("all", {0: OFFSET_BEGINNING, 1: OFFSET_INVALID, 2: OFFSET_INVALID})]
+
+
+def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
+    client = FakeMemberClient(assigned=places(0), committed_={0: (7, "before")})
+    joining(client, list, incremental=True).poll()
+    assert client.taken == [("more", {0: OFFSET_BEGINNING})]
+
+
+@pytest.mark.parametrize(
+    ("committed", "identity"),
+    [
+        ({0: (7, "now")}, FakeIdentity()),
+        ({0: (7, "before")}, FakeIdentity(answer=None)),
+        (failure("_TIMED_OUT"), FakeIdentity()),
+        ({}, FakeIdentity()),
+    ],
+)
+def test_the_client_decides_where_to_begin_unless_the_topic_is_known_to_be_another(committed, identity):
+    client = FakeMemberClient(assigned=places(0), committed_=committed)
+    joining(client, list, identity).poll()
+    assert client.taken == []
+
+
+def test_offsets_are_stored_with_the_id_of_their_topic():
+    client = FakeMemberClient([[FakeMessage(0, 4)]], assigned=places(0))
+    joined(client, []).poll()
+    assert client.stored_metadata == {"now"}
+
+
+def test_a_topic_that_is_made_again_under_the_members_hands_is_read_from_its_start():
+    client = FakeMemberClient(assigned=places(0, 1))
+    identity = FakeIdentity("before")
+    member = joining(client, list, identity)
+    member.poll()
+    member.poll()
+    assert client.sought == []
+    identity.seen = "after"
+    member.poll()
+    member.poll()
+    assert client.sought == [(0, OFFSET_BEGINNING), (1, OFFSET_BEGINNING)]
+
+
+def test_a_topics_id_is_none_while_nobody_tells_it_and_the_last_one_is_kept():
+    admin = FakeAdmin("first", failure("_TIMED_OUT"), "second")
+    identity = TopicIdentity(lambda: admin, "test-topic")
+    assert [(identity.ask(), identity.seen) for _ in range(3)] == [
+        ("first", "first"),
+        (None, "first"),
+        ("second", "second"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,17 @@ def test_a_record_is_answered_with_its_place_in_the_log_and_its_bytes_are_unchan
     running(check)
 
 
+def test_a_record_that_is_written_at_an_unknown_place_is_answered_without_an_offset():
+    async def check(service, clients):
+        clients.made[0].offsets_are_known = False
+        answer = await call(service.app, "POST", "/send?partition=1", b"1")
+        assert (answer.status, answer.json["partition"], answer.json["offset"]) == (200, 1, None)
+        batch = await call(service.app, "POST", "/send/batch", b"1\n2")
+        assert batch.json["results"] == [{"partition": 0, "offset": None}] * 2
+
+    running(check)
+
+
 def test_without_ack_the_answer_does_not_wait():
     async def check(service, clients):
         clients.made[0].held = True
