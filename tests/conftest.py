@@ -9,7 +9,13 @@ import pytest
 
 from tests.harness import cluster_in
 
-_PACKAGES = {"chromium": "chromium", "chromedriver": "chromium-driver", "promtool": "prometheus", "wrk": "wrk"}
+_PACKAGES = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "wrk": "wrk",
+}
 """What a test may need beyond Python and make, and the Debian package that has it."""
 
 _absent = pytest.StashKey[dict[str, int]]()

@@ -23,7 +23,7 @@ import psutil
 _OFFSETS = range(11000, 22000, 200)
 """Far from the default ports, and below the range from which Linux takes ports for outgoing connections."""
 
-_PORTS = (8000, 8001, 8002, 9092, 9093, 9094, 9999, 10000, 10001, 10092, 10093, 10094, 10192)
+_PORTS = (3000, 8000, 8001, 8002, 9090, 9092, 9093, 9094, 9999, 10000, 10001, 10092, 10093, 10094, 10192)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from kraftd.render.java_command import Launch
 from kraftd.spec.configuration import configure, parse_toml
 from kraftd.spec.layout import Layout, layout_of
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import Plan
+from kraftd.spec.plan import GRAFANA, PROMETHEUS, Executable, Plan
 from kraftd.spec.settings import Settings
 from kraftd.spec.topology import build_plan
 
@@ -15,6 +15,13 @@ PYTHON = Path("/opt/venv/bin/python")
 LAUNCH = Launch(
     java=Path("/opt/java/bin/java"), java_major=25, classpath=(Path("/cache/kafka.jar"), Path("/cache/scala.jar"))
 )
+
+INSTALLED = {
+    PROMETHEUS: Executable(Path("/usr/bin/prometheus")),
+    GRAFANA: Executable(Path("/usr/share/grafana/bin/grafana"), Path("/usr/share/grafana")),
+}
+TOOLS = "[prometheus]\nenabled = true\n[grafana]\nenabled = true\n"
+"""Both tools asked for; every plan has them installed."""
 
 
 def settings_of(toml: str = "") -> Settings:
@@ -32,4 +39,4 @@ def plan_of(
     kafka_version: str = "3.9.2",
     manifest: Manifest | None = None,
 ) -> Plan:
-    return build_plan(settings_of(toml), layout_at(state_dir), kafka_version, manifest)
+    return build_plan(settings_of(toml), layout_at(state_dir), kafka_version, manifest, INSTALLED)

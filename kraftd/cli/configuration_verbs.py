@@ -1,14 +1,18 @@
 """The verbs about the configuration and what kraftd runs with."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import kraftd
 from kraftd.cli.invocation import Invocation
 from kraftd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -49,22 +53,26 @@ def config(context: typer.Context) -> None:
     """Show every setting, its value and where that came from."""
     from rich.table import Table
 
-    from kraftd.operate.configuring import read_configuration
+    from kraftd.operate.configuring import absent_tools, read_configuration
     from kraftd.spec.secrets import MASK, is_secret
 
     invocation: Invocation = context.obj
-    configuration, origin = read_configuration(invocation.selection, invocation.workspace())
+    workspace = invocation.workspace()
+    configuration, origin = read_configuration(invocation.selection, workspace)
+    notes = tuple(absent_tools(configuration, workspace).values())
     rows = [
         {"key": key, "value": MASK if is_secret(key) else value, "origin": source}
         for key, value, source in configuration.rows()
     ]
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows})
+        invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows, "notes": notes})
         return
     table = Table("KEY", "VALUE", "FROM", box=None, header_style="dim")
     for row in rows:
         table.add_row(row["key"], str(row["value"]), row["origin"])
-    invocation.console().print(table)
+    console = invocation.console()
+    console.print(table)
+    _print_notes(console, notes)
 
 
 def plan(context: typer.Context) -> None:
@@ -78,7 +86,8 @@ def plan(context: typer.Context) -> None:
     from kraftd.spec.topology import ports_of
 
     invocation: Invocation = context.obj
-    made = plan_for(invocation.selection, invocation.workspace()).plan
+    configured = plan_for(invocation.selection, invocation.workspace())
+    made = configured.plan
     if invocation.json:
         typer.echo(plan_json(without_secrets(made)), nl=False)
         return
@@ -96,6 +105,7 @@ def plan(context: typer.Context) -> None:
         topics.add_row(topic.name, str(topic.partitions), replicas)
     for table in (nodes, topics, ports):
         console.print(table)
+    _print_notes(console, configured.absent.values())
 
 
 def render(
@@ -143,7 +153,11 @@ def setup(context: typer.Context) -> None:
         f"in {result.cache}",
         markup=False,
     )
-    for note in result.notes:
+    _print_notes(console, result.notes)
+
+
+def _print_notes(console: "Console", notes: Iterable[str]) -> None:
+    for note in notes:
         console.print(f"Note: {note}", style="yellow", markup=False)
 
 

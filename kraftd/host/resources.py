@@ -27,6 +27,15 @@ def monitoring_dir() -> Path:
     return _root() / "monitoring"
 
 
+def rule_files() -> tuple[Path, ...]:
+    """Return the files of Prometheus' rules that ship with kraftd; none where there are none.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return tuple(sorted((monitoring_dir() / "rules").glob("*.yml")))
+
+
 def _root() -> Path:
     checkout = Path(kraftd.__file__).resolve().parent.parent
     schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))

@@ -11,6 +11,7 @@ from kraftd.host.management import ensure_management
 from kraftd.operate.waiting import StartWait
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import DAEMON, Kind, Plan
+from kraftd.supervisord.door import SupervisorRefusedError
 from kraftd.watch.readiness import voter_answer
 from kraftd.watch.roster import call_the_roll
 
@@ -18,6 +19,7 @@ TIE_BREAKER_AFTER_S = 4.0
 """The tie-breaker waits this long for the brokers: two of three voters elect, and its JVM would compete with theirs."""
 
 _TOPIC_LIMIT_S = 30.0
+_TOOLS_LIMIT_S = 5.0
 _DAEMONS_VIEW_S = 2.0
 _ADMIN_TIMEOUT_S = 3.0
 
@@ -36,6 +38,7 @@ class BringUp:
         self._wait = wait
         self._workspace = workspace
         self._notes: list[str] = []
+        self._unready: dict[str, str] = {}
 
     def run(self, wanted: tuple[str, ...], missing: tuple[str, ...] | None = None) -> list[str]:
         """Start programs and wait until all that are wanted serve.
@@ -54,6 +57,7 @@ class BringUp:
             YieldedError: A stop was asked for.
         """
         spawn = wanted if missing is None else missing
+        tools = self._of(wanted, Kind.TOOL)
         brokers = self._of(wanted, Kind.BROKER)
         controllers = self._of(wanted, Kind.CONTROLLER)
         # supervisord starts the daemon by itself when it comes up; asking again does no harm.
@@ -62,20 +66,35 @@ class BringUp:
         if brokers:
             with KafkaAdmin(self._bootstrap_servers, timeout_s=_ADMIN_TIMEOUT_S) as admin:
                 self._create_topics(admin)
-                self._start_others(others, spawn)
+                self._start_others(others, tools, spawn)
                 self._wait.until_ready(controllers)
                 self._await_voters(admin, controllers)
         else:
-            self._start_others(others, spawn)
+            self._start_others(others, tools, spawn)
             self._wait.until_ready(controllers)
         self._wait.until_ready(others)
+        self._settle(tools)
         self._await_daemons_view()
         return self._notes
 
-    def _start_others(self, names: tuple[str, ...], spawn: tuple[str, ...]) -> None:
-        """Start the apps and the daemon; while they load, let JMX clients into the brokers."""
+    def _start_others(self, names: tuple[str, ...], tools: tuple[str, ...], spawn: tuple[str, ...]) -> None:
+        """Start the apps, the daemon and the tools; while they load, let JMX clients into the brokers."""
         self._wait.spawn(name for name in names if name in spawn)
+        for name in tools:
+            try:
+                self._wait.spawn(each for each in spawn if each == name)
+            except SupervisorRefusedError as error:
+                self._unready[name] = str(error)
         self._open_management()
+
+    def _settle(self, tools: tuple[str, ...]) -> None:
+        """Give the tools a moment; the cluster serves without them, so that a failure is only a note."""
+        started = [name for name in tools if name not in self._unready]
+        self._unready |= self._wait.settle(started, within_s=_TOOLS_LIMIT_S)
+        self._notes += [
+            f"{name} does not serve, and the cluster goes on without it: {why} ('kraftd logs {name}')"
+            for name, why in self._unready.items()
+        ]
 
     @property
     def _bootstrap_servers(self) -> list[str]:

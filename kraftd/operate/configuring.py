@@ -1,14 +1,16 @@
 """From the command line, the environment and kraftd.toml to a plan."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
+from kraftd.host.environment import scrubbed
 from kraftd.host.files import read_text
 from kraftd.host.kafka_locks import locked_versions
 from kraftd.host.kafka_runtime import exact_kafka_version
+from kraftd.host.tools import installed_tool
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.configuration import (
@@ -21,10 +23,15 @@ from kraftd.spec.configuration import (
 )
 from kraftd.spec.layout import Layout, layout_of
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import Plan
-from kraftd.spec.topology import build_plan
+from kraftd.spec.plan import GRAFANA, PROMETHEUS, Executable, Plan
+from kraftd.spec.topology import build_plan, tools_asked_for
 
 CONFIG_FILE = "kraftd.toml"
+
+_SOURCES = {
+    PROMETHEUS: "the Debian package prometheus, or prometheus.io",
+    GRAFANA: "a package or the archive of grafana.com",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,14 @@ class Configured:
     Attributes:
         origin: The configuration's file, or "the default configuration".
         manifest: What the first format fixed; None before it.
+        absent: The tools that are asked for and not installed here: by name, a sentence with the remedy.
     """
 
     configuration: Configuration
     origin: str
     plan: Plan
     manifest: Manifest | None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Configuration, str]:
@@ -109,8 +118,26 @@ def plan_for(selection: Selection, workspace: Workspace) -> Configured:
     home = configuration.settings.kafka.home
     kept = _kept_version(asked, manifest) if not home else None
     version = kept or exact_kafka_version(asked, Path(home) if home else None)
-    plan = build_plan(configuration.settings, layout, version, manifest)
-    return Configured(configuration, origin, plan, manifest)
+    installed = _installed_tools(configuration, workspace)
+    plan = build_plan(configuration.settings, layout, version, manifest, installed)
+    return Configured(configuration, origin, plan, manifest, absent_tools(configuration, workspace))
+
+
+def absent_tools(configuration: Configuration, workspace: Workspace) -> dict[str, str]:
+    """Return the tools that are asked for and not installed here: by name, a sentence with the remedy."""
+    installed = _installed_tools(configuration, workspace)
+    return {
+        name: f"{name} is not on the PATH, and is left out: install it ({source}), or set {name}.enabled = false"
+        for name, source in _SOURCES.items()
+        if name in tools_asked_for(configuration.settings) and name not in installed
+    }
+
+
+def _installed_tools(configuration: Configuration, workspace: Workspace) -> dict[str, Executable]:
+    # supervisord gives programs the same PATH.
+    environ = scrubbed(workspace.environ)
+    found = {name: installed_tool(name, environ) for name in tools_asked_for(configuration.settings)}
+    return {name: executable for name, executable in found.items() if executable is not None}
 
 
 def plan_of_what_is_there(selection: Selection, workspace: Workspace) -> Plan:

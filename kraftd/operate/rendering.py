@@ -1,12 +1,23 @@
-"""`kraftd render`: the files of a plan, without writing them or fetching anything."""
+"""The files of a plan, and `kraftd render`: without writing them or fetching anything."""
 
 from pathlib import Path
 
-from kraftd.host.resources import template_text
+from kraftd.host.resources import rule_files, template_text
 from kraftd.operate.configuring import Selection, plan_for
 from kraftd.operate.runtime import provision
 from kraftd.operate.workspace import Workspace
 from kraftd.render.files import render
+from kraftd.render.java_command import Launch
+from kraftd.spec.plan import Plan
+
+
+def files_of(plan: Plan, launch: Launch, workspace: Workspace) -> dict[Path, str]:
+    """Return the text of each file of a plan.
+
+    Raises:
+        ConfigurationError: A value cannot be written.
+    """
+    return render(plan, launch, python=workspace.python, template=template_text(), rules=rule_files())
 
 
 def rendered(selection: Selection, workspace: Workspace) -> dict[Path, str]:
@@ -17,5 +28,4 @@ def rendered(selection: Selection, workspace: Workspace) -> dict[Path, str]:
         RuntimeMissingError: The jars are not here yet, so that their paths are not known to be right.
     """
     plan = plan_for(selection, workspace).plan
-    launch = provision(plan, workspace, fetch=False).launch
-    return render(plan, launch, python=workspace.python, template=template_text())
+    return files_of(plan, provision(plan, workspace, fetch=False).launch, workspace)

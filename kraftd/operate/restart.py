@@ -3,15 +3,14 @@
 from dataclasses import dataclass, replace
 
 from kraftd.host.lock import held
-from kraftd.host.resources import template_text
 from kraftd.operate.configuring import Configured, Selection, plan_for
 from kraftd.operate.preflight import check_memory
+from kraftd.operate.rendering import files_of
 from kraftd.operate.runtime import provision
 from kraftd.operate.start import StartOptions, StartResult, start_locked
 from kraftd.operate.stop import StopOptions, StopResult, check_names, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
-from kraftd.render.files import render
 from kraftd.spec.manifest import check_against
 
 
@@ -58,4 +57,4 @@ def _refuse_in_vain(configured: Configured, workspace: Workspace) -> None:
     if configured.manifest is not None:
         check_against(plan, configured.manifest, configured.origin)
     check_memory(plan)
-    render(plan, provision(plan, workspace).launch, python=workspace.python, template=template_text())
+    files_of(plan, provision(plan, workspace).launch, workspace)

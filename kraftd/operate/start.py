@@ -3,22 +3,21 @@
 from dataclasses import dataclass
 
 from kraftd.broker.admin import load_client
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.events import EventLog, timestamp
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.lock import held
-from kraftd.host.resources import template_text
 from kraftd.operate.bringing_up import BringUp
 from kraftd.operate.configuring import Configured, Selection, plan_for
 from kraftd.operate.formatting import format_nodes, unformatted
 from kraftd.operate.launching import launch_supervisord
 from kraftd.operate.preflight import check_memory, check_ports, make_directories
+from kraftd.operate.rendering import files_of
 from kraftd.operate.runtime import Provision, provision
 from kraftd.operate.stop import StopOptions, check_names, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.waiting import Deadline, StartWait
 from kraftd.operate.workspace import Workspace
-from kraftd.render.files import render
 from kraftd.spec.desired import Wish
 from kraftd.spec.manifest import check_against
 from kraftd.spec.plan import DAEMON, Plan
@@ -71,6 +70,7 @@ def start(selection: Selection, options: StartOptions, workspace: Workspace) -> 
     """
     begun_s = workspace.clock.monotonic_s()
     configured = plan_for(selection, workspace)
+    _refuse_absent(configured, options.names)
     check_names(configured.plan, options.names)
     reporter = workspace.reporter
     with held(
@@ -97,6 +97,16 @@ def start_locked(configured: Configured, options: StartOptions, workspace: Works
     return _from_nothing(configured, running, roster, options, workspace, deadline)
 
 
+def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
+    """Refuse to start by name a tool that is not installed."""
+    for name in names:
+        if name in configured.absent:
+            raise UnknownNameError(
+                f"cannot start {name}: {configured.absent[name]}",
+                hint="Only what the plan holds can be started: 'kraftd plan' shows it.",
+            )
+
+
 def _from_nothing(
     configured: Configured,
     previous: Plan | None,
@@ -115,8 +125,8 @@ def _from_nothing(
     if not has_leftovers:
         check_ports(plan, plan.kinds)
     provided = provision(plan, workspace)
-    files = render(plan, provided.launch, python=workspace.python, template=template_text())
-    notes = list(provided.notes)
+    files = files_of(plan, provided.launch, workspace)
+    notes = [*configured.absent.values(), *provided.notes]
     if has_leftovers:
         # Only now: nothing but a port can stand in the way of the new start any more.
         notes.append("ended what an earlier run had left behind, and started anew")
@@ -150,7 +160,8 @@ def _complete(
     """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
     store = Store(plan.layout)
     check_names(plan, options.names)
-    notes = _changes(configured, plan, workspace)
+    notes = [note for name, note in configured.absent.items() if name not in plan.kinds]
+    notes += _changes(configured, plan, workspace)
     wanted = _closure(plan, options.names)
     missing = tuple(name for name in wanted if name not in roster.processes)
     check_ports(plan, missing)
@@ -167,7 +178,7 @@ def _changes(configured: Configured, running: Plan, workspace: Workspace) -> lis
         provided = provision(configured.plan, workspace, fetch=False)
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
-    files = render(configured.plan, provided.launch, python=workspace.python, template=template_text())
+    files = files_of(configured.plan, provided.launch, workspace)
     if configured.plan == running and not changed_files(files):
         return []
     return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]

@@ -100,7 +100,7 @@ def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Works
     wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
     store.wish(names, wish, of_all=not options.names)
     stopping = Stopping(plan, workspace, roster.processes)
-    stopping.stop_apps(_of_kind(plan, names, Kind.APP))
+    stopping.stop_apps((*_of_kind(plan, names, Kind.TOOL), *_of_kind(plan, names, Kind.APP)))
     nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))
     stopping.stop_nodes(nodes, patience_s=options.timeout_s)
     if DAEMON in names:

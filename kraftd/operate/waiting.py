@@ -97,6 +97,36 @@ class StartWait:
             self.check(", ".join(f"{name} ({answer.reason})" for name, answer in pending.items()))
             self._workspace.clock.sleep(_POLL_S)
 
+    def settle(self, programs: Iterable[str], *, within_s: float) -> dict[str, str]:
+        """Wait for programs that nothing depends on, at most so many seconds.
+
+        Returns:
+            Why those that do not serve do not, by name.
+
+        Raises:
+            YieldedError: A stop was asked for.
+        """
+        pending = dict.fromkeys(programs, "")
+        unready: dict[str, str] = {}
+        deadline_s = self._workspace.clock.monotonic_s() + within_s
+        while pending:
+            is_late = self._workspace.clock.monotonic_s() > deadline_s
+            ended = self.ended(pending)
+            for name in list(pending):
+                answer = ask(self._plan, name, timeout_s=_ASK_TIMEOUT_S)
+                if answer.ready:
+                    self._workspace.reporter.program(name, "ready", self._took(name))
+                elif name in ended or is_late:
+                    unready[name] = self._cause(name).text if name in ended else answer.reason or "it does not answer"
+                    self._workspace.reporter.program(name, "failed", unready[name])
+                else:
+                    continue
+                del pending[name]
+            self._yield_to_stop()
+            if pending:
+                self.pause()
+        return unready
+
     def check(self, missing: str) -> None:
         """End the wait where it must end.
 
@@ -107,14 +137,17 @@ class StartWait:
             TimedOutError: The command's time is up.
             YieldedError: A stop was asked for.
         """
-        if self._store.generation() != self._generation:
-            raise YieldedError(
-                "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
-            )
+        self._yield_to_stop()
         if self._workspace.clock.monotonic_s() > self._deadline.at_s:
             raise TimedOutError(
                 f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}",
                 hint="'kraftd status' and 'kraftd logs' tell more; what runs goes on. --timeout gives more time.",
+            )
+
+    def _yield_to_stop(self) -> None:
+        if self._store.generation() != self._generation:
+            raise YieldedError(
+                "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
             )
 
     def pause(self) -> None:

@@ -1,5 +1,6 @@
 """Every file that a plan renders to."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kraftd.render.java_command import PROPERTIES, Launch
@@ -7,10 +8,11 @@ from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.programs import dotenv, programs_of
 from kraftd.render.server_properties import server_properties
 from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.render.tools import tool_files
 from kraftd.spec.plan import Plan
 
 
-def render(plan: Plan, launch: Launch, *, python: Path, template: str) -> dict[Path, str]:
+def render(plan: Plan, launch: Launch, *, python: Path, template: str, rules: Sequence[Path] = ()) -> dict[Path, str]:
     """Return the text of each rendered file by its path, byte for byte the same for the same plan.
 
     Args:
@@ -18,6 +20,7 @@ def render(plan: Plan, launch: Launch, *, python: Path, template: str) -> dict[P
         launch: What runs the nodes.
         python: What runs the daemon and the apps.
         template: The text of ``supervisord.conf.j2``.
+        rules: Files of alerting and recording rules, for Prometheus.
 
     Raises:
         ConfigurationError: A value cannot be written into supervisord.conf.
@@ -31,4 +34,6 @@ def render(plan: Plan, launch: Launch, *, python: Path, template: str) -> dict[P
         files[directory / logging_file(plan.kafka_version)] = logging_config(plan.kafka_version)
     for app in plan.apps:
         files[plan.layout.config(app.name) / ".env"] = dotenv(app)
+    for tool in plan.tools:
+        files |= tool_files(plan, tool, rules)
     return files

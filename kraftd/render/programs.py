@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.render.java_command import Launch, node_command
+from kraftd.render.tools import tool_command
 from kraftd.spec.plan import DAEMON, GROUP_PRIORITIES, App, Kind, Plan, group_of
 
 
@@ -41,7 +42,7 @@ class Group:
     priority: int
 
 
-_STOP_WAIT_S = {Kind.DAEMON: 10, Kind.APP: 20, Kind.BROKER: 330, Kind.CONTROLLER: 30}
+_STOP_WAIT_S = {Kind.DAEMON: 10, Kind.TOOL: 20, Kind.APP: 20, Kind.BROKER: 330, Kind.CONTROLLER: 30}
 """A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
 
 
@@ -55,9 +56,10 @@ def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[Program, ...]
     """
     nodes = [_program(plan, node.name, node.kind, node_command(plan, node, launch)) for node in plan.nodes]
     apps = [_program(plan, app.name, Kind.APP, _python(plan, python, app.name, app.module)) for app in plan.apps]
+    tools = [_program(plan, tool.name, Kind.TOOL, tool_command(plan, tool)) for tool in plan.tools]
     arguments = ("--state-dir", str(plan.layout.state_dir))
     daemon = _program(plan, DAEMON, Kind.DAEMON, (*_python(plan, python, DAEMON, "kraftd.daemon"), *arguments))
-    return (daemon, *apps, *nodes)
+    return (daemon, *tools, *apps, *nodes)
 
 
 def groups_of(programs: tuple[Program, ...]) -> tuple[Group, ...]:

@@ -11,16 +11,22 @@ DAEMON = "kraftd"
 """The daemon's program name."""
 
 
+PROMETHEUS = "prometheus"
+GRAFANA = "grafana"
+"""The tools' program names, which are those of their executables too."""
+
+
 class Kind(StrEnum):
     """What a program is."""
 
     DAEMON = "daemon"
     APP = "app"
+    TOOL = "tool"
     BROKER = "broker"
     CONTROLLER = "controller"
 
 
-GROUP_PRIORITIES = {Kind.DAEMON: 400, Kind.APP: 300, Kind.BROKER: 200, Kind.CONTROLLER: 100}
+GROUP_PRIORITIES = {Kind.DAEMON: 400, Kind.TOOL: 350, Kind.APP: 300, Kind.BROKER: 200, Kind.CONTROLLER: 100}
 """supervisord stops groups in descending priority, one after the other."""
 
 
@@ -105,6 +111,42 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class Executable:
+    """A program that is installed on this machine.
+
+    Attributes:
+        home: Where the files are that ship with it; None where it needs none, or they were not found.
+    """
+
+    path: Path
+    home: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program of others that looks at the cluster: Prometheus or Grafana.
+
+    Attributes:
+        health_path: Answers 200 while it serves.
+        configuration_option: The option that takes the path of its configuration.
+        configuration: The name of that file.
+    """
+
+    name: str
+    host: str
+    port: int
+    executable: Executable
+    health_path: str
+    configuration_option: str
+    configuration: str
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"http://{self.host}:{self.port}/"
+
+
+@dataclass(frozen=True, slots=True)
 class Daemon:
     """The observing process: where it serves, how often it looks."""
 
@@ -164,6 +206,7 @@ class Plan:
     topics: tuple[Topic, ...]
     apps: tuple[App, ...]
     daemon: Daemon
+    tools: tuple[Tool, ...] = ()
     kafka_home: Path | None = None
     java_home: Path | None = None
     java_options: tuple[str, ...] = ()
@@ -187,7 +230,28 @@ class Plan:
     def kinds(self) -> dict[str, Kind]:
         """The kind of every program, in the order in which people read them."""
         nodes = {node.name: node.kind for node in self.nodes}
-        return {**nodes, **{app.name: Kind.APP for app in self.apps}, DAEMON: Kind.DAEMON}
+        apps = {app.name: Kind.APP for app in self.apps}
+        return {**nodes, **apps, **{tool.name: Kind.TOOL for tool in self.tools}, DAEMON: Kind.DAEMON}
+
+    @cached_property
+    def web_programs(self) -> tuple[App | Tool, ...]:
+        """The programs that people open in a browser."""
+        return (*self.apps, *self.tools)
+
+    def tool(self, name: str) -> Tool | None:
+        """Return the tool with a name; None where the plan has none."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+    def marker(self, program: str) -> str:
+        """Return the text in a program's command line by which it is known as this cluster's.
+
+        Tools refuse options that they do not know: they are known by the whole option with their configuration's path,
+        which an editor of that file does not have.
+        """
+        tool = self.tool(program)
+        if tool is None:
+            return self.layout.marker(program)
+        return f"{tool.configuration_option}={self.layout.config(program) / tool.configuration}"
 
     def supervised_name(self, program: str) -> str:
         """Return the name by which supervisord knows a program."""

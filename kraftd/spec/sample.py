@@ -82,5 +82,18 @@ SAMPLE = """\
 #interval_s = 1.0
 # Seconds between two measurements of consumer lag: 0.2 to 3600.
 #lag_interval_s = 10.0
+
+# Prometheus and Grafana run beside the cluster where they are asked for and found on the PATH.
+[prometheus]
+# Whether it scrapes the daemon and the apps: true or false.
+#enabled = false
+# Of its HTTP side: 1 to 65535.
+#port = 9090
+
+[grafana]
+# Whether it runs, without a login, with Prometheus as its data source: true or false.
+#enabled = false
+# Of its HTTP side: 1 to 65535.
+#port = 3000
 """
 """Commented settings start with ``#`` and no space, remarks with ``# ``."""

@@ -12,7 +12,7 @@ from kraftd.spec.settings import NODES, Settings
 
 Path = tuple[str, ...]
 
-_FEW_NAMES = 9
+_FEW_NAMES = 11
 _FEW_TABLES = 3
 
 

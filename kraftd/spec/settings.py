@@ -204,6 +204,20 @@ class DaemonSettings(_Section):
     lag_interval_s: Seconds = Field(10.0, description=_SECONDS)
 
 
+class PrometheusSettings(_Section):
+    """``[prometheus]``."""
+
+    enabled: bool = Field(default=False, description=_SWITCH)
+    port: Port = Field(9090, description=_PORT)
+
+
+class GrafanaSettings(_Section):
+    """``[grafana]``."""
+
+    enabled: bool = Field(default=False, description=_SWITCH)
+    port: Port = Field(3000, description=_PORT)
+
+
 class Settings(_Section):
     """The whole configuration."""
 
@@ -219,3 +233,5 @@ class Settings(_Section):
     producer: ProducerSettings = Field(default_factory=ProducerSettings)
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
+    grafana: GrafanaSettings = Field(default_factory=GrafanaSettings)

@@ -7,8 +7,21 @@ from kraftd.errors import ConfigurationError
 from kraftd.spec.contradictions import contradictions
 from kraftd.spec.layout import Layout
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import App, Daemon, Kind, Listener, Node, Plan, Topic, Voter
-from kraftd.spec.settings import PropertyValue, Settings, TopicSettings
+from kraftd.spec.plan import (
+    GRAFANA,
+    PROMETHEUS,
+    App,
+    Daemon,
+    Executable,
+    Kind,
+    Listener,
+    Node,
+    Plan,
+    Tool,
+    Topic,
+    Voter,
+)
+from kraftd.spec.settings import GrafanaSettings, PrometheusSettings, PropertyValue, Settings, TopicSettings
 from kraftd.spec.sizes import parse_size
 
 LOOPBACK = "127.0.0.1"
@@ -17,9 +30,21 @@ CONTROLLER_PORT_BASE = 10091
 JMX_PORT_BASE = 9998
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
+_NONE_INSTALLED: Mapping[str, Executable] = {}
+_TOOLS = {
+    PROMETHEUS: ("/-/ready", "--config.file", "prometheus.yml"),
+    GRAFANA: ("/api/health", "--config", "grafana.ini"),
+}
+"""Of each tool where it tells its health, and under which option and name it takes its configuration."""
 
 
-def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest: Manifest | None) -> Plan:
+def build_plan(
+    settings: Settings,
+    layout: Layout,
+    kafka_version: str,
+    manifest: Manifest | None,
+    installed: Mapping[str, Executable] = _NONE_INSTALLED,
+) -> Plan:
     """Return the plan of a configuration.
 
     A formatted cluster keeps its voters: more brokers than at the first format are added as brokers only.
@@ -29,6 +54,7 @@ def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest:
         layout: Where the files live.
         kafka_version: The exact version, resolved.
         manifest: What the first format fixed; None before it.
+        installed: The tools that this machine has, by name; one that is asked for and absent is left out.
 
     Raises:
         ConfigurationError: Values contradict each other; every contradiction is named.
@@ -43,18 +69,22 @@ def build_plan(settings: Settings, layout: Layout, kafka_version: str, manifest:
         topics=tuple(_topic(topic, settings.cluster.brokers) for topic in settings.topic),
         apps=_apps(settings, nodes),
         daemon=_daemon(settings),
+        tools=_tools(settings, installed),
         kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
         java_home=Path(settings.java.home) if settings.java.home else None,
         java_options=settings.java.options,
     )
-    problems = contradictions(settings, plan, ports_of(plan))
+    _refuse(contradictions(settings, plan, ports_of(plan)))
+    return plan
+
+
+def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise ConfigurationError(
             "cannot make a plan:\n" + "\n".join(f"  {problem}" for problem in problems),
             hint="'kraftd config' shows each value and where it came from.",
-            details={"problems": problems},
+            details={"problems": list(problems)},
         )
-    return plan
 
 
 def ports_of(plan: Plan) -> list[tuple[int, str]]:
@@ -68,7 +98,7 @@ def ports_of(plan: Plan) -> list[tuple[int, str]]:
         if node.jmx_port:
             found.append((node.jmx_port, f"{node.name} (JMX)"))
     found.append((plan.daemon.port, "kraftd (HTTP)"))
-    found.extend((app.port, f"{app.name} (HTTP)") for app in plan.apps)
+    found.extend((each.port, f"{each.name} (HTTP)") for each in plan.web_programs)
     return found
 
 
@@ -154,6 +184,24 @@ def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ..
 def _daemon(settings: Settings) -> Daemon:
     daemon = settings.daemon
     return Daemon(LOOPBACK, daemon.port + settings.cluster.port_offset, daemon.interval_s, daemon.lag_interval_s)
+
+
+def tools_asked_for(settings: Settings) -> dict[str, PrometheusSettings | GrafanaSettings]:
+    """Return the settings of the tools that the user asks for, by name."""
+    tools: dict[str, PrometheusSettings | GrafanaSettings] = {
+        PROMETHEUS: settings.prometheus,
+        GRAFANA: settings.grafana,
+    }
+    return {name: each for name, each in tools.items() if each.enabled}
+
+
+def _tools(settings: Settings, installed: Mapping[str, Executable]) -> tuple[Tool, ...]:
+    offset = settings.cluster.port_offset
+    return tuple(
+        Tool(name, LOOPBACK, each.port + offset, installed[name], *_TOOLS[name])
+        for name, each in tools_asked_for(settings).items()
+        if name in installed
+    )
 
 
 def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:

@@ -33,7 +33,7 @@ def _pattern(line: str, remedy: str, *, retry_helps: bool = False) -> _Pattern:
 
 _PATTERNS = (
     _pattern(
-        r"Address already in use|failed to bind|BindException",
+        r"[Aa]ddress already in use|failed to bind|BindException",
         "Another process listens on that port: end it, or choose other ports with cluster.port_offset.",
         retry_helps=True,
     ),
@@ -69,7 +69,7 @@ _PATTERNS = (
     _pattern(r"cannot use the settings|cannot start", "Mend that setting in kraftd.toml.", retry_helps=True),
 )
 
-_FAULT = re.compile(r"\b(ERROR|FATAL)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:")
+_FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:")
 _MOST_CHARACTERS = 300
 
 

@@ -12,8 +12,9 @@ class Verdict:
     """The cluster in a word, and why it is not ``ok``.
 
     Attributes:
-        ready: Everything that shall run serves, the quorum has a leader, every partition has one.
-        reasons: One sentence each; empty when ready.
+        ready: Everything that shall run serves but for tools, which the cluster does without; the quorum has a leader,
+            every partition has one.
+        reasons: One sentence each; empty when the status is ``ok``.
     """
 
     status: Status
@@ -28,14 +29,17 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     ``unsupervised`` when nodes run without supervisord.
     """
     serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
-    reasons = [_unready(program) for program in snapshot.programs if program.is_wanted and not program.ready]
+    failing = [program for program in snapshot.programs if program.is_wanted and not program.ready]
+    reasons = [_unready(program) for program in failing if program.kind is not Kind.TOOL]
     reasons += _kafka_reasons(snapshot, declared_topics) if serving else []
+    is_ready = not reasons
+    reasons += [_unready(program) for program in failing if program.kind is Kind.TOOL]
     if snapshot.supervised is False:
         unsupervised = "supervisord does not run: its programs go on without it, and nothing restarts them"
         return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
     if not serving:
         return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
-    return Verdict(Status.DEGRADED if reasons else Status.OK, ready=not reasons, reasons=tuple(reasons))
+    return Verdict(Status.DEGRADED if reasons else Status.OK, ready=is_ready, reasons=tuple(reasons))
 
 
 def _unready(program: ProgramView) -> str:

@@ -109,7 +109,7 @@ def _listeners(plan: Plan, name: str) -> tuple[str, ...]:
     for node in plan.nodes:
         if node.name == name:
             return tuple(listener.address for listener in node.listeners)
-    for app in plan.apps:
-        if app.name == name:
-            return (f"{app.host}:{app.port}",)
+    for each in plan.web_programs:
+        if each.name == name:
+            return (f"{each.host}:{each.port}",)
     return (f"{plan.daemon.host}:{plan.daemon.port}",)

@@ -28,8 +28,8 @@ def ask(plan: Plan, program: str, *, timeout_s: float) -> Answer:
     """Return whether one program serves now.
 
     A broker serves when it answers on its client port, which KRaft opens only after unfencing; a controller when its
-    port listens (whether it is a caught-up voter, the quorum must be asked); an app when ``/readyz`` says so; the
-    daemon when its loop is alive.
+    port listens (whether it is a caught-up voter, the quorum must be asked); an app when ``/readyz`` says so; a tool
+    when its own health check does; the daemon when its loop is alive.
     """
     for node in plan.nodes:
         if node.name == program:
@@ -37,6 +37,9 @@ def ask(plan: Plan, program: str, *, timeout_s: float) -> Answer:
     for app in plan.apps:
         if app.name == program:
             return _ask_app(app, timeout_s)
+    tool = plan.tool(program)
+    if tool is not None:
+        return _ask_http(tool.host, tool.port, tool.health_path, timeout_s)
     return _ask_http(plan.daemon.host, plan.daemon.port, "/livez", timeout_s)
 
 

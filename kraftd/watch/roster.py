@@ -46,7 +46,7 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
         supervised = supervisor.processes()
         return _supervised(plan, supervised, describe(supervisor.pid()))
     except (SupervisorUnreachableError, SupervisorRefusedError):
-        markers = {plan.layout.marker(name): name for name in plan.kinds}
+        markers = {plan.marker(name): name for name in plan.kinds}
         own_marker = plan.layout.marker(SUPERVISORD)
         own = find_by_argument((*markers, own_marker))
         found = {name: own[marker] for marker, name in markers.items() if marker in own}

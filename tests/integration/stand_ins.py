@@ -3,23 +3,31 @@
 import contextlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kraftd.host.files import write_changed
+from kraftd.clock import SystemClock
+from kraftd.daemon import Machine, Service
+from kraftd.host.events import EventLog
+from kraftd.host.files import read_text, write_changed
 from kraftd.host.processes import Process
 from kraftd.host.resources import template_text
 from kraftd.operate.preflight import make_directories
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import this_workspace
-from kraftd.render.programs import programs_of
+from kraftd.render.programs import Program, programs_of
 from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.render.tools import tool_files
 from kraftd.spec.desired import Wish
-from kraftd.spec.plan import Plan
+from kraftd.spec.plan import Kind, Plan
 from kraftd.supervisord.door import Supervisor
+from kraftd.watch.loop import Loop
+from kraftd.watch.restarts import from_json
 from kraftd.watch.roster import Roster, call_the_roll
+from kraftd.watch.snapshot import KafkaView, ProgramView
 from tests.harness import Cluster, eventually
 from tests.integration.formatted import format_cluster
 from tests.plans import LAUNCH
@@ -108,10 +116,13 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
     script.write_text(PROGRAM)
     python = this_workspace().python
     programs = tuple(
-        replace(program, autostart=False, command=_command(plan, program.name, script))
+        replace(program, autostart=False, command=_command(plan, program, script))
         for program in programs_of(plan, LAUNCH, python)
     )
-    write_changed({plan.layout.supervisord_conf: supervisord_conf(template_text(), plan, programs)})
+    files = {plan.layout.supervisord_conf: supervisord_conf(template_text(), plan, programs)}
+    for tool in plan.tools:
+        files |= tool_files(plan, tool, ())
+    write_changed(files)
     made = StandIns(cluster, plan)
     for name in plan.kinds:
         made.behave(name)
@@ -125,8 +136,40 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
         eventually(lambda: not cluster.processes(), within_s=10, what="nothing is left")
 
 
-def _command(plan: Plan, name: str, script: Path) -> tuple[str, ...]:
+def _command(plan: Plan, program: Program, script: Path) -> tuple[str, ...]:
+    if program.kind is Kind.TOOL:
+        return program.command
+    name = program.name
     return (sys.executable, "-X", f"kraftd={plan.layout.marker(name)}", str(script))
+
+
+class NoKafka:
+    """What the loop reads of a collector that never saw Kafka."""
+
+    view = KafkaView()
+
+
+@contextlib.contextmanager
+def healing(made: StandIns) -> Iterator[Service]:
+    """Run the daemon's watch in this process; yields it."""
+    clock = SystemClock()
+    plan = made.plan
+    machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
+    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
+    service = Service(plan, loop, NoKafka(), None, clock)
+    thread = threading.Thread(target=service.watch)
+    thread.start()
+    try:
+        yield service
+    finally:
+        service._stop.set()
+        thread.join(30)
+
+
+def view_of(service: Service, name: str) -> ProgramView | None:
+    """Return how the daemon last saw a program; None before it looked."""
+    programs = service.newest().programs if service.newest() else ()
+    return next((program for program in programs if program.name == name), None)
 
 
 def seconds_until(condition, *, within_s: float) -> float:

@@ -55,6 +55,19 @@ def test_an_app_serves_when_its_readyz_says_so():
         assert ask(plan_of(f"[producer]\nport = {port}"), "producer", timeout_s=5.0) == SERVES
 
 
+@pytest.mark.parametrize(("tool", "path"), [("prometheus", "/-/ready"), ("grafana", "/api/health")])
+def test_a_tool_serves_when_its_own_health_check_says_so(tool, path):
+    answers = {path: (200, b"{}")}
+    with http_server(answers) as port:
+        plan = plan_of(f"[{tool}]\nenabled = true\nport = {port}")
+        assert ask(plan, tool, timeout_s=5.0) == SERVES
+
+        answers[path] = (503, b"Service Unavailable")
+        answer = ask(plan, tool, timeout_s=5.0)
+
+    assert (answer.ready, answer.reason) == (False, f"{path}: HTTP 503")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [

@@ -1,29 +1,24 @@
 """Programs under a real supervisord: who runs, how they ended, and who starts them again."""
 
-import contextlib
 import os
 import signal
-import threading
 import time
 
 import pytest
 
 from kraftd.clock import SystemClock
-from kraftd.daemon import Machine, Service
 from kraftd.errors import KraftdError
-from kraftd.host.events import EventLog, read_events
+from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.host.lock import held
 from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.workspace import this_workspace
 from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
 from kraftd.watch.exit_records import exit_records
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.loop import Loop
 from kraftd.watch.restarts import from_json
 from kraftd.watch.snapshot import ServiceState
 from tests.harness import eventually
-from tests.integration.stand_ins import seconds_until, stand_ins
+from tests.integration.stand_ins import healing, seconds_until, stand_ins, view_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -32,34 +27,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 def supervised(cluster):
     with stand_ins(cluster) as made:
         yield made
-
-
-class NoKafka:
-    """What the loop reads of a collector that never saw Kafka."""
-
-    view = KafkaView()
-
-
-@contextlib.contextmanager
-def healing(made):
-    """Run the daemon's watch in this process; yields it."""
-    clock = SystemClock()
-    plan = made.plan
-    machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
-    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
-    service = Service(plan, loop, NoKafka(), None, clock)
-    thread = threading.Thread(target=service.watch)
-    thread.start()
-    try:
-        yield service
-    finally:
-        service._stop.set()
-        thread.join(30)
-
-
-def view_of(service, name):
-    programs = service.newest().programs if service.newest() else ()
-    return next((program for program in programs if program.name == name), None)
 
 
 def events(made, kind):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,40 @@ def test_a_damaged_recorded_plan_does_not_stand_in_the_way(workspace):
     planned.layout.plan.write_text("{")
 
     assert plan_of_what_is_there(Selection(), workspace) == planned
+
+
+def installed_in(directory, *names):
+    """Return an environment whose PATH has these programs only."""
+    directory.mkdir()
+    for name in names:
+        (directory / name).touch(mode=0o755)
+    return {"XDG_RUNTIME_DIR": "/run/user/7", "PATH": str(directory)}
+
+
+ASKED = Selection(assignments=("prometheus.enabled=true", "grafana.enabled=true"))
+
+
+def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(workspace, tmp_path):
+    configured = plan_for(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus", "grafana")))
+
+    assert [tool.executable.path for tool in configured.plan.tools] == [
+        tmp_path / "bin" / "prometheus",
+        tmp_path / "bin" / "grafana",
+    ]
+    assert configured.absent == {}
+
+
+def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remedy(workspace, tmp_path):
+    configured = plan_for(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+
+    assert [tool.name for tool in configured.plan.tools] == ["prometheus"]
+    assert configured.absent == {
+        "grafana": "grafana is not on the PATH, and is left out: install it (a package or the archive of grafana.com), "
+        "or set grafana.enabled = false"
+    }
+
+
+def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(workspace, tmp_path):
+    configured = plan_for(Selection(), replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+
+    assert (configured.plan.tools, configured.absent) == ((), {})

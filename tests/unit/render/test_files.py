@@ -1,7 +1,7 @@
 import pytest
 
 from kraftd.render.files import render
-from tests.plans import LAUNCH, PYTHON, STATE_DIR, plan_of
+from tests.plans import LAUNCH, PYTHON, STATE_DIR, TOOLS, plan_of
 
 TEMPLATE = "{{ plan.cluster }} {% for program in programs %}{{ program.name }} {% endfor %}"
 
@@ -24,6 +24,16 @@ def test_every_program_gets_its_files_below_the_state_directory(version, logging
     }
 
 
+def test_a_tool_gets_its_files_where_it_is_planned():
+    names = {str(path.relative_to(STATE_DIR)) for path in rendered(plan_of(TOOLS)).keys() - rendered(plan_of()).keys()}
+
+    assert names == {
+        "config/prometheus/prometheus.yml",
+        "config/grafana/grafana.ini",
+        "config/grafana/provisioning/datasources/prometheus.yml",
+    }
+
+
 def test_the_template_sees_plan_and_programs():
     text = rendered(plan_of())[STATE_DIR / "supervisord.conf"]
 
@@ -35,6 +45,6 @@ def test_the_same_plan_renders_to_the_same_bytes():
 
 
 def test_every_text_file_ends_with_a_line_break():
-    texts = [text for path, text in rendered(plan_of()).items() if path.name != "supervisord.conf"]
+    texts = [text for path, text in rendered(plan_of(TOOLS)).items() if path.name != "supervisord.conf"]
 
     assert all(text.endswith("\n") and not text.endswith("\n\n") for text in texts)

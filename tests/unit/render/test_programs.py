@@ -6,7 +6,7 @@ from dotenv import dotenv_values
 from kraftd.render.java_command import node_command
 from kraftd.render.programs import dotenv, groups_of, programs_of
 from kraftd.spec.plan import App
-from tests.plans import LAUNCH, PYTHON, plan_of
+from tests.plans import LAUNCH, PYTHON, TOOLS, plan_of
 
 
 def programs(toml=""):
@@ -21,6 +21,7 @@ def program(name, toml=""):
     ("name", "autostart", "autorestart", "startretries", "exitcodes", "stopwaitsecs"),
     [
         ("kraftd", True, True, 1000, (0,), 10),
+        ("prometheus", False, False, 0, (0, 143), 20),
         ("producer", False, False, 0, (0, 143), 20),
         ("consumer", False, False, 0, (0, 143), 20),
         ("broker-1", False, False, 0, (0, 143), 330),
@@ -30,7 +31,7 @@ def program(name, toml=""):
 def test_every_program_has_its_line_of_the_contract(
     name, autostart, autorestart, startretries, exitcodes, stopwaitsecs
 ):
-    found = program(name)
+    found = program(name, TOOLS)
 
     assert (found.autostart, found.autorestart) == (autostart, autorestart)
     assert (found.startsecs, found.startretries) == (1, startretries)
@@ -69,6 +70,16 @@ def test_groups_come_in_the_order_in_which_they_stop():
         ("apps", ("producer", "consumer"), 300),
         ("brokers", ("broker-1", "broker-2"), 200),
         ("controllers", ("controller-101",), 100),
+    ]
+
+
+def test_tools_stop_after_the_daemon_and_before_the_apps():
+    names = [(group.name, group.programs) for group in groups_of(programs(TOOLS))]
+
+    assert names[:3] == [
+        ("daemon", ("kraftd",)),
+        ("tools", ("prometheus", "grafana")),
+        ("apps", ("producer", "consumer")),
     ]
 
 

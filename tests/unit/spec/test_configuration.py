@@ -64,7 +64,7 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
     keys = [key for key, _, _ in configure([]).rows()]
 
     assert keys[:3] == ["cluster.name", "cluster.kafka_version", "cluster.brokers"]
-    assert keys[-1] == "daemon.lag_interval_s"
+    assert keys[-1] == "grafana.port"
     assert len(keys) == len(set(keys))
     assert not [key for key in keys if "<" in key or key.startswith("broker.nodes")]
 
@@ -178,7 +178,7 @@ def test_a_plain_cluster_name_is_taken(name):
         (
             "5 = 5",
             "5: no such setting; there are: "
-            "cluster, kafka, java, broker, controller, topic, producer, consumer, daemon",
+            "cluster, kafka, java, broker, controller, topic, producer, consumer, daemon, prometheus, grafana",
         ),
         ('[[topic]]\nname = "a"\npartition = 3', "topic.a.partition: no such setting, did you mean topic.partitions?"),
     ],

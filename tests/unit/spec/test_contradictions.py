@@ -135,6 +135,10 @@ def test_a_jvm_option_that_kraftd_decides_is_refused(option, remedy):
             "port 10000 is wanted by broker-2 (JMX) and by kraftd (HTTP); change daemon.port",
         ),
         (
+            "[prometheus]\nenabled = true\nport = 8000",
+            "port 8000 is wanted by kraftd (HTTP) and by prometheus (HTTP); change daemon.port or prometheus.port",
+        ),
+        (
             "[cluster]\nport_offset = 2000\n[producer]\nport = 64000",
             "port 66000 of producer (HTTP) is beyond 65535; lower producer.port or cluster.port_offset",
         ),

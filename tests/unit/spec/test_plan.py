@@ -1,11 +1,11 @@
 from kraftd.spec.plan import GROUP_PRIORITIES, Kind, group_of
-from tests.plans import plan_of
+from tests.plans import TOOLS, plan_of
 
 
-def test_groups_stop_in_the_order_daemon_apps_brokers_controllers():
+def test_groups_stop_in_the_order_daemon_tools_apps_brokers_controllers():
     stopping = sorted(GROUP_PRIORITIES, key=lambda kind: -GROUP_PRIORITIES[kind])
 
-    assert [group_of(kind) for kind in stopping] == ["daemon", "apps", "brokers", "controllers"]
+    assert [group_of(kind) for kind in stopping] == ["daemon", "tools", "apps", "brokers", "controllers"]
 
 
 def test_a_program_is_known_to_supervisord_by_its_group():
@@ -38,3 +38,18 @@ def test_the_clients_listener_comes_first():
 
     assert [listener.name for listener in broker.listeners] == ["PLAINTEXT", "CONTROLLER"]
     assert [listener.address for listener in broker.listeners] == ["127.0.0.1:9092", "127.0.0.1:10092"]
+
+
+def test_tools_stand_between_the_apps_and_the_daemon():
+    kinds = plan_of(TOOLS).kinds
+
+    assert list(kinds)[-4:] == ["consumer", "prometheus", "grafana", "kraftd"]
+    assert (kinds["prometheus"], kinds["grafana"]) == (Kind.TOOL, Kind.TOOL)
+
+
+def test_a_tool_is_known_by_the_option_with_its_configuration_and_all_else_by_its_name():
+    plan = plan_of(TOOLS)
+
+    assert plan.marker("broker-1") == "/srv/kraftd/local/broker-1"
+    assert plan.marker("prometheus") == "--config.file=/srv/kraftd/local/config/prometheus/prometheus.yml"
+    assert plan.marker("grafana") == "--config=/srv/kraftd/local/config/grafana/grafana.ini"

@@ -3,8 +3,8 @@ import pytest
 from kraftd.errors import ConfigurationError
 from kraftd.spec.manifest import manifest_of
 from kraftd.spec.plan import Kind
-from kraftd.spec.topology import default_replication_factor, ports_of, program_ports
-from tests.plans import plan_of
+from kraftd.spec.topology import build_plan, default_replication_factor, ports_of, program_ports
+from tests.plans import INSTALLED, TOOLS, layout_at, plan_of, settings_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
@@ -96,6 +96,25 @@ def test_a_program_knows_its_own_ports():
     assert [port for port, _ in program_ports(plan, "broker-10")] == [9101, 10008]
     assert [port for port, _ in program_ports(plan, "consumer")] == [8002]
     assert [port for port, _ in program_ports(plan, "consumer-2")] == [8003]
+
+
+def test_tools_are_planned_only_where_they_are_asked_for_and_installed():
+    def names(toml, installed):
+        plan = build_plan(settings_of(toml), layout_at(), "3.9.2", None, installed)
+        return [tool.name for tool in plan.tools]
+
+    assert names("", INSTALLED) == []
+    assert names(TOOLS, {}) == []
+    assert names(TOOLS, {"grafana": INSTALLED["grafana"]}) == ["grafana"]
+    assert names(TOOLS, INSTALLED) == ["prometheus", "grafana"]
+
+
+def test_a_tools_port_is_its_own_and_is_shifted_with_all_others():
+    plan = plan_of(f"[cluster]\nport_offset = 100\n{TOOLS}port = 3100")
+
+    assert program_ports(plan, "prometheus") == [(9190, "prometheus (HTTP)")]
+    assert program_ports(plan, "grafana") == [(3200, "grafana (HTTP)")]
+    assert {tool.host for tool in plan.tools} == {"127.0.0.1"}
 
 
 def test_nothing_listens_or_is_advertised_beyond_loopback():

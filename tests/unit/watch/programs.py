@@ -60,6 +60,7 @@ READY = ProgramView(
 def program(name, state=ServiceState.READY, reason=None):
     number = name.partition("-")[2]
     kind = {"broker": Kind.BROKER, "controller": Kind.CONTROLLER, "kraftd": Kind.DAEMON}
+    kind |= {"prometheus": Kind.TOOL, "grafana": Kind.TOOL}
     return replace(
         READY,
         name=name,

@@ -7,6 +7,7 @@ from kraftd.watch.causes import diagnose
     ("line", "retry_helps", "remedy"),
     [
         ("java.net.BindException: Address already in use", True, "cluster.port_offset"),
+        ('err="listen tcp 127.0.0.1:9090: bind: address already in use"', True, "cluster.port_offset"),
         ("Failed to acquire lock on file .lock in /srv/data. A Kafka instance", True, "end it"),
         ("No `meta.properties` found in /srv/data/broker-1", False, "not formatted"),
         ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
@@ -25,6 +26,12 @@ def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(lin
     assert cause.text == f"exit status 1: {line}"
     assert cause.retry_helps is retry_helps
     assert remedy in cause.remedy
+
+
+def test_an_error_of_a_tool_is_shown():
+    lines = ['ts=1 caller=main.go:1 level=error msg="bad"', 'ts=2 level=warn msg="bye"']
+
+    assert diagnose("exit status 1", lines).text == f"exit status 1: {lines[0]}"
 
 
 def test_the_last_telling_line_counts():

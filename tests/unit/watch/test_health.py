@@ -27,6 +27,20 @@ def test_a_daemon_that_does_not_serve_degrades_too():
     assert (verdict.status, verdict.ready, verdict.reasons) == (Status.DEGRADED, False, ("kraftd is DOWN",))
 
 
+def test_a_tool_that_does_not_serve_degrades_and_the_cluster_is_ready_all_the_same():
+    verdict = judge(snapshot(program("broker-1"), program("prometheus", DOWN, "it ended")))
+
+    assert (verdict.status, verdict.ready) == (Status.DEGRADED, True)
+    assert verdict.reasons == ("prometheus is DOWN: it ended",)
+
+
+def test_a_tool_that_does_not_serve_hides_no_program_that_does_not():
+    verdict = judge(snapshot(program("broker-1"), program("producer", DOWN), program("grafana", DOWN)))
+
+    assert (verdict.status, verdict.ready) == (Status.DEGRADED, False)
+    assert verdict.reasons == ("producer is DOWN", "grafana is DOWN")
+
+
 def test_a_program_that_shall_not_run_does_not_count():
     verdict = judge(snapshot(program("broker-1"), program("producer", ServiceState.STOPPED)))
 

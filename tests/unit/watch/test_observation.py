@@ -5,7 +5,7 @@ from kraftd.watch.observation import Facts, ProcessFact, views
 from kraftd.watch.readiness import SERVES, Answer
 from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import LastExit, ServiceState
-from tests.plans import plan_of
+from tests.plans import TOOLS, plan_of
 
 NOW_S = 1000.0
 WISH = Wish(running=True, since="", by="start", why="")
@@ -74,3 +74,10 @@ def test_programs_come_in_the_order_of_the_plan():
     found = views(plan_of(), Facts({}, {}, DESIRED), NOW_S)
 
     assert [each.name for each in found] == list(plan_of().kinds)
+
+
+def test_a_tool_shows_where_it_listens_and_logs():
+    found = next(each for each in views(plan_of(TOOLS), Facts({}, {}, DESIRED), NOW_S) if each.name == "grafana")
+
+    assert (found.kind.value, found.node_id, found.listeners) == ("tool", None, ("127.0.0.1:3000",))
+    assert found.log == "/srv/kraftd/local/logs/grafana/console.log"

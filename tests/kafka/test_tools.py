@@ -1,0 +1,63 @@
+"""Prometheus and Grafana beside a real cluster: a real Prometheus, a small program in the place of Grafana."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.grafana import grafana_in
+from tests.harness import eventually, fetch
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+
+def targets(cluster):
+    """Return the health of what Prometheus scrapes, by program."""
+    _, body = fetch(f"http://127.0.0.1:{9090 + cluster.offset}/api/v1/targets")
+    return {each["labels"]["program"]: each["health"] for each in json.loads(body)["data"]["activeTargets"]}
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behind(fresh):
+    fresh.settings["prometheus.enabled"] = "true"
+    fresh.start()
+    scraped = {"kraftd": "up", "producer": "up", "consumer": "up"}
+
+    assert fresh.status()["status"] == "ok"
+    rendered = fresh.state_dir / "config" / "prometheus" / "prometheus.yml"
+    subprocess.run(["promtool", "check", "config", str(rendered)], check=True, capture_output=True, timeout=30)
+    eventually(lambda: targets(fresh) == scraped, within_s=30, what="every target is up")
+
+    pid = fresh.program("prometheus")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    again = eventually(
+        lambda: (each := fresh.program("prometheus"))["ready"] and each["pid"] != pid and each, within_s=20
+    )
+    assert again["restarts"] == 1
+
+    stopped = fresh.stop("--json").document
+    assert stopped["unclean"] == []
+    assert [each["killed"] for each in stopped["stopped"] if each["name"] == "prometheus"] == [None]
+    assert fresh.processes() == []
+
+
+def test_a_tool_that_is_absent_or_does_not_work_keeps_nothing_from_the_cluster(fresh, tmp_path):
+    fresh.settings |= {"grafana.enabled": "true", "producer.enabled": "false", "consumer.enabled": "false"}
+    absent = fresh.run("start", "grafana", "--json")
+    assert (absent.status, "grafana is not on the PATH" in absent.error["message"]) == (4, True)
+
+    directory = grafana_in(tmp_path)
+    (directory / "broken").write_text("the cupboard is bare")
+    fresh.environ["PATH"] = f"{directory}:{os.environ['PATH']}"
+    started = fresh.start("--json").document
+
+    assert any("grafana does not serve" in note and "the cupboard is bare" in note for note in started["notes"])
+    status = fresh.run("status", "--json")
+    assert (status.status, status.document["status"], status.document["ready"]) == (1, "degraded", True)
+    assert fresh.run("wait", "--for", "ready", "--timeout", "5s").status == 0
+
+    (directory / "broken").unlink()
+    assert fresh.start("grafana", "--json").document["notes"] == []
+    assert fresh.run("status", "--json").status == 0

@@ -1,0 +1,59 @@
+import pytest
+
+from kraftd.host.tools import installed_tool
+from kraftd.spec.plan import Executable
+
+
+def program(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+    return path
+
+
+def defaults(home):
+    (home / "conf").mkdir(parents=True)
+    (home / "conf" / "defaults.ini").touch()
+    return home
+
+
+@pytest.mark.parametrize("environ", [{}, {"PATH": ""}, {"PATH": "/nonexistent"}])
+def test_without_a_path_nothing_is_installed(environ):
+    assert installed_tool("sh", environ) is None
+
+
+def test_what_is_not_executable_is_not_installed(tmp_path):
+    (tmp_path / "prometheus").touch(mode=0o644)
+
+    assert installed_tool("prometheus", {"PATH": str(tmp_path)}) is None
+
+
+def test_prometheus_is_what_the_path_has(tmp_path):
+    found = program(tmp_path / "bin" / "prometheus")
+
+    assert installed_tool("prometheus", {"PATH": f"{tmp_path}:{found.parent}"}) == Executable(found)
+
+
+def test_grafana_of_an_archive_has_its_home_around_it_through_links_too(tmp_path):
+    home = defaults(tmp_path / "grafana-12")
+    own = program(home / "bin" / "grafana")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "grafana").symlink_to(own)
+
+    assert installed_tool("grafana", {"PATH": str(tmp_path / "bin")}) == Executable(own, home)
+
+
+def test_grafana_of_homebrew_has_its_home_below_share(tmp_path):
+    home = defaults(tmp_path / "12.0" / "share" / "grafana")
+    found = program(tmp_path / "12.0" / "bin" / "grafana")
+
+    assert installed_tool("grafana", {"PATH": str(found.parent)}) == Executable(found, home)
+
+
+def test_the_script_of_grafanas_packages_is_passed_over_for_what_it_would_run(tmp_path):
+    home = defaults(tmp_path / "usr" / "share" / "grafana")
+    own = program(home / "bin" / "grafana")
+    script = program(tmp_path / "usr" / "sbin" / "grafana")
+
+    found = installed_tool("grafana", {"PATH": str(script.parent)}, grafana_home=home)
+
+    assert found == Executable(own, home)
