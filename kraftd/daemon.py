@@ -17,7 +17,7 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import held_if_free
 from kraftd.host.management import ensure_management
-from kraftd.host.processes import ExitWatch, Process
+from kraftd.host.processes import ExitWatch, Process, usage
 from kraftd.serve.asgi import Application
 from kraftd.serve.front import create_front
 from kraftd.spec.desired import DesiredState, parse_desired
@@ -27,6 +27,7 @@ from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, Supervis
 from kraftd.watch.causes import Cause
 from kraftd.watch.collector import Collector
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
+from kraftd.watch.health import is_settled
 from kraftd.watch.history import History, extended
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
@@ -34,7 +35,7 @@ from kraftd.watch.observation import ProcessFact
 from kraftd.watch.readiness import Answer, ask_all
 from kraftd.watch.restarts import Memory, from_json, to_json
 from kraftd.watch.roster import Roster, call_the_roll
-from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState, Snapshot
+from kraftd.watch.snapshot import LastExit, ProcessUsage, ProgramView, ServiceState, Snapshot
 
 if TYPE_CHECKING:
     import uvicorn
@@ -94,6 +95,15 @@ class Machine:
             self._supervisor.start(self._plan.supervised_name(program))
         except (SupervisorUnreachableError, SupervisorRefusedError) as error:
             logger.warning("Restart of %s failed: %s", program, error)
+
+    def usages(self, processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
+        """Return what processes take, by program name."""
+        found = {name: (usage(process.pid), process.started_at_s) for name, process in processes.items()}
+        return {
+            name: ProcessUsage(each.cpu_s, each.resident_bytes, each.open_files, each.threads, started_at_s)
+            for name, (each, started_at_s) in found.items()
+            if each is not None
+        }
 
     def open_management(self, serving: Mapping[str, Process]) -> None:
         """Let JMX clients into brokers that serve, once for each process; a refusal is only logged."""
@@ -187,7 +197,14 @@ class Service:
                 continue
             if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
                 self._admin.open()
-                self._collector.collect()
+                self._collector.collect(is_settled=self._is_settled)
+            elif self._newest is not None:
+                self._collector.give_up("no broker answers")
+
+    @property
+    def _is_settled(self) -> bool:
+        topics = tuple(topic.name for topic in self._plan.topics)
+        return self._newest is not None and is_settled(self._newest, topics)
 
     def serve(self, server: "uvicorn.Server") -> None:
         """Run until a signal ends the HTTP server, then end the threads."""
@@ -205,7 +222,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
 
     clock = SystemClock()
     admin = KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client])
-    collector = Collector(admin, clock, lag_interval_s=plan.daemon.lag_interval_s)
+    collector = Collector(admin, clock, plan)
     events = EventLog(plan.layout.events, "daemon", clock)
     machine = Machine(plan, Supervisor(plan.layout.socket), collector, events, clock)
     loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))

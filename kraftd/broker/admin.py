@@ -30,7 +30,7 @@ from kraftd.broker.model import (
     TopicPartition,
     TopicState,
 )
-from kraftd.broker.offsets import IsolationLevel
+from kraftd.broker.offsets import IsolationLevel, Question
 from kraftd.broker.round_trip import round_trips
 from kraftd.broker.wire import Wire
 from kraftd.clock import Clock, SystemClock
@@ -101,8 +101,8 @@ class KafkaAdmin:
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """Return how many requests were sent since open(), by Kafka's name of the API."""
-        return dict(self._opened.requests)
+        """Return how many requests were sent since open(), by Kafka's name of the API; none before it."""
+        return dict(self._wire.requests) if self._wire is not None else {}
 
     def brokers(self) -> tuple[BrokerEndpoint, ...]:
         """Return the brokers that the cluster counts as alive: a killed one stays for up to a session timeout.
@@ -206,6 +206,13 @@ class KafkaAdmin:
         A partition without such a record is absent, without a failure.
         """
         return offset_calls.offsets_at(self._opened, partitions, round(time_s * 1000))
+
+    def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
+        """Return start offsets of some partitions and offsets at times of others, in one round of requests.
+
+        A partition that has no record at its time or later is absent, without a failure.
+        """
+        return offset_calls.mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
 
     def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
         """Return each broker's log directories, by node id."""

@@ -94,11 +94,16 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """One topic as a broker's metadata has it, partitions in order of index."""
+    """One topic as a broker's metadata has it, partitions in order of index.
+
+    Attributes:
+        topic_id: Another one when a topic is created again under the same name; None on brokers that do not say.
+    """
 
     name: str
     internal: bool
     partitions: tuple[Partition, ...]
+    topic_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import enum
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from kraftd.broker.model import Failure, Partial, Partition, TopicPartition
 from kraftd.broker.wire import Request, Wire
@@ -12,6 +13,10 @@ EARLIEST = -2
 NO_OFFSET = -1
 
 NO_LEADER = Failure("NO_LEADER", "the partition has no leader", retriable=True)
+
+
+Question: TypeAlias = tuple[Partition, int]
+"""Of which partition, and LATEST, EARLIEST or a time in milliseconds since the epoch."""
 
 
 class IsolationLevel(enum.IntEnum):
@@ -32,12 +37,19 @@ def offsets_at(
     at_ms is LATEST, EARLIEST, or a time since the epoch, which means the first record that is not older; a partition
     that has no such record is absent, without a failure.
     """
-    by_leader, failures = _by_leader(partitions)
-    answers = wire.ask([(leader, _request(theirs, at_ms, isolation_level)) for leader, theirs in by_leader.items()])
+    return mixed_offsets(wire, ((partition, at_ms) for partition in partitions), isolation_level)
+
+
+def mixed_offsets(
+    wire: Wire, questions: Iterable[Question], isolation_level: IsolationLevel
+) -> Partial[TopicPartition, int]:
+    """Return offsets as offsets_at does, each partition's at a time of its own; no partition may stand there twice."""
+    by_leader, failures = _by_leader(questions)
+    answers = wire.ask([(leader, _request(theirs, isolation_level)) for leader, theirs in by_leader.items()])
     values: dict[TopicPartition, int] = {}
     for theirs, answer in zip(by_leader.values(), answers, strict=True):
         if isinstance(answer, Failure):
-            failures.update(dict.fromkeys((partition.key for partition in theirs), answer))
+            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), answer))
             continue
         for topic in answer.topics:
             for partition in topic.partitions:
@@ -51,24 +63,21 @@ def offsets_at(
 
 
 def _by_leader(
-    partitions: Iterable[Partition],
-) -> tuple[Mapping[int, Sequence[Partition]], dict[TopicPartition, Failure]]:
-    by_leader: dict[int, list[Partition]] = defaultdict(list)
+    questions: Iterable[Question],
+) -> tuple[Mapping[int, Sequence[Question]], dict[TopicPartition, Failure]]:
+    by_leader: dict[int, list[Question]] = defaultdict(list)
     failures: dict[TopicPartition, Failure] = {}
-    for partition in partitions:
+    for partition, at_ms in questions:
         if partition.leader is None:
             failures[partition.key] = NO_LEADER
         else:
-            by_leader[partition.leader].append(partition)
+            by_leader[partition.leader].append((partition, at_ms))
     return dict(sorted(by_leader.items())), failures
 
 
-def _request(partitions: Sequence[Partition], at_ms: int, isolation_level: IsolationLevel) -> Request:
-    by_topic: dict[str, list[int]] = defaultdict(list)
-    for partition in partitions:
-        by_topic[partition.topic].append(partition.partition)
-    topics = [
-        {"name": topic, "partitions": [{"partition_index": index, "timestamp": at_ms} for index in indexes]}
-        for topic, indexes in by_topic.items()
-    ]
+def _request(questions: Sequence[Question], isolation_level: IsolationLevel) -> Request:
+    by_topic: dict[str, list[dict[str, int]]] = defaultdict(list)
+    for partition, at_ms in questions:
+        by_topic[partition.topic].append({"partition_index": partition.partition, "timestamp": at_ms})
+    topics = [{"name": topic, "partitions": asked} for topic, asked in by_topic.items()]
     return Request("ListOffsets", {"isolation_level": int(isolation_level), "topics": topics}, min_version=2)

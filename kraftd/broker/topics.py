@@ -39,7 +39,8 @@ def topics_in(metadata: Any, wire: Wire) -> Partial[str, TopicState]:
         if failure is not None:
             failures[topic.name] = failure
         else:
-            values[topic.name] = TopicState(topic.name, topic.is_internal, _partitions_of(topic))
+            topic_id = str(topic.topic_id) if topic.topic_id else None
+            values[topic.name] = TopicState(topic.name, topic.is_internal, _partitions_of(topic), topic_id)
     return Partial(values, failures)
 
 

@@ -39,6 +39,33 @@ def describe(pid: int) -> Process | None:
         return Process(pid, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one process takes, its children not counted.
+
+    Attributes:
+        cpu_s: CPU time since its start.
+        open_files: None where the system does not say.
+    """
+
+    cpu_s: float
+    resident_bytes: int
+    open_files: int | None
+    threads: int
+
+
+def usage(pid: int) -> Usage | None:
+    """Return what a live process takes; None where there is none, or it may not be asked."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            open_files = process.num_fds() if hasattr(process, "num_fds") else None
+            return Usage(times.user + times.system, process.memory_info().rss, open_files, process.num_threads())
+    except (*_GONE, psutil.AccessDenied):
+        return None
+
+
 def is_alive(process: Process) -> bool:
     """Return whether this very incarnation still runs."""
     now = describe(process.pid)

@@ -147,13 +147,39 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Which topics and groups are measured, and how much of them at most.
+
+    Attributes:
+        topics_allow: Patterns of names, in which ``*`` stands for any text.
+        topics_deny: What of these is left out.
+        max_partitions: Whole topics beyond it are left out.
+        max_group_partitions: Groups beyond it are summed up only.
+    """
+
+    topics_allow: tuple[str, ...] = ("*",)
+    topics_deny: tuple[str, ...] = ()
+    groups_allow: tuple[str, ...] = ("*",)
+    groups_deny: tuple[str, ...] = ()
+    max_partitions: int = 10_000
+    max_groups: int = 1000
+    max_group_partitions: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
 class Daemon:
-    """The observing process: where it serves, how often it looks."""
+    """The observing process: where it serves, how often it looks, and at what.
+
+    Attributes:
+        probe: Whether a canary record goes through every broker.
+    """
 
     host: str
     port: int
     interval_s: float
     lag_interval_s: float
+    probe: bool = True
+    selection: Selection = Selection()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,22 @@ SAMPLE = """\
 #interval_s = 1.0
 # Seconds between two measurements of consumer lag: 0.2 to 3600.
 #lag_interval_s = 10.0
+# Whether a canary record goes through every broker each 10 seconds, in the topic __kraftd_probe: true or false.
+#probe = true
+# Topics whose offsets are read: names, in which "*" stands for any text.
+#topics_allow = ["*"]
+# Which of these are left out all the same.
+#topics_deny = []
+# Groups whose lag is measured, in the same way.
+#groups_allow = ["*"]
+# Which of these are left out all the same.
+#groups_deny = []
+# Partitions that are read at most; whole topics are left out, and counted in the metrics.
+#max_partitions = 10000
+# Groups that are measured at most.
+#max_groups = 1000
+# Pairs of group and partition that have series of their own; other groups have their sums.
+#max_group_partitions = 20000
 
 # Prometheus and Grafana run beside the cluster where they are asked for and found on the PATH.
 [prometheus]

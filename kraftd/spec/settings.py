@@ -87,11 +87,13 @@ Seconds = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.2, le=3600)]
 Home = Annotated[str, _matching(_ABSOLUTE_PATH)]
 ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
 TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]
+Patterns = tuple[Annotated[str, StringConstraints(min_length=1, max_length=249)], ...]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 
 _PORT = "a port from 1 to 65535"
 _TOPIC = "a topic name of letters, digits, '.', '_' and '-'"
 _SWITCH = "true or false"
+_PATTERNS = 'a list of names, in which "*" stands for any text, such as ["orders-*"]'
 _SECONDS = "a number of seconds from 0.2 to 3600"
 _PROPERTIES = "a table of Kafka properties, each with text, a number, true or false"
 _VARIABLES = "a table of environment variables, each with text"
@@ -202,6 +204,14 @@ class DaemonSettings(_Section):
     port: Port = Field(8000, description=_PORT)
     interval_s: Seconds = Field(1.0, description=_SECONDS)
     lag_interval_s: Seconds = Field(10.0, description=_SECONDS)
+    probe: bool = Field(default=True, description=_SWITCH)
+    topics_allow: Patterns = Field(("*",), description=_PATTERNS)
+    topics_deny: Patterns = Field((), description=_PATTERNS)
+    groups_allow: Patterns = Field(("*",), description=_PATTERNS)
+    groups_deny: Patterns = Field((), description=_PATTERNS)
+    max_partitions: Whole = Field(10_000, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    max_groups: Whole = Field(1000, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    max_group_partitions: Whole = Field(20_000, ge=1, le=200_000, description="a whole number from 1 to 200000")
 
 
 class PrometheusSettings(_Section):

@@ -17,6 +17,7 @@ from kraftd.spec.plan import (
     Listener,
     Node,
     Plan,
+    Selection,
     Tool,
     Topic,
     Voter,
@@ -183,7 +184,22 @@ def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ..
 
 def _daemon(settings: Settings) -> Daemon:
     daemon = settings.daemon
-    return Daemon(LOOPBACK, daemon.port + settings.cluster.port_offset, daemon.interval_s, daemon.lag_interval_s)
+    return Daemon(
+        host=LOOPBACK,
+        port=daemon.port + settings.cluster.port_offset,
+        interval_s=daemon.interval_s,
+        lag_interval_s=daemon.lag_interval_s,
+        probe=daemon.probe,
+        selection=Selection(
+            topics_allow=daemon.topics_allow,
+            topics_deny=daemon.topics_deny,
+            groups_allow=daemon.groups_allow,
+            groups_deny=daemon.groups_deny,
+            max_partitions=daemon.max_partitions,
+            max_groups=daemon.max_groups,
+            max_group_partitions=daemon.max_group_partitions,
+        ),
+    )
 
 
 def tools_asked_for(settings: Settings) -> dict[str, PrometheusSettings | GrafanaSettings]:

@@ -1,94 +1,168 @@
 """Asking Kafka, part by part: what one part cannot tell costs its own values only."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from kraftd.broker.errors import KafkaAccessError
-from kraftd.broker.model import Groups, GroupState, Partial, Partition, Quorum, TopicPartition, TopicState
+from kraftd.broker.model import BrokerEndpoint, ClusterMetadata, Groups, LogDir, Partial, Quorum
 from kraftd.clock import Clock
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.lag import GroupLag, group_lag
+from kraftd.spec.plan import Plan
+from kraftd.spec.topology import default_replication_factor
+from kraftd.watch.canary import CANARY_EVERY_S, CanaryDoor, CanaryFlights
+from kraftd.watch.kafka_view import Dropped, KafkaView, LogDirs, Missing
+from kraftd.watch.measuring import Measurement, OffsetSource
+from kraftd.watch.parts import Parts
+from kraftd.watch.selection import selector
 
-T = TypeVar("T")
+LOG_DIRS_EVERY_S = 60.0
+_LOG_DIRS_AFTER_S = 5.0
+_CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
 
 
-class Admin(Protocol):
+class Admin(OffsetSource, CanaryDoor, Protocol):
     """The part of the Kafka door that is collected from."""
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Return how many requests were sent, by Kafka's name of the API."""
 
     def quorum(self) -> Quorum:
         """Return the controllers' state."""
 
-    def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]:
-        """Return topics by name."""
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata:
+        """Return the live brokers and the topics."""
 
-    def groups(self) -> Groups:
+    def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
         """Return every group."""
 
-    def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
-        """Return the commits of groups."""
-
-    def end_offsets(self, partitions: Iterable[Partition]) -> Partial[TopicPartition, int]:
-        """Return the end offsets of partitions."""
-
-    def start_offsets(self, partitions: Iterable[Partition]) -> Partial[TopicPartition, int]:
-        """Return the start offsets of partitions."""
+    def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
+        """Return each broker's log directories."""
 
 
 class Collector:
-    """Keeps the newest view; a part that fails loses its value and gains a reason."""
+    """Keeps the newest view; a part that fails loses its value and gains a reason.
 
-    def __init__(self, admin: Admin, clock: Clock, *, lag_interval_s: float) -> None:
+    A cluster that is well is asked once in a cycle, one that is not is asked for brokers, topics and quorum each time.
+    """
+
+    def __init__(self, admin: Admin, clock: Clock, plan: Plan) -> None:
         self._admin = admin
         self._clock = clock
-        self._lag_interval_s = lag_interval_s
-        self._lags_due_s = clock.monotonic_s()
-        self._failures: dict[str, str] = {}
+        self._daemon = plan.daemon
+        self._selector = selector(plan.daemon.selection)
+        self._measurement = Measurement(admin, clock, self._selector)
+        broker_ids = [broker.node_id for broker in plan.brokers]
+        replicas = default_replication_factor(len(broker_ids))
+        self._canary = CanaryFlights(admin, clock, broker_ids, replicas)
+        self._parts = Parts(clock)
+        self._cycle_due_s = clock.monotonic_s()
+        # Neither in the first cycle, which has start offsets to ask for, nor while a start goes on.
+        self._log_dirs_due_s = clock.monotonic_s() + _LOG_DIRS_AFTER_S
+        self._canary_due_s = clock.monotonic_s() + CANARY_EVERY_S
         self.view = KafkaView()
 
-    def collect(self) -> KafkaView:
-        """Ask for the quorum and the topics, and for the groups when they are due; return the new view."""
-        quorum = self._part("quorum", self._admin.quorum)
-        topics = self._part("topics", lambda: self._admin.topics().values)
-        known = tuple(topics.values()) if topics is not None else None
-        view = replace(self.view, quorum=quorum, topics=known)
-        if self._clock.monotonic_s() >= self._lags_due_s:
-            self._lags_due_s = self._clock.monotonic_s() + self._lag_interval_s
-            view = self._with_lags(view)
-        self.view = replace(view, failures=dict(self._failures))
+    def collect(self, *, is_settled: bool = False) -> KafkaView:
+        """Ask for what is due, and return the new view.
+
+        Args:
+            is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
+        """
+        is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
+        is_canary_due = self._daemon.probe and self._clock.monotonic_s() >= self._canary_due_s
+        if is_settled and not (is_cycle_due or is_canary_due):
+            return self.view
+        self._publish(self._with_state(self.view))
+        if is_cycle_due:
+            self._cycle_due_s = self._clock.monotonic_s() + self._daemon.lag_interval_s
+            self._publish(self._with_cycle(self.view))
+        if is_canary_due:
+            self._canary_due_s = self._clock.monotonic_s() + CANARY_EVERY_S
+            self._publish(self._with_canary(self.view))
         return self.view
 
-    def _with_lags(self, view: KafkaView) -> KafkaView:
-        groups = self._part("groups", self._admin.groups)
-        if groups is None or view.topics is None:
-            return replace(view, groups=None, lags=None)
-        lags = self._part("lag", lambda: self._lags(groups.groups, view.topics or ()))
-        return replace(view, groups=groups.groups, lags=lags, lags_taken_at_s=self._clock.now_s())
+    def give_up(self, reason: str) -> KafkaView:
+        """Drop every value, for nothing can be asked; what was seen before is no longer true."""
+        if self.view.quorum or self.view.topics or not self.view.failures:
+            for part in ("quorum", "topics", *_CYCLE_PARTS):
+                self._parts.skip(part, reason)
+            self._cycle_due_s = self._log_dirs_due_s = self._clock.monotonic_s()
+            self._publish(KafkaView())
+        return self.view
 
-    def _lags(self, groups: Mapping[str, GroupState], topics: Iterable[TopicState]) -> dict[str, GroupLag]:
-        committed = self._admin.committed(groups.values())
-        partitions = {partition.key: partition for topic in topics for partition in topic.partitions}
-        read = {key for offsets in committed.values.values() for key in offsets} & partitions.keys()
-        asked = [partitions[key] for key in sorted(read)]
-        # Commits first, end offsets after: no group can then seem ahead of a log that only grows.
-        ends = self._admin.end_offsets(asked)
-        starts = self._admin.start_offsets(asked)
-        return {
-            name: group_lag(
-                offsets, ends.values, starts.values, existing=partitions.keys(), assigned=_assigned(groups[name])
-            )
-            for name, offsets in committed.values.items()
-        }
+    def _publish(self, view: KafkaView) -> None:
+        failures, runs = dict(self._parts.failures), dict(self._parts.runs)
+        self.view = replace(view, failures=failures, runs=runs, requests=dict(self._admin.requests))
 
-    def _part(self, name: str, ask: Callable[[], T]) -> T | None:
-        try:
-            value = ask()
-        except KafkaAccessError as error:
-            self._failures[name] = str(error)
-            return None
-        self._failures.pop(name, None)
-        return value
+    def _with_state(self, view: KafkaView) -> KafkaView:
+        metadata = self._parts.run("topics", self._admin.metadata)
+        quorum = self._parts.run("quorum", self._admin.quorum)
+        if metadata is None:
+            return replace(view, quorum=quorum, topics=None, brokers=None)
+        return replace(
+            view,
+            quorum=quorum,
+            topics=tuple(metadata.topics.values.values()),
+            brokers=metadata.brokers,
+            missing=replace(view.missing, topics=metadata.topics.failures),
+        )
+
+    def _with_cycle(self, view: KafkaView) -> KafkaView:
+        if view.topics is None or view.brokers is None:
+            for part in ("groups", "lag"):
+                self._parts.skip(part, self._parts.failures["topics"])
+            return _without_groups(view)
+        are_log_dirs_due = self._clock.monotonic_s() >= self._log_dirs_due_s
+        view = self._with_groups(view, with_details=not are_log_dirs_due)
+        if are_log_dirs_due and view.brokers is not None:
+            self._log_dirs_due_s = self._clock.monotonic_s() + LOG_DIRS_EVERY_S
+            brokers = view.brokers
+            found = self._parts.run("log_dirs", lambda: self._admin.log_dirs(brokers))
+            view = replace(view, log_dirs=None if found is None else LogDirs(self._clock.now_s(), found))
+        return view
+
+    def _with_groups(self, view: KafkaView, *, with_details: bool) -> KafkaView:
+        listed = self._parts.run("groups", lambda: self._admin.groups(view.brokers))
+        if listed is None:
+            self._parts.skip("lag", self._parts.failures["groups"])
+            return _without_groups(view)
+        groups = self._selector.groups(listed.groups)
+        topics = self._selector.topics(view.topics or ())
+        measured = self._parts.run(
+            "lag",
+            lambda: self._measurement.measure(
+                groups,
+                topics,
+                view.missing.topics,
+                are_all_groups_listed=not listed.broker_failures,
+                with_details=with_details,
+            ),
+        )
+        missing = Missing(view.missing.topics, listed.failures, {}, listed.broker_failures)
+        if measured is None:
+            return replace(_without_groups(view), groups=groups, missing=missing)
+        return replace(
+            view,
+            groups=groups,
+            lags=measured.lags,
+            lags_taken_at_s=measured.offsets.taken_at_s,
+            offsets=measured.offsets,
+            waits=measured.waits,
+            paces=measured.paces,
+            missing=replace(missing, commits=measured.not_read),
+            dropped=Dropped(
+                topics=len(view.topics or ()) - len(topics),
+                groups=len(listed.groups) - len(groups),
+                undetailed=measured.undetailed,
+            ),
+        )
+
+    def _with_canary(self, view: KafkaView) -> KafkaView:
+        if view.topics is None or view.brokers is None:
+            self._parts.skip("canary", self._parts.failures["topics"])
+            return replace(view, canary=None)
+        topics, brokers = view.topics, view.brokers
+        return replace(view, canary=self._parts.run("canary", lambda: self._canary.fly(topics, brokers)))
 
 
-def _assigned(group: GroupState) -> Collection[TopicPartition]:
-    return {key for member in group.members or () for key in member.assigned or ()}
+def _without_groups(view: KafkaView) -> KafkaView:
+    return replace(view, groups=None, lags=None, offsets=None, waits=None, paces=None)

@@ -42,6 +42,15 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     return Verdict(Status.DEGRADED if reasons else Status.OK, ready=is_ready, reasons=tuple(reasons))
 
 
+def is_settled(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> bool:
+    """Return whether nothing is expected to change by itself: all is well, and every replica is in sync."""
+    kafka = snapshot.kafka
+    if kafka.quorum is None or kafka.topics is None or not judge(snapshot, declared_topics).ready:
+        return False
+    partitions = (partition for topic in kafka.topics for partition in topic.partitions)
+    return all(len(partition.in_sync_replicas) == len(partition.replicas) for partition in partitions)
+
+
 def _unready(program: ProgramView) -> str:
     reason = f": {program.reason}" if program.reason else ""
     return f"{program.name} is {program.service_state.value}{reason}"

@@ -1,5 +1,6 @@
 """What Kafka says of itself, frozen: each value, or the reason why there is none."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ from kraftd.broker.model import (
 from kraftd.watch.burrow import Status
 from kraftd.watch.lag import GroupLag
 from kraftd.watch.time_lag import Age
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds of a canary's durations: from a local round trip to the time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,40 @@ class LogDirs:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations counted by how long they were.
+
+    Attributes:
+        counts: How many fall below each of BUCKETS_S and not below the one before it; last, those beyond all.
+        sum_s: All of them together.
+    """
+
+    counts: tuple[int, ...] = (0,) * (len(BUCKETS_S) + 1)
+    sum_s: float = 0.0
+
+    def with_one(self, duration_s: float) -> "Histogram":
+        """Return the histogram with one more duration."""
+        place = bisect_left(BUCKETS_S, duration_s)
+        counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
+        return Histogram(counts, self.sum_s + duration_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Canary:
-    """How the last record went through each broker, by node id; a broker that is no leader of its own has a failure."""
+    """How canary records go through each broker.
+
+    Attributes:
+        brokers: The last round trip, by node id; a broker that is not the leader of its own partition has a failure.
+        writes: By node id, how long writing took since the daemon began.
+        reads: By node id, how long reading back took.
+        failures: How many did not come back, by node id and error.
+    """
 
     taken_at_s: float
     brokers: Partial[int, RoundTrip] = field(default_factory=Partial)
+    writes: Mapping[int, Histogram] = field(default_factory=dict)
+    reads: Mapping[int, Histogram] = field(default_factory=dict)
+    failures: Mapping[tuple[int, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +136,17 @@ class CollectorRun:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many topics and groups the allow and deny lists leave out, and how many partitions the limits do."""
+    """What the allow and deny lists and the limits leave out.
+
+    Attributes:
+        topics: How many topics are not measured.
+        groups: How many groups are not measured.
+        undetailed: Groups that are measured but summed up only.
+    """
 
     topics: int = 0
     groups: int = 0
-    partitions: int = 0
+    undetailed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from kraftd.watch.observation import Facts, ProcessFact, views
 from kraftd.watch.readiness import SERVES, Answer, voter_answer
 from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide
 from kraftd.watch.roster import Roster
-from kraftd.watch.snapshot import LastExit, Snapshot
+from kraftd.watch.snapshot import BrokerContact, LastExit, ProcessUsage, Snapshot
 
 _REAP_TURNS = 10
 
@@ -43,6 +43,9 @@ class Surroundings(Protocol):
 
     def start(self, program: str) -> None:
         """Start a program and return at once."""
+
+    def usages(self, processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
+        """Return what processes take, by program name."""
 
     def open_management(self, serving: Mapping[str, Process]) -> None:
         """Let JMX clients into brokers that serve."""
@@ -108,8 +111,25 @@ class Loop:
         kafka = self._outside.kafka()
         judged = {**answers, **self._voters(answers, kafka)}
         facts = Facts(roster.facts, judged, desired, self._memories, self._exits)
-        snapshot = Snapshot(now_s, roster.supervised, views(self._plan, facts, now_s), kafka)
+        snapshot = Snapshot(
+            taken_at_s=now_s,
+            supervised=roster.supervised,
+            programs=views(self._plan, facts, now_s),
+            kafka=kafka,
+            contacts=self._contacts(answers, kafka),
+            usages=self._outside.usages(roster.processes),
+        )
         return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
+
+    def _contacts(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[int, BrokerContact]:
+        alive = None if kafka.brokers is None else {broker.node_id for broker in kafka.brokers}
+        return {
+            broker.node_id: BrokerContact(
+                latency_s=answers[broker.name].latency_s if broker.name in answers else None,
+                unfenced=None if alive is None else broker.node_id in alive,
+            )
+            for broker in self._plan.brokers
+        }
 
     def _voters(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[str, Answer]:
         """Return what the quorum says of controllers whose port listens; nothing while it cannot be asked."""

@@ -15,10 +15,15 @@ CAUGHT_UP_WITHIN_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a program serves, and why not."""
+    """Whether a program serves, and why not.
+
+    Attributes:
+        latency_s: How long a broker took to answer; None of other programs, and where no answer came.
+    """
 
     ready: bool
     reason: str | None = None
+    latency_s: float | None = None
 
 
 SERVES = Answer(ready=True)
@@ -69,7 +74,7 @@ def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
 def _ask_node(node: Node, timeout_s: float) -> Answer:
     if node.client is not None:
         result = probe(node.client.host, node.client.port, timeout_s)
-        return SERVES if result.api_versions_ok else Answer(ready=False, reason=result.error)
+        return Answer(ready=result.api_versions_ok, reason=result.error, latency_s=result.latency_s)
     controller = node.controller
     if controller is not None and port_listens(controller.host, controller.port, timeout_s):
         return SERVES

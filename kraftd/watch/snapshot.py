@@ -98,6 +98,7 @@ class ProcessUsage:
     Attributes:
         cpu_s: CPU time since its start.
         open_files: None where the system does not say.
+        started_at_s: In seconds since the Unix epoch.
     """
 
     cpu_s: float

@@ -92,6 +92,7 @@ def topic(name, *partitions, error_code=0, internal=False):
     """A topic of a Metadata response; partitions are (leader, replicas, in sync) in order of index."""
     return record(
         name=name,
+        topic_id=None,
         error_code=error_code,
         is_internal=internal,
         partitions=[

@@ -1,7 +1,7 @@
 import contextlib
 from dataclasses import replace
 
-from kraftd.broker.model import Voter
+from kraftd.broker.model import BrokerEndpoint, Voter
 from kraftd.host.processes import Process
 from kraftd.spec.desired import NOTHING_DESIRED, Wish
 from kraftd.watch.causes import Cause
@@ -11,7 +11,7 @@ from kraftd.watch.observation import ProcessFact
 from kraftd.watch.readiness import SERVES, Answer
 from kraftd.watch.restarts import Memory, Policy
 from kraftd.watch.roster import Roster
-from kraftd.watch.snapshot import LastExit, ServiceState
+from kraftd.watch.snapshot import BrokerContact, LastExit, ProcessUsage, ServiceState
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.watch.programs import quorum
@@ -68,6 +68,9 @@ class FakeSurroundings:
         if self.comes_back:
             self.pids[program] = 500 + len(self.started)
             self.states[program] = "RUNNING"
+
+    def usages(self, processes):
+        return {name: ProcessUsage(1.0, 2, 3, 4, process.started_at_s) for name, process in processes.items()}
 
     def open_management(self, serving):
         self.opened.append(dict(serving))
@@ -285,3 +288,32 @@ def test_a_controller_that_lags_behind_the_quorum_is_not_ready():
 
     assert programs["controller-101"].reason == "10 metadata records behind"
     assert programs["broker-1"].ready
+
+
+def test_every_configured_broker_has_a_contact_whether_it_answers_or_not():
+    outside = FakeSurroundings()
+    outside.view = KafkaView(brokers=(BrokerEndpoint(1, "127.0.0.1", 9092),))
+    outside.end("broker-2")
+    outside.comes_back = False
+    outside.refusals = {"broker-1": Answer(ready=True, latency_s=0.002)}
+
+    contacts = loop_over(outside).tick().snapshot.contacts
+
+    assert contacts == {1: BrokerContact(0.002, unfenced=True), 2: BrokerContact(None, unfenced=False)}
+
+
+def test_while_no_broker_can_be_asked_nobody_knows_who_is_fenced():
+    contacts = loop_over(FakeSurroundings()).tick().snapshot.contacts
+
+    assert {contact.unfenced for contact in contacts.values()} == {None}
+
+
+def test_what_runs_has_its_usage():
+    outside = FakeSurroundings()
+    outside.end("producer")
+    outside.comes_back = False
+
+    usages = loop_over(outside).tick().snapshot.usages
+
+    assert set(usages) == set(PLAN.kinds) - {"producer"}
+    assert usages["broker-1"].started_at_s == 900.0

@@ -1,0 +1,145 @@
+"""What is remembered of offsets from one measurement to the next. Pure: it grows and shrinks with what exists.
+
+It holds as much as there is to measure: a timeline for each partition that a group has committed on, a window for each
+group on each of these, one start and one last stable offset for each partition.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kraftd.broker.model import Partial, Partition, TopicPartition, TopicState
+from kraftd.broker.offsets import EARLIEST, Question
+from kraftd.watch.burrow import Sample, Window, extended
+from kraftd.watch.time_lag import Age, Timeline, group_wait, looked_up, lookup_time_s, observed
+
+STARTS_EVERY_S = 60.0
+"""How often start offsets are read: retention moves them every few minutes."""
+
+STABLE_EVERY_S = 30.0
+"""How often last stable offsets are read at least; also in every cycle that has nothing else to ask for."""
+
+CLOCK_STEP_S = 2.0
+"""A wall clock that moved this far against the monotonic one was set: earlier points in time mean nothing."""
+
+Commits = Mapping[str, Mapping[TopicPartition, int]]
+"""By group."""
+
+
+@dataclass(slots=True)
+class OffsetMemory:
+    """The memory of measurements; see the module."""
+
+    starts: dict[TopicPartition, int] = field(default_factory=dict)
+    stable: dict[TopicPartition, int] = field(default_factory=dict)
+    timelines: dict[TopicPartition, Timeline] = field(default_factory=dict)
+    windows: dict[str, dict[TopicPartition, Window]] = field(default_factory=dict)
+    _ends: dict[TopicPartition, int] = field(default_factory=dict)
+    _topic_ids: dict[str, str | None] = field(default_factory=dict)
+    _starts_due_s: float = 0.0
+    _stable_due_s: float = 0.0
+    _clock_offset_s: float | None = None
+
+    def forget_other_clock(self, now_s: float, monotonic_s: float) -> None:
+        """Forget every point in time where the wall clock was set since the last call."""
+        before_s, self._clock_offset_s = self._clock_offset_s, now_s - monotonic_s
+        if before_s is not None and abs(self._clock_offset_s - before_s) > CLOCK_STEP_S:
+            self.timelines.clear()
+
+    def forget_topics(self, topics: Iterable[TopicState]) -> None:
+        """Forget topics that are gone, and those that were created anew under their name."""
+        ids = {topic.name: topic.topic_id for topic in topics}
+        gone = {name for name, topic_id in self._topic_ids.items() if name not in ids or ids[name] != topic_id}
+        self._topic_ids = ids
+        if gone:
+            self._forget({key for key in self._ends if key[0] in gone})
+
+    def forget_groups(self, groups: Collection[str]) -> None:
+        """Forget all groups but these."""
+        for name in self.windows.keys() - set(groups):
+            del self.windows[name]
+
+    def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
+        """Remember end offsets, and how far behind them the groups are that committed before."""
+        # A log that became shorter was created anew or truncated: what is known of it is of another one.
+        self._forget({key for key, end in ends.items() if end < self._ends.get(key, end)})
+        self._ends.update(ends)
+        read = {key for of_group in commits.values() for key in of_group}
+        self.timelines = {
+            key: observed(self.timelines.get(key, ()), now_s, ends[key]) if key in ends else self.timelines[key]
+            for key in read
+            if key in ends or key in self.timelines
+        }
+        for group, of_group in commits.items():
+            before = self.windows.get(group, {})
+            self.windows[group] = {
+                key: extended(before.get(key, ()), Sample(monotonic_s, committed, ends[key]))
+                if key in ends
+                else before[key]
+                for key, committed in of_group.items()
+                if key in ends or key in before
+            }
+
+    def waits(
+        self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
+    ) -> dict[TopicPartition, Age]:
+        """Return how long a group's oldest unread records wait, of the partitions whose end is known now."""
+        return {
+            key: group_wait(self.timelines[key], committed, ends[key], self.starts.get(key), now_s)
+            for key, committed in commits.items()
+            if key in ends
+        }
+
+    def questions(
+        self, partitions: Iterable[Partition], commits: Commits, now_s: float, monotonic_s: float
+    ) -> list[Question]:
+        """Return which starts and which offsets at times to ask for now; nothing where the turn is the stable offsets'.
+
+        One question for each partition at most, so that there is one request for each leader.
+        """
+        are_starts_due = monotonic_s >= self._starts_due_s
+        if are_starts_due:
+            self._starts_due_s = monotonic_s + STARTS_EVERY_S
+        by_partition: dict[TopicPartition, set[int]] = defaultdict(set)
+        for of_group in commits.values():
+            for key, committed in of_group.items():
+                by_partition[key].add(committed)
+        found: list[Question] = []
+        for partition in partitions:
+            if are_starts_due or partition.key not in self.starts:
+                found.append((partition, EARLIEST))
+            elif (at_s := self._lookup_s(partition.key, by_partition[partition.key], now_s)) is not None:
+                found.append((partition, round(at_s * 1000)))
+        only_lookups = not any(at_ms == EARLIEST for _, at_ms in found)
+        return [] if only_lookups and monotonic_s >= self._stable_due_s else found
+
+    def learn(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
+        """Remember what questions() led to."""
+        for partition, at_ms in questions:
+            key = partition.key
+            if key in answers.failures:
+                continue
+            offset = answers.values.get(key)
+            if at_ms != EARLIEST:
+                self.timelines[key] = looked_up(self.timelines[key], at_ms / 1000, offset, self._ends[key])
+            elif offset is not None:
+                self.starts[key] = offset
+
+    def learn_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
+        """Remember last stable offsets."""
+        self.stable.update(answers)
+        self._stable_due_s = monotonic_s + STABLE_EVERY_S
+
+    def _lookup_s(self, key: TopicPartition, committed: Iterable[int], now_s: float) -> float | None:
+        timeline, end, start = self.timelines.get(key), self._ends.get(key), self.starts.get(key)
+        if timeline is None or end is None:
+            return None
+        return lookup_time_s((group_wait(timeline, each, end, start, now_s) for each in committed), now_s)
+
+    def _forget(self, keys: Collection[TopicPartition]) -> None:
+        for key in keys:
+            self.timelines.pop(key, None)
+            for offsets in (self.starts, self.stable, self._ends):
+                offsets.pop(key, None)
+            for windows in self.windows.values():
+                windows.pop(key, None)
