@@ -221,7 +221,7 @@ class Dropped(_Model):
 
     topics: int
     groups: int
-    partitions: int
+    undetailed_groups: int
 
 
 class Collector(_Model):

@@ -25,7 +25,11 @@ def kafka_document(kafka: KafkaView, rates: Rates, now_s: float) -> dict[str, An
         "failures": dict(kafka.failures),
         "missing": missing[:MOST_MISSING],
         "missing_total": len(missing),
-        "dropped": asdict(kafka.dropped),
+        "dropped": {
+            "topics": kafka.dropped.topics,
+            "groups": kafka.dropped.groups,
+            "undetailed_groups": len(kafka.dropped.undetailed),
+        },
         "collectors": {
             name: {
                 "up": run.up,

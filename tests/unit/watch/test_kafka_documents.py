@@ -24,7 +24,7 @@ def test_what_was_not_read_is_null_and_keeps_its_reason():
         "failures": {"topics": "no answer"},
         "missing": [],
         "missing_total": 0,
-        "dropped": {"topics": 0, "groups": 0, "partitions": 0},
+        "dropped": {"topics": 0, "groups": 0, "undetailed_groups": 0},
         "collectors": {},
     }
 
