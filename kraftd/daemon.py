@@ -144,6 +144,7 @@ class Service:
         self._stop = threading.Event()
         self._newest: Snapshot | None = None
         self._history = History()
+        self._server: uvicorn.Server | None = None
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot; None before the first."""
@@ -152,6 +153,10 @@ class Service:
     def history(self) -> History:
         """Return what is remembered of the snapshots before."""
         return self._history
+
+    def is_ending(self) -> bool:
+        """Return whether the HTTP server was told to end."""
+        return self._server is not None and self._server.should_exit
 
     def look_again(self) -> None:
         """Turn the loop at once, where the last turn was not just now."""
@@ -208,6 +213,7 @@ class Service:
 
     def serve(self, server: "uvicorn.Server") -> None:
         """Run until a signal ends the HTTP server, then end the threads."""
+        self._server = server
         for target in (self.watch, self.collect):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         try:

@@ -97,6 +97,7 @@ def _places(plan: Plan) -> Iterable[tuple[str, str]]:
     yield "bootstrap servers", plan.bootstrap_servers
     for program in plan.web_programs:
         yield program.name, program.url
+    yield "status page", f"http://{plan.daemon.host}:{plan.daemon.port}/"
     yield "health", f"http://{plan.daemon.host}:{plan.daemon.port}/health"
     yield "metrics", f"http://{plan.daemon.host}:{plan.daemon.port}/metrics"
     yield "JMX", ", ".join(f"127.0.0.1:{node.jmx_port}" for node in plan.brokers)

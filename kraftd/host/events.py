@@ -2,16 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kraftd.clock import Clock
-from kraftd.host.files import explained, make_private_directory
+from kraftd.host.files import explained, make_private_directory, tail
 
 _MOST_BYTES = 1_048_576
+_RECENT_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,28 @@ class EventLog:
 
 def read_events(directory: Path) -> list[Event]:
     """Return every writer's events, oldest first; a line cut by a crash is passed over."""
+    lines = (
+        line
+        for path in sorted(directory.glob("*.jsonl*"))
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
+    return _merged(lines)
+
+
+def recent_events(directory: Path, most: int) -> list[Event]:
+    """Return the newest events, oldest first, without reading all that is kept."""
+    lines = (line for path in sorted(directory.glob("*.jsonl")) for line in tail(path, most, most_bytes=_RECENT_BYTES))
+    return _merged(lines)[-most:] if most else []
+
+
+def _merged(lines: Iterable[str]) -> list[Event]:
     events = []
-    for path in sorted(directory.glob("*.jsonl*")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                raw = json.loads(line)
-                events.append(
-                    Event(raw["at"], raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
-                )
-            except (ValueError, KeyError, TypeError):
-                continue
+    for line in lines:
+        try:
+            raw = json.loads(line)
+            events.append(
+                Event(raw["at"], raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
     return sorted(events, key=lambda event: event.at)

@@ -1,6 +1,6 @@
 """The routes of the daemon: handlers only read the newest snapshot, and say its age."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,33 +18,25 @@ from kraftd.serve.models import (
     Health,
     HealthQuery,
     Live,
-    NoParameters,
+    NoQuery,
     NothingSeen,
     Ready,
+    ReadyQuery,
     Responses,
     Target,
     problems,
 )
+from kraftd.serve.page_routes import add_page
 from kraftd.serve.probes import NOTHING_SEEN
 from kraftd.serve.problems import TITLES, problem
+from kraftd.serve.source import Source
 from kraftd.spec.plan import Kind, Plan
 from kraftd.watch.documents import health_document
 from kraftd.watch.health import judge
 from kraftd.watch.history import History
 from kraftd.watch.snapshot import Snapshot, Status
 
-_Nothing = Annotated[NoParameters, Query()]
 _BAD_PARAMETER = "A parameter is unknown or wrong."
-
-
-class Source(Protocol):
-    """What the daemon has seen; neither question blocks."""
-
-    def newest(self) -> Snapshot | None:
-        """Return the newest snapshot, None before the first."""
-
-    def history(self) -> History:
-        """Return what is remembered of the ones before."""
 
 
 class _Described(FastAPI):
@@ -79,6 +71,7 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
     )
     _add_problems(app)
     _describe_probes(app)
+    add_page(app, plan, source, clock)
     _add_health(app, plan, source, clock)
     _add_monitoring(app, plan, source, clock)
     return app
@@ -104,21 +97,23 @@ def _add_problems(app: FastAPI) -> None:
 
 
 def _describe_probes(app: FastAPI) -> None:
-    """Describe the routes that are answered before the framework: a GET never comes here."""
-    for path, model, summary in (
-        ("/livez", Live, "Does the daemon look at the cluster"),
-        ("/readyz", Ready, "Can the cluster serve"),
-    ):
-        responses: Responses = {
+    """Describe the routes that are answered before the framework: only what they refuse comes here."""
+    alive, ready = (
+        {
             200: {"model": model, "description": "Yes."},
             503: {"model": model, "description": "No."},
-            **problems(),
+            **problems(status_400=_BAD_PARAMETER),
         }
-        app.add_api_route(path, _answered_before, summary=summary, responses=responses, response_class=JSONResponse)
+        for model in (Live, Ready)
+    )
 
+    @app.get("/livez", responses=alive, response_class=JSONResponse, summary="Does the daemon look at the cluster")
+    async def livez(_query: NoQuery) -> Response:
+        raise HTTPException(400, "ask without a question mark")
 
-async def _answered_before() -> Response:
-    raise HTTPException(404)
+    @app.get("/readyz", responses=ready, response_class=JSONResponse, summary="Can the cluster serve")
+    async def readyz(_query: Annotated[ReadyQuery, Query()]) -> Response:
+        raise HTTPException(400, "ask without parameters, or with fresh=1 alone")
 
 
 def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
@@ -142,7 +137,7 @@ def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
         responses={204: {"description": "It serves."}, **broker_problems},
         summary="One broker",
     )
-    async def broker_health(broker_id: int, _query: _Nothing) -> Response:
+    async def broker_health(broker_id: int, _query: NoQuery) -> Response:
         """Return 204 when the broker serves, 503 with the reason when it does not."""
         return _broker_health(source.newest(), broker_id)
 
@@ -153,7 +148,7 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> N
         responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
         summary="Targets, for Prometheus' http_sd_configs",
     )
-    async def prometheus_targets(_query: _Nothing) -> JSONResponse:
+    async def prometheus_targets(_query: NoQuery) -> JSONResponse:
         return JSONResponse(targets(plan))
 
     @app.get(
@@ -165,7 +160,7 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> N
         },
         summary="Metrics",
     )
-    def metrics(_query: _Nothing) -> Response:
+    def metrics(_query: NoQuery) -> Response:
         """Return the newest snapshot as Prometheus text."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotCollector(plan, source.newest(), clock.now_s()))

@@ -57,12 +57,12 @@ class _Front:
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a probe that nobody asks with GET is left to the app, which knows to refuse it."""
-        match scope["method"], scope["path"]:
-            case "GET", "/livez":
+        """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
+        match scope["method"], scope["path"], scope["query_string"]:
+            case "GET", "/livez", b"":
                 await send_answer(send, livez(self._newest(), self._clock.now_s()))
-            case "GET", "/readyz":
-                if scope["query_string"] == b"fresh=1":
+            case "GET", "/readyz", b"" | b"fresh=1" as query:
+                if query:
                     await self._see_anew()
                 answer = readyz(self._newest(), self._topics)
                 if answer.status != 200:

@@ -1,7 +1,8 @@
 """The shapes of the daemon's answers, for its OpenAPI description. Tests hold real answers against them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from kraftd.spec.plan import Kind
@@ -15,6 +16,15 @@ class _Model(BaseModel):
 
 class NoParameters(_Model):
     """The query of a route that takes none."""
+
+
+NoQuery = Annotated[NoParameters, Query()]
+
+
+class ReadyQuery(_Model):
+    """The query of ``/readyz``."""
+
+    fresh: Annotated[Literal["1"] | None, Field(description="Answer from a look that begins now.")] = None
 
 
 class HealthQuery(_Model):
@@ -202,7 +212,7 @@ class Group(_Model):
     time_lag: TimeLag | None
     pace: Pace
     uncommitted_partitions: int | None
-    reason: Annotated[str | None, Field(description="Why its commits could not be read, or not all of them.")]
+    reason: Annotated[str | None, Field(description="Why its lag is not known.")]
     partitions: list[PartitionLag] | None
 
 

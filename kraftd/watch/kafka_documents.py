@@ -104,7 +104,6 @@ def _group(kafka: KafkaView, name: str, group: GroupState) -> Mapping[str, Any]:
     lag = (kafka.lags or {}).get(name)
     waits = (kafka.waits or {}).get(name)
     pace = (kafka.paces or {}).get(name)
-    commits = kafka.missing.commits.get(name)
     return {
         "group": name,
         "state": group.state,
@@ -115,9 +114,24 @@ def _group(kafka: KafkaView, name: str, group: GroupState) -> Mapping[str, Any]:
         "time_lag": age_document(longest(waits.values())) if waits else None,
         "pace": pace.status.value if pace and pace.status else None,
         "uncommitted_partitions": len(lag.uncommitted) if lag else None,
-        "reason": commits.text if commits else None,
+        "reason": _unknown_lag(kafka, name) if lag is None or lag.total.lag is None else None,
         "partitions": [_partition(kafka, name, each) for each in lag.partitions] if lag else None,
     }
+
+
+def _unknown_lag(kafka: KafkaView, group: str) -> str:
+    """Return why a group's lag is not known, or only in part."""
+    for failures in (kafka.missing.commits, kafka.missing.groups):
+        if group in failures:
+            return failures[group].text
+    lag = (kafka.lags or {}).get(group)
+    ends = kafka.offsets.ends.failures if kafka.offsets else {}
+    for each in lag.partitions if lag else ():
+        failure = ends.get((each.topic, each.partition))
+        if each.lag is None:
+            text = failure.text if failure else "its end offset was not read"
+            return f"{each.topic}-{each.partition}: {text}"
+    return "its commits were not read yet"
 
 
 def _partition(kafka: KafkaView, group: str, partition: PartitionLag) -> dict[str, Any]:

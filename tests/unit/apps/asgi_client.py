@@ -34,8 +34,12 @@ async def call(
     *,
     host=LOCAL,
     tell=lambda _message: None,
+    stays=False,
 ) -> Answered:
-    """Send one request; ``tell`` sees each message as it is sent, also those before an exception."""
+    """Send one request.
+
+    ``tell`` sees each message as it is sent, also those before an exception; a client that stays never hangs up.
+    """
     path, _, query = target.partition("?")
     chunks = [body] if isinstance(body, bytes) else list(body)
     messages = [
@@ -45,6 +49,8 @@ async def call(
     sent: list[dict] = []
 
     async def receive():
+        if stays and not messages:
+            await asyncio.Event().wait()
         return messages.pop(0) if messages else {"type": "http.disconnect"}
 
     async def send(message):

@@ -1,6 +1,6 @@
 import stat
 
-from kraftd.host.events import EventLog, read_events, timestamp
+from kraftd.host.events import EventLog, read_events, recent_events, timestamp
 from tests.clocks import ManualClock
 
 
@@ -56,3 +56,15 @@ def test_a_long_file_is_put_aside_and_still_read(tmp_path):
 
 def test_no_directory_has_no_events(tmp_path):
     assert read_events(tmp_path / "absent") == []
+
+
+def test_the_newest_events_of_all_writers_are_merged(tmp_path):
+    clock = ManualClock(1000.0)
+    writers = [EventLog(tmp_path, name, clock) for name in ("daemon", "command")]
+    for number in range(10):
+        clock.sleep(1.0)
+        writers[number % 2].record("started", str(number))
+
+    assert [event.text for event in recent_events(tmp_path, 3)] == ["7", "8", "9"]
+    assert recent_events(tmp_path / "none", 3) == []
+    assert recent_events(tmp_path, 0) == []

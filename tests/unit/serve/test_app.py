@@ -72,6 +72,9 @@ def test_nothing_can_be_changed(path, method):
         ("/sd/prometheus?a=1&b=2", "there is no parameter a; there is no parameter b"),
         ("/health/brokers/1?strict=1", "there is no parameter strict"),
         ("/health/brokers/one", "broker_id: "),
+        ("/livez?a=1", "there is no parameter a"),
+        ("/readyz?fresh=2", "fresh: Input should be '1'"),
+        ("/readyz?fresh=1&strict=1", "there is no parameter strict"),
     ],
 )
 def test_a_wrong_parameter_is_named(target, detail):

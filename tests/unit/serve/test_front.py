@@ -61,13 +61,14 @@ def test_a_foreign_host_is_refused_before_anything_is_loaded(path):
     assert (answer.status, loaded.loads) == (421, 0)
 
 
-def test_a_probe_that_is_not_read_is_left_to_the_app_to_refuse():
+@pytest.mark.parametrize(("method", "target"), [("POST", "/readyz"), ("GET", "/readyz?fresh=2"), ("GET", "/livez?a=1")])
+def test_a_probe_that_is_asked_otherwise_is_left_to_the_app_to_refuse(method, target):
     loaded = Loaded()
     front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
 
-    asyncio.run(call(front, "POST", "/readyz", host=HOST))
+    asyncio.run(call(front, method, target, host=HOST))
 
-    assert loaded.asked == ["/readyz"]
+    assert loaded.asked == [target.partition("?")[0]]
 
 
 def test_a_cluster_that_is_not_ready_is_looked_at_again():

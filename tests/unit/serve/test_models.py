@@ -56,8 +56,10 @@ def test_every_route_describes_its_answers():
     description = answer(EMPTY, "/openapi.json").json
 
     assert {path: set(routes["get"]["responses"]) for path, routes in description["paths"].items()} == {
-        "/livez": {"200", "421", "503"},
-        "/readyz": {"200", "421", "503"},
+        "/": {"200", "400", "421"},
+        "/events": {"200", "400", "421", "503"},
+        "/livez": {"200", "400", "421", "503"},
+        "/readyz": {"200", "400", "421", "503"},
         "/health": {"200", "400", "421", "503"},
         "/health/brokers/{broker_id}": {"204", "400", "404", "421", "503"},
         "/sd/prometheus": {"200", "400", "421"},

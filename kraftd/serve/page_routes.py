@@ -1,0 +1,76 @@
+"""The routes of the status page: the page, its live part as server-sent events, and its few files."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from kraftd.clock import Clock
+from kraftd.host.events import Event, recent_events
+from kraftd.serve.live import MOST_PAGES, Live
+from kraftd.serve.models import NoQuery, problems
+from kraftd.serve.page import Page
+from kraftd.serve.source import Source
+from kraftd.spec.plan import Plan
+from kraftd.watch.snapshot import Snapshot
+
+_EVENTS_SHOWN = 12
+_FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+
+
+def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
+    """Add the routes to an app."""
+    page = Page(plan)
+
+    def events() -> list[Event]:
+        return recent_events(plan.layout.events, _EVENTS_SHOWN)
+
+    def content(snapshot: Snapshot | None) -> str:
+        return page.content(snapshot, source.history(), events(), clock.now_s())
+
+    @app.get(
+        "/",
+        response_class=HTMLResponse,
+        responses={200: {"description": "The page."}, **problems(status_400="A parameter is unknown.")},
+        summary="The status page",
+    )
+    def whole(_query: NoQuery) -> HTMLResponse:
+        """Return the page; without JavaScript it loads itself again every five seconds."""
+        return HTMLResponse(page.whole(source.newest(), source.history(), events(), clock.now_s()))
+
+    _add_events(app, Live(source.newest, content, source.is_ending, clock))
+    _add_static(app, page)
+
+
+def _add_events(app: FastAPI, live: Live) -> None:
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+
+    @app.get(
+        "/events",
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "An event `look` for each snapshot: its age and the changing part of the page, as JSON.",
+                "content": stream,
+            },
+            **problems(status_400="A parameter is unknown.", status_503="Too many pages are open."),
+        },
+        summary="The live part of the status page",
+    )
+    async def events(_query: NoQuery) -> Response:
+        if live.is_full:
+            raise HTTPException(503, f"{MOST_PAGES} pages are open; close another")
+        return StreamingResponse(live.frames(), media_type="text/event-stream")
+
+
+def _add_static(app: FastAPI, page: Page) -> None:
+    for address, (content, media_type) in page.static.items():
+        app.add_api_route(address, _file(content, media_type), include_in_schema=False)
+
+
+def _file(content: bytes, media_type: str) -> Callable[[], Response]:
+    def file() -> Response:
+        return Response(content, headers=_FOREVER, media_type=media_type)
+
+    return file

@@ -1,0 +1,151 @@
+import re
+from dataclasses import replace
+
+import pytest
+from markupsafe import escape
+
+from kraftd.broker.model import GroupState
+from kraftd.host.events import Event
+from kraftd.serve.page import Page, charts, stale_after_s, static_files
+from kraftd.watch.history import History, Moment
+from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.snapshot import ServiceState
+from tests.plans import plan_of
+from tests.unit.watch.programs import full_snapshot, program, snapshot, topic
+
+PLAN = plan_of()
+HOSTILE = ["<script>window.hacked=1</script>", "\"><img src=x onerror='hacked'>", "</main>", "{{ 7*7 }}"]
+MOMENTS = (Moment(990.0, 2.5, 7, 0.012, 0.002), Moment(995.0, 3.5, 9, 0.013, 0.003))
+
+
+def whole(newest, *, now_s=1000.0, events=(), history=None):
+    return Page(PLAN).whole(newest, history or History(), events, now_s)
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_everything_that_is_known_is_shown():
+    text = text_of(whole(full_snapshot(), history=History(MOMENTS)))
+
+    for shown in (
+        "local degraded",
+        "broker-2 is DOWN: it ended",
+        "Throughput 3.5/s",
+        "Lag of all groups 9",
+        "Round trip of a record 13 ms",
+        "broker-1 127.0.0.1:9092",
+        "Answers in 2.0 ms",
+        "2.0 KiB, 0.4 KiB free /bad: it is read-only",
+        "Leader 1 Epoch 3",
+        "readers orders-1: it was deleted Stable 1 at least 3 12 s stall",
+        "SIGKILL",
+        "out of memory",
+        "858.3 MiB",
+        "end offset of partition orders-1 it was deleted",
+    ):
+        assert shown in text
+
+
+def test_what_is_not_known_is_called_unknown_with_its_reason():
+    kafka = KafkaView(failures={"quorum": "no broker answered", "topics": "it timed out", "groups": "they are loading"})
+
+    text = text_of(whole(snapshot(program("broker-1"), kafka=kafka)))
+
+    assert "Quorum unknown no broker answered" in text
+    assert "Topics unknown it timed out" in text
+    assert "unknown they are loading" in text
+    assert "Throughput unknown" in text
+
+
+def test_before_the_first_look_the_page_says_so():
+    text = text_of(whole(None))
+
+    assert "Nothing was looked at yet" in text
+    assert "local starting" in text
+
+
+@pytest.mark.parametrize(("now_s", "is_old"), [(1000.0, False), (1004.9, False), (1005.0, True), (1090.0, True)])
+def test_an_old_look_is_called_old_with_its_age(now_s, is_old):
+    notice = re.search(r'<p id="old"[^>]*>[^<]*</p>', whole(snapshot(program("broker-1")), now_s=now_s))[0]
+
+    assert ("hidden" not in notice) == is_old
+    assert f"seen {'1 min 30' if now_s == 1090.0 else int(now_s - 1000)} s ago" in notice
+
+
+def test_a_slow_daemon_is_not_called_old_at_once():
+    assert stale_after_s(plan_of("[daemon]\ninterval_s = 5.0")) == 25.0
+
+
+def page_with(text):
+    """Return a page with a text wherever Kafka, a log or an event has the word."""
+    group = GroupState(text, text, "consumer", "classic", 1, ())
+    kafka = KafkaView(
+        topics=(topic(text, 1),), groups={text: group}, lags={}, failures={text: text}, lags_taken_at_s=1000.0
+    )
+    newest = snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, text), kafka=kafka)
+    return whole(newest, events=[Event("1970-01-01T00:16:30.000Z", text, text, text, text)])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_kafka_names_and_logs_hold_is_only_text(text):
+    hostile, harmless = page_with(text), page_with("orders")
+
+    assert re.findall(r"<[^>]*>", hostile.replace(str(escape(text)), "orders")) == re.findall(r"<[^>]*>", harmless)
+    assert hostile.count(str(escape(text))) == harmless.count("orders") > 5
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere():
+    html = whole(full_snapshot(), history=History(MOMENTS))
+
+    assert "style=" not in html
+    assert "<style" not in html
+    assert not re.search(r"\son\w+=", html)
+    assert re.search(r"<script[^>]*></script>", html)
+    assert set(re.findall(r'(?:src|href)="(https?://[^"]+)"', html)) == {app.url for app in PLAN.apps}
+
+
+def test_very_many_topics_and_groups_are_cut_and_counted():
+    group = GroupState("g", "Empty", "consumer", "classic", 1, ())
+    kafka = KafkaView(
+        topics=tuple(topic(f"t{number}", 1) for number in range(5000)),
+        groups={f"g{number}": replace(group, name=f"g{number}") for number in range(200)},
+        lags={},
+        lags_taken_at_s=1000.0,
+    )
+
+    html = whole(snapshot(program("broker-1"), kafka=kafka))
+
+    assert "and 4900 more" in html
+    assert "and 100 more" in html
+    assert len(html) < 200_000
+
+
+def test_events_are_newest_first_with_their_age():
+    events = [
+        Event("1970-01-01T00:16:30.000Z", "daemon", "exited", "broker-2", "ended with signal SIGKILL"),
+        Event("1970-01-01T00:16:35.000Z", "daemon", "given_up", "broker-2", "it does not help"),
+    ]
+
+    text = text_of(whole(full_snapshot(), events=events))
+
+    assert text.index("5 s ago broker-2 given up: it does not help") < text.index(
+        "10 s ago broker-2 exited: ended with"
+    )
+
+
+def test_without_a_canary_the_answers_stand_in_for_it():
+    with_canary = charts(MOMENTS, 1000.0)[2]
+    without = charts(tuple(replace(moment, round_trip_s=None) for moment in MOMENTS), 1000.0)[2]
+
+    assert (with_canary.title, with_canary.line.newest) == ("Round trip of a record", 0.013)
+    assert (without.title, without.line.newest) == ("Answer of the slowest broker", 0.003)
+
+
+def test_a_static_file_is_named_by_its_content():
+    assert sorted(re.sub(r"\.[0-9a-f]{12}\.", ".", path) for path in static_files()) == [
+        "/static/icon.svg",
+        "/static/live.js",
+        "/static/status.css",
+    ]
