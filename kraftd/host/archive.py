@@ -6,6 +6,7 @@ class path (order, path, size, time of each jar) or other modules, object header
 from 32 GB). Another heap, G1, parallel or serial collector, JIT, log options and properties do not matter.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -74,10 +75,31 @@ def record(path: Path) -> None:
     write_atomically(_record_path(path), json.dumps(document))
 
 
+def mark_used(path: Path) -> None:
+    """Remember that nodes start with an archive now; a cache that cannot be written is no obstacle."""
+    with contextlib.suppress(OSError):
+        _record_path(path).touch()
+
+
+def forget_all_but(count: int, cache_dir: Path) -> None:
+    """Remove the archives that were not used for longest, as far as they can be removed."""
+    by_use = sorted(archives_dir(cache_dir).glob("*.aot"), key=lambda path: -_used_s(path))
+    for path in by_use[count:]:
+        with contextlib.suppress(OSError):
+            forget(path)
+
+
 def forget(path: Path) -> None:
     """Remove an archive; nodes that run with it keep it until they end."""
     _record_path(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
+
+
+def _used_s(path: Path) -> float:
+    try:
+        return _record_path(path).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_as_written(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Making the start-up archive: a scratch node runs once as a broker does, and the JVM writes what it loaded."""
 
-import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
-from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget, record
+from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget_all_but, record
 from kraftd.host.java import Java
 from kraftd.host.kafka_runtime import Runtime
 from kraftd.host.management import ensure_management
@@ -59,7 +58,7 @@ def train_archive(
             written = _train(directory, runtime, java_options, clock, workload or _default_workload())
             written.replace(path)
         record(path)
-        _forget_oldest(cache_dir)
+        forget_all_but(_KEPT, cache_dir)
         return path
 
 
@@ -113,10 +112,3 @@ def _default_workload() -> Callable[[str], None]:
     from kraftd.host.archive_workload import run_workload  # noqa: PLC0415 - see above
 
     return run_workload
-
-
-def _forget_oldest(cache_dir: Path) -> None:
-    archives = sorted(archives_dir(cache_dir).glob("*.aot"), key=lambda path: -path.stat().st_mtime)
-    for path in archives[_KEPT:]:
-        with contextlib.suppress(OSError):
-            forget(path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import KraftdError
-from kraftd.host.archive import OLDEST_JAVA
+from kraftd.host.archive import OLDEST_JAVA, mark_used
 from kraftd.host.archive_training import train_archive
 from kraftd.host.kafka_locks import JarSet
 from kraftd.host.kafka_runtime import Runtime, Wanted, ensure, locate
@@ -59,7 +59,9 @@ def provision(plan: Plan, workspace: Workspace, *, fetch: bool = True) -> Provis
     runtime = runtime_of(plan, workspace, fetch=fetch)
     launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     notes: tuple[str, ...] = ()
-    if runtime.archive is None and runtime.java.major >= OLDEST_JAVA:
+    if runtime.archive is not None:
+        mark_used(runtime.archive)
+    elif runtime.java.major >= OLDEST_JAVA:
         notes = ("there is no start-up archive for this Java and Kafka yet: 'kraftd setup' makes one, once, in 15 s",)
     return Provision(launch, runtime.bootstrap_checkpoint, notes)
 

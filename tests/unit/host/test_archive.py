@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.archive import archive_for, archive_path, decisive_options, forget, record
+from kraftd.host.archive import archive_for, archive_path, decisive_options, forget, forget_all_but, mark_used, record
 from kraftd.host.java import Java
 
 
@@ -122,3 +122,17 @@ def test_a_forgotten_archive_is_gone(tmp_path, java, classpath, archive):
 
     assert found(tmp_path, java, classpath) is None
     assert list(archive.parent.iterdir()) == []
+
+
+def test_the_archives_that_were_used_last_are_kept(tmp_path):
+    archives = [tmp_path / "archives" / f"{number}.aot" for number in range(3)]
+    archives[0].parent.mkdir()
+    for age_s, path in enumerate(archives):
+        path.write_bytes(b"archive")
+        record(path)
+        os.utime(path.with_suffix(".json"), (1_000_000_000 - age_s, 1_000_000_000 - age_s))
+    mark_used(archives[2])
+
+    forget_all_but(2, tmp_path)
+
+    assert [path.exists() for path in archives] == [True, False, True]

@@ -94,7 +94,6 @@ def test_the_brokers_settings_are_those_of_the_design():
         "broker.heartbeat.interval.ms": "500",
         "broker.session.timeout.ms": "6000",
         "compression.type": "gzip",
-        "controller.quorum.election.timeout.ms": "500",
         "controller.quorum.fetch.timeout.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
         "log.retention.bytes": str(1024**3),
@@ -113,6 +112,12 @@ def test_the_brokers_settings_are_those_of_the_design():
     }
 
     assert expected.items() <= properties_of("broker-1").items()
+
+
+def test_the_first_voter_stands_for_election_before_the_others_do():
+    timeouts = [properties_of(name)["controller.quorum.election.timeout.ms"] for name in ("broker-1", "broker-2")]
+
+    assert timeouts == ["200", "500"]
 
 
 def test_the_users_properties_win_over_the_defaults_on_brokers_only():
@@ -140,7 +145,7 @@ def test_what_a_user_cannot_override_is_refused_by_the_plan():
     assert {"listeners", "log.dirs", "node.id", "controller.quorum.voters"} < kept <= set(OWNED_PROPERTIES)
 
 
-@pytest.mark.parametrize(("heap", "buffer"), [("512m", "16777216"), ("513m", None)])
+@pytest.mark.parametrize(("heap", "buffer"), [("512m", "16777216"), ("513m", "33554432")])
 def test_the_log_cleaner_leaves_a_small_heap_some_room(heap, buffer):
     properties = properties_of("broker-1", f'[cluster]\nheap = "{heap}"')
 
