@@ -17,8 +17,8 @@ _TIMERS = {
 """Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused."""
 
 _FIRST_ELECTION_TIMEOUT_MS = "200"
-"""Of the first voter. A start waits for an election: two voters that wait equally long often stand at the same time, and
-both lose; one that is always first does not (median of 8 starts of two brokers: 2.5 s instead of 3.4 s)."""
+"""Of the first voter. A start waits for an election: two voters that wait equally long often stand at the same time,
+and both lose; one that is always first does not (median of 8 starts of two brokers: 2.5 s instead of 3.4 s)."""
 
 _BROKER = {
     "auto.create.topics.enable": "false",
