@@ -39,6 +39,9 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit
 
+docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/*.py)
+	$(BIN)/python -m kraftd.serve.metrics_document > $@
+
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.recovery

@@ -19,6 +19,7 @@ from kraftd.host.lock import held_if_free
 from kraftd.host.management import ensure_management
 from kraftd.host.processes import ExitWatch, Process, usage
 from kraftd.serve.asgi import Application
+from kraftd.serve.exposition import Exposition
 from kraftd.serve.front import create_front
 from kraftd.spec.desired import DesiredState, parse_desired
 from kraftd.spec.plan import Kind, Plan
@@ -145,6 +146,7 @@ class Service:
         self._newest: Snapshot | None = None
         self._history = History()
         self._server: uvicorn.Server | None = None
+        self._exposition = Exposition()
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot; None before the first."""
@@ -157,6 +159,10 @@ class Service:
     def is_ending(self) -> bool:
         """Return whether the HTTP server was told to end."""
         return self._server is not None and self._server.should_exit
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Return the body of /metrics and its content type, in a format that is accepted."""
+        return self._exposition.body(accept)
 
     def look_again(self) -> None:
         """Turn the loop at once, where the last turn was not just now."""
@@ -176,6 +182,7 @@ class Service:
                 tick = self._loop.tick(after_exit=after_exit)
                 self._newest = tick.snapshot
                 self._history = extended(self._history, tick.snapshot)
+                self._exposition.show_programs(tick.snapshot)
                 exit_watch.watch(tick.pids)
             except KraftdError as error:
                 # A damaged file or a refused write must not end the watch; the next turn says whether it lasts.
@@ -200,11 +207,14 @@ class Service:
             has_seen_nothing = self._collector.view.quorum is None
             if has_seen_nothing and waited_s < _LEFT_TO_START_S and self._is_coming_up:
                 continue
+            before = self._collector.view
             if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
                 self._admin.open()
                 self._collector.collect(is_settled=self._is_settled)
             elif self._newest is not None:
                 self._collector.give_up("no broker answers")
+            if self._collector.view is not before:
+                self._exposition.show_kafka(self._collector.view)
 
     @property
     def _is_settled(self) -> bool:

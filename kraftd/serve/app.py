@@ -5,15 +5,12 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 import kraftd
 from kraftd.clock import Clock
 from kraftd.serve.asgi import Answer
 from kraftd.serve.discovery import targets
-from kraftd.serve.exposition import SnapshotCollector
 from kraftd.serve.models import (
     Health,
     HealthQuery,
@@ -73,7 +70,7 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
     _describe_probes(app)
     add_page(app, plan, source, clock)
     _add_health(app, plan, source, clock)
-    _add_monitoring(app, plan, source, clock)
+    _add_monitoring(app, plan, source)
     return app
 
 
@@ -142,7 +139,7 @@ def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
         return _broker_health(source.newest(), broker_id)
 
 
-def _add_monitoring(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
+def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
     @app.get(
         "/sd/prometheus",
         responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
@@ -160,11 +157,10 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> N
         },
         summary="Metrics",
     )
-    def metrics(_query: NoQuery) -> Response:
-        """Return the newest snapshot as Prometheus text."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(SnapshotCollector(plan, source.newest(), clock.now_s()))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request, _query: NoQuery) -> Response:
+        """Return what was rendered when it was seen, as Prometheus text, or as OpenMetrics for those who accept it."""
+        body, content_type = source.metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
 
 
 def _health(plan: Plan, snapshot: Snapshot | None, history: History, now_s: float, *, strict: bool) -> JSONResponse:

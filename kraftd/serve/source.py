@@ -15,5 +15,8 @@ class Source(Protocol):
     def history(self) -> History:
         """Return what is remembered of the ones before."""
 
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Return the body of /metrics and its content type, in a format that is accepted."""
+
     def is_ending(self) -> bool:
         """Return whether the daemon was told to end."""

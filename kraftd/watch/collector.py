@@ -98,12 +98,16 @@ class Collector:
         quorum = self._parts.run("quorum", self._admin.quorum)
         if metadata is None:
             return replace(view, quorum=quorum, topics=None, brokers=None)
+        topics = tuple(metadata.topics.values.values())
+        measured = {topic.name for topic in self._selector.topics(topics)}
+        left_out = frozenset(topic.name for topic in topics if topic.name not in measured)
         return replace(
             view,
             quorum=quorum,
-            topics=tuple(metadata.topics.values.values()),
+            topics=topics,
             brokers=metadata.brokers,
             missing=replace(view.missing, topics=metadata.topics.failures),
+            dropped=replace(view.dropped, topics=left_out),
         )
 
     def _with_cycle(self, view: KafkaView) -> KafkaView:
@@ -126,7 +130,7 @@ class Collector:
             self._parts.skip("lag", self._parts.failures["groups"])
             return _without_groups(view)
         groups = self._selector.groups(listed.groups)
-        topics = self._selector.topics(view.topics or ())
+        topics = tuple(topic for topic in view.topics or () if topic.name not in view.dropped.topics)
         measured = self._parts.run(
             "lag",
             lambda: self._measurement.measure(
@@ -149,11 +153,7 @@ class Collector:
             waits=measured.waits,
             paces=measured.paces,
             missing=replace(missing, commits=measured.not_read),
-            dropped=Dropped(
-                topics=len(view.topics or ()) - len(topics),
-                groups=len(listed.groups) - len(groups),
-                undetailed=measured.undetailed,
-            ),
+            dropped=Dropped(view.dropped.topics, len(listed.groups) - len(groups), measured.undetailed),
         )
 
     def _with_canary(self, view: KafkaView) -> KafkaView:

@@ -26,7 +26,7 @@ def kafka_document(kafka: KafkaView, rates: Rates, now_s: float) -> dict[str, An
         "missing": missing[:MOST_MISSING],
         "missing_total": len(missing),
         "dropped": {
-            "topics": kafka.dropped.topics,
+            "topics": len(kafka.dropped.topics),
             "groups": kafka.dropped.groups,
             "undetailed_groups": len(kafka.dropped.undetailed),
         },

@@ -139,12 +139,12 @@ class Dropped:
     """What the allow and deny lists and the limits leave out.
 
     Attributes:
-        topics: How many topics are not measured.
+        topics: Names of topics that are not measured.
         groups: How many groups are not measured.
         undetailed: Groups that are measured but summed up only.
     """
 
-    topics: int = 0
+    topics: frozenset[str] = frozenset()
     groups: int = 0
     undetailed: frozenset[str] = frozenset()
 

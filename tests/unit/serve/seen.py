@@ -1,5 +1,6 @@
 """What the daemon has seen, for tests."""
 
+from kraftd.serve.exposition import Exposition
 from kraftd.watch.history import History
 
 
@@ -16,6 +17,13 @@ class Seen:
 
     def history(self):
         return self.remembered
+
+    def metrics(self, accept):
+        exposition = Exposition()
+        if self.snapshot is not None:
+            exposition.show_programs(self.snapshot)
+            exposition.show_kafka(self.snapshot.kafka)
+        return exposition.body(accept)
 
     def is_ending(self):
         return self.ending

@@ -42,8 +42,16 @@ def test_metrics_are_prometheus_text():
     answer = answered(OK, "/metrics")
 
     assert (answer.status, answer.headers["content-type"].split(";")[0]) == (200, "text/plain")
-    assert 'kraftd_broker_up{broker_id="1"} 1.0' in answer.body.decode()
-    assert 'kraftd_broker_up{broker_id="2"} 0.0' in answer.body.decode()
+    assert 'kraftd_broker_up{broker_id="1"} 1\n' in answer.body.decode()
+
+
+def test_metrics_are_openmetrics_for_those_who_accept_it():
+    app = create_app(plan_of(), Seen(OK), ManualClock())
+
+    answer = asyncio.run(call(app, "GET", "/metrics", headers=[(b"accept", b"application/openmetrics-text")]))
+
+    assert answer.headers["content-type"].split(";")[0] == "application/openmetrics-text"
+    assert answer.body.endswith(b"# EOF\n")
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/stop", "/health/"])

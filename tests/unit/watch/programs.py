@@ -127,5 +127,5 @@ def full_view():
         canary=Canary(998.0, Partial({1: RoundTrip(0.003, 0.002)}, {2: REFUSED})),
         missing=Missing(groups={"gone": REFUSED}, commits={"gone": REFUSED}, coordinators={2: REFUSED}),
         runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
-        dropped=Dropped(topics=2),
+        dropped=Dropped(topics=frozenset(("a", "b"))),
     )
