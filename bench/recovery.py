@@ -10,9 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from tests.harness import Cluster, cluster_in
 
 _LIMIT_S = 60.0
@@ -42,7 +39,7 @@ def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float]:
     _until(lambda: cluster.pid(name) != old)
     back_s = time.monotonic() - killed_s
     # The controller fences the old session after a while: only then the replicas fall out, and come back.
-    _until(lambda: ready(cluster, name) and in_sync(cluster))
+    _until(lambda: ready(cluster, name) and cluster.in_sync())
     whole_s = time.monotonic() - killed_s
     print(f"{name}: process back after {back_s:.2f} s, in every ISR after {whole_s:.2f} s")
     return back_s, whole_s
@@ -51,17 +48,6 @@ def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float]:
 def ready(cluster: Cluster, name: str) -> bool:
     """Return whether the new process serves, as the daemon sees it."""
     return bool(cluster.program(name)["ready"])
-
-
-def in_sync(cluster: Cluster) -> bool:
-    """Return whether every replica of every partition is in sync."""
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    try:
-        topics = admin.list_topics(timeout=2).topics
-    except KafkaException:
-        return False
-    partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
-    return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 _OFFSETS = range(11000, 22000, 200)
 """Far from the default ports, and below the range from which Linux takes ports for outgoing connections."""
@@ -172,6 +174,16 @@ class Cluster:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+    def in_sync(self) -> bool:
+        """Return whether every replica of every partition is in sync."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        try:
+            topics = admin.list_topics(timeout=2).topics
+        except KafkaException:
+            return False
+        partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
+        return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
 
     @property
     def bootstrap_servers(self) -> str:

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from tests.harness import cluster_in, eventually
 from tests.kafka.writers import Writer, read_log
@@ -42,7 +40,7 @@ def test_every_killed_program_comes_back_while_records_flow_and_none_is_lost(hea
         for name in PROGRAMS:
             old = healthy.kill(name)
             eventually(lambda name=name, old=old: healthy.pid(name) != old, within_s=5, what=f"a new {name}")
-            eventually(lambda: in_sync(healthy), within_s=30, what=f"all in sync after {name}")
+            eventually(healthy.in_sync, within_s=30, what=f"all in sync after {name}")
         eventually(lambda: healthy.status()["ready"], within_s=30, what="everything ready")
 
     log = read_log(healthy.bootstrap_servers, "test-topic", 4)
@@ -55,7 +53,7 @@ def test_a_killed_broker_is_a_process_again_at_once_and_the_status_says_how_it_e
     old = healthy.kill("broker-1")
 
     eventually(lambda: healthy.pid("broker-1") != old, within_s=5)
-    eventually(lambda: in_sync(healthy), within_s=30, what="every partition fully in sync")
+    eventually(healthy.in_sync, within_s=30, what="every partition fully in sync")
 
     node = eventually(lambda: ready_node(healthy, "broker-1"), within_s=10)
     assert node["restarts"] >= 1
@@ -67,7 +65,7 @@ def test_both_brokers_killed_at_once_come_back_with_everything_acknowledged(heal
         eventually(lambda: len(writer.acknowledged) > 50, within_s=20)
         for name in ("broker-1", "broker-2"):
             healthy.kill(name)
-        eventually(lambda: in_sync(healthy), within_s=60, what="all in sync")
+        eventually(healthy.in_sync, within_s=60, what="all in sync")
 
     log = read_log(healthy.bootstrap_servers, "test-topic", 4)
     assert all(log.get(place) == str(number) for place, number in writer.acknowledged.items())
@@ -93,7 +91,7 @@ def test_stopping_the_last_in_sync_replica_is_refused_and_forced(healthy):
     assert "broker-2" in refused.error["message"]
     assert healthy.program("broker-2")["ready"] is True
     healthy.start("broker-1")
-    eventually(lambda: in_sync(healthy), within_s=30)
+    eventually(healthy.in_sync, within_s=30)
     assert healthy.run("restart", "broker-2").status == 0
 
 
@@ -160,14 +158,3 @@ def unsupervised(cluster):
 def ready_node(cluster, name):
     node = cluster.program(name)
     return node if node["ready"] else None
-
-
-def in_sync(cluster):
-    """Return whether every replica of every partition is in sync."""
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    try:
-        topics = admin.list_topics(timeout=2).topics
-    except KafkaException:
-        return False
-    partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
-    return bool(partitions) and all(len(each.isrs) == len(each.replicas) == 2 for each in partitions)
