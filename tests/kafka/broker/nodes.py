@@ -1,18 +1,17 @@
 """Two combined nodes and a controller of the Kafka door's own tests: small heaps, own ports, ended by pid."""
 
-import base64
 import os
 import re
 import signal
 import socket
 import subprocess
 import time
-import uuid
 from collections import Counter
 from pathlib import Path
 
 from kraftd.broker.probe import port_listens, probe
 from kraftd.clock import SystemClock
+from kraftd.host.identity import meta_properties, random_id
 from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.spec.layout import cache_dir
 
@@ -95,7 +94,7 @@ class Nodes:
         self._clients = {name: free_port() for name in ("broker-1", "broker-2")}
         self.bootstrap_servers = ",".join(f"{HOST}:{port}" for port in self._clients.values())
         self.controller_endpoints = tuple((HOST, port) for port in self._controllers.values())
-        self._cluster_id = _random_id()
+        self._cluster_id = random_id()
         for name in self.names:
             self._write(name)
 
@@ -176,10 +175,9 @@ class Nodes:
             settings |= BROKER | {"listeners": f"{client},{controller}", "advertised.listeners": client}
         else:
             settings |= {"process.roles": "controller", "listeners": controller}
-        identity = {"version": 1, "cluster.id": self._cluster_id, "node.id": node_id, "directory.id": _random_id()}
         (directory / "server.properties").write_text(_properties(settings))
         (directory / "log4j.properties").write_text(LOGGING % {"directory": directory})
-        (data / "meta.properties").write_text(_properties(identity))
+        (data / "meta.properties").write_text(meta_properties(self._cluster_id, node_id))
 
 
 def free_port():
@@ -189,7 +187,3 @@ def free_port():
 
 def _properties(settings):
     return "".join(f"{key}={value}\n" for key, value in settings.items())
-
-
-def _random_id():
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
