@@ -31,7 +31,7 @@ def init(
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
 ) -> None:
     """Write kraftd.toml: every setting, commented out, with its default."""
-    from kraftd.host.files import write_atomically
+    from kraftd.host.files import movable, write_atomically
     from kraftd.operate.configuring import CONFIG_FILE
     from kraftd.spec.sample import SAMPLE
 
@@ -42,7 +42,8 @@ def init(
     path = invocation.config or Path(CONFIG_FILE)
     if path.exists() and not force:
         raise ConfigurationError(f"cannot write {path}: it exists", hint="Add --force to overwrite it.")
-    write_atomically(path, SAMPLE)
+    with movable(path.absolute(), "--config"):
+        write_atomically(path.absolute(), SAMPLE)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "written": path.resolve()})
     else:

@@ -123,7 +123,7 @@ def _stamp(path: Path) -> str | None:
     """Return size and time of change; whole seconds, as the JVM compares them and as archivers keep them."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return f"{status.st_size} {int(status.st_mtime)}"
 

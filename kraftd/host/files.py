@@ -26,13 +26,33 @@ def explained(verb: str, path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise PermissionDeniedError(
             f"cannot {verb} {path}: {reason.lower()}",
-            hint=_remedy(error),
+            hint=_remedy(error, "cluster.state_dir (--state-dir)"),
             details={"path": str(path)},
         ) from error
 
 
-def _remedy(error: OSError) -> str:
-    elsewhere = "choose another place with cluster.state_dir (--state-dir)"
+@contextlib.contextmanager
+def movable(place: Path, setting: str) -> Iterator[None]:
+    """Name the setting that moves a place, where the operating system refuses something in it.
+
+    Args:
+        place: A file or directory that does not belong to the state directory.
+        setting: What chooses it.
+
+    Raises:
+        PermissionDeniedError: With that setting in its hint.
+    """
+    try:
+        yield
+    except PermissionDeniedError as error:
+        refused = Path(error.details.get("path", ""))
+        if isinstance(error.__cause__, OSError) and refused.is_relative_to(place):
+            error.hint = _remedy(error.__cause__, setting)
+        raise
+
+
+def _remedy(error: OSError, setting: str) -> str:
+    elsewhere = f"choose another place with {setting}"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return f"Free disk space, or {elsewhere}."

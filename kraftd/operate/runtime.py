@@ -6,6 +6,7 @@ from pathlib import Path
 from kraftd.errors import KraftdError
 from kraftd.host.archive import OLDEST_JAVA, mark_used
 from kraftd.host.archive_training import train_archive
+from kraftd.host.files import movable
 from kraftd.host.kafka_locks import JarSet
 from kraftd.host.kafka_runtime import Runtime, Wanted, ensure, locate
 from kraftd.operate.reporting import Reporter
@@ -13,6 +14,8 @@ from kraftd.operate.workspace import Workspace
 from kraftd.render.java_command import Launch
 from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Plan
+
+_CACHE_SETTING = "XDG_CACHE_HOME in the environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,14 @@ def runtime_of(plan: Plan, workspace: Workspace, *, fetch: bool = True, jar_set:
     """
     wanted = Wanted(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
     cache = cache_dir(workspace.environ, workspace.home)
-    if not fetch:
-        return locate(wanted, cache, workspace.clock, jar_set)
-    progress = _Download(workspace.reporter, f"Kafka {plan.kafka_version}")
-    try:
-        return ensure(wanted, cache, workspace.clock, progress, jar_set)
-    finally:
-        progress.end()
+    with movable(cache, _CACHE_SETTING):
+        if not fetch:
+            return locate(wanted, cache, workspace.clock, jar_set)
+        progress = _Download(workspace.reporter, f"Kafka {plan.kafka_version}")
+        try:
+            return ensure(wanted, cache, workspace.clock, progress, jar_set)
+        finally:
+            progress.end()
 
 
 def set_up(plan: Plan, workspace: Workspace) -> SetupResult:

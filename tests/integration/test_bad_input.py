@@ -138,6 +138,16 @@ def test_a_state_directory_that_cannot_be_written_is_refused(cluster, tmp_path):
     assert list(place.iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_made_is_refused_with_what_moves_it(cluster, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    cluster.environ["XDG_CACHE_HOME"] = str(tmp_path / "file")
+
+    error = refused(cluster, "setup", status=4, code="permission_denied")
+
+    assert error["message"].startswith(f"cannot make the directory {tmp_path}/file/kraftd/")
+    assert error["hint"] == "Choose another place with XDG_CACHE_HOME in the environment."
+
+
 def test_a_state_directory_that_is_a_file_is_refused(cluster):
     cluster.state_dir.write_text("mine")
 

@@ -9,6 +9,7 @@ from kraftd.host.files import (
     changed_files,
     explained,
     make_private_directory,
+    movable,
     read_text,
     remove,
     tail,
@@ -74,6 +75,19 @@ def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, remed
 
     assert str(caught.value) == f"cannot write {tmp_path}: {os.strerror(number).lower()}"
     assert caught.value.hint == remedy
+
+
+def test_of_a_place_that_another_setting_moves_that_setting_is_named(tmp_path):
+    def refused(path):
+        cache = movable(tmp_path / "cache", "XDG_CACHE_HOME")
+        with pytest.raises(PermissionDeniedError) as caught, cache, explained("write", path):
+            raise OSError(errno.EACCES, "denied")
+        return caught.value.hint
+
+    assert refused(tmp_path / "cache" / "jars" / "a.jar") == (
+        "Give this user access to it, or choose another place with XDG_CACHE_HOME."
+    )
+    assert "cluster.state_dir" in refused(tmp_path / "other")
 
 
 def test_only_files_that_differ_are_written(tmp_path):
