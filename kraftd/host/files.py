@@ -59,7 +59,7 @@ def _remedy(error: OSError, setting: str) -> str:
         case errno.EACCES | errno.EPERM:
             return f"Give this user access to it, or {elsewhere}."
         case _:
-            return f"{elsewhere.capitalize()}."
+            return f"{elsewhere[0].upper()}{elsewhere[1:]}."
 
 
 def make_private_directory(path: Path) -> None:
