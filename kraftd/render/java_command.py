@@ -3,6 +3,7 @@
 The flags are those of Kafka's scripts (kafka-run-class.sh, kafka-server-start.sh), with JMX on loopback only.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ from kraftd.spec.sizes import format_size
 MAIN_CLASS = "kafka.Kafka"
 PROPERTIES = "server.properties"
 
+_COLLECTOR = re.compile(r"-XX:\+Use\w+GC")
+_G1 = (
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+)
 _LATE_C2 = (
     "-XX:Tier4InvocationThreshold=15000",
     "-XX:Tier4MinInvocationThreshold=2000",
@@ -67,7 +75,7 @@ def node_command(
     return (
         str(launch.java),
         f"-Dkraftd.program={layout.marker(node.name)}",
-        *_heap_and_collector(node),
+        *_heap_and_collector(node, plan.java_options),
         *(launch.archive_options if archive_options is None else archive_options),
         *_modules(node, launch.java_major),
         "-XX:+ExitOnOutOfMemoryError",
@@ -100,21 +108,18 @@ def _class_path(jars: Sequence[Path]) -> str:
     return ":".join(str(jar) for jar in jars)
 
 
-def _heap_and_collector(node: Node) -> tuple[str, ...]:
+def _heap_and_collector(node: Node, java_options: Sequence[str]) -> tuple[str, ...]:
     heap = format_size(node.heap_bytes)
     if node.kind is Kind.CONTROLLER:
-        return ("-Xms64m", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-    return (
-        f"-Xms{heap}",
-        f"-Xmx{heap}",
-        "-server",
-        "-XX:+UseG1GC",
-        "-XX:MaxGCPauseMillis=20",
-        "-XX:InitiatingHeapOccupancyPercent=35",
-        "-XX:+ExplicitGCInvokesConcurrent",
-        "-XX:MaxInlineLevel=15",
-        *_LATE_C2,
-    )
+        collector = _collector(("-XX:+UseSerialGC",), java_options)
+        return ("-Xms64m", f"-Xmx{heap}", *collector, "-XX:TieredStopAtLevel=1")
+    return (f"-Xms{heap}", f"-Xmx{heap}", "-server", *_collector(_G1, java_options), "-XX:MaxInlineLevel=15", *_LATE_C2)
+
+
+def _collector(own: tuple[str, ...], java_options: Sequence[str]) -> tuple[str, ...]:
+    """Return kraftd's choice of a collector; nothing where the user chose another: the JVM refuses two."""
+    chosen = [option for option in java_options if _COLLECTOR.fullmatch(option)]
+    return () if chosen and own[0] not in chosen else own
 
 
 def _modules(node: Node, java_major: int) -> tuple[str, ...]:

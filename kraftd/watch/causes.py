@@ -57,7 +57,8 @@ _PATTERNS = (
         "This machine has too little free memory: lower cluster.heap or cluster.brokers.",
     ),
     _pattern(
-        r"Unrecognized VM option|Could not create the Java Virtual Machine|UnsupportedClassVersionError",
+        r"Unrecognized VM option|Multiple garbage collectors|Conflicting collector"
+        r"|Could not create the Java Virtual Machine|UnsupportedClassVersionError",
         "The JVM refuses its command line: check java.home and java.options.",
     ),
     _pattern(r"ConfigException|Invalid value .* for configuration", "Mend that property below [broker.config]."),

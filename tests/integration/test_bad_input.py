@@ -14,6 +14,7 @@ from kraftd.operate.runtime import provision
 from kraftd.operate.workspace import this_workspace
 from kraftd.spec.layout import cache_dir
 from tests.harness import Cluster
+from tests.integration.formatted import format_cluster
 from tests.integration.refusals import OFFLINE, error_of, refused
 from tests.plans import plan_of
 
@@ -210,11 +211,13 @@ def test_a_first_start_without_network_names_the_megabytes_and_ends_soon(cluster
 
 
 def test_what_the_system_refuses_anywhere_is_a_sentence(cluster):
-    cluster.environ = {"XDG_CACHE_HOME": "/dev/null/cache"}
+    plan = format_cluster(cluster)
+    log = plan.layout.console("producer")
+    log.mkdir(parents=True)
 
-    error = refused(cluster, "start", status=1, code="refused_by_system")
+    error = refused(cluster, "logs", "producer", status=1, code="refused_by_system")
 
-    assert error["message"].startswith("cannot finish: not a directory: /dev/null/cache/kraftd/")
+    assert error["message"] == f"cannot finish: is a directory: {log}"
 
 
 def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):

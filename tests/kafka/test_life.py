@@ -159,3 +159,13 @@ def lag_of(cluster):
     _, body = cluster.get("kraftd", "/health")
     groups = json.loads(body).get("groups") or []
     return next((group["lag"] for group in groups if group["group"] == "test-group"), None)
+
+
+def test_the_users_collector_runs_the_nodes(fresh):
+    apps = {"producer.enabled": "false", "consumer.enabled": "false"}
+    fresh.settings |= {"java.options": '["-XX:+UseParallelGC"]', "cluster.brokers": 1, **apps}
+
+    fresh.start()
+
+    assert "-XX:+UseParallelGC" in fresh.command("broker-1")
+    assert "Using Parallel" in (fresh.state_dir / "logs" / "broker-1" / "gc.log").read_text()

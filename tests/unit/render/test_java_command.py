@@ -39,6 +39,22 @@ def test_a_broker_collects_as_kafkas_scripts_make_it():
     )
 
 
+@pytest.mark.parametrize("collector", ["-XX:+UseZGC", "-XX:+UseParallelGC"])
+def test_the_users_collector_replaces_that_of_every_node(collector):
+    toml = f'[java]\noptions = ["{collector}"]'
+
+    for name in ("broker-1", "controller-101"):
+        assert starting_with(command_of(name, toml), "-XX:+Use") == [collector]
+    assert starting_with(command_of("broker-1", toml), "-XX:MaxGCPause", "-XX:Initiating", "-XX:+Explicit") == []
+
+
+@pytest.mark.parametrize("option", ["-XX:+UseG1GC", "-XX:+UseStringDeduplication", "-XX:-UseZGC"])
+def test_an_option_that_chooses_no_other_collector_leaves_g1_as_it_is(option):
+    command = command_of("broker-1", f'[java]\noptions = ["{option}"]')
+
+    assert {"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", option} <= set(command)
+
+
 def test_a_brokers_boot_is_not_optimised_and_a_tie_breaker_never_is():
     assert "-XX:Tier4InvocationThreshold=15000" in command_of("broker-1")
     assert "-XX:TieredStopAtLevel=1" not in command_of("broker-1")

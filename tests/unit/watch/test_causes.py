@@ -14,6 +14,7 @@ from kraftd.watch.causes import diagnose
         ("java.io.IOException: No space left on device", False, "Free disk space"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
         ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
+        ("Multiple garbage collectors selected", False, "java.options"),
         ("Unrecognized VM option 'UseFoo'", False, "java.options"),
         ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
         ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
