@@ -11,12 +11,21 @@ from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives
 from kraftd.host.java import Java
 from kraftd.host.kafka_runtime import Runtime
 from kraftd.host.management import ensure_management
-from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_directory, scratch_plan, write_scratch
+from kraftd.host.scratch_node import (
+    ScratchProcess,
+    end_abandoned,
+    free_ports,
+    has_abandoned,
+    scratch_directory,
+    scratch_plan,
+    write_scratch,
+)
 from kraftd.render.java_command import Launch, node_command
 
 _START_TIMEOUT_S = 90.0
 _EXIT_TIMEOUT_S = 120.0
 _OTHER_TRAINING_TIMEOUT_S = 300.0
+_LOCK = "lock"
 _KEPT = 4
 """Archives of 60 to 75 MB each: for a few Kafka versions, or sets of java.options, in turn."""
 
@@ -62,9 +71,22 @@ def train_archive(
         return path
 
 
+def end_abandoned_training(cache_dir: Path) -> None:
+    """End the scratch node of a training whose kraftd was killed; one that goes on is left alone.
+
+    Raises:
+        PermissionDeniedError: The cache cannot be written.
+    """
+    directory = archives_dir(cache_dir)
+    if has_abandoned(directory):
+        with lock.held_if_free(directory / _LOCK, command="setup") as is_held:
+            if is_held:
+                end_abandoned(directory)
+
+
 def _training_lock(cache_dir: Path, clock: Clock, note: Callable[[str], None]) -> AbstractContextManager[None]:
     return lock.held(
-        archives_dir(cache_dir) / "lock",
+        archives_dir(cache_dir) / _LOCK,
         command="setup",
         clock=clock,
         timeout_s=_OTHER_TRAINING_TIMEOUT_S,

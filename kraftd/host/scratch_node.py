@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
@@ -79,7 +81,22 @@ def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
 
 @contextlib.contextmanager
 def scratch_directory(parent: Path) -> Iterator[Path]:
-    """Make a directory and remove it afterwards, with all that a killed kraftd left: call it under a lock.
+    """Make a directory and remove it afterwards, with all that a killed kraftd left: call it under a lock."""
+    end_abandoned(parent)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def has_abandoned(parent: Path) -> bool:
+    """Return whether there are scratch directories, of a kraftd that was killed or of one that still runs."""
+    return any(parent.glob(f"{_PREFIX}*"))
+
+
+def end_abandoned(parent: Path) -> None:
+    """Remove what a killed kraftd left: call it under a lock.
 
     A JVM that outlived its kraftd is known by the directory in its command line, and ended.
     """
@@ -87,11 +104,6 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
         for process in find_by_argument([f"{leftover}/{NODE}"]).values():
             send_signal(process, signal.SIGKILL)
         shutil.rmtree(leftover, ignore_errors=True)
-    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def free_ports() -> tuple[int, int, int]:
@@ -105,7 +117,7 @@ def free_ports() -> tuple[int, int, int]:
 
 
 class ScratchProcess:
-    """A JVM of ours, with the processes that it starts."""
+    """A JVM of ours, with the processes that it starts; it ends with this process, unless that is killed."""
 
     def __init__(self, command: Sequence[str], directory: Path, clock: Clock) -> None:
         self._command = command
@@ -113,10 +125,31 @@ class ScratchProcess:
         self._clock = clock
         self._console = directory / "console.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._asked_to_end: int | None = None
 
     def __enter__(self) -> "ScratchProcess":
+        self._catch_signals()
+        try:
+            self._process = self._spawn()
+        except OSError:
+            self._release_signals()
+            raise
+        if self._asked_to_end is not None:
+            self.__exit__()
+            raise SystemExit(128 + self._asked_to_end)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        # The group: the JVM writes the archive in a child.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._running.pid, signal.SIGKILL)
+        self._running.wait()
+        self._release_signals()
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
         with self._console.open("wb") as console:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -125,13 +158,20 @@ class ScratchProcess:
                 env=scrubbed(os.environ),
                 start_new_session=True,
             )
-        return self
 
-    def __exit__(self, *_exception: object) -> None:
-        # The group: the JVM writes the archive in a child.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._running.pid, signal.SIGKILL)
-        self._running.wait()
+    def _catch_signals(self) -> None:
+        """Leave as by an exception on signals that by default end Python at once, and nothing would end the JVM."""
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def _release_signals(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _end(self, number: int, _frame: object) -> None:
+        self._asked_to_end = number
+        if self._process is not None:
+            raise SystemExit(128 + number)
 
     @property
     def identity(self) -> Process:

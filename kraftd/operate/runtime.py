@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, PermissionDeniedError
 from kraftd.host.archive import OLDEST_JAVA, mark_used
-from kraftd.host.archive_training import train_archive
+from kraftd.host.archive_training import end_abandoned_training, train_archive
 from kraftd.host.files import movable
 from kraftd.host.kafka_locks import JarSet
 from kraftd.host.kafka_runtime import Runtime, Wanted, ensure, locate
@@ -59,6 +59,8 @@ def provision(plan: Plan, workspace: Workspace, *, fetch: bool = True) -> Provis
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
+    if fetch:
+        end_scratch_nodes(workspace)
     runtime = runtime_of(plan, workspace, fetch=fetch)
     launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     notes: tuple[str, ...] = ()
@@ -75,8 +77,8 @@ def runtime_of(plan: Plan, workspace: Workspace, *, fetch: bool = True, jar_set:
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
-    wanted = Wanted(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
     cache = cache_dir(workspace.environ, workspace.home)
+    wanted = Wanted(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
     with movable(cache, _CACHE_SETTING):
         if not fetch:
             return locate(wanted, cache, workspace.clock, jar_set)
@@ -93,6 +95,7 @@ def set_up(plan: Plan, workspace: Workspace) -> SetupResult:
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
+    end_scratch_nodes(workspace)
     runtime = runtime_of(plan, workspace)
     cache = cache_dir(workspace.environ, workspace.home)
     archive, notes = runtime.archive, []
@@ -103,6 +106,14 @@ def set_up(plan: Plan, workspace: Workspace) -> SetupResult:
         except KraftdError as error:
             notes.append(f"{error}; nodes start without it, only slower")
     return SetupResult(plan.kafka_version, runtime.java.version, len(runtime.classpath), cache, archive, tuple(notes))
+
+
+def end_scratch_nodes(workspace: Workspace) -> None:
+    """End the scratch node of a 'kraftd setup' that was killed; where that is refused, say so and go on."""
+    try:
+        end_abandoned_training(cache_dir(workspace.environ, workspace.home))
+    except PermissionDeniedError as error:
+        workspace.reporter.step(f"Leaving a scratch node of an earlier setup: {error}")
 
 
 class _Download:

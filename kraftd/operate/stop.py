@@ -11,6 +11,7 @@ from kraftd.host.events import EventLog, timestamp
 from kraftd.host.lock import held
 from kraftd.host.processes import is_alive, send_signal
 from kraftd.operate.objections import sentence
+from kraftd.operate.runtime import end_scratch_nodes
 from kraftd.operate.stopping import Stopped, Stopping
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
@@ -71,6 +72,7 @@ def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -
         TimedOutError: Another command kept the lock.
     """
     check_names(plan, options.names)
+    end_scratch_nodes(workspace)
     if not any(path.exists() for path in plan.layout.everything):
         # Nothing was ever started here, and a stop makes no directory.
         return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)

@@ -1,5 +1,6 @@
 """Scratch processes end with whoever started them, or with the next one who comes."""
 
+import signal
 import subprocess
 import sys
 
@@ -7,13 +8,26 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
+from kraftd.host.archive import archives_dir
+from kraftd.host.archive_training import end_abandoned_training
+from kraftd.host.lock import held
 from kraftd.host.processes import describe, is_alive
-from kraftd.host.scratch_node import NODE, ScratchProcess, scratch_directory
+from kraftd.host.scratch_node import NODE, ScratchProcess, has_abandoned, scratch_directory
 
 pytestmark = pytest.mark.integration
 
 WAIT = "import time; time.sleep(60)"
 PARENT = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {WAIT!r}]).pid, flush=True); {WAIT}"
+
+KRAFTD = f"""
+import sys, time
+from pathlib import Path
+from kraftd.clock import SystemClock
+from kraftd.host.scratch_node import ScratchProcess
+with ScratchProcess([sys.executable, "-c", {WAIT!r}], Path(sys.argv[1]), SystemClock()) as process:
+    print(process.identity.pid, flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_process_that_outlived_its_kraftd_is_ended_by_the_next(tmp_path):
@@ -25,6 +39,48 @@ def test_a_process_that_outlived_its_kraftd_is_ended_by_the_next(tmp_path):
             pass
 
         assert process.wait(10) == -9
+
+
+def abandoned(cache):
+    """Leave what a kill -9 of a training leaves: its directory, and its JVM, which is returned."""
+    directory = archives_dir(cache) / "scratch-abandoned"
+    directory.mkdir(parents=True)
+    return subprocess.Popen([sys.executable, "-c", WAIT, f"-Dkraftd.program={directory}/{NODE}"])
+
+
+def test_the_next_command_ends_a_training_whose_kraftd_was_killed(tmp_path):
+    with abandoned(tmp_path) as process:
+        end_abandoned_training(tmp_path)
+
+        assert process.wait(10) == -9
+    assert not has_abandoned(archives_dir(tmp_path))
+
+
+def test_a_training_that_goes_on_is_left_alone(tmp_path):
+    with abandoned(tmp_path) as process:
+        with held(archives_dir(tmp_path) / "lock", command="setup", clock=SystemClock(), timeout_s=1):
+            end_abandoned_training(tmp_path)
+
+            assert (process.poll(), has_abandoned(archives_dir(tmp_path))) == (None, True)
+        process.kill()
+
+
+def test_a_cache_without_trainings_is_not_touched(tmp_path):
+    end_abandoned_training(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_ends_kraftd_ends_its_scratch_process_too(tmp_path, number):
+    with subprocess.Popen(
+        [sys.executable, "-c", KRAFTD, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as kraftd:
+        child = describe(int(kraftd.stdout.readline()))
+        kraftd.send_signal(number)
+
+        assert kraftd.wait(20) == (-number if number is signal.SIGINT else 128 + number)
+    wait_until(lambda: not is_alive(child))
 
 
 def wait_until(is_so) -> None:
