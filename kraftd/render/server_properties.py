@@ -1,7 +1,7 @@
 """server.properties of brokers and controllers."""
 
 from kraftd.spec.plan import Kind, Listener, Node, Plan
-from kraftd.spec.topology import default_replication_factor
+from kraftd.spec.replication import default_replication_factor
 
 _SMALL_HEAP_BYTES = 512 * 1024**2
 

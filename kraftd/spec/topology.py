@@ -22,6 +22,7 @@ from kraftd.spec.plan import (
     Topic,
     Voter,
 )
+from kraftd.spec.replication import default_replication_factor
 from kraftd.spec.settings import GrafanaSettings, PrometheusSettings, PropertyValue, Settings, TopicSettings
 from kraftd.spec.sizes import parse_size
 
@@ -163,11 +164,6 @@ def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], .
 
 def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:
     return tuple((key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in values.items())
-
-
-def default_replication_factor(brokers: int) -> int:
-    """Return the replicas that a topic gets by default."""
-    return min(3, brokers)
 
 
 def _topic(topic: TopicSettings, brokers: int) -> Topic:

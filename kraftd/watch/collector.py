@@ -7,7 +7,7 @@ from typing import Protocol
 from kraftd.broker.model import BrokerEndpoint, ClusterMetadata, Groups, LogDir, Partial, Quorum
 from kraftd.clock import Clock
 from kraftd.spec.plan import Plan
-from kraftd.spec.topology import default_replication_factor
+from kraftd.spec.replication import default_replication_factor
 from kraftd.watch.canary import CANARY_EVERY_S, CanaryDoor, CanaryFlights
 from kraftd.watch.kafka_view import Dropped, KafkaView, LogDirs, Missing
 from kraftd.watch.measuring import Measurement, OffsetSource

@@ -39,3 +39,10 @@ def test_a_damaged_plan_is_refused_by_its_path(text):
 
     assert (caught.value.code, caught.value.exit_code) == ("plan_damaged", 1)
     assert "kraftd start" in caught.value.hint
+
+
+def test_a_plan_with_a_value_of_another_type_is_damaged():
+    text = plan_json(plan_of()).replace('"brokers":', '"broker":').replace('"node_id": 1,', '"node_id": "one",')
+
+    with pytest.raises(KraftdError, match="it is damaged"):
+        parse_plan(text, PATH)
