@@ -22,10 +22,11 @@ from kraftd.serve.asgi import Application
 from kraftd.serve.exposition import Exposition
 from kraftd.serve.front import create_front
 from kraftd.spec.desired import DesiredState, parse_desired
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan import Plan
 from kraftd.spec.plan_text import parse_plan
 from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 from kraftd.watch.causes import Cause
+from kraftd.watch.collecting import Turn, next_turn
 from kraftd.watch.collector import Collector
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
 from kraftd.watch.health import is_settled
@@ -46,10 +47,6 @@ logger = logging.getLogger("kraftd.daemon")
 _ASK_TIMEOUT_S = 2.0
 _SHORT_TURN_S = 0.5
 _JUST_NOW_S = 0.05
-
-
-_LEFT_TO_START_S = 15.0
-"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
 
 
 class Machine:
@@ -204,15 +201,15 @@ class Service:
         waited_s = 0.0
         while not self._stop.wait(self._plan.daemon.interval_s):
             waited_s += self._plan.daemon.interval_s
-            has_seen_nothing = self._collector.view.quorum is None
-            if has_seen_nothing and waited_s < _LEFT_TO_START_S and self._is_coming_up:
-                continue
             before = self._collector.view
-            if any(each.ready for each in self._newest_programs if each.kind is Kind.BROKER):
-                self._admin.open()
-                self._collector.collect(is_settled=self._is_settled)
-            elif self._newest is not None:
-                self._collector.give_up("no broker answers")
+            match next_turn(self._newest, has_seen_kafka=before.quorum is not None, waited_s=waited_s):
+                case Turn.ASK:
+                    self._admin.open()
+                    self._collector.collect(is_settled=self._is_settled)
+                case Turn.GIVE_UP:
+                    self._collector.give_up("no broker answers")
+                case Turn.WAIT:
+                    pass
             if self._collector.view is not before:
                 self._exposition.show_kafka(self._collector.view)
 
