@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from kraftd.operate.logs import LogLine
     from kraftd.operate.status import StatusResult
-    from kraftd.operate.store import Store
-    from kraftd.operate.workspace import Workspace
-    from kraftd.spec.plan import Plan
 
 _WAIT_TIMEOUT_S = 180.0
 _WATCH_EVERY_S = 1.0
@@ -48,7 +45,7 @@ def status(
     from kraftd.operate.stop import check_names
 
     invocation: Invocation = context.obj
-    store, plan, workspace = _recorded(invocation)
+    store, plan, workspace = invocation.recorded()
     check_names(plan, tuple(names or ()))
     if not watch:
         result = _narrowed(look(store, plan, workspace), names)
@@ -67,7 +64,7 @@ def wait(
 
     invocation: Invocation = context.obj
     wanted = parse_condition(condition)
-    store, plan, workspace = _recorded(invocation)
+    store, plan, workspace = invocation.recorded()
     result = wait_for(store, plan, wanted, invocation.timeout_s or _WAIT_TIMEOUT_S, workspace)
     if invocation.json:
         invocation.print_document(result.document)
@@ -85,7 +82,7 @@ def logs(
     from kraftd.operate.stop import check_names
 
     invocation: Invocation = context.obj
-    _, plan, workspace = _recorded(invocation)
+    _, plan, workspace = invocation.recorded()
     chosen = tuple(names or ())
     check_names(plan, chosen)
     if invocation.json and not follow:
@@ -130,7 +127,7 @@ def env(
     from kraftd.operate.client_environment import client_environment, exports
 
     invocation: Invocation = context.obj
-    _, plan, _ = _recorded(invocation)
+    _, plan, _ = invocation.recorded()
     variables = client_environment(plan)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
@@ -146,7 +143,7 @@ def exec_command(context: typer.Context) -> None:
     command = context.args[1:] if context.args[:1] == ["--"] else context.args
     if not command:
         raise ConfigurationError("cannot run nothing: no command was given", hint="kraftd exec -- CMD ARGS...")
-    _, plan, _ = _recorded(invocation)
+    _, plan, _ = invocation.recorded()
     try:
         done = subprocess.run(command, env={**os.environ, **client_environment(plan)}, check=False)
     except OSError as error:
@@ -169,16 +166,6 @@ def kafka(context: typer.Context) -> None:
         )
         return
     raise typer.Exit(run_tool(invocation.selection, context.args[0], tuple(context.args[1:]), workspace))
-
-
-def _recorded(invocation: Invocation) -> "tuple[Store, Plan, Workspace]":
-    from kraftd.operate.configuring import layout_for
-    from kraftd.operate.store import Store
-
-    workspace = invocation.workspace()
-    configuration, _, layout = layout_for(invocation.selection, workspace)
-    store = Store(layout)
-    return store, store.plan_of_record(configuration.settings.cluster.name), workspace
 
 
 def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":
@@ -205,19 +192,12 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
 def _watch_status(invocation: Invocation, look: "Callable[[], StatusResult]") -> None:
     """Show the status again and again until interrupted; on a terminal in place."""
     from rich.console import Group
-    from rich.live import Live
 
     from kraftd.cli import reports
-    from kraftd.clock import SystemClock
+    from kraftd.cli.watching import watch
 
-    clock = SystemClock()
-    console = invocation.console()
-    if invocation.json or not console.is_terminal:
-        while True:
-            _show_status(invocation, look())
-            clock.sleep(_WATCH_EVERY_S)
-    with Live(console=console, screen=False, auto_refresh=False) as live:
-        while True:
-            document = look().document
-            live.update(Group(reports.status_head(document), reports.status_table(document)), refresh=True)
-            clock.sleep(_WATCH_EVERY_S)
+    def rendered() -> Group:
+        document = look().document
+        return Group(reports.status_head(document), reports.status_table(document))
+
+    watch(invocation, rendered, lambda: _show_status(invocation, look()), every_s=_WATCH_EVERY_S)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kraftd.operate.configuring import Selection
+    from kraftd.operate.store import Store
     from kraftd.operate.workspace import Workspace
+    from kraftd.spec.plan import Plan
 
 _WIDTH_OF_NO_TERMINAL = 400
 
@@ -62,6 +64,20 @@ class Invocation:
         from kraftd.operate.workspace import this_workspace
 
         return this_workspace(reporter_for(self))
+
+    def recorded(self) -> "tuple[Store, Plan, Workspace]":
+        """Return the cluster's records, the plan that it was last started with, and the surroundings.
+
+        Raises:
+            NotRunningError: It was never started.
+        """
+        from kraftd.operate.configuring import layout_for
+        from kraftd.operate.store import Store
+
+        workspace = self.workspace()
+        configuration, _, layout = layout_for(self.selection, workspace)
+        store = Store(layout)
+        return store, store.plan_of_record(configuration.settings.cluster.name), workspace
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return where to print; without colours where none are wanted or nobody looks."""

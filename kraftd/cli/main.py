@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli import cluster_verbs, configuration_verbs, inspection_verbs, question_verbs
+from kraftd.cli import cluster_verbs, configuration_verbs, explanation_verbs, inspection_verbs, question_verbs
 from kraftd.cli.arguments import parse_duration, split_arguments
 from kraftd.cli.invocation import Invocation
 from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
@@ -32,6 +32,7 @@ app = typer.Typer(
 cluster_verbs.register(app)
 inspection_verbs.register(app)
 question_verbs.register(app)
+explanation_verbs.register(app)
 configuration_verbs.register(app)
 
 

@@ -7,8 +7,11 @@ import typer
 from kraftd.cli.invocation import Invocation
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from kraftd.spec.plan import Plan
 
+_EVERY_S = 1.0
 _EXIT_CODES = {"ok": 0, "degraded": 1, "down": 1, "unsupervised": 1}
 
 
@@ -17,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("health")(health)
     app.command("lag")(lag)
     app.command("topics")(topics)
+    app.command("top")(top)
 
 
 def health(context: typer.Context) -> None:
@@ -35,29 +39,57 @@ def health(context: typer.Context) -> None:
 def lag(
     context: typer.Context,
     group: Annotated[str | None, typer.Option("--group", "-g", help="Only this group, with its partitions.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second, until q.")] = False,
 ) -> None:
-    """Show how far consumer groups are behind, as of some seconds ago."""
-    from rich.table import Table
-
+    """Show how far consumer groups are behind, in records and in time, as of some seconds ago."""
     from kraftd.operate.questions import lag as ask
 
     invocation: Invocation = context.obj
-    document = ask(_plan(invocation), group)
-    if invocation.json:
-        invocation.print_document(document)
+    plan = _plan(invocation)
+
+    def print_once() -> None:
+        document = ask(plan, group)
+        if invocation.json:
+            invocation.print_document(document)
+        else:
+            invocation.console().print(_lag_view(document, with_partitions=group is not None))
+
+    if not watch:
+        print_once()
         return
-    table = Table("GROUP", "STATE", "MEMBERS", "LAG", box=None, header_style="dim")
-    for each in document["groups"]:
-        table.add_row(each["group"], each["state"] or "?", _known(each["members"]), _known(each["lag"]))
+    from kraftd.cli.watching import watch as watch_it
+
+    watch_it(
+        invocation, lambda: _lag_view(ask(plan, group), with_partitions=group is not None), print_once, every_s=_EVERY_S
+    )
+
+
+def top(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Print it once, as where stdout is no terminal.")] = False,
+) -> None:
+    """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
+    from kraftd.operate.status import status
+
+    invocation: Invocation = context.obj
+    store, plan, workspace = invocation.recorded()
+    if invocation.json:
+        invocation.print_document(status(store, plan, workspace).document)
+        return
+    from kraftd.cli.top_view import top_view
+    from kraftd.cli.watching import watch as watch_it
+
     console = invocation.console()
-    console.print(table)
-    if group is not None:
-        partitions = Table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", box=None, header_style="dim")
-        for each in document["groups"][0]["partitions"] or ():
-            numbers = (each["partition"], each["committed"], each["end"], each["lag"])
-            partitions.add_row(each["topic"], *(_known(number) for number in numbers))
-        console.print(partitions)
-    console.print(f"as of {document['age_s']:.0f} s ago", style="dim")
+    if once or not console.is_terminal:
+        console.print(top_view(status(store, plan, workspace).document, keys=False))
+        return
+    watch_it(
+        invocation,
+        lambda: top_view(status(store, plan, workspace).document, keys=True),
+        lambda: None,
+        every_s=_EVERY_S,
+        screen=True,
+    )
 
 
 def topics(context: typer.Context) -> None:
@@ -76,6 +108,31 @@ def topics(context: typer.Context) -> None:
         numbers = (each["partitions"], each["without_leader"], each["under_replicated"])
         table.add_row(each["topic"], *(str(number) for number in numbers))
     invocation.console().print(table)
+
+
+def _lag_view(document: dict[str, Any], *, with_partitions: bool) -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from kraftd.cli.top_view import add_group, groups_table, pace, time_lag
+
+    groups = groups_table()
+    for each in document["groups"]:
+        add_group(groups, each)
+    parts: list[RenderableType] = [groups]
+    if with_partitions:
+        partitions = Table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON", box=None)
+        partitions.header_style = "dim"
+        for each in document["groups"][0]["partitions"] or ():
+            numbers = (each["partition"], each["committed"], each["end"], each["lag"])
+            facts = (time_lag(each["time_lag"]), pace(each["pace"]), Text(each["reason"] or ""))
+            partitions.add_row(Text(each["topic"]), *(_known(number) for number in numbers), *facts)
+        parts.append(partitions)
+    unknown = [each for each in document["groups"] if each["reason"]]
+    parts += [Text(f"{each['group']}: {each['reason']}", style="yellow") for each in unknown]
+    parts.append(Text(f"as of {document['age_s']:.0f} s ago", style="dim"))
+    return Group(*parts)
 
 
 def _plan(invocation: Invocation) -> "Plan":

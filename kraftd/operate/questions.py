@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from kraftd.errors import NeedsRunningClusterError, UnknownNameError
+from kraftd.errors import NeedsRunningClusterError
 from kraftd.host.http_get import get
+from kraftd.operate.names import unknown_name
 from kraftd.spec.plan import Plan
 
 _TIMEOUT_S = 3.0
@@ -45,10 +46,7 @@ def lag(plan: Plan, group: str | None) -> dict[str, Any]:
         raise NeedsRunningClusterError(f"cannot tell the lag of groups: {reasons}", hint="Try again in some seconds.")
     chosen = [each for each in groups if group in (None, each["group"])]
     if group is not None and not chosen:
-        raise UnknownNameError(
-            f"cannot find the group {group}",
-            hint=f"There are: {', '.join(each['group'] for each in groups) or 'none'}.",
-        )
+        raise unknown_name(f"cannot find the group {group}", group, [each["group"] for each in groups])
     return {"ok": True, "schema_version": 1, "age_s": document["groups_age_s"], "groups": chosen}
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.safety import joint_objections
-from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.errors import RefusedError
 from kraftd.host.events import EventLog, timestamp
 from kraftd.host.lock import held
 from kraftd.host.processes import is_alive, send_signal
+from kraftd.operate.names import unknown_name
 from kraftd.operate.objections import sentence
 from kraftd.operate.runtime import end_scratch_nodes
 from kraftd.operate.stopping import Stopped, Stopping
@@ -121,11 +122,8 @@ def check_names(plan: Plan, names: tuple[str, ...]) -> None:
     """
     unknown = [name for name in names if name not in plan.kinds]
     if unknown:
-        raise UnknownNameError(
-            f"cannot find the program {unknown[0]} in the cluster {plan.cluster}",
-            hint=f"There are: {', '.join(plan.kinds)}.",
-            details={"unknown": unknown, "programs": list(plan.kinds)},
-        )
+        message = f"cannot find the program {unknown[0]} in the cluster {plan.cluster}"
+        raise unknown_name(message, unknown[0], list(plan.kinds))
 
 
 def _of_kind(plan: Plan, names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
     )
 
     @app.get("/health", responses=health_responses, summary="The cluster")
-    async def health(query: Annotated[HealthQuery, Query()]) -> JSONResponse:
+    def health(query: Annotated[HealthQuery, Query()]) -> JSONResponse:
         """Return the newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
         return _health(plan, source.newest(), source.history(), clock.now_s(), strict=query.strict)
 

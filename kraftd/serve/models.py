@@ -197,6 +197,8 @@ class PartitionLag(_Model):
     ahead_of_end: bool
     time_lag: TimeLag | None
     pace: Pace
+    leader: int | None
+    replicas: list[int]
     reason: Annotated[str | None, Field(description="Why its lag is not known.")]
 
 

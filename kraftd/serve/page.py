@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -84,9 +85,10 @@ class Page:
         health = None
         if snapshot is not None:
             verdict = judge(snapshot, (topic.name for topic in self._plan.topics))
-            health = health_document(self._plan, snapshot, verdict, now_s, history)
+            health = health_document(self._plan, snapshot, verdict, now_s, history, details=False)
         return self._environment.get_template(template).render(
             health=health,
+            topics=sorted(health["topics"] or (), key=_is_internal) if health else (),
             charts=charts(history.moments, now_s),
             events=[(event, _ago_s(event, now_s)) for event in events],
             ago=lambda at: max(0.0, now_s - datetime.fromisoformat(at).timestamp()),
@@ -125,6 +127,11 @@ def static_files() -> Mapping[str, tuple[bytes, str]]:
 
 def _links(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple((program.name, program.url) for program in plan.web_programs)
+
+
+def _is_internal(topic: Mapping[str, Any]) -> bool:
+    """Order the user's topics first, Kafka's and kraftd's own after them."""
+    return bool(topic["internal"]) or str(topic["topic"]).startswith("__")
 
 
 def _ago_s(event: Event, now_s: float) -> float:

@@ -8,6 +8,11 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun: ``1 record``, ``2,000 records``."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
 def rate(per_s: float) -> str:
     """Return a rate per second, with one decimal where it is small: ``2.5/s``, ``1,234/s``."""
     return f"{per_s:.1f}/s" if 0 < per_s < 10 else f"{count(per_s)}/s"

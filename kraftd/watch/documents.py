@@ -40,9 +40,24 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
 
 
 def health_document(
-    plan: Plan, snapshot: Snapshot, verdict: Verdict, now_s: float, history: History | None = None
+    plan: Plan,
+    snapshot: Snapshot,
+    verdict: Verdict,
+    now_s: float,
+    history: History | None = None,
+    *,
+    details: bool = True,
 ) -> dict[str, Any]:
-    """Return what ``GET /health`` answers: the status, its age, and what Kafka says of itself."""
+    """Return what ``GET /health`` answers: the status, its age, and what Kafka says of itself.
+
+    Args:
+        plan: The cluster.
+        snapshot: The newest look at it.
+        verdict: The judgement on it.
+        now_s: Seconds since the Unix epoch.
+        history: What is remembered of the looks before.
+        details: Whether groups are told with their partitions.
+    """
     known = history or History()
     newest = known.moments[-1] if known.moments else None
     return {
@@ -54,7 +69,7 @@ def health_document(
         ],
         "brokers": [asdict(broker) for broker in broker_views(plan, snapshot)],
         "produced_per_s": newest.produced_per_s if newest else None,
-        **kafka_document(snapshot.kafka, known.rates, now_s),
+        **kafka_document(snapshot.kafka, known.rates, now_s, details=details),
     }
 
 

@@ -1,26 +1,35 @@
 """The Kafka part of the health document. Pure: what is not known is null, and its reason stands under ``missing``."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from kraftd.broker.model import Failure, GroupState, TopicPartition, TopicState
+from kraftd.broker.model import Failure, GroupState, Partition, TopicPartition, TopicState
 from kraftd.watch.history import Rates
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.lag import PartitionLag
 from kraftd.watch.time_lag import Age
 
+_LAG_FIELDS = tuple(field.name for field in fields(PartitionLag))
+
 MOST_MISSING = 200
 """More reasons than this are only counted."""
 
 
-def kafka_document(kafka: KafkaView, rates: Rates, now_s: float) -> dict[str, Any]:
-    """Return quorum, topics and groups; a part that failed is null, with its reason under ``failures``."""
+def kafka_document(kafka: KafkaView, rates: Rates, now_s: float, *, details: bool = True) -> dict[str, Any]:
+    """Return quorum, topics and groups; a part that failed is null, with its reason under ``failures``.
+
+    Args:
+        kafka: What Kafka said.
+        rates: How fast things go.
+        now_s: Seconds since the Unix epoch.
+        details: Whether groups are told with their partitions.
+    """
     missing = list(_missing(kafka))
     return {
         "quorum": asdict(kafka.quorum) if kafka.quorum else None,
         "topics": None if kafka.topics is None else [_topic(kafka, each, rates) for each in kafka.topics],
-        "groups": _groups(kafka),
+        "groups": _groups(kafka, details=details),
         "groups_age_s": age_s(kafka.lags_taken_at_s, now_s),
         "failures": dict(kafka.failures),
         "missing": missing[:MOST_MISSING],
@@ -49,7 +58,9 @@ def age_s(at_s: float | None, now_s: float) -> float | None:
 
 def age_document(age: Age | None) -> dict[str, Any] | None:
     """Return a time lag with its bounds."""
-    return None if age is None else {**asdict(age), "estimate_s": age.estimate_s}
+    if age is None:
+        return None
+    return {"at_least_s": age.at_least_s, "at_most_s": age.at_most_s, "estimate_s": age.estimate_s}
 
 
 def longest(ages: Iterable[Age]) -> Age | None:
@@ -94,13 +105,18 @@ def _bytes(kafka: KafkaView, topic: TopicState) -> int | None:
     return sum(size.get(partition.key, 0) for size in sizes for partition in topic.partitions)
 
 
-def _groups(kafka: KafkaView) -> list[Mapping[str, Any]] | None:
+def _groups(kafka: KafkaView, *, details: bool) -> list[dict[str, Any]] | None:
     if kafka.groups is None or kafka.lags is None:
         return None
-    return [_group(kafka, name, group) for name, group in kafka.groups.items()]
+    found = [_group(kafka, name, group) for name, group in kafka.groups.items()]
+    if details:
+        known = {partition.key: partition for topic in kafka.topics or () for partition in topic.partitions}
+        for group in found:
+            group["partitions"] = _partitions(kafka, group["group"], known)
+    return found
 
 
-def _group(kafka: KafkaView, name: str, group: GroupState) -> Mapping[str, Any]:
+def _group(kafka: KafkaView, name: str, group: GroupState) -> dict[str, Any]:
     lag = (kafka.lags or {}).get(name)
     waits = (kafka.waits or {}).get(name)
     pace = (kafka.paces or {}).get(name)
@@ -115,7 +131,6 @@ def _group(kafka: KafkaView, name: str, group: GroupState) -> Mapping[str, Any]:
         "pace": pace.status.value if pace and pace.status else None,
         "uncommitted_partitions": len(lag.uncommitted) if lag else None,
         "reason": _unknown_lag(kafka, name) if lag is None or lag.total.lag is None else None,
-        "partitions": [_partition(kafka, name, each) for each in lag.partitions] if lag else None,
     }
 
 
@@ -125,26 +140,40 @@ def _unknown_lag(kafka: KafkaView, group: str) -> str:
         if group in failures:
             return failures[group].text
     lag = (kafka.lags or {}).get(group)
-    ends = kafka.offsets.ends.failures if kafka.offsets else {}
-    for each in lag.partitions if lag else ():
-        failure = ends.get((each.topic, each.partition))
-        if each.lag is None:
-            text = failure.text if failure else "its end offset was not read"
-            return f"{each.topic}-{each.partition}: {text}"
-    return "its commits were not read yet"
+    unknown = next((each for each in lag.partitions if each.lag is None), None) if lag else None
+    if unknown is None:
+        return "its commits were not read yet"
+    return f"{unknown.topic}-{unknown.partition}: {_unknown_end(kafka, (unknown.topic, unknown.partition))}"
 
 
-def _partition(kafka: KafkaView, group: str, partition: PartitionLag) -> dict[str, Any]:
-    key = (partition.topic, partition.partition)
+def _unknown_end(kafka: KafkaView, key: TopicPartition) -> str:
+    failure = kafka.offsets.ends.failures.get(key) if kafka.offsets else None
+    return failure.text if failure else "its end offset was not read"
+
+
+def _partitions(kafka: KafkaView, group: str, known: Mapping[TopicPartition, Partition]) -> list[dict[str, Any]] | None:
+    lag = (kafka.lags or {}).get(group)
+    if lag is None:
+        return None
+    waits = (kafka.waits or {}).get(group, {})
     pace = (kafka.paces or {}).get(group)
-    status = pace.partitions.get(key) if pace else None
-    end_failure = kafka.offsets.ends.failures.get(key) if kafka.offsets else None
-    return {
-        **asdict(partition),
-        "time_lag": age_document((kafka.waits or {}).get(group, {}).get(key)),
-        "pace": status.value if status else None,
-        "reason": end_failure.text if end_failure and partition.end is None else None,
-    }
+    paces = pace.partitions if pace else {}
+    documents = []
+    for each in lag.partitions:
+        key = (each.topic, each.partition)
+        partition, status = known.get(key), paces.get(key)
+        documents.append(
+            {
+                # asdict would take ten times as long, and there may be twenty thousand of these.
+                **{name: getattr(each, name) for name in _LAG_FIELDS},
+                "time_lag": age_document(waits.get(key)),
+                "pace": status.value if status else None,
+                "leader": partition.leader if partition else None,
+                "replicas": partition.replicas if partition else (),
+                "reason": _unknown_end(kafka, key) if each.end is None else None,
+            }
+        )
+    return documents
 
 
 def _missing(kafka: KafkaView) -> Iterator[dict[str, Any]]:

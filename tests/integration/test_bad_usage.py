@@ -58,15 +58,15 @@ def test_an_assignment_of_another_form_is_refused(cluster, setting):
     assert "the command line" in error["message"]
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "restart", "status", "logs"])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "status", "logs", "why"])
 def test_a_program_that_there_is_not_is_refused_with_those_that_there_are(cluster, plan, verb):
     error = refused(cluster, verb, "broker-9", status=4, code="unknown")
 
     assert error["message"] == "cannot find the program broker-9 in the cluster local"
-    assert error["hint"] == f"There are: {NAMES}."
+    assert error["hint"] == f"Did you mean broker-2? There are: {NAMES}."
 
 
-@pytest.mark.parametrize("verb", ["status", "logs", "env", "wait", "destroy"])
+@pytest.mark.parametrize("verb", ["status", "logs", "env", "wait", "destroy", "top"])
 def test_a_cluster_that_was_never_started_is_unknown(cluster, verb):
     error = refused(cluster, verb, status=3, code="never_started")
 

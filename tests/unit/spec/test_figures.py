@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.spec.figures import count, duration, latency, rate
+from kraftd.spec.figures import count, duration, latency, plural, rate
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1234567, "1,234,567"), (2.6, "3")])
@@ -36,3 +36,8 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
 @pytest.mark.parametrize(("seconds", "text"), [(0.00042, "0.4 ms"), (0.0234, "23 ms"), (1.24, "1.2 s")])
 def test_a_short_time_is_told_in_milliseconds(seconds, text):
     assert latency(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 records"), (1, "1 record"), (2000, "2,000 records")])
+def test_a_noun_follows_its_number(number, text):
+    assert plural(number, "record") == text

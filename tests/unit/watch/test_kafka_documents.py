@@ -81,6 +81,14 @@ def test_a_partition_without_a_lag_says_why():
 
     assert (first["lag"], first["pace"], first["time_lag"]["estimate_s"], first["reason"]) == (3, "stall", 12.0, None)
     assert (second["lag"], second["pace"], second["time_lag"], second["reason"]) == (None, None, None, "it was deleted")
+    assert (first["leader"], second["leader"], second["replicas"]) == (1, None, [1, 2])
+
+
+def test_a_summary_leaves_the_partitions_out():
+    groups = kafka_document(full_view(), Rates(), 1000.0, details=False)["groups"]
+
+    assert [(each["group"], each["known_lag"]) for each in groups] == [("readers", 3), ("gone", None)]
+    assert all("partitions" not in each for each in groups)
 
 
 def test_every_missing_thing_has_a_reason():

@@ -1,0 +1,27 @@
+"""What to say of a name that nothing has."""
+
+import difflib
+from collections.abc import Sequence
+
+from kraftd.errors import UnknownNameError
+
+_MOST_NAMED = 20
+
+
+def unknown_name(message: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    """Return the error, with the nearest name and those that there are.
+
+    Args:
+        message: What could not be found.
+        name: The name that was given.
+        known: Every name that there is.
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    rest = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    there_are = ", ".join(known[:_MOST_NAMED]) + rest
+    return UnknownNameError(
+        message,
+        hint=f"{meant}There are: {there_are or 'none'}.",
+        details={"unknown": [name], "known": list(known)},
+    )

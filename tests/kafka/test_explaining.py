@@ -1,0 +1,224 @@
+"""The status page's stream, `top`, `explain` and `why` on real brokers: well, with one killed, with all gone."""
+
+import fcntl
+import http.client
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.harness import eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+
+@contextmanager
+def frozen(cluster, *names):
+    """Stop processes as a debugger does; afterwards the cluster is well again."""
+    pids = [cluster.kill(name, signal.SIGSTOP) for name in names]
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        eventually(lambda: cluster.get("kraftd", "/readyz")[0] == 200, within_s=60, what="the cluster is ready again")
+
+
+def health(cluster):
+    return json.loads(cluster.get("kraftd", "/health")[1])
+
+
+def texts(done):
+    return [f"{fact['about']} {fact['text']}" for fact in done.document["facts"]]
+
+
+def read_group(cluster):
+    """Wait until the consumer's group has committed."""
+    cluster.send({"hello": "group"})
+    eventually(
+        lambda: any(
+            each["group"] == "test-group" and each["lag"] is not None for each in health(cluster)["groups"] or ()
+        ),
+        within_s=40,
+        what="the lag of test-group",
+    )
+
+
+def looks(cluster, seconds):
+    """Return the looks that one page is sent in a time."""
+    connection = http.client.HTTPConnection("127.0.0.1", 8000 + cluster.offset, timeout=10)
+    connection.request("GET", "/events")
+    response = connection.getresponse()
+    assert response.getheader("content-type").startswith("text/event-stream")
+    found = []
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        line = response.readline().decode()
+        if line.startswith("data: "):
+            found.append(json.loads(line.removeprefix("data: ")))
+    connection.close()
+    return found
+
+
+def test_the_stream_brings_every_look_within_the_second(cluster):
+    found = looks(cluster, 3.5)
+
+    assert len(found) >= 3
+    assert all(0 <= look["age_s"] < 2 for look in found)
+    assert all("broker-2" in look["html"] for look in found)
+
+
+def test_pages_that_do_not_read_cost_the_others_nothing(cluster):
+    idle = []
+    for _ in range(20):
+        connection = http.client.HTTPConnection("127.0.0.1", 8000 + cluster.offset, timeout=10)
+        connection.request("GET", "/events")
+        idle.append(connection)
+
+    found = looks(cluster, 3.5)
+    for connection in idle:
+        connection.close()
+
+    assert len(found) >= 3
+    assert all(look["age_s"] < 2 for look in found)
+
+
+def test_an_open_page_does_not_hold_up_the_end_of_the_daemon(cluster):
+    connection = http.client.HTTPConnection("127.0.0.1", 8000 + cluster.offset, timeout=10)
+    connection.request("GET", "/events")
+    connection.getresponse().readline()
+    begun_s = time.monotonic()
+
+    cluster.run("restart", "kraftd", check=True)
+    connection.close()
+
+    assert time.monotonic() - begun_s < 10
+    assert cluster.get("kraftd", "/readyz?fresh=1")[0] == 200
+
+
+def test_a_lag_is_explained_down_to_its_partitions(cluster):
+    read_group(cluster)
+
+    done = cluster.run("explain", "lag", "test-group", "--json", check=True)
+
+    found = texts(done)
+    assert found[0].startswith("group test-group is ")
+    assert "1 member; broker-" in found[1]
+    assert any(text.startswith("partition test-topic-") and "committed at" in text for text in found)
+
+
+def test_a_group_that_there_is_not_gets_the_nearest_name(cluster):
+    read_group(cluster)
+
+    for arguments in (("explain", "lag", "test-grup"), ("lag", "--group", "test-grup")):
+        done = cluster.run(*arguments, "--json")
+
+        assert (done.status, done.error["message"]) == (4, "cannot find the group test-grup")
+        assert done.error["hint"].startswith("Did you mean test-group? ")
+
+
+def test_a_killed_broker_says_how_it_ended_and_that_it_is_started_again(cluster):
+    cluster.kill("broker-2")
+    found = eventually(
+        lambda: [
+            text
+            for text in texts(cluster.run("why", "broker-2", "--json", check=True))
+            if "restarted" in text or "SIGKILL" in text
+        ],
+        within_s=15,
+        what="the exit in the answer",
+    )
+    eventually(lambda: cluster.get("kraftd", "/readyz")[0] == 200, within_s=60, what="the cluster is ready again")
+
+    assert any("SIGKILL" in text for text in found)
+    after = texts(cluster.run("why", "broker-2", "--json", check=True))
+    assert after[0] == "broker-2 is READY"
+    assert any("ago: restarted, " in text for text in after)
+
+
+def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(cluster):
+    read_group(cluster)
+    cluster.run("stop", "broker-1", "broker-2", "--force", check=True)
+    try:
+        eventually(lambda: health(cluster)["groups"] is None, within_s=30, what="the groups are not known any more")
+        lag = texts(cluster.run("explain", "lag", "test-group", "--json", check=True))
+        why = texts(cluster.run("why", "broker-1", "--json", check=True))
+        shown = cluster.run("top").stdout
+        page = cluster.get("kraftd", "/")[1]
+    finally:
+        cluster.start()
+
+    assert lag[0] == "group test-group its lag is not known"
+    assert lag[1].endswith("groups and lag could not be read: no broker answers")
+    assert any(text.startswith("broker-1 is STOPPED") for text in lag)
+    assert why[1].startswith("broker-1 shall not run: 'stop' said so ")
+    assert "Groups are not known: no broker answers" in shown
+    assert 'data-status="down"' in page
+
+
+def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):
+    with frozen(cluster, "kraftd"):
+        lag = cluster.run("explain", "lag", "test-group", "--json", check=True)
+        why = cluster.run("why", "broker-1", "--json", check=True)
+        shown = cluster.run("top", "--once").stdout
+
+    assert (lag.document["source"], why.document["source"]) == ("command", "command")
+    assert "kraftd is asked for the lag of groups, and does not answer" in texts(lag)
+    assert texts(why)[0] == "broker-1 is READY"
+    assert "The daemon does not answer" in shown
+
+
+def test_top_shows_the_whole_cluster_once_where_no_terminal_is(cluster):
+    read_group(cluster)
+
+    done = cluster.run("top", check=True)
+
+    for word in ("broker-1", "controller-101", "test-group", "test-topic", "quorum leader"):
+        assert word in done.stdout
+    assert cluster.run("top", "--json", check=True).document["brokers"][0]["up"] is True
+
+
+@pytest.mark.parametrize(("arguments", "word"), [(("top",), b"q ends"), (("lag", "--watch"), b"KEEPS UP")])
+def test_a_live_view_ends_with_q_and_gives_the_terminal_back(cluster, arguments, word):
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 200, 0, 0))
+    before = termios.tcgetattr(terminal)
+    command = subprocess.Popen(
+        cluster.arguments(*arguments),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    try:
+        shown = read_until(controller, word)
+        os.write(controller, b"q")
+        read_until(controller, b"\x1b[?25h")
+        assert command.wait(10) == 0
+    finally:
+        command.kill()
+        command.wait(10)
+
+    assert b"GROUP" in shown or b"PROGRAM" in shown
+    assert termios.tcgetattr(terminal) == before
+    os.close(controller)
+    os.close(terminal)
+
+
+def read_until(descriptor, word):
+    """Return what a terminal was sent, up to a word."""
+    found = b""
+    deadline_s = time.monotonic() + 20
+    while word not in found:
+        assert time.monotonic() < deadline_s, found
+        if select.select([descriptor], [], [], 0.2)[0]:
+            found += os.read(descriptor, 65536)
+    return found

@@ -1,0 +1,38 @@
+from kraftd.cli.explanation_verbs import lines
+from kraftd.operate.explaining import Explanation
+from kraftd.watch.facts import Fact
+
+FACTS = (
+    Fact(0, "group readers", "its lag is not known", "the daemon's look of 1.0 s ago"),
+    Fact(1, "broker-2", "is DOWN", "supervisord"),
+    Fact(2, "broker-2", "ended with [bold]SIGKILL", "supervisord.log"),
+)
+
+
+def test_each_fact_stands_below_the_one_that_it_explains_and_names_its_source():
+    shown = [line.plain for line in lines(Explanation("lag of readers", "daemon", FACTS))]
+
+    assert shown == [
+        "group readers its lag is not known  (the daemon's look of 1.0 s ago)",
+        "  - broker-2 is DOWN  (supervisord)",
+        "    - ended with [bold]SIGKILL  (supervisord.log)",
+    ]
+
+
+def test_the_document_is_for_scripts():
+    document = Explanation("lag of readers", "daemon", FACTS[:1]).document
+
+    assert document == {
+        "ok": True,
+        "schema_version": 1,
+        "question": "lag of readers",
+        "source": "daemon",
+        "facts": [
+            {
+                "depth": 0,
+                "about": "group readers",
+                "text": "its lag is not known",
+                "source": "the daemon's look of 1.0 s ago",
+            }
+        ],
+    }
