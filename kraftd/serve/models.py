@@ -213,9 +213,12 @@ class Group(_Model):
     known_lag: Annotated[int | None, Field(description="At least so much.")]
     time_lag: TimeLag | None
     pace: Pace
+    committed_partitions: int | None
     uncommitted_partitions: int | None
     reason: Annotated[str | None, Field(description="Why its lag is not known.")]
-    partitions: list[PartitionLag] | None
+    partitions: Annotated[
+        list[PartitionLag] | None, Field(description="Null where the settings have the group summed up only.")
+    ]
 
 
 class Missing(_Model):

@@ -42,6 +42,9 @@ def explain_lag(document: Document, group: str, records: Records, now_s: float) 
         uncommitted = plural(found["uncommitted_partitions"], "assigned partition")
         text = f"has no commit on {uncommitted}: no lag can be told there"
         yield Fact(1, about, text, "Kafka")
+    if found["partitions"] is None and found["committed_partitions"]:
+        text = "has more partitions than daemon.max_group_partitions leaves room for: it is summed up only"
+        yield Fact(1, about, text, "kraftd.toml")
     partitions = sorted(found["partitions"] or (), key=_by_lag)
     for partition in partitions[:_PARTITIONS_SHOWN]:
         yield from below(_partition(document, partition, records, now_s))
@@ -67,9 +70,9 @@ def _answer(group: Document) -> str:
     if group["lag"] is None:
         at_least = f", but at least {plural(group['known_lag'], 'record')}" if group["known_lag"] else ""
         return f"its lag is not known{at_least}"
-    if not group["partitions"]:
+    if not group["committed_partitions"]:
         return "has committed nothing, so that it has no lag yet"
-    offsets = f"is {plural(group['lag'], 'record')} behind over {plural(len(group['partitions']), 'partition')}"
+    offsets = f"is {plural(group['lag'], 'record')} behind over {plural(group['committed_partitions'], 'partition')}"
     return f"{offsets}{_wait(group['time_lag'])}{_pace(group['pace'])}"
 
 

@@ -129,6 +129,7 @@ def _group(kafka: KafkaView, name: str, group: GroupState) -> dict[str, Any]:
         "known_lag": lag.total.known_lag if lag else None,
         "time_lag": age_document(longest(waits.values())) if waits else None,
         "pace": pace.status.value if pace and pace.status else None,
+        "committed_partitions": lag.total.partitions if lag else None,
         "uncommitted_partitions": len(lag.uncommitted) if lag else None,
         "reason": _unknown_lag(kafka, name) if lag is None or lag.total.lag is None else None,
     }
@@ -153,7 +154,7 @@ def _unknown_end(kafka: KafkaView, key: TopicPartition) -> str:
 
 def _partitions(kafka: KafkaView, group: str, known: Mapping[TopicPartition, Partition]) -> list[dict[str, Any]] | None:
     lag = (kafka.lags or {}).get(group)
-    if lag is None:
+    if lag is None or group in kafka.dropped.undetailed:
         return None
     waits = (kafka.waits or {}).get(group, {})
     pace = (kafka.paces or {}).get(group)

@@ -7,7 +7,7 @@ from kraftd.watch.documents import health_document, status_document
 from kraftd.watch.explain_lag import explain_lag, group_named, may_be_unseen
 from kraftd.watch.facts import Records
 from kraftd.watch.health import judge
-from kraftd.watch.kafka_view import KafkaView, Missing
+from kraftd.watch.kafka_view import Dropped, KafkaView, Missing
 from kraftd.watch.lag import group_lag
 from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
@@ -99,6 +99,17 @@ def test_of_very_many_partitions_the_rest_is_counted():
 
     assert len(found) < 15
     assert found[-1] == "  group readers has 20 more partitions with less lag: 'kraftd lag --group readers'"
+
+
+def test_a_group_that_is_summed_up_only_says_so():
+    view = replace(with_lag({KEY: 7}, {KEY: 10}), dropped=Dropped(undetailed=frozenset({"readers"})))
+
+    found = lines(health(view))
+
+    assert found[0].startswith("group readers is 3 records behind over 1 partition")
+    assert found[2:] == [
+        "  group readers has more partitions than daemon.max_group_partitions leaves room for: it is summed up only"
+    ]
 
 
 def test_groups_that_could_not_be_read_lead_to_the_brokers():
