@@ -3,7 +3,8 @@ import pytest
 from kraftd.errors import ConfigurationError
 from kraftd.spec.manifest import manifest_of
 from kraftd.spec.plan import Kind
-from kraftd.spec.topology import build_plan, default_replication_factor, ports_of, program_ports
+from kraftd.spec.replication import default_replication_factor
+from kraftd.spec.topology import build_plan, ports_of, program_ports
 from tests.plans import INSTALLED, TOOLS, layout_at, plan_of, settings_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
@@ -123,11 +124,6 @@ def test_nothing_listens_or_is_advertised_beyond_loopback():
     hosts = {listener.host for node in plan.nodes for listener in node.listeners}
     advertised = {listener.advertised_host for node in plan.nodes for listener in node.listeners}
     assert hosts | advertised | {plan.daemon.host} | {app.host for app in plan.apps} == {"127.0.0.1"}
-
-
-@pytest.mark.parametrize(("brokers", "replicas"), [(1, 1), (2, 2), (3, 3), (5, 3)])
-def test_the_default_replication_factor_is_at_most_three(brokers, replicas):
-    assert default_replication_factor(brokers) == replicas
 
 
 @pytest.mark.parametrize(
