@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import Clock, SystemClock
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, PermissionDeniedError
 from kraftd.host.attach import AttachError
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
@@ -120,13 +120,19 @@ class Machine:
         return held_if_free(self._plan.layout.lock, command="daemon")
 
     def remember(self, memories: Mapping[str, Memory]) -> None:
-        """Keep the restart budget beyond this process."""
-        write_atomically(self._plan.layout.restarts, to_json(memories))
+        """Keep the restart budget beyond this process; where the disk is full, only in it."""
+        try:
+            write_atomically(self._plan.layout.restarts, to_json(memories))
+        except PermissionDeniedError as error:
+            logger.warning("The restarts are not on record: %s", error)
 
     def tell(self, kind: str, program: str, text: str) -> None:
         """Record an event."""
         logger.warning("%s %s: %s", program, kind, text)
-        self._events.record(kind, text, program=program)
+        try:
+            self._events.record(kind, text, program=program)
+        except PermissionDeniedError as error:
+            logger.warning("That is not on record: %s", error)
 
 
 class Service:

@@ -1,12 +1,14 @@
 """`kraftd stop`: the whole cluster, or programs by name."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.safety import joint_objections
-from kraftd.errors import RefusedError
+from kraftd.errors import PermissionDeniedError, RefusedError
 from kraftd.host.events import EventLog, timestamp
 from kraftd.host.lock import held
 from kraftd.host.processes import is_alive, send_signal
@@ -79,7 +81,8 @@ def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -
         return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
-        store.raise_generation()
+        with _all_the_same(workspace):
+            store.raise_generation()
     reporter = workspace.reporter
     with held(
         plan.layout.lock,
@@ -101,7 +104,8 @@ def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Works
         _refuse_costly(plan, roster, names)
     now = timestamp(workspace.clock.now_s())
     wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
-    store.wish(names, wish, of_all=not options.names)
+    with _all_the_same(workspace) if not options.names else contextlib.nullcontext():
+        store.wish(names, wish, of_all=not options.names)
     stopping = Stopping(plan, workspace, roster.processes)
     stopping.stop_apps((*_of_kind(plan, names, Kind.TOOL), *_of_kind(plan, names, Kind.APP)))
     nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))
@@ -110,8 +114,18 @@ def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Works
         _end_supervision(stopping, supervisor, roster, whole=not options.names)
     took_s = workspace.clock.monotonic_s() - begun_s
     result = StopResult(plan.cluster, tuple(stopping.results), not options.names, round(took_s, 3))
-    _record(plan, result, workspace)
+    with _all_the_same(workspace):
+        _record(plan, result, workspace)
     return result
+
+
+@contextlib.contextmanager
+def _all_the_same(workspace: Workspace) -> Iterator[None]:
+    """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        workspace.reporter.step(f"Stopping all the same: {error}")
 
 
 def check_names(plan: Plan, names: tuple[str, ...]) -> None:

@@ -11,7 +11,8 @@ from kraftd.host.processes import describe
 from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.stopping import Stopping
 from kraftd.operate.workspace import this_workspace
-from tests.integration.stand_ins import stand_ins
+from tests.harness import eventually
+from tests.integration.stand_ins import healing, stand_ins, view_of
 from tests.plans import plan_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -79,3 +80,30 @@ def test_a_pid_file_of_nonsense_harms_nothing(supervised):
 
     assert supervised.cluster.run("stop").status == 0
     assert supervised.cluster.processes() == []
+
+
+def test_a_full_disk_keeps_no_cluster_from_being_stopped(supervised):
+    supervised.wish(True, "producer", "broker-1")
+    supervised.start("producer", "broker-1")
+    no_file_may_grow = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash"]
+
+    command = [*no_file_may_grow, *supervised.cluster.arguments("stop")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "Stopping all the same: cannot write" in done.stderr
+    assert supervised.cluster.processes() == []
+
+
+def test_a_full_disk_keeps_the_daemon_from_nothing(supervised):
+    supervised.wish(True, "broker-1")
+    supervised.start("broker-1")
+    with healing(supervised) as service:
+        # What is a directory cannot be written either.
+        supervised.plan.layout.restarts.mkdir()
+        (supervised.plan.layout.events / "daemon.jsonl").mkdir(parents=True)
+        pid = eventually(lambda: (view := view_of(service, "broker-1")) and view.pid, within_s=20)
+        os.kill(pid, signal.SIGKILL)
+
+        eventually(lambda: supervised.process("broker-1").pid != pid, within_s=20)
+        eventually(lambda: view_of(service, "broker-1").restarts == 1, within_s=10)
