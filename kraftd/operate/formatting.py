@@ -4,6 +4,7 @@ Kafka needs no JVM for it: a node of a static quorum starts from ``meta.properti
 ``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from kraftd.errors import IdentityMismatchError
@@ -39,7 +40,7 @@ def unformatted(plan: Plan, manifest: Manifest | None) -> tuple[Node, ...]:
 
 
 def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path | None) -> Manifest:
-    """Format data directories, and record it in the manifest first.
+    """Format data directories, recorded in the manifest as unfinished before and as done after.
 
     Args:
         plan: The cluster.
@@ -52,15 +53,19 @@ def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path
     store = Store(plan.layout)
     known = store.manifest()
     manifest = manifest_of(plan, known.cluster_id if known else random_id())
-    if manifest != known:
-        store.write_manifest(manifest)
+    if nodes:
+        store.write_manifest(replace(manifest, unfinished=tuple(node.name for node in nodes)))
     for node in nodes:
         directory = plan.layout.data(node.name)
         make_private_directory(directory)
+        for leftover in filter(_is_of_a_format, directory.iterdir()):
+            leftover.unlink()
         if bootstrap_checkpoint is not None:
             (directory / _BOOTSTRAP).write_bytes(bootstrap_checkpoint.read_bytes())
         # The identity comes last: a directory with it is whole.
         write_atomically(directory / _META, meta_properties(manifest.cluster_id, node.node_id))
+    if nodes or manifest != known:
+        store.write_manifest(manifest)
     return manifest
 
 
@@ -85,7 +90,7 @@ def _compare(plan: Plan, node: Node, manifest: Manifest | None, path: Path, text
 
 
 def _refuse_vanished(plan: Plan, manifest: Manifest | None, empty: list[Node]) -> None:
-    formatted = {node.name for node in manifest.nodes} if manifest else set()
+    formatted = {node.name for node in manifest.nodes} - set(manifest.unfinished) if manifest else set()
     vanished = [node for node in empty if node.name in formatted and plan.layout.data(node.name).parent.exists()]
     # A crash between the manifest and the first identity leaves all of them empty, and nothing lost.
     if vanished and len(vanished) < len(formatted):
@@ -108,4 +113,9 @@ def _without_identity(node: Node, path: Path) -> IdentityMismatchError:
 
 
 def _holds_anything(directory: Path) -> bool:
-    return directory.is_dir() and any(directory.iterdir())
+    return directory.is_dir() and not all(map(_is_of_a_format, directory.iterdir()))
+
+
+def _is_of_a_format(path: Path) -> bool:
+    """Return whether a file is what a format that was cut off leaves before the identity."""
+    return path.name == _BOOTSTRAP or path.name.startswith(f".{_META}.")

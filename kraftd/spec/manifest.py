@@ -27,12 +27,17 @@ class FormattedNode:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A cluster's birth certificate."""
+    """A cluster's birth certificate.
+
+    Attributes:
+        unfinished: Names of nodes that were being formatted when this was written: without identity they lost nothing.
+    """
 
     cluster_id: str
     kafka_version: str
     voters: tuple[Voter, ...]
     nodes: tuple[FormattedNode, ...]
+    unfinished: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
@@ -68,6 +73,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
                 FormattedNode(str(n["name"]), int(n["node_id"]), tuple(int(port) for port in n["ports"]))
                 for n in raw["nodes"]
             ),
+            unfinished=tuple(str(name) for name in raw.get("unfinished", [])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(

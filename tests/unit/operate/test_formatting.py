@@ -139,6 +139,40 @@ def test_a_format_that_was_cut_before_the_first_identity_is_taken_up_again(plan)
     assert formatted(plan).cluster_id == manifest.cluster_id
 
 
+def test_a_format_that_was_cut_between_two_identities_is_taken_up_again(plan):
+    manifest = formatted(plan)
+    unfinished = replace(manifest, unfinished=tuple(node.name for node in plan.nodes))
+    Store(plan.layout).write_manifest(unfinished)
+    meta(plan, "broker-2").unlink()
+
+    assert [node.name for node in unformatted(plan, unfinished)] == ["broker-2"]
+    assert formatted(plan) == Store(plan.layout).manifest() == manifest
+    assert fields(plan, "broker-2")["cluster.id"] == manifest.cluster_id
+
+
+def test_what_a_format_that_was_cut_leaves_in_a_directory_is_no_data(plan, tmp_path):
+    directory = plan.layout.data("broker-1")
+    directory.mkdir(parents=True)
+    (directory / "bootstrap.checkpoint").write_bytes(b"half")
+    (directory / ".meta.properties.4711").write_text("version=1\nclus")
+    (tmp_path / "checkpoint").write_bytes(b"whole")
+
+    format_nodes(plan, unformatted(plan, None), tmp_path / "checkpoint")
+
+    assert {path.name: path.stat().st_size > 0 for path in directory.iterdir()} == {
+        "bootstrap.checkpoint": True,
+        "meta.properties": True,
+    }
+    assert (directory / "bootstrap.checkpoint").read_bytes() == b"whole"
+
+
+def test_while_a_node_is_added_the_others_can_still_vanish(plan, tmp_path):
+    manifest = replace(formatted(plan), unfinished=("broker-3",))
+    meta(plan, "broker-2").unlink()
+
+    assert refused(plan, manifest).code == "data_vanished"
+
+
 def test_an_identity_that_kafka_has_written_again_is_still_the_same(plan):
     manifest = formatted(plan)
     path = meta(plan, "broker-1")
