@@ -7,7 +7,7 @@ from kraftd.operate.configuring import Configured, Selection, plan_for
 from kraftd.operate.preflight import check_memory
 from kraftd.operate.rendering import files_of
 from kraftd.operate.runtime import provision
-from kraftd.operate.start import StartOptions, StartResult, start_locked
+from kraftd.operate.start import StartOptions, StartResult, deadline_from_now, start_locked
 from kraftd.operate.stop import StopOptions, StopResult, check_names, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
@@ -30,7 +30,7 @@ def restart(
     Raises:
         KraftdError: As ``stop`` and ``start`` raise; a configuration that cannot be used is refused before the stop.
     """
-    begun_s = workspace.clock.monotonic_s()
+    deadline = deadline_from_now(selection, start_options.timeout_s, workspace)
     configured = plan_for(selection, workspace)
     if not stop_options.names:
         _refuse_in_vain(configured, workspace)
@@ -47,7 +47,7 @@ def restart(
     ):
         stopped = stop_locked(store, plan, replace(stop_options, command="restart"), workspace)
         configured = plan_for(selection, workspace)
-        started = start_locked(configured, replace(start_options, command="restart"), workspace, begun_s)
+        started = start_locked(configured, replace(start_options, command="restart"), workspace, deadline)
     return RestartResult(stopped, started)
 
 

@@ -8,7 +8,7 @@ from kraftd.host.events import EventLog, timestamp
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.lock import held
 from kraftd.operate.bringing_up import BringUp
-from kraftd.operate.configuring import Configured, Selection, plan_for
+from kraftd.operate.configuring import Configured, Selection, layout_for, plan_for
 from kraftd.operate.formatting import format_nodes, unformatted
 from kraftd.operate.launching import launch_supervisord
 from kraftd.operate.preflight import check_memory, check_ports, make_directories
@@ -16,7 +16,7 @@ from kraftd.operate.rendering import files_of
 from kraftd.operate.runtime import Provision, provision
 from kraftd.operate.stop import StopOptions, check_names, stop_locked
 from kraftd.operate.store import Store
-from kraftd.operate.waiting import Deadline, StartWait
+from kraftd.operate.waiting import Deadline, StartWait, yield_to_stop
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
 from kraftd.spec.manifest import check_against
@@ -68,7 +68,7 @@ def start(selection: Selection, options: StartOptions, workspace: Workspace) -> 
         TimedOutError: Time was up.
         YieldedError: A stop was asked for meanwhile.
     """
-    begun_s = workspace.clock.monotonic_s()
+    deadline = deadline_from_now(selection, options.timeout_s, workspace)
     configured = plan_for(selection, workspace)
     _refuse_absent(configured, options.names)
     check_names(configured.plan, options.names)
@@ -82,13 +82,26 @@ def start(selection: Selection, options: StartOptions, workspace: Workspace) -> 
     ):
         # Another command may have formatted the cluster while this one waited.
         configured = plan_for(selection, workspace)
-        return start_locked(configured, options, workspace, begun_s)
+        return start_locked(configured, options, workspace, deadline)
 
 
-def start_locked(configured: Configured, options: StartOptions, workspace: Workspace, begun_s: float) -> StartResult:
+def deadline_from_now(selection: Selection, timeout_s: float, workspace: Workspace) -> Deadline:
+    """Return the deadline of a command that begins now, and yields to every stop from now on.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    _, _, layout = layout_for(selection, workspace)
+    return Deadline(workspace.clock.monotonic_s() + timeout_s, timeout_s, Store(layout).generation())
+
+
+def start_locked(
+    configured: Configured, options: StartOptions, workspace: Workspace, deadline: Deadline
+) -> StartResult:
     """Do what ``start`` does, for a caller that holds the lock."""
     store = Store(configured.plan.layout)
-    deadline = Deadline(begun_s + options.timeout_s, options.timeout_s)
+    # What a stop that came and went in between has ended shall not come back.
+    yield_to_stop(store, deadline)
     running = store.plan()
     roster = call_the_roll(running or configured.plan, Supervisor(configured.plan.layout.socket))
     store.desired()  # damaged, it is said before anything changes

@@ -38,10 +38,27 @@ class YieldedError(KraftdError):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the whole command must be done, on the monotonic clock; and the limit, for the message."""
+    """When the whole command must be done, on the monotonic clock; and the limit, for the message.
+
+    Attributes:
+        generation: How often a stop had been asked for when the command began.
+    """
 
     at_s: float
     limit_s: float
+    generation: int
+
+
+def yield_to_stop(store: Store, deadline: Deadline) -> None:
+    """End a start that a stop has overtaken.
+
+    Raises:
+        YieldedError: A stop was asked for since the command began.
+    """
+    if store.generation() > deadline.generation:
+        raise YieldedError(
+            "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
+        )
 
 
 class StartWait:
@@ -53,7 +70,6 @@ class StartWait:
         self._workspace = workspace
         self._deadline = deadline
         self._store = Store(plan.layout)
-        self._generation = self._store.generation()
         self._begun_s: dict[str, float] = {}
         self._states: dict[str, SupervisedProcess] = {}
         self._states_due_s = 0.0
@@ -122,7 +138,7 @@ class StartWait:
                 else:
                     continue
                 del pending[name]
-            self._yield_to_stop()
+            yield_to_stop(self._store, self._deadline)
             if pending:
                 self.pause()
         return unready
@@ -137,17 +153,11 @@ class StartWait:
             TimedOutError: The command's time is up.
             YieldedError: A stop was asked for.
         """
-        self._yield_to_stop()
+        yield_to_stop(self._store, self._deadline)
         if self._workspace.clock.monotonic_s() > self._deadline.at_s:
             raise TimedOutError(
                 f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}",
                 hint="'kraftd status' and 'kraftd logs' tell more; what runs goes on. --timeout gives more time.",
-            )
-
-    def _yield_to_stop(self) -> None:
-        if self._store.generation() != self._generation:
-            raise YieldedError(
-                "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
             )
 
     def pause(self) -> None:

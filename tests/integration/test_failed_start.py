@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from kraftd.clock import SystemClock
+from kraftd.host.lock import held
 from tests.harness import cluster_in, eventually
 from tests.integration.refusals import error_of
 
@@ -92,6 +94,21 @@ def test_a_stop_makes_a_start_yield(started):
 
     output, _ = command.communicate(timeout=30)
     assert command.returncode == 1
+    assert '"code": "yielded_to_stop"' in output
+    assert cluster.processes() == []
+
+
+def test_a_start_that_waits_for_its_turn_yields_to_a_stop_too(started):
+    cluster = started()
+    with held(cluster.state_dir / "lock", command="test", clock=SystemClock(), timeout_s=5):
+        start = cluster.spawn("start", "--json")
+        assert start.stderr.readline().startswith("Waiting for 'kraftd test'")
+        stop = cluster.spawn("stop")
+        eventually((cluster.state_dir / "generation").exists, within_s=20)
+
+    output, _ = start.communicate(timeout=60)
+    stop.communicate(timeout=60)
+    assert (start.returncode, stop.returncode) == (1, 0)
     assert '"code": "yielded_to_stop"' in output
     assert cluster.processes() == []
 

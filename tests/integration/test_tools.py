@@ -27,7 +27,7 @@ def supervised(cluster, tmp_path, monkeypatch):
 
 def started(made, within_s=20):
     """Start Grafana as a start does, and return why it does not serve."""
-    wait = StartWait(made.plan, made.supervisor, this_workspace(), Deadline(0, 0))
+    wait = StartWait(made.plan, made.supervisor, this_workspace(), Deadline(0, 0, made.store.generation()))
     made.roster()  # lets supervisord see who has ended, as the roll call of a start does
     made.wish(True, "grafana")
     wait.spawn(["grafana"])
@@ -69,7 +69,9 @@ def test_a_tool_that_does_not_answer_is_not_waited_for_long(supervised):
     started(supervised)
     os.kill(supervised.process("grafana").pid, signal.SIGSTOP)
 
-    wait = StartWait(supervised.plan, supervised.supervisor, this_workspace(), Deadline(0, 0))
+    wait = StartWait(
+        supervised.plan, supervised.supervisor, this_workspace(), Deadline(0, 0, supervised.store.generation())
+    )
 
     assert wait.settle(["grafana"], within_s=0.1) == {"grafana": "/api/health: no answer within 2 s"}
 
