@@ -21,6 +21,9 @@ _SETTINGS = (
     ("segment.bytes", str(_KEPT_BYTES)),
     ("segment.ms", str(_KEPT_MS)),
 )
+NOT_LEADING = "NOT_LEADER"
+"""The error of a broker through which nothing was sent."""
+
 _ALL_IN_SYNC = -1
 _FETCH_MAX_BYTES = 65_536
 # Later versions name topics by id.
@@ -85,7 +88,7 @@ def _write(
 
 def _not_leading(partition: Partition) -> Failure:
     leader = "no broker" if partition.leader is None else f"broker {partition.leader}"
-    return Failure("NOT_LEADER", f"{leader} leads its partition now", retriable=True)
+    return Failure(NOT_LEADING, f"{leader} leads its partition now", retriable=True)
 
 
 def _produce(partition: Partition, batch: bytes, limit_s: float) -> Request:

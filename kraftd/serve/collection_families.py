@@ -7,6 +7,7 @@ from typing import TypeAlias
 from kraftd.broker.model import Failure, LogDir, Voter
 from kraftd.serve.family import Family, MetricKind, Sample
 from kraftd.watch.burrow import Status
+from kraftd.watch.canary import NOT_SENT
 from kraftd.watch.kafka_view import Canary, CollectorRun, Histogram, KafkaView
 
 Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
@@ -60,7 +61,8 @@ def _topic_bytes(view: KafkaView) -> Iterator[Sample]:
 def _canary_success(view: KafkaView) -> Iterator[Sample]:
     if view.canary is not None:
         trips = view.canary.brokers
-        for node_id in sorted(trips.values.keys() | trips.failures.keys()):
+        failed = {node_id for node_id, failure in trips.failures.items() if failure.error not in NOT_SENT}
+        for node_id in sorted(trips.values.keys() | failed):
             yield (node_id,), int(node_id in trips.values)
 
 
@@ -126,6 +128,8 @@ def _failures(view: KafkaView) -> Iterator[tuple[str, Iterable[Failure]]]:
         yield "end_offset", view.offsets.ends.failures.values()
     if view.log_dirs is not None:
         yield "log_dirs", view.log_dirs.brokers.failures.values()
+    if view.canary is not None:
+        yield "canary", view.canary.brokers.failures.values()
 
 
 def _dropped(view: KafkaView) -> Iterator[Sample]:
@@ -186,7 +190,7 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "probe_success",
         ("broker_id",),
-        "1 when the last canary record went through the broker and back.",
+        "1 when the last canary went through the broker and back; absent while another broker leads its partition.",
         _canary_success,
     ),
     Family(

@@ -4,14 +4,18 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from kraftd.broker.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicOutcome, TopicState
-from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.broker.round_trip import NOT_LEADING, PROBE_TOPIC, probe_topic
 from kraftd.clock import Clock
 from kraftd.spec.plan import Topic
 from kraftd.watch.kafka_view import Canary, Histogram
 
 CANARY_EVERY_S = 10.0
 _CREATION_LIMIT_S = 5.0
-_NO_PARTITION = Failure("NO_PARTITION", f"{PROBE_TOPIC} has no partition that prefers this broker", retriable=False)
+NO_PARTITION = "NO_PARTITION"
+NOT_SENT = frozenset({NOT_LEADING, NO_PARTITION})
+"""The errors that say nothing about a broker: no canary was sent through it."""
+
+_NO_PARTITION = Failure(NO_PARTITION, f"{PROBE_TOPIC} has no partition that prefers this broker", retriable=False)
 
 
 class CanaryDoor(Protocol):
@@ -61,5 +65,7 @@ def _counted(before: Canary, trips: Partial[int, RoundTrip], now_s: float) -> Ca
         writes[node_id] = writes.get(node_id, Histogram()).with_one(trip.write_s)
         reads[node_id] = reads.get(node_id, Histogram()).with_one(trip.read_s)
     for node_id, failure in trips.failures.items():
+        if failure.error in NOT_SENT:
+            continue
         failures[node_id, failure.error] = failures.get((node_id, failure.error), 0) + 1
     return Canary(now_s, trips, writes, reads, failures)

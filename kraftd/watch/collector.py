@@ -68,7 +68,9 @@ class Collector:
             is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
         """
         is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
-        is_canary_due = self._daemon.probe and self._clock.monotonic_s() >= self._canary_due_s
+        # With a cycle the canary may fly early, so that both need the cluster's state only once.
+        early_s = CANARY_EVERY_S / 2 if is_cycle_due else 0.0
+        is_canary_due = self._daemon.probe and self._clock.monotonic_s() >= self._canary_due_s - early_s
         if is_settled and not (is_cycle_due or is_canary_due):
             return self.view
         self._publish(self._with_state(self.view))

@@ -191,6 +191,17 @@ def test_a_canarys_histogram_counts_up_to_each_bound():
     assert value(found, "kraftd_probe_failures_total", broker_id="2", error="TIMED_OUT") == 4
 
 
+def test_a_broker_through_which_no_canary_was_sent_has_no_verdict():
+    elsewhere = Failure("NOT_LEADER", "broker 2 leads its partition now", retriable=True)
+    canary = replace(FULL.kafka.canary, brokers=Partial({}, {1: elsewhere, 2: TIMED_OUT}))
+
+    found = samples(replace(FULL, kafka=replace(FULL.kafka, canary=canary)))
+
+    assert value(found, "kraftd_probe_success", broker_id="1") is None
+    assert value(found, "kraftd_probe_success", broker_id="2") == 0
+    assert value(found, "kraftd_missing_values", kind="canary", error="NOT_LEADER") == 1
+
+
 def test_what_is_missing_is_counted_by_reason():
     found = samples(FULL)
 

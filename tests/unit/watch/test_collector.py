@@ -37,6 +37,7 @@ class FakeAdmin:
         self.ends = 10
         self.unlisted = {}
         self.offset_at_time = 0
+        self.elsewhere = TIMED_OUT
 
     @property
     def requests(self):
@@ -79,7 +80,7 @@ class FakeAdmin:
         return self._answer("creation", tuple(TopicOutcome(each.name, created=True) for each in declared))
 
     def round_trips(self, partitions, value):
-        return self._answer("canary", Partial({1: RoundTrip(0.002, 0.001)}, {2: TIMED_OUT}))
+        return self._answer("canary", Partial({1: RoundTrip(0.002, 0.001)}, {2: self.elsewhere}))
 
 
 def collector(admin, clock=None, toml=""):
@@ -315,3 +316,27 @@ def test_when_nothing_can_be_asked_nothing_old_is_left():
     assert set(view.failures.values()) == {"no broker answers"}
     assert not any(run.up for run in view.runs.values())
     assert subject.collect().lags["g"].total.lag == 3
+
+
+def test_the_canary_flies_with_the_cycle_so_that_the_state_is_asked_for_once():
+    admin, clock = FakeAdmin(), ManualClock()
+    clock.advance(3.0)
+    subject = collector(admin, clock)
+    subject.collect()
+    after(subject, clock, 60)
+    admin.asked.clear()
+
+    after(subject, clock, 60)
+
+    assert (admin.asked.count("canary"), admin.asked.count("groups"), admin.asked.count("topics")) == (6, 6, 6)
+
+
+def test_a_canary_that_was_not_sent_is_no_failed_one():
+    admin, clock = FakeAdmin(), ManualClock()
+    admin.elsewhere = Failure("NOT_LEADER", "broker 1 leads its partition now", retriable=True)
+    subject = collector(admin, clock)
+
+    view = after(subject, clock, 40)
+
+    assert view.canary.brokers.failures[2].error == "NOT_LEADER"
+    assert view.canary.failures == {}
