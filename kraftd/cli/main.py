@@ -1,5 +1,6 @@
 """The entry point: global options, verbs, and what an error looks like."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -87,6 +88,9 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or a file system with another encoding than ours is no reason for a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()

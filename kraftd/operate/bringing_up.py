@@ -161,8 +161,9 @@ class BringUp:
             except KafkaAccessError as error:
                 self._wait.check(f"the quorum ({error})")
             else:
-                behind = {node.name: voter_answer(node, quorum) for node in nodes}
-                nodes = [node for node in nodes if not behind[node.name].ready]
-                self._wait.check(", ".join(f"{name} ({answer.reason})" for name, answer in behind.items()))
+                answers = {node.name: voter_answer(node, quorum) for node in nodes}
+                nodes = [node for node in nodes if not answers[node.name].ready]
+                if nodes:
+                    self._wait.check(", ".join(f"{node.name} ({answers[node.name].reason})" for node in nodes))
             if nodes:
                 self._wait.pause()

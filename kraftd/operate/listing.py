@@ -33,12 +33,12 @@ def list_clusters(workspace: Workspace) -> tuple[Listed, ...]:
 
 
 def _listed(name: str, workspace: Workspace) -> Listed:
-    layout = layout_of(cluster=name, state_dir=None, environ=workspace.environ, home=workspace.home)
-    store = Store(layout)
+    place = str(clusters_dir(workspace.environ, workspace.home) / name)
     try:
-        plan = store.plan_of_record(name)
-        result = status(store, plan, workspace)
+        layout = layout_of(cluster=name, state_dir=None, environ=workspace.environ, home=workspace.home)
+        plan = Store(layout).plan_of_record(name)
+        result = status(Store(layout), plan, workspace)
     except KraftdError:
-        return Listed(name, "damaged", "", 0, "", str(layout.state_dir))
+        return Listed(name, "damaged", "", 0, "", place)
     state = result.document["status"] if result.is_running else "stopped"
-    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.bootstrap_servers, str(layout.state_dir))
+    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.bootstrap_servers, place)

@@ -145,7 +145,7 @@ def _of_kind(plan: Plan, names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
 
 
 def _refuse_costly(plan: Plan, roster: Roster, names: tuple[str, ...]) -> None:
-    """Refuse to stop a running node where others would suffer; stopping every broker at once is a choice."""
+    """Refuse to stop running nodes where the quorum or a partition would suffer; the whole cluster has no names."""
     nodes = [node for node in plan.nodes if node.name in names and node.name in roster.processes]
     if not nodes:
         return

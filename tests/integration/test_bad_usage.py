@@ -214,3 +214,31 @@ def test_ctrl_c_during_a_start_ends_with_130_and_says_what_runs(cluster, plan, o
     assert f"--state-dir {cluster.state_dir} stop' ends it." in told
     assert "Traceback" not in complaint
     assert Store(plan.layout).desired().wants("broker-1") is False
+
+
+def test_a_terminal_of_another_encoding_is_no_reason_for_a_traceback(cluster, plan):
+    cluster.environ = {"PYTHONIOENCODING": "ascii"}
+
+    done = cluster.run("status")
+
+    assert (done.status, done.stderr) == (3, "")
+    assert "Cluster local: down" in done.stdout
+
+
+def test_a_path_that_is_no_text_is_shown_escaped(cluster, tmp_path):
+    cluster.config = tmp_path / os.fsdecode(b"\xff.toml")
+
+    error = refused(cluster, "status", status=2, code="invalid_configuration")
+
+    assert error["message"] == f"cannot read {cluster.config}: there is no such file"
+
+
+def test_a_cluster_that_cannot_even_be_laid_out_is_listed_as_damaged(cluster, tmp_path):
+    place = tmp_path / "kraftd" / ("x" * 120)
+    place.mkdir(parents=True)
+    (place / "plan.json").write_text("{}")
+    cluster.environ = {"XDG_STATE_HOME": str(tmp_path)}
+
+    (listed,) = cluster.run("list", "--json", check=True).document["clusters"]
+
+    assert (listed["status"], listed["state_dir"]) == ("damaged", str(place))
