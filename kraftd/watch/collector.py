@@ -68,9 +68,7 @@ class Collector:
             is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
         """
         is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
-        # With a cycle the canary may fly early, so that both need the cluster's state only once.
-        early_s = CANARY_EVERY_S / 2 if is_cycle_due else 0.0
-        is_canary_due = self._daemon.probe and self._clock.monotonic_s() >= self._canary_due_s - early_s
+        is_canary_due = self._daemon.probe and self._is_canary_due(is_cycle_due=is_cycle_due)
         if is_settled and not (is_cycle_due or is_canary_due):
             return self.view
         self._publish(self._with_state(self.view))
@@ -81,6 +79,13 @@ class Collector:
             self._canary_due_s = self._clock.monotonic_s() + CANARY_EVERY_S
             self._publish(self._with_canary(self.view))
         return self.view
+
+    def _is_canary_due(self, *, is_cycle_due: bool) -> bool:
+        """Return whether the canary shall fly; it joins a cycle near its time, so that both ask for the state once."""
+        now_s = self._clock.monotonic_s()
+        if is_cycle_due:
+            return now_s >= self._canary_due_s - CANARY_EVERY_S / 2
+        return now_s >= self._canary_due_s and self._cycle_due_s - now_s > CANARY_EVERY_S / 2
 
     def give_up(self, reason: str) -> KafkaView:
         """Drop every value, for nothing can be asked; what was seen before is no longer true."""

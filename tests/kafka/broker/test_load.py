@@ -8,13 +8,15 @@ from confluent_kafka import Consumer, Producer
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
-from kraftd.spec.plan import Topic
-from kraftd.watch.lag import group_lag
+from kraftd.clock import SystemClock
+from kraftd.spec.plan import Selection, Topic
+from kraftd.watch.measuring import Measurement
+from kraftd.watch.selection import selector
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
-LOAD_S = 20.0
+LOAD_S, SOAK_S = 20.0, 600.0
 TOPIC = Topic("load", ((1, 2), (2, 1), (1, 2), (2, 1)))
 GROUP = "load"
 
@@ -71,47 +73,55 @@ class Load:
             consumer.close()
 
 
-def observe(admin):
-    """Return the group's lag and whether all of its parts could be read; None where no broker answers."""
-    try:
-        metadata = admin.metadata([TOPIC.name])
-        groups = admin.groups(metadata.brokers).groups
-    except KafkaAccessError:
-        return None
-    if GROUP not in groups or TOPIC.name not in metadata.topics.values:
-        return None
-    partitions = metadata.topics.values[TOPIC.name].partitions
-    committed = admin.committed([groups[GROUP]])
-    ends, starts = admin.end_offsets(partitions), admin.start_offsets(partitions)
-    if GROUP not in committed.values:
-        return None
-    existing = {partition.key for partition in partitions}
-    lag = group_lag(committed.values[GROUP], ends.values, starts.values, existing=existing)
-    return lag, not ends.failures
+class Observer:
+    """Measures as the daemon does, again and again."""
+
+    def __init__(self, admin):
+        self._admin = admin
+        self._measurement = Measurement(admin, SystemClock(), selector(Selection()))
+
+    def look(self):
+        """Return the group's lag, its waits, and whether all ends could be read; None where it cannot be asked."""
+        try:
+            metadata = self._admin.metadata([TOPIC.name])
+            groups = self._admin.groups(metadata.brokers).groups
+            topics = [each for each in metadata.topics.values.values() if each.name == TOPIC.name]
+            if GROUP not in groups or not topics:
+                return None
+            found = self._measurement.measure({GROUP: groups[GROUP]}, topics)
+        except KafkaAccessError:
+            return None
+        if GROUP not in found.lags:
+            return None
+        return found.lags[GROUP], found.waits[GROUP], not found.offsets.ends.failures
 
 
-def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes):
+@pytest.mark.parametrize("load_s", [LOAD_S, pytest.param(SOAK_S, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes, load_s):
     with KafkaAdmin(nodes.bootstrap_servers.split(","), timeout_s=TIMEOUT_S) as admin:
         (outcome,) = admin.create_topics([TOPIC], limit_s=20.0)
         assert outcome.failure is None
+        observer = Observer(admin)
         seen = []
         with Load(nodes.bootstrap_servers):
-            wait_until(lambda: observe(admin))
+            wait_until(observer.look)
             started_s = time.monotonic()
-            kill_at_s = started_s + LOAD_S / 3
-            while time.monotonic() < started_s + LOAD_S:
+            kill_at_s = started_s + load_s / 3
+            while time.monotonic() < started_s + load_s:
                 if kill_at_s is not None and time.monotonic() > kill_at_s:
                     nodes.kill("broker-2")
                     kill_at_s = None
-                seen.append(observe(admin))
+                seen.append(observer.look())
                 time.sleep(0.02)
-            complete = wait_until(lambda: (found := observe(admin)) and found[1] and found[0])
+            complete = wait_until(lambda: (found := observer.look()) and found[2] and found[0])
 
-    lags = [found[0] for found in seen if found is not None]
-    assert len(lags) > 20
-    for lag in lags:
+    looks = [found for found in seen if found is not None]
+    assert len(looks) > 20
+    for lag, waits, _ in looks:
         for partition in lag.partitions:
             assert not partition.ahead_of_end
             assert partition.lag is None or partition.lag >= 0
+        # The topic was created with this test: no record can be older.
+        assert all(0 <= age.at_least_s < load_s + 120 for age in waits.values())
     assert complete.total.lag is not None
     assert complete.total.committed > 0

@@ -320,8 +320,8 @@ def test_when_nothing_can_be_asked_nothing_old_is_left():
 
 def test_the_canary_flies_with_the_cycle_so_that_the_state_is_asked_for_once():
     admin, clock = FakeAdmin(), ManualClock()
-    clock.advance(3.0)
     subject = collector(admin, clock)
+    clock.advance(3.0)
     subject.collect()
     after(subject, clock, 60)
     admin.asked.clear()
