@@ -25,7 +25,11 @@ _STATUS_STYLES = {"ok": "green", "degraded": "yellow", "down": "bold red", "unsu
 def started(console: Console, result: StartResult, command: str) -> None:
     """Print where everything is, and the next thing to try."""
     plan = result.plan
-    if result.started:
+    if result.names:
+        # Of the others nothing is known.
+        named = _names(result.names)
+        head = f"Started {named} in {result.took_s:.1f} s" if result.started else f"Running already: {named}"
+    elif result.started:
         brokers = f"{len(plan.brokers)} broker{'s' if len(plan.brokers) > 1 else ''}"
         head = f"The cluster {plan.cluster} is ready after {result.took_s:.1f} s: {brokers}, Kafka {plan.kafka_version}"
     else:

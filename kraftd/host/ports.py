@@ -13,7 +13,7 @@ _PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<
 
 @dataclass(frozen=True, slots=True)
 class PortHolder:
-    """The process that listens on a port.
+    """The process that has a port.
 
     Attributes:
         pid: None where the operating system does not tell this user.
@@ -49,16 +49,15 @@ def is_free(host: str, port: int) -> bool:
 
 
 def holder_of(port: int) -> PortHolder:
-    """Return who listens on a port, as far as this user may know."""
+    """Return who has a port, as far as this user may know."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         return PortHolder(None)
-    for connection in connections:
-        is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        if is_listener and connection.pid:
-            return PortHolder(connection.pid, _command(connection.pid))
-    return PortHolder(None)
+    holders = {each.status: each.pid for each in connections if each.laddr and each.laddr.port == port and each.pid}
+    # Without a listener, a connection that goes out from this port is in the way.
+    pid = holders.get(psutil.CONN_LISTEN) or next(iter(holders.values()), None)
+    return PortHolder(pid, _command(pid)) if pid else PortHolder(None)
 
 
 def _command(pid: int) -> str:

@@ -1,6 +1,6 @@
 """`kraftd start`: from a configuration to a cluster that serves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd.broker.admin import load_client
 from kraftd.errors import KraftdError, UnknownNameError
@@ -48,6 +48,7 @@ class StartResult:
         started: The programs that this command started; empty where all ran already.
         formatted: The nodes that this command formatted.
         notes: What the user should know, one sentence each.
+        names: The programs that were named; empty for the whole cluster.
     """
 
     plan: Plan
@@ -55,6 +56,7 @@ class StartResult:
     formatted: tuple[str, ...]
     notes: tuple[str, ...]
     took_s: float
+    names: tuple[str, ...] = ()
 
 
 def start(selection: Selection, options: StartOptions, workspace: Workspace) -> StartResult:
@@ -106,8 +108,10 @@ def start_locked(
     roster = call_the_roll(running or configured.plan, Supervisor(configured.plan.layout.socket))
     store.desired()  # damaged, it is said before anything changes
     if running is not None and roster.supervisor is not None:
-        return _complete(configured, running, roster, options, workspace, deadline)
-    return _from_nothing(configured, running, roster, options, workspace, deadline)
+        result = _complete(configured, running, roster, options, workspace, deadline)
+    else:
+        result = _from_nothing(configured, running, roster, options, workspace, deadline)
+    return replace(result, names=options.names)
 
 
 def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:

@@ -92,6 +92,18 @@ def test_a_second_start_says_that_nothing_changed():
     assert "runs already" in printed(show=lambda console: started(console, result, "kraftd"))
 
 
+@pytest.mark.parametrize(
+    ("new", "head"), [(("producer",), "Started producer in 0.5 s\n"), ((), "Running already: producer\n")]
+)
+def test_a_start_by_name_claims_nothing_of_the_others(new, head):
+    result = StartResult(plan_of(), new, (), (), 0.5, ("producer",))
+
+    text = printed(show=lambda console: started(console, result, "kraftd"))
+
+    assert text.startswith(head)
+    assert "is ready" not in text
+
+
 def test_a_single_broker_is_one():
     result = StartResult(plan_of("[cluster]\nbrokers = 1"), ("broker-1",), (), (), 1.0)
 
