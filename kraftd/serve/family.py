@@ -1,5 +1,6 @@
 """What a family of metrics is, and its text in the two formats that Prometheus reads."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,8 +54,10 @@ def rendered(families: Iterable[Family[T]], source: T) -> Rendered:
     """Return families with their samples; a family without samples is left out."""
     prometheus: list[str] = []
     openmetrics: list[str] = []
+    # Many families have the same labels with the same values.
+    texts: dict[tuple[str, ...], dict[tuple[str | int, ...], str]] = defaultdict(dict)
     for family in families:
-        lines = "\n".join(_lines(family, source))
+        lines = "\n".join(_lines(family, source, texts[family.labels]))
         if lines:
             prometheus += (_header(family.name, _kind_for_prometheus(family), family.text), lines)
             openmetrics += (_header(_name_for_openmetrics(family), family.kind.value, family.text), lines)
@@ -78,10 +81,13 @@ def _name_for_openmetrics(family: Family[T]) -> str:
     return family.name.removesuffix(suffix)
 
 
-def _lines(family: Family[T], source: T) -> Iterator[str]:
+def _lines(family: Family[T], source: T, texts: dict[tuple[str | int, ...], str]) -> Iterator[str]:
     name, labels = family.name, family.labels
     for values, number in family.samples(source):
-        pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)])
+        pairs = texts.get(values)
+        if pairs is None:
+            pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)])
+            texts[values] = pairs
         if isinstance(number, Histogram):
             yield from _histogram_lines(name, pairs, number)
         else:
