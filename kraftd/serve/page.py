@@ -54,6 +54,7 @@ class Page:
         )
         self._environment.filters |= {
             "count": figures.count,
+            "plural": figures.plural,
             "rate": figures.rate,
             "duration": figures.duration,
             "latency": figures.latency,

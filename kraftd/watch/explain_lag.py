@@ -61,9 +61,9 @@ def group_named(document: Document, group: str) -> Document | None:
 
 def may_be_unseen(document: Document) -> bool:
     """Return whether a group may exist that the document does not have."""
-    return document.get("groups") is None or any(
-        each["what"] in ("groups of broker", "group") for each in document.get("missing") or ()
-    )
+    if document.get("groups") is None or document["dropped"]["groups"]:
+        return True
+    return any(each["what"] in ("groups of broker", "group") for each in document["missing"])
 
 
 def _answer(group: Document) -> str:
@@ -149,6 +149,10 @@ def _unread(document: Document, records: Records, now_s: float) -> Iterator[Fact
         if each["what"] == "groups of broker":
             text = f"did not list its groups, this one may be among them: {each['text']}"
             yield Fact(0, f"broker {each['name']}", text, "Kafka")
+    left_out = (document.get("dropped") or {}).get("groups")
+    if left_out:
+        text = f"leave out {plural(left_out, 'group')}, perhaps this one: groups_allow, groups_deny, max_groups"
+        yield Fact(0, "the settings of [daemon]", text, "kraftd.toml")
     for node in document["nodes"]:
         if node["kind"] == "broker" and not node["ready"]:
             yield from why(document, node["name"], records, now_s)

@@ -44,6 +44,7 @@ def test_everything_that_is_known_is_shown():
         "out of memory",
         "858.3 MiB",
         "end offset of partition orders-1 it was deleted",
+        "left out by the settings 2 topics, 0 groups",
     ):
         assert shown in text
 

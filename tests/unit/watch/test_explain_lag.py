@@ -130,6 +130,14 @@ def test_a_group_that_a_silent_broker_may_have_is_explained_by_that_broker():
     assert may_be_unseen(document)
 
 
+def test_a_group_that_the_settings_may_leave_out_says_so():
+    view = replace(full_view(), groups={}, lags={}, missing=Missing(), dropped=Dropped(groups=2))
+
+    assert lines(health(view))[1] == (
+        "  the settings of [daemon] leave out 2 groups, perhaps this one: groups_allow, groups_deny, max_groups"
+    )
+
+
 def test_without_the_daemon_its_absence_is_the_reason():
     look = snapshot(program("broker-1"), replace(program("kraftd", ServiceState.DOWN, "it ended"), pid=None))
     document = status_document(plan_of(), look, judge(look), "command")
@@ -148,6 +156,7 @@ def test_without_the_daemon_its_absence_is_the_reason():
         (replace(full_view(), missing=Missing()), False),
         (replace(full_view(), missing=Missing(topics={"t": REFUSED})), False),
         (KafkaView(), True),
+        (replace(full_view(), missing=Missing(), dropped=Dropped(groups=1)), True),
         (KafkaView(groups={}, lags={}, canary=None, missing=Missing(coordinators={1: REFUSED})), True),
     ],
 )
