@@ -69,23 +69,23 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print it once, as where stdout is no terminal.")] = False,
 ) -> None:
     """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
-    from kraftd.operate.status import status
+    from kraftd.operate.status import fullest_document
 
     invocation: Invocation = context.obj
     store, plan, workspace = invocation.recorded()
     if invocation.json:
-        invocation.print_document(status(store, plan, workspace).document)
+        invocation.print_document(fullest_document(store, plan, workspace))
         return
     from kraftd.cli.top_view import top_view
     from kraftd.cli.watching import watch as watch_it
 
     console = invocation.console()
     if once or not console.is_terminal:
-        console.print(top_view(status(store, plan, workspace).document, keys=False))
+        console.print(top_view(fullest_document(store, plan, workspace), keys=False))
         return
     watch_it(
         invocation,
-        lambda: top_view(status(store, plan, workspace).document, keys=True),
+        lambda: top_view(fullest_document(store, plan, workspace), keys=True),
         lambda: None,
         every_s=_EVERY_S,
         screen=True,

@@ -6,7 +6,7 @@ from typing import Any
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.operate.names import unknown_name
-from kraftd.operate.status import status
+from kraftd.operate.status import fullest_document
 from kraftd.operate.stop import check_names
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
@@ -47,7 +47,7 @@ def explain_group_lag(store: Store, plan: Plan, group: str, workspace: Workspace
     Raises:
         UnknownNameError: There is no such group, which only a daemon that sees all groups can tell.
     """
-    document = status(store, plan, workspace).document
+    document = fullest_document(store, plan, workspace)
     if group_named(document, group) is None and not may_be_unseen(document):
         raise unknown_name(f"cannot find the group {group}", group, [each["group"] for each in document["groups"]])
     facts = explain_lag(document, group, _records(store, plan), workspace.clock.now_s())
@@ -61,7 +61,7 @@ def explain_program(store: Store, plan: Plan, name: str, workspace: Workspace) -
         UnknownNameError: There is no such program.
     """
     check_names(plan, (name,))
-    document = status(store, plan, workspace).document
+    document = fullest_document(store, plan, workspace)
     facts = why(document, name, _records(store, plan), workspace.clock.now_s())
     return Explanation(f"why {name}", document["source"], tuple(facts))
 

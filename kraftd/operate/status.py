@@ -21,6 +21,8 @@ from kraftd.watch.roster import call_the_roll
 from kraftd.watch.snapshot import ServiceState, Snapshot, Status
 
 _DAEMON_TIMEOUT_S = 1.0
+_PATIENCE_S = 3.0
+_LIVE_WITHIN_S = 10.0
 _FRESH_TURNS = 3
 _ASK_TIMEOUT_S = 2.0
 
@@ -47,10 +49,20 @@ class StatusResult:
 
 def status(store: Store, plan: Plan, workspace: Workspace) -> StatusResult:
     """Return what the cluster is like now."""
-    document = _from_daemon(plan)
+    fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
+    document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
     if document is None:
         document = _own_look(store, plan, workspace)
     return StatusResult(document)
+
+
+def fullest_document(store: Store, plan: Plan, workspace: Workspace) -> dict[str, Any]:
+    """Return the document that tells most: the daemon's health, also one that is some seconds old, else an own look.
+
+    While a broker is frozen a look of the daemon takes seconds; what it knows of Kafka, a command cannot see itself.
+    """
+    document = _from_daemon(plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
+    return document or _own_look(store, plan, workspace)
 
 
 def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
@@ -65,12 +77,12 @@ def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
     return StatusResult({**result.document, "nodes": nodes, "status": verdict, "ready": ready, "reasons": reasons})
 
 
-def _from_daemon(plan: Plan) -> dict[str, Any] | None:
-    answer = get(plan.daemon.host, plan.daemon.port, "/health", timeout_s=_DAEMON_TIMEOUT_S)
+def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> dict[str, Any] | None:
+    answer = get(plan.daemon.host, plan.daemon.port, "/health", timeout_s=timeout_s)
     try:
         document = json.loads(answer.body)
         is_ours = document["state_dir"] == str(plan.layout.state_dir)
-        is_fresh = document["age_s"] < max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
+        is_fresh = document["age_s"] < fresh_within_s
     except (ValueError, KeyError, TypeError):
         return None
     # Another cluster's daemon may have taken the port.

@@ -89,7 +89,8 @@ class Collector:
 
     def give_up(self, reason: str) -> KafkaView:
         """Drop every value, for nothing can be asked; what was seen before is no longer true."""
-        if self.view.quorum or self.view.topics or not self.view.failures:
+        has_values = replace(self.view, failures={}, runs={}, requests={}) != KafkaView()
+        if has_values or not self.view.failures:
             for part in ("quorum", "topics", *_CYCLE_PARTS):
                 self._parts.skip(part, reason)
             self._cycle_due_s = self._log_dirs_due_s = self._clock.monotonic_s()

@@ -164,6 +164,17 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
     assert 'data-status="down"' in page
 
 
+def test_a_frozen_broker_is_the_reason_and_not_the_daemon_that_waits_for_it(cluster):
+    read_group(cluster)
+    with frozen(cluster, "broker-2"):
+        eventually(lambda: health(cluster)["status"] == "degraded", within_s=15, what="the frozen broker is seen")
+        done = cluster.run("explain", "lag", "test-group", "--json", check=True)
+        why = texts(cluster.run("why", "broker-2", "--json", check=True))
+
+    assert done.document["source"] == "daemon"
+    assert "no answer within 2 s" in why[0]
+
+
 def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):
     with frozen(cluster, "kraftd"):
         lag = cluster.run("explain", "lag", "test-group", "--json", check=True)

@@ -318,6 +318,20 @@ def test_when_nothing_can_be_asked_nothing_old_is_left():
     assert subject.collect().lags["g"].total.lag == 3
 
 
+def test_a_last_question_that_failed_keeps_nothing_old_either():
+    admin, clock = FakeAdmin(), ManualClock()
+    subject = collector(admin, clock)
+    subject.collect()
+    admin.failing = {"quorum", "topics"}
+    clock.advance(1.0)
+    before = subject.collect()
+
+    view = subject.give_up("no broker answers")
+
+    assert before.groups is not None
+    assert (view.groups, view.lags) == (None, None)
+
+
 def test_the_canary_flies_with_the_cycle_so_that_the_state_is_asked_for_once():
     admin, clock = FakeAdmin(), ManualClock()
     subject = collector(admin, clock)
