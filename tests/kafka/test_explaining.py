@@ -83,11 +83,11 @@ def test_pages_that_do_not_read_cost_the_others_nothing(cluster):
         connection.request("GET", "/events")
         idle.append(connection)
 
-    found = looks(cluster, 3.5)
+    found = looks(cluster, 2.5)
     for connection in idle:
         connection.close()
 
-    assert len(found) >= 3
+    assert len(found) >= 2
     assert all(look["age_s"] < 2 for look in found)
 
 
@@ -176,15 +176,17 @@ def test_a_frozen_broker_is_the_reason_and_not_the_daemon_that_waits_for_it(clus
 
 
 def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):
+    questions = (("explain", "lag", "test-group", "--json"), ("why", "broker-1", "--json"), ("top", "--once"))
     with frozen(cluster, "kraftd"):
-        lag = cluster.run("explain", "lag", "test-group", "--json", check=True)
-        why = cluster.run("why", "broker-1", "--json", check=True)
-        shown = cluster.run("top", "--once").stdout
+        # Side by side: each waits some seconds for the daemon.
+        commands = [cluster.spawn(*arguments) for arguments in questions]
+        lag, why, top = [command.communicate(timeout=60)[0] for command in commands]
 
-    assert (lag.document["source"], why.document["source"]) == ("command", "command")
-    assert "kraftd is asked for the lag of groups, and does not answer" in texts(lag)
-    assert texts(why)[0] == "broker-1 is READY"
-    assert "The daemon does not answer" in shown
+    lag, why = json.loads(lag), json.loads(why)
+    assert (lag["source"], why["source"]) == ("command", "command")
+    assert lag["facts"][1]["text"] == "is asked for the lag of groups, and does not answer"
+    assert why["facts"][0]["text"] == "is READY"
+    assert "The daemon does not answer" in top
 
 
 def test_top_shows_the_whole_cluster_once_where_no_terminal_is(cluster):
