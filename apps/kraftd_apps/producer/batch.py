@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException
@@ -13,9 +12,10 @@ from kraftd_apps.producer.bridge import Bridge, DeliveredMessage
 from kraftd_apps.producer.gateway import Gateway
 from kraftd_apps.producer.options import flag_of
 from kraftd_apps.producer.send import offset_text
-from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
+from kraftd_apps.web.asgi import Answer, Receive, Scope, Send
 from kraftd_apps.web.body import read_body
 from kraftd_apps.web.problems import Problem, Refused, problem
+from kraftd_apps.web.reply import send_answer
 from kraftd_apps.web.settings import HttpSettings
 
 MAX_RECORDS = 10_000
@@ -128,7 +128,7 @@ def batch_answer(results: Sequence[Result]) -> Answer:
     if len(failed) < len(results):
         return Answer(207 if failed else 200, b"{%s}" % summary)
     whole = failed[0].answer()
-    return replace(whole, body=whole.body[:-1] + b", " + summary + b"}")
+    return whole._replace(body=whole.body[:-1] + b", " + summary + b"}")
 
 
 def _part(result: Result) -> bytes:

@@ -1,7 +1,7 @@
 """A record on its way into Kafka, and what Kafka said about it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError
 
@@ -9,8 +9,7 @@ ANY_PARTITION = -1
 NOW = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What one request asks to be written."""
 
     value: bytes | None
@@ -21,8 +20,7 @@ class Record:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What became of a record."""
 
     error: KafkaError | None

@@ -4,9 +4,10 @@ from kraftd_apps.producer.gateway import Gateway
 from kraftd_apps.producer.json_text import json_fault
 from kraftd_apps.producer.options import Options, options_of
 from kraftd_apps.producer.record import Report
-from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
+from kraftd_apps.web.asgi import Answer, Receive, Scope, Send
 from kraftd_apps.web.body import read_body
 from kraftd_apps.web.problems import Refused, problem
+from kraftd_apps.web.reply import send_answer
 from kraftd_apps.web.settings import HttpSettings
 
 QUEUED = Answer(202, b'{"status":"queued"}')

@@ -4,6 +4,7 @@ import asyncio
 
 from kraftd_apps.web.asgi import Message, Receive, Scope
 from kraftd_apps.web.problems import Problem, Refused, problem
+from kraftd_apps.web.reply import exchange_of
 
 _TOO_SLOW = "the body is too slow"
 
@@ -22,6 +23,11 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > max_bytes:
             raise Refused(_too_large(max_bytes))
+    exchange = exchange_of(scope)
+    here = exchange.body() if exchange else None
+    if here is not None:
+        _check_length(here, max_bytes)
+        return here
     timer = _deadline(timeout_s)
     try:
         message = await receive()

@@ -3,30 +3,19 @@
 import hmac
 import logging
 import time
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from kraftd_apps.web.asgi import App, Headers, Message, Receive, Scope, Send, send_answer
+from kraftd_apps.web.asgi import App, Receive, Scope, Send
 from kraftd_apps.web.body import ClientGone
 from kraftd_apps.web.problems import Refused, problem
+from kraftd_apps.web.reply import Reply
 from kraftd_apps.web.settings import HttpSettings
 from kraftd_apps.web.telemetry import HttpMetrics
 
-SECURITY_HEADERS: Headers = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    # Not no-referrer: with it browsers send "Origin: null" when a form of ours posts.
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-_NO_STORE = (b"cache-control", b"no-store")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITHOUT_TOKEN = frozenset({"/healthz", "/readyz"})
+_MOST_ADMITTED = 64
+"""Spellings of allowed names that are remembered, so that each is taken apart once."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,43 +28,35 @@ class Guard:
         self._hosts = settings.allowed_hosts
         self._token = settings.api_token.encode()
         self._metrics = metrics
+        self._admitted: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             return
         started_s = time.perf_counter()
-        status = 0
-
-        async def guarded_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = with_security_headers(message["headers"])
-            await send(message)
-
+        reply = Reply(scope, send)
+        status = None
         try:
             self._admit(scope)
-            await self._app(scope, receive, guarded_send)
+            await self._app(scope, receive, reply)
         except Refused as refused:
-            await send_answer(guarded_send, refused.problem.answer())
+            await reply.answer(refused.problem.answer())
         except ClientGone:
             status = 499  # nginx's number for a client that closed the connection
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            if status:
+            if reply.status:
                 raise
-            failed = problem("internal", "the app failed; its log says why")
-            await send_answer(guarded_send, failed.answer())
+            await reply.answer(problem("internal", "the app failed; its log says why").answer())
         finally:
-            self._metrics.count(scope, status, time.perf_counter() - started_s)
+            self._metrics.count(scope, status or reply.status, time.perf_counter() - started_s)
 
     def _admit(self, scope: Scope) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1")
-        if "*" not in self._hosts and host_name(host) not in self._hosts:
-            detail = f"this app does not serve {host!r}; add the name to APP_ALLOWED_HOSTS"
-            raise Refused(problem("bad_host", detail))
+        host = headers.get(b"host", b"")
+        if host not in self._admitted:
+            self._admit_host(host)
         if scope["method"] not in _SAFE_METHODS and is_cross_site(headers, host):
             detail = "a page of another origin asked for this; open this app's own page"
             raise Refused(problem("cross_site", detail))
@@ -85,17 +66,13 @@ class Guard:
                 detail = "send 'Authorization: Bearer' with the token of APP_API_TOKEN"
                 raise Refused(problem("unauthorized", detail))
 
-
-def with_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers and those that every answer has; `no-store` where it says nothing of caching."""
-    found = list(headers)
-    for name, _ in found:
-        if name == b"cache-control":
-            break
-    else:
-        found.append(_NO_STORE)
-    found.extend(SECURITY_HEADERS)
-    return found
+    def _admit_host(self, host: bytes) -> None:
+        name = host.decode("latin-1")
+        if "*" not in self._hosts and host_name(name) not in self._hosts:
+            detail = f"this app does not serve {name!r}; add the name to APP_ALLOWED_HOSTS"
+            raise Refused(problem("bad_host", detail))
+        if len(self._admitted) < _MOST_ADMITTED:
+            self._admitted.add(host)
 
 
 def host_name(host: str) -> str:
@@ -105,7 +82,7 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].rstrip(".").lower()
 
 
-def is_cross_site(headers: dict[bytes, bytes], host: str) -> bool:
+def is_cross_site(headers: dict[bytes, bytes], host: bytes) -> bool:
     """Return whether a browser sends this request for a page of another origin.
 
     Browsers name the relation in `Sec-Fetch-Site` and, on writes, the page in `Origin`; curl sends neither. Another
@@ -114,4 +91,4 @@ def is_cross_site(headers: dict[bytes, bytes], host: str) -> bool:
     if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
         return True
     origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower()
+    return origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.decode("latin-1").lower()

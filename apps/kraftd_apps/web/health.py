@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Sequence
 
-from kraftd_apps.web.asgi import Answer, App, Receive, Scope, Send, send_answer
+from kraftd_apps.web.asgi import Answer, App, Receive, Scope, Send
+from kraftd_apps.web.reply import send_answer
 
 
 def answered(make: Callable[[], Answer]) -> App:

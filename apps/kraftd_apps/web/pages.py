@@ -8,8 +8,9 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from kraftd_apps.web.asgi import Answer, Receive, Scope, Send, send_answer
+from kraftd_apps.web.asgi import Answer, Receive, Scope, Send
 from kraftd_apps.web.problems import Refused, problem
+from kraftd_apps.web.reply import send_answer
 
 _SHARED = "kraftd_apps.web"
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")

@@ -3,8 +3,9 @@ import asyncio
 import pytest
 
 from kraftd_apps.producer.settings import read_settings
-from kraftd_apps.web.asgi import Answer, send_answer
+from kraftd_apps.web.asgi import Answer
 from kraftd_apps.web.guard import Guard, host_name
+from kraftd_apps.web.reply import send_answer
 from kraftd_apps.web.telemetry import HttpMetrics
 from tests.unit.apps.asgi_client import call
 
