@@ -207,17 +207,24 @@ class Service:
         waited_s = 0.0
         while not self._stop.wait(self._plan.daemon.interval_s):
             waited_s += self._plan.daemon.interval_s
-            before = self._collector.view
-            match next_turn(self._newest, has_seen_kafka=before.quorum is not None, waited_s=waited_s):
-                case Turn.ASK:
-                    self._admin.open()
-                    self._collector.collect(is_settled=self._is_settled)
-                case Turn.GIVE_UP:
-                    self._collector.give_up("no broker answers")
-                case Turn.WAIT:
-                    pass
-            if self._collector.view is not before:
-                self._exposition.show_kafka(self._collector.view)
+            try:
+                self._collect_once(waited_s)
+            except Exception:
+                # A defect must not end the collection for good; the timestamps in /metrics stand still meanwhile.
+                logger.exception("Collecting failed")
+
+    def _collect_once(self, waited_s: float) -> None:
+        before = self._collector.view
+        match next_turn(self._newest, has_seen_kafka=before.quorum is not None, waited_s=waited_s):
+            case Turn.ASK:
+                self._admin.open()
+                self._collector.collect(is_settled=self._is_settled)
+            case Turn.GIVE_UP:
+                self._collector.give_up("no broker answers")
+            case Turn.WAIT:
+                pass
+        if self._collector.view is not before:
+            self._exposition.show_kafka(self._collector.view)
 
     @property
     def _is_settled(self) -> bool:
