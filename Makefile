@@ -45,6 +45,7 @@ docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/*.py)
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.recovery
+	$(BIN)/python -m bench.monitoring
 
 soak: $(VENV)/.dev  ## the long repetitions
 	SOAK=1 $(BIN)/python -m pytest -m soak tests

@@ -1,0 +1,233 @@
+"""What it costs to watch 300 partitions and 50 groups: a cycle of kraftd, and a scrape of others.
+
+    python -m bench.monitoring [--rounds 20] [--heap 512m] [--peer NAME=PATH ...]
+
+Peers are kafka_exporter and kminion, whose binaries are named with --peer, and Burrow, which is on PATH where Debian's
+package is installed. While a monitor is measured, the daemon of the cluster stands still.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bench.monitoring_peers import Peer, PeerFailedError, running, zookeeper
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.clock import SystemClock
+from kraftd.host.kafka_runtime import Wanted, ensure
+from kraftd.serve.exposition import Exposition
+from kraftd.spec.layout import cache_dir
+from kraftd.spec.plan import Plan, Topic
+from kraftd.spec.plan_text import parse_plan
+from kraftd.watch.collector import Collector
+from tests.harness import Cluster, cluster_in, fetch
+from tests.kafka.broker.nodes import Silent
+from tests.plans import plan_of
+
+TOPICS, PARTITIONS, GROUPS, COMMITS = 30, 10, 50, 60
+_PEER_PORT = 39308
+_CYCLE_S = 0.25
+_STREAMING_S, _STREAMING_ROUNDS = 10.0, 3
+_SCRAPES = 300
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians and means of one cycle or scrape, in milliseconds.
+
+    Attributes:
+        wall_ms: The median.
+        own_cpu_ms: Of the monitor, on average.
+        broker_cpu_ms: Of both brokers, on average, without what they take when nobody asks.
+    """
+
+    wall_ms: float
+    own_cpu_ms: float
+    broker_cpu_ms: float
+
+    def __str__(self) -> str:
+        figures = (("wall", self.wall_ms), ("own CPU", self.own_cpu_ms), ("broker CPU", self.broker_cpu_ms))
+        return "   ".join(f"{name} {value:7.1f} ms" for name, value in figures)
+
+
+class Meter:
+    """Measures what the brokers of a cluster take."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._brokers = [psutil.Process(pid) for pid in pids]
+        begun_s, idle_s = time.monotonic(), self._cpu_s()
+        time.sleep(10)
+        self._idle = (self._cpu_s() - idle_s) / (time.monotonic() - begun_s)
+
+    def cost(self, act: Callable[[], float], own_cpu_s: Callable[[], float], rounds: int) -> Cost:
+        """Return what an act costs that returns how long it took, in seconds."""
+        act()
+        begun_s, brokers_s, own_s = time.monotonic(), self._cpu_s(), own_cpu_s()
+        walls_s = [act() for _ in range(rounds)]
+        own_s = own_cpu_s() - own_s
+        brokers_s = self._cpu_s() - brokers_s - self._idle * (time.monotonic() - begun_s)
+        return Cost(*(1000 * each for each in (statistics.median(walls_s), own_s / rounds, brokers_s / rounds)))
+
+    def _cpu_s(self) -> float:
+        return sum(cpu_s(process) for process in self._brokers)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Return the CPU seconds of a process."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def main() -> None:
+    """Print what each monitor costs, and how fast /metrics is while a broker is frozen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--heap", default="512m")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PATH")
+    arguments = parser.parse_args()
+    binaries = dict(each.split("=", 1) for each in arguments.peer)
+    with (
+        tempfile.TemporaryDirectory(prefix="kraftd-") as directory,
+        cluster_in(Path(directory), settings={"cluster.heap": arguments.heap}) as cluster,
+    ):
+        cluster.start()
+        servers = cluster.bootstrap_servers.split(",")
+        fill(servers)
+        # The daemon has counted all of it, and the brokers have compiled what they need for that.
+        time.sleep(25)
+        frozen(cluster)
+        daemon = psutil.Process(cluster.pid("kraftd"))
+        with standing_still(daemon):
+            meter = Meter(cluster.pid(name) for name in ("broker-1", "broker-2"))
+            ours = kraftd_cost(cluster, meter, arguments.rounds)
+            print(f"kraftd, a cycle          {ours}")
+            for name in ("kafka_exporter", "kminion", "burrow"):
+                binary = binaries.get(name) or shutil.which({"burrow": "Burrow"}.get(name, name))
+                compare(name, binary, servers, meter, ours, arguments.rounds)
+        cluster.stop()
+
+
+def fill(servers: list[str]) -> None:
+    """Create topics, a record in every partition, and groups that have committed on some of them."""
+    names = [f"bench-{number}" for number in range(TOPICS)]
+    assignment = tuple((1, 2) if index % 2 else (2, 1) for index in range(PARTITIONS))
+    with KafkaAdmin(servers) as admin:
+        for outcome in admin.create_topics([Topic(name, assignment) for name in names], limit_s=60.0):
+            if outcome.failure is not None:
+                raise SystemExit(f"cannot fill the cluster: {outcome.name}: {outcome.failure.text}")
+    producer = Producer({"bootstrap.servers": ",".join(servers)})
+    places = [(name, index) for name in names for index in range(PARTITIONS)]
+    for name, index in places:
+        producer.produce(name, b"x", partition=index)
+    producer.flush(30)
+    for number in range(GROUPS):
+        consumer = Consumer({"bootstrap.servers": ",".join(servers), "group.id": f"bench-{number}"})
+        mine = [places[(number * 7 + step) % len(places)] for step in range(COMMITS)]
+        consumer.commit(offsets=[TopicPartition(name, index, 0) for name, index in mine], asynchronous=False)
+        consumer.close()
+
+
+def kraftd_cost(cluster: Cluster, meter: Meter, rounds: int) -> Cost:
+    """Return what a cycle costs, its text for /metrics included; the cycles follow each other quickly."""
+    path = cluster.state_dir / "plan.json"
+    plan: Plan = parse_plan(path.read_text(encoding="utf-8"), path)
+    quick = plan_of(f"[daemon]\nprobe = false\nlag_interval_s = {_CYCLE_S}\n")
+    addresses = [broker.client.address for broker in plan.brokers if broker.client]
+    exposition = Exposition()
+    with KafkaAdmin(addresses) as admin:
+        collector = Collector(admin, SystemClock(), quick)
+
+        def cycle() -> float:
+            time.sleep(_CYCLE_S)
+            begun_s = time.perf_counter()
+            exposition.show_kafka(collector.collect(is_settled=True))
+            return time.perf_counter() - begun_s
+
+        for _ in range(8):
+            cycle()
+        return meter.cost(cycle, time.process_time, rounds)
+
+
+def compare(name: str, binary: str | None, servers: list[str], meter: Meter, ours: Cost, rounds: int) -> None:
+    """Print what a peer costs and the ratios, or that it is absent."""
+    if binary is None:
+        print(f"{name}: absent")
+        return
+    try:
+        with companion(name), running(name, binary, servers, _PEER_PORT) as peer:
+            cost = peer_cost(peer, meter, rounds)
+            is_streaming = peer.is_streaming
+    except PeerFailedError as error:
+        print(f"{name}: cannot be measured: {error}")
+        return
+    print(f"{name}, {'ten seconds' if is_streaming else 'a scrape'}".ljust(24), cost)
+    pairs = [("own CPU", ours.own_cpu_ms, cost.own_cpu_ms), ("broker CPU", ours.broker_cpu_ms, cost.broker_cpu_ms)]
+    if not is_streaming:
+        pairs.insert(0, ("wall", ours.wall_ms, cost.wall_ms))
+    ratios = (f"{what} {mine / theirs:.2f}" for what, mine, theirs in pairs if theirs > 0)
+    print("  ratio of kraftd to it".ljust(24), "   ".join(ratios))
+
+
+def companion(name: str) -> AbstractContextManager[None]:
+    """Run what a peer cannot do without."""
+    if name != "burrow":
+        return nullcontext()
+    runtime = ensure(Wanted("3.9.2"), cache_dir(os.environ, Path.home()), SystemClock(), Silent())
+    return zookeeper(runtime.java.executable, runtime.classpath, _PEER_PORT + 1)
+
+
+def peer_cost(peer: Peer, meter: Meter, rounds: int) -> Cost:
+    """Return what a scrape costs; of a peer that streams, what ten seconds cost."""
+    process = psutil.Process(peer.pid)
+
+    def scrape() -> float:
+        begun_s = time.perf_counter()
+        peer.scrape()
+        took_s = time.perf_counter() - begun_s
+        time.sleep(_STREAMING_S if peer.is_streaming else _CYCLE_S)
+        return took_s
+
+    return meter.cost(scrape, lambda: cpu_s(process), _STREAMING_ROUNDS if peer.is_streaming else rounds)
+
+
+def frozen(cluster: Cluster) -> None:
+    """Print how fast /metrics is while a broker is frozen."""
+    cluster.kill("broker-2", signal.SIGSTOP)
+    try:
+        time.sleep(5)
+        walls_s, size = [], 0
+        for _ in range(_SCRAPES):
+            begun_s = time.perf_counter()
+            size = len(fetch(cluster.url("kraftd", "/metrics"))[1])
+            walls_s.append(time.perf_counter() - begun_s)
+            time.sleep(0.02)
+    finally:
+        cluster.kill("broker-2", signal.SIGCONT)
+    worst = sorted(walls_s)[int(0.99 * len(walls_s))]
+    median = statistics.median(walls_s)
+    print(f"/metrics with a frozen broker: median {1000 * median:.2f} ms, p99 {1000 * worst:.2f} ms, {size} bytes")
+    time.sleep(15)
+
+
+@contextmanager
+def standing_still(process: psutil.Process) -> Iterator[None]:
+    """Freeze a process for a while."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+if __name__ == "__main__":
+    main()
