@@ -68,15 +68,7 @@ def looks(cluster, seconds):
     return found
 
 
-def test_the_stream_brings_every_look_within_the_second(cluster):
-    found = looks(cluster, 3.5)
-
-    assert len(found) >= 3
-    assert all(0 <= look["age_s"] < 2 for look in found)
-    assert all("broker-2" in look["html"] for look in found)
-
-
-def test_pages_that_do_not_read_cost_the_others_nothing(cluster):
+def test_the_stream_brings_every_look_whatever_other_pages_do_not_read(cluster):
     idle = []
     for _ in range(20):
         connection = http.client.HTTPConnection("127.0.0.1", 8000 + cluster.offset, timeout=10)
@@ -88,7 +80,8 @@ def test_pages_that_do_not_read_cost_the_others_nothing(cluster):
         connection.close()
 
     assert len(found) >= 2
-    assert all(look["age_s"] < 2 for look in found)
+    assert all(0 <= look["age_s"] < 2 for look in found)
+    assert all("broker-2" in look["html"] for look in found)
 
 
 def test_an_open_page_does_not_hold_up_the_end_of_the_daemon(cluster):
