@@ -7,35 +7,32 @@ package is installed. While a monitor is measured, the daemon of the cluster sta
 """
 
 import argparse
-import os
 import shutil
 import signal
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from bench.monitoring_peers import Peer, PeerFailedError, running, zookeeper
+from bench.monitoring_peers import Peer, PeerFailedError, running
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.serve.exposition import Exposition
-from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Plan, Topic
 from kraftd.spec.plan_text import parse_plan
 from kraftd.watch.collector import Collector
 from tests.harness import Cluster, cluster_in, fetch
-from tests.kafka.broker.nodes import Silent
 from tests.plans import plan_of
 
 TOPICS, PARTITIONS, GROUPS, COMMITS = 30, 10, 50, 60
-_PEER_PORT = 39308
+_PEER_PORT = 31308
+"""Below the range from which Linux takes ports for outgoing connections."""
 _CYCLE_S = 0.25
 _STREAMING_S, _STREAMING_ROUNDS = 10.0, 3
 _SCRAPES = 300
@@ -164,7 +161,7 @@ def compare(name: str, binary: str | None, servers: list[str], meter: Meter, our
         print(f"{name}: absent")
         return
     try:
-        with companion(name), running(name, binary, servers, _PEER_PORT) as peer:
+        with running(name, binary, servers, _PEER_PORT) as peer:
             cost = peer_cost(peer, meter, rounds)
             is_streaming = peer.is_streaming
     except PeerFailedError as error:
@@ -176,14 +173,6 @@ def compare(name: str, binary: str | None, servers: list[str], meter: Meter, our
         pairs.insert(0, ("wall", ours.wall_ms, cost.wall_ms))
     ratios = (f"{what} {mine / theirs:.2f}" for what, mine, theirs in pairs if theirs > 0)
     print("  ratio of kraftd to it".ljust(24), "   ".join(ratios))
-
-
-def companion(name: str) -> AbstractContextManager[None]:
-    """Run what a peer cannot do without."""
-    if name != "burrow":
-        return nullcontext()
-    runtime = ensure(Wanted("3.9.2"), cache_dir(os.environ, Path.home()), SystemClock(), Silent())
-    return zookeeper(runtime.java.executable, runtime.classpath, _PEER_PORT + 1)
 
 
 def peer_cost(peer: Peer, meter: Meter, rounds: int) -> Cost:

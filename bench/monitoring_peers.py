@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 _START_LIMIT_S = 30.0
 
+# Burrow does not start without a ZooKeeper, even for a cluster that has none.
 _BURROW = """\
 [general]
 pidfile = "{directory}/burrow.pid"
@@ -21,7 +21,7 @@ pidfile = "{directory}/burrow.pid"
 filename = "{directory}/burrow.log"
 level = "warn"
 [zookeeper]
-servers = ["127.0.0.1:{zookeeper_port}"]
+servers = ["127.0.0.1:2181"]
 [client-profile.bench]
 client-id = "burrow"
 kafka-version = "2.0.0"
@@ -66,44 +66,8 @@ class Peer:
 
 
 @contextlib.contextmanager
-def zookeeper(java: Path, classpath: tuple[Path, ...], port: int) -> Iterator[None]:
-    """Run the ZooKeeper whose jar came with Kafka 3.9: Debian's Burrow does not start without one."""
-    with tempfile.TemporaryDirectory(prefix="kraftd-bench-") as text:
-        directory = Path(text)
-        lines = (
-            f"dataDir={directory}",
-            f"clientPort={port}",
-            "clientPortAddress=127.0.0.1",
-            "admin.enableServer=false",
-        )
-        (directory / "zoo.cfg").write_text("\n".join(lines), encoding="utf-8")
-        main = "org.apache.zookeeper.server.ZooKeeperServerMain"
-        options = ["-Xmx64m", "-XX:+UseSerialGC", "-cp", ":".join(map(str, classpath))]
-        with (directory / "output").open("wb") as output:
-            process = subprocess.Popen(
-                [str(java), *options, main, str(directory / "zoo.cfg")], stdout=output, stderr=output
-            )
-        try:
-            _wait_for_port(port)
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for_port(port: int) -> None:
-    deadline_s = time.monotonic() + _START_LIMIT_S
-    while time.monotonic() < deadline_s:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.2)
-    raise PeerFailedError("its ZooKeeper did not start")
-
-
-@contextlib.contextmanager
 def running(name: str, binary: str, servers: list[str], port: int) -> Iterator[Peer]:
-    """Run a peer, known by its name, and end it; Burrow's ZooKeeper is one port further.
+    """Run a peer, known by its name, and end it.
 
     Raises:
         PeerFailedError: It is not known, or does not serve.
@@ -133,7 +97,7 @@ def _invocation(name: str, servers: list[str], port: int, directory: Path) -> tu
             return [], {"KAFKA_BROKERS": ",".join(servers), "EXPORTER_PORT": str(port)}, "/metrics"
         case "burrow":
             quoted = ", ".join(f'"{server}"' for server in servers)
-            configuration = _BURROW.format(directory=directory, servers=quoted, port=port, zookeeper_port=port + 1)
+            configuration = _BURROW.format(directory=directory, servers=quoted, port=port)
             (directory / "burrow.toml").write_text(configuration, encoding="utf-8")
             return [f"--config-dir={directory}"], {}, "/v3/kafka/local/consumer"
     raise PeerFailedError(f"no peer is called {name}: there are kafka_exporter, kminion and burrow")
