@@ -7,12 +7,14 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import uvicorn
 
 from kraftd_apps.web.asgi import App
+from kraftd_apps.web.environment import environment
 from kraftd_apps.web.errors import AppError, ListenError
 from kraftd_apps.web.protocol import ShortWayProtocol
 from kraftd_apps.web.settings import HttpSettings
@@ -24,6 +26,17 @@ _GARBAGE_OBJECTS = 20_000
 """New objects between two collections: Python's 700 would collect several times in each burst of requests."""
 
 logger = logging.getLogger(__name__)
+
+
+class HasHttpSettings(Protocol):
+    """An app's settings."""
+
+    @property
+    def http(self) -> HttpSettings:
+        """How it serves."""
+
+
+Settings = TypeVar("Settings", bound=HasHttpSettings)
 
 
 class Service(Protocol):
@@ -126,12 +139,16 @@ async def _unset(_scope: object, _receive: object, _send: object) -> None:
     """Stand in for the app, which is made inside the running loop."""
 
 
-def command(main: Callable[[], int]) -> int:
-    """Run an app's main function: log to standard error, and print its errors for people."""
+def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service: Callable[[Settings], Service]) -> int:
+    """Serve an app with the settings in the environment and `.env`, and return the exit status.
+
+    Logs to standard error, and prints the app's errors there for people.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        return main()
+        settings = read_settings(environment(Path.cwd()))
+        return run(lambda: make_service(settings), settings.http)
     except AppError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
         sys.stderr.write(f"error: {error}{hint}\n")
