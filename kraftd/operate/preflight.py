@@ -1,13 +1,13 @@
 """What must hold before anything is written or started."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 
-from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
 from kraftd.host.files import make_private_directory
 from kraftd.host.memory import total_bytes
 from kraftd.host.ports import holder_of, is_free
-from kraftd.spec.plan import Plan
+from kraftd.spec.plan import Kind, Plan
 from kraftd.spec.sizes import format_size, human_size
 from kraftd.spec.topology import LOOPBACK, program_ports
 
@@ -36,6 +36,28 @@ def check_memory(plan: Plan, machine_bytes: int | None = None) -> None:
         hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
         code="not_enough_memory",
         details={"needed_bytes": needed, "machine_bytes": available},
+    )
+
+
+def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) -> None:
+    """Refuse to start what serves only with a quorum where there would be none: the wait could only time out.
+
+    Raises:
+        NeedsRunningClusterError: Naming the voters that are missing.
+    """
+    node_ids = {node.node_id: node.name for node in plan.nodes}
+    voters = [node_ids[voter.node_id] for voter in plan.voters]
+    up = [name for name in voters if name in wanted or name in running]
+    waiting = [name for name in wanted if plan.kinds[name] in (Kind.BROKER, Kind.APP)]
+    if not waiting or len(up) > len(voters) // 2:
+        return
+    down = ", ".join(name for name in voters if name not in up)
+    raise NeedsRunningClusterError(
+        f"cannot start {', '.join(waiting)} alone: only {len(up)} of {len(voters)} voters would run, "
+        "and without a quorum nothing serves",
+        hint=f"'kraftd start' starts all. Or name more of the voters with it: {down}.",
+        code="no_quorum",
+        details={"voters": voters, "up": up},
     )
 
 

@@ -11,7 +11,7 @@ from kraftd.operate.bringing_up import BringUp
 from kraftd.operate.configuring import Configured, Selection, layout_for, plan_for
 from kraftd.operate.formatting import format_nodes, unformatted
 from kraftd.operate.launching import launch_supervisord
-from kraftd.operate.preflight import check_memory, check_ports, make_directories
+from kraftd.operate.preflight import check_memory, check_ports, check_quorum, make_directories
 from kraftd.operate.rendering import files_of
 from kraftd.operate.runtime import Provision, provision
 from kraftd.operate.stop import StopOptions, check_names, stop_locked
@@ -65,6 +65,7 @@ def start(selection: Selection, options: StartOptions, workspace: Workspace) -> 
     Raises:
         ConfigurationError: The configuration, or what it asks of this machine.
         IdentityMismatchError: The data belongs to something else.
+        NeedsRunningClusterError: What is named would have no quorum.
         RuntimeMissingError: Java or Kafka is missing.
         StartFailedError: A program ended before it served.
         TimedOutError: Time was up.
@@ -137,6 +138,7 @@ def _from_nothing(
     if configured.manifest is not None:
         check_against(plan, configured.manifest, configured.origin)
     empty = unformatted(plan, configured.manifest)
+    check_quorum(plan, _closure(plan, options.names), ())
     check_memory(plan)
     has_leftovers = bool(roster.processes) or roster.supervisor is not None
     if not has_leftovers:
@@ -181,6 +183,7 @@ def _complete(
     notes += _changes(configured, plan, workspace)
     wanted = _closure(plan, options.names)
     missing = tuple(name for name in wanted if name not in roster.processes)
+    check_quorum(plan, wanted, roster.processes)
     check_ports(plan, missing)
     _wish(store, plan, wanted, options, workspace)
     wait = StartWait(plan, Supervisor(plan.layout.socket), workspace, deadline)

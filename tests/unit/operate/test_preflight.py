@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from kraftd.errors import ConfigurationError
-from kraftd.operate.preflight import PortInUseError, check_memory, check_ports, make_directories
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.operate.preflight import PortInUseError, check_memory, check_ports, check_quorum, make_directories
 from tests.plans import plan_of
 
 GIB = 1024**3
@@ -63,3 +63,32 @@ def test_every_program_gets_its_private_directories(tmp_path):
     assert not plan.layout.data("broker-1").exists()
     assert stat.S_IMODE(plan.layout.state_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE(plan.layout.socket.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running"),
+    [
+        (("broker-1", "kraftd"), ()),
+        (("broker-1", "producer"), ("kraftd",)),
+        (("consumer",), ("broker-2",)),
+    ],
+)
+def test_a_broker_or_an_app_is_not_started_where_no_quorum_could_be(wanted, running):
+    with pytest.raises(NeedsRunningClusterError, match=r"only \d of 3 voters would run") as caught:
+        check_quorum(plan_of(), wanted, running)
+
+    assert (caught.value.code, caught.value.exit_code) == ("no_quorum", 7)
+    assert "controller-101" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running"),
+    [
+        (("broker-1", "controller-101", "kraftd"), ()),
+        (("broker-1",), ("broker-2",)),
+        (("controller-101", "kraftd"), ()),
+        (("kraftd",), ()),
+    ],
+)
+def test_what_makes_or_has_a_quorum_or_needs_none_is_started(wanted, running):
+    check_quorum(plan_of(), wanted, running)
