@@ -20,7 +20,7 @@ from kraftd.operate.waiting import Deadline, StartWait, yield_to_stop
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
 from kraftd.spec.manifest import check_against
-from kraftd.spec.plan import DAEMON, Plan
+from kraftd.spec.plan import DAEMON, Node, Plan
 from kraftd.supervisord.door import Supervisor
 from kraftd.watch.roster import Roster, call_the_roll
 
@@ -135,11 +135,8 @@ def _from_nothing(
 ) -> StartResult:
     plan = configured.plan
     store = Store(plan.layout)
-    if configured.manifest is not None:
-        check_against(plan, configured.manifest, configured.origin)
-    empty = unformatted(plan, configured.manifest)
-    check_quorum(plan, _closure(plan, options.names), ())
-    check_memory(plan)
+    names = _closure(plan, options.names)
+    empty = _checked(configured, names)
     has_leftovers = bool(roster.processes) or roster.supervisor is not None
     if not has_leftovers:
         check_ports(plan, plan.kinds)
@@ -160,12 +157,22 @@ def _from_nothing(
     write_changed(files)
     store.write_plan(plan)
     store.forget_restarts()
-    names = _closure(plan, options.names)
     _wish(store, plan, names, options, workspace)
     supervisor = launch_supervisord(plan, workspace, meanwhile=load_client)
     wait = StartWait(plan, supervisor, workspace, deadline)
     notes += BringUp(plan, wait, workspace).run(names)
     return _result(plan, names, tuple(node.name for node in empty), notes, workspace, deadline)
+
+
+def _checked(configured: Configured, names: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the nodes to format, where the plan fits its data and this machine."""
+    plan = configured.plan
+    if configured.manifest is not None:
+        check_against(plan, configured.manifest, configured.origin)
+    empty = unformatted(plan, configured.manifest)
+    check_quorum(plan, names, ())
+    check_memory(plan)
+    return empty
 
 
 def _complete(
