@@ -105,10 +105,15 @@ def _brokers(document: Document) -> Table:
             _known(broker["leads"]),
             _UNKNOWN if broker["in_sync"] is None else f"{broker['in_sync']}/{broker['replicas']}",
             _UNKNOWN if broker["answer_s"] is None else latency(broker["answer_s"]),
-            _UNKNOWN if trip is None else latency(trip["write_s"] + trip["read_s"]),
+            _UNKNOWN if trip is None else _round_trip(trip, broker["canary_age_s"]),
             _UNKNOWN if used is None else human_size(sum(disk["used_bytes"] for disk in used)),
         )
     return table
+
+
+def _round_trip(trip: Document, age_s: float | None) -> str:
+    took = latency(trip["write_s"] + trip["read_s"])
+    return took if age_s is None else f"{took}, {duration(age_s)} ago"
 
 
 def _groups(document: Document) -> RenderableType:

@@ -66,6 +66,11 @@ def _canary_success(view: KafkaView) -> Iterator[Sample]:
             yield (node_id,), int(node_id in trips.values)
 
 
+def _canary_times(view: KafkaView) -> Iterator[Sample]:
+    for node_id, at_s in sorted(view.canary.flown_at_s.items()) if view.canary else ():
+        yield (node_id,), at_s
+
+
 def _canary_histogram(of: Callable[[Canary], Mapping[int, Histogram]]) -> Samples:
     def samples(view: KafkaView) -> Iterator[Sample]:
         for node_id, histogram in of(view.canary).items() if view.canary else ():
@@ -192,6 +197,12 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
         ("broker_id",),
         "1 when the last canary went through the broker and back; absent while another broker leads its partition.",
         _canary_success,
+    ),
+    _gauge(
+        "probe_timestamp_seconds",
+        ("broker_id",),
+        "When that canary was sent, in seconds since the Unix epoch: a third of the brokers has its turn every 10 s.",
+        _canary_times,
     ),
     Family(
         "kraftd_probe_write_seconds",

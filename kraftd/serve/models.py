@@ -153,6 +153,7 @@ class Broker(_Model):
     unfenced: Annotated[bool | None, Field(description="The cluster counts it as alive.")]
     answer_s: Annotated[float | None, Field(description="Until it answered ApiVersions.")]
     round_trip: RoundTrip | None
+    canary_age_s: Annotated[float | None, Field(description="Since that was sent, whether it came back or not.")]
     leads: Annotated[int | None, Field(description="Partitions that it leads.")]
     in_sync: Annotated[int | None, Field(description="Replicas that it holds in sync.")]
     replicas: Annotated[int | None, Field(description="Replicas that it holds.")]
@@ -216,9 +217,7 @@ class Group(_Model):
     committed_partitions: int | None
     uncommitted_partitions: int | None
     reason: Annotated[str | None, Field(description="Why its lag is not known.")]
-    partitions: Annotated[
-        list[PartitionLag] | None, Field(description="Null where the settings have the group summed up only.")
-    ]
+    partitions: Annotated[list[PartitionLag] | None, Field(description="Null where the settings only sum it up.")]
 
 
 class Missing(_Model):

@@ -82,7 +82,7 @@ SAMPLE = """\
 #interval_s = 1.0
 # Seconds between two measurements of consumer lag: 0.2 to 3600.
 #lag_interval_s = 10.0
-# Whether a canary record goes through every broker each 10 seconds, in the topic __kraftd_probe: true or false.
+# Whether each 10 seconds canary records go through a third of the brokers, in turn, in __kraftd_probe: true or false.
 #probe = true
 # Topics whose offsets are read: names, in which "*" stands for any text.
 #topics_allow = ["*"]

@@ -30,6 +30,7 @@ class BrokerView:
         unfenced: Whether the cluster counts it as alive; None while no broker can be asked.
         answer_s: How long it took to answer.
         round_trip: Of the canary's last record through it.
+        canary_at_s: When that was sent, whether it came back or not, in seconds since the Unix epoch.
         leads: Partitions that it leads; this and the next two are None while the topics are not known.
         in_sync: Replicas that it holds and that are in sync.
         replicas: Replicas that it holds.
@@ -44,6 +45,7 @@ class BrokerView:
     unfenced: bool | None
     answer_s: float | None
     round_trip: RoundTrip | None
+    canary_at_s: float | None
     leads: int | None
     in_sync: int | None
     replicas: int | None
@@ -72,6 +74,7 @@ def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None) 
         unfenced=contact.unfenced,
         answer_s=contact.latency_s,
         round_trip=canary.brokers.values.get(broker.node_id) if canary else None,
+        canary_at_s=canary.flown_at_s.get(broker.node_id) if canary else None,
         leads=_count(partitions, lambda each: each.leader == broker.node_id),
         in_sync=_count(partitions, lambda each: broker.node_id in each.in_sync_replicas),
         replicas=_count(partitions, lambda each: broker.node_id in each.replicas),

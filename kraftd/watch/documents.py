@@ -5,7 +5,7 @@ from typing import Any
 
 from kraftd.host.events import timestamp
 from kraftd.spec.plan import Plan
-from kraftd.watch.brokers import broker_views
+from kraftd.watch.brokers import BrokerView, broker_views
 from kraftd.watch.health import Verdict
 from kraftd.watch.history import History
 from kraftd.watch.kafka_documents import age_s, kafka_document
@@ -67,7 +67,7 @@ def health_document(
             _program(program, snapshot.usages.get(program.name), known.rates.cpu.get(program.name))
             for program in snapshot.programs
         ],
-        "brokers": [asdict(broker) for broker in broker_views(plan, snapshot)],
+        "brokers": [_broker(broker, now_s) for broker in broker_views(plan, snapshot)],
         "produced_per_s": newest.produced_per_s if newest else None,
         **kafka_document(snapshot.kafka, known.rates, now_s, details=details),
     }
@@ -76,6 +76,12 @@ def health_document(
 def program_document(program: ProgramView) -> dict[str, Any]:
     """Return the record of one program."""
     return {**asdict(program), "kind": program.kind.value, "service_state": program.service_state.value}
+
+
+def _broker(broker: BrokerView, now_s: float) -> dict[str, Any]:
+    document = asdict(broker)
+    document["canary_age_s"] = age_s(document.pop("canary_at_s"), now_s)
+    return document
 
 
 def _program(program: ProgramView, usage: ProcessUsage | None, cores: float | None) -> dict[str, Any]:

@@ -104,7 +104,9 @@ class Canary:
     """How canary records go through each broker.
 
     Attributes:
-        brokers: The last round trip, by node id; a broker that is not the leader of its own partition has a failure.
+        taken_at_s: When the newest was sent, in seconds since the Unix epoch.
+        brokers: The last round trip, by node id; a broker through which none was sent lately has a failure.
+        flown_at_s: When that was sent, by node id, whether it came back or not; absent where none was.
         writes: By node id, how long writing took since the daemon began.
         reads: By node id, how long reading back took.
         failures: How many did not come back, by node id and error.
@@ -112,6 +114,7 @@ class Canary:
 
     taken_at_s: float
     brokers: Partial[int, RoundTrip] = field(default_factory=Partial)
+    flown_at_s: Mapping[int, float] = field(default_factory=dict)
     writes: Mapping[int, Histogram] = field(default_factory=dict)
     reads: Mapping[int, Histogram] = field(default_factory=dict)
     failures: Mapping[tuple[int, str], int] = field(default_factory=dict)

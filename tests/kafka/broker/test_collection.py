@@ -22,9 +22,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 ORDERS = Topic("orders", ((1, 2), (2, 1), (1, 2), (2, 1)))
 GROUPS = [f"group-{index}" for index in range(30)]
-MOST_REQUESTS = 2 + 5 * 2
-"""On two brokers: metadata and quorum, then five questions to each broker."""
-CANARY_REQUESTS = 2 * 2
+MOST_REQUESTS = 2 + 5 * 2 + 2
+"""On two brokers: metadata and quorum, then five questions to each broker, and a canary through one of them."""
 PACE = "[daemon]\nlag_interval_s = 0.5\n"
 
 
@@ -82,8 +81,12 @@ def test_everything_is_there_and_exact(collector):
     assert {broker.node_id for broker in view.brokers} == {1, 2}
 
 
-def test_the_canary_flies_once_its_topic_is_there(collector):
-    view = wait_until(lambda: (found := looked(collector)) and found.canary and found, limit_s=40)
+def test_the_canary_flies_through_one_broker_after_the_other_once_its_topic_is_there(collector):
+    def flown():
+        canary = looked(collector).canary
+        return canary is not None and len(canary.flown_at_s) == 2 and collector.view
+
+    view = wait_until(flown, limit_s=50)
 
     assert (set(view.canary.brokers.values), view.canary.failures) == ({1, 2}, {})
     assert PROBE_TOPIC in {topic.name for topic in view.topics}
@@ -96,9 +99,7 @@ def test_a_cycle_takes_as_many_requests_as_promised_as_the_brokers_count_them(co
         looked(collector)
         now = eventually_logged(nodes, admin)
         took = now - sent
-        canary = took["PRODUCE"] + took["FETCH"]
-        assert 0 < took.total() - canary <= MOST_REQUESTS, took
-        assert canary <= CANARY_REQUESTS
+        assert 0 < took.total() <= MOST_REQUESTS, took
         sent = now
 
 

@@ -32,7 +32,7 @@ def test_everything_stands_on_one_screen():
     assert lines[0].startswith("Cluster local: degraded · Kafka 3.9.2")
     assert lines[1] == "seen 1 s ago · quorum leader 1, epoch 3, voters at most 3 behind · in 12/s"
     assert "broker-1 READY 4711 12 s 7 % 858.3 MiB 120 0" in lines
-    assert "broker-1 yes 1 2/2 2.0 ms 5.0 ms ?" in lines
+    assert "broker-1 yes 1 2/2 2.0 ms 5.0 ms, 3 s ago ?" in lines
     assert "readers Stable 1 ? 12 s stall" in lines
     assert "orders 2 1 2 ? 2.5/s" in lines
 

@@ -50,6 +50,7 @@ FULL = snapshot(
         canary=Canary(
             1000.0,
             Partial({1: RoundTrip(0.002, 0.001)}, {2: TIMED_OUT}),
+            {1: 1000.0, 2: 990.0},
             {1: Histogram().with_one(0.002).with_one(9.0)},
             {1: Histogram().with_one(0.001)},
             {(2, "TIMED_OUT"): 4},
@@ -188,6 +189,7 @@ def test_a_canarys_histogram_counts_up_to_each_bound():
     assert [bucket(bound) for bound in ("0.001", "0.0025", "5.0", "+Inf")] == [0, 1, 1, 2]
     assert value(found, "kraftd_probe_write_seconds_sum", broker_id="1") == 9.002
     assert value(found, "kraftd_probe_success", broker_id="2") == 0
+    assert value(found, "kraftd_probe_timestamp_seconds", broker_id="2") == 990.0
     assert value(found, "kraftd_probe_failures_total", broker_id="2", error="TIMED_OUT") == 4
 
 

@@ -37,6 +37,7 @@ def test_everything_that_is_known_is_shown():
         "Round trip of a record 13 ms",
         "broker-1 127.0.0.1:9092",
         "Answers in 2.0 ms",
+        "Round trip 5.0 ms , 2 s ago",
         "2.0 KiB, 0.4 KiB free /bad: it is read-only",
         "Leader 1 Epoch 3",
         "readers orders-1: it was deleted Stable 1 at least 3 12 s stall",

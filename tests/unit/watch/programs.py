@@ -124,7 +124,7 @@ def full_view():
         waits={"readers": {key: Age(10.0, 14.0)}},
         paces={"readers": GroupPace(Burrow.STALL, {key: Burrow.STALL})},
         log_dirs=LogDirs(980.0, Partial({1: (LogDir("/data", {key: 2048}, 1000, 400, None), bad_disk)}, {2: REFUSED})),
-        canary=Canary(998.0, Partial({1: RoundTrip(0.003, 0.002)}, {2: REFUSED})),
+        canary=Canary(998.0, Partial({1: RoundTrip(0.003, 0.002)}, {2: REFUSED}), {1: 998.0, 2: 988.0}),
         missing=Missing(groups={"gone": REFUSED}, commits={"gone": REFUSED}, coordinators={2: REFUSED}),
         runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
         dropped=Dropped(topics=frozenset(("a", "b"))),

@@ -42,3 +42,4 @@ def test_what_is_known_of_a_broker_stands_together():
     assert (first.unfenced, first.answer_s, first.round_trip) == (True, 0.002, RoundTrip(0.003, 0.002))
     assert first.disks == (Disk("/data", 2048, 400, 1000, None), Disk("/bad", None, None, None, "it is read-only"))
     assert (second.unfenced, second.answer_s, second.round_trip, second.disks) == (False, None, None, None)
+    assert (first.canary_at_s, second.canary_at_s) == (998.0, 988.0)

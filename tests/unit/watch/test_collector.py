@@ -8,8 +8,10 @@ from kraftd.broker.model import (
     LogDir,
     Member,
     Partial,
+    Partition,
     RoundTrip,
     TopicOutcome,
+    TopicState,
 )
 from kraftd.broker.offsets import EARLIEST, IsolationLevel
 from kraftd.broker.round_trip import PROBE_TOPIC
@@ -19,7 +21,11 @@ from tests.plans import plan_of
 from tests.unit.watch.programs import quorum, topic, voter
 
 ORDERS = topic("orders", 1, 1)
-PROBE = topic(PROBE_TOPIC, 1, 2)
+PROBE = TopicState(
+    PROBE_TOPIC,
+    internal=False,
+    partitions=(Partition(PROBE_TOPIC, 0, 1, (1, 2), (1, 2)), Partition(PROBE_TOPIC, 1, 2, (2, 1), (1, 2))),
+)
 GROUP = GroupState("g", "Stable", "consumer", "classic", 1, (Member("m", "c", "h", (("orders", 0), ("orders", 1))),))
 BROKERS = tuple(BrokerEndpoint(node_id, "127.0.0.1", 9091 + node_id) for node_id in (1, 2))
 TIMED_OUT = Failure("TIMED_OUT", "no answer within 3 s", retriable=True)
@@ -80,7 +86,9 @@ class FakeAdmin:
         return self._answer("creation", tuple(TopicOutcome(each.name, created=True) for each in declared))
 
     def round_trips(self, partitions, value):
-        return self._answer("canary", Partial({1: RoundTrip(0.002, 0.001)}, {2: self.elsewhere}))
+        asked = {partition.replicas[0] for partition in partitions}
+        values = {node_id: RoundTrip(0.002, 0.001) for node_id in asked & {1}}
+        return self._answer("canary", Partial(values, dict.fromkeys(asked & {2}, self.elsewhere)))
 
 
 def collector(admin, clock=None, toml=""):
@@ -267,7 +275,7 @@ def test_the_canary_creates_its_topic_then_flies_and_counts():
     subject.collect()
 
     assert after(subject, clock, 10).canary is None
-    view = after(subject, clock, 20)
+    view = after(subject, clock, 40)
 
     assert admin.asked.count("creation") == 1
     assert set(view.canary.brokers.values) == {1}
