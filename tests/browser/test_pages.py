@@ -156,6 +156,32 @@ def test_a_page_goes_on_by_itself_when_the_app_is_started_again(browser, stack, 
     browser.console()
 
 
+def test_with_a_token_the_browser_asks_for_a_password_and_the_pages_work(browser, stack):
+    token = {"APP_API_TOKEN": "let-me-in"}
+    producer = stack.start_ready("producer", **token)
+    consumer = stack.start_ready(
+        "consumer", KAFKA_GROUP_ID=f"{stack.group}-token", APP_PRODUCER_URL=producer.url, **token
+    )
+    for app in (producer, consumer):
+        assert app.request("/")[0] == 401
+        # What a person types into the browser's own dialogue.
+        browser.open(app.url.replace("http://", "http://anybody:let-me-in@"))
+    browser.open(producer.url)
+    word = uuid.uuid4().hex
+    browser.type("#key", word)
+    browser.click("button[type=submit]")
+    browser.until("return document.getElementById('verdict').textContent === 'Written'")
+    open_live(browser, consumer)
+    browser.until("return document.querySelector('.record .key')?.textContent === arguments[0]", word)
+    place = browser.text(f"{FIRST} .place")
+    browser.click(f"{FIRST} [data-action=resend]")
+    browser.until("return document.querySelector('.record .place').textContent !== arguments[0]", place)
+    for app in (producer, consumer):
+        app.stop()
+    browser.open("about:blank")
+    browser.console()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_no_page_is_wider_than_a_phone_or_needs_anything_from_elsewhere(browser, producer, consumer, path, scheme):

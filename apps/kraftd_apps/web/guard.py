@@ -1,5 +1,6 @@
 """The outermost layer: who may talk to an app, the headers of every answer, and how answers are counted."""
 
+import base64
 import hmac
 import logging
 import time
@@ -61,9 +62,9 @@ class Guard:
             detail = "a page of another origin asked for this; open this app's own page"
             raise Refused(problem("cross_site", detail))
         if self._token and scope["path"] not in _WITHOUT_TOKEN:
-            given = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, b"Bearer " + self._token):
-                detail = "send 'Authorization: Bearer' with the token of APP_API_TOKEN"
+            given = token_in(headers.get(b"authorization", b""))
+            if not hmac.compare_digest(given, self._token):
+                detail = "send the token of APP_API_TOKEN as a bearer token, or as the password of any user name"
                 raise Refused(problem("unauthorized", detail))
 
     def _admit_host(self, host: bytes) -> None:
@@ -73,6 +74,23 @@ class Guard:
             raise Refused(problem("bad_host", detail))
         if len(self._admitted) < _MOST_ADMITTED:
             self._admitted.add(host)
+
+
+def token_in(authorization: bytes) -> bytes:
+    """Return the token in an `Authorization` header; empty where there is none.
+
+    Browsers can only ask for a name and a password: the password is the token. That they send it for pages of other
+    origins too does no harm, because such a page may neither write nor read an answer.
+    """
+    scheme, _, credentials = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return credentials
+    if scheme.lower() != b"basic":
+        return b""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def host_name(host: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
-from kraftd_apps.web.asgi import Answer
+from kraftd_apps.web.asgi import Answer, Headers
 
 Outcome = Literal["not_written", "unknown"]
 
@@ -24,7 +24,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "invalid_json": Kind(400, "The body is not JSON"),
     "bad_parameter": Kind(400, "A parameter is wrong"),
-    "unauthorized": Kind(401, "A bearer token is needed"),
+    "unauthorized": Kind(401, "A token is needed"),
     "cross_site": Kind(403, "A page of another site may not write"),
     "not_authorized": Kind(403, "Kafka refuses this client"),
     "not_found": Kind(404, "There is nothing here"),
@@ -46,6 +46,10 @@ KINDS: dict[str, Kind] = {
     "delivery_timeout": Kind(504, "Kafka did not acknowledge in time", retriable=True, outcome="unknown"),
 }
 """By code. `retriable`: the same request may succeed later. `outcome`: whether the record may have been written."""
+
+
+_SCHEMES = (b"Bearer", b'Basic realm="kraftd", charset="UTF-8"')
+"""Programs know the first; the second makes a browser ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,9 @@ class Problem:
             "outcome": self.outcome,
         }
         after = kind.retry_after_s
-        headers = () if after is None else ((b"retry-after", b"%d" % after),)
+        headers: Headers = () if after is None else ((b"retry-after", b"%d" % after),)
         if kind.status == HTTPStatus.UNAUTHORIZED:
-            headers = ((b"www-authenticate", b"Bearer"),)
+            headers = tuple((b"www-authenticate", scheme) for scheme in _SCHEMES)
         return Answer(kind.status, json.dumps(document).encode(), b"application/problem+json", headers)
 
 

@@ -21,7 +21,7 @@ class HttpSettings:
     allowed_hosts: frozenset[str]
     """Names a request may use in `Host`; holds `*` where every name may. Stops DNS rebinding."""
     api_token: str = field(repr=False)
-    """Bearer token that every request but the health checks needs; empty: none."""
+    """Token that every request but the health checks needs, as a bearer token or a password; empty: none."""
     max_body_bytes: int
     """Longest request body; longer ones are answered with 413 before they are read to the end."""
     max_batch_bytes: int

@@ -1,10 +1,11 @@
 import asyncio
+import base64
 
 import pytest
 
 from kraftd_apps.producer.settings import read_settings
 from kraftd_apps.web.asgi import Answer
-from kraftd_apps.web.guard import Guard, host_name
+from kraftd_apps.web.guard import Guard, host_name, token_in
 from kraftd_apps.web.reply import send_answer
 from kraftd_apps.web.telemetry import HttpMetrics
 from tests.unit.apps.asgi_client import call
@@ -63,10 +64,28 @@ def test_curl_and_the_apps_own_page_may_write(headers):
     assert ask(guarded(), "POST", headers=headers).status == 200
 
 
+@pytest.mark.parametrize(
+    ("authorization", "token"),
+    [
+        (b"Bearer right", b"right"),
+        (b"bearer right", b"right"),
+        (b"Basic " + base64.b64encode(b"anybody:right"), b"right"),
+        (b"Basic " + base64.b64encode(b":a:b"), b"a:b"),
+        (b"Basic " + base64.b64encode(b"no colon"), b""),
+        (b"Basic no base64", b""),
+        (b"Digest right", b""),
+        (b"right", b""),
+        (b"", b""),
+    ],
+)
+def test_a_token_comes_as_a_bearer_token_or_as_a_password(authorization, token):
+    assert token_in(authorization) == token
+
+
 def test_a_token_is_asked_for_everywhere_but_in_health_checks():
     app = guarded(APP_API_TOKEN="right")
     refused = ask(app)
-    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Basic realm="kraftd", charset="UTF-8"')
     assert ask(app, headers=[(b"authorization", b"Bearer wrong")]).status == 401
     assert ask(app, headers=[(b"authorization", b"Bearer right")]).status == 200
     assert ask(app, path="/readyz").status == 200
