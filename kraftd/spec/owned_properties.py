@@ -25,6 +25,7 @@ OWNED_PROPERTIES = {
 OWNED_VARIABLES = {
     "APP_HOST": "the apps listen on loopback",
     "APP_PORT": "use {section}.port",
+    "APP_WORKERS": "use producer.workers",
     "KAFKA_BOOTSTRAP_SERVERS": "it names every broker of the cluster",
     "KAFKA_GROUP_ID": "use consumer.group",
     "KAFKA_TOPIC": "use {section}.topic",

@@ -221,7 +221,11 @@ def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:
     offset = settings.cluster.port_offset
     apps = []
     if settings.producer.enabled:
-        kafka = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "KAFKA_TOPIC": settings.producer.topic}
+        kafka = {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_TOPIC": settings.producer.topic,
+            "APP_WORKERS": str(settings.producer.workers),
+        }
         apps.append(_app("producer", settings.producer.port + offset, kafka, settings.producer.env))
     if settings.consumer.enabled:
         kafka = {

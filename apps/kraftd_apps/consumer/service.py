@@ -24,6 +24,7 @@ from kraftd_apps.web.front import Front, LazyApp
 from kraftd_apps.web.guard import Guard
 from kraftd_apps.web.health import answered, liveness, readiness
 from kraftd_apps.web.kafka_log import client_logger
+from kraftd_apps.web.spool import Spool
 from kraftd_apps.web.telemetry import HttpMetrics
 from kraftd_apps.web.threads import in_thread
 
@@ -67,13 +68,15 @@ class KafkaClients:
 class ConsumerService:
     """The consumer app: its routes, its member of the group, what both share, and their common life."""
 
-    def __init__(self, settings: ConsumerSettings, clients: KafkaClients | None = None) -> None:
+    def __init__(
+        self, settings: ConsumerSettings, spool: Spool | None = None, clients: KafkaClients | None = None
+    ) -> None:
         self.settings = settings
         clients = clients or KafkaClients(settings)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._assigned_before = False
-        http_metrics = HttpMetrics()
+        self.http_metrics = http_metrics = HttpMetrics(spool)
         self._metrics = ConsumerMetrics(http_metrics.registry)
         self.ring = Ring(settings.ring_records)
         self.hub = Hub(self.ring, max_subscribers=settings.max_pages, clock=self._loop.time)

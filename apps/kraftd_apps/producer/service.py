@@ -16,15 +16,16 @@ from kraftd_apps.web.front import Front, LazyApp
 from kraftd_apps.web.guard import Guard
 from kraftd_apps.web.health import answered, liveness, readiness
 from kraftd_apps.web.kafka_log import client_logger
+from kraftd_apps.web.spool import Spool
 from kraftd_apps.web.telemetry import HttpMetrics
 
 
 class ProducerService:
     """The producer app: its routes, its gateway to Kafka, and their common life."""
 
-    def __init__(self, settings: ProducerSettings, connect: Connect | None = None) -> None:
+    def __init__(self, settings: ProducerSettings, spool: Spool | None = None, connect: Connect | None = None) -> None:
         self._settings = settings
-        http_metrics = HttpMetrics()
+        self.http_metrics = http_metrics = HttpMetrics(spool)
         metrics = GatewayMetrics(http_metrics.registry)
         self.gateway = Gateway(
             connect or kafka_connect(settings, metrics.take_statistics),

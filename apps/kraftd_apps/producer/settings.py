@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kraftd_apps.web.environment import Reader
 from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
 
+MOST_WORKERS = 16
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for key and headers beside a value of the longest allowed length."""
 
@@ -32,7 +33,7 @@ def read_settings(values: Mapping[str, str]) -> ProducerSettings:
     """
     reader = Reader(values)
     settings = ProducerSettings(
-        http=read_http(reader, port=8001),
+        http=read_http(reader, port=8001, most_workers=MOST_WORKERS),
         kafka=read_kafka(reader),
         linger_ms=reader.integer("KAFKA_LINGER_MS", 1, minimum=0, maximum=1000),
         delivery_timeout_ms=reader.integer("KAFKA_DELIVERY_TIMEOUT_MS", 15_000, minimum=1000, maximum=300_000),

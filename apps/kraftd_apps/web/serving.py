@@ -18,6 +18,9 @@ from kraftd_apps.web.environment import environment
 from kraftd_apps.web.errors import AppError, ListenError
 from kraftd_apps.web.protocol import ShortWayProtocol
 from kraftd_apps.web.settings import HttpSettings
+from kraftd_apps.web.spool import INTERVAL_S, Spool
+from kraftd_apps.web.telemetry import HttpMetrics
+from kraftd_apps.web.workers import Place, run_workers
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 1024
@@ -41,6 +44,8 @@ Settings = TypeVar("Settings", bound=HasHttpSettings)
 
 class Service(Protocol):
     """What an app does besides HTTP."""
+
+    http_metrics: HttpMetrics
 
     @property
     def app(self) -> App:
@@ -75,13 +80,27 @@ class _Server(uvicorn.Server):
         await super().main_loop()
 
 
-def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
+def run(make_service: Callable[[Spool | None], Service], settings: HttpSettings) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status.
 
     Raises:
         ListenError: The address is taken or is none of this machine's.
     """
     listener = _listener(settings)
+    if settings.workers == 1:
+        return _run(make_service, settings, listener)
+    listeners = _listeners(listener, settings)
+    return run_workers(
+        lambda place: reported(lambda: _run(make_service, settings, listeners[place.number], place)), settings.workers
+    )
+
+
+def _run(
+    make_service: Callable[[Spool | None], Service],
+    settings: HttpSettings,
+    listener: socket.socket,
+    place: Place | None = None,
+) -> int:
     config = uvicorn.Config(
         _unset,
         loop="auto",
@@ -96,24 +115,32 @@ def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
         timeout_graceful_shutdown=round(settings.drain_s + _LAST_BYTES_S),
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(make_service, config, listener))
+        runner.run(_serve(make_service, config, listener, place))
     return 0
 
 
-async def _serve(make_service: Callable[[], Service], config: uvicorn.Config, listener: socket.socket) -> None:
-    service = make_service()
+async def _serve(
+    make_service: Callable[[Spool | None], Service],
+    config: uvicorn.Config,
+    listener: socket.socket,
+    place: Place | None,
+) -> None:
+    service = make_service(Spool(place.spool, place.number) if place else None)
     config.app = service.app
     server = _Server(config, service.start)
     loop = asyncio.get_running_loop()
 
-    def stop(number: signal.Signals) -> None:
+    def stop(why: str) -> None:
         if not server.should_exit:
-            logger.info("Stopping: %s", number.name)
+            logger.info("Stopping: %s", why)
             server.should_exit = True
             service.begin_stop()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, stop, number.name)
+    if place:
+        loop.add_reader(place.lifeline, stop, "the parent is gone")
+        _leave_metrics(service.http_metrics)
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -121,10 +148,29 @@ async def _serve(make_service: Callable[[], Service], config: uvicorn.Config, li
     logger.info("Stopped")
 
 
-def _listener(settings: HttpSettings) -> socket.socket:
+def _leave_metrics(metrics: HttpMetrics) -> None:
+    metrics.leave()
+    asyncio.get_running_loop().call_later(INTERVAL_S, _leave_metrics, metrics)
+
+
+def _listeners(first: socket.socket, settings: HttpSettings) -> list[socket.socket]:
+    """Return each worker's socket, held by the parent: a worker's replacement serves what has queued meanwhile.
+
+    Linux shares connections out among sockets; elsewhere the workers take turns at one.
+    """
+    if not sys.platform.startswith("linux"):
+        return [first] * settings.workers
+    # The first was bound alone, so nobody else has the port.
+    first.close()
+    return [_listener(settings, shared=True) for _ in range(settings.workers)]
+
+
+def _listener(settings: HttpSettings, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((settings.host, settings.port))
     except OSError as error:
@@ -139,16 +185,27 @@ async def _unset(_scope: object, _receive: object, _send: object) -> None:
     """Stand in for the app, which is made inside the running loop."""
 
 
-def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service: Callable[[Settings], Service]) -> int:
+def command(
+    read_settings: Callable[[Mapping[str, str]], Settings], make_service: Callable[[Settings, Spool | None], Service]
+) -> int:
     """Serve an app with the settings in the environment and `.env`, and return the exit status.
 
     Logs to standard error, and prints the app's errors there for people.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    try:
+
+    def serve() -> int:
         settings = read_settings(environment(Path.cwd()))
-        return run(lambda: make_service(settings), settings.http)
+        return run(lambda spool: make_service(settings, spool), settings.http)
+
+    return reported(serve)
+
+
+def reported(serve: Callable[[], int]) -> int:
+    """Return what a call returns, or print the app's error and return its exit status."""
+    try:
+        return serve()
     except AppError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
         sys.stderr.write(f"error: {error}{hint}\n")

@@ -31,6 +31,8 @@ class HttpSettings:
     drain_s: float
     """How long requests in flight may take after SIGTERM before they are failed, with their outcome."""
     access_log: bool
+    workers: int
+    """Processes that share the port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class KafkaSettings:
     """librdkafka properties merged last; may hold a password, so it is never printed."""
 
 
-def read_http(reader: Reader, *, port: int) -> HttpSettings:
-    """Read the `APP_*` variables; the argument is the port where none is set."""
+def read_http(reader: Reader, *, port: int, most_workers: int = 1) -> HttpSettings:
+    """Read the `APP_*` variables; `port` is the port where none is set."""
     host = reader.text("APP_HOST", "127.0.0.1")
     named = {name.lower().strip("[]") for name in reader.words("APP_ALLOWED_HOSTS")}
     own = set() if host in _EVERY_ADDRESS else {host.lower()}
@@ -60,6 +62,7 @@ def read_http(reader: Reader, *, port: int) -> HttpSettings:
         body_timeout_s=reader.seconds("APP_BODY_TIMEOUT_SECONDS", 30.0, maximum=3600.0),
         drain_s=reader.seconds("APP_DRAIN_SECONDS", 5.0, maximum=60.0),
         access_log=reader.flag("APP_ACCESS_LOG", default=False),
+        workers=reader.integer("APP_WORKERS", 1, minimum=1, maximum=most_workers),
     )
 
 

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from kraftd_apps.web.asgi import Answer, Scope
+from kraftd_apps.web.spool import Spool
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -30,8 +31,9 @@ class HttpMetrics:
     Counted in plain numbers on the loop's thread: the library's own counters take a lock for each step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spool: Spool | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._spool = spool
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self.registry.register(self)
 
@@ -48,7 +50,13 @@ class HttpMetrics:
 
     def answer(self) -> Answer:
         """Return every metric in Prometheus' text format."""
-        return Answer(200, generate_latest(self.registry), CONTENT_TYPE_LATEST.encode())
+        text = generate_latest(self.registry)
+        return Answer(200, self._spool.merged(text) if self._spool else text, CONTENT_TYPE_LATEST.encode())
+
+    def leave(self) -> None:
+        """Leave every metric for the other workers, where there are any."""
+        if self._spool:
+            self._spool.leave(generate_latest(self.registry))
 
     def collect(self) -> Iterator[Metric]:
         """Return what was counted, for the registry."""

@@ -30,7 +30,7 @@ class Clients:
 
 def running(check, clients=None, **variables):
     async def main():
-        service = ConsumerService(read_settings(variables), clients or Clients())
+        service = ConsumerService(read_settings(variables), clients=clients or Clients())
         await service.start()
         try:
             await check(service)

@@ -28,7 +28,7 @@ def running(check, **variables):
 
     async def main():
         clients = Clients()
-        service = ProducerService(read_settings(variables), clients)
+        service = ProducerService(read_settings(variables), connect=clients)
         await service.start()
         try:
             await check(service, clients)
