@@ -1,6 +1,7 @@
 """What it costs to watch 300 partitions and 50 groups: a cycle of kraftd, and a scrape of others.
 
     python -m bench.monitoring [--rounds 20] [--heap 512m] [--peer NAME=PATH ...]
+    python -m bench.monitoring --memory
 
 Peers are kafka_exporter and kminion, whose binaries are named with --peer, and Burrow, which is on PATH where Debian's
 package is installed. While a monitor is measured, the daemon of the cluster stands still.
@@ -20,6 +21,7 @@ from pathlib import Path
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from bench.monitoring_memory import print_memory
 from bench.monitoring_peers import Peer, PeerFailedError, running
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import SystemClock
@@ -91,7 +93,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--heap", default="512m")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument(
+        "--memory", action="store_true", help="only the memory of an hour of churn, on scripted brokers"
+    )
     arguments = parser.parse_args()
+    if arguments.memory:
+        print_memory()
+        return
     binaries = dict(each.split("=", 1) for each in arguments.peer)
     with (
         tempfile.TemporaryDirectory(prefix="kraftd-") as directory,
