@@ -153,6 +153,15 @@ class KafkaAdmin:
         """
         return TopicCreation(self._opened, self._clock, declared, limit_s).run()
 
+    def add_partitions(self, topic: TopicState, added: Sequence[Sequence[int]], through: int) -> Failure | None:
+        """Add a partition to a topic for each list of replicas; those that it has stay as they are.
+
+        The request goes through one broker, by its node id. What is returned is why it was refused; None for success.
+        """
+        request = topic_calls.growth_request(topic, added, self._timeout_s)
+        (answer,) = self._opened.ask([(through, request)])
+        return answer if isinstance(answer, Failure) else topic_calls.growth_failure_in(answer, self._opened)
+
     def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]:
         """Return the effective min.insync.replicas of topics.
 

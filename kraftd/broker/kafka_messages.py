@@ -6,6 +6,7 @@ from typing import Any
 
 from kafka import errors as kafka_errors
 from kafka.protocol.admin import (
+    CreatePartitionsRequest,
     CreateTopicsRequest,
     DescribeConfigsRequest,
     DescribeGroupsRequest,
@@ -25,6 +26,7 @@ from kraftd.broker.wire import Request
 
 _MESSAGES = {
     "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
+    "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
     "DescribeConfigs": DescribeConfigsRequest,
     "DescribeGroups": DescribeGroupsRequest,

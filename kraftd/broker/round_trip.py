@@ -1,12 +1,12 @@
 """The canary: a record written to each broker and read back, on a topic of kraftd's own.
 
-One partition is led by each broker, from the first; nothing is ever reassigned, and no group is joined, so that the
-canary disturbs nothing that it watches.
+One partition is led by each broker, from the first or from when the broker came; nothing is ever reassigned, and no
+group is joined, so that the canary disturbs nothing that it watches.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kraftd.broker.model import Failure, Partial, Partition, RoundTrip
+from kraftd.broker.model import Failure, Partial, Partition, RoundTrip, TopicState
 from kraftd.broker.wire import Answer, Request, Wire
 from kraftd.spec.plan import Topic
 
@@ -33,11 +33,23 @@ _FETCH_VERSIONS = {"min_version": 4, "max_version": 12}
 
 def probe_topic(broker_ids: Iterable[int], replication_factor: int) -> Topic:
     """Return the declaration of the canary's topic: partition n is led by the nth broker and followed by the next."""
-    ids = sorted(broker_ids)
-    assignment = tuple(
+    return Topic(PROBE_TOPIC, _assignment(sorted(broker_ids), replication_factor), _SETTINGS)
+
+
+def missing_partitions(topic: TopicState, broker_ids: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """Return the replicas of each partition that the canary's topic lacks: of brokers that prefer to lead none.
+
+    They are as many as those of its other partitions, which Kafka demands.
+    """
+    led = {partition.replicas[0] for partition in topic.partitions}
+    wanted = _assignment(sorted(broker_ids), len(topic.partitions[0].replicas))
+    return tuple(replicas for replicas in wanted if replicas[0] not in led)
+
+
+def _assignment(ids: Sequence[int], replication_factor: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(
         tuple(ids[(first + step) % len(ids)] for step in range(replication_factor)) for first in range(len(ids))
     )
-    return Topic(PROBE_TOPIC, assignment, _SETTINGS)
 
 
 def round_trips(

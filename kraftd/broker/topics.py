@@ -84,6 +84,23 @@ def creation_failures_in(response: Any, wire: Wire) -> dict[str, Failure]:
     return {name: failure for name, failure in failures.items() if failure is not None}
 
 
+def growth_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
+    """Return the request that adds partitions to a topic, one for each list of replicas; it changes no other."""
+    grown = {
+        "name": topic.name,
+        "count": len(topic.partitions) + len(added),
+        "assignments": [{"broker_ids": list(replicas)} for replicas in added],
+    }
+    fields = {"topics": [grown], "timeout_ms": round(timeout_s * 1000), "validate_only": False}
+    return Request("CreatePartitions", fields)
+
+
+def growth_failure_in(response: Any, wire: Wire) -> Failure | None:
+    """Return why partitions were not added; None where they were."""
+    (topic,) = response.results
+    return wire.failure_of(topic.error_code, topic.error_message)
+
+
 def differences(declared: Topic, actual: TopicState) -> tuple[Difference, ...]:
     """Return where a topic is not as declared, in replica placement; its settings are not compared."""
     found = []

@@ -1,12 +1,12 @@
 """The canary: every few seconds a record through some of the brokers and back, and how long that took."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Protocol, TypeAlias
 
 from kraftd.broker.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicOutcome, TopicState
-from kraftd.broker.round_trip import NOT_LEADING, PROBE_TOPIC, probe_topic
+from kraftd.broker.round_trip import NOT_LEADING, PROBE_TOPIC, missing_partitions, probe_topic
 from kraftd.clock import Clock
 from kraftd.spec.plan import Topic
 from kraftd.watch.kafka_view import Canary, Histogram
@@ -40,6 +40,9 @@ class CanaryDoor(Protocol):
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]:
         """Create what is missing."""
 
+    def add_partitions(self, topic: TopicState, added: Sequence[Sequence[int]], through: int) -> Failure | None:
+        """Add partitions to a topic, through a broker; return why it was refused."""
+
     def round_trips(self, partitions: Sequence[Partition], value: bytes) -> Partial[int, RoundTrip]:
         """Write a value through each broker and read it back."""
 
@@ -60,17 +63,21 @@ class CanaryFlights:
         self._flights = 0
         self._turns: dict[int, int] = {}
         self._verdicts: dict[int, _Verdict] = {}
+        self._refusal: Failure | None = None
         self._newest = Canary(clock.now_s())
 
     def fly(self, topics: Iterable[TopicState], alive: Iterable[BrokerEndpoint]) -> Canary | None:
         """Send a canary through each broker whose turn it is; None while their topic is not there.
 
         Other brokers keep their last verdict, for three rounds and while they lead their partition.
-        The topic is created once every configured broker is alive: its placement is never changed afterwards.
+        The topic is created once every configured broker is alive: its placement is never changed afterwards. A broker
+        that comes later gets a partition of its own, under the same condition.
         """
+        alive_ids = {broker.node_id for broker in alive}
+        are_all_alive = alive_ids.issuperset(self._broker_ids)
         topic = next((each for each in topics if each.name == PROBE_TOPIC), None)
         if topic is None:
-            if set(self._broker_ids) <= {broker.node_id for broker in alive}:
+            if are_all_alive:
                 declared = probe_topic(self._broker_ids, self._replication_factor)
                 self._door.create_topics([declared], _CREATION_LIMIT_S)
             return None
@@ -80,11 +87,24 @@ class CanaryFlights:
         found = self._door.round_trips(asked, f"{now_s!r} {self._flights}".encode())
         self._remember(found, now_s)
         unsent = {node_id: each for node_id, each in found.failures.items() if each.error in NOT_SENT}
+        unplaced = self._unplaced(topic, min(alive_ids) if are_all_alive else None)
         placed = {partition.replicas[0] for partition in topic.partitions}
-        unplaced = dict.fromkeys(set(self._broker_ids) - placed, _NO_PARTITION)
         not_due = dict.fromkeys(placed - self._verdicts.keys(), _NOT_DUE)
         self._newest = _counted(self._newest, found, self._verdicts, not_due | unplaced | unsent, now_s)
         return self._newest
+
+    def _unplaced(self, topic: TopicState, through: int | None) -> dict[int, Failure]:
+        """Return why brokers have no partition; where there is a broker to ask through, ask for those partitions."""
+        missing = missing_partitions(topic, self._broker_ids)
+        is_worth_asking = self._refusal is None or self._refusal.retriable
+        if missing and through is not None and is_worth_asking:
+            self._refusal = self._door.add_partitions(topic, missing, through)
+        return {replicas[0]: self._refused() for replicas in missing}
+
+    def _refused(self) -> Failure:
+        if self._refusal is None:
+            return _NO_PARTITION
+        return replace(_NO_PARTITION, text=f"{_NO_PARTITION.text}: {self._refusal.text}")
 
     def _asked(self, partitions: Iterable[Partition]) -> list[Partition]:
         """Return the partitions of the brokers whose turn it is, and those that another leads: they cost nothing."""

@@ -135,17 +135,6 @@ def test_other_kafka_versions_carry_records_too(fresh, version):
     assert fresh.stop("--json").document["unclean"] == []
 
 
-def test_one_and_three_brokers_form_clusters_too(fresh):
-    fresh.settings["cluster.brokers"] = 3
-    fresh.start()
-
-    described = fresh.run("kafka", "topics", "--describe", "--topic", "test-topic", check=True).stdout
-
-    assert "ReplicationFactor: 3" in described
-    assert fresh.status()["status"] == "ok"
-    assert fresh.stop("--json").document["unclean"] == []
-
-
 def read_all(cluster):
     """Return every record of the topic, by Kafka's own consumer."""
     done = cluster.run(

@@ -10,6 +10,7 @@ with warnings.catch_warnings():
     # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
     warnings.simplefilter("ignore", DeprecationWarning)
     from kafka import KafkaAdminClient, KafkaProducer, OffsetAndMetadata, TopicPartition
+    from kafka.admin import ConfigResource, ConfigResourceType
     from kafka.errors import (
         CoordinatorNotAvailableError,
         KafkaError,
@@ -20,6 +21,8 @@ with warnings.catch_warnings():
     from kafka.protocol.consumer import OffsetSpec
 
 __all__ = [
+    "ConfigResource",
+    "ConfigResourceType",
     "CoordinatorNotAvailableError",
     "KafkaError",
     "KafkaProducer",

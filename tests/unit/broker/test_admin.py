@@ -5,8 +5,8 @@ import pytest
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaRejectedError, KafkaUnavailableError
-from kraftd.broker.model import BrokerEndpoint, Partial, Partition
-from tests.unit.broker.fake_wire import FakeWire, failure, metadata, record, topic
+from kraftd.broker.model import BrokerEndpoint, Partial, Partition, TopicState
+from tests.unit.broker.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record, topic
 
 
 def admin_over(answers):
@@ -130,3 +130,25 @@ def test_requests_are_counted_by_api():
         admin.topics()
 
         assert admin.requests == {"Metadata": 2}
+
+
+@pytest.mark.parametrize(("error_code", "refusal"), [(0, None), (41, failure(41))])
+def test_partitions_are_added_with_their_replicas_through_one_broker(error_code, refusal):
+    answer = record(results=[record(name="t", error_code=error_code, error_message=None)])
+    wire, admin = admin_over({"CreatePartitions": answer})
+    grown = TopicState("t", internal=False, partitions=(Partition("t", 0, 1, (1,), (1,)),))
+
+    with admin:
+        assert admin.add_partitions(grown, [(2,), (3,)], through=2) == refusal
+
+    ((node_id, request),) = wire.asked
+    (asked,) = request.fields["topics"]
+    assert (node_id, asked["count"]) == (2, 3)
+    assert [each["broker_ids"] for each in asked["assignments"]] == [[2], [3]]
+
+
+def test_a_broker_that_does_not_answer_is_why_no_partitions_are_added():
+    _, admin = admin_over({"CreatePartitions": TIMED_OUT})
+
+    with admin:
+        assert admin.add_partitions(TopicState("t", internal=False, partitions=()), [(2,)], through=1) == TIMED_OUT

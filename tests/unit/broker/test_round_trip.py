@@ -1,7 +1,7 @@
 import pytest
 
-from kraftd.broker.model import Partition, RoundTrip
-from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic, round_trips
+from kraftd.broker.model import Partition, RoundTrip, TopicState
+from kraftd.broker.round_trip import PROBE_TOPIC, missing_partitions, probe_topic, round_trips
 from tests.unit.broker.fake_wire import TIMED_OUT, FakeWire, failure, record
 
 VALUE = b"nonce"
@@ -35,6 +35,23 @@ def run(answers, *partitions):
 )
 def test_one_partition_is_led_by_each_broker(broker_ids, replication_factor, assignment):
     assert probe_topic(broker_ids, replication_factor).assignment == assignment
+
+
+@pytest.mark.parametrize(
+    ("replicas", "broker_ids", "missing"),
+    [
+        ([(1, 2), (2, 1)], [1, 2], ()),
+        ([(1, 2), (2, 1)], [2, 3, 1], ((3, 1),)),
+        ([(1, 2), (2, 1)], [1, 2, 3, 4], ((3, 4), (4, 1))),
+        ([(1,)], [1, 2], ((2,),)),
+    ],
+)
+def test_a_broker_that_leads_no_partition_gets_one_with_as_many_replicas_as_the_others(replicas, broker_ids, missing):
+    partitions = tuple(Partition(PROBE_TOPIC, index, None, each, ()) for index, each in enumerate(replicas))
+
+    found = missing_partitions(TopicState(PROBE_TOPIC, internal=False, partitions=partitions), broker_ids)
+
+    assert found == missing
 
 
 def test_a_value_that_comes_back_says_how_long_each_way_took():

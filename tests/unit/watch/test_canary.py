@@ -2,7 +2,7 @@
 
 import pytest
 
-from kraftd.broker.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip
+from kraftd.broker.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicState
 from kraftd.broker.round_trip import NOT_LEADING, PROBE_TOPIC
 from kraftd.watch.canary import CANARY_EVERY_S, NO_PARTITION, NOT_DUE, CanaryFlights
 from tests.clocks import ManualClock
@@ -19,6 +19,12 @@ class FakeDoor:
     def __init__(self):
         self.flown = []
         self.failing = set()
+        self.added = []
+        self.refusal = None
+
+    def add_partitions(self, topic, added, through):
+        self.added.append((topic.name, added, through))
+        return self.refusal
 
     def round_trips(self, partitions, value):
         led = [each.replicas[0] for each in partitions if each.leader == each.replicas[0]]
@@ -47,16 +53,11 @@ class Sky:
                 Partition(PROBE_TOPIC, index, leader, (node_id,), (node_id,))
                 for index, (node_id, leader) in enumerate(self.leaders.items())
             ]
-            canary = self.flights.fly([topic("orders", 1), Probe(tuple(partitions))], self.alive)
+            canary = self.flights.fly(
+                [topic("orders", 1), TopicState(PROBE_TOPIC, internal=False, partitions=tuple(partitions))], self.alive
+            )
             self.clock.advance(CANARY_EVERY_S)
         return canary
-
-
-class Probe:
-    name = PROBE_TOPIC
-
-    def __init__(self, partitions):
-        self.partitions = partitions
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,37 @@ def test_a_broker_without_a_partition_is_named():
     del sky.leaders[3]
 
     assert sky.fly().brokers.failures[3].error == NO_PARTITION
+
+
+def test_a_broker_that_comes_later_gets_a_partition_that_it_leads_and_then_its_turn():
+    sky = Sky(3)
+    del sky.leaders[3]
+
+    sky.fly(2)
+    sky.leaders[3] = 3
+    sky.door.flown.clear()
+    canary = sky.fly()
+
+    assert sky.door.added == [(PROBE_TOPIC, ((3,),), 1)] * 2
+    assert (sky.door.flown, canary.brokers.failures) == ([[3]], {})
+
+
+def test_no_partition_is_added_while_a_broker_is_not_alive():
+    sky = Sky(3)
+    del sky.leaders[3]
+    sky.alive.pop()
+
+    assert sky.fly().brokers.failures[3].error == NO_PARTITION
+    assert sky.door.added == []
+
+
+@pytest.mark.parametrize(("retriable", "asked"), [(True, 3), (False, 1)])
+def test_a_refusal_is_the_reason_and_only_one_that_may_pass_is_asked_again(retriable, asked):
+    sky = Sky(3)
+    del sky.leaders[3]
+    sky.door.refusal = Failure("POLICY_VIOLATION", "not here", retriable)
+
+    canary = sky.fly(3)
+
+    assert canary.brokers.failures[3].text.endswith("prefers this broker: not here")
+    assert len(sky.door.added) == asked
