@@ -31,7 +31,7 @@ class Exposition:
 
     def show_kafka(self, view: KafkaView) -> None:
         """Render what Kafka says of itself; takes tens of milliseconds for thousands of partitions."""
-        self._kafka = rendered((*KAFKA_FAMILIES, *COLLECTION_FAMILIES), view)
+        self._kafka = rendered((*KAFKA_FAMILIES, *COLLECTION_FAMILIES), view, self._kafka.texts)
 
     def body(self, accept: str) -> tuple[bytes, str]:
         """Return the text and its content type, OpenMetrics for those who accept it."""

@@ -1,8 +1,7 @@
 """What a family of metrics is, and its text in the two formats that Prometheus reads."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import accumulate
 from typing import Generic, TypeAlias, TypeVar
@@ -14,6 +13,9 @@ T = TypeVar("T")
 Value: TypeAlias = float | Histogram
 Sample: TypeAlias = tuple[tuple[str | int, ...], Value]
 """The values of the labels, in their order, and the number."""
+
+Texts: TypeAlias = Mapping[tuple[str, ...], dict[tuple[str | int, ...], str]]
+"""By names and by values: labels as they stand in a line, empty where there is none."""
 
 
 class MetricKind(StrEnum):
@@ -44,24 +46,34 @@ class Family(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Families as text, in Prometheus' own format and in OpenMetrics (which lacks its last line here)."""
+    """Families as text, in Prometheus' own format and in OpenMetrics (which lacks its last line here).
+
+    Attributes:
+        texts: Of the labels in them: many families have the same labels with the same values.
+    """
 
     prometheus: bytes
     openmetrics: bytes
+    texts: Texts = field(default_factory=dict, repr=False)
 
 
-def rendered(families: Iterable[Family[T]], source: T) -> Rendered:
-    """Return families with their samples; a family without samples is left out."""
+def rendered(families: Sequence[Family[T]], source: T, before: Texts | None = None) -> Rendered:
+    """Return families with their samples; a family without samples is left out.
+
+    Args:
+        families: In the order in which they are exposed.
+        source: What their samples are taken from.
+        before: The texts of the last rendering, most of which will stand there again.
+    """
     prometheus: list[str] = []
     openmetrics: list[str] = []
-    # Many families have the same labels with the same values.
-    texts: dict[tuple[str, ...], dict[tuple[str | int, ...], str]] = defaultdict(dict)
+    texts: Texts = {family.labels: {} for family in families}
     for family in families:
-        lines = "\n".join(_lines(family, source, texts[family.labels]))
+        lines = "\n".join(_lines(family, source, texts[family.labels], (before or {}).get(family.labels, {})))
         if lines:
             prometheus += (_header(family.name, _kind_for_prometheus(family), family.text), lines)
             openmetrics += (_header(_name_for_openmetrics(family), family.kind.value, family.text), lines)
-    return Rendered(_joined(prometheus), _joined(openmetrics))
+    return Rendered(_joined(prometheus), _joined(openmetrics), texts)
 
 
 def _joined(blocks: list[str]) -> bytes:
@@ -81,17 +93,29 @@ def _name_for_openmetrics(family: Family[T]) -> str:
     return family.name.removesuffix(suffix)
 
 
-def _lines(family: Family[T], source: T, texts: dict[tuple[str | int, ...], str]) -> Iterator[str]:
-    name, labels = family.name, family.labels
+def _lines(
+    family: Family[T],
+    source: T,
+    texts: dict[tuple[str | int, ...], str],
+    before: Mapping[tuple[str | int, ...], str],
+) -> list[str]:
+    name = family.name
+    lines: list[str] = []
     for values, number in family.samples(source):
-        pairs = texts.get(values)
-        if pairs is None:
-            pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)])
-            texts[values] = pairs
+        text = texts.get(values)
+        if text is None:
+            text = before.get(values)
+            texts[values] = text = _label_text(family.labels, values) if text is None else text
         if isinstance(number, Histogram):
-            yield from _histogram_lines(name, pairs, number)
+            lines += _histogram_lines(name, text[1:-1], number)
         else:
-            yield f"{name}{{{pairs}}} {number}" if pairs else f"{name} {number}"
+            lines.append(f"{name}{text} {number}")
+    return lines
+
+
+def _label_text(labels: tuple[str, ...], values: tuple[str | int, ...]) -> str:
+    pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)])
+    return f"{{{pairs}}}" if pairs else ""
 
 
 def _escaped(value: str | int) -> str:

@@ -81,13 +81,16 @@ def worst(statuses: Iterable[Status | None]) -> Status | None:
 
 def _stopped(window: Window) -> bool:
     """Return whether commits ended longer ago than they went on before, with records unread all the while."""
+    # Ends never go back within a window: if the group had reached one of them, then the first.
+    if window[0].end <= window[-1].committed:
+        return False
     last_moved_s = window[0].time_s
-    for earlier, later in pairwise(window):
-        if later.committed != earlier.committed:
-            last_moved_s = later.time_s
+    before = window[0].committed
+    for sample in window:
+        if sample.committed != before:
+            before, last_moved_s = sample.committed, sample.time_s
     silent_s, active_s = window[-1].time_s - last_moved_s, last_moved_s - window[0].time_s
-    caught_up_lately = any(sample.end <= window[-1].committed for sample in window)
-    return silent_s > active_s and not caught_up_lately
+    return silent_s > active_s
 
 
 def _pace(window: Window) -> Status:
