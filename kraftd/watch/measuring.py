@@ -55,6 +55,7 @@ class Measurement:
         self._clock = clock
         self._selector = selector
         self._memory = OffsetMemory()
+        self._before: dict[str, GroupLag] = {}
 
     def measure(
         self,
@@ -105,9 +106,12 @@ class Measurement:
     ) -> dict[str, GroupLag]:
         starts = self._memory.starts
         lags = {
-            name: group_lag(found, ends, starts, existing=existing, assigned=_assigned(groups[name]))
+            name: group_lag(
+                found, ends, starts, existing=existing, assigned=_assigned(groups[name]), before=self._before.get(name)
+            )
             for name, found in committed.values.items()
         }
+        self._before = lags
         return {name: _incomplete(lag) if name in committed.failures else lag for name, lag in lags.items()}
 
     def _remember(
