@@ -138,8 +138,10 @@ class Cluster:
     def pid(self, name: str) -> int:
         """Return a program's pid from its process, not from kraftd."""
         for process in self.processes():
-            if any(argument.endswith(f"{self.state_dir}/{name}") for argument in process.cmdline()):
-                return process.pid
+            # One that was killed may end, or be a zombie, between the two looks.
+            with contextlib.suppress(psutil.Error):
+                if any(argument.endswith(f"{self.state_dir}/{name}") for argument in process.cmdline()):
+                    return process.pid
         raise LookupError(f"{name} does not run")
 
     def command(self, name: str) -> list[str]:

@@ -13,8 +13,10 @@ _TIMERS = {
     "controller.quorum.fetch.timeout.ms": "1000",
     "controller.quorum.request.timeout.ms": "1000",
     "initial.broker.registration.timeout.ms": "120000",
+    "leader.imbalance.check.interval.seconds": "30",
 }
-"""Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused."""
+"""Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused, and until the next
+check of the imbalance it leads nothing."""
 
 _FIRST_ELECTION_TIMEOUT_MS = "200"
 """Of the first voter. A start waits for an election: two voters that wait equally long often stand at the same time,

@@ -192,7 +192,7 @@ def test_top_shows_the_whole_cluster_once_where_no_terminal_is(cluster):
     assert cluster.run("top", "--json", check=True).document["brokers"][0]["up"] is True
 
 
-@pytest.mark.parametrize(("arguments", "word"), [(("top",), b"q ends"), (("lag", "--watch"), b"KEEPS UP")])
+@pytest.mark.parametrize(("arguments", "word"), [(("top",), b"PROGRAM"), (("lag", "--watch"), b"KEEPS UP")])
 def test_a_live_view_ends_with_q_and_gives_the_terminal_back(cluster, arguments, word):
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 200, 0, 0))
@@ -213,7 +213,7 @@ def test_a_live_view_ends_with_q_and_gives_the_terminal_back(cluster, arguments,
         command.kill()
         command.wait(10)
 
-    assert b"GROUP" in shown or b"PROGRAM" in shown
+    assert b"local" in shown or b"GROUP" in shown
     assert termios.tcgetattr(terminal) == before
     os.close(controller)
     os.close(terminal)
