@@ -152,7 +152,13 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         "/metrics",
         response_class=Response,
         responses={
-            200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            200: {
+                "description": "Prometheus' text format, or OpenMetrics for those who accept it.",
+                "content": {
+                    "text/plain": {"schema": {"type": "string"}},
+                    "application/openmetrics-text": {"schema": {"type": "string"}},
+                },
+            },
             **problems(status_400=_BAD_PARAMETER),
         },
         summary="Metrics",
