@@ -153,7 +153,9 @@ def finalized_features(plan, kafka_version) -> str:
     launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     with ScratchProcess(node_command(plan, node, launch), plan.layout.state_dir, CLOCK) as process:
         process.wait_for_port(node.client.port, 60)
-        output = subprocess.run(describe, env=scrubbed(os.environ), capture_output=True, text=True, check=True).stdout
+        # A node's logging configuration, without the node's directory of logs, writes beneath the working directory.
+        directory, env = plan.layout.state_dir, scrubbed(os.environ)
+        output = subprocess.run(describe, cwd=directory, env=env, capture_output=True, text=True, check=True).stdout
     assert "metadata.version" in output
     return "\n".join(line.split("Epoch")[0] for line in output.splitlines())
 
