@@ -157,6 +157,31 @@ def make(admin, topic):
         done.result(20)
 
 
+@pytest.mark.soak
+def test_every_answer_is_true_while_all_brokers_are_away_for_a_minute(broken):
+    cluster, apps = broken
+    producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
+    writers = Writers(producer)
+    writers.start()
+    wait_until(lambda: len(writers.acknowledged) > 200)
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGSTOP)
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        assert producer.request("/healthz")[0] == consumer.request("/healthz")[0] == 200
+        time.sleep(1)
+    assert producer.request("/readyz")[0] == 503
+    for name in ("broker-1", "broker-2"):
+        cluster.kill(name, signal.SIGCONT)
+    before = len(writers.acknowledged)
+    wait_until(lambda: len(writers.acknowledged) > before + 200, timeout_s=60)
+    writers.stop()
+    assert set(writers.unknown.values()) | set(writers.not_written.values()) <= {"delivery_timeout", "brokers_down"}
+    writers.check(whole_log(cluster.bootstrap_servers, cluster.topic))
+    last = producer.json("/send", b'"last"')
+    wait_until(lambda: (last["partition"], last["offset"]) in places(consumer), timeout_s=30)
+
+
 def test_records_in_flight_when_kafka_is_away_are_failed_within_the_stop(broken):
     cluster, apps = broken
     producer = apps.start_ready("producer", APP_DRAIN_SECONDS="1")

@@ -40,7 +40,7 @@ _RAW: dict[int | str, dict[str, Any]] = {
 }
 _RESENT: dict[int | str, dict[str, Any]] = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},
-    **problems(400, 401, 403, 404, 413, 421, 422, 500, 502, 503, 504),
+    **problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 502, 503, 504),
 }
 
 

@@ -120,7 +120,11 @@ class Member:
 
     def unready_reasons(self) -> list[str]:
         """Return why this member does not take part; none when it does."""
-        return unready_reasons(self.membership, self._clock())
+        reasons = unready_reasons(self.membership, self._clock())
+        if self._incremental and self._partitions is None:
+            # Older brokers refuse such a member without a word.
+            reasons.append("KAFKA_GROUP_PROTOCOL=consumer needs brokers from 4.0")
+        return reasons
 
     def stop(self) -> None:
         """Let the thread commit, leave the group and end."""

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kraftd_apps.producer.bridge import Bridge, Client
 from kraftd_apps.producer.outcome import problem_of
+from kraftd_apps.producer.rate import RateLimit
 from kraftd_apps.producer.record import Record, Report, Settle
 from kraftd_apps.producer.topic import MetadataClient, TopicWatch
 from kraftd_apps.web.problems import Problem, Refused, problem
@@ -45,11 +46,20 @@ class ProducerMetrics(Protocol):
 class Gateway:
     """Owns the Kafka client. Every method but `finish_stop` is for the loop's thread."""
 
-    def __init__(self, connect: Connect, topic: str, *, max_inflight: int, metrics: ProducerMetrics) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        topic: str,
+        *,
+        max_inflight: int,
+        metrics: ProducerMetrics,
+        rate_limit: RateLimit,
+    ) -> None:
         self._connect = connect
         self._topic = topic
         self._max_inflight = max_inflight
         self._metrics = metrics
+        self._rate_limit = rate_limit
         self._loop: asyncio.AbstractEventLoop
         self._client: ProducerClient
         self._bridge: Bridge | None = None
@@ -109,6 +119,7 @@ class Gateway:
             Refused: It was not taken; `settle` is never called.
         """
         bridge = self._ready_bridge()
+        self._keep_to_rate(1)
         try:
             bridge.send(record, partial(self._settle, settle))
         except (BufferError, KafkaException) as error:
@@ -125,6 +136,7 @@ class Gateway:
         bridge = self._ready_bridge()
         if self.inflight + records > self._max_inflight:
             raise Refused(self._queue_full())
+        self._keep_to_rate(records)
         self.inflight += records
         try:
             yield bridge
@@ -171,6 +183,11 @@ class Gateway:
         if self.inflight >= self._max_inflight:
             raise Refused(self._queue_full())
         return self._bridge
+
+    def _keep_to_rate(self, records: int) -> None:
+        if not self._rate_limit.take(records):
+            detail = f"more than {self._rate_limit.per_second} records a second (APP_RATE_LIMIT)"
+            raise Refused(problem("rate_limited", detail))
 
     def _queue_full(self) -> Problem:
         detail = f"{self.inflight} of at most {self._max_inflight} records wait for Kafka (APP_MAX_INFLIGHT)"

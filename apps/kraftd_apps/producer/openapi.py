@@ -87,7 +87,7 @@ def _json(schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-_WRITING = problems(400, 401, 403, 404, 413, 421, 422, 500, 503, 504)
+_WRITING = problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
 
 SEND: dict[str, Any] = {
     "summary": "Publish one JSON value",

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kraftd_apps.producer.batch import BatchRoute
 from kraftd_apps.producer.gateway import Connect, Gateway, ProducerClient
 from kraftd_apps.producer.metrics import GatewayMetrics
+from kraftd_apps.producer.rate import RateLimit
 from kraftd_apps.producer.send import SendRoute
 from kraftd_apps.producer.settings import ProducerSettings, client_config
 from kraftd_apps.web.asgi import Answer, App
@@ -32,6 +33,7 @@ class ProducerService:
             settings.kafka.topic,
             max_inflight=settings.max_inflight,
             metrics=metrics,
+            rate_limit=RateLimit(settings.rate_limit),
         )
         metrics.watch_inflight(lambda: self.gateway.inflight)
         self.send = SendRoute(self.gateway, settings.kafka.topic, settings.http)

@@ -23,6 +23,8 @@ class ProducerSettings:
     """When a record that Kafka has not acknowledged is given up: bounds every wait of a client."""
     max_inflight: int
     """Records that may wait for Kafka at once; more are refused with 503."""
+    rate_limit: int
+    """Records a second that each worker takes; more are refused with 429. 0: any number."""
 
 
 def read_settings(values: Mapping[str, str]) -> ProducerSettings:
@@ -38,6 +40,7 @@ def read_settings(values: Mapping[str, str]) -> ProducerSettings:
         linger_ms=reader.integer("KAFKA_LINGER_MS", 1, minimum=0, maximum=1000),
         delivery_timeout_ms=reader.integer("KAFKA_DELIVERY_TIMEOUT_MS", 15_000, minimum=1000, maximum=300_000),
         max_inflight=reader.integer("APP_MAX_INFLIGHT", 10_000, minimum=1, maximum=100_000),
+        rate_limit=reader.integer("APP_RATE_LIMIT", 0, minimum=0, maximum=10_000_000),
     )
     if settings.linger_ms >= settings.delivery_timeout_ms:
         reader.wrong("KAFKA_LINGER_MS", "must be below KAFKA_DELIVERY_TIMEOUT_MS")

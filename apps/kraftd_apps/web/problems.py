@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "bad_host": Kind(421, "This name is not served here"),
     "unknown_partition": Kind(422, "The topic has no such partition"),
     "invalid_record": Kind(422, "Kafka refuses this record"),
+    "rate_limited": Kind(429, "Too many records a second", retriable=True, retry_after_s=1),
     "internal": Kind(500, "The app failed", outcome="unknown"),
     "producer_away": Kind(502, "The producer app does not answer", retriable=True),
     "queue_full": Kind(503, "Too much is waiting for Kafka", retriable=True, retry_after_s=1),

@@ -89,6 +89,13 @@ def test_what_was_committed_of_a_topic_that_was_deleted_is_not_used():
     assert client.taken == [("all", {0: OFFSET_BEGINNING, 1: OFFSET_INVALID, 2: OFFSET_INVALID})]
 
 
+def test_a_member_that_does_not_join_tells_what_its_protocol_needs():
+    member = joining(FakeMemberClient(), list, incremental=True)
+    assert member.unready_reasons()[-1] == "KAFKA_GROUP_PROTOCOL=consumer needs brokers from 4.0"
+    member.poll()
+    assert member.unready_reasons() == []
+
+
 def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
     client = FakeMemberClient(assigned=places(0), committed_={0: (7, "before")})
     joining(client, list, incremental=True).poll()

@@ -65,6 +65,18 @@ def test_a_record_that_is_written_at_an_unknown_place_is_answered_without_an_off
     running(check)
 
 
+def test_more_records_a_second_than_allowed_are_refused_and_not_written():
+    async def check(service, clients):
+        answers = [await call(service.app, "POST", "/send", b"1") for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert (answers[2].json["code"], answers[2].json["outcome"]) == ("rate_limited", "not_written")
+        assert answers[2].headers["retry-after"] == "1"
+        assert (await call(service.app, "POST", "/send/batch", b"1\n2")).status == 429
+        assert len(clients.made[0].produced) == 2
+
+    running(check, APP_RATE_LIMIT="2")
+
+
 def test_without_ack_the_answer_does_not_wait():
     async def check(service, clients):
         clients.made[0].held = True

@@ -1,0 +1,46 @@
+"""The consumer app with the group protocol of Kafka 4 (KIP-848)."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.harness import cluster_in
+from tests.kafka.app_processes import Apps, own_topic, wait_until
+from tests.kafka.test_apps_pages import all_owned, standing_by
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+
+def test_members_of_the_new_protocol_share_partitions_and_go_on_where_the_last_one_was(tmp_path):
+    settings = {"cluster.kafka_version": "4.3.1"}
+    with (
+        tempfile.TemporaryDirectory(prefix="kraftd-") as directory,
+        cluster_in(Path(directory), settings=settings) as cluster,
+    ):
+        cluster.start()
+        apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
+        try:
+            exercise(apps)
+        finally:
+            apps.kill()
+
+
+def exercise(apps):
+    producer = apps.start_ready("producer")
+    members = [apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="consumer") for _ in range(2)]
+    wait_until(lambda: all_owned(members) and not standing_by(members))
+    for partition in range(4):
+        producer.json(f"/send?partition={partition}", b'"first"')
+    wait_until(lambda: sum(map(received, members)) == 4)
+    for member in members:
+        assert member.stop()[0] == 0
+    producer.json("/send?partition=0", b'"while away"')
+    again = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="consumer")
+    wait_until(lambda: all_owned([again]) and received(again) == 1)
+
+
+def received(member):
+    """Return how many records came to a member, not counting those that are only read back for the page."""
+    lines = member.request("/metrics")[1].decode().splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith("kafka_consumer_records_total"))
