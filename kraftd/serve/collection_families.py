@@ -1,16 +1,15 @@
-"""The metrics of the quorum, the canary, the log directories and of the collection itself."""
+"""The metrics of groups' pace, the quorum, the log directories and of the collection itself."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from kraftd.broker.model import Failure, LogDir, Voter
-from kraftd.serve.family import Family, MetricKind, Sample
+from kraftd.serve.family import Block, Family, MetricKind, Sample
 from kraftd.watch.burrow import Status
-from kraftd.watch.canary import NOT_SENT
-from kraftd.watch.kafka_view import Canary, CollectorRun, Histogram, KafkaView
+from kraftd.watch.kafka_view import CollectorRun, GroupPace, KafkaView
 
-Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
+Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample | Block]]
 
 _LOG_DIR = ("broker_id", "log_dir")
 
@@ -58,32 +57,6 @@ def _topic_bytes(view: KafkaView) -> Iterator[Sample]:
     yield from sizes.items()
 
 
-def _canary_success(view: KafkaView) -> Iterator[Sample]:
-    if view.canary is not None:
-        trips = view.canary.brokers
-        failed = {node_id for node_id, failure in trips.failures.items() if failure.error not in NOT_SENT}
-        for node_id in sorted(trips.values.keys() | failed):
-            yield (node_id,), int(node_id in trips.values)
-
-
-def _canary_times(view: KafkaView) -> Iterator[Sample]:
-    for node_id, at_s in sorted(view.canary.flown_at_s.items()) if view.canary else ():
-        yield (node_id,), at_s
-
-
-def _canary_histogram(of: Callable[[Canary], Mapping[int, Histogram]]) -> Samples:
-    def samples(view: KafkaView) -> Iterator[Sample]:
-        for node_id, histogram in of(view.canary).items() if view.canary else ():
-            yield (node_id,), histogram
-
-    return samples
-
-
-def _canary_failures(view: KafkaView) -> Iterator[Sample]:
-    if view.canary is not None:
-        yield from view.canary.failures.items()
-
-
 def _statuses(view: KafkaView) -> Iterator[Sample]:
     for group, pace in (view.paces or {}).items():
         if pace.status is not None:
@@ -91,11 +64,14 @@ def _statuses(view: KafkaView) -> Iterator[Sample]:
                 yield (group, status.value), int(status is pace.status)
 
 
-def _unwell_partitions(view: KafkaView) -> Iterator[Sample]:
-    for group, pace in (view.paces or {}).items():
+def _unwell_partitions(view: KafkaView) -> Iterator[Block]:
+    def samples_of(group: str, pace: GroupPace) -> Iterator[Sample]:
         for (topic, partition), status in pace.partitions.items():
             if status is not Status.OK:
                 yield (group, topic, partition, status.value), 1
+
+    for group, pace in (view.paces or {}).items():
+        yield Block(group, pace, samples_of(group, pace))
 
 
 def _of_runs(number: Callable[[CollectorRun], float | None]) -> Samples:
@@ -191,39 +167,6 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
         ("observer",),
         "Metadata records that a broker that is no voter is behind the leader.",
         _of_voters(lambda each: each.lag_records, observers=True),
-    ),
-    _gauge(
-        "probe_success",
-        ("broker_id",),
-        "1 when the last canary went through the broker and back; absent while another broker leads its partition.",
-        _canary_success,
-    ),
-    _gauge(
-        "probe_timestamp_seconds",
-        ("broker_id",),
-        "When that canary was sent, in seconds since the Unix epoch: a third of the brokers has its turn every 10 s.",
-        _canary_times,
-    ),
-    Family(
-        "kraftd_probe_write_seconds",
-        MetricKind.HISTOGRAM,
-        ("broker_id",),
-        "Seconds until a canary record was written to all replicas in sync.",
-        _canary_histogram(lambda canary: canary.writes),
-    ),
-    Family(
-        "kraftd_probe_read_seconds",
-        MetricKind.HISTOGRAM,
-        ("broker_id",),
-        "Seconds until it was read back.",
-        _canary_histogram(lambda canary: canary.reads),
-    ),
-    Family(
-        "kraftd_probe_failures_total",
-        MetricKind.COUNTER,
-        ("broker_id", "error"),
-        "Canary records that did not come back.",
-        _canary_failures,
     ),
     _gauge(
         "log_dir_total_bytes",

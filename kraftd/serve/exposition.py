@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kraftd.serve.canary_families import CANARY_FAMILIES
 from kraftd.serve.collection_families import COLLECTION_FAMILIES
 from kraftd.serve.family import Family, Rendered, rendered
 from kraftd.serve.kafka_families import KAFKA_FAMILIES
@@ -12,6 +13,7 @@ from kraftd.watch.snapshot import Snapshot
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+_OF_KAFKA = (*KAFKA_FAMILIES, *COLLECTION_FAMILIES, *CANARY_FAMILIES)
 _NOTHING = Rendered(b"", b"")
 
 
@@ -31,7 +33,7 @@ class Exposition:
 
     def show_kafka(self, view: KafkaView) -> None:
         """Render what Kafka says of itself; takes tens of milliseconds for thousands of partitions."""
-        self._kafka = rendered((*KAFKA_FAMILIES, *COLLECTION_FAMILIES), view, self._kafka.texts)
+        self._kafka = rendered(_OF_KAFKA, view, self._kafka.kept)
 
     def body(self, accept: str) -> tuple[bytes, str]:
         """Return the text and its content type, OpenMetrics for those who accept it."""
@@ -43,5 +45,4 @@ class Exposition:
 def families() -> Iterator[Family[Snapshot] | Family[KafkaView]]:
     """Return every family, in the order in which they are exposed."""
     yield from PROGRAM_FAMILIES
-    yield from KAFKA_FAMILIES
-    yield from COLLECTION_FAMILIES
+    yield from _OF_KAFKA

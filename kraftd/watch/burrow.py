@@ -7,8 +7,8 @@ stands still is a stall where someone should move it, and a stop where no one ca
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 CAPACITY = 15
 """Samples in a window; Burrow's sample configuration keeps as many commits."""
@@ -30,8 +30,7 @@ class Status(enum.StrEnum):
 _SEVERITY = {Status.OK: 0, Status.WARN: 1, Status.STALL: 2, Status.REWIND: 3, Status.STOP: 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A group's commit and the partition's end offset, read together."""
 
     time_s: float
@@ -46,13 +45,6 @@ class Sample:
 
 Window = tuple[Sample, ...]
 """The newest samples of a group on a partition, oldest first."""
-
-
-def extended(window: Window, sample: Sample, capacity: int = CAPACITY) -> Window:
-    """Return a window with one more sample, begun anew where the log was: created again, or truncated."""
-    if window and sample.end < window[-1].end:
-        return (sample,)
-    return (*window, sample)[-capacity:]
 
 
 def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> Status | None:

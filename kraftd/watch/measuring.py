@@ -7,11 +7,12 @@ from typing import Protocol
 from kraftd.broker.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
 from kraftd.broker.offsets import IsolationLevel, Question
 from kraftd.clock import Clock
-from kraftd.watch.burrow import partition_status, worst
+from kraftd.watch.burrow import CAPACITY, partition_status, worst
 from kraftd.watch.kafka_view import GroupPace, Offsets
 from kraftd.watch.lag import GroupLag, LagSum, group_lag
 from kraftd.watch.offset_memory import Commits, OffsetMemory
 from kraftd.watch.selection import Selector
+from kraftd.watch.steadiness import Seen, Steadiness, assigned_to
 from kraftd.watch.time_lag import Age
 
 
@@ -55,7 +56,9 @@ class Measurement:
         self._clock = clock
         self._selector = selector
         self._memory = OffsetMemory()
-        self._before: dict[str, GroupLag] = {}
+        self._steadiness = Steadiness()
+        self._lags_before: dict[str, GroupLag] = {}
+        self._paces_before: dict[str, GroupPace] = {}
 
     def measure(
         self,
@@ -79,40 +82,41 @@ class Measurement:
         committed = self._source.committed(groups.values())
         ends = self._source.end_offsets(partitions.values())
         undetailed = self._selector.undetailed({name: len(found) for name, found in committed.values.items()})
+        # What is remembered shares its keys: fifteen looks at each group hold no copies of them.
+        keys = {key: key for key in partitions}
         detailed = {
-            name: {key: offset for key, offset in found.items() if key in partitions}
+            name: {keys[key]: offset for key, offset in found.items() if key in keys}
             for name, found in committed.values.items()
             if name not in undetailed
         }
         remembered = groups.keys() - undetailed if are_all_groups_listed else None
         now_s = self._remember(topics, detailed, ends.values, remembered)
         offsets = self._offsets(now_s, partitions, detailed, ends, with_details=with_details)
-        existing = partitions.keys() | {key for key in _keys(committed.values) if key[0] in unreadable}
+        existing = frozenset(partitions) | {key for key in _keys(committed.values) if key[0] in unreadable}
+        seen = Seen(groups, committed.values, ends.values, self._memory.starts.copy(), existing)
+        self._steadiness.compare(seen)
+        self._paces_before = {name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()}
         return Measured(
             offsets=offsets,
-            lags=self._lags(groups, committed, ends.values, existing),
+            lags=self._lags(seen, committed.failures),
             waits={name: self._memory.waits(found, ends.values, now_s) for name, found in detailed.items()},
-            paces={name: self._pace(groups[name], ends.values) for name in detailed},
+            paces=self._paces_before,
             not_read=committed.failures,
             undetailed=undetailed,
         )
 
-    def _lags(
-        self,
-        groups: Mapping[str, GroupState],
-        committed: Partial[str, dict[TopicPartition, int]],
-        ends: Mapping[TopicPartition, int],
-        existing: Collection[TopicPartition],
-    ) -> dict[str, GroupLag]:
-        starts = self._memory.starts
-        lags = {
-            name: group_lag(
-                found, ends, starts, existing=existing, assigned=_assigned(groups[name]), before=self._before.get(name)
-            )
-            for name, found in committed.values.items()
-        }
-        self._before = lags
-        return {name: _incomplete(lag) if name in committed.failures else lag for name, lag in lags.items()}
+    def _lags(self, seen: Seen, failures: Collection[str]) -> dict[str, GroupLag]:
+        self._lags_before = {name: self._lag(name, seen) for name in seen.commits}
+        return {name: _incomplete(lag) if name in failures else lag for name, lag in self._lags_before.items()}
+
+    def _lag(self, name: str, seen: Seen) -> GroupLag:
+        before = self._lags_before.get(name)
+        if before is not None and self._steadiness.looks_unchanged(name):
+            return before
+        assigned = assigned_to(seen.groups[name])
+        return group_lag(
+            seen.commits[name], seen.ends, seen.starts, existing=seen.existing, assigned=assigned, before=before
+        )
 
     def _remember(
         self,
@@ -157,11 +161,17 @@ class Measurement:
             last_stable=Partial(_known(memory.stable, ends.values), {**ends.failures, **stable.failures}),
         )
 
-    def _pace(self, group: GroupState, ends: Mapping[TopicPartition, int]) -> GroupPace:
+    def _pace(
+        self, group: GroupState, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> GroupPace:
+        before = self._paces_before.get(group.name)
+        if before is not None and self._steadiness.looks_unchanged(group.name) >= CAPACITY:
+            return before
         has_members = bool(group.members) if group.members is not None else None
-        windows = self._memory.windows.get(group.name, {})
         found = {
-            key: partition_status(window, has_members=has_members) for key, window in windows.items() if key in ends
+            key: partition_status(self._memory.window(group.name, key), has_members=has_members)
+            for key in commits
+            if key in ends
         }
         known = {key: status for key, status in found.items() if status is not None}
         return GroupPace(worst(known.values()), known)
@@ -174,10 +184,6 @@ def _keys(commits: Commits) -> Iterable[TopicPartition]:
 def _known(offsets: Mapping[TopicPartition, int], ends: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
     """Return the offsets of partitions whose end is known too: of others they may be of long ago."""
     return {key: offsets[key] for key in ends if key in offsets}
-
-
-def _assigned(group: GroupState) -> Collection[TopicPartition]:
-    return {key for member in group.members or () for key in member.assigned or ()}
 
 
 def _incomplete(lag: GroupLag) -> GroupLag:

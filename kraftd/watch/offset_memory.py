@@ -1,16 +1,17 @@
 """What is remembered of offsets from one measurement to the next. Pure: it grows and shrinks with what exists.
 
-It holds as much as there is to measure: a timeline for each partition that a group has committed on, a window for each
-group on each of these, one start and one last stable offset for each partition.
+It holds as much as there is to measure: a timeline for each partition that a group has committed on, the newest looks
+at each group, one start and one last stable offset for each partition.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from kraftd.broker.model import Partial, Partition, TopicPartition, TopicState
 from kraftd.broker.offsets import EARLIEST, Question
-from kraftd.watch.burrow import Sample, Window, extended
+from kraftd.watch.burrow import CAPACITY, Sample, Window
 from kraftd.watch.time_lag import Age, Timeline, group_wait, looked_up, lookup_time_s, observed
 
 STARTS_EVERY_S = 60.0
@@ -26,6 +27,15 @@ Commits = Mapping[str, Mapping[TopicPartition, int]]
 """By group."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one measurement saw of a group: its commits, and the ends of every partition after them."""
+
+    time_s: float
+    commits: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
 @dataclass(slots=True)
 class OffsetMemory:
     """The memory of measurements; see the module."""
@@ -33,8 +43,10 @@ class OffsetMemory:
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     stable: dict[TopicPartition, int] = field(default_factory=dict)
     timelines: dict[TopicPartition, Timeline] = field(default_factory=dict)
-    windows: dict[str, dict[TopicPartition, Window]] = field(default_factory=dict)
+    looks: dict[str, tuple[Look, ...]] = field(default_factory=dict)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
+    _begun_after_s: dict[TopicPartition, float] = field(default_factory=dict)
+    _looked_s: float = 0.0
     _topic_ids: dict[str, str | None] = field(default_factory=dict)
     _starts_due_s: float = 0.0
     _stable_due_s: float = 0.0
@@ -56,8 +68,8 @@ class OffsetMemory:
 
     def forget_groups(self, groups: Collection[str]) -> None:
         """Forget all groups but these."""
-        for name in self.windows.keys() - set(groups):
-            del self.windows[name]
+        for name in self.looks.keys() - set(groups):
+            del self.looks[name]
 
     def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
         """Remember end offsets, and how far behind them the groups are that committed before."""
@@ -70,15 +82,25 @@ class OffsetMemory:
             for key in read
             if key in ends or key in self.timelines
         }
+        self._looked_s = monotonic_s
         for group, of_group in commits.items():
-            before = self.windows.get(group, {})
-            self.windows[group] = {
-                key: extended(before.get(key, ()), Sample(monotonic_s, committed, ends[key]))
-                if key in ends
-                else before[key]
-                for key, committed in of_group.items()
-                if key in ends or key in before
-            }
+            looks = self.looks.get(group, ())
+            # One mapping for all looks that saw the same: most groups stand still most of the time.
+            kept = looks[-1].commits if looks and looks[-1].commits == of_group else of_group
+            self.looks[group] = (*looks, Look(monotonic_s, kept, ends))[-CAPACITY:]
+        oldest_s = min((looks[0].time_s for looks in self.looks.values()), default=inf)
+        self._begun_after_s = {key: at_s for key, at_s in self._begun_after_s.items() if at_s >= oldest_s}
+
+    def window(self, group: str, key: TopicPartition) -> Window:
+        """Return what was seen of a group on a partition, since the partition's log began."""
+        begun_after_s = self._begun_after_s.get(key, -inf)
+        return tuple(
+            [
+                Sample(look.time_s, look.commits[key], look.ends[key])
+                for look in self.looks.get(group, ())
+                if look.time_s > begun_after_s and key in look.commits and key in look.ends
+            ]
+        )
 
     def waits(
         self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
@@ -141,5 +163,4 @@ class OffsetMemory:
             self.timelines.pop(key, None)
             for offsets in (self.starts, self.stable, self._ends):
                 offsets.pop(key, None)
-            for windows in self.windows.values():
-                windows.pop(key, None)
+            self._begun_after_s[key] = self._looked_s

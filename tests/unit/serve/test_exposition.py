@@ -261,3 +261,23 @@ def test_promtool_remarks_nothing_but_the_two_names_that_kafka_exporter_chose():
         f"kafka_consumergroup_current_offset_sum {suffix}",
         f"kafka_consumergroup_lag_sum {suffix}",
     ]
+
+
+def test_what_is_written_again_says_what_a_first_writing_would():
+    moved = group_lag({KEY: 8, OTHER: 4}, {KEY: 10, OTHER: 4}, {KEY: 2}, existing=[KEY, OTHER])
+    views = [
+        FULL.kafka,
+        replace(FULL.kafka, lags={"g": moved}),
+        replace(FULL.kafka, lags={"g": moved, "h": LAG}, paces={"g": GroupPace(Status.OK, {KEY: Status.OK})}),
+        replace(FULL.kafka, lags={"h": moved}),
+        replace(FULL.kafka, lags={"h": moved}, dropped=Dropped(undetailed=frozenset({"h"}))),
+        replace(FULL.kafka, lags=None, paces=None),
+        FULL.kafka,
+    ]
+    again = Exposition()
+    for view in views:
+        first = Exposition()
+        again.show_kafka(view)
+        first.show_kafka(view)
+
+        assert again.body("") == first.body("")

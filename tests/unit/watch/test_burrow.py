@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.watch.burrow import CAPACITY, MIN_SAMPLES, Sample, Status, extended, partition_status, worst
+from kraftd.watch.burrow import MIN_SAMPLES, Sample, Status, partition_status, worst
 
 
 def window(commits, ends):
@@ -60,20 +60,6 @@ def test_a_lag_that_is_allowed_is_no_concern():
 
 def test_too_few_samples_say_nothing():
     assert status([5] * (MIN_SAMPLES - 1), 9) is None
-
-
-def test_a_window_keeps_the_newest_samples():
-    kept = ()
-    for index in range(CAPACITY + 3):
-        kept = extended(kept, Sample(float(index), index, index))
-
-    assert [sample.committed for sample in kept] == list(range(3, CAPACITY + 3))
-
-
-def test_a_log_that_became_shorter_begins_a_new_window():
-    kept = extended(window([5, 6, 7], 9), Sample(40.0, 0, 1))
-
-    assert kept == (Sample(40.0, 0, 1),)
 
 
 def test_a_group_is_as_well_as_its_worst_partition():

@@ -4,6 +4,7 @@ from kraftd.broker.model import Failure, GroupState, Partial, Partition, TopicSt
 from kraftd.broker.offsets import EARLIEST, IsolationLevel
 from kraftd.serve.exposition import Exposition
 from kraftd.spec.plan import Selection
+from kraftd.watch.burrow import CAPACITY, Status
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.measuring import Measurement
 from kraftd.watch.selection import selector
@@ -85,3 +86,38 @@ def test_five_thousand_partitions_and_two_hundred_groups_are_measured_and_render
     assert sum(len(waits) for waits in found.waits.values()) == sum(len(each) for each in commits.values())
     assert {lag.total.known_lag for lag in found.lags.values() if len(lag.partitions) == 100} == {4300}
     assert took_s < 2.0
+
+
+def test_groups_that_stand_still_have_the_verdict_and_the_lag_that_a_fresh_look_would_give():
+    orders = topic("orders", 2)
+    source, clock = Source({"idle": {("orders", 0): 95}, "read": {("orders", 0): 100}}), ManualClock()
+    subject = Measurement(source, clock, selector(Selection()))
+    groups = {"idle": group("idle"), "read": group("read")}
+    for _ in range(2 * CAPACITY):
+        before = subject.measure(groups, [orders])
+        clock.advance(10.0)
+
+    found = subject.measure(groups, [orders])
+
+    assert {name: pace.status for name, pace in found.paces.items()} == {"idle": Status.STOP, "read": Status.OK}
+    assert {name: lag.total.lag for name, lag in found.lags.items()} == {"idle": 5, "read": 0}
+    assert all(found.lags[name] is before.lags[name] and found.paces[name] is before.paces[name] for name in groups)
+
+
+def test_a_group_that_stood_still_is_judged_by_its_last_looks_when_it_moves_again():
+    orders = topic("orders", 1)
+    source, clock = Source({"g": {("orders", 0): 95}}), ManualClock()
+    subject = Measurement(source, clock, selector(Selection()))
+    for _ in range(2 * CAPACITY):
+        subject.measure({"g": group("g")}, [orders])
+        clock.advance(10.0)
+
+    statuses = []
+    for _ in range(CAPACITY):
+        source.commits = {"g": {("orders", 0): 96}}
+        statuses.append(subject.measure({"g": group("g")}, [orders]).paces["g"].status)
+        clock.advance(10.0)
+
+    # Silent for longer than it was active before, within the window.
+    assert statuses.index(Status.STOP) == 8
+    assert statuses[0] is Status.OK

@@ -2,6 +2,7 @@ import pytest
 
 from kraftd.broker.model import Failure, Partial, TopicState
 from kraftd.broker.offsets import EARLIEST
+from kraftd.watch.burrow import CAPACITY, Sample
 from kraftd.watch.offset_memory import STABLE_EVERY_S, STARTS_EVERY_S, OffsetMemory
 from tests.unit.watch.programs import topic
 
@@ -34,11 +35,11 @@ def test_a_partition_whose_end_is_not_known_now_has_no_wait(memory):
 
 
 def test_an_end_that_could_not_be_read_keeps_what_is_known(memory):
-    before = memory.windows["g"][KEY]
+    before = memory.window("g", KEY)
 
     memory.observe({}, {"g": {KEY: 5}}, 1040.0, 90.0)
 
-    assert memory.windows["g"][KEY] == before
+    assert memory.window("g", KEY) == before
     assert KEY in memory.timelines
 
 
@@ -48,7 +49,7 @@ def test_a_clock_that_was_set_leaves_no_point_in_time(memory):
 
     (age,) = memory.waits({KEY: 5}, {KEY: 41}, 4631.0).values()
     assert (age.at_least_s, age.at_most_s) == (0.0, None)
-    assert len(memory.windows["g"][KEY]) == 5
+    assert len(memory.window("g", KEY)) == 5
 
 
 def test_a_clock_that_runs_leaves_everything(memory):
@@ -60,7 +61,7 @@ def test_a_clock_that_runs_leaves_everything(memory):
 def test_a_topic_created_anew_under_its_name_has_no_past(memory):
     memory.forget_topics([TopicState("orders", internal=False, partitions=ORDERS.partitions, topic_id="another")])
 
-    assert (memory.starts, memory.timelines, memory.windows["g"]) == ({}, {}, {})
+    assert (memory.starts, memory.timelines, memory.window("g", KEY)) == ({}, {}, ())
 
 
 def test_a_log_that_became_shorter_has_no_past_even_where_topics_have_no_id(memory):
@@ -68,13 +69,36 @@ def test_a_log_that_became_shorter_has_no_past_even_where_topics_have_no_id(memo
 
     assert KEY not in memory.starts
     assert len(memory.timelines[KEY]) == 1
-    assert len(memory.windows["g"][KEY]) == 1
+    assert len(memory.window("g", KEY)) == 1
+
+
+def test_a_window_keeps_the_newest_looks():
+    memory = OffsetMemory()
+    for index in range(CAPACITY + 3):
+        memory.observe({KEY: index}, {"g": {KEY: index}}, 1000.0 + index, float(index))
+
+    assert [sample.committed for sample in memory.window("g", KEY)] == list(range(3, CAPACITY + 3))
+
+
+def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one_however_long_its_leader_is_away(memory):
+    memory.forget_topics([TopicState("orders", internal=False, partitions=ORDERS.partitions, topic_id="another")])
+    for second in range(40, 70, 10):
+        memory.observe({}, {"g": {KEY: 0}}, 1000.0 + second, 50.0 + second)
+    memory.observe({KEY: 1}, {"g": {KEY: 0}}, 1070.0, 120.0)
+
+    assert memory.window("g", KEY) == (Sample(120.0, 0, 1),)
+
+
+def test_looks_that_saw_the_same_commits_share_them(memory):
+    memory.observe({KEY: 41}, {"g": {KEY: 5}}, 1040.0, 90.0)
+
+    assert len({id(look.commits) for look in memory.looks["g"]}) == 1
 
 
 def test_groups_that_are_gone_are_forgotten(memory):
     memory.forget_groups([])
 
-    assert memory.windows == {}
+    assert memory.looks == {}
 
 
 def test_partitions_that_no_group_reads_have_no_timeline(memory):
@@ -131,4 +155,5 @@ def test_an_hour_of_churn_leaves_no_more_than_what_exists():
         memory.learn_stable(ends, 10.0 * cycle)
 
     sizes = [len(known) for known in (memory.starts, memory.stable, memory.timelines, memory._ends)]
-    assert (sizes, list(memory.windows)) == ([2, 2, 2, 2], ["g-359"])
+    assert len(memory._begun_after_s) <= 2 * CAPACITY
+    assert (sizes, list(memory.looks)) == ([2, 2, 2, 2], ["g-359"])
