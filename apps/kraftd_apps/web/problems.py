@@ -24,6 +24,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "invalid_json": Kind(400, "The body is not JSON"),
     "bad_parameter": Kind(400, "A parameter is wrong"),
+    "malformed_request": Kind(400, "The request is not HTTP"),
     "unauthorized": Kind(401, "A token is needed"),
     "cross_site": Kind(403, "A page of another site may not write"),
     "not_authorized": Kind(403, "Kafka refuses this client"),

@@ -1,8 +1,11 @@
 """uvicorn's HTTP protocol with a short way for short exchanges."""
 
+from typing import cast
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from kraftd_apps.web.reply import EXCHANGE
+from kraftd_apps.web.problems import Outcome, problem
+from kraftd_apps.web.reply import EXCHANGE, head_of
 
 
 class ShortWayProtocol(HttpToolsProtocol):
@@ -17,6 +20,19 @@ class ShortWayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.scope["method"] != "HEAD" and not self.access_log:
             self.scope[EXCHANGE] = _Exchange(self, self.cycle)  # type: ignore[literal-required]
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser cannot read, as a problem like any other, and close.
+
+        Requests before it on the connection may still be under way; then nobody can say of which this is the answer.
+        """
+        # uvicorn says that there always is one; before the first request there is none.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        outcome: Outcome = "not_written" if cycle is None or cycle.response_complete else "unknown"
+        answer = problem("malformed_request", msg, outcome=outcome).answer()
+        head = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)]
+        self.transport.write(b"".join([*head, head_of(answer), b"connection: close\r\n\r\n", answer.body]))
+        self.transport.close()
 
 
 class _Exchange:

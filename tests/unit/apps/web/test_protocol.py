@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 import uvicorn
@@ -72,6 +73,9 @@ def exchange(*requests: bytes, reading: bool = True) -> FakeTransport:
         transport.writes_while_paused = len(transport.writes)
         protocol.resume_writing()
         await settled()
+        if transport.closed:
+            protocol.connection_lost(None)
+            await settled()
         return transport
 
     return asyncio.run(main())
@@ -122,6 +126,33 @@ def test_nothing_is_written_to_a_client_that_does_not_read():
     transport = exchange(b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n", reading=False)
     assert transport.writes_while_paused == 0
     assert transport.writes[0].startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([b"\x16\x03\x01\x02\x00\x01\x00\x01"], id="TLS"),
+        pytest.param([b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"], id="a length that is none"),
+        pytest.param([b"POST / HTTP/1.1\r\nHost : a\r\n\r\n"], id="a blank in a header's name"),
+    ],
+)
+def test_what_is_not_http_is_a_problem_with_every_header_and_ends_the_connection(pieces):
+    transport = exchange(*pieces)
+
+    head, _, body = b"".join(transport.writes).partition(b"\r\n\r\n")
+    document = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ndate: now\r\ncontent-type: application/problem+json\r\n")
+    assert b"x-content-type-options: nosniff" in head
+    assert (document["code"], document["outcome"]) == ("malformed_request", "not_written")
+    assert transport.closed
+
+
+def test_a_malformed_chunk_leaves_open_what_became_of_requests_under_way():
+    begun = b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+    transport = exchange(begun, b"no length\r\n")
+
+    assert json.loads(transport.writes[-1].partition(b"\r\n\r\n")[2])["outcome"] == "unknown"
 
 
 def test_an_exchange_is_offered_only_by_the_server():
