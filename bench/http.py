@@ -18,7 +18,7 @@ from bench.http_apps import BATCH, VALUE, App, Load, brokers, free_port, running
 from bench.http_pages import pages
 from bench.measuring import wait_for_quiet
 
-WARM_UP_S = 12
+WARM_UP_S = 30
 QUIET_WAIT_S = 10.0
 
 

@@ -25,6 +25,7 @@ from bench.monitoring_memory import print_memory
 from bench.monitoring_peers import Peer, PeerFailedError, running
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import SystemClock
+from kraftd.host.garbage import collect_seldom
 from kraftd.serve.exposition import Exposition
 from kraftd.spec.plan import Plan, Topic
 from kraftd.spec.plan_text import parse_plan
@@ -165,6 +166,8 @@ def kraftd_cost(cluster: Cluster, meter: Meter, rounds: int, between: Callable[[
     quick = plan_of(f"[daemon]\nprobe = false\nlag_interval_s = {_CYCLE_S}\n")
     addresses = [broker.client.address for broker in plan.brokers if broker.client]
     exposition = Exposition()
+    # As the daemon does.
+    collect_seldom()
     with KafkaAdmin(addresses) as admin:
         collector = Collector(admin, SystemClock(), quick)
         spent_s: list[float] = []

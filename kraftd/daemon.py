@@ -15,6 +15,7 @@ from kraftd.errors import KraftdError, PermissionDeniedError
 from kraftd.host.attach import AttachError
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
+from kraftd.host.garbage import collect_seldom
 from kraftd.host.lock import held_if_free
 from kraftd.host.management import ensure_management
 from kraftd.host.processes import ExitWatch, Process, usage
@@ -234,6 +235,7 @@ class Service:
     def serve(self, server: "uvicorn.Server") -> None:
         """Run until a signal ends the HTTP server, then end the threads."""
         self._server = server
+        collect_seldom()
         for target in (self.watch, self.collect):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         try:

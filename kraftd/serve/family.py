@@ -92,24 +92,21 @@ def rendered(families: Sequence[Family[T]], source: T, before: Kept | None = Non
         source: What their samples are taken from.
         before: What the last rendering left.
     """
-    prometheus: list[str] = []
-    openmetrics: list[str] = []
+    prometheus: list[bytes] = []
+    openmetrics: list[bytes] = []
     kept = Kept()
     for family in families:
         writer = _Writer(family.name, family.labels, before or Kept(), kept)
-        lines = "\n".join(writer.lines(family.samples(source)))
+        lines = writer.lines(family.samples(source))
         if lines:
-            prometheus += (_header(family.name, _kind_for_prometheus(family), family.text), lines)
-            openmetrics += (_header(_name_for_openmetrics(family), family.kind.value, family.text), lines)
-    return Rendered(_joined(prometheus), _joined(openmetrics), kept)
+            text = "\n".join([*lines, ""]).encode()
+            prometheus += (_header(family.name, _kind_for_prometheus(family), family.text), text)
+            openmetrics += (_header(_name_for_openmetrics(family), family.kind.value, family.text), text)
+    return Rendered(b"".join(prometheus), b"".join(openmetrics), kept)
 
 
-def _joined(blocks: list[str]) -> bytes:
-    return "".join(f"{block}\n" for block in blocks).encode()
-
-
-def _header(name: str, kind: str, text: str) -> str:
-    return f"# HELP {name} {text}\n# TYPE {name} {kind}"
+def _header(name: str, kind: str, text: str) -> bytes:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()
 
 
 def _kind_for_prometheus(family: Family[T]) -> str:

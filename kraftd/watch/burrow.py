@@ -6,8 +6,8 @@ stands still is a stall where someone should move it, and a stop where no one ca
 """
 
 import enum
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from operator import le, sub
 from typing import NamedTuple
 
 CAPACITY = 15
@@ -30,40 +30,39 @@ class Status(enum.StrEnum):
 _SEVERITY = {Status.OK: 0, Status.WARN: 1, Status.STALL: 2, Status.REWIND: 3, Status.STOP: 4}
 
 
-class Sample(NamedTuple):
-    """A group's commit and the partition's end offset, read together."""
+class Window(NamedTuple):
+    """The newest measurements of a group on a partition, oldest first: columns of the same length.
 
-    time_s: float
-    committed: int
-    end: int
+    Attributes:
+        times_s: When commit and end were read, together.
+        commits: The group's commits.
+        ends: The partition's end offsets; they never go back, for a log created anew begins a new window.
+    """
 
-    @property
-    def lag(self) -> int:
-        """Return how far the group was behind; never negative."""
-        return max(0, self.end - self.committed)
-
-
-Window = tuple[Sample, ...]
-"""The newest samples of a group on a partition, oldest first."""
+    times_s: Sequence[float]
+    commits: Sequence[int]
+    ends: Sequence[int]
 
 
 def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> Status | None:
     """Return how a group does on a partition, None while too little is known.
 
     Args:
-        window: Samples at a steady pace, the newest last.
+        window: Measurements at a steady pace.
         has_members: Whether the group has a member; None where that is not known.
         allowed_lag: Records that a group may be behind and still be well.
     """
-    if len(window) < MIN_SAMPLES:
+    if len(window.commits) < MIN_SAMPLES:
         return None
-    if window[-1].lag <= allowed_lag:
+    # Below 0 where the log was truncated; only those above allowed_lag are compared.
+    lags = list(map(sub, window.ends, window.commits))
+    if lags[-1] <= allowed_lag:
         return Status.OK
     if not has_members and _stopped(window):
         return Status.STOP
-    if _rewound(window):
+    if max(window.commits) > window.commits[-1]:
         return Status.REWIND
-    return _pace(window) if all(sample.lag > allowed_lag for sample in window) else Status.OK
+    return _pace(window.commits, lags) if min(lags) > allowed_lag else Status.OK
 
 
 def worst(statuses: Iterable[Status | None]) -> Status | None:
@@ -73,26 +72,19 @@ def worst(statuses: Iterable[Status | None]) -> Status | None:
 
 def _stopped(window: Window) -> bool:
     """Return whether commits ended longer ago than they went on before, with records unread all the while."""
+    times_s, commits, ends = window
     # Ends never go back within a window: if the group had reached one of them, then the first.
-    if window[0].end <= window[-1].committed:
+    if ends[0] <= commits[-1]:
         return False
-    last_moved_s = window[0].time_s
-    before = window[0].committed
-    for sample in window:
-        if sample.committed != before:
-            before, last_moved_s = sample.committed, sample.time_s
-    silent_s, active_s = window[-1].time_s - last_moved_s, last_moved_s - window[0].time_s
+    moved = len(commits) - 1
+    while moved and commits[moved - 1] == commits[-1]:
+        moved -= 1
+    silent_s, active_s = times_s[-1] - times_s[moved], times_s[moved] - times_s[0]
     return silent_s > active_s
 
 
-def _pace(window: Window) -> Status:
+def _pace(commits: Sequence[int], lags: Sequence[int]) -> Status:
     """Return how a group moves that was behind all the while."""
-    if window[0].committed == window[-1].committed:
+    if commits[0] == commits[-1]:
         return Status.STALL
-    falls_behind = all(later.lag >= earlier.lag for earlier, later in pairwise(window))
-    return Status.WARN if falls_behind else Status.OK
-
-
-def _rewound(window: Window) -> bool:
-    """Return whether a commit went back and the group has not come back to where it was."""
-    return max(sample.committed for sample in window) > window[-1].committed
+    return Status.WARN if all(map(le, lags, lags[1:])) else Status.OK

@@ -5,13 +5,13 @@ at each group, one start and one last stable offset for each partition.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from kraftd.broker.model import Partial, Partition, TopicPartition, TopicState
 from kraftd.broker.offsets import EARLIEST, Question
-from kraftd.watch.burrow import CAPACITY, Sample, Window
+from kraftd.watch.burrow import CAPACITY, Window
 from kraftd.watch.time_lag import Age, Timeline, group_wait, looked_up, lookup_time_s, observed
 
 STARTS_EVERY_S = 60.0
@@ -93,14 +93,14 @@ class OffsetMemory:
 
     def window(self, group: str, key: TopicPartition) -> Window:
         """Return what was seen of a group on a partition, since the partition's log began."""
-        begun_after_s = self._begun_after_s.get(key, -inf)
-        return tuple(
-            [
-                Sample(look.time_s, look.commits[key], look.ends[key])
-                for look in self.looks.get(group, ())
-                if look.time_s > begun_after_s and key in look.commits and key in look.ends
-            ]
-        )
+        looks = self.looks.get(group, ())
+        if (begun_after_s := self._begun_after_s.get(key)) is not None:
+            looks = tuple(look for look in looks if look.time_s > begun_after_s)
+        try:
+            return _columns(looks, key)
+        except KeyError:
+            # Some looks saw no commit, or no end: no leader, a broker that did not answer.
+            return _columns([look for look in looks if key in look.commits and key in look.ends], key)
 
     def waits(
         self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
@@ -164,3 +164,9 @@ class OffsetMemory:
             for offsets in (self.starts, self.stable, self._ends):
                 offsets.pop(key, None)
             self._begun_after_s[key] = self._looked_s
+
+
+def _columns(looks: Sequence[Look], key: TopicPartition) -> Window:
+    return Window(
+        [look.time_s for look in looks], [look.commits[key] for look in looks], [look.ends[key] for look in looks]
+    )

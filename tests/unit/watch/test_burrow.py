@@ -1,11 +1,11 @@
 import pytest
 
-from kraftd.watch.burrow import MIN_SAMPLES, Sample, Status, partition_status, worst
+from kraftd.watch.burrow import MIN_SAMPLES, Status, Window, partition_status, worst
 
 
 def window(commits, ends):
     ends = [ends] * len(commits) if isinstance(ends, int) else ends
-    return tuple(Sample(10.0 * i, c, e) for i, (c, e) in enumerate(zip(commits, ends, strict=True)))
+    return Window([10.0 * index for index in range(len(commits))], commits, ends)
 
 
 def status(commits, ends, has_members=True, allowed_lag=0):

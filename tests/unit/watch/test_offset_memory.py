@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.broker.model import Failure, Partial, TopicState
 from kraftd.broker.offsets import EARLIEST
-from kraftd.watch.burrow import CAPACITY, Sample
+from kraftd.watch.burrow import CAPACITY, Window
 from kraftd.watch.offset_memory import STABLE_EVERY_S, STARTS_EVERY_S, OffsetMemory
 from tests.unit.watch.programs import topic
 
@@ -49,7 +49,7 @@ def test_a_clock_that_was_set_leaves_no_point_in_time(memory):
 
     (age,) = memory.waits({KEY: 5}, {KEY: 41}, 4631.0).values()
     assert (age.at_least_s, age.at_most_s) == (0.0, None)
-    assert len(memory.window("g", KEY)) == 5
+    assert len(memory.window("g", KEY).commits) == 5
 
 
 def test_a_clock_that_runs_leaves_everything(memory):
@@ -61,7 +61,7 @@ def test_a_clock_that_runs_leaves_everything(memory):
 def test_a_topic_created_anew_under_its_name_has_no_past(memory):
     memory.forget_topics([TopicState("orders", internal=False, partitions=ORDERS.partitions, topic_id="another")])
 
-    assert (memory.starts, memory.timelines, memory.window("g", KEY)) == ({}, {}, ())
+    assert (memory.starts, memory.timelines, memory.window("g", KEY)) == ({}, {}, Window([], [], []))
 
 
 def test_a_log_that_became_shorter_has_no_past_even_where_topics_have_no_id(memory):
@@ -69,7 +69,7 @@ def test_a_log_that_became_shorter_has_no_past_even_where_topics_have_no_id(memo
 
     assert KEY not in memory.starts
     assert len(memory.timelines[KEY]) == 1
-    assert len(memory.window("g", KEY)) == 1
+    assert len(memory.window("g", KEY).commits) == 1
 
 
 def test_a_window_keeps_the_newest_looks():
@@ -77,7 +77,7 @@ def test_a_window_keeps_the_newest_looks():
     for index in range(CAPACITY + 3):
         memory.observe({KEY: index}, {"g": {KEY: index}}, 1000.0 + index, float(index))
 
-    assert [sample.committed for sample in memory.window("g", KEY)] == list(range(3, CAPACITY + 3))
+    assert memory.window("g", KEY).commits == list(range(3, CAPACITY + 3))
 
 
 def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one_however_long_its_leader_is_away(memory):
@@ -86,7 +86,7 @@ def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one_however_l
         memory.observe({}, {"g": {KEY: 0}}, 1000.0 + second, 50.0 + second)
     memory.observe({KEY: 1}, {"g": {KEY: 0}}, 1070.0, 120.0)
 
-    assert memory.window("g", KEY) == (Sample(120.0, 0, 1),)
+    assert memory.window("g", KEY) == Window([120.0], [0], [1])
 
 
 def test_looks_that_saw_the_same_commits_share_them(memory):
