@@ -82,13 +82,7 @@ class Measurement:
         committed = self._source.committed(groups.values())
         ends = self._source.end_offsets(partitions.values())
         undetailed = self._selector.undetailed({name: len(found) for name, found in committed.values.items()})
-        # What is remembered shares its keys: fifteen looks at each group hold no copies of them.
-        keys = {key: key for key in partitions}
-        detailed = {
-            name: {keys[key]: offset for key, offset in found.items() if key in keys}
-            for name, found in committed.values.items()
-            if name not in undetailed
-        }
+        detailed = _on(partitions, {name: each for name, each in committed.values.items() if name not in undetailed})
         remembered = groups.keys() - undetailed if are_all_groups_listed else None
         now_s = self._remember(topics, detailed, ends.values, remembered)
         offsets = self._offsets(now_s, partitions, detailed, ends, with_details=with_details)
@@ -175,6 +169,14 @@ class Measurement:
         }
         known = {key: status for key, status in found.items() if status is not None}
         return GroupPace(worst(known.values()), known)
+
+
+def _on(partitions: Collection[TopicPartition], commits: Commits) -> dict[str, dict[TopicPartition, int]]:
+    """Return the commits on these partitions, with their keys: fifteen looks at each group hold no copies of them."""
+    keys = {key: key for key in partitions}
+    return {
+        name: {keys[key]: offset for key, offset in found.items() if key in keys} for name, found in commits.items()
+    }
 
 
 def _keys(commits: Commits) -> Iterable[TopicPartition]:
