@@ -19,7 +19,7 @@ class ClientStatistics:
     """What a page wants to know of the Kafka client."""
 
     brokers_up: int | None = None
-    """Connections to brokers that work; None before the first statistics."""
+    """Brokers with a connection that works; None before the first statistics."""
     lag: tuple[tuple[int, int], ...] = ()
     """Records behind the log's end by own partition, where that is known."""
 
@@ -31,7 +31,8 @@ def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics
     partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
     lags = {number: partitions.get(str(number), {}).get("consumer_lag", -1) for number in own}
     return ClientStatistics(
-        brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP"),
+        # The group's coordinator stands there once more, as a connection of its own to one of the brokers.
+        brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP" and broker.get("source") != "logical"),
         lag=tuple((number, lag) for number, lag in sorted(lags.items()) if lag >= 0),
     )
 

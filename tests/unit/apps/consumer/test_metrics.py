@@ -21,6 +21,15 @@ def test_lag_is_told_of_own_partitions_where_it_is_known():
     assert statistics_of("{}", "t", (0,)) == ClientStatistics(0, ())
 
 
+def test_the_coordinator_is_not_counted_as_one_more_broker():
+    brokers = {
+        "127.0.0.1:9092/1": {"source": "learned", "state": "UP"},
+        "127.0.0.1:9093/2": {"source": "configured", "state": "UP"},
+        "GroupCoordinator": {"source": "logical", "state": "UP"},
+    }
+    assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).brokers_up == 2
+
+
 def test_a_partition_that_went_to_another_member_has_no_lag_here():
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
