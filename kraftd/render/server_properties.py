@@ -30,6 +30,8 @@ _BROKER = {
     "log.retention.check.interval.ms": "300000",
     "log.retention.hours": "168",
     "log.segment.bytes": "1073741824",
+    # Kafka's default has no room for a key or header beside 1 MiB, the longest value that the producer app takes.
+    "message.max.bytes": str(1024 * 1024 + 64 * 1024),
     "num.io.threads": "4",
     "num.network.threads": "2",
     "num.partitions": "4",
