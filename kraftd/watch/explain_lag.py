@@ -36,7 +36,7 @@ def explain_lag(document: Document, group: str, records: Records, now_s: float) 
         return
     yield Fact(0, about, _answer(found), f"commits and log ends, read {_age(document)}")
     yield from below(_coordinator(document, found, records, now_s))
-    if found["reason"]:
+    if found["reason"] and found["committed_partitions"] != 0:
         yield Fact(1, about, found["reason"], "Kafka")
     if found["uncommitted_partitions"]:
         uncommitted = plural(found["uncommitted_partitions"], "assigned partition")
@@ -67,11 +67,11 @@ def may_be_unseen(document: Document) -> bool:
 
 
 def _answer(group: Document) -> str:
+    if group["committed_partitions"] == 0:
+        return "has committed nothing, so that it has no lag yet"
     if group["lag"] is None:
         at_least = f", but at least {plural(group['known_lag'], 'record')}" if group["known_lag"] else ""
         return f"its lag is not known{at_least}"
-    if not group["committed_partitions"]:
-        return "has committed nothing, so that it has no lag yet"
     offsets = f"is {plural(group['lag'], 'record')} behind over {plural(group['committed_partitions'], 'partition')}"
     return f"{offsets}{_wait(group['time_lag'])}{_pace(group['pace'])}"
 

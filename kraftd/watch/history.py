@@ -124,12 +124,11 @@ def _cpu(history: History, snapshot: Snapshot, took_s: float) -> Mapping[str, fl
 def _lag(kafka: KafkaView, now_s: float) -> int | None:
     if kafka.lags is None or kafka.lags_taken_at_s is None or not 0 <= now_s - kafka.lags_taken_at_s < FRESH_S:
         return None
-    total = 0
-    for group in kafka.lags.values():
-        if group.total.lag is None:
-            return None
-        total += group.total.lag
-    return total
+    totals = [group.total for group in kafka.lags.values()]
+    # A group that never commits has no lag, and shall not hide that of the others.
+    counted = [total.lag for total in totals if total.partitions or total.lag is not None]
+    known = [lag for lag in counted if lag is not None]
+    return sum(known) if len(known) == len(counted) and (known or not totals) else None
 
 
 def _round_trip_s(kafka: KafkaView, now_s: float) -> float | None:

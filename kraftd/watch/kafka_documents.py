@@ -143,7 +143,7 @@ def _unknown_lag(kafka: KafkaView, group: str) -> str:
     lag = (kafka.lags or {}).get(group)
     unknown = next((each for each in lag.partitions if each.lag is None), None) if lag else None
     if unknown is None:
-        return "its commits were not read yet"
+        return "its commits were not read yet" if lag is None else "it has committed nothing yet"
     return f"{unknown.topic}-{unknown.partition}: {_unknown_end(kafka, (unknown.topic, unknown.partition))}"
 
 

@@ -41,7 +41,7 @@ class LagSum:
     """Partitions taken together.
 
     Attributes:
-        lag: Their sum; None where the lag of one of them is not known.
+        lag: Their sum; None where the lag of one of them is not known, or of none has a meaning yet.
         known_lag: The sum of those that are known: at least so much.
         committed: The sum of the commits, of use for rates only.
         partitions: How many are counted; those without a commit are not.
@@ -55,6 +55,9 @@ class LagSum:
     unknown_partitions: int
 
 
+_NOTHING_COMMITTED = LagSum(lag=None, known_lag=0, committed=0, partitions=0, unknown_partitions=0)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupLag:
     """One group, over every partition that it has committed on or is assigned.
@@ -62,7 +65,7 @@ class GroupLag:
     Attributes:
         partitions: In order of topic and index.
         topics: The sum of each topic, in order of name.
-        total: The sum of all; of no partition at all 0.
+        total: The sum of all; of no partition at all 0, but not known where members read and none has committed.
         uncommitted: Partitions assigned to a member, without a commit: their lag has no meaning yet.
     """
 
@@ -104,7 +107,7 @@ def group_lag(
     return GroupLag(
         partitions=partitions,
         topics={topic: _sum(theirs) for topic, theirs in by_topic.items()},
-        total=_sum(partitions),
+        total=_sum(partitions) if partitions or not uncommitted else _NOTHING_COMMITTED,
         uncommitted=tuple(sorted(uncommitted)),
     )
 

@@ -10,6 +10,7 @@ from kraftd.watch.snapshot import BrokerContact, ProcessUsage, Snapshot
 
 KEY = ("orders", 0)
 OTHER = ("orders", 1)
+UNCOMMITTED = group_lag({}, {KEY: 5}, {}, existing=[KEY], assigned=[KEY])
 
 
 def look(at_s, *, ends=None, read_at_s=None, lag=None, lag_at_s=None, canary=None, contacts=None, usages=None):
@@ -94,9 +95,19 @@ def lag_of(ends):
         ({"a": lag_of({KEY: 5, OTHER: 3}), "b": lag_of({KEY: 2, OTHER: 1})}, 995.0, 7),
         ({"a": lag_of({KEY: 5, OTHER: 3}), "b": lag_of({KEY: 2})}, 1000.0, None),
         ({"a": lag_of({KEY: 5, OTHER: 3})}, 900.0, None),
+        ({"a": lag_of({KEY: 5, OTHER: 3}), "never commits": UNCOMMITTED}, 1000.0, 6),
+        ({"never commits": UNCOMMITTED}, 1000.0, None),
         (None, 1000.0, None),
     ],
-    ids=["no groups", "two groups", "a partition without an end", "long ago", "not read"],
+    ids=[
+        "no groups",
+        "two groups",
+        "a partition without an end",
+        "long ago",
+        "beside one that never commits",
+        "one that never commits",
+        "not read",
+    ],
 )
 def test_the_lag_is_that_of_all_groups_or_not_known(lag, lag_at_s, shown):
     assert newest(look(1000.0, lag=lag, lag_at_s=lag_at_s)).lag == shown

@@ -7,6 +7,7 @@ from kraftd.broker.model import Failure, Partial
 from kraftd.watch.history import Rates
 from kraftd.watch.kafka_documents import MOST_MISSING, age_s, kafka_document, longest
 from kraftd.watch.kafka_view import KafkaView, Missing
+from kraftd.watch.lag import group_lag
 from kraftd.watch.time_lag import Age
 from tests.unit.watch.programs import full_view
 
@@ -74,6 +75,15 @@ def test_a_group_is_told_with_lag_time_lag_and_pace():
     assert (readers["lag"], readers["known_lag"]) == (None, 3)
     assert (gone["members"], gone["lag"], gone["time_lag"], gone["pace"], gone["partitions"]) == (None,) * 5
     assert gone["reason"] == "it was deleted"
+
+
+def test_a_group_that_has_committed_nothing_has_no_lag_and_says_so():
+    reading = group_lag({}, {("orders", 0): 10}, {}, existing=[("orders", 0)], assigned=[("orders", 0)])
+
+    found = document(replace(full_view(), lags={"readers": reading}))["groups"][0]
+
+    assert (found["lag"], found["committed_partitions"], found["uncommitted_partitions"]) == (None, 0, 1)
+    assert found["reason"] == "it has committed nothing yet"
 
 
 def test_a_partition_without_a_lag_says_why():

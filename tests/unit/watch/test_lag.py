@@ -76,6 +76,12 @@ def test_a_partition_without_a_commit_is_in_no_sum():
     assert (lag.topics["t"].lag, lag.topics["t"].committed, lag.topics["t"].partitions) == (7, 3, 1)
 
 
+def test_a_group_that_reads_and_has_committed_nothing_has_no_total():
+    reading, idle = lag_of({}, {T0: 10}, assigned=[T0]), lag_of({}, {T0: 10})
+
+    assert (reading.total.lag, reading.total.unknown_partitions, idle.total.lag) == (None, 0, 0)
+
+
 def test_a_group_without_members_keeps_its_lag():
     assert lag_of({T0: 3}, {T0: 10}, assigned=[]).total.lag == 7
 
