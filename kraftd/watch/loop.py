@@ -90,6 +90,7 @@ class Loop:
         self._policy = policy or Policy()
         self._exits: dict[str, LastExit] = {}
         self._running: frozenset[str] = frozenset()
+        self._served: dict[str, Process] = {}
 
     def tick(self, *, after_exit: bool = False) -> Tick:
         """Look at everything, heal what may be healed, and return what there is now.
@@ -110,7 +111,8 @@ class Loop:
         self._outside.open_management({name: roster.processes[name] for name in asked if answers[name].ready})
         kafka = self._outside.kafka()
         judged = {**answers, **self._voters(answers, kafka)}
-        facts = Facts(roster.facts, judged, desired, self._memories, self._exits)
+        self._note_serving(roster, judged)
+        facts = Facts(roster.facts, judged, desired, self._memories, self._exits, frozenset(self._served))
         snapshot = Snapshot(
             taken_at_s=now_s,
             supervised=roster.supervised,
@@ -156,6 +158,14 @@ class Loop:
             ended = self._exits.get(name)
             self._outside.tell("exited", name, f"ended with {ended}" if ended else "ended")
         self._running = running
+
+    def _note_serving(self, roster: Roster, answers: Mapping[str, Answer]) -> None:
+        """Remember the incarnations that have served: one that stops answering is not starting."""
+        self._served = {
+            name: process
+            for name, process in roster.processes.items()
+            if self._served.get(name) == process or (name in answers and answers[name].ready)
+        }
 
     def _forget_given_up(self, roster: Roster) -> None:
         for name, memory in self._memories.items():

@@ -11,7 +11,7 @@ from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState
 
 START_GRACE_S = 60.0
-"""How long a program that does not serve yet counts as starting."""
+"""How long a program that has not served yet counts as starting."""
 
 ORPHANED = "ORPHANED"
 NOT_STARTED = "STOPPED"
@@ -38,6 +38,7 @@ class Facts:
 
     Attributes:
         answers: Missing where a program was not asked.
+        served: The programs whose process of now has served before.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -45,6 +46,7 @@ class Facts:
     desired: DesiredState
     memories: Mapping[str, Memory] = field(default_factory=dict)
     exits: Mapping[str, LastExit] = field(default_factory=dict)
+    served: frozenset[str] = frozenset()
 
 
 _NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
@@ -89,7 +91,7 @@ def _service(
     if answer is not None and answer.ready:
         return ServiceState.READY, None
     reason = answer.reason if answer else "it was not asked"
-    if uptime_s is not None and uptime_s < START_GRACE_S:
+    if uptime_s is not None and uptime_s < START_GRACE_S and name not in facts.served:
         return ServiceState.STARTING, reason
     return ServiceState.UNREADY, reason
 

@@ -118,6 +118,20 @@ def test_management_is_opened_in_what_serves_and_in_nothing_else():
     assert serving["broker-1"].pid == outside.pids["broker-1"]
 
 
+def test_a_young_process_that_served_and_falls_silent_is_unready_and_its_successor_starts():
+    outside = FakeSurroundings()
+    clock = ManualClock(910.0)
+    loop = loop_over(outside, clock=clock)
+    loop.tick()
+    outside.refusals = {"broker-1": Answer(ready=False, reason="no answer")}
+
+    silent = [loop.tick().snapshot.programs[0].service_state for _ in range(2)]
+    outside.end("broker-1")
+    successor = loop.tick().snapshot.programs[0].service_state
+
+    assert (silent, successor) == ([ServiceState.UNREADY] * 2, ServiceState.STARTING)
+
+
 def test_what_ended_and_shall_run_is_started_again_and_told():
     outside = FakeSurroundings()
     loop = loop_over(outside)

@@ -49,6 +49,13 @@ def test_what_was_found_out_decides_the_service_state(facts, state, reason):
     assert (found.service_state, found.reason, found.ready) == (state, reason, state is ServiceState.READY)
 
 
+def test_what_has_served_and_does_not_answer_any_more_is_not_starting():
+    silent = Answer(ready=False, reason="no answer")
+    facts = Facts({"broker-1": running(5)}, {"broker-1": silent}, DESIRED, served=frozenset({"broker-1"}))
+
+    assert views(plan_of(), facts, NOW_S)[0].service_state is ServiceState.UNREADY
+
+
 def test_a_node_shows_what_the_plan_gives_it():
     found = view("broker-2", fact=running(12.5), answer=SERVES, memory=Memory(restarts=3), ended=KILLED)
 
