@@ -42,8 +42,7 @@ def lag(plan: Plan, group: str | None) -> dict[str, Any]:
     document = health(plan)
     groups = document["groups"]
     if groups is None:
-        reasons = "; ".join(document["failures"].values()) or "they were not read yet"
-        raise NeedsRunningClusterError(f"cannot tell the lag of groups: {reasons}", hint="Try again in some seconds.")
+        raise unread("the lag of groups", document)
     chosen = [each for each in groups if group in (None, each["group"])]
     if group is not None and not chosen:
         raise unknown_name(f"cannot find the group {group}", group, [each["group"] for each in groups])
@@ -58,6 +57,11 @@ def topics(plan: Plan) -> dict[str, Any]:
     """
     document = health(plan)
     if document["topics"] is None:
-        reasons = "; ".join(document["failures"].values()) or "they were not read yet"
-        raise NeedsRunningClusterError(f"cannot tell the topics: {reasons}", hint="Try again in some seconds.")
+        raise unread("the topics", document)
     return {"ok": True, "schema_version": 1, "age_s": document["age_s"], "topics": document["topics"]}
+
+
+def unread(what: str, document: dict[str, Any]) -> NeedsRunningClusterError:
+    """Return the error that names each reason once: most often one keeps every collector from its values."""
+    reasons = "; ".join(dict.fromkeys(document["failures"].values())) or "they were not read yet"
+    return NeedsRunningClusterError(f"cannot tell {what}: {reasons}", hint="Try again in some seconds.")

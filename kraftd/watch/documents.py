@@ -68,7 +68,8 @@ def health_document(
             for program in snapshot.programs
         ],
         "brokers": [_broker(broker, now_s) for broker in broker_views(plan, snapshot)],
-        "produced_per_s": newest.produced_per_s if newest else None,
+        # The moment may be older than the look that found the brokers silent.
+        "produced_per_s": newest.produced_per_s if newest and snapshot.kafka.offsets else None,
         **kafka_document(snapshot.kafka, known.rates, now_s, details=details),
     }
 

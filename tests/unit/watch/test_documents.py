@@ -83,10 +83,17 @@ def test_health_tells_what_each_program_takes():
 
 
 def test_the_throughput_is_that_of_the_newest_moment():
-    look = snapshot(program("broker-1"))
+    look = full_snapshot()
     moment = Moment(995.0, 12.5, None, None, None)
 
     known = health_document(plan_of(), look, judge(look), 1000.0, History((moment,)))
     unknown = health_document(plan_of(), look, judge(look), 1000.0)
 
     assert (known["produced_per_s"], unknown["produced_per_s"]) == (12.5, None)
+
+
+def test_the_throughput_is_not_known_as_soon_as_no_broker_answers():
+    look = snapshot(program("broker-1"))
+    moment = Moment(995.0, 12.5, None, None, None)
+
+    assert health_document(plan_of(), look, judge(look), 1000.0, History((moment,)))["produced_per_s"] is None
