@@ -64,11 +64,13 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
         version=kraftd.__version__,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     _add_problems(app)
     _describe_probes(app)
     add_page(app, plan, source, clock)
+    _add_description(app)
     _add_health(app, plan, source, clock)
     _add_monitoring(app, plan, source)
     return app
@@ -111,6 +113,13 @@ def _describe_probes(app: FastAPI) -> None:
     @app.get("/readyz", responses=ready, response_class=JSONResponse, summary="Can the cluster serve")
     async def readyz(_query: Annotated[ReadyQuery, Query()]) -> Response:
         raise HTTPException(400, "ask without parameters, or with fresh=1 alone")
+
+
+def _add_description(app: FastAPI) -> None:
+    # The framework's own route takes any parameter.
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description(_query: NoQuery) -> JSONResponse:
+        return JSONResponse(app.openapi())
 
 
 def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:

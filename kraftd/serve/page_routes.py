@@ -69,8 +69,8 @@ def _add_static(app: FastAPI, page: Page) -> None:
         app.add_api_route(address, _file(content, media_type), include_in_schema=False)
 
 
-def _file(content: bytes, media_type: str) -> Callable[[], Response]:
-    def file() -> Response:
+def _file(content: bytes, media_type: str) -> Callable[[NoQuery], Response]:
+    def file(_query: NoQuery) -> Response:
         return Response(content, headers=_FOREVER, media_type=media_type)
 
     return file

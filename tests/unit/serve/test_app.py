@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from kraftd.serve.app import create_app
+from kraftd.serve.page import static_files
 from kraftd.serve.problems import PROBLEM
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ServiceState
@@ -52,6 +53,14 @@ def test_metrics_are_openmetrics_for_those_who_accept_it():
 
     assert answer.headers["content-type"].split(";")[0] == "application/openmetrics-text"
     assert answer.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", *static_files()])
+def test_an_unknown_parameter_is_refused_of_files_too(path):
+    answer = answered(OK, f"{path}?x=1")
+
+    assert (answered(OK, path).status, answer.status, answer.headers["content-type"]) == (200, 400, PROBLEM)
+    assert answer.json["detail"] == "there is no parameter x"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/stop", "/health/"])
