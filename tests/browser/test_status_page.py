@@ -79,6 +79,7 @@ def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
     with frozen(cluster, "kraftd"):
         browser.until(OLD, "this was seen 6 s ago", timeout_s=15)
         assert browser.run("return document.body.classList.contains('is-old')")
+        assert browser.run("return document.title").startswith("old, ")
     browser.until(IS_LIVE, timeout_s=15)
 
 

@@ -22,6 +22,8 @@ function tellAge() {
   if (isOld && old.textContent !== text) old.textContent = text;
   old.hidden = !isOld;
   document.body.classList.toggle("is-old", isOld);
+  // The tab is all that is seen of a page in the background.
+  document.title = (isOld ? "old, " : "") + content.dataset.title;
   const line = document.getElementById("age");
   if (ageS !== null) line.textContent = isOld ? `seen ${duration(ageS)} ago` : `live, seen ${duration(ageS)} ago`;
 }
@@ -49,7 +51,6 @@ function show(ageS, html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("content");
   morph(content, fresh);
   seen = { ageS, at: performance.now() };
-  document.title = document.getElementById("content").dataset.title;
   tellAge();
 }
 

@@ -8,7 +8,7 @@ from kraftd.broker.model import GroupState
 from kraftd.host.events import Event
 from kraftd.serve.page import Page, charts, stale_after_s, static_files
 from kraftd.watch.history import History, Moment
-from kraftd.watch.kafka_view import KafkaView
+from kraftd.watch.kafka_view import CollectorRun, KafkaView
 from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
 from tests.unit.watch.programs import full_snapshot, program, snapshot, topic
@@ -51,12 +51,14 @@ def test_everything_that_is_known_is_shown():
 
 
 def test_what_is_not_known_is_called_unknown_with_its_reason():
-    kafka = KafkaView(failures={"quorum": "no broker answered", "topics": "it timed out", "groups": "they are loading"})
+    failures = {"quorum": "no broker answered", "topics": "it timed out", "groups": "they are loading"}
+    kafka = KafkaView(failures=failures, runs={"topics": CollectorRun(up=False, duration_s=2.0, last_success_s=900.0)})
 
     text = text_of(whole(snapshot(program("broker-1"), kafka=kafka)))
 
     assert "Quorum unknown no broker answered" in text
     assert "Topics unknown it timed out" in text
+    assert "as of" not in text
     assert "unknown they are loading" in text
     assert "Throughput unknown" in text
 
