@@ -129,6 +129,15 @@ def test_a_record_can_be_sent_again_and_copied(browser, producer, consumer):
     assert browser.text(f"{FIRST} .key") == word
 
 
+def test_a_tombstone_has_nothing_to_copy(browser, producer, consumer):
+    open_live(browser, consumer)
+    assert producer.request("/send/batch?envelope=1", b'{"key": "k", "value": null}')[0] == 200
+    wait_for_first(browser, "tombstone")
+    browser.click(f"{FIRST} [data-action=copy]")
+    browser.until("return document.querySelector('.record [data-slot=note]').textContent !== ''")
+    assert browser.text(f"{FIRST} [data-slot=note]") == "A tombstone has no value"
+
+
 def test_without_javascript_the_newest_records_are_shown_and_the_form_publishes(browser, producer, consumer):
     browser.command("Emulation.setScriptExecutionDisabled", value=True)
     word = uuid.uuid4().hex

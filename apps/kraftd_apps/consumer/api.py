@@ -44,6 +44,31 @@ _RESENT: dict[int | str, dict[str, Any]] = {
 }
 
 
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events until the page or the app goes: `messages`, `status`, `gap`, `bye`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    **problems(401, 421, 503),
+}
+_EVENTS_PARAMETERS = [
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The last event seen: what came since is sent first, and `gap` says what is lost.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "after",
+        "in": "query",
+        "required": False,
+        "description": "The same, for a first connect.",
+        "schema": {"type": "string"},
+    },
+]
+
+
 class Source(Protocol):
     """What the API shows."""
 
@@ -54,10 +79,25 @@ class Source(Protocol):
     member: Member
 
 
+class Described(FastAPI):
+    """An app whose description lacks the 422 that the framework adds: a wrong parameter is answered with 400 here."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description, made once."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        document = super().openapi()
+        document.pop("components", None)
+        for operation in (each for operations in document["paths"].values() for each in operations.values()):
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+        return document
+
+
 def build_api(source: Source) -> FastAPI:
     """Return the app behind the health checks and the event stream."""
     topic = source.settings.kafka.topic
-    api = FastAPI(
+    api = Described(
         title="kraftd consumer",
         summary=f"Shows what arrives on the Kafka topic {topic}.",
         description="A member of the group reads the topic and keeps the newest records in memory; older ones are read "
@@ -71,6 +111,7 @@ def build_api(source: Source) -> FastAPI:
     _add_page(api, pages, source)
     _add_records(api, source)
     _add_one_record(api, source)
+    _describe_events(api)
     health_routes(api)
     return api
 
@@ -136,6 +177,19 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
             raise Refused(problem("producer_away", "APP_PRODUCER_URL is off"))
         record = await source.log.find(partition, offset)
         return as_response(await in_thread(send_again, record, url, source.settings.http.api_token))
+
+
+def _describe_events(api: FastAPI) -> None:
+    @api.get(
+        "/events",
+        summary="Records as they arrive",
+        responses=_EVENTS,
+        response_class=Response,
+        openapi_extra={"parameters": _EVENTS_PARAMETERS},
+    )
+    async def events() -> Response:
+        """Stream new records and the app's status as server-sent events, at most ten frames a second."""
+        raise Refused(problem("not_found", "this route is answered before it comes here"))
 
 
 def _records_response(records: list[SeenRecord], form: str) -> Response:

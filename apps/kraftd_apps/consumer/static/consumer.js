@@ -208,9 +208,7 @@ list.addEventListener("click", async (event) => {
   note.hidden = false;
   try {
     if (action === "copy") {
-      const whole = slot(row, "value").dataset.kind === "text" ? await (await fetch(address + "/raw")).text() : texts.get(row);
-      await navigator.clipboard.writeText(whole);
-      note.textContent = "Copied";
+      note.textContent = await copy(row, address);
     } else {
       const answer = await (await fetch(address + "/resend", { method: "POST" })).json();
       note.textContent = answer.status === "sent" ? `Sent again as ${answer.partition}:${answer.offset ?? "?"}` : answer.detail;
@@ -219,6 +217,17 @@ list.addEventListener("click", async (event) => {
     note.textContent = `Not done: ${error.message}`;
   }
 });
+
+// The words that stand for a missing and for an empty value are no part of the record.
+async function copy(row, address) {
+  const kind = slot(row, "value").dataset.kind;
+  if (kind === "null") {
+    return "A tombstone has no value";
+  }
+  const shown = kind === "empty" ? "" : texts.get(row);
+  await navigator.clipboard.writeText(kind === "text" ? await (await fetch(address + "/raw")).text() : shown);
+  return "Copied";
+}
 
 document.getElementById("bar").hidden = false;
 [...list.children].forEach(prepare);

@@ -221,3 +221,17 @@ def test_every_page_and_document_is_there():
         assert (await call(service.app, "GET", "/docs")).status == 200
 
     running(check)
+
+
+def test_the_description_names_the_stream_and_only_answers_that_are_given():
+    async def check(service):
+        described = await call(service.app, "GET", "/openapi.json")
+        paths = described.json["paths"]
+        assert {parameter["name"] for parameter in paths["/events"]["get"]["parameters"]} == {"Last-Event-ID", "after"}
+        assert "text/event-stream" in paths["/events"]["get"]["responses"]["200"]["content"]
+        assert "422" not in paths["/api/messages"]["get"]["responses"]
+        assert "422" in paths["/api/messages/{partition}/{offset}/resend"]["post"]["responses"]
+        assert b"$ref" not in described.body
+        assert described.body == (await call(service.app, "GET", "/openapi.json")).body
+
+    running(check)
