@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kraftd.cli.invocation import Invocation
+from kraftd.errors import NeedsRunningClusterError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
     from kraftd.spec.plan import Plan
@@ -59,9 +62,16 @@ def lag(
         return
     from kraftd.cli.watching import watch as watch_it
 
-    watch_it(
-        invocation, lambda: _lag_view(ask(plan, group), with_partitions=group is not None), print_once, every_s=_EVERY_S
-    )
+    # What is wrong from the beginning ends the command; an outage that comes later is shown, and passes.
+    ask(plan, group)
+
+    def look() -> "RenderableType":
+        return lag_or_reason(lambda: ask(plan, group), with_partitions=group is not None)
+
+    def print_look() -> None:
+        invocation.console().print(look())
+
+    watch_it(invocation, look, print_once if invocation.json else print_look, every_s=_EVERY_S)
 
 
 def top(
@@ -108,6 +118,16 @@ def topics(context: typer.Context) -> None:
         numbers = (each["partitions"], each["without_leader"], each["under_replicated"])
         table.add_row(each["topic"], *(str(number) for number in numbers))
     invocation.console().print(table)
+
+
+def lag_or_reason(ask: "Callable[[], dict[str, Any]]", *, with_partitions: bool) -> "RenderableType":
+    """Return the lag for people to watch, or in its place why it is not known now."""
+    from rich.text import Text
+
+    try:
+        return _lag_view(ask(), with_partitions=with_partitions)
+    except (NeedsRunningClusterError, UnknownNameError) as error:
+        return Text(str(error), style="yellow")
 
 
 def _lag_view(document: dict[str, Any], *, with_partitions: bool) -> "RenderableType":
