@@ -19,6 +19,19 @@ HOSTILE = [
 
 FIRST = ".record"
 
+PLACEHOLDER_CONTRAST = """
+const channel = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+const luminance = (color) => {
+  const [red, green, blue] = color.match(/\\d+/g).map(Number).map(channel);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+const filter = document.getElementById("filter");
+const [dark, light] = [getComputedStyle(filter, "::placeholder").color, getComputedStyle(filter).backgroundColor]
+  .map(luminance).sort((a, b) => a - b);
+return (light + 0.05) / (dark + 0.05);
+"""
+"""The contrast ratio of WCAG 2.2, which wants at least 4.5 of text."""
+
 
 def open_live(browser, consumer):
     browser.open(consumer.url)
@@ -201,3 +214,10 @@ def test_no_page_is_wider_than_a_phone_or_needs_anything_from_elsewhere(browser,
         assert browser.run("return document.documentElement.scrollWidth") <= 360
         loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
         assert all(name.startswith(app.url) for name in loaded)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_hint_in_the_filter_can_be_read(browser, consumer, scheme):
+    browser.prefer(scheme)
+    browser.open(consumer.url)
+    assert browser.run(PLACEHOLDER_CONTRAST) >= 4.5
