@@ -79,3 +79,7 @@ def test_a_kip_848_member_sets_no_session_timeout_because_the_broker_owns_it():
     config = member_config(consumer_settings({"KAFKA_GROUP_PROTOCOL": "consumer"}))
     assert config["group.protocol"] == "consumer"
     assert "session.timeout.ms" not in config
+
+
+def test_a_member_whose_topic_was_gone_soon_finds_it_again():
+    assert int(member_config(consumer_settings({}))["topic.metadata.refresh.interval.ms"]) <= 10_000
