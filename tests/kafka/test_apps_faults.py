@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.harness import cluster_in
@@ -91,8 +91,10 @@ def test_a_topic_that_is_deleted_and_made_again_is_written_and_shown_again(clust
     apps = Apps(tmp_path, cluster.bootstrap_servers, topic)
     try:
         producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
-        first = producer.json("/send?partition=0", b'"first life"')
+        for _ in range(5):
+            first = producer.json("/send?partition=0", b'"first life"')
         wait_until(lambda: (0, first["offset"]) in places(consumer))
+        wait_until(lambda: committed_offset(cluster, apps) == 5)
 
         for done in admin.delete_topics([topic]).values():
             done.result(20)
@@ -103,8 +105,21 @@ def test_a_topic_that_is_deleted_and_made_again_is_written_and_shown_again(clust
         make(admin, topic)
         wait_until(lambda: producer.request("/send?partition=0", b'"second life"')[0] == 200, timeout_s=40)
         wait_until(lambda: "second life" in consumer.request("/")[1].decode(), timeout_s=40)
+        # The log is shorter than what was committed of the one before.
+        wait_until(lambda: committed_offset(cluster, apps) in {1, 2}, timeout_s=20)
     finally:
         apps.kill()
+
+
+def committed_offset(cluster, apps):
+    """Return what the group has committed of partition 0."""
+    asking = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": apps.group})
+    try:
+        return asking.committed([TopicPartition(apps.topic, 0)], timeout=10)[0].offset
+    except KafkaException:
+        return None
+    finally:
+        asking.close()
 
 
 def received(consumer):

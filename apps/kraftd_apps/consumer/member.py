@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ SILENT_S = 10.0
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
+_COMMITS_OF_A_NEW_LOG = 3
+"""How many commits of a partition are made by hand where its topic was made again; one that arrives is enough."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ class Client(Protocol):
 
     def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
         """Note what the next background commit may commit."""
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> object:
+        """Commit these offsets, also where they are lower than those before."""
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         """Return what the group has committed of these partitions; raises KafkaException after `timeout` seconds."""
@@ -95,6 +101,7 @@ class Member:
         self._identity = identity
         self._incremental = incremental
         self._incarnation: str | None = None
+        self._commits_of_a_new_log: Counter[int] | None = None
         self._on_records = on_records
         self._on_assigned = on_assigned
         self._clock = clock
@@ -179,9 +186,22 @@ class Member:
             try:
                 stored = TopicPartition(self._topic, partition, offset, metadata=self._incarnation or "")
                 self._client.store_offsets(offsets=[stored])
+                self._commit_of_a_new_log(stored)
             except KafkaException as error:
                 # The partition has just gone to another member, which reads these records again.
                 logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
+
+    def _commit_of_a_new_log(self, stored: TopicPartition) -> None:
+        """Commit by hand at first: librdkafka would commit nothing until the new log is longer than the old one was."""
+        made = self._commits_of_a_new_log
+        if made is not None and made[stored.partition] < _COMMITS_OF_A_NEW_LOG:
+            self._client.commit(offsets=[stored], asynchronous=True)
+            made[stored.partition] += 1
+
+    def _note_incarnation(self, topic_id: str | None) -> None:
+        if topic_id is not None and self._incarnation not in {None, topic_id}:
+            self._commits_of_a_new_log = Counter()
+        self._incarnation = topic_id or self._incarnation
 
     def _assigned(self, _client: object, partitions: list[TopicPartition]) -> None:
         if partitions:
@@ -193,8 +213,9 @@ class Member:
 
     def _skip_earlier_incarnations(self, partitions: list[TopicPartition]) -> None:
         """Begin at the log's start where what is committed belongs to an earlier incarnation of the topic."""
-        self._incarnation = self._identity.ask()
-        if self._incarnation is None:
+        topic_id = self._identity.ask()
+        self._note_incarnation(topic_id)
+        if topic_id is None:
             return
         try:
             committed = self._client.committed(partitions, timeout=_COMMITTED_TIMEOUT_S)
@@ -213,7 +234,8 @@ class Member:
 
     def _begin_anew(self) -> None:
         """Read from the start what was made again under the member's hands; what was polled comes once more."""
-        known, self._incarnation = self._incarnation, self._identity.seen
+        known = self._incarnation
+        self._note_incarnation(self._identity.seen)
         if known is None:
             return
         logger.info("%s was made again: reading it from its start", self._topic)

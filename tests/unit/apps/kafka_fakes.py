@@ -161,6 +161,7 @@ class FakeMemberClient:
     store_error: Exception | None = None
     committed_: dict[int, tuple[int, str]] | Exception = field(default_factory=dict)
     """Offset and metadata by partition."""
+    committed_by_hand: list[tuple[int, int]] = field(default_factory=list)
     taken: list[tuple[str, dict[int, int]]] = field(default_factory=list)
     """What was assigned, and how: offsets by partition."""
     sought: list[tuple[int, int]] = field(default_factory=list)
@@ -191,6 +192,10 @@ class FakeMemberClient:
             raise self.store_error
         self.stored += [(offset.partition, offset.offset) for offset in offsets]
         self.stored_metadata |= {offset.metadata for offset in offsets}
+
+    def commit(self, *, offsets, asynchronous):
+        assert asynchronous, "the member must not wait"
+        self.committed_by_hand += [(offset.partition, offset.offset) for offset in offsets]
 
     def committed(self, partitions, timeout):
         if isinstance(self.committed_, Exception):

@@ -136,6 +136,32 @@ def test_a_topic_that_is_made_again_under_the_members_hands_is_read_from_its_sta
     assert client.sought == [(0, OFFSET_BEGINNING), (1, OFFSET_BEGINNING)]
 
 
+def test_the_first_offsets_of_a_topic_that_was_made_again_are_committed_by_hand():
+    batches = [[FakeMessage(0, offset)] for offset in (7, 8, 0, 1, 2, 3, 4)]
+    client = FakeMemberClient(batches, assigned=places(0))
+    identity = FakeIdentity("before")
+    member = joining(client, list, identity)
+    member.poll()
+    member.poll()
+    assert client.committed_by_hand == []
+    identity.seen = "after"
+    for _ in range(5):
+        member.poll()
+    assert client.committed_by_hand == [(0, 1), (0, 2), (0, 3)]
+    assert client.stored[-1] == (0, 5)
+
+
+def test_a_topic_that_was_made_again_between_two_assignments_is_noticed_too():
+    client = FakeMemberClient([[FakeMessage(0, 7)], [FakeMessage(0, 0)]], assigned=places(0))
+    identity = FakeIdentity("before")
+    member = joining(client, list, identity)
+    member.poll()
+    identity.answer = identity.seen = "after"
+    client.callbacks["assign"](client, places(0))
+    member.poll()
+    assert client.committed_by_hand == [(0, 1)]
+
+
 def test_a_topics_id_is_none_while_nobody_tells_it_and_the_last_one_is_kept():
     admin = FakeAdmin("first", failure("_TIMED_OUT"), "second")
     identity = TopicIdentity(lambda: admin, "test-topic")
