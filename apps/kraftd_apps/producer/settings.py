@@ -75,6 +75,8 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "message.max.bytes": settings.http.max_body_bytes + _RECORD_OVERHEAD_BYTES,
         # Java's default: the same key goes to the same partition, whichever client sends it.
         "partitioner": "murmur2_random",
+        # Records without a key go to one partition for so long; librdkafka's 10 ms cut batches short.
+        "sticky.partitioning.linger.ms": 100,
         "socket.keepalive.enable": True,
         "statistics.interval.ms": 10_000,
         **settings.kafka.client_config,
