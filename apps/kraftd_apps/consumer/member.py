@@ -45,6 +45,9 @@ class Client(Protocol):
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         """Return what the group has committed of these partitions; raises KafkaException after `timeout` seconds."""
 
+    def assignment(self) -> list[TopicPartition]:
+        """Return the partitions that are read now."""
+
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Take all partitions of an assignment, from these offsets."""
 
@@ -152,6 +155,9 @@ class Member:
             self._begin_anew()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
+        if self._partitions is None:
+            # Any question wakes librdkafka's main thread: after the topic's metadata it may sleep for 3 s before it joins.
+            self._client.assignment()
         if first is None:
             return
         messages = [first, *self._client.consume(_BATCH - 1, 0)]

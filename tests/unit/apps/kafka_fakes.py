@@ -153,7 +153,7 @@ class FakeAdmin:
 
 @dataclass
 class FakeMemberClient:
-    """Joins at the first poll, then hands out what it was given, one list per poll."""
+    """Joins at its first poll, or a later one, then hands out what it was given, one list per poll."""
 
     batches: list[list[FakeMessage]] = field(default_factory=list)
     assigned: list[Any] = field(default_factory=list)
@@ -161,6 +161,8 @@ class FakeMemberClient:
     store_error: Exception | None = None
     committed_: dict[int, tuple[int, str]] | Exception = field(default_factory=dict)
     """Offset and metadata by partition."""
+    joins_at_poll: int = 1
+    woken: int = 0
     committed_by_hand: list[tuple[int, int]] = field(default_factory=list)
     taken: list[tuple[str, dict[int, int]]] = field(default_factory=list)
     """What was assigned, and how: offsets by partition."""
@@ -169,14 +171,13 @@ class FakeMemberClient:
     closed: bool = False
     callbacks: dict[str, Any] = field(default_factory=dict)
     _rest: list[FakeMessage] = field(default_factory=list)
-    _joined: bool = False
 
     def subscribe(self, topics, on_assign, on_revoke, on_lost):
         self.callbacks = {"assign": on_assign, "revoke": on_revoke}
 
     def poll(self, timeout):
-        if not self._joined:
-            self._joined = True
+        self.joins_at_poll -= 1
+        if self.joins_at_poll == 0:
             self.callbacks["assign"](self, self.assigned)
         if not self.batches:
             return None
@@ -202,6 +203,10 @@ class FakeMemberClient:
             raise self.committed_
         found = [(asked, *self.committed_.get(asked.partition, (OFFSET_INVALID, ""))) for asked in partitions]
         return [TopicPartition(asked.topic, asked.partition, offset, metadata) for asked, offset, metadata in found]
+
+    def assignment(self):
+        self.woken += 1
+        return []
 
     def assign(self, partitions):
         self.taken.append(("all", {found.partition: found.offset for found in partitions}))

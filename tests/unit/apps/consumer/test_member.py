@@ -96,6 +96,14 @@ def test_a_member_that_does_not_join_tells_what_its_protocol_needs():
     assert member.unready_reasons() == []
 
 
+def test_the_client_is_woken_until_it_has_joined():
+    client = FakeMemberClient(joins_at_poll=3, assigned=places(0))
+    member = joined(client, [])
+    for _ in range(6):
+        member.poll()
+    assert client.woken == 2
+
+
 def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
     client = FakeMemberClient(assigned=places(0), committed_={0: (7, "before")})
     joining(client, list, incremental=True).poll()
