@@ -156,7 +156,7 @@ class Member:
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if self._partitions is None:
-            # Any question wakes librdkafka's main thread: after the topic's metadata it may sleep for 3 s before it joins.
+            # Any question wakes librdkafka's main thread, which may sleep for 3 s between metadata and joining.
             self._client.assignment()
         if first is None:
             return

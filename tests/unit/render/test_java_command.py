@@ -56,7 +56,7 @@ def test_an_option_that_chooses_no_other_collector_leaves_g1_as_it_is(option):
 
 
 def test_a_brokers_boot_is_not_optimised_and_a_tie_breaker_never_is():
-    assert "-XX:Tier4InvocationThreshold=15000" in command_of("broker-1")
+    assert "-XX:Tier4InvocationThreshold=25000" in command_of("broker-1")
     assert "-XX:TieredStopAtLevel=1" not in command_of("broker-1")
     assert starting_with(command_of("controller-101"), "-XX:Tier") == ["-XX:TieredStopAtLevel=1"]
 
