@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,12 @@ _PACKAGES = {
 """What a test may need beyond Python and make, and the Debian package that has it."""
 
 _absent = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure():
+    """Undo what a shell does to its background jobs: programs would start deaf to Ctrl-C, and some tests press it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
