@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from kraftd.spec.plan import Kind
 
 CLEAN_GRACE_S = 0.2
-"""How long a node that has closed its logs may finish, when the quorum is gone."""
+"""How long a node that has closed its logs may finish, when the quorum is gone and nobody needs it."""
 
 FINISH_GRACE_S = 3.0
-"""How long it may finish while the quorum holds."""
+"""How long it may finish while the quorum holds, or while a broker waits for it: this node may be part of it."""
 
 DUMP_AFTER_S = 10.0
 KILL_AFTER_S = 15.0
@@ -87,7 +87,7 @@ def _terminating(node: NodeStop, nodes: Sequence[NodeStop], patience_s: float) -
     if node.killed:
         return None
     if node.clean:
-        grace_s = FINISH_GRACE_S if holds else CLEAN_GRACE_S
+        grace_s = FINISH_GRACE_S if holds or _waiting_brokers(nodes) else CLEAN_GRACE_S
         finished = node.clean_s is not None and node.clean_s >= grace_s
         return Send(node.name, "KILL", "its logs are closed") if finished else None
     if holds:
@@ -100,13 +100,16 @@ def _terminating(node: NodeStop, nodes: Sequence[NodeStop], patience_s: float) -
 
 
 def _controller(node: NodeStop, nodes: Sequence[NodeStop]) -> Send | None:
-    waiting_brokers = [
-        other.name
-        for other in nodes
-        if other.kind is Kind.BROKER and other.stopping and other.alive and not other.clean and not other.killed
-    ]
-    if waiting_brokers or node.killed:
+    if _waiting_brokers(nodes) or node.killed:
         return None
     if node.termed_s is None:
         return Send(node.name, "TERM", "asked to stop")
     return Send(node.name, "KILL", "only its peers are missing") if node.termed_s >= CONTROLLER_GRACE_S else None
+
+
+def _waiting_brokers(nodes: Sequence[NodeStop]) -> list[NodeStop]:
+    return [
+        node
+        for node in nodes
+        if node.kind is Kind.BROKER and node.stopping and node.alive and not node.clean and not node.killed
+    ]

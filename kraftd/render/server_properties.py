@@ -6,7 +6,9 @@ from kraftd.spec.replication import default_replication_factor
 _SMALL_HEAP_BYTES = 512 * 1024**2
 
 _TIMERS = {
-    "broker.heartbeat.interval.ms": "500",
+    # Where every node is a voter, the brokers that stop together must all be approved before two of them have closed
+    # their logs, and who was not approved at once asks again after this time.
+    "broker.heartbeat.interval.ms": "200",
     "broker.session.timeout.ms": "6000",
     "controller.quorum.election.backoff.max.ms": "500",
     "controller.quorum.election.timeout.ms": "500",

@@ -69,6 +69,15 @@ def test_a_broker_with_closed_logs_is_ended_soon_when_the_quorum_is_gone():
     assert ("broker-2", "KILL") in signals(dead(ONE), clean(TWO, CLEAN_GRACE_S), TIE)
 
 
+def test_brokers_with_closed_logs_may_finish_while_another_still_needs_their_votes():
+    three = replace(ONE, name="broker-3")
+    waiting = (clean(ONE, CLEAN_GRACE_S), clean(TWO, FINISH_GRACE_S - 0.01))
+
+    assert signals(*waiting, termed(three)) == []
+    assert signals(*waiting, clean(three, 0.0)) == [("broker-1", "KILL"), ("broker-2", "KILL")]
+    assert signals(clean(ONE, FINISH_GRACE_S), dead(TWO), termed(three)) == [("broker-1", "KILL")]
+
+
 def test_a_broker_that_lost_its_quorum_leaves_a_thread_dump_and_is_ended():
     def at(seconds, **more):
         return signals(termed(ONE, seconds, **more), dead(TWO), dead(TIE))

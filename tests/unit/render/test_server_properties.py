@@ -96,7 +96,7 @@ def test_kafka_4_is_told_the_same_of_share_groups_and_kafka_3_is_not():
 def test_the_brokers_settings_are_those_of_the_design():
     expected = {
         "auto.create.topics.enable": "false",
-        "broker.heartbeat.interval.ms": "500",
+        "broker.heartbeat.interval.ms": "200",
         "broker.session.timeout.ms": "6000",
         "compression.type": "gzip",
         "controller.quorum.fetch.timeout.ms": "1000",
