@@ -1,10 +1,11 @@
-"""The consumer app with the group protocol of Kafka 4 (KIP-848)."""
+"""The consumer app with the group protocol of Kafka 4 (KIP-848), named or found out."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from kraftd.broker.admin import KafkaAdmin
 from tests.harness import cluster_in
 from tests.kafka.app_processes import Apps, own_topic, wait_until
 from tests.kafka.test_apps_pages import all_owned, standing_by
@@ -22,8 +23,25 @@ def test_members_of_the_new_protocol_share_partitions_and_go_on_where_the_last_o
         apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
         try:
             exercise(apps)
+            assert kind_of_group_joined_by_itself(apps) == "consumer"
         finally:
             apps.kill()
+
+
+def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(tmp_path, cluster):
+    apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
+    try:
+        assert kind_of_group_joined_by_itself(apps) == "classic"
+    finally:
+        apps.kill()
+
+
+def kind_of_group_joined_by_itself(apps):
+    member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="auto", KAFKA_GROUP_ID="by-itself")
+    with KafkaAdmin(apps.bootstrap_servers.split(",")) as admin:
+        kind = admin.groups().groups["by-itself"].kind
+    assert member.stop()[0] == 0
+    return kind
 
 
 def exercise(apps):

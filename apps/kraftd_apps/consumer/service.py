@@ -3,16 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from kraftd_apps.consumer import history, member
+from kraftd_apps.consumer import history
 from kraftd_apps.consumer.events import EventsRoute
+from kraftd_apps.consumer.group_protocol import DecidingClient, takes_new_members
 from kraftd_apps.consumer.hub import Hub
 from kraftd_apps.consumer.incarnation import TopicIdentity
 from kraftd_apps.consumer.log import Log
+from kraftd_apps.consumer.member import Client as MemberClient
 from kraftd_apps.consumer.member import Member
 from kraftd_apps.consumer.metrics import ConsumerMetrics, statistics_of
 from kraftd_apps.consumer.record import SeenRecord
@@ -41,14 +44,20 @@ class KafkaClients:
         self._settings = settings
         self._logger = client_logger("kafka.consumer")
 
-    def member(self, on_statistics: Callable[[str], None]) -> member.Client:
+    def member(self, on_statistics: Callable[[str], None]) -> MemberClient:
         """Return a client that joins the group when polled, and then tells its statistics every few seconds.
 
         Raises:
             SettingsError: librdkafka does not know a property.
         """
-        config = {**member_config(self._settings), "stats_cb": on_statistics}
-        return cast("member.Client", self._consumer(config))
+        protocol = self._settings.group_protocol
+        if protocol != "auto":
+            return self._member(on_statistics, incremental=protocol == "consumer")
+        return DecidingClient(
+            self._member(on_statistics, incremental=False),
+            partial(self._member, on_statistics, incremental=True),
+            partial(takes_new_members, self.admin()),
+        )
 
     def reader(self) -> history.Client:
         """Return a client that reads given offsets."""
@@ -57,6 +66,10 @@ class KafkaClients:
     def admin(self) -> AdminClient:
         """Return a client that asks about the topic."""
         return AdminClient(admin_config(self._settings))
+
+    def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> MemberClient:
+        config = {**member_config(self._settings, incremental=incremental), "stats_cb": on_statistics}
+        return cast("MemberClient", self._consumer(config))
 
     def _consumer(self, config: Mapping[str, object]) -> Consumer:
         try:

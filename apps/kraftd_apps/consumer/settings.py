@@ -23,7 +23,10 @@ class ConsumerSettings:
     kafka: KafkaSettings
     group_id: str
     group_protocol: str
-    """`classic` works with every broker and every tool; `consumer` (KIP-848) needs brokers from 4.0."""
+    """`classic` works with every broker and every tool; `consumer` (KIP-848) needs brokers from 4.0; `auto` asks them.
+
+    Not auto by default: brokers wait 45 s, not 6, before they give away the partitions of a killed consumer member.
+    """
     auto_offset_reset: str
     """Where a group without a committed offset begins: `earliest` or `latest`."""
     ring_records: int
@@ -45,7 +48,7 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
         http=read_http(reader, port=8002),
         kafka=read_kafka(reader),
         group_id=reader.text("KAFKA_GROUP_ID", "test-group"),
-        group_protocol=reader.choice("KAFKA_GROUP_PROTOCOL", "classic", allowed=("classic", "consumer")),
+        group_protocol=reader.choice("KAFKA_GROUP_PROTOCOL", "classic", allowed=("classic", "consumer", "auto")),
         auto_offset_reset=reader.choice("KAFKA_AUTO_OFFSET_RESET", "earliest", allowed=("earliest", "latest")),
         ring_records=reader.integer("APP_RING", 1000, minimum=10, maximum=100_000),
         max_pages=reader.integer("APP_SSE_MAX_CLIENTS", 100, minimum=1, maximum=10_000),
@@ -61,8 +64,8 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
     return settings
 
 
-def member_config(settings: ConsumerSettings) -> Config:
-    """Return the librdkafka properties of the group's member.
+def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
+    """Return the librdkafka properties of the group's member, of the consumer protocol where it is incremental.
 
     Offsets are stored by hand, once a record is in the ring, and committed in the background. A member that was killed
     holds its partitions until its session ends, so the session is the shortest that brokers take by default.
@@ -78,7 +81,7 @@ def member_config(settings: ConsumerSettings) -> Config:
         # A client that has seen its topic gone looks for it again only then; the default is five minutes.
         "topic.metadata.refresh.interval.ms": TOPIC_REFRESH_MS,
     }
-    if settings.group_protocol == "consumer":
+    if incremental:
         config["group.protocol"] = "consumer"
     else:
         config |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 2000}

@@ -1,0 +1,82 @@
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+from kraftd_apps.consumer.group_protocol import DecidingClient, takes_new_members
+from tests.unit.apps.consumer.test_member import joining
+from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure
+
+OFFERED = "group.coordinator.rebalance.protocols"
+
+
+class FakeCluster:
+    """Tells the settings of its one broker, or fails."""
+
+    def __init__(self, settings):
+        self._settings = settings
+
+    def list_topics(self, *, timeout):
+        return SimpleNamespace(brokers={7: "any"})
+
+    def describe_configs(self, resources, *, request_timeout):
+        future = Future()
+        if isinstance(self._settings, Exception):
+            future.set_exception(self._settings)
+        else:
+            future.set_result({name: SimpleNamespace(value=value) for name, value in self._settings.items()})
+        (resource,) = resources
+        assert resource.name == "7"
+        return {resource: future}
+
+
+class FakeClusterAway:
+    def list_topics(self, *, timeout):
+        raise failure("_TRANSPORT")
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        ({OFFERED: "classic,consumer,streams"}, True),
+        ({OFFERED: "classic"}, False),
+        ({"group.consumer.session.timeout.ms": "45000"}, True),
+        ({"group.max.session.timeout.ms": "1800000"}, False),
+        (failure("CLUSTER_AUTHORIZATION_FAILED"), False),
+        (failure("_TIMED_OUT"), None),
+    ],
+)
+def test_a_brokers_settings_say_which_members_it_takes(settings, taken):
+    assert takes_new_members(FakeCluster(settings)) is taken
+
+
+def test_where_no_broker_answers_nothing_is_known():
+    assert takes_new_members(FakeClusterAway()) is None
+
+
+def deciding(classic, new, *answers):
+    told = list(answers)
+    return DecidingClient(classic, lambda: new, lambda: told.pop(0))
+
+
+def test_nothing_is_joined_before_a_broker_has_answered():
+    classic = FakeMemberClient(assigned=[TopicPartition("test-topic", 0)])
+    member = joining(deciding(classic, FakeMemberClient(), None, False), list)
+    classic.joins_at_poll = 2
+    member.poll()
+    assert classic.callbacks == {}
+    member.poll()
+    assert member.membership.partitions == (0,)
+
+
+def test_the_new_protocol_takes_the_place_of_the_classic_client_and_takes_partitions_in_its_way():
+    classic = FakeMemberClient()
+    new = FakeMemberClient(
+        [[FakeMessage(0, 4)]], assigned=[TopicPartition("test-topic", 0)], committed_={0: (7, "before")}
+    )
+    member = joining(deciding(classic, new, True), list)
+    member.poll()
+    assert classic.closed
+    assert new.taken == [("more", {0: OFFSET_BEGINNING})]
+    assert new.stored == [(0, 5)]
