@@ -87,7 +87,7 @@ def _terminating(node: NodeStop, nodes: Sequence[NodeStop], patience_s: float) -
     if node.killed:
         return None
     if node.clean:
-        grace_s = FINISH_GRACE_S if holds or _waiting_brokers(nodes) else CLEAN_GRACE_S
+        grace_s = FINISH_GRACE_S if holds or _is_a_broker_waiting(nodes) else CLEAN_GRACE_S
         finished = node.clean_s is not None and node.clean_s >= grace_s
         return Send(node.name, "KILL", "its logs are closed") if finished else None
     if holds:
@@ -100,16 +100,15 @@ def _terminating(node: NodeStop, nodes: Sequence[NodeStop], patience_s: float) -
 
 
 def _controller(node: NodeStop, nodes: Sequence[NodeStop]) -> Send | None:
-    if _waiting_brokers(nodes) or node.killed:
+    if _is_a_broker_waiting(nodes) or node.killed:
         return None
     if node.termed_s is None:
         return Send(node.name, "TERM", "asked to stop")
     return Send(node.name, "KILL", "only its peers are missing") if node.termed_s >= CONTROLLER_GRACE_S else None
 
 
-def _waiting_brokers(nodes: Sequence[NodeStop]) -> list[NodeStop]:
-    return [
-        node
+def _is_a_broker_waiting(nodes: Sequence[NodeStop]) -> bool:
+    return any(
+        node.kind is Kind.BROKER and node.stopping and node.alive and not node.clean and not node.killed
         for node in nodes
-        if node.kind is Kind.BROKER and node.stopping and node.alive and not node.clean and not node.killed
-    ]
+    )

@@ -75,8 +75,8 @@ class DecidingClient:
         if self._is_new is None:
             return
         if self._is_new:
-            self._client.close()
-            self._client = self._connect_new()
+            classic, self._client = self._client, self._connect_new()
+            classic.close()
         logger.info("Joining with the %s protocol", "consumer" if self._is_new else "classic")
         topics, on_assign, on_revoke, on_lost = self._subscription
         self._client.subscribe(topics, on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)

@@ -9,7 +9,7 @@ from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, rea
 
 _PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
-TOPIC_REFRESH_MS = 5000
+_TOPIC_REFRESH_MS = 5000
 """How often a member looks whether its topic is there, and with how many partitions."""
 
 Config = dict[str, str | int | float | bool]
@@ -79,7 +79,7 @@ def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
         "enable.auto.offset.store": False,
         "statistics.interval.ms": 2000,
         # A client that has seen its topic gone looks for it again only then; the default is five minutes.
-        "topic.metadata.refresh.interval.ms": TOPIC_REFRESH_MS,
+        "topic.metadata.refresh.interval.ms": _TOPIC_REFRESH_MS,
     }
     if incremental:
         config["group.protocol"] = "consumer"

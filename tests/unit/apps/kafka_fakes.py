@@ -135,6 +135,16 @@ class FakeIdentity:
         return self.answer
 
 
+def settled(answer: Any) -> "Future[Any]":
+    """Return a future that has this answer, or fails with it."""
+    future: Future[Any] = Future()
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+    return future
+
+
 class FakeAdmin:
     """Describes any topic."""
 
@@ -143,12 +153,8 @@ class FakeAdmin:
 
     def describe_topics(self, topics, request_timeout):
         answer = self._answers.pop(0) if self._answers else "now"
-        future: Future[Any] = Future()
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(SimpleNamespace(topic_id=answer))
-        return {"test-topic": future}
+        known = answer if isinstance(answer, Exception) else SimpleNamespace(topic_id=answer)
+        return {"test-topic": settled(known)}
 
 
 @dataclass

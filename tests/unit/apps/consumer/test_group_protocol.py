@@ -1,4 +1,3 @@
-from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +5,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from kraftd_apps.consumer.group_protocol import DecidingClient, takes_new_members
 from tests.unit.apps.consumer.test_member import joining
-from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure
+from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure, settled
 
 OFFERED = "group.coordinator.rebalance.protocols"
 
@@ -15,20 +14,16 @@ class FakeCluster:
     """Tells the settings of its one broker, or fails."""
 
     def __init__(self, settings):
-        self._settings = settings
+        is_failure = isinstance(settings, Exception)
+        self._told = settings if is_failure else {name: SimpleNamespace(value=text) for name, text in settings.items()}
 
     def list_topics(self, *, timeout):
         return SimpleNamespace(brokers={7: "any"})
 
     def describe_configs(self, resources, *, request_timeout):
-        future = Future()
-        if isinstance(self._settings, Exception):
-            future.set_exception(self._settings)
-        else:
-            future.set_result({name: SimpleNamespace(value=value) for name, value in self._settings.items()})
         (resource,) = resources
         assert resource.name == "7"
-        return {resource: future}
+        return {resource: settled(self._told)}
 
 
 class FakeClusterAway:

@@ -131,12 +131,18 @@ def test_offsets_are_stored_with_the_id_of_their_topic():
     assert client.stored_metadata == {"now"}
 
 
-def test_a_topic_that_is_made_again_under_the_members_hands_is_read_from_its_start():
-    client = FakeMemberClient(assigned=places(0, 1))
+def member_of_an_earlier_topic(client, *, polls):
+    """Return a member that has polled so often, and what tells it another id of the topic from now on."""
     identity = FakeIdentity("before")
     member = joining(client, list, identity)
-    member.poll()
-    member.poll()
+    for _ in range(polls):
+        member.poll()
+    return member, identity
+
+
+def test_a_topic_that_is_made_again_under_the_members_hands_is_read_from_its_start():
+    client = FakeMemberClient(assigned=places(0, 1))
+    member, identity = member_of_an_earlier_topic(client, polls=2)
     assert client.sought == []
     identity.seen = "after"
     member.poll()
@@ -147,10 +153,7 @@ def test_a_topic_that_is_made_again_under_the_members_hands_is_read_from_its_sta
 def test_the_first_offsets_of_a_topic_that_was_made_again_are_committed_by_hand():
     batches = [[FakeMessage(0, offset)] for offset in (7, 8, 0, 1, 2, 3, 4)]
     client = FakeMemberClient(batches, assigned=places(0))
-    identity = FakeIdentity("before")
-    member = joining(client, list, identity)
-    member.poll()
-    member.poll()
+    member, identity = member_of_an_earlier_topic(client, polls=2)
     assert client.committed_by_hand == []
     identity.seen = "after"
     for _ in range(5):
@@ -161,9 +164,7 @@ def test_the_first_offsets_of_a_topic_that_was_made_again_are_committed_by_hand(
 
 def test_a_topic_that_was_made_again_between_two_assignments_is_noticed_too():
     client = FakeMemberClient([[FakeMessage(0, 7)], [FakeMessage(0, 0)]], assigned=places(0))
-    identity = FakeIdentity("before")
-    member = joining(client, list, identity)
-    member.poll()
+    member, identity = member_of_an_earlier_topic(client, polls=1)
     identity.answer = identity.seen = "after"
     client.callbacks["assign"](client, places(0))
     member.poll()
