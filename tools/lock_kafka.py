@@ -39,8 +39,9 @@ def main() -> None:
             lock = resolve(version, MavenContext(repo_cache=Path(repository)))
         path = LOCKS / f"kafka-{version}.toml"
         path.write_text(lock_text(lock), encoding="utf-8")
-        megabytes = sum(jar.size_bytes for jar in lock.broker_jars) / 1e6
-        print(f"{path}: {len(lock.broker_jars)} jars of a node ({megabytes:.1f} MB), {len(lock.jars)} in all")
+        of_a_node = lock.jars_of(JarSet.BROKER)
+        megabytes = sum(jar.size_bytes for jar in of_a_node) / 1e6
+        print(f"{path}: {len(of_a_node)} jars of a node ({megabytes:.1f} MB), {len(lock.jars)} in all")
 
 
 def resolve(kafka_version: str, context: MavenContext) -> Lock:

@@ -205,17 +205,6 @@ class KafkaAdmin:
         """
         return offset_calls.offsets_at(self._opened, partitions, offset_calls.LATEST, isolation_level)
 
-    def start_offsets(self, partitions: Iterable[Partition]) -> Partial[TopicPartition, int]:
-        """Return the first offset that each partition still has; see end_offsets."""
-        return offset_calls.offsets_at(self._opened, partitions, offset_calls.EARLIEST)
-
-    def offsets_at(self, partitions: Iterable[Partition], time_s: float) -> Partial[TopicPartition, int]:
-        """Return the first offset of each partition that is not older than a time, in seconds since the epoch.
-
-        A partition without such a record is absent, without a failure.
-        """
-        return offset_calls.offsets_at(self._opened, partitions, round(time_s * 1000))
-
     def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
         """Return start offsets of some partitions and offsets at times of others, in one round of requests.
 

@@ -42,11 +42,6 @@ class Probe:
     error: str | None = None
 
     @property
-    def port_open(self) -> bool:
-        """Return whether a connection was made."""
-        return self.state not in {ProbeState.REFUSED, ProbeState.UNREACHABLE}
-
-    @property
     def api_versions_ok(self) -> bool:
         """Return whether a broker answered; KRaft opens the client port only once the broker is unfenced."""
         return self.state is ProbeState.ANSWERS

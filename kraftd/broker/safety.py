@@ -58,16 +58,6 @@ class QuorumUnknown:
 Objection: TypeAlias = QuorumLoss | QuorumUnknown | PartitionsOffline | PartitionsReadOnly | MinInSyncReplicasUnknown
 
 
-def objections(
-    node_id: int,
-    quorum: Quorum | None,
-    partitions: Iterable[Partition],
-    min_in_sync_replicas: Mapping[str, int],
-) -> tuple[Objection, ...]:
-    """Return why a node should not stop now; nothing where it may. See joint_objections."""
-    return joint_objections({node_id}, quorum, partitions, min_in_sync_replicas)
-
-
 def joint_objections(
     node_ids: Collection[int],
     quorum: Quorum | None,

@@ -45,11 +45,6 @@ def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
     return text
 
 
-def forget(pid: int) -> None:
-    """Remove what the attach mechanism of a killed JVM left behind; one that ends by itself removes it."""
-    (Path(_temporary_directory()) / f".java_pid{pid}").unlink(missing_ok=True)
-
-
 def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
     request = Path(psutil.Process(process.pid).cwd()) / f".attach_pid{process.pid}"
     deadline_s = clock.monotonic_s() + _TIMEOUT_S

@@ -47,16 +47,6 @@ class Lock:
     kafka_version: str
     jars: tuple[Jar, ...]
 
-    @property
-    def broker_jars(self) -> tuple[Jar, ...]:
-        """What a node needs; nothing of Kafka Connect and no HTTP server."""
-        return self.jars_of(JarSet.BROKER)
-
-    @property
-    def tools_jars(self) -> tuple[Jar, ...]:
-        """What Kafka's command-line tools need."""
-        return self.jars_of(JarSet.TOOLS)
-
     def jars_of(self, jar_set: JarSet) -> tuple[Jar, ...]:
         """Return the jars of a set."""
         return tuple(jar for jar in self.jars if jar_set in jar.sets)

@@ -102,15 +102,6 @@ class Supervisor:
         """
         self._call("stopProcess", supervised_name, _DO_NOT_WAIT, accept=(_NOT_RUNNING,))
 
-    def signal(self, supervised_name: str, signal_name: str) -> None:
-        """Send a signal, by its name without SIG; no fault where it does not run.
-
-        Raises:
-            SupervisorUnreachableError: Nothing answers in time.
-            SupervisorRefusedError: supervisord refuses.
-        """
-        self._call("signalProcess", supervised_name, signal_name, accept=(_NOT_RUNNING,))
-
     def shutdown(self) -> None:
         """Make supervisord stop what still runs and exit; no fault where it is doing so.
 

@@ -1,6 +1,7 @@
 """The door to a real supervisord, and to sockets that are none."""
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -116,15 +117,14 @@ def test_a_program_starts_and_stops_without_the_call_waiting(door):
     assert door.processes()["sleeper"].pid is None
 
 
-def test_a_signal_arrives_and_the_log_tells_the_true_end(door, directory):
+def test_the_log_tells_the_true_end_of_a_killed_program(door, directory):
     door.start("sleeper:sleeper")
     until(lambda: state_of(door, "sleeper") == "RUNNING")
 
-    door.signal("sleeper:sleeper", "KILL")
+    os.kill(door.processes()["sleeper"].pid, signal.SIGKILL)
 
     until(lambda: state_of(door, "sleeper") == "EXITED")
     assert last_exits(tail(directory / "supervisord.log", 50))["sleeper"].signal == "SIGKILL"
-    door.signal("sleeper:sleeper", "TERM")
 
 
 def test_an_early_exit_is_no_spawn_error(door, directory):

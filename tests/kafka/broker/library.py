@@ -4,6 +4,7 @@ import contextlib
 import warnings
 
 from kraftd.broker.admin import load_client
+from kraftd.broker.offsets import EARLIEST
 from tests.kafka.broker.nodes import wait_until
 
 with warnings.catch_warnings():
@@ -33,8 +34,10 @@ __all__ = [
     "UnknownTopicOrPartitionError",
     "commit",
     "library_client",
+    "offsets_at",
     "partitions_of",
     "produce",
+    "start_offsets",
 ]
 
 
@@ -82,3 +85,13 @@ def produce(nodes, topic, counts):
 
 def partitions_of(admin, *names):
     return [partition for topic in admin.topics(names).values.values() for partition in topic.partitions]
+
+
+def start_offsets(admin, partitions):
+    """Ask the leaders for the first offset that each partition still has."""
+    return admin.mixed_offsets([(partition, EARLIEST) for partition in partitions])
+
+
+def offsets_at(admin, partitions, time_s):
+    """Ask the leaders for each partition's first offset that is not older than a time."""
+    return admin.mixed_offsets([(partition, round(time_s * 1000)) for partition in partitions])

@@ -12,7 +12,7 @@ from kraftd.broker.errors import KafkaAccessError, KafkaUnavailableError
 from kraftd.broker.model import Partition
 from kraftd.broker.offsets import NO_LEADER
 from kraftd.broker.probe import ProbeState, probe
-from kraftd.broker.safety import PartitionsOffline, QuorumLoss, objections
+from kraftd.broker.safety import PartitionsOffline, QuorumLoss, joint_objections
 from kraftd.spec.plan import Topic
 from tests.kafka.broker.library import (
     KafkaError,
@@ -142,7 +142,7 @@ def test_while_a_broker_is_down_the_other_may_not_stop(down, admin):
     partitions = _partitions(admin)
     min_in_sync_replicas = admin.min_in_sync_replicas({partition.topic for partition in partitions}).values
 
-    found = objections(1, admin.quorum(), partitions, min_in_sync_replicas)
+    found = joint_objections({1}, admin.quorum(), partitions, min_in_sync_replicas)
 
     (offline,) = [objection for objection in found if isinstance(objection, PartitionsOffline)]
     assert {("replicated", 0), ("replicated", 1)} <= set(offline.partitions)
@@ -199,7 +199,7 @@ def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
 
 def _objections_to_stopping_broker_1(admin):
     try:
-        return objections(1, admin.quorum(), [], {})
+        return joint_objections({1}, admin.quorum(), [], {})
     except KafkaUnavailableError:
         return None
 

@@ -23,8 +23,10 @@ from tests.kafka.broker.library import (
     TopicPartition,
     UnknownTopicOrPartitionError,
     commit,
+    offsets_at,
     partitions_of,
     produce,
+    start_offsets,
 )
 from tests.kafka.broker.nodes import Silent
 
@@ -44,7 +46,7 @@ def test_commits_ends_and_starts_are_exact(admin, nodes, topic, bare):
     committed = admin.committed([groups["exact"]]).values["exact"]
     assert committed == {(topic.name, 0): 2, (topic.name, 1): 3}
     assert admin.end_offsets(partitions).values == {(topic.name, index): end for index, end in enumerate([5, 3, 0, 0])}
-    assert admin.start_offsets(partitions).values[topic.name, 0] == 1
+    assert start_offsets(admin, partitions).values[topic.name, 0] == 1
 
 
 def test_a_deleted_topic_ends_the_librarys_listing_of_offsets_but_not_the_doors(admin, topic, bare):
@@ -65,8 +67,8 @@ def test_offsets_at_a_time_bracket_the_records_age(admin, nodes, topic):
     partitions = partitions_of(admin, topic.name)
     now_s = time.time()
 
-    assert admin.offsets_at(partitions, now_s - 60.0).values == {(topic.name, 0): 0}
-    assert admin.offsets_at(partitions, now_s + 60.0).values == {}
+    assert offsets_at(admin, partitions, now_s - 60.0).values == {(topic.name, 0): 0}
+    assert offsets_at(admin, partitions, now_s + 60.0).values == {}
 
 
 def test_an_open_transaction_holds_the_last_stable_offset_back(admin, nodes, topic):
@@ -105,7 +107,7 @@ def test_lag_is_that_of_kafkas_own_tool(admin, nodes, topic, bare):
     groups = admin.groups().groups
     committed = admin.committed(groups.values()).values
     partitions = partitions_of(admin, topic.name)
-    ends, starts = admin.end_offsets(partitions).values, admin.start_offsets(partitions).values
+    ends, starts = admin.end_offsets(partitions).values, start_offsets(admin, partitions).values
     lags = {name: group_lag(committed[name], ends, starts, existing=ends.keys()) for name in committed}
 
     ours = {
@@ -151,7 +153,7 @@ def test_the_age_of_an_unread_record_is_found_by_asking_for_times_alone(admin, n
         asked_s = lookup_time_s(found, written_s)
         if asked_s is None:
             break
-        answer = admin.offsets_at([partition], asked_s).values.get(partition.key)
+        answer = offsets_at(admin, [partition], asked_s).values.get(partition.key)
         timeline = looked_up(timeline, asked_s, answer, len(ages_s))
         questions += 1
 

@@ -76,10 +76,10 @@ def test_groups_are_asked_of_the_brokers_that_are_given():
     assert [(node_id, request.api) for node_id, request in wire.asked] == [(2, "ListGroups")]
 
 
-def test_a_time_is_asked_for_in_milliseconds():
+def test_a_partition_is_asked_for_the_offset_at_a_time_in_milliseconds():
     wire, admin = admin_over({"ListOffsets": record(topics=[])})
     with admin:
-        admin.offsets_at([Partition("t", 0, 1, (1,), (1,))], 1_700_000_000.25)
+        admin.mixed_offsets([(Partition("t", 0, 1, (1,), (1,)), 1_700_000_000_250)])
 
     ((_, request),) = wire.asked
     assert request.fields["topics"][0]["partitions"] == [{"partition_index": 0, "timestamp": 1_700_000_000_250}]

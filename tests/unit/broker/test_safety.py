@@ -8,7 +8,6 @@ from kraftd.broker.safety import (
     QuorumLoss,
     QuorumUnknown,
     joint_objections,
-    objections,
     quorum_loss,
 )
 
@@ -65,7 +64,7 @@ def test_a_stop_costs_the_quorum_when_the_caught_up_voters_left_are_no_majority(
 def test_a_stop_costs_a_partition_when_too_few_replicas_in_sync_are_left(
     node_id, replicas, in_sync, min_in_sync, expected
 ):
-    found = objections(node_id, HEALTHY, [partition(replicas, in_sync)], {"t": min_in_sync})
+    found = joint_objections({node_id}, HEALTHY, [partition(replicas, in_sync)], {"t": min_in_sync})
 
     assert found == expected
 
@@ -73,33 +72,33 @@ def test_a_stop_costs_a_partition_when_too_few_replicas_in_sync_are_left(
 def test_every_partition_at_risk_is_named():
     partitions = [partition([1, 2], [1], 0), partition([1, 2], [1, 2], 1), partition([2, 1], [1], 2)]
 
-    assert objections(1, HEALTHY, partitions, {"t": 1}) == (PartitionsOffline((("t", 0), ("t", 2))),)
+    assert joint_objections({1}, HEALTHY, partitions, {"t": 1}) == (PartitionsOffline((("t", 0), ("t", 2))),)
 
 
 def test_all_objections_are_told_at_once():
     degraded = quorum({1: 0.0, 2: 30.0, 101: 0.3})
 
-    found = objections(1, degraded, [partition([1, 2], [1])], {"t": 1})
+    found = joint_objections({1}, degraded, [partition([1, 2], [1])], {"t": 1})
 
     assert found == (QuorumLoss(3, 2, (101,)), PartitionsOffline((("t", 0),)))
 
 
 def test_an_unknown_quorum_is_an_objection():
-    assert objections(1, None, [], {}) == (QuorumUnknown(),)
+    assert joint_objections({1}, None, [], {}) == (QuorumUnknown(),)
 
 
 def test_a_topic_whose_min_in_sync_replicas_is_unknown_is_an_objection_for_its_brokers_only():
     partitions = [partition([1, 2], [1, 2])]
 
-    assert objections(1, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
-    assert objections(3, HEALTHY, partitions, {}) == ()
+    assert joint_objections({1}, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
+    assert joint_objections({3}, HEALTHY, partitions, {}) == ()
 
 
 def test_two_nodes_that_may_stop_alone_may_not_stop_together():
     partitions = [partition([1, 2], [1, 2], 0), partition([1, 2, 3], [1, 2, 3], 1, topic="u")]
     min_in_sync = {"t": 1, "u": 2}
     for node_id in (1, 2):
-        assert objections(node_id, HEALTHY, partitions, min_in_sync) == ()
+        assert joint_objections({node_id}, HEALTHY, partitions, min_in_sync) == ()
 
     assert joint_objections({1, 2}, HEALTHY, partitions, min_in_sync) == (
         QuorumLoss(3, 2, (101,)),

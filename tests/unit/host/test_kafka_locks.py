@@ -40,15 +40,16 @@ def test_every_jar_of_kafka_has_the_version_of_the_lock(version):
 def test_a_node_gets_nothing_of_connect_and_no_http_server(version):
     unwanted = ("connect", "jetty", "jersey", "servlet", "glassfish", "rocksdb")
 
-    assert not [name for name in names(read_lock(version).broker_jars) if any(word in name for word in unwanted)]
+    of_a_node = names(read_lock(version).jars_of(JarSet.BROKER))
+    assert not [name for name in of_a_node if any(word in name for word in unwanted)]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_tools_get_all_that_a_node_gets_and_the_tools(version):
     lock = read_lock(version)
 
-    assert names(lock.broker_jars) < names(lock.tools_jars)
-    assert "org.apache.kafka:kafka-tools" in names(lock.tools_jars) - names(lock.broker_jars)
+    assert names(lock.jars_of(JarSet.BROKER)) < names(lock.jars_of(JarSet.TOOLS))
+    assert "org.apache.kafka:kafka-tools" in names(lock.jars_of(JarSet.TOOLS)) - names(lock.jars_of(JarSet.BROKER))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -64,12 +65,12 @@ def test_no_set_holds_a_jar_in_two_versions(version, jar_set):
     [("3.9.2", "org.slf4j:slf4j-reload4j"), ("4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl")],
 )
 def test_a_node_gets_a_backend_for_its_logs(version, backend):
-    assert backend in names(read_lock(version).broker_jars)
+    assert backend in names(read_lock(version).jars_of(JarSet.BROKER))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_node_costs_less_than_50_megabytes(version):
-    assert 40e6 < size_bytes(read_lock(version).broker_jars) < 50e6
+    assert 40e6 < size_bytes(read_lock(version).jars_of(JarSet.BROKER)) < 50e6
 
 
 @pytest.mark.parametrize("version", VERSIONS)

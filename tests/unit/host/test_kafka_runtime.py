@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import ConfigurationError, RuntimeMissingError
-from kraftd.host.kafka_locks import read_lock
+from kraftd.host.kafka_locks import JarSet, read_lock
 from kraftd.host.kafka_runtime import Wanted, ensure, exact_kafka_version, locate
 from tests.unit.host.jars import Heard, Source
 from tests.unit.host.test_java import java_home
@@ -27,7 +27,7 @@ def test_an_empty_cache_is_told_with_what_to_fetch(tmp_path):
 
 
 def test_a_damaged_jar_is_named(tmp_path):
-    jar = read_lock("3.9.2").broker_jars[0]
+    jar = read_lock("3.9.2").jars_of(JarSet.BROKER)[0]
     path = tmp_path / "jars" / jar.group / jar.file_name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"damaged")
