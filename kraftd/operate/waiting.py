@@ -12,7 +12,7 @@ from kraftd.spec.plan import Plan
 from kraftd.supervisord.door import SupervisedProcess, Supervisor
 from kraftd.supervisord.exits import last_exits
 from kraftd.watch.causes import Cause, diagnose
-from kraftd.watch.evidence import last_lines, main_log
+from kraftd.watch.evidence import last_records, main_log
 from kraftd.watch.readiness import Answer, ask
 
 _POLL_S = 0.03
@@ -186,10 +186,10 @@ class StartWait:
     def _cause(self, name: str) -> Cause:
         process = self.supervisor.processes()[name]
         if process.spawn_error:
-            return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Mend that, then start again.")
+            return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
         ended = last_exits(tail(self._plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(name)
-        lines = last_lines(self._plan.layout, name, self._plan.kinds[name], process.started_at_s)
-        return diagnose(str(ended or "it ended"), lines)
+        records = last_records(self._plan.layout, name, self._plan.kinds[name], process.started_at_s)
+        return diagnose(str(ended or "it ended"), records)
 
     def _log(self, name: str) -> Path:
         """Return a program's log, its console where it ended before it wrote one."""

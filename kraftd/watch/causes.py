@@ -1,4 +1,4 @@
-"""Why a program ended, from its exit and its last log lines, and whether starting it again can help. Pure."""
+"""Why a program ended, from its exit and its last log records, and whether starting it again can help. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -22,13 +22,21 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
+    """What a log line means.
+
+    Attributes:
+        retry_helps: Whether a start that failed so may work the next time.
+        at_start_only: The line ends a start only; later it reports something else, such as a client's bad request.
+    """
+
     line: re.Pattern[str]
     remedy: str
     retry_helps: bool
+    at_start_only: bool
 
 
-def _pattern(line: str, remedy: str, *, retry_helps: bool = False) -> _Pattern:
-    return _Pattern(re.compile(line), remedy, retry_helps)
+def _pattern(line: str, remedy: str, *, retry_helps: bool = False, at_start_only: bool = False) -> _Pattern:
+    return _Pattern(re.compile(line), remedy, retry_helps, at_start_only)
 
 
 _PATTERNS = (
@@ -45,10 +53,12 @@ _PATTERNS = (
     _pattern(
         r"No `meta\.properties` found|No readable meta\.properties",
         "The data directory is not formatted: run 'kraftd stop' and 'kraftd start'.",
+        at_start_only=True,
     ),
     _pattern(
         r"Invalid cluster\.id|INCONSISTENT_CLUSTER_ID|doesn't match previous node id|Stored node id",
         "The data belongs to another cluster or node: restore the right data, or use another state directory.",
+        at_start_only=True,
     ),
     _pattern(r"No space left on device", "Free disk space; nothing is lost until then."),
     _pattern(r"OutOfMemoryError", "Raise cluster.heap, or lower what clients send at once.", retry_helps=True),
@@ -60,35 +70,65 @@ _PATTERNS = (
         r"Unrecognized VM option|Multiple garbage collectors|Conflicting collector"
         r"|Could not create the Java Virtual Machine|UnsupportedClassVersionError",
         "The JVM refuses its command line: check java.home and java.options.",
+        at_start_only=True,
     ),
-    _pattern(r"ConfigException|Invalid value .* for configuration", "Mend that property below [broker.config]."),
+    _pattern(
+        r"ConfigException|Invalid value .* for configuration",
+        "Fix that property below [broker.config].",
+        at_start_only=True,
+    ),
     _pattern(
         r"ClassNotFoundException|NoClassDefFoundError|Could not find or load main class",
         "Kafka's jars are incomplete: run 'kraftd setup'.",
+        at_start_only=True,
     ),
-    _pattern(r"ModuleNotFoundError|ImportError", "The Python installation is incomplete: install kraftd again."),
-    _pattern(r"cannot use the settings|cannot start", "Mend that setting in kraftd.toml.", retry_helps=True),
+    _pattern(
+        r"ModuleNotFoundError|ImportError",
+        "The Python installation is incomplete: install kraftd again.",
+        at_start_only=True,
+    ),
+    _pattern(
+        r"cannot use the settings|cannot start",
+        "Fix that setting in kraftd.toml.",
+        retry_helps=True,
+        at_start_only=True,
+    ),
 )
 
+_STARTED = re.compile(r"\bKafka Server started\b")
+_LEVEL = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ([A-Z]+)\b|\blevel=(\w+)")
+_HARMLESS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING")
 _FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:")
 _MOST_CHARACTERS = 300
 
 
-def diagnose(exit_text: str, log_lines: Sequence[str]) -> Cause:
-    """Return why a program ended.
+def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = False) -> Cause:
+    """Return why a program ended: the last known error that its logs hold, else their last error.
+
+    Warnings and lesser records explain no exit, and only a start that failed can be known to fail again: of a program
+    that had started, the same exit says nothing about its next start.
 
     Args:
         exit_text: How it ended, as "exit status 1" or "signal SIGKILL".
-        log_lines: The last lines of its logs, oldest first.
+        log_records: The last records of its logs, oldest first, each with the lines that continue it.
+        started: Whether it had finished its start; Kafka's nodes say so themselves in the records.
     """
-    for pattern in _PATTERNS:
-        for line in reversed(log_lines):
-            if pattern.line.search(line):
-                return Cause(f"{exit_text}: {_shortened(line)}", pattern.remedy, pattern.retry_helps)
-    for line in reversed(log_lines):
+    begin = next((at for at in range(len(log_records), 0, -1) if _STARTED.search(log_records[at - 1])), 0)
+    started = started or begin > 0
+    lines = [line for record in log_records[begin:] if not _is_harmless(record) for line in record.splitlines()]
+    for line in reversed(lines):
+        for pattern in _PATTERNS:
+            if pattern.line.search(line) and not (started and pattern.at_start_only):
+                return Cause(f"{exit_text}: {_shortened(line)}", pattern.remedy, started or pattern.retry_helps)
+    for line in reversed(lines):
         if _FAULT.search(line):
             return Cause(f"{exit_text}: {_shortened(line)}", "Read its log.")
     return Cause(exit_text, "Read its log.")
+
+
+def _is_harmless(record: str) -> bool:
+    level = _LEVEL.search(record.partition("\n")[0])
+    return level is not None and (level[1] or level[2]).upper() in _HARMLESS
 
 
 def _shortened(line: str) -> str:

@@ -8,11 +8,13 @@ from kraftd.host.files import tail
 from kraftd.spec.plan import Plan
 from kraftd.supervisord.exits import Exit, last_exits
 from kraftd.watch.causes import Cause, diagnose
-from kraftd.watch.evidence import last_lines
+from kraftd.watch.evidence import last_records
 from kraftd.watch.observation import ProcessFact
 from kraftd.watch.snapshot import LastExit
 
 _LOG_LINES = 1000
+_LONGEST_START_S = 120.0
+"""What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
 
 
 def exit_records(plan: Plan) -> dict[str, LastExit]:
@@ -30,7 +32,9 @@ def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None
         return Cause(f"it does not run ({fact.state})", "Read its log.")
     if ended.signal is not None:
         return Cause(str(ended), "Something sent it that signal; the kernel does when memory runs out.")
-    return diagnose(str(ended), last_lines(plan.layout, program, plan.kinds[program], fact.started_at_s))
+    records = last_records(plan.layout, program, plan.kinds[program], fact.started_at_s)
+    lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
+    return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)
 
 
 def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:

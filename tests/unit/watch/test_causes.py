@@ -2,6 +2,11 @@ import pytest
 
 from kraftd.watch.causes import diagnose
 
+STAMP = "[2026-11-22 16:00:00,123]"
+STARTED = f"{STAMP} INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)"
+BAD_REQUEST = "org.apache.kafka.common.config.ConfigException: Invalid value -7 for configuration retention.ms"
+DISK_FULL = "java.io.IOException: No space left on device"
+
 
 @pytest.mark.parametrize(
     ("line", "retry_helps", "remedy"),
@@ -22,7 +27,9 @@ from kraftd.watch.causes import diagnose
     ],
 )
 def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(line, retry_helps, remedy):
-    cause = diagnose("exit status 1", ["[stamp] INFO starting", line, "\tat kafka.Kafka.main", "INFO bye"])
+    cause = diagnose(
+        "exit status 1", [f"{STAMP} INFO starting", f"{STAMP} ERROR Exiting\n{line}\n\tat kafka.Kafka.main"]
+    )
 
     assert cause.text == f"exit status 1: {line}"
     assert cause.retry_helps is retry_helps
@@ -59,3 +66,48 @@ def test_a_long_line_is_cut():
 
     assert len(cause.text) <= len("exit status 1: ") + 300
     assert cause.text.endswith("...")
+
+
+def test_the_last_known_error_wins_whatever_the_kinds_of_both():
+    assert diagnose("exit status 1", [BAD_REQUEST, DISK_FULL]).text == f"exit status 1: {DISK_FULL}"
+    assert diagnose("exit status 1", [DISK_FULL, BAD_REQUEST]).text == f"exit status 1: {BAD_REQUEST}"
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARN"])
+def test_a_warning_or_less_explains_no_exit_with_what_follows_it(level):
+    cause = diagnose("exit status 1", [f"{STAMP} {level} Error processing a request\n{BAD_REQUEST}"])
+
+    assert (cause.text, cause.retry_helps) == ("exit status 1", True)
+
+
+@pytest.mark.parametrize(
+    "line", ["time=2026 level=WARN msg='ImportError'", "2026-11-22 16:00:00,123 INFO a: ImportError"]
+)
+def test_the_harmless_lines_of_tools_and_apps_explain_no_exit(line):
+    assert diagnose("exit status 1", [line]).retry_helps
+
+
+def test_a_clients_bad_request_is_not_the_cause_of_a_started_brokers_exit():
+    records = [
+        STARTED,
+        f"{STAMP} ERROR Error processing a request\n{BAD_REQUEST}",
+        f"{STAMP} ERROR Exiting (kafka.Kafka$)",
+    ]
+
+    cause = diagnose("exit status 1", records)
+
+    assert cause.text == f"exit status 1: {records[-1]}"
+    assert cause.retry_helps
+
+
+def test_what_a_node_survived_before_it_had_started_explains_nothing():
+    assert diagnose("exit status 1", [f"{STAMP} ERROR failed to bind", STARTED]).text == "exit status 1"
+
+
+@pytest.mark.parametrize(("records", "started"), [([STARTED, DISK_FULL], False), ([DISK_FULL], True)])
+def test_only_a_failed_start_can_be_known_to_fail_again(records, started):
+    cause = diagnose("exit status 1", records, started=started)
+
+    assert cause.text == f"exit status 1: {DISK_FULL}"
+    assert cause.retry_helps
+    assert not diagnose("exit status 1", [DISK_FULL]).retry_helps

@@ -5,7 +5,7 @@ import pytest
 
 from kraftd.spec.plan import Kind
 from kraftd.watch.causes import diagnose
-from kraftd.watch.evidence import last_lines, log_files, main_log
+from kraftd.watch.evidence import last_records, log_files, main_log
 from tests.plans import layout_at
 
 SINCE_S = 1_767_225_600.0
@@ -46,30 +46,62 @@ def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout
         "\tat the.new.Trace",
     )
 
-    lines = last_lines(layout, "broker-1", Kind.BROKER, SINCE_S)
+    records = last_records(layout, "broker-1", Kind.BROKER, SINCE_S)
 
-    assert lines == [f"{stamp(0)} INFO new", "\tat the.new.Trace"]
+    assert records == [f"{stamp(0)} INFO new\n\tat the.new.Trace"]
 
 
 def test_a_file_that_was_last_written_before_the_run_says_nothing(layout):
     write(layout.console("broker-1"), "BindException", at_s=SINCE_S - 10)
 
-    assert last_lines(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == []
 
 
 def test_an_error_of_an_earlier_run_does_not_explain_this_one(layout):
     write(layout.logs("broker-1") / "server.log", f"{stamp(-10)} ERROR old", f"{stamp(1)} INFO new")
 
-    lines = last_lines(layout, "broker-1", Kind.BROKER, SINCE_S)
+    records = last_records(layout, "broker-1", Kind.BROKER, SINCE_S)
 
-    assert diagnose("exit status 1", lines).text == "exit status 1"
+    assert diagnose("exit status 1", records).text == "exit status 1"
 
 
 def test_without_a_known_start_every_line_counts(layout):
     write(layout.console("producer"), "one", "two")
 
-    assert last_lines(layout, "producer", Kind.APP, None) == ["one", "two"]
+    assert last_records(layout, "producer", Kind.APP, None) == ["one", "two"]
 
 
 def test_what_was_never_written_has_no_lines(layout):
-    assert last_lines(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+
+
+def test_the_records_of_a_nodes_logs_come_in_the_order_of_their_times_and_its_console_last(layout):
+    write(layout.logs("broker-1") / "server.log", f"{stamp(1)} ERROR first", "\tat a.Trace", f"{stamp(3)} INFO third")
+    write(layout.logs("broker-1") / "controller.log", f"{stamp(2)} INFO second", f"{stamp(4)} ERROR fourth")
+    write(layout.console("broker-1"), "[0.004s][error] a JVM's", "last words")
+
+    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == [
+        f"{stamp(1)} ERROR first\n\tat a.Trace",
+        f"{stamp(2)} INFO second",
+        f"{stamp(3)} INFO third",
+        f"{stamp(4)} ERROR fourth",
+        "[0.004s][error] a JVM's",
+        "last words",
+    ]
+
+
+def test_an_apps_lines_of_an_earlier_run_are_left_out_and_its_last_words_count(layout):
+    old, new = stamp(-10).strip("[]"), stamp(1).strip("[]")
+    write(
+        layout.console("producer"),
+        f"{old} ERROR kafka: old",
+        "error: cannot listen",
+        f"{new} INFO web: new",
+        "Traceback",
+    )
+
+    assert last_records(layout, "producer", Kind.APP, SINCE_S) == [
+        "error: cannot listen",
+        f"{new} INFO web: new",
+        "Traceback",
+    ]

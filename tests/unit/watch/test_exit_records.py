@@ -2,12 +2,18 @@ from datetime import datetime
 
 import pytest
 
+from kraftd.host.events import timestamp
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
 from kraftd.watch.observation import ProcessFact
 from kraftd.watch.snapshot import LastExit
 from tests.plans import plan_of
 
-ENDED = ProcessFact("EXITED", None, 0.0)
+STARTED_AT_S = 1_767_225_600.0
+ENDED = ProcessFact("EXITED", None, STARTED_AT_S)
+
+
+def ended_after(seconds, status=1):
+    return LastExit(timestamp(STARTED_AT_S + seconds), status, None)
 
 
 @pytest.fixture
@@ -46,10 +52,17 @@ def test_a_signal_is_not_explained_by_the_logs(plan):
 def test_an_exit_of_its_own_is_explained_by_the_logs(plan):
     write(plan.layout.console("producer"), "ModuleNotFoundError: No module named 'x'")
 
-    cause = cause_of(plan, "producer", ENDED, LastExit("", 1, None))
+    cause = cause_of(plan, "producer", ENDED, ended_after(1.0))
 
     assert cause.text == "exit status 1: ModuleNotFoundError: No module named 'x'"
     assert not cause.retry_helps
+
+
+def test_after_two_minutes_a_start_is_over_and_nothing_forbids_another(plan):
+    write(plan.layout.console("broker-1"), "No space left on device")
+
+    assert not cause_of(plan, "broker-1", ENDED, ended_after(119.0)).retry_helps
+    assert cause_of(plan, "broker-1", ENDED, ended_after(121.0)).retry_helps
 
 
 def test_a_program_without_a_record_does_not_run(plan):
@@ -59,7 +72,7 @@ def test_a_program_without_a_record_does_not_run(plan):
 def test_only_programs_that_do_not_run_are_explained(plan):
     for name in ("producer", "consumer"):
         write(plan.layout.console(name), "ERROR why")
-    records = {name: LastExit("", 1, None) for name in ("producer", "consumer", "stranger", "unseen")}
+    records = {name: ended_after(1.0) for name in ("producer", "consumer", "stranger", "unseen")}
     facts = {"producer": ENDED, "consumer": ProcessFact("RUNNING", 7, 0.0), "stranger": ENDED}
 
     told = with_causes(records, plan, facts)
@@ -73,6 +86,6 @@ def test_only_programs_that_do_not_run_are_explained(plan):
 
 
 def test_a_cause_that_says_no_more_than_the_exit_is_none(plan):
-    told = with_causes({"producer": LastExit("", 3, None)}, plan, {"producer": ENDED})
+    told = with_causes({"producer": ended_after(1.0, status=3)}, plan, {"producer": ENDED})
 
     assert told["producer"].cause is None
