@@ -1,11 +1,13 @@
-"""Processes known by pid, start time and command line, never by name alone."""
+"""Processes known by pid, incarnation and command line, never by name alone."""
 
 import contextlib
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -17,26 +19,52 @@ class Process:
     """One incarnation of a process.
 
     Attributes:
-        started_at_s: Its start, in seconds since the Unix epoch; with the pid it is unique until a reboot.
+        incarnation: With the pid unique until a reboot; it never changes.
+        started_at_s: Its start, in seconds since the Unix epoch. On Linux it changes when the wall clock is set.
     """
 
     pid: int
+    incarnation: float
     started_at_s: float
     command: tuple[str, ...] = ()
 
 
 def describe(pid: int) -> Process | None:
     """Return the live process with a pid; None where there is none, or only its exit status is left."""
+    incarnation = _incarnation(pid)
+    if incarnation is None:
+        return None
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return None
-            return Process(pid, process.create_time(), tuple(process.cmdline()))
+            return Process(pid, incarnation, process.create_time(), tuple(process.cmdline()))
     except _GONE:
         return None
     except psutil.AccessDenied:
-        return Process(pid, 0.0)
+        return Process(pid, incarnation, 0.0)
+
+
+def _incarnation(pid: int) -> float | None:
+    """Return a live process's start, on a clock that nobody sets where the system has one."""
+    if sys.platform != "linux":
+        return _created_at_s(pid)
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # proc_pid_stat(5): the name in parentheses may hold anything; then the state, and 19 fields on the start in ticks.
+    fields = stat[stat.rindex(b")") + 1 :].split()
+    return None if fields[0] in (b"Z", b"X") else float(fields[19])
+
+
+def _created_at_s(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except _GONE:
+        return None
+    except psutil.AccessDenied:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +96,7 @@ def usage(pid: int) -> Usage | None:
 
 def is_alive(process: Process) -> bool:
     """Return whether this very incarnation still runs."""
-    now = describe(process.pid)
-    return now is not None and now.started_at_s == process.started_at_s
+    return _incarnation(process.pid) == process.incarnation
 
 
 def find_by_argument(markers: Iterable[str]) -> dict[str, Process]:
@@ -171,11 +198,7 @@ class ExitWatch:
 
 def _own_processes() -> Iterator[Process]:
     own_uid = os.getuid()
-    for process in psutil.process_iter():
-        try:
-            with process.oneshot():
-                if process.uids().real != own_uid or process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                yield Process(process.pid, process.create_time(), tuple(process.cmdline()))
-        except (*_GONE, psutil.AccessDenied):
-            continue
+    for each in psutil.process_iter():
+        with contextlib.suppress(*_GONE, psutil.AccessDenied):
+            if each.uids().real == own_uid and (process := describe(each.pid)):
+                yield process

@@ -38,6 +38,17 @@ def test_a_frozen_program_is_stopped_without_a_kill(supervised):
     assert supervised.ends() == ["producer"]
 
 
+def test_a_stop_during_which_the_wall_clock_is_set_waits_for_its_programs(supervised, clock_that_is_set):
+    supervised.start("broker-1", "controller-101")
+    with clock_that_is_set():
+        processes = supervised.roster().processes
+    stopping = Stopping(supervised.plan, this_workspace(), processes)
+
+    stopping.stop_nodes(("broker-1", "controller-101"), patience_s=10)
+
+    assert supervised.ends() == ["broker-1", "controller-101"]
+
+
 def test_a_term_is_not_wasted_on_a_program_that_is_not_itself_yet(tmp_path, monkeypatch):
     plan = plan_of(state_dir=tmp_path)
     # As supervisord's child does between fork and exec.

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,11 +51,32 @@ def test_a_process_is_known_by_pid_start_and_command(spawn):
 
 
 def test_another_incarnation_of_a_pid_is_not_the_same_process(spawn):
-    earlier = replace(described(spawn()), started_at_s=1.0)
+    earlier = replace(described(spawn()), incarnation=1.0)
 
     assert not is_alive(earlier)
     assert not send_signal(earlier, signal.SIGKILL)
     assert describe(earlier.pid) is not None
+
+
+def test_a_process_stays_itself_when_the_wall_clock_is_set(spawn, clock_that_is_set):
+    child = spawn()
+    with clock_that_is_set():
+        process = described(child)
+
+    assert process.started_at_s < describe(child.pid).started_at_s
+    assert is_alive(process)
+    assert send_signal(process, signal.SIGTERM)
+    assert child.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_the_name_of_a_program_may_hold_what_ends_it_in_the_process_table(tmp_path):
+    program = tmp_path / "a) Z 1 ("
+    program.symlink_to(shutil.which("sleep"))
+    with subprocess.Popen([program, "60"]) as child:
+        process = describe(child.pid)
+        assert process is not None
+        assert is_alive(process)
+        child.kill()
 
 
 def test_a_process_of_which_only_the_exit_status_is_left_does_not_run(spawn):

@@ -29,7 +29,7 @@ class FakeSurroundings:
         self.pids = {name: 100 + number for number, name in enumerate(PLAN.kinds)}
         self.states = dict.fromkeys(PLAN.kinds, "RUNNING")
         self.wishes = NOTHING_DESIRED.changed(PLAN.kinds, RUN, 1)
-        self.supervisor = Process(50, 1.0)
+        self.supervisor = Process(50, 1.0, started_at_s=1.0)
         self.locked_by_a_command = False
         self.on_lock = lambda: None
         self.the_cause = Cause("signal SIGKILL", "Look.")
@@ -46,7 +46,8 @@ class FakeSurroundings:
 
     def roster(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
-        return Roster(self.supervisor, facts, {name: Process(pid, 900.0) for name, pid in self.pids.items()})
+        processes = {name: Process(pid, 1.0, started_at_s=900.0) for name, pid in self.pids.items()}
+        return Roster(self.supervisor, facts, processes)
 
     def desired(self):
         return self.wishes
