@@ -90,18 +90,21 @@ def _compare(plan: Plan, node: Node, manifest: Manifest | None, path: Path, text
 
 
 def _refuse_vanished(plan: Plan, manifest: Manifest | None, empty: list[Node]) -> None:
+    # What an interrupted format left empty has lost nothing: the manifest names it as unfinished.
     formatted = {node.name for node in manifest.nodes} - set(manifest.unfinished) if manifest else set()
-    vanished = [node for node in empty if node.name in formatted and plan.layout.data(node.name).parent.exists()]
-    # A crash between the manifest and the first identity leaves all of them empty, and nothing lost.
-    if vanished and len(vanished) < len(formatted):
-        node = vanished[0]
-        raise IdentityMismatchError(
-            f"cannot use the data of {node.name}: {plan.layout.data(node.name)} is empty, "
-            f"but {plan.layout.manifest} says it was formatted",
-            hint="Restore the directory from a backup. An emptied voter must not rejoin by itself: "
-            "it could make the quorum forget records.",
-            code="data_vanished",
-        )
+    vanished = [node for node in empty if node.name in formatted]
+    if not vanished:
+        return
+    names = ", ".join(node.name for node in vanished)
+    paths = [str(plan.layout.data(node.name)) for node in vanished]
+    raise IdentityMismatchError(
+        f"cannot use the data of {names}: it was formatted ({plan.layout.manifest}), but there is nothing in\n"
+        + "\n".join(f"  {path}" for path in paths),
+        hint="Mount the disk again, or restore the directories. An emptied voter must not rejoin by itself: "
+        "it could make the quorum forget records. To begin anew, without the data: 'kraftd destroy'.",
+        code="data_vanished",
+        details={"paths": paths},
+    )
 
 
 def _without_identity(node: Node, path: Path) -> IdentityMismatchError:

@@ -86,6 +86,15 @@ def test_an_emptied_voter_is_not_formatted_again(cluster, plan):
     assert str(plan.layout.data("broker-2")) in error["message"]
 
 
+def test_a_disk_that_is_not_mounted_is_not_formatted_anew(cluster, plan, tmp_path):
+    (plan.layout.state_dir / "data").rename(tmp_path / "unmounted")
+
+    error = refused(cluster, "start", status=6, code="data_vanished")
+
+    assert error["details"]["paths"] == [str(plan.layout.data(node.name)) for node in plan.nodes]
+    assert "kraftd destroy" in error["hint"]
+
+
 @pytest.mark.parametrize(
     ("record", "status", "code"),
     [("manifest", 6, "manifest_damaged"), ("desired", 1, "desired_state_damaged"), ("plan", 1, "plan_damaged")],

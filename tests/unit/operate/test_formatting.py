@@ -120,23 +120,52 @@ def test_data_that_has_vanished_is_refused(plan):
     manifest = formatted(plan)
     meta(plan, "broker-2").unlink()
 
+    error = refused(plan, manifest)
+
+    assert (error.code, error.details["paths"]) == ("data_vanished", [str(plan.layout.data("broker-2"))])
+
+
+def test_data_that_has_vanished_with_all_of_its_disk_is_refused(plan, tmp_path):
+    manifest = formatted(plan)
+    (plan.layout.state_dir / "data").rename(tmp_path / "unmounted")
+
+    error = refused(plan, manifest)
+
+    assert error.code == "data_vanished"
+    assert error.details["paths"] == [str(plan.layout.data(node.name)) for node in plan.nodes]
+    assert not (plan.layout.state_dir / "data").exists()
+
+
+def test_the_empty_disk_of_a_finished_format_is_refused(plan):
+    manifest = formatted(plan)
+    for node in plan.nodes:
+        meta(plan, node.name).unlink()
+
     assert refused(plan, manifest).code == "data_vanished"
 
 
+def unfinished(plan):
+    """Record a format that was interrupted before the first identity."""
+    manifest = manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk")
+    interrupted = replace(manifest, unfinished=tuple(node.name for node in plan.nodes))
+    Store(plan.layout).write_manifest(interrupted)
+    return interrupted
+
+
 def test_a_format_that_was_cut_after_the_manifest_is_taken_up_again(plan):
-    Store(plan.layout).write_manifest(manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk"))
+    unfinished(plan)
 
     assert formatted(plan).cluster_id == "MkU3OEVBNTcwNTJENDM2Qk"
     assert fields(plan, "broker-1")["cluster.id"] == "MkU3OEVBNTcwNTJENDM2Qk"
 
 
 def test_a_format_that_was_cut_before_the_first_identity_is_taken_up_again(plan):
-    manifest = formatted(plan)
+    interrupted = unfinished(plan)
     for node in plan.nodes:
-        meta(plan, node.name).unlink()
+        plan.layout.data(node.name).mkdir(parents=True)
 
-    assert unformatted(plan, manifest) == plan.nodes
-    assert formatted(plan).cluster_id == manifest.cluster_id
+    assert unformatted(plan, interrupted) == plan.nodes
+    assert formatted(plan) == replace(interrupted, unfinished=()) == Store(plan.layout).manifest()
 
 
 def test_a_format_that_was_cut_between_two_identities_is_taken_up_again(plan):
