@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from kraftd.spec.markers import Marker
+
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
@@ -99,18 +101,17 @@ def is_alive(process: Process) -> bool:
     return _incarnation(process.pid) == process.incarnation
 
 
-def find_by_argument(markers: Iterable[str]) -> dict[str, Process]:
-    """Return this user's processes that carry one of the markers in their command line, by marker.
+def find_by_marker(markers: Iterable[Marker]) -> dict[Marker, Process]:
+    """Return this user's processes that carry one of the markers, by marker.
 
-    A marker stands at the end of an argument after ``=``, or is a whole argument.
+    Of several with one marker it is the oldest: a forked child has its parent's command line.
     """
     wanted = tuple(markers)
-    found = {}
-    for process in _own_processes():
-        for argument in process.command:
-            for text in (argument, argument.partition("=")[2]):
-                if text in wanted:
-                    found[text] = process
+    found: dict[Marker, Process] = {}
+    for process in sorted(_own_processes(), key=lambda each: each.incarnation):
+        for marker in wanted:
+            if marker.marks(process.command):
+                found.setdefault(marker, process)
     return found
 
 

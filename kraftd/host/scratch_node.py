@@ -17,11 +17,12 @@ from kraftd.errors import KraftdError
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import tail
 from kraftd.host.identity import meta_properties, random_id
-from kraftd.host.processes import Process, describe, find_by_argument, send_signal
+from kraftd.host.processes import Process, describe, find_by_marker, send_signal
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.server_properties import server_properties
 from kraftd.spec.layout import Layout
+from kraftd.spec.markers import java_marker
 from kraftd.spec.plan import Daemon, Kind, Listener, Node, Plan, Voter
 
 NODE = "broker-1"
@@ -101,7 +102,7 @@ def end_abandoned(parent: Path) -> None:
     A JVM that outlived its kraftd is known by the directory in its command line, and ended.
     """
     for leftover in parent.glob(f"{_PREFIX}*"):
-        for process in find_by_argument([f"{leftover}/{NODE}"]).values():
+        for process in find_by_marker([java_marker(f"{leftover}/{NODE}")]).values():
             send_signal(process, signal.SIGKILL)
         shutil.rmtree(leftover, ignore_errors=True)
 

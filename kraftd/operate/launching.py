@@ -9,6 +9,7 @@ from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import tail
 from kraftd.operate.workspace import Workspace
+from kraftd.spec.markers import python_marker
 from kraftd.spec.plan import Plan
 from kraftd.supervisord.door import SUPERVISORD, Supervisor, SupervisorUnreachableError
 
@@ -71,10 +72,9 @@ def _answering(process: "subprocess.Popen[bytes]", console: Path, plan: Plan, wo
 
 
 def _command(plan: Plan, workspace: Workspace) -> list[str]:
-    # By this marker it is known later: an editor or a pager has the path of its configuration in its arguments too.
-    marker = f"kraftd={plan.layout.marker(SUPERVISORD)}"
+    marker = python_marker(plan.layout.identity(SUPERVISORD))
     conf = str(plan.layout.supervisord_conf)
-    return [str(workspace.python), "-X", marker, "-m", "supervisor.supervisord", "-c", conf]
+    return [str(workspace.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
 
 
 def _raise_descriptor_limit() -> None:

@@ -154,10 +154,7 @@ class Stopping:
     def _takes_term(self, name: str, each: _Progress) -> bool:
         """Return whether a TERM would arrive: between fork and exec, supervisord's own handler swallows it."""
         now = describe(each.process.pid)
-        marker = self.plan.marker(name)
-        is_itself = (
-            now is None or marker in now.command or any(argument.endswith(f"={marker}") for argument in now.command)
-        )
+        is_itself = now is None or self.plan.marker(name).marks(now.command)
         return is_itself or self._since(each.asked_at_s) > _EXEC_PATIENCE_S
 
     def _since(self, at_s: float | None) -> float:

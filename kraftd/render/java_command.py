@@ -74,7 +74,7 @@ def node_command(
     logs = layout.logs(node.name)
     return (
         str(launch.java),
-        f"-Dkraftd.program={layout.marker(node.name)}",
+        *plan.marker(node.name).arguments,
         *_heap_and_collector(node, plan.java_options),
         *(launch.archive_options if archive_options is None else archive_options),
         *_modules(node, launch.java_major),

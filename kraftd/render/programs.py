@@ -84,8 +84,7 @@ def _single_quoted(value: str) -> str:
 
 
 def _python(plan: Plan, python: Path, name: str, module: str) -> tuple[str, ...]:
-    # Python keeps an unknown -X option and ignores it: the marker by which the process is known as this cluster's.
-    return (str(python), "-X", f"kraftd={plan.layout.marker(name)}", "-m", module)
+    return (str(python), *plan.marker(name).arguments, "-m", module)
 
 
 def _program(plan: Plan, name: str, kind: Kind, command: tuple[str, ...]) -> Program:

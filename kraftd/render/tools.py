@@ -35,7 +35,7 @@ def tool_files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]
 def _prometheus_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
     return (
         str(tool.executable.path),
-        plan.marker(tool.name),
+        *plan.marker(tool.name).arguments,
         f"--storage.tsdb.path={plan.layout.data(tool.name)}",
         f"--storage.tsdb.retention.time={_RETENTION}",
         f"--web.listen-address={tool.host}:{tool.port}",
@@ -47,7 +47,7 @@ def _prometheus_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
 
 def _grafana_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
     home = (f"--homepath={tool.executable.home}",) if tool.executable.home else ()
-    return (str(tool.executable.path), "server", plan.marker(tool.name), *home)
+    return (str(tool.executable.path), "server", *plan.marker(tool.name).arguments, *home)
 
 
 def _prometheus_yml(plan: Plan, rules: Sequence[Path]) -> str:

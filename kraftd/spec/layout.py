@@ -102,8 +102,8 @@ class Layout:
         """The rendered files of a program."""
         return self.state_dir / "config" / program
 
-    def marker(self, program: str) -> str:
-        """The text in a program's command line by which it is known as this cluster's."""
+    def identity(self, program: str) -> str:
+        """The text in the marker of a program, which no other program of this or another cluster has."""
         return f"{self.state_dir}/{program}"
 
 

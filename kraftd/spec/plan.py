@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kraftd.spec.layout import Layout
+from kraftd.spec.markers import Marker, java_marker, python_marker
 
 DAEMON = "kraftd"
 """The daemon's program name."""
@@ -268,16 +269,17 @@ class Plan:
         """Return the tool with a name; None where the plan has none."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
-    def marker(self, program: str) -> str:
-        """Return the text in a program's command line by which it is known as this cluster's.
+    def marker(self, program: str) -> Marker:
+        """Return the arguments by which a program's process is known as this cluster's.
 
-        Tools refuse options that they do not know: they are known by the whole option with their configuration's path,
-        which an editor of that file does not have.
+        Tools refuse options that they do not know: the option with their configuration's path is theirs.
         """
         tool = self.tool(program)
-        if tool is None:
-            return self.layout.marker(program)
-        return f"{tool.configuration_option}={self.layout.config(program) / tool.configuration}"
+        if tool is not None:
+            path = self.layout.config(program) / tool.configuration
+            return Marker((f"{tool.configuration_option}={path}",), executable=tool.executable.path.name)
+        is_node = self.kinds[program] in (Kind.BROKER, Kind.CONTROLLER)
+        return (java_marker if is_node else python_marker)(self.layout.identity(program))
 
     def supervised_name(self, program: str) -> str:
         """Return the name by which supervisord knows a program."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from kraftd.host.processes import Process, describe, find_by_argument
+from kraftd.host.processes import Process, describe, find_by_marker
+from kraftd.spec.markers import python_marker
 from kraftd.spec.plan import Plan
 from kraftd.supervisord.door import (
     SUPERVISORD,
@@ -39,19 +40,18 @@ class Roster:
 def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
     """Return which programs run.
 
-    Without supervisord, or while it shuts down and refuses every question, processes are known by the marker in their
-    command line, which holds the state directory.
+    Without supervisord, or while it shuts down and refuses every question, processes are known by their markers.
     """
     try:
         supervised = supervisor.processes()
         return _supervised(plan, supervised, describe(supervisor.pid()))
     except (SupervisorUnreachableError, SupervisorRefusedError):
-        markers = {plan.marker(name): name for name in plan.kinds}
-        own_marker = plan.layout.marker(SUPERVISORD)
-        own = find_by_argument((*markers, own_marker))
-        found = {name: own[marker] for marker, name in markers.items() if marker in own}
-        facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in found.items()}
-        return Roster(own.get(own_marker), facts, found)
+        markers = {name: plan.marker(name) for name in plan.kinds}
+        own = python_marker(plan.layout.identity(SUPERVISORD))
+        found = find_by_marker((*markers.values(), own))
+        processes = {name: found[marker] for name, marker in markers.items() if marker in found}
+        facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in processes.items()}
+        return Roster(found.get(own), facts, processes)
 
 
 def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> Roster:

@@ -139,8 +139,17 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
 def _command(plan: Plan, program: Program, script: Path) -> tuple[str, ...]:
     if program.kind is Kind.TOOL:
         return program.command
-    name = program.name
-    return (sys.executable, "-X", f"kraftd={plan.layout.marker(name)}", str(script))
+    is_node = program.kind in (Kind.BROKER, Kind.CONTROLLER)
+    executable = java_in(script.parent) if is_node else Path(sys.executable)
+    return (str(executable), str(script), *plan.marker(program.name).arguments)
+
+
+def java_in(directory: Path) -> Path:
+    """Return a Python by the name of Java."""
+    java = directory / "java"
+    if not java.exists():
+        java.symlink_to(sys.executable)
+    return java
 
 
 class NoKafka:

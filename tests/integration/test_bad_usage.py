@@ -141,14 +141,14 @@ def test_destroy_lists_what_goes_and_takes_no_for_an_answer(cluster, plan, answe
 
 
 def test_a_cluster_that_runs_is_not_destroyed(cluster, plan):
-    marked = [sys.executable, "-c", "import time; time.sleep(60)", plan.layout.marker("broker-1")]
-    with subprocess.Popen(marked) as broker:
+    marked = [sys.executable, "-c", "import time; time.sleep(60)", *plan.marker("producer").arguments]
+    with subprocess.Popen(marked) as producer:
         done = eventually(
             lambda: (ended := cluster.run("destroy", "--yes", "--json")).status == 8 and ended, within_s=20
         )
-        broker.kill()
+        producer.kill()
 
-    assert error_of(done)["message"].endswith("it runs (broker-1)")
+    assert error_of(done)["message"].endswith("it runs (producer)")
     assert "kraftd stop" in error_of(done)["hint"]
     assert plan.layout.manifest.exists()
 
@@ -198,19 +198,19 @@ def test_ctrl_c_during_a_start_ends_with_130_and_says_what_runs(cluster, plan, o
     holder = [sys.executable, "-c", script, str(plan.layout.lock)]
     held = subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     held.stdout.readline()
-    marked = [sys.executable, "-c", "import time; time.sleep(60)", plan.layout.marker("broker-1")]
-    with held, subprocess.Popen(marked) as broker:
+    marked = [sys.executable, "-c", "import time; time.sleep(60)", *plan.marker("producer").arguments]
+    with held, subprocess.Popen(marked) as producer:
         command = cluster.spawn("start", *options)
         assert command.stderr.readline() == "Waiting for another kraftd command\n"
 
         command.send_signal(signal.SIGINT)
         output, complaint = command.communicate(timeout=30)
-        broker.kill()
+        producer.kill()
         held.communicate(b"")
 
     assert command.returncode == 130
     told = json.loads(output)["error"]["hint"] if options else complaint
-    assert "Still running: broker-1; " in told
+    assert "Still running: producer; " in told
     assert f"--state-dir {cluster.state_dir} stop' ends it." in told
     assert "Traceback" not in complaint
     assert Store(plan.layout).desired().wants("broker-1") is False

@@ -11,7 +11,7 @@ import pytest
 from kraftd.host.processes import describe
 from kraftd.watch.roster import call_the_roll
 from tests.harness import Cluster, eventually
-from tests.integration.stand_ins import stand_ins
+from tests.integration.stand_ins import java_in, stand_ins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -34,8 +34,8 @@ def bystander():
     """Return how to start a process with given arguments; it ends with the test."""
     children = []
 
-    def start(*arguments):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *arguments])
+    def start(*arguments, executable=sys.executable):
+        child = subprocess.Popen([executable, "-c", "import time; time.sleep(60)", *arguments])
         children.append(child)
         eventually(lambda: "time.sleep(60)" in " ".join(describe(child.pid).command), within_s=10)
         return child
@@ -105,8 +105,12 @@ def test_who_only_reads_our_files_is_not_ours(orphaned, bystander):
     readers = [
         bystander("less", str(layout.supervisord_conf)),
         bystander("-c", str(layout.supervisord_conf)),
-        bystander(f"{layout.marker('broker-1')}/server.properties"),
+        bystander(f"{layout.state_dir}/broker-1/server.properties"),
         bystander(f"file={layout.state_dir}"),
+        bystander("-f", str(layout.logs("broker-1") / "server.log")),
+        bystander(f"--dir={layout.state_dir}/producer"),
+        bystander("-a", f"{layout.state_dir}/broker-1", f"{layout.state_dir}/broker-2"),
+        bystander("--", *orphaned.plan.marker("broker-1").arguments),
     ]
 
     roster = orphaned.roster()
@@ -120,7 +124,7 @@ def test_who_only_reads_our_files_is_not_ours(orphaned, bystander):
 def test_a_cluster_beside_ours_is_never_touched(orphaned, bystander, tmp_path):
     beside = tmp_path / "s2"
     other = bystander("-X", f"kraftd={beside}/broker-1")
-    below = bystander(f"-Dkraftd.program={orphaned.plan.layout.state_dir}/s/broker-1")
+    below = bystander(f"-Dkraftd.program={orphaned.plan.layout.state_dir}/s/broker-1", executable=java_in(tmp_path))
 
     assert orphaned.cluster.run("stop").status == 0
 

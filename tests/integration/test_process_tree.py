@@ -75,7 +75,7 @@ class Tree:
         until(lambda: set(names) <= self.roll().processes.keys())
         # Between fork and exec a child still has supervisord's command line.
         for name in names:
-            until(lambda name=name: self.plan.layout.marker(name) in " ".join(describe(self.pid(name)).command))
+            until(lambda name=name: self.plan.marker(name).marks(describe(self.pid(name)).command))
 
     def pid(self, name):
         return self.roll().processes[name].pid
@@ -118,7 +118,7 @@ def test_supervisord_runs_the_planned_commands_where_they_belong(tree):
 
     for name in NODES:
         process = tree.roll().processes[name]
-        assert f"-Dkraftd.program={tree.plan.layout.marker(name)}" in process.command
+        assert tree.plan.marker(name).marks(process.command)
         assert psutil.Process(process.pid).cwd() == str(tree.plan.layout.config(name))
         assert tree.plan.layout.console(name).is_file()
 

@@ -13,6 +13,8 @@ from kraftd.host.archive_training import end_abandoned_training
 from kraftd.host.lock import held
 from kraftd.host.processes import describe, is_alive
 from kraftd.host.scratch_node import NODE, ScratchProcess, has_abandoned, scratch_directory
+from kraftd.spec.markers import java_marker
+from tests.integration.stand_ins import java_in
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +35,7 @@ with ScratchProcess([sys.executable, "-c", {WAIT!r}], Path(sys.argv[1]), SystemC
 def test_a_process_that_outlived_its_kraftd_is_ended_by_the_next(tmp_path):
     abandoned = tmp_path / "scratch-abandoned"
     abandoned.mkdir()
-    command = [sys.executable, "-c", WAIT, f"-Dkraftd.program={abandoned}/{NODE}"]
+    command = [java_in(tmp_path), "-c", WAIT, *java_marker(f"{abandoned}/{NODE}").arguments]
     with subprocess.Popen(command) as process:
         with scratch_directory(tmp_path):
             pass
@@ -45,7 +47,7 @@ def abandoned(cache):
     """Leave what a kill -9 of a training leaves: its directory, and its JVM, which is returned."""
     directory = archives_dir(cache) / "scratch-abandoned"
     directory.mkdir(parents=True)
-    return subprocess.Popen([sys.executable, "-c", WAIT, f"-Dkraftd.program={directory}/{NODE}"])
+    return subprocess.Popen([java_in(cache), "-c", WAIT, *java_marker(f"{directory}/{NODE}").arguments])
 
 
 def test_the_next_command_ends_a_training_whose_kraftd_was_killed(tmp_path):

@@ -57,7 +57,7 @@ signal.signal(signal.SIGTERM, lambda number, frame: None)
 print(flush=True)
 time.sleep(0.7)
 os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "import time; time.sleep(60)"])"""
-    monkeypatch.setenv("MARKER", f"kraftd={plan.layout.marker('producer')}")
+    monkeypatch.setenv("MARKER", plan.marker("producer").arguments[1])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
         child.stdout.readline()
         stopping = Stopping(plan, this_workspace(), {"producer": describe(child.pid)})

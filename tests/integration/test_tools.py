@@ -38,7 +38,7 @@ def test_a_tool_serves_and_is_known_with_and_without_supervisord(supervised):
     assert started(supervised) == {}
 
     process = supervised.process("grafana")
-    assert supervised.plan.marker("grafana") in process.command
+    assert supervised.plan.marker("grafana").marks(process.command)
     os.kill(supervised.supervisor.pid(), signal.SIGKILL)
     eventually(lambda: supervised.roster().supervisor is None, within_s=10)
 

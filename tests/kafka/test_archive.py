@@ -14,12 +14,13 @@ from kraftd.host.bootstrap_checkpoint import format_command
 from kraftd.host.environment import scrubbed
 from kraftd.host.kafka_locks import JarSet
 from kraftd.host.kafka_runtime import Wanted, ensure
-from kraftd.host.processes import find_by_argument
+from kraftd.host.processes import find_by_marker
 from kraftd.host.scratch_node import NODE, ScratchProcess, free_ports, scratch_plan, write_scratch
 from kraftd.render.java_command import PROPERTIES, Launch, node_command
 from kraftd.render.logging_config import logging_option
 from kraftd.spec.kafka_tools import find_tool, tool_command
 from kraftd.spec.layout import cache_dir
+from kraftd.spec.markers import java_marker
 from kraftd.spec.plan import Kind
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -124,14 +125,14 @@ def test_a_training_that_fails_leaves_neither_process_nor_files(tmp_path):
 
     def fail(_bootstrap_servers):
         (directory,) = (tmp_path / "archives").glob("scratch-*")
-        seen.append(f"{directory}/{NODE}")
-        assert find_by_argument(seen)
+        seen.append(java_marker(f"{directory}/{NODE}"))
+        assert find_by_marker(seen)
         raise KraftdError("cannot go on")
 
     with pytest.raises(KraftdError, match="cannot go on"):
         train_archive(runtime_of("3.9.2"), tmp_path, (), CLOCK, note=lambda _text: None, workload=fail)
 
-    assert find_by_argument(seen) == {}
+    assert find_by_marker(seen) == {}
     assert list(tmp_path.rglob("scratch-*")) == []
     assert list(tmp_path.rglob("*.aot")) == []
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from kraftd.host.processes import ExitWatch, describe, find_by_argument, is_alive, send_signal
+from kraftd.host.processes import ExitWatch, describe, find_by_marker, is_alive, send_signal
+from kraftd.spec.markers import python_marker
 
 pytestmark = pytest.mark.integration
 
@@ -101,25 +102,24 @@ def test_a_signal_reaches_the_process(spawn):
 
 
 def test_processes_are_found_by_their_markers(spawn, tmp_path):
-    whole, option, other = f"{tmp_path}/whole", f"{tmp_path}/a=b/option", f"{tmp_path}/other"
-    children = [spawn(whole), spawn(f"-Dkraftd.program={option}"), spawn(f"{other}-and-more")]
+    one, two, none = (python_marker(f"{tmp_path}/a=b/{name}") for name in ("one", "two", "none"))
+    children = [spawn(*one.arguments), spawn("more", *two.arguments, "more"), spawn(f"{none.arguments[1]}-and-more")]
     for child in children:
         described(child)
 
-    found = find_by_argument((whole, option, other))
+    found = find_by_marker((one, two, none))
 
-    assert {marker: process.pid for marker, process in found.items()} == {
-        whole: children[0].pid,
-        option: children[1].pid,
-    }
+    assert {marker: process.pid for marker, process in found.items()} == {one: children[0].pid, two: children[1].pid}
 
 
-def test_a_marker_with_an_equals_sign_is_found_as_a_whole_argument(spawn, tmp_path):
-    marker = f"{tmp_path}/a=b/supervisord.conf"
-    child = spawn(marker)
-    described(child)
+def test_of_several_processes_with_one_marker_the_oldest_is_the_program(spawn, tmp_path):
+    marker = python_marker(f"{tmp_path}/producer")
+    program = described(spawn(*marker.arguments))
+    for _ in range(3):
+        time.sleep(0.02)
+        described(spawn(*marker.arguments))
 
-    assert find_by_argument((marker,))[marker].pid == child.pid
+    assert find_by_marker((marker,)) == {marker: program}
 
 
 def test_an_exit_ends_the_wait_and_is_told_once(spawn):

@@ -45,12 +45,12 @@ def test_a_state_dir_of_ones_own_holds_everything():
 def test_two_programs_share_no_file():
     found = layout()
 
-    for place in (found.data, found.logs, found.console, found.config, found.marker):
+    for place in (found.data, found.logs, found.console, found.config, found.identity):
         assert place("broker-1") != place("broker-10")
 
 
-def test_a_marker_names_the_cluster_and_the_program():
-    assert layout(state_dir=Path("/srv/k")).marker("broker-1") == "/srv/k/broker-1"
+def test_an_identity_names_the_cluster_and_the_program():
+    assert layout(state_dir=Path("/srv/k")).identity("broker-1") == "/srv/k/broker-1"
 
 
 def test_the_longest_socket_path_is_taken_and_one_byte_more_is_refused():

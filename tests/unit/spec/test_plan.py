@@ -1,3 +1,4 @@
+from kraftd.spec.markers import Marker, java_marker, python_marker
 from kraftd.spec.plan import GROUP_PRIORITIES, Kind, group_of
 from tests.plans import TOOLS, plan_of
 
@@ -49,7 +50,11 @@ def test_tools_stand_between_the_apps_and_the_daemon():
 
 def test_a_tool_is_known_by_the_option_with_its_configuration_and_all_else_by_its_name():
     plan = plan_of(TOOLS)
+    config = "/srv/kraftd/local/config"
 
-    assert plan.marker("broker-1") == "/srv/kraftd/local/broker-1"
-    assert plan.marker("prometheus") == "--config.file=/srv/kraftd/local/config/prometheus/prometheus.yml"
-    assert plan.marker("grafana") == "--config=/srv/kraftd/local/config/grafana/grafana.ini"
+    assert plan.marker("broker-1") == java_marker("/srv/kraftd/local/broker-1")
+    assert plan.marker("controller-101") == java_marker("/srv/kraftd/local/controller-101")
+    assert plan.marker("producer") == python_marker("/srv/kraftd/local/producer")
+    assert plan.marker("kraftd") == python_marker("/srv/kraftd/local/kraftd")
+    assert plan.marker("prometheus") == Marker((f"--config.file={config}/prometheus/prometheus.yml",), "prometheus")
+    assert plan.marker("grafana") == Marker((f"--config={config}/grafana/grafana.ini",), "grafana")
