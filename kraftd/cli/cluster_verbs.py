@@ -11,7 +11,7 @@ from kraftd.cli.invocation import Invocation
 from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
-    from kraftd.operate.workspace import Workspace
+    from kraftd.spec.layout import Layout
 
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
@@ -38,18 +38,19 @@ def register(app: typer.Typer) -> None:
 def start(context: typer.Context, names: Names = None) -> None:
     """Start the cluster and return when it is ready. Running already: nothing changes."""
     from kraftd.cli import reports
+    from kraftd.operate.context import cluster_context
     from kraftd.operate.start import StartOptions
     from kraftd.operate.start import start as start_cluster
     from kraftd.operate.status import status
-    from kraftd.operate.store import Store
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
-    with _telling_what_runs(invocation, workspace):
-        result = start_cluster(invocation.selection, options, workspace)
+    chosen = invocation.chosen(workspace)
+    with _report_running_programs(invocation, chosen.layout):
+        result = start_cluster(chosen, options, workspace)
     if invocation.json:
-        document = status(Store(result.plan.layout), result.plan, workspace).document
+        document = status(cluster_context(result.plan, workspace)).document
         invocation.print_document(
             {**document, "started": result.started, "formatted": result.formatted, "notes": result.notes}
             | {"took_s": result.took_s}
@@ -61,17 +62,14 @@ def start(context: typer.Context, names: Names = None) -> None:
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
     """Stop the cluster, or programs of it, without losing a record. Not running: nothing changes."""
     from kraftd.cli import reports
-    from kraftd.operate.configuring import plan_of_what_is_there
     from kraftd.operate.stop import StopOptions
     from kraftd.operate.stop import stop as stop_cluster
-    from kraftd.operate.store import Store
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    plan = plan_of_what_is_there(invocation.selection, workspace)
+    cluster = invocation.any_plan()
     options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
-    with _telling_what_runs(invocation, workspace):
-        result = stop_cluster(Store(plan.layout), plan, options, workspace)
+    with _report_running_programs(invocation, cluster.layout):
+        result = stop_cluster(cluster, options)
     if invocation.json:
         invocation.print_document(
             {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
@@ -91,9 +89,10 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
     invocation: Invocation = context.obj
     chosen = tuple(names or ())
     workspace = invocation.workspace()
-    with _telling_what_runs(invocation, workspace):
+    cluster = invocation.chosen(workspace)
+    with _report_running_programs(invocation, cluster.layout):
         result = restart_cluster(
-            invocation.selection,
+            cluster,
             StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
             StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
             workspace,
@@ -109,16 +108,13 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Remove a stopped cluster with all its data: lists what goes, then asks."""
-    from kraftd.operate.configuring import plan_of_what_is_there
     from kraftd.operate.destroy import destroy as destroy_cluster
     from kraftd.operate.destroy import doomed
-    from kraftd.operate.store import Store
     from kraftd.spec.sizes import human_size
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    plan = plan_of_what_is_there(invocation.selection, workspace)
-    store = Store(plan.layout)
+    cluster = invocation.any_plan()
+    plan = cluster.plan
     console = invocation.console(stderr=True)
     if not yes:
         for path, size_bytes in doomed(plan).entries:
@@ -130,7 +126,7 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
             )
         if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
             raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
-    result = destroy_cluster(store, plan, workspace)
+    result = destroy_cluster(cluster)
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
         invocation.print_document({"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed})
@@ -139,15 +135,15 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
 
 
 @contextlib.contextmanager
-def _telling_what_runs(invocation: Invocation, workspace: "Workspace") -> Iterator[None]:
+def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
     """Add to what ends a command early which programs it leaves running, and how to end them."""
     from kraftd.operate.leftovers import running_programs
-    from kraftd.operate.waiting import YieldedError
+    from kraftd.operate.sequence import YieldedError
 
     try:
         yield
     except KeyboardInterrupt:
-        running = running_programs(invocation.selection, workspace)
+        running = running_programs(layout)
         raise InterruptedCommandError(
             "cannot finish: interrupted", hint=_what_runs(running, invocation) or "Nothing of the cluster runs."
         ) from None
@@ -155,7 +151,7 @@ def _telling_what_runs(invocation: Invocation, workspace: "Workspace") -> Iterat
         raise
     except KraftdError as error:
         if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code):
-            running = running_programs(invocation.selection, workspace)
+            running = running_programs(layout)
             error.hint = " ".join(filter(None, (error.hint, _what_runs(running, invocation))))
         raise
 

@@ -54,13 +54,13 @@ def config(context: typer.Context) -> None:
     """Show every setting, its value and where that came from."""
     from rich.table import Table
 
-    from kraftd.operate.configuring import absent_tools, read_configuration
+    from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
     from kraftd.spec.secrets import MASK, is_secret
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
     configuration, origin = read_configuration(invocation.selection, workspace)
-    notes = tuple(absent_tools(configuration, workspace).values())
+    notes = tuple(absent_tools(configuration, installed_tools(configuration, workspace)).values())
     rows = [
         {"key": key, "value": MASK if is_secret(key) else value, "origin": source}
         for key, value, source in configuration.rows()
@@ -87,7 +87,8 @@ def plan(context: typer.Context) -> None:
     from kraftd.spec.topology import ports_of
 
     invocation: Invocation = context.obj
-    configured = plan_for(invocation.selection, invocation.workspace())
+    workspace = invocation.workspace()
+    configured = plan_for(invocation.chosen(workspace), workspace)
     made = configured.plan
     if invocation.json:
         typer.echo(plan_json(without_secrets(made)), nl=False)
@@ -119,7 +120,8 @@ def render(
     from kraftd.spec.secrets import masked_text
 
     invocation: Invocation = context.obj
-    files = rendered(invocation.selection, invocation.workspace())
+    workspace = invocation.workspace()
+    files = rendered(invocation.chosen(workspace), workspace)
     if invocation.json:
         documents = [
             {"path": path, "text": masked_text(text), "changed": read_text(path) != text}
@@ -143,7 +145,7 @@ def setup(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
-    result = set_up(plan_for(invocation.selection, workspace).plan, workspace)
+    result = set_up(plan_for(invocation.chosen(workspace), workspace).plan, workspace)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "setup": result})
         return

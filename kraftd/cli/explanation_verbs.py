@@ -25,8 +25,7 @@ def explain_lag(context: typer.Context, group: Annotated[str, typer.Argument(hel
     from kraftd.operate.explaining import explain_group_lag
 
     invocation: Invocation = context.obj
-    store, plan, workspace = invocation.recorded()
-    _show(invocation, explain_group_lag(store, plan, group, workspace))
+    _show(invocation, explain_group_lag(invocation.recorded(), group))
 
 
 def why(context: typer.Context, name: Annotated[str, typer.Argument(help="A program, as broker-2.")]) -> None:
@@ -34,8 +33,7 @@ def why(context: typer.Context, name: Annotated[str, typer.Argument(help="A prog
     from kraftd.operate.explaining import explain_program
 
     invocation: Invocation = context.obj
-    store, plan, workspace = invocation.recorded()
-    _show(invocation, explain_program(store, plan, name, workspace))
+    _show(invocation, explain_program(invocation.recorded(), name))
 
 
 def _show(invocation: Invocation, explanation: "Explanation") -> None:

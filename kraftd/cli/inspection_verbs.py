@@ -41,17 +41,17 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second.")] = False,
 ) -> None:
     """Show what runs and whether it serves. Exit code: 0 all well, 1 degraded, 3 not running."""
+    from kraftd.operate.names import check_names
     from kraftd.operate.status import status as look
-    from kraftd.operate.stop import check_names
 
     invocation: Invocation = context.obj
-    store, plan, workspace = invocation.recorded()
-    check_names(plan, tuple(names or ()))
+    cluster = invocation.recorded()
+    check_names(cluster.plan, tuple(names or ()))
     if not watch:
-        result = _narrowed(look(store, plan, workspace), names)
+        result = _narrowed(look(cluster), names)
         _show_status(invocation, result)
         raise typer.Exit(result.exit_code)
-    _watch_status(invocation, lambda: _narrowed(look(store, plan, workspace), names))
+    _watch_status(invocation, lambda: _narrowed(look(cluster), names))
 
 
 def wait(
@@ -64,8 +64,7 @@ def wait(
 
     invocation: Invocation = context.obj
     wanted = parse_condition(condition)
-    store, plan, workspace = invocation.recorded()
-    result = wait_for(store, plan, wanted, invocation.timeout_s or _WAIT_TIMEOUT_S, workspace)
+    result = wait_for(invocation.recorded(), wanted, invocation.timeout_s or _WAIT_TIMEOUT_S)
     if invocation.json:
         invocation.print_document(result.document)
 
@@ -79,17 +78,17 @@ def logs(
     """Show the logs of programs, each line with its program and file."""
     from kraftd.operate.logs import follow as follow_logs
     from kraftd.operate.logs import last_log_lines
-    from kraftd.operate.stop import check_names
+    from kraftd.operate.names import check_names
 
     invocation: Invocation = context.obj
-    _, plan, workspace = invocation.recorded()
-    chosen = tuple(names or ())
+    cluster = invocation.recorded()
+    plan, chosen = cluster.plan, tuple(names or ())
     check_names(plan, chosen)
     if invocation.json and not follow:
         last = last_log_lines(plan, chosen, lines)
         invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
         return
-    for line in follow_logs(plan, chosen, lines, workspace) if follow else last_log_lines(plan, chosen, lines):
+    for line in follow_logs(plan, chosen, lines, cluster.workspace) if follow else last_log_lines(plan, chosen, lines):
         typer.echo(_log_line(line, as_json=invocation.json))
 
 
@@ -127,7 +126,7 @@ def env(
     from kraftd.operate.client_environment import client_environment, exports
 
     invocation: Invocation = context.obj
-    _, plan, _ = invocation.recorded()
+    plan = invocation.recorded().plan
     variables = client_environment(plan)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
@@ -143,7 +142,7 @@ def exec_command(context: typer.Context) -> None:
     command = context.args[1:] if context.args[:1] == ["--"] else context.args
     if not command:
         raise ConfigurationError("cannot run nothing: no command was given", hint="kraftd exec -- CMD ARGS...")
-    _, plan, _ = invocation.recorded()
+    plan = invocation.recorded().plan
     try:
         done = subprocess.run(command, env={**os.environ, **client_environment(plan)}, check=False)
     except OSError as error:
@@ -162,10 +161,11 @@ def kafka(context: typer.Context) -> None:
     workspace = invocation.workspace()
     if not context.args or context.args[0] in ("-h", "--help"):
         typer.echo(
-            "Usage: kraftd kafka TOOL ARGS...\n\nTools: " + ", ".join(tool_names(invocation.selection, workspace))
+            "Usage: kraftd kafka TOOL ARGS...\n\nTools: "
+            + ", ".join(tool_names(invocation.chosen(workspace), workspace))
         )
         return
-    raise typer.Exit(run_tool(invocation.selection, context.args[0], tuple(context.args[1:]), workspace))
+    raise typer.Exit(run_tool(invocation.chosen(workspace), context.args[0], tuple(context.args[1:]), workspace))
 
 
 def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kraftd.operate.configuring import Selection
-    from kraftd.operate.store import Store
+    from kraftd.operate.configuring import ChosenCluster, Selection
+    from kraftd.operate.context import ClusterContext
     from kraftd.operate.workspace import Workspace
-    from kraftd.spec.plan import Plan
 
 _WIDTH_OF_NO_TERMINAL = 400
 
@@ -65,19 +64,41 @@ class Invocation:
 
         return this_workspace(reporter_for(self))
 
-    def recorded(self) -> "tuple[Store, Plan, Workspace]":
-        """Return the cluster's records, the plan that it was last started with, and the surroundings.
+    def chosen(self, workspace: "Workspace") -> "ChosenCluster":
+        """Return the cluster that this call is about, its configuration checked.
+
+        Raises:
+            ConfigurationError: The configuration is wrong.
+        """
+        from kraftd.operate.configuring import choose_cluster
+
+        return choose_cluster(self.selection, workspace)
+
+    def recorded(self) -> "ClusterContext":
+        """Return the context of a cluster with the plan that it was last started with.
 
         Raises:
             NotRunningError: It was never started.
         """
-        from kraftd.operate.configuring import layout_for
+        from kraftd.operate.context import cluster_context
         from kraftd.operate.store import Store
 
         workspace = self.workspace()
-        configuration, _, layout = layout_for(self.selection, workspace)
-        store = Store(layout)
-        return store, store.plan_of_record(configuration.settings.cluster.name), workspace
+        chosen = self.chosen(workspace)
+        plan = Store(chosen.layout).plan_of_record(chosen.configuration.settings.cluster.name)
+        return cluster_context(plan, workspace)
+
+    def any_plan(self) -> "ClusterContext":
+        """Return the context of a cluster with the plan that it was last started with, else with the configured one.
+
+        Raises:
+            ConfigurationError: The configuration is wrong.
+        """
+        from kraftd.operate.configuring import recorded_or_configured_plan
+        from kraftd.operate.context import cluster_context
+
+        workspace = self.workspace()
+        return cluster_context(recorded_or_configured_plan(self.chosen(workspace), workspace), workspace)
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return where to print; without colours where none are wanted or nobody looks."""

@@ -82,20 +82,20 @@ def top(
     from kraftd.operate.status import fullest_document
 
     invocation: Invocation = context.obj
-    store, plan, workspace = invocation.recorded()
+    cluster = invocation.recorded()
     if invocation.json:
-        invocation.print_document(fullest_document(store, plan, workspace))
+        invocation.print_document(fullest_document(cluster))
         return
     from kraftd.cli.top_view import top_view
     from kraftd.cli.watching import watch as watch_it
 
     console = invocation.console()
     if once or not console.is_terminal:
-        console.print(top_view(fullest_document(store, plan, workspace), keys=False))
+        console.print(top_view(fullest_document(cluster), keys=False))
         return
     watch_it(
         invocation,
-        lambda: top_view(fullest_document(store, plan, workspace), keys=True),
+        lambda: top_view(fullest_document(cluster), keys=True),
         lambda: None,
         every_s=_EVERY_S,
         screen=True,
@@ -156,9 +156,7 @@ def _lag_view(document: dict[str, Any], *, with_partitions: bool) -> "Renderable
 
 
 def _plan(invocation: Invocation) -> "Plan":
-    from kraftd.operate.configuring import plan_of_what_is_there
-
-    return plan_of_what_is_there(invocation.selection, invocation.workspace())
+    return invocation.any_plan().plan
 
 
 def _known(number: Any) -> str:

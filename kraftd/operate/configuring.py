@@ -1,8 +1,8 @@
 """From the command line, the environment and kraftd.toml to a plan."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
@@ -52,20 +52,44 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
-    """A checked configuration and the plan that follows.
+class ChosenCluster:
+    """The cluster that a command is about: its checked settings, and where its files are.
 
     Attributes:
         origin: The configuration's file, or "the default configuration".
-        manifest: What the first format fixed; None before it.
-        absent: The tools that are asked for and not installed here: by name, a sentence with the remedy.
     """
 
     configuration: Configuration
     origin: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A chosen cluster and the plan that follows from its settings.
+
+    Attributes:
+        manifest: What the first format fixed; None before it.
+        installed: The tools that are asked for and installed on this machine, by name.
+    """
+
+    chosen: ChosenCluster
     plan: Plan
     manifest: Manifest | None
-    absent: Mapping[str, str] = field(default_factory=dict)
+    installed: Mapping[str, Executable]
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """The tools that are asked for and not installed here: by name, a sentence with the remedy."""
+        return absent_tools(self.chosen.configuration, self.installed)
+
+    def with_manifest(self, manifest: Manifest | None) -> "Configured":
+        """Return the same settings planned for a manifest, which another command may have written meanwhile.
+
+        Raises:
+            ConfigurationError: The settings contradict the manifest.
+        """
+        return self if manifest == self.manifest else _configured(self.chosen, manifest, self.installed)
 
 
 def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Configuration, str]:
@@ -89,8 +113,8 @@ def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Conf
     return configure(layers), origin
 
 
-def layout_for(selection: Selection, workspace: Workspace) -> tuple[Configuration, str, Layout]:
-    """Return the settings, their origin, and where the cluster's files are.
+def choose_cluster(selection: Selection, workspace: Workspace) -> ChosenCluster:
+    """Return the cluster that the command line, the environment and the file name. Reads the configuration, once.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -102,30 +126,30 @@ def layout_for(selection: Selection, workspace: Workspace) -> tuple[Configuratio
         # Processes are known by this path: one place must have one spelling.
         state_dir = Path(os.path.normpath(workspace.cwd / Path(cluster.state_dir).expanduser()))
     layout = layout_of(cluster=cluster.name, state_dir=state_dir, environ=workspace.environ, home=workspace.home)
-    return configuration, origin, layout
+    return ChosenCluster(configuration, origin, layout)
 
 
-def plan_for(selection: Selection, workspace: Workspace) -> Configured:
-    """Return the plan of the configuration.
+def plan_for(chosen: ChosenCluster, workspace: Workspace) -> Configured:
+    """Return the plan of a cluster's settings.
 
     Raises:
-        ConfigurationError: The configuration is wrong.
+        ConfigurationError: The settings contradict each other.
         IdentityMismatchError: The manifest is damaged.
     """
-    configuration, origin, layout = layout_for(selection, workspace)
-    manifest = Store(layout).manifest()
-    asked = configuration.settings.cluster.kafka_version
-    home = configuration.settings.kafka.home
+    return _configured(chosen, Store(chosen.layout).manifest(), installed_tools(chosen.configuration, workspace))
+
+
+def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Mapping[str, Executable]) -> Configured:
+    settings = chosen.configuration.settings
+    asked, home = settings.cluster.kafka_version, settings.kafka.home
     kept = _kept_version(asked, manifest) if not home else None
     version = kept or exact_kafka_version(asked, Path(home) if home else None)
-    installed = _installed_tools(configuration, workspace)
-    plan = build_plan(configuration.settings, layout, version, manifest, installed)
-    return Configured(configuration, origin, plan, manifest, absent_tools(configuration, workspace))
+    plan = build_plan(settings, chosen.layout, version, manifest, installed)
+    return Configured(chosen, plan, manifest, installed)
 
 
-def absent_tools(configuration: Configuration, workspace: Workspace) -> dict[str, str]:
-    """Return the tools that are asked for and not installed here: by name, a sentence with the remedy."""
-    installed = _installed_tools(configuration, workspace)
+def absent_tools(configuration: Configuration, installed: Collection[str]) -> dict[str, str]:
+    """Return the tools that are asked for and not installed: by name, a sentence with the remedy."""
     return {
         name: f"{name} is not on the PATH, and is left out: install it ({source}), or set {name}.enabled = false"
         for name, source in _SOURCES.items()
@@ -133,25 +157,25 @@ def absent_tools(configuration: Configuration, workspace: Workspace) -> dict[str
     }
 
 
-def _installed_tools(configuration: Configuration, workspace: Workspace) -> dict[str, Executable]:
+def installed_tools(configuration: Configuration, workspace: Workspace) -> dict[str, Executable]:
+    """Return the tools that are asked for and that this machine has, by name."""
     # supervisord gives programs the same PATH.
     environ = scrubbed(workspace.environ)
     found = {name: installed_tool(name, environ) for name in tools_asked_for(configuration.settings)}
     return {name: executable for name, executable in found.items() if executable is not None}
 
 
-def plan_of_what_is_there(selection: Selection, workspace: Workspace) -> Plan:
+def recorded_or_configured_plan(chosen: ChosenCluster, workspace: Workspace) -> Plan:
     """Return the plan that a cluster was last started with, else the configured one: enough to end or remove it.
 
     Raises:
         ConfigurationError: The configuration is wrong.
     """
-    _, _, layout = layout_for(selection, workspace)
     try:
-        recorded = Store(layout).plan()
+        recorded = Store(chosen.layout).plan()
     except KraftdError:
-        recorded = None  # damaged, it must not stand in the way: its processes are known by the state directory
-    return recorded or plan_for(selection, workspace).plan
+        recorded = None  # damaged, it must not be in the way: its processes are known by the state directory
+    return recorded or plan_for(chosen, workspace).plan
 
 
 def _kept_version(asked: str, manifest: Manifest | None) -> str | None:

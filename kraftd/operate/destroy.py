@@ -6,12 +6,8 @@ from pathlib import Path
 
 from kraftd.errors import NotRunningError, RefusedError
 from kraftd.host.files import remove, tree_bytes
-from kraftd.host.lock import held
-from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
+from kraftd.operate.context import ClusterContext
 from kraftd.spec.plan import Plan
-from kraftd.supervisord.door import Supervisor
-from kraftd.watch.roster import call_the_roll
 
 _LOCK_TIMEOUT_S = 10.0
 
@@ -45,7 +41,7 @@ def doomed(plan: Plan) -> Doomed:
     return Doomed(plan.cluster, tuple(entries))
 
 
-def destroy(store: Store, plan: Plan, workspace: Workspace) -> Doomed:
+def destroy(cluster: ClusterContext) -> Doomed:
     """Remove a stopped cluster with its data.
 
     Raises:
@@ -53,10 +49,10 @@ def destroy(store: Store, plan: Plan, workspace: Workspace) -> Doomed:
         NotRunningError: There is nothing of it.
         PermissionDeniedError: The operating system refuses.
     """
-    layout = store.layout
+    plan, layout = cluster.plan, cluster.layout
     doomed(plan)  # before the lock makes a file there
-    with held(layout.lock, command="destroy", clock=workspace.clock, timeout_s=_LOCK_TIMEOUT_S):
-        roster = call_the_roll(plan, Supervisor(layout.socket))
+    with cluster.lock("destroy", timeout_s=_LOCK_TIMEOUT_S):
+        roster = cluster.find_processes()
         if roster.supervisor is not None or roster.processes:
             raise RefusedError(
                 f"cannot destroy the cluster {plan.cluster}: it runs ({', '.join(roster.processes) or 'supervisord'})",

@@ -6,7 +6,7 @@ from kraftd.host.environment import scrubbed
 from kraftd.host.files import write_changed
 from kraftd.host.jmx_registry import direct_url
 from kraftd.host.kafka_locks import JarSet
-from kraftd.operate.configuring import Selection, plan_for
+from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.runtime import runtime_of
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
@@ -18,23 +18,23 @@ _JMX = "jmx"
 _JMX_URL = "--jmx-url"
 
 
-def tool_names(selection: Selection, workspace: Workspace) -> tuple[str, ...]:
+def tool_names(chosen: ChosenCluster, workspace: Workspace) -> tuple[str, ...]:
     """Return the tools of the cluster's Kafka version.
 
     Raises:
         ConfigurationError: The configuration is wrong.
     """
-    return tuple(tools(_plan(selection, workspace).kafka_version))
+    return tuple(tools(_plan(chosen, workspace).kafka_version))
 
 
-def run_tool(selection: Selection, name: str, arguments: tuple[str, ...], workspace: Workspace) -> int:
+def run_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], workspace: Workspace) -> int:
     """Run a tool in the foreground and return its exit status; the brokers' addresses are added where none is given.
 
     Raises:
         ConfigurationError: There is no such tool.
         RuntimeMissingError: The tools' jars are missing, and could not be fetched.
     """
-    plan = _plan(selection, workspace)
+    plan = _plan(chosen, workspace)
     tool = find_tool(name, plan.kafka_version)
     if tool.name == _JMX and "--help" not in arguments:
         arguments = _with_direct_url(plan, arguments)
@@ -63,6 +63,6 @@ def _with_direct_url(plan: Plan, arguments: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
 
 
-def _plan(selection: Selection, workspace: Workspace) -> Plan:
-    configured = plan_for(selection, workspace)
+def _plan(chosen: ChosenCluster, workspace: Workspace) -> Plan:
+    configured = plan_for(chosen, workspace)
     return Store(configured.plan.layout).plan() or configured.plan

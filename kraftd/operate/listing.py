@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kraftd.errors import KraftdError
+from kraftd.operate.context import cluster_context
 from kraftd.operate.status import status
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
@@ -37,7 +38,7 @@ def _listed(name: str, workspace: Workspace) -> Listed:
     try:
         layout = layout_of(cluster=name, state_dir=None, environ=workspace.environ, home=workspace.home)
         plan = Store(layout).plan_of_record(name)
-        result = status(Store(layout), plan, workspace)
+        result = status(cluster_context(plan, workspace))
     except KraftdError:
         return Listed(name, "damaged", "", 0, "", place)
     state = result.document["status"] if result.is_running else "stopped"

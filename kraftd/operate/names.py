@@ -1,9 +1,10 @@
-"""What to say of a name that nothing has."""
+"""Names of programs and groups that do not exist, and the nearest that do."""
 
 import difflib
 from collections.abc import Sequence
 
 from kraftd.errors import UnknownNameError
+from kraftd.spec.plan import Plan
 
 _MOST_NAMED = 20
 
@@ -25,3 +26,15 @@ def unknown_name(message: str, name: str, known: Sequence[str]) -> UnknownNameEr
         hint=f"{meant}There are: {there_are or 'none'}.",
         details={"unknown": [name], "known": list(known)},
     )
+
+
+def check_names(plan: Plan, names: Sequence[str]) -> None:
+    """Refuse names that no program of the plan has.
+
+    Raises:
+        UnknownNameError: With the names that there are.
+    """
+    unknown = [name for name in names if name not in plan.kinds]
+    if unknown:
+        message = f"cannot find the program {unknown[0]} in the cluster {plan.cluster}"
+        raise unknown_name(message, unknown[0], list(plan.kinds))

@@ -1,12 +1,11 @@
 """What must hold before anything is written or started."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
 from kraftd.host.files import make_private_directory
-from kraftd.host.memory import total_bytes
-from kraftd.host.ports import holder_of, is_free
+from kraftd.host.ports import PortHolder
 from kraftd.spec.plan import Kind, Plan
 from kraftd.spec.sizes import format_size, human_size
 from kraftd.spec.topology import LOOPBACK, program_ports
@@ -18,24 +17,23 @@ class PortInUseError(KraftdError):
     code = "port_in_use"
 
 
-def check_memory(plan: Plan, machine_bytes: int | None = None) -> None:
+def check_memory(plan: Plan, machine_bytes: int) -> None:
     """Refuse heaps that this machine cannot hold.
 
     Raises:
-        ConfigurationError: With the key that mends it.
+        ConfigurationError: With the keys to change.
     """
-    available = machine_bytes if machine_bytes is not None else total_bytes()
     needed = sum(node.heap_bytes for node in plan.nodes)
-    if needed <= available:
+    if needed <= machine_bytes:
         return
     heap = format_size(plan.brokers[0].heap_bytes)
     raise ConfigurationError(
         f"cannot give {len(plan.brokers)} brokers heaps of {heap}: the nodes' heaps take {human_size(needed)}, "
-        f"and this machine has {human_size(available)} "
+        f"and this machine has {human_size(machine_bytes)} "
         f'(cluster.heap = "{heap}", cluster.brokers = {len(plan.brokers)})',
         hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
         code="not_enough_memory",
-        details={"needed_bytes": needed, "machine_bytes": available},
+        details={"needed_bytes": needed, "machine_bytes": machine_bytes},
     )
 
 
@@ -61,26 +59,30 @@ def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) 
     )
 
 
-def check_ports(plan: Plan, programs: Iterable[str]) -> None:
+def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str, int], PortHolder | None]) -> None:
     """Refuse to start programs whose ports are taken.
+
+    Args:
+        plan: The cluster.
+        programs: The programs that are about to start.
+        port_holder: Who listens on a host and port; None where it is free.
 
     Raises:
         PortInUseError: Naming each listener, port, and the process that holds it.
     """
     taken = [
-        (port, owner)
+        (port, owner, holder)
         for program in programs
         for port, owner in program_ports(plan, program)
-        if not is_free(LOOPBACK, port)
+        if (holder := port_holder(LOOPBACK, port)) is not None
     ]
     if not taken:
         return
-    holders = {port: holder_of(port) for port, _ in taken}
-    lines = [f"  {owner}: port {port} is held by {holders[port]}" for port, owner in taken]
+    lines = [f"  {owner}: port {port} is held by {holder}" for port, owner, holder in taken]
     raise PortInUseError(
         "cannot listen where the plan says:\n" + "\n".join(lines),
         hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
-        details={"ports": [{"listener": owner, "port": port, **asdict(holders[port])} for port, owner in taken]},
+        details={"ports": [{"listener": owner, "port": port, **asdict(holder)} for port, owner, holder in taken]},
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kraftd.host.resources import rule_files, template_text
-from kraftd.operate.configuring import Selection, plan_for
+from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.runtime import provision
 from kraftd.operate.workspace import Workspace
 from kraftd.render.files import render
@@ -20,12 +20,12 @@ def files_of(plan: Plan, launch: Launch, workspace: Workspace) -> dict[Path, str
     return render(plan, launch, python=workspace.python, template=template_text(), rules=rule_files())
 
 
-def rendered(selection: Selection, workspace: Workspace) -> dict[Path, str]:
+def rendered(chosen: ChosenCluster, workspace: Workspace) -> dict[Path, str]:
     """Return the text of each file that a start would write.
 
     Raises:
         ConfigurationError: The configuration is wrong.
         RuntimeMissingError: The jars are not here yet, so that their paths are not known to be right.
     """
-    plan = plan_for(selection, workspace).plan
+    plan = plan_for(chosen, workspace).plan
     return files_of(plan, provision(plan, workspace, fetch=False).launch, workspace)

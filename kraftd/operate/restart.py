@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from kraftd.host.lock import held
-from kraftd.operate.configuring import Configured, Selection, plan_for
+from kraftd.operate.configuring import ChosenCluster, plan_for
+from kraftd.operate.context import cluster_context
+from kraftd.operate.names import check_names
 from kraftd.operate.preflight import check_memory
 from kraftd.operate.rendering import files_of
-from kraftd.operate.runtime import provision
-from kraftd.operate.start import StartOptions, StartResult, deadline_from_now, start_locked
-from kraftd.operate.stop import StopOptions, StopResult, check_names, stop_locked
-from kraftd.operate.store import Store
+from kraftd.operate.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
+from kraftd.operate.stop import StopOptions, StopResult, stop_locked
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.manifest import check_against
 
@@ -23,38 +22,31 @@ class RestartResult:
 
 
 def restart(
-    selection: Selection, stop_options: StopOptions, start_options: StartOptions, workspace: Workspace
+    chosen: ChosenCluster, stop_options: StopOptions, start_options: StartOptions, workspace: Workspace
 ) -> RestartResult:
     """Stop and start the cluster, or programs of it; a changed configuration takes effect with the whole cluster.
 
     Raises:
         KraftdError: As ``stop`` and ``start`` raise; a configuration that cannot be used is refused before the stop.
     """
-    deadline = deadline_from_now(selection, start_options.timeout_s, workspace)
-    configured = plan_for(selection, workspace)
+    deadline = deadline_from_now(chosen, start_options.timeout_s, workspace)
+    configured = plan_for(chosen, workspace)
+    cluster = cluster_context(configured.plan, workspace)
+    start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
     if not stop_options.names:
-        _refuse_in_vain(configured, workspace)
-    layout = configured.plan.layout
-    store = Store(layout)
-    plan = store.plan() or configured.plan
-    check_names(plan, stop_options.names)
-    with held(
-        layout.lock,
-        command="restart",
-        clock=workspace.clock,
-        timeout_s=start_options.timeout_s,
-        on_wait=lambda holder: workspace.reporter.step(f"Waiting for {holder}"),
-    ):
-        stopped = stop_locked(store, plan, replace(stop_options, command="restart"), workspace)
-        configured = plan_for(selection, workspace)
-        started = start_locked(configured, replace(start_options, command="restart"), workspace, deadline)
+        _refuse_in_vain(start)
+    running = cluster.following(cluster.store.plan() or configured.plan)
+    check_names(running.plan, stop_options.names)
+    with cluster.lock("restart", timeout_s=start_options.timeout_s):
+        stopped = stop_locked(running, replace(stop_options, command="restart"))
+        started = start_locked(start)
     return RestartResult(stopped, started)
 
 
-def _refuse_in_vain(configured: Configured, workspace: Workspace) -> None:
+def _refuse_in_vain(start: Start) -> None:
     """Refuse, before anything is stopped, a start that would fail after it."""
-    plan = configured.plan
+    configured, plan = start.configured, start.cluster.plan
     if configured.manifest is not None:
-        check_against(plan, configured.manifest, configured.origin)
-    check_memory(plan)
-    files_of(plan, provision(plan, workspace).launch, workspace)
+        check_against(plan, configured.manifest, configured.chosen.origin)
+    check_memory(plan, start.doors.memory_bytes())
+    files_of(plan, start.doors.provision(plan, start.cluster.workspace).launch, start.cluster.workspace)

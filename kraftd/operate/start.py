@@ -1,28 +1,25 @@
 """`kraftd start`: from a configuration to a cluster that serves."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from kraftd.broker.admin import load_client
 from kraftd.errors import KraftdError, UnknownNameError
-from kraftd.host.events import EventLog, timestamp
+from kraftd.host.events import timestamp
 from kraftd.host.files import changed_files, write_changed
-from kraftd.host.lock import held
-from kraftd.operate.bringing_up import BringUp
-from kraftd.operate.configuring import Configured, Selection, layout_for, plan_for
+from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.formatting import format_nodes, unformatted
-from kraftd.operate.launching import launch_supervisord
+from kraftd.operate.names import check_names
 from kraftd.operate.preflight import check_memory, check_ports, check_quorum, make_directories
 from kraftd.operate.rendering import files_of
-from kraftd.operate.runtime import Provision, provision
-from kraftd.operate.stop import StopOptions, check_names, stop_locked
+from kraftd.operate.sequence import Deadline, StartSequence, yield_to_stop
+from kraftd.operate.start_doors import StartDoors, start_doors
+from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
-from kraftd.operate.waiting import Deadline, StartWait, yield_to_stop
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
 from kraftd.spec.manifest import check_against
 from kraftd.spec.plan import DAEMON, Node, Plan
-from kraftd.supervisord.door import Supervisor
-from kraftd.watch.roster import Roster, call_the_roll
+from kraftd.watch.roster import Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,23 @@ class StartResult:
     names: tuple[str, ...] = ()
 
 
-def start(selection: Selection, options: StartOptions, workspace: Workspace) -> StartResult:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start: the configured cluster, how to start it, and until when.
+
+    Attributes:
+        cluster: The context of the configured plan.
+        doors: What only a start reaches outside for.
+    """
+
+    configured: Configured
+    cluster: ClusterContext
+    options: StartOptions
+    deadline: Deadline
+    doors: StartDoors = field(default_factory=start_doors)
+
+
+def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) -> StartResult:
     """Bring the cluster up, or programs of it; idempotent. Returns when it serves.
 
     Raises:
@@ -71,142 +84,124 @@ def start(selection: Selection, options: StartOptions, workspace: Workspace) -> 
         TimedOutError: Time was up.
         YieldedError: A stop was asked for meanwhile.
     """
-    deadline = deadline_from_now(selection, options.timeout_s, workspace)
-    configured = plan_for(selection, workspace)
-    _refuse_absent(configured, options.names)
-    check_names(configured.plan, options.names)
-    reporter = workspace.reporter
-    with held(
-        configured.plan.layout.lock,
-        command=options.command,
-        clock=workspace.clock,
-        timeout_s=options.timeout_s,
-        on_wait=lambda holder: reporter.step(f"Waiting for {holder}"),
-    ):
-        # Another command may have formatted the cluster while this one waited.
-        configured = plan_for(selection, workspace)
-        return start_locked(configured, options, workspace, deadline)
+    deadline = deadline_from_now(chosen, options.timeout_s, workspace)
+    configured = plan_for(chosen, workspace)
+    cluster = cluster_context(configured.plan, workspace)
+    return locked_start(Start(configured, cluster, options, deadline))
 
 
-def deadline_from_now(selection: Selection, timeout_s: float, workspace: Workspace) -> Deadline:
-    """Return the deadline of a command that begins now, and yields to every stop from now on.
+def locked_start(start: Start) -> StartResult:
+    """Check what a start can be refused for before anything is written, then start under the lock."""
+    cluster, options = start.cluster, start.options
+    _refuse_absent(start.configured, options.names)
+    check_names(cluster.plan, options.names)
+    with cluster.lock(options.command, timeout_s=options.timeout_s):
+        return start_locked(start)
 
-    Raises:
-        ConfigurationError: The configuration is wrong.
-    """
-    _, _, layout = layout_for(selection, workspace)
-    return Deadline(workspace.clock.monotonic_s() + timeout_s, timeout_s, Store(layout).generation())
+
+def deadline_from_now(chosen: ChosenCluster, timeout_s: float, workspace: Workspace) -> Deadline:
+    """Return the deadline of a command that begins now, and yields to every stop from now on."""
+    return Deadline(workspace.clock.monotonic_s() + timeout_s, timeout_s, Store(chosen.layout).generation())
 
 
-def start_locked(
-    configured: Configured, options: StartOptions, workspace: Workspace, deadline: Deadline
-) -> StartResult:
+def start_locked(start: Start) -> StartResult:
     """Do what ``start`` does, for a caller that holds the lock."""
-    store = Store(configured.plan.layout)
-    # What a stop that came and went in between has ended shall not come back.
-    yield_to_stop(store, deadline)
+    store = start.cluster.store
+    # Another command may have formatted the cluster while this one waited for the lock.
+    configured = start.configured.with_manifest(store.manifest())
+    start = replace(start, configured=configured, cluster=start.cluster.following(configured.plan))
+    # A stop that came and went in between ended programs, which must not come back.
+    yield_to_stop(store, start.deadline)
     running = store.plan()
-    roster = call_the_roll(running or configured.plan, Supervisor(configured.plan.layout.socket))
+    table = start.cluster.doors.find_processes(running or configured.plan)
     store.desired()  # damaged, it is said before anything changes
-    if running is not None and roster.supervisor is not None:
-        result = _complete(configured, running, roster, options, workspace, deadline)
+    if running is not None and table.supervisor is not None:
+        result = _complete(replace(start, cluster=start.cluster.following(running)), table)
     else:
-        result = _from_nothing(configured, running, roster, options, workspace, deadline)
-    return replace(result, names=options.names)
+        result = _from_nothing(start, running, table)
+    return replace(result, names=start.options.names)
 
 
 def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
     """Refuse to start by name a tool that is not installed."""
+    absent = configured.absent
     for name in names:
-        if name in configured.absent:
+        if name in absent:
             raise UnknownNameError(
-                f"cannot start {name}: {configured.absent[name]}",
+                f"cannot start {name}: {absent[name]}",
                 hint="Only what the plan holds can be started: 'kraftd plan' shows it.",
             )
 
 
-def _from_nothing(
-    configured: Configured,
-    previous: Plan | None,
-    roster: Roster,
-    options: StartOptions,
-    workspace: Workspace,
-    deadline: Deadline,
-) -> StartResult:
-    plan = configured.plan
-    store = Store(plan.layout)
-    names = _closure(plan, options.names)
-    empty = _checked(configured, names)
-    has_leftovers = bool(roster.processes) or roster.supervisor is not None
+def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartResult:
+    cluster, plan = start.cluster, start.cluster.plan
+    names = _closure(plan, start.options.names)
+    empty = _checked(start, names)
+    has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
-        check_ports(plan, plan.kinds)
-    provided = provision(plan, workspace)
-    files = files_of(plan, provided.launch, workspace)
-    notes = [*configured.absent.values(), *provided.notes]
+        check_ports(plan, plan.kinds, start.doors.port_holder)
+    prepared = start.doors.provision(plan, cluster.workspace)
+    files = files_of(plan, prepared.launch, cluster.workspace)
+    notes = [*start.configured.absent.values(), *prepared.notes]
     if has_leftovers:
-        # Only now: nothing but a port can stand in the way of the new start any more.
+        # Only now: nothing but a port can be in the way of the new start any more.
         notes.append("ended what an earlier run had left behind, and started anew")
-        workspace.reporter.step(
-            f"Ending what an earlier run left behind: {', '.join(roster.processes) or 'supervisord'}"
-        )
-        stop_locked(store, previous or plan, StopOptions(command=options.command), workspace)
-        check_ports(plan, plan.kinds)
+        _end_leftovers(start, previous, table)
     make_directories(plan)
     if empty:
-        format_nodes(plan, empty, provided.bootstrap_checkpoint)
+        format_nodes(plan, empty, prepared.bootstrap_checkpoint)
     write_changed(files)
-    store.write_plan(plan)
-    store.forget_restarts()
-    _wish(store, plan, names, options, workspace)
-    supervisor = launch_supervisord(plan, workspace, meanwhile=load_client)
-    wait = StartWait(plan, supervisor, workspace, deadline)
-    notes += BringUp(plan, wait, workspace).run(names)
-    return _result(plan, names, tuple(node.name for node in empty), notes, workspace, deadline)
+    cluster.store.write_plan(plan)
+    cluster.store.forget_restarts()
+    _wish(start, names)
+    start.doors.launch(plan, cluster.workspace)
+    notes += StartSequence(cluster, start.doors, start.deadline).run(names)
+    return _result(start, names, tuple(node.name for node in empty), notes)
 
 
-def _checked(configured: Configured, names: tuple[str, ...]) -> tuple[Node, ...]:
+def _end_leftovers(start: Start, previous: Plan | None, table: Roster) -> None:
+    """End what runs of an earlier start, and refuse where the ports are still taken."""
+    cluster = start.cluster
+    cluster.reporter.step(f"Ending what an earlier run left behind: {', '.join(table.processes) or 'supervisord'}")
+    stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
+    check_ports(cluster.plan, cluster.plan.kinds, start.doors.port_holder)
+
+
+def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     """Return the nodes to format, where the plan fits its data and this machine."""
-    plan = configured.plan
+    configured, plan = start.configured, start.cluster.plan
     if configured.manifest is not None:
-        check_against(plan, configured.manifest, configured.origin)
+        check_against(plan, configured.manifest, configured.chosen.origin)
     empty = unformatted(plan, configured.manifest)
     check_quorum(plan, names, ())
-    check_memory(plan)
+    check_memory(plan, start.doors.memory_bytes())
     return empty
 
 
-def _complete(
-    configured: Configured,
-    plan: Plan,
-    roster: Roster,
-    options: StartOptions,
-    workspace: Workspace,
-    deadline: Deadline,
-) -> StartResult:
+def _complete(start: Start, table: Roster) -> StartResult:
     """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
-    store = Store(plan.layout)
-    check_names(plan, options.names)
-    notes = [note for name, note in configured.absent.items() if name not in plan.kinds]
-    notes += _changes(configured, plan, workspace)
-    wanted = _closure(plan, options.names)
-    missing = tuple(name for name in wanted if name not in roster.processes)
-    check_quorum(plan, wanted, roster.processes)
-    check_ports(plan, missing)
-    _wish(store, plan, wanted, options, workspace)
-    wait = StartWait(plan, Supervisor(plan.layout.socket), workspace, deadline)
-    notes += BringUp(plan, wait, workspace).run(wanted, missing)
-    return _result(plan, missing, (), notes, workspace, deadline)
+    plan, names = start.cluster.plan, start.options.names
+    check_names(plan, names)
+    notes = [note for name, note in start.configured.absent.items() if name not in plan.kinds]
+    notes += _changes(start)
+    wanted = _closure(plan, names)
+    missing = tuple(name for name in wanted if name not in table.processes)
+    check_quorum(plan, wanted, table.processes)
+    check_ports(plan, missing, start.doors.port_holder)
+    _wish(start, wanted)
+    notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
+    return _result(start, missing, (), notes)
 
 
-def _changes(configured: Configured, running: Plan, workspace: Workspace) -> list[str]:
+def _changes(start: Start) -> list[str]:
     """Return that the configuration changed since the cluster was started, where it did."""
-    provided: Provision | None
+    plan, workspace = start.configured.plan, start.cluster.workspace
     try:
-        provided = provision(configured.plan, workspace, fetch=False)
+        prepared = start.doors.locate(plan, workspace)
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
-    files = files_of(configured.plan, provided.launch, workspace)
-    if configured.plan == running and not changed_files(files):
+    files = files_of(plan, prepared.launch, workspace)
+    if plan == start.cluster.plan and not changed_files(files):
         return []
     return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]
 
@@ -216,21 +211,14 @@ def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in plan.kinds if not names or name in names or name == DAEMON)
 
 
-def _wish(store: Store, plan: Plan, names: tuple[str, ...], options: StartOptions, workspace: Workspace) -> None:
-    now = timestamp(workspace.clock.now_s())
-    store.wish(names, Wish(running=True, since=now, by=options.command, why="asked for on the command line"))
+def _wish(start: Start, names: tuple[str, ...]) -> None:
+    now = timestamp(start.cluster.clock.now_s())
+    wish = Wish(running=True, since=now, by=start.options.command, why="asked for on the command line")
+    start.cluster.store.wish(names, wish)
 
 
-def _result(
-    plan: Plan,
-    started: tuple[str, ...],
-    formatted: tuple[str, ...],
-    notes: list[str],
-    workspace: Workspace,
-    deadline: Deadline,
-) -> StartResult:
-    took_s = round(workspace.clock.monotonic_s() - (deadline.at_s - deadline.limit_s), 3)
+def _result(start: Start, started: tuple[str, ...], formatted: tuple[str, ...], notes: list[str]) -> StartResult:
+    took_s = round(start.cluster.clock.monotonic_s() - start.deadline.began_s, 3)
     if started:
-        events = EventLog(plan.layout.events, "commands", workspace.clock)
-        events.record("cluster_started", f"started {', '.join(started)} in {took_s:.1f} s")
-    return StartResult(plan, started, formatted, tuple(notes), took_s)
+        start.cluster.record("cluster_started", f"started {', '.join(started)} in {took_s:.1f} s")
+    return StartResult(start.cluster.plan, started, formatted, tuple(notes), took_s)

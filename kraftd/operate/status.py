@@ -6,18 +6,15 @@ from typing import Any
 
 from kraftd.host.files import read_text
 from kraftd.host.http_get import get
-from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
+from kraftd.operate.context import ClusterContext
 from kraftd.spec.desired import DesiredState
 from kraftd.spec.plan import Plan
-from kraftd.supervisord.door import Supervisor
 from kraftd.watch.documents import status_document
 from kraftd.watch.exit_records import exit_records, with_causes
 from kraftd.watch.health import judge
 from kraftd.watch.observation import Facts, views
 from kraftd.watch.readiness import ask_all
 from kraftd.watch.restarts import from_json
-from kraftd.watch.roster import call_the_roll
 from kraftd.watch.snapshot import ServiceState, Snapshot, Status
 
 _DAEMON_TIMEOUT_S = 1.0
@@ -47,22 +44,23 @@ class StatusResult:
         return _EXIT_CODES[self.document["status"]] if self.is_running else _NOT_RUNNING
 
 
-def status(store: Store, plan: Plan, workspace: Workspace) -> StatusResult:
+def status(cluster: ClusterContext) -> StatusResult:
     """Return what the cluster is like now."""
+    plan = cluster.plan
     fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
     document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
     if document is None:
-        document = _own_look(store, plan, workspace)
+        document = _own_look(cluster)
     return StatusResult(document)
 
 
-def fullest_document(store: Store, plan: Plan, workspace: Workspace) -> dict[str, Any]:
+def fullest_document(cluster: ClusterContext) -> dict[str, Any]:
     """Return the document that tells most: the daemon's health, also one that is some seconds old, else an own look.
 
     While a broker is frozen a look of the daemon takes seconds; what it knows of Kafka, a command cannot see itself.
     """
-    document = _from_daemon(plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
-    return document or _own_look(store, plan, workspace)
+    document = _from_daemon(cluster.plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
+    return document or _own_look(cluster)
 
 
 def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
@@ -89,10 +87,11 @@ def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> dict
     return document if is_ours and is_fresh else None
 
 
-def _own_look(store: Store, plan: Plan, workspace: Workspace) -> dict[str, Any]:
-    roster = call_the_roll(plan, Supervisor(plan.layout.socket))
+def _own_look(cluster: ClusterContext) -> dict[str, Any]:
+    plan = cluster.plan
+    roster = cluster.find_processes()
     answers = ask_all(plan, tuple(roster.processes), timeout_s=_ASK_TIMEOUT_S)
-    desired = store.desired() if roster.processes else DesiredState(0, {})
+    desired = cluster.store.desired() if roster.processes else DesiredState(0, {})
     facts = Facts(
         roster.facts,
         answers,
@@ -100,6 +99,6 @@ def _own_look(store: Store, plan: Plan, workspace: Workspace) -> dict[str, Any]:
         from_json(read_text(plan.layout.restarts)),
         with_causes(exit_records(plan), plan, roster.facts),
     )
-    now_s = workspace.clock.now_s()
+    now_s = cluster.clock.now_s()
     snapshot = Snapshot(now_s, roster.supervised, views(plan, facts, now_s))
     return status_document(plan, snapshot, judge(snapshot), "command")

@@ -5,23 +5,19 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.safety import joint_objections
 from kraftd.errors import PermissionDeniedError, RefusedError
-from kraftd.host.events import EventLog, timestamp
-from kraftd.host.lock import held
-from kraftd.host.processes import is_alive, send_signal
-from kraftd.operate.names import unknown_name
+from kraftd.host.events import timestamp
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.names import check_names
 from kraftd.operate.objections import sentence
-from kraftd.operate.runtime import end_scratch_nodes
+from kraftd.operate.reporting import Reporter
 from kraftd.operate.stopping import Stopped, Stopping
-from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
 from kraftd.spec.plan import DAEMON, Kind, Node, Plan
-from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
-from kraftd.watch.roster import Roster, call_the_roll
+from kraftd.supervisord.door import SupervisorUnreachableError
+from kraftd.watch.roster import Roster
 
 _SUPERVISORD_PATIENCE_S = 15.0
 _POLL_S = 0.02
@@ -66,7 +62,7 @@ class StopOptions:
     command: str = "stop"
 
 
-def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -> StopResult:
+def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """Stop the cluster, or programs of it; idempotent.
 
     Raises:
@@ -74,88 +70,67 @@ def stop(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -
         RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
         TimedOutError: Another command kept the lock.
     """
+    plan = cluster.plan
     check_names(plan, options.names)
-    end_scratch_nodes(workspace)
     if not any(path.exists() for path in plan.layout.everything):
         # Nothing was ever started here, and a stop makes no directory.
         return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
-        with _all_the_same(workspace):
-            store.raise_generation()
-    reporter = workspace.reporter
-    with held(
-        plan.layout.lock,
-        command=options.command,
-        clock=workspace.clock,
-        timeout_s=options.timeout_s,
-        on_wait=lambda holder: reporter.step(f"Waiting for {holder}"),
-    ):
-        return stop_locked(store, plan, options, workspace)
+        with _all_the_same(cluster.reporter):
+            cluster.store.raise_generation()
+    with cluster.lock(options.command, timeout_s=options.timeout_s):
+        return stop_locked(cluster, options)
 
 
-def stop_locked(store: Store, plan: Plan, options: StopOptions, workspace: Workspace) -> StopResult:
+def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """Do what ``stop`` does, for a caller that holds the lock."""
-    begun_s = workspace.clock.monotonic_s()
-    supervisor = Supervisor(plan.layout.socket)
-    roster = call_the_roll(plan, supervisor)
+    plan, began_s = cluster.plan, cluster.clock.monotonic_s()
+    roster = cluster.find_processes()
     names = options.names or tuple(plan.kinds)
     if options.names and not options.force:
-        _refuse_costly(plan, roster, names)
-    now = timestamp(workspace.clock.now_s())
+        _refuse_costly(cluster, roster, names)
+    now = timestamp(cluster.clock.now_s())
     wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
-    with _all_the_same(workspace) if not options.names else contextlib.nullcontext():
-        store.wish(names, wish, of_all=not options.names)
-    stopping = Stopping(plan, workspace, roster.processes)
+    with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
+        cluster.store.wish(names, wish, of_all=not options.names)
+    stopping = Stopping(cluster, roster.processes)
     stopping.stop_apps((*_of_kind(plan, names, Kind.TOOL), *_of_kind(plan, names, Kind.APP)))
     nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))
     stopping.stop_nodes(nodes, patience_s=options.timeout_s)
     if DAEMON in names:
-        _end_supervision(stopping, supervisor, roster, whole=not options.names)
-    took_s = workspace.clock.monotonic_s() - begun_s
+        _end_supervision(stopping, roster, whole=not options.names)
+    took_s = cluster.clock.monotonic_s() - began_s
     result = StopResult(plan.cluster, tuple(stopping.results), not options.names, round(took_s, 3))
-    with _all_the_same(workspace):
-        _record(plan, result, workspace)
+    with _all_the_same(cluster.reporter):
+        _record(cluster, result)
     return result
 
 
 @contextlib.contextmanager
-def _all_the_same(workspace: Workspace) -> Iterator[None]:
+def _all_the_same(reporter: Reporter) -> Iterator[None]:
     """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
     try:
         yield
     except PermissionDeniedError as error:
-        workspace.reporter.step(f"Stopping all the same: {error}")
-
-
-def check_names(plan: Plan, names: tuple[str, ...]) -> None:
-    """Refuse names that no program of the plan has.
-
-    Raises:
-        UnknownNameError: With the names that there are.
-    """
-    unknown = [name for name in names if name not in plan.kinds]
-    if unknown:
-        message = f"cannot find the program {unknown[0]} in the cluster {plan.cluster}"
-        raise unknown_name(message, unknown[0], list(plan.kinds))
+        reporter.step(f"Stopping all the same: {error}")
 
 
 def _of_kind(plan: Plan, names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
     return tuple(name for name in names if plan.kinds[name] is kind)
 
 
-def _refuse_costly(plan: Plan, roster: Roster, names: tuple[str, ...]) -> None:
+def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
     """Refuse to stop running nodes where the quorum or a partition would suffer; the whole cluster has no names."""
-    nodes = [node for node in plan.nodes if node.name in names and node.name in roster.processes]
+    nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in roster.processes]
     if not nodes:
         return
-    bootstrap = [broker.client.address for broker in plan.brokers if broker.client]
     try:
-        with KafkaAdmin(bootstrap, timeout_s=_ADMIN_TIMEOUT_S) as admin:
-            quorum = admin.quorum()
-            topics = admin.topics()
+        with cluster.doors.open_kafka(cluster.plan, _ADMIN_TIMEOUT_S) as kafka:
+            quorum = kafka.quorum()
+            topics = kafka.topics()
             partitions = [each for topic in topics.values.values() for each in topic.partitions]
-            min_isr = admin.min_in_sync_replicas(topics.values).values
+            min_isr = kafka.min_in_sync_replicas(topics.values).values
     except KafkaAccessError as error:
         raise RefusedError(
             f"cannot tell what stopping {_names(nodes)} would cost: {error}",
@@ -181,32 +156,33 @@ def _names(nodes: list[Node]) -> str:
     return " and ".join(node.name for node in nodes)
 
 
-def _end_supervision(stopping: Stopping, supervisor: Supervisor, roster: Roster, *, whole: bool) -> None:
+def _end_supervision(stopping: Stopping, roster: Roster, *, whole: bool) -> None:
     """Stop the daemon; with the whole cluster, supervisord too."""
+    cluster = stopping.cluster
+    supervisor = cluster.doors.supervisor
     if not whole and roster.supervisor is not None:
         # supervisord restarts the daemon but when it was itself told to stop it.
-        supervisor.stop(stopping.plan.supervised_name(DAEMON))
+        supervisor.stop(cluster.plan.supervised_name(DAEMON))
     if not whole or roster.supervisor is None:
         stopping.stop_apps((DAEMON,))
         return
-    clock = stopping.workspace.clock
+    clock = cluster.clock
     try:
         supervisor.shutdown()
     except SupervisorUnreachableError:
-        send_signal(roster.supervisor, signal.SIGTERM)
+        cluster.doors.send_signal(roster.supervisor, signal.SIGTERM)
     deadline_s = clock.monotonic_s() + _SUPERVISORD_PATIENCE_S
-    while is_alive(roster.supervisor):
+    while cluster.doors.is_alive(roster.supervisor):
         if clock.monotonic_s() > deadline_s:
-            send_signal(roster.supervisor, signal.SIGKILL)
+            cluster.doors.send_signal(roster.supervisor, signal.SIGKILL)
         clock.sleep(_POLL_S)
     stopping.stop_apps((DAEMON,))
 
 
-def _record(plan: Plan, result: StopResult, workspace: Workspace) -> None:
-    events = EventLog(plan.layout.events, "commands", workspace.clock)
+def _record(cluster: ClusterContext, result: StopResult) -> None:
     for each in result.programs:
         how = f"killed: {each.killed}" if each.killed else "ended by itself"
-        events.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
+        cluster.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
     if result.whole_cluster and result.programs:
         unclean = f", unclean: {', '.join(result.unclean)}" if result.unclean else ""
-        events.record("cluster_stopped", f"stopped in {result.took_s:.1f} s{unclean}")
+        cluster.record("cluster_stopped", f"stopped in {result.took_s:.1f} s{unclean}")

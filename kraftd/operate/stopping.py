@@ -8,10 +8,10 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kraftd.host.processes import Process, describe, is_alive, send_signal
+from kraftd.host.processes import Process
+from kraftd.operate.context import ClusterContext
 from kraftd.operate.stop_order import NodeStop, next_signals, quorum_holds
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan import Kind
 
 _POLL_S = 0.02
 _APP_PATIENCE_S = 20.0
@@ -55,8 +55,7 @@ class Stopping:
         processes: The incarnations that run, of the whole cluster.
     """
 
-    plan: Plan
-    workspace: Workspace
+    cluster: ClusterContext
     processes: Mapping[str, Process]
     results: list[Stopped] = field(default_factory=list)
 
@@ -69,7 +68,7 @@ class Stopping:
                     self._send(name, each, "TERM", "")
                 elif self._since(each.termed_at_s) > _APP_PATIENCE_S and each.killed is None:
                     self._send(name, each, "KILL", f"it did not end within {_APP_PATIENCE_S:g} s")
-            self.workspace.clock.sleep(_POLL_S)
+            self.cluster.clock.sleep(_POLL_S)
         self._finish(progress)
 
     def stop_nodes(self, names: tuple[str, ...], *, patience_s: float) -> None:
@@ -80,16 +79,16 @@ class Stopping:
             states = self._states(progress)
             if not said_lost and not quorum_holds(states) and self._stuck(states):
                 said_lost = True
-                self.workspace.reporter.step(
+                self.cluster.reporter.step(
                     "The quorum is lost: a broker that cannot close its logs is ended after 15 s"
                 )
             for send in next_signals(states, patience_s=patience_s):
                 self._send(send.name, progress[send.name], send.signal, send.why)
-            self.workspace.clock.sleep(_POLL_S)
+            self.cluster.clock.sleep(_POLL_S)
         self._finish(progress)
 
     def _begin(self, names: tuple[str, ...]) -> dict[str, _Progress]:
-        now_s = self.workspace.clock.monotonic_s()
+        now_s = self.cluster.clock.monotonic_s()
         return {name: _Progress(self.processes[name], now_s) for name in names if name in self.processes}
 
     def _stuck(self, states: list[NodeStop]) -> bool:
@@ -100,23 +99,23 @@ class Stopping:
         for name, each in progress.items():
             if each.ended_at_s is not None:
                 continue
-            if is_alive(each.process):
+            if self.cluster.doors.is_alive(each.process):
                 living[name] = each
             else:
-                each.ended_at_s = self.workspace.clock.monotonic_s()
-                self.workspace.reporter.program(name, "stopped", f"{self._took(each):.1f} s")
+                each.ended_at_s = self.cluster.clock.monotonic_s()
+                self.cluster.reporter.program(name, "stopped", f"{self._took(each):.1f} s")
         return living
 
     def _states(self, progress: Mapping[str, _Progress]) -> list[NodeStop]:
-        return [self._state(node.name, progress) for node in self.plan.nodes]
+        return [self._state(node.name, progress) for node in self.cluster.plan.nodes]
 
     def _state(self, name: str, progress: Mapping[str, _Progress]) -> NodeStop:
-        node = next(node for node in self.plan.nodes if node.name == name)
-        is_voter = any(voter.node_id == node.node_id for voter in self.plan.voters)
+        node = next(node for node in self.cluster.plan.nodes if node.name == name)
+        is_voter = any(voter.node_id == node.node_id for voter in self.cluster.plan.voters)
         each = progress.get(name)
         if each is None:
             other = self.processes.get(name)
-            alive = other is not None and is_alive(other)
+            alive = other is not None and self.cluster.doors.is_alive(other)
             return NodeStop(name, node.kind, is_voter, alive=alive, stopping=False)
         state = NodeStop(
             name, node.kind, is_voter, alive=each.ended_at_s is None, stopping=True, clean=self._is_clean(name)
@@ -124,7 +123,7 @@ class Stopping:
         if each.termed_at_s is None:
             return replace(state, clean=False)
         if state.clean and each.clean_at_s is None:
-            each.clean_at_s = self.workspace.clock.monotonic_s()
+            each.clean_at_s = self.cluster.clock.monotonic_s()
         return replace(
             state,
             termed_s=self._since(each.termed_at_s),
@@ -134,18 +133,18 @@ class Stopping:
         )
 
     def _is_clean(self, name: str) -> bool:
-        return (self.plan.layout.data(name) / CLEAN_SHUTDOWN).exists()
+        return (self.cluster.plan.layout.data(name) / CLEAN_SHUTDOWN).exists()
 
     def _send(self, name: str, each: _Progress, signal_name: str, why: str) -> None:
-        now_s = self.workspace.clock.monotonic_s()
+        now_s = self.cluster.clock.monotonic_s()
         if signal_name == "TERM" and not self._takes_term(name, each):
             return
-        send_signal(each.process, _SIGNALS[signal_name])
+        self.cluster.doors.send_signal(each.process, _SIGNALS[signal_name])
         if signal_name == "TERM":
             each.termed_at_s = now_s
             # A frozen process takes no TERM before it goes on.
-            send_signal(each.process, signal.SIGCONT)
-            self.workspace.reporter.program(name, "stopping")
+            self.cluster.doors.send_signal(each.process, signal.SIGCONT)
+            self.cluster.reporter.program(name, "stopping")
         elif signal_name == "QUIT":
             each.dumped = True
         else:
@@ -153,20 +152,20 @@ class Stopping:
 
     def _takes_term(self, name: str, each: _Progress) -> bool:
         """Return whether a TERM would arrive: between fork and exec, supervisord's own handler swallows it."""
-        now = describe(each.process.pid)
-        is_itself = now is None or self.plan.marker(name).marks(now.command)
+        now = self.cluster.doors.describe(each.process.pid)
+        is_itself = now is None or self.cluster.plan.marker(name).marks(now.command)
         return is_itself or self._since(each.asked_at_s) > _EXEC_PATIENCE_S
 
     def _since(self, at_s: float | None) -> float:
-        return self.workspace.clock.monotonic_s() - at_s if at_s is not None else 0.0
+        return self.cluster.clock.monotonic_s() - at_s if at_s is not None else 0.0
 
     def _took(self, each: _Progress) -> float:
-        end_s = each.ended_at_s if each.ended_at_s is not None else self.workspace.clock.monotonic_s()
+        end_s = each.ended_at_s if each.ended_at_s is not None else self.cluster.clock.monotonic_s()
         return end_s - (each.termed_at_s if each.termed_at_s is not None else end_s)
 
     def _finish(self, progress: Mapping[str, _Progress]) -> None:
         for name, each in progress.items():
-            kind = self.plan.kinds[name]
+            kind = self.cluster.plan.kinds[name]
             clean = self._is_clean(name) if kind is Kind.BROKER else None
             self.results.append(Stopped(name, kind, clean, each.killed, round(self._took(each), 3)))
 

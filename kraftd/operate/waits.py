@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from kraftd.errors import ConfigurationError, TimedOutError
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.names import check_names
 from kraftd.operate.status import StatusResult, status
-from kraftd.operate.stop import check_names
-from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.plan import Plan
 
 CONDITIONS = ("ready", "stopped")
 _POLL_S = 0.2
@@ -36,26 +34,26 @@ def parse_condition(text: str) -> Condition:
     return Condition(state, program or None)
 
 
-def wait(store: Store, plan: Plan, condition: Condition, timeout_s: float, workspace: Workspace) -> StatusResult:
+def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> StatusResult:
     """Return the status that meets a condition.
 
     Raises:
         TimedOutError: Naming what is missing.
         UnknownNameError: No program has the name.
     """
-    check_names(plan, (condition.program,) if condition.program else ())
-    deadline_s = workspace.clock.monotonic_s() + timeout_s
+    check_names(cluster.plan, (condition.program,) if condition.program else ())
+    deadline_s = cluster.clock.monotonic_s() + timeout_s
     while True:
-        result = status(store, plan, workspace)
+        result = status(cluster)
         missing = _missing(result, condition)
         if not missing:
             return result
-        if workspace.clock.monotonic_s() > deadline_s:
+        if cluster.clock.monotonic_s() > deadline_s:
             raise TimedOutError(
                 f"cannot see {condition.program or 'the cluster'} {condition.state} within {timeout_s:g} s: {missing}",
                 hint="'kraftd status' tells more.",
             )
-        workspace.clock.sleep(_POLL_S)
+        cluster.clock.sleep(_POLL_S)
 
 
 def _missing(result: StatusResult, condition: Condition) -> str:

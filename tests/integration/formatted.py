@@ -1,6 +1,6 @@
 """A cluster that was formatted and started once, without a JVM having run."""
 
-from kraftd.operate.configuring import Selection, plan_for
+from kraftd.operate.configuring import Selection, choose_cluster, plan_for
 from kraftd.operate.formatting import format_nodes
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import this_workspace
@@ -13,7 +13,9 @@ def format_cluster(cluster: Cluster) -> Plan:
     """Leave the records and the data directories of a stopped cluster, and return its plan."""
     settings = {"cluster.port_offset": cluster.offset, "cluster.heap": "256m", **cluster.settings}
     assignments = tuple(f"{key}={value}" for key, value in settings.items())
-    plan = plan_for(Selection(state_dir=cluster.state_dir, assignments=assignments), this_workspace()).plan
+    workspace = this_workspace()
+    chosen = choose_cluster(Selection(state_dir=cluster.state_dir, assignments=assignments), workspace)
+    plan = plan_for(chosen, workspace).plan
     format_nodes(plan, plan.nodes, None)
     store = Store(plan.layout)
     store.write_plan(plan)

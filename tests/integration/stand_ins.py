@@ -15,6 +15,7 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_changed
 from kraftd.host.processes import Process
 from kraftd.host.resources import template_text
+from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.preflight import make_directories
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import this_workspace
@@ -74,6 +75,10 @@ class StandIns:
     @property
     def store(self) -> Store:
         return Store(self.plan.layout)
+
+    @property
+    def context(self) -> ClusterContext:
+        return cluster_context(self.plan, this_workspace())
 
     def roster(self) -> Roster:
         return call_the_roll(self.plan, self.supervisor)

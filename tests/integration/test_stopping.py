@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from kraftd.host.processes import describe
+from kraftd.operate.context import cluster_context
 from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.stopping import Stopping
 from kraftd.operate.workspace import this_workspace
@@ -31,7 +32,7 @@ def test_a_frozen_program_is_stopped_without_a_kill(supervised):
     supervised.start("producer")
     os.kill(supervised.process("producer").pid, signal.SIGSTOP)
 
-    result = stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
+    result = stop_locked(supervised.context, StopOptions(names=("producer",)))
 
     assert [(each.name, each.killed) for each in result.programs] == [("producer", None)]
     assert result.took_s < 10
@@ -60,7 +61,7 @@ os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "imp
     monkeypatch.setenv("MARKER", plan.marker("producer").arguments[1])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        stopping = Stopping(plan, this_workspace(), {"producer": describe(child.pid)})
+        stopping = Stopping(cluster_context(plan, this_workspace()), {"producer": describe(child.pid)})
 
         stopping.stop_apps(("producer",))
 

@@ -12,7 +12,6 @@ from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.host.lock import held
 from kraftd.operate.stop import StopOptions, stop_locked
-from kraftd.operate.workspace import this_workspace
 from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
 from kraftd.watch.exit_records import exit_records
 from kraftd.watch.restarts import from_json
@@ -181,7 +180,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
     with healing(supervised) as service:
         eventually(service.newest, within_s=10)
 
-        stop_locked(supervised.store, supervised.plan, StopOptions(names=("producer",)), this_workspace())
+        stop_locked(supervised.context, StopOptions(names=("producer",)))
         pid = killed(supervised, "consumer")
         eventually(comes_back(supervised, "consumer", pid), within_s=20)
         time.sleep(1.2)

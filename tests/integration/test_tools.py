@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from kraftd.operate.sequence import Deadline, StartSequence
+from kraftd.operate.start_doors import start_doors
 from kraftd.operate.stop import StopOptions, stop_locked
-from kraftd.operate.waiting import Deadline, StartWait
-from kraftd.operate.workspace import this_workspace
 from tests.grafana import grafana_in
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of
@@ -25,13 +25,17 @@ def supervised(cluster, tmp_path, monkeypatch):
         yield made
 
 
+def start_sequence(made):
+    return StartSequence(made.context, start_doors(), Deadline(0, 0, made.store.generation()))
+
+
 def started(made, within_s=20):
     """Start Grafana as a start does, and return why it does not serve."""
-    wait = StartWait(made.plan, made.supervisor, this_workspace(), Deadline(0, 0, made.store.generation()))
+    sequence = start_sequence(made)
     made.roster()  # lets supervisord see who has ended, as the roll call of a start does
     made.wish(True, "grafana")
-    wait.spawn(["grafana"])
-    return wait.settle(["grafana"], within_s=within_s)
+    sequence.spawn(["grafana"])
+    return sequence.wait_for_tools(["grafana"], within_s=within_s)
 
 
 def test_a_tool_serves_and_is_known_with_and_without_supervisord(supervised):
@@ -69,21 +73,19 @@ def test_a_tool_that_does_not_answer_is_not_waited_for_long(supervised):
     started(supervised)
     os.kill(supervised.process("grafana").pid, signal.SIGSTOP)
 
-    wait = StartWait(
-        supervised.plan, supervised.supervisor, this_workspace(), Deadline(0, 0, supervised.store.generation())
-    )
+    failed = start_sequence(supervised).wait_for_tools(["grafana"], within_s=0.1)
 
-    assert wait.settle(["grafana"], within_s=0.1) == {"grafana": "/api/health: no answer within 2 s"}
+    assert failed == {"grafana": "/api/health: no answer within 2 s"}
 
 
 def test_a_tool_is_stopped_with_the_cluster_and_alone(supervised):
     started(supervised)
-    alone = stop_locked(supervised.store, supervised.plan, StopOptions(names=("grafana",)), this_workspace())
+    alone = stop_locked(supervised.context, StopOptions(names=("grafana",)))
     assert [(each.name, each.killed) for each in alone.programs] == [("grafana", None)]
     assert not supervised.store.desired().wants("grafana")
 
     started(supervised)
-    whole = stop_locked(supervised.store, supervised.plan, StopOptions(), this_workspace())
+    whole = stop_locked(supervised.context, StopOptions())
 
     assert [(each.name, each.killed) for each in whole.programs] == [("grafana", None)]
     assert supervised.cluster.processes() == []

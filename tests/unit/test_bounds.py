@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for room in ("kraftd", "apps/kraftd_apps") for path in (ROOT / room).rglob("*.py"))
 
-MOST_LINES_OF_A_MODULE = 300
+MOST_LINES_OF_A_MODULE = 500
 MOST_LINES_OF_A_FUNCTION = 40
 
 # Written in parts, so that this file does not hold what it looks for.

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError
-from kraftd.operate.configuring import Selection, layout_for, plan_for, plan_of_what_is_there, read_configuration
+from kraftd.operate.configuring import (
+    Selection,
+    choose_cluster,
+    plan_for,
+    read_configuration,
+    recorded_or_configured_plan,
+)
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.manifest import manifest_of
@@ -21,6 +27,10 @@ def workspace(tmp_path):
     return Workspace(environ, home=tmp_path / "home", cwd=tmp_path / "work", python=Path("/python"))
 
 
+def configured_with(selection, workspace):
+    return plan_for(choose_cluster(selection, workspace), workspace)
+
+
 def write_config(workspace, text):
     (workspace.cwd / "kraftd.toml").write_text(text)
 
@@ -31,9 +41,9 @@ def values(workspace, **selection):
 
 
 def test_no_file_is_needed(workspace):
-    configured = plan_for(Selection(), workspace)
+    configured = configured_with(Selection(), workspace)
 
-    assert (configured.origin, configured.manifest) == ("the default configuration", None)
+    assert (configured.chosen.origin, configured.manifest) == ("the default configuration", None)
     assert configured.plan.layout.state_dir == workspace.home / ".local/state/kraftd/local"
     assert configured.plan.kafka_version == "3.9.2"
 
@@ -42,7 +52,7 @@ def test_the_file_in_the_working_directory_is_read(workspace):
     write_config(workspace, "[cluster]\nbrokers = 3")
 
     assert values(workspace)["cluster.brokers"] == (3, "kraftd.toml")
-    assert plan_for(Selection(), workspace).origin == str(workspace.cwd / "kraftd.toml")
+    assert configured_with(Selection(), workspace).chosen.origin == str(workspace.cwd / "kraftd.toml")
 
 
 def test_a_named_file_is_read_instead(workspace, tmp_path):
@@ -68,14 +78,14 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(worksp
 @pytest.mark.parametrize("name", ["absent.toml", "."])
 def test_a_named_file_that_cannot_be_read_is_refused(workspace, name):
     with pytest.raises(ConfigurationError, match="cannot read") as caught:
-        plan_for(Selection(config=workspace.cwd / name), workspace)
+        configured_with(Selection(config=workspace.cwd / name), workspace)
 
     assert caught.value.exit_code == 2
     assert caught.value.hint
 
 
 def test_a_relative_state_dir_is_relative_to_the_working_directory(workspace):
-    _, _, layout = layout_for(Selection(state_dir=Path("state")), workspace)
+    layout = choose_cluster(Selection(state_dir=Path("state")), workspace).layout
 
     assert layout.state_dir == workspace.cwd / "state"
 
@@ -84,52 +94,52 @@ def test_what_cannot_be_planned_writes_nothing(workspace, tmp_path):
     write_config(workspace, '[cluster]\nheap = "4gb!"')
 
     with pytest.raises(ConfigurationError):
-        plan_for(Selection(), workspace)
+        configured_with(Selection(), workspace)
 
     assert not workspace.home.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
 def manifest_on_disk(workspace, kafka_version):
-    plan = plan_for(Selection(), workspace).plan
+    plan = configured_with(Selection(), workspace).plan
     Store(plan.layout).write_manifest(manifest_of(plan_of(kafka_version=kafka_version), CLUSTER_ID))
 
 
 def test_a_formatted_cluster_keeps_its_patch_version(workspace):
     manifest_on_disk(workspace, "3.9.1")
 
-    assert plan_for(Selection(), workspace).plan.kafka_version == "3.9.1"
+    assert configured_with(Selection(), workspace).plan.kafka_version == "3.9.1"
 
 
 def test_another_version_than_the_formatted_one_is_planned_where_it_is_asked_for(workspace):
     manifest_on_disk(workspace, "3.9.1")
 
-    configured = plan_for(Selection(assignments=("cluster.kafka_version=3.9.2",)), workspace)
+    configured = configured_with(Selection(assignments=("cluster.kafka_version=3.9.2",)), workspace)
 
     assert (configured.plan.kafka_version, configured.manifest.kafka_version) == ("3.9.2", "3.9.1")
 
 
 def test_a_damaged_manifest_stops_the_plan(workspace):
     manifest_on_disk(workspace, "3.9.2")
-    Store(plan_for(Selection(), workspace).plan.layout).layout.manifest.write_text("{")
+    Store(configured_with(Selection(), workspace).plan.layout).layout.manifest.write_text("{")
 
     with pytest.raises(IdentityMismatchError, match="it is damaged"):
-        plan_for(Selection(), workspace)
+        configured_with(Selection(), workspace)
 
 
 def test_the_recorded_plan_is_enough_to_end_a_cluster(workspace):
-    recorded = plan_for(Selection(assignments=("cluster.brokers=3",)), workspace).plan
+    recorded = configured_with(Selection(assignments=("cluster.brokers=3",)), workspace).plan
     Store(recorded.layout).write_plan(recorded)
 
-    assert plan_of_what_is_there(Selection(), workspace) == recorded
+    assert recorded_or_configured_plan(choose_cluster(Selection(), workspace), workspace) == recorded
 
 
 def test_a_damaged_recorded_plan_does_not_stand_in_the_way(workspace):
-    planned = plan_for(Selection(), workspace).plan
+    planned = configured_with(Selection(), workspace).plan
     planned.layout.plan.parent.mkdir(parents=True)
     planned.layout.plan.write_text("{")
 
-    assert plan_of_what_is_there(Selection(), workspace) == planned
+    assert recorded_or_configured_plan(choose_cluster(Selection(), workspace), workspace) == planned
 
 
 def installed_in(directory, *names):
@@ -144,7 +154,9 @@ ASKED = Selection(assignments=("prometheus.enabled=true", "grafana.enabled=true"
 
 
 def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(workspace, tmp_path):
-    configured = plan_for(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus", "grafana")))
+    configured = configured_with(
+        ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus", "grafana"))
+    )
 
     assert [tool.executable.path for tool in configured.plan.tools] == [
         tmp_path / "bin" / "prometheus",
@@ -154,7 +166,7 @@ def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(workspace, tmp_path
 
 
 def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remedy(workspace, tmp_path):
-    configured = plan_for(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+    configured = configured_with(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
 
     assert [tool.name for tool in configured.plan.tools] == ["prometheus"]
     assert configured.absent == {
@@ -164,6 +176,6 @@ def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remed
 
 
 def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(workspace, tmp_path):
-    configured = plan_for(Selection(), replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+    configured = configured_with(Selection(), replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
 
     assert (configured.plan.tools, configured.absent) == ((), {})

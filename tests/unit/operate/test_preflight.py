@@ -5,6 +5,7 @@ import pytest
 
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError
 from kraftd.operate.preflight import PortInUseError, check_memory, check_ports, check_quorum, make_directories
+from kraftd.operate.start_doors import start_doors
 from tests.plans import plan_of
 
 GIB = 1024**3
@@ -40,7 +41,7 @@ def test_a_port_in_use_is_told_with_listener_and_holder(listener):
     plan = plan_of(f"[daemon]\nport = {port}")
 
     with pytest.raises(PortInUseError, match=rf"kraftd \(HTTP\): port {port} is held by pid \d+ \(") as caught:
-        check_ports(plan, ["kraftd"])
+        check_ports(plan, ["kraftd"], start_doors().port_holder)
 
     assert caught.value.code == "port_in_use"
     assert "cluster.port_offset" in caught.value.hint
@@ -48,7 +49,7 @@ def test_a_port_in_use_is_told_with_listener_and_holder(listener):
 
 
 def test_the_ports_of_programs_that_are_not_asked_about_do_not_matter(listener):
-    check_ports(plan_of(f"[daemon]\nport = {listener.getsockname()[1]}"), [])
+    check_ports(plan_of(f"[daemon]\nport = {listener.getsockname()[1]}"), [], start_doors().port_holder)
 
 
 def test_every_program_gets_its_private_directories(tmp_path):

@@ -1,0 +1,72 @@
+"""The outside of one cluster, as its use cases see and change it: a value, so that a test can give another one."""
+
+# ruff: noqa: D102 the Protocols name methods that their classes describe
+
+import functools
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kraftd.broker.admin import KafkaAdmin
+from kraftd.broker.model import Partial, Quorum, TopicOutcome, TopicState
+from kraftd.host.processes import Process, describe, is_alive, send_signal
+from kraftd.spec.layout import Layout
+from kraftd.spec.plan import Plan, Topic
+from kraftd.supervisord.door import SupervisedProcess, Supervisor
+from kraftd.watch.roster import Roster, call_the_roll
+
+
+class SupervisorDoor(Protocol):
+    """supervisord, as ``Supervisor`` describes it."""
+
+    def processes(self) -> dict[str, SupervisedProcess]: ...
+
+    def start(self, supervised_name: str) -> None: ...
+
+    def stop(self, supervised_name: str) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+
+class KafkaDoor(Protocol):
+    """The part of ``KafkaAdmin`` that the use cases ask."""
+
+    def quorum(self) -> Quorum: ...
+
+    def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]: ...
+
+    def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]: ...
+
+    def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What every use case reaches the outside of a cluster through.
+
+    Attributes:
+        find_processes: The programs of a plan that run, under supervisord or without it.
+        open_kafka: Kafka of a plan, with a time limit for each request in seconds; opened by entering it.
+        describe: The live process with a pid.
+        is_alive: Whether this very incarnation still runs.
+        send_signal: Signals this very incarnation; False where it is gone.
+    """
+
+    supervisor: SupervisorDoor
+    find_processes: Callable[[Plan], Roster]
+    open_kafka: Callable[[Plan, float], AbstractContextManager[KafkaDoor]]
+    describe: Callable[[int], Process | None] = describe
+    is_alive: Callable[[Process], bool] = is_alive
+    send_signal: Callable[[Process, signal.Signals], bool] = send_signal
+
+
+def doors_of(layout: Layout) -> Doors:
+    """Return the real doors of the cluster whose files are at a layout."""
+    supervisor = Supervisor(layout.socket)
+    return Doors(supervisor, functools.partial(call_the_roll, supervisor=supervisor), _kafka_admin)
+
+
+def _kafka_admin(plan: Plan, timeout_s: float) -> KafkaAdmin:
+    return KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client], timeout_s=timeout_s)
