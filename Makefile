@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL = help
-.PHONY: help setup start stop test check bench soak clean
+# Tests that start brokers mostly wait: so many processes keep two cores busy.
+TEST_PROCESSES ?= 3
+SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+
+.PHONY: help setup start stop test integration check bench soak clean
 
 help:            ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -30,14 +34,18 @@ stop:            ## stop them without losing a record
 
 test: $(VENV)/.dev  ## run every test, those on real brokers included
 	$(BIN)/kraftd setup
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -m "not perf" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest tests -m perf
 
-check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests
+integration: $(VENV)/.dev  ## run the tests that start processes, but no brokers
+	$(BIN)/python -m pytest tests/integration -m "not perf" $(SIDE_BY_SIDE)
+
+check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests: in less than a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit -m "not perf"
 
 docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/*.py)
 	$(BIN)/python -m kraftd.serve.metrics_document > $@

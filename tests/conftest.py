@@ -1,4 +1,4 @@
-"""One real cluster for the whole session, and what to do about programs that this machine lacks."""
+"""One real cluster for each test process, which tests share a process, and what is done about absent programs."""
 
 import os
 import shutil
@@ -8,29 +8,39 @@ from pathlib import Path
 
 import pytest
 
+from tests.guard import Guard
 from tests.harness import cluster_in
+
+_TESTS = Path(__file__).parent
 
 _PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "prometheus": "prometheus",
     "promtool": "prometheus",
-    "wrk": "wrk",
 }
 """What a test may need beyond Python and make, and the Debian package that has it."""
 
 _absent = pytest.StashKey[dict[str, int]]()
+_guard = pytest.StashKey[Guard]()
 
 
-def pytest_configure():
-    """Undo what a shell does to its background jobs: programs would start deaf to Ctrl-C, and some tests press it."""
+def pytest_configure(config):
+    """Undo what a shell does to its background jobs, and refuse to run without a program under ALL=1.
+
+    Programs would start deaf to Ctrl-C, and some tests press it.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[_absent] = {}
+    lacking = [name for name in _PACKAGES if shutil.which(name) is None]
+    if lacking and os.environ.get("ALL") == "1":
+        raise pytest.UsageError(f"ALL=1, but there is no {', '.join(lacking)}: {_install(lacking)}")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect the long repetitions, and tests that need an absent program; under ALL=1 its absence is a failure."""
-    absent: dict[str, int] = {}
+    """Deselect the long repetitions and the tests that need an absent program; order and group what is left."""
+    absent = config.stash[_absent]
     kept, deselected = [], []
     for item in items:
         if item.get_closest_marker("soak") and os.environ.get("SOAK") != "1":
@@ -41,17 +51,49 @@ def pytest_collection_modifyitems(config, items):
         for name in lacking:
             absent[name] = absent.get(name, 0) + 1
         (deselected if lacking else kept).append(item)
-    if absent and os.environ.get("ALL") == "1":
-        raise pytest.UsageError(f"ALL=1, but there is no {', '.join(absent)}: {_install(absent)}")
-    config.stash[_absent] = absent
     if deselected:
-        items[:] = kept
         config.hook.pytest_deselected(items=deselected)
+    # What may take longest begins first, so that no process is left with it at the end.
+    items[:] = sorted(kept, key=_longest_first)
+    for item in items:
+        # The tests of a module share its fixtures; a cluster of a test's own is shared with none.
+        if "fresh" not in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(".".join(item.path.relative_to(_TESTS).with_suffix("").parts)))
+
+
+def _longest_first(item):
+    classes = [item.get_closest_marker(name) is None for name in ("kafka", "integration")]
+    limit = item.get_closest_marker("timeout")
+    return *classes, -(limit.args[0] if limit else 0)
+
+
+def pytest_collection_finish(session):
+    """Guard a process that is about to run tests that start processes."""
+    if not all(item.path.is_relative_to(_TESTS / "unit") for item in session.items):
+        session.config.stash[_guard] = Guard()
+
+
+def pytest_unconfigure(config):
+    """End what tests left behind."""
+    if _guard in config.stash:
+        config.stash[_guard].close()
+
+
+def pytest_sessionfinish(session):
+    """Let the process that sums up know what this one did not test."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["absent"] = session.config.stash[_absent]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what a process did not test; all of them collected the same."""
+    node.config.stash[_absent] = getattr(node, "workeroutput", {}).get("absent", {})
 
 
 def pytest_terminal_summary(terminalreporter, config):
     """Say loudly what was not tested."""
-    absent = config.stash.get(_absent, {})
+    absent = config.stash[_absent]
     if absent:
         what = ", ".join(f"{name} ({count} tests)" for name, count in absent.items())
         terminalreporter.write_line(f"NOT TESTED, for want of {what}. {_install(absent)}", red=True, bold=True)

@@ -4,12 +4,15 @@ Each has a state directory and a port offset of its own, so that it runs beside 
 """
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,10 +25,16 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-_OFFSETS = range(11000, 22000, 200)
-"""Far from the default ports, and below the range from which Linux takes ports for outgoing connections."""
+OFFSETS = range(11000, 22500, 150)
+"""Far from the default ports, and below the range from which Linux takes ports for outgoing connections.
 
-_PORTS = (3000, 8000, 8001, 8002, 9090, 9092, 9093, 9094, 9999, 10000, 10001, 10092, 10093, 10094, 10192)
+With this step no two of them share a port.
+"""
+SLICES = 11
+"""How many test processes may run at the same time."""
+
+PORTS = (3000, 8000, 8001, 8002, 9090, *range(9092, 9097), *range(9999, 10004), *range(10092, 10097), 10192)
+"""Where a cluster of up to five brokers may listen."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +56,30 @@ class Done:
 
 
 def free_port_offset() -> int:
-    """Return an offset whose ports are all free now, another one for each process that asks at the same time."""
-    start = os.getpid() % len(_OFFSETS)
-    for offset in (*_OFFSETS[start:], *_OFFSETS[:start]):
+    """Return an offset whose ports are all free now, out of those that no other test process takes."""
+    for offset in OFFSETS[_own_slice() :: SLICES]:
         if ports_are_free(offset):
             return offset
     raise RuntimeError("no free ports")
 
 
+@functools.cache
+def _own_slice() -> int:
+    """Return the number of the slice that this process has until it ends."""
+    directory = Path(tempfile.gettempdir()) / f"kraftd-tests-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for number in range(SLICES):
+        claim = os.open(directory / str(number), os.O_CREAT | os.O_RDWR, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return number
+        os.close(claim)
+    raise RuntimeError(f"{SLICES} test processes run already")
+
+
 def ports_are_free(offset: int) -> bool:
     """Return whether nothing listens where a cluster with this offset would."""
-    return all(_is_free(port + offset) for port in _PORTS)
+    return all(_is_free(port + offset) for port in PORTS)
 
 
 def _is_free(port: int) -> bool:

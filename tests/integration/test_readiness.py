@@ -112,6 +112,7 @@ def test_a_broker_that_only_listens_does_not_serve_yet():
     assert answer.reason
 
 
+@pytest.mark.perf
 def test_several_programs_are_asked_side_by_side():
     with listener() as one, listener() as other:
         plan = plan_of(f"[producer]\nport = {one}\n[consumer]\nport = {other}")

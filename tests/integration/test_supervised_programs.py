@@ -104,6 +104,7 @@ def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_still_
     assert eventually(lambda: supervised.supervisor.pid() == pid, within_s=10)
 
 
+@pytest.mark.perf
 def test_what_ends_and_is_desired_is_started_again_at_once(supervised):
     supervised.wish(True, "broker-1")
     supervised.start("broker-1")

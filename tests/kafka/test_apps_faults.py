@@ -66,6 +66,7 @@ def places(consumer):
     return {(m["partition"], m["offset"]) for m in consumer.json("/api/messages?limit=1000")["messages"]}
 
 
+@pytest.mark.perf
 def test_a_request_is_answered_in_time_while_all_brokers_are_away(broken):
     cluster, apps = broken
     producer = apps.start_ready("producer", KAFKA_DELIVERY_TIMEOUT_MS="3000")

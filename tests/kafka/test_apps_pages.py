@@ -76,6 +76,7 @@ def test_a_page_that_comes_back_misses_nothing_and_sees_nothing_twice(apps):
     again.close()
 
 
+@pytest.mark.perf
 def test_the_app_ends_within_a_second_with_pages_open_and_says_goodbye(apps):
     consumer = apps.start_ready("consumer")
     pages = [Page(consumer) for _ in range(5)]

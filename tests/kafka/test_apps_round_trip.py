@@ -58,6 +58,7 @@ def test_what_is_posted_stands_on_the_page_byte_for_byte_in_the_log_and_there_ag
     assert on_page(again), "the group has nothing new to read, the page shows the end of the log"
 
 
+@pytest.mark.perf
 def test_an_idle_app_ends_within_a_second(apps):
     for module in ("producer", "consumer"):
         status, took_s = apps.start_ready(module).stop()
@@ -80,6 +81,7 @@ def test_a_killed_consumer_skips_nothing_and_a_stopped_one_repeats_nothing(apps,
     wait_until(lambda: {(0, sent["offset"]), (0, later["offset"])} <= places())
 
 
+@pytest.mark.perf
 def test_every_200_is_in_the_log_when_the_producer_is_stopped_under_load(apps, cluster):
     producer = apps.start_ready("producer")
     acknowledged = {}
@@ -110,6 +112,7 @@ def test_every_200_is_in_the_log_when_the_producer_is_stopped_under_load(apps, c
     assert values_at(cluster, acknowledged) == acknowledged
 
 
+@pytest.mark.perf
 def test_without_kafka_the_producer_answers_soon_and_both_apps_still_end_at_once(apps):
     nowhere = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_DELIVERY_TIMEOUT_MS": "2000"}
     producer = apps.start("producer", **nowhere)

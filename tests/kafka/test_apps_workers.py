@@ -33,6 +33,7 @@ def requests_by_worker(app):
     return found
 
 
+@pytest.mark.perf
 def test_every_200_is_in_the_log_when_a_worker_is_killed_and_when_all_are_stopped_under_load(apps, cluster):
     producer = apps.start_ready("producer", APP_WORKERS="2")
     writers = Writers(producer)
@@ -66,6 +67,7 @@ def test_the_workers_end_with_their_parent_however_that_ends(apps):
     wait_until(again.is_ready)
 
 
+@pytest.mark.perf
 def test_a_port_that_is_taken_and_settings_that_cannot_work_end_the_parent_at_once(apps):
     first = apps.start_ready("producer", APP_WORKERS="2")
     second = apps.start("producer", APP_WORKERS="2", APP_PORT=str(first.port))

@@ -68,6 +68,7 @@ def looks(cluster, seconds):
     return found
 
 
+@pytest.mark.perf
 def test_the_stream_brings_every_look_whatever_other_pages_do_not_read(cluster):
     idle = []
     for _ in range(20):

@@ -48,6 +48,7 @@ def quiet(cluster):
     eventually(lambda: is_up_everywhere(cluster), within_s=60, what="the cluster is well again")
 
 
+@pytest.mark.perf
 def test_a_killed_broker_shows_within_two_seconds_and_its_return_as_fast(quiet):
     quiet.kill("broker-2")
 
@@ -58,6 +59,7 @@ def test_a_killed_broker_shows_within_two_seconds_and_its_return_as_fast(quiet):
     )
 
 
+@pytest.mark.perf
 def test_a_frozen_broker_shows_within_eight_seconds_and_a_scrape_stays_fast(quiet):
     pid = quiet.kill("broker-2", signal.SIGSTOP)
     try:

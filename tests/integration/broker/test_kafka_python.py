@@ -65,6 +65,7 @@ def test_a_refused_connection_leaves_no_socket_behind(free_port):
     assert [str(warning.message) for warning in caught] == []
 
 
+@pytest.mark.perf
 def test_a_frozen_broker_costs_one_time_limit(silent_port):
     started_s = time.monotonic()
     with wire_to(silent_port) as wire, pytest.raises(KafkaUnreachableError, match=r"no answer within 0\.2 s"):
@@ -73,6 +74,7 @@ def test_a_frozen_broker_costs_one_time_limit(silent_port):
     assert time.monotonic() - started_s < 5 * BRIEF_S
 
 
+@pytest.mark.perf
 def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silent_port):
     took_s = []
     with wire_to(silent_port, timeout_s=1.0) as wire:
@@ -86,6 +88,7 @@ def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silen
     assert took_s[1] < 0.6
 
 
+@pytest.mark.perf
 def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
     with wire_to(silent_port, timeout_s=1.0) as wire:
         wire.learn(brokers_at({1: silent_port}))

@@ -137,6 +137,7 @@ def test_the_probe_tells_a_serving_broker_from_a_dead_port(nodes):
     assert all(port_listens(host, port, TIMEOUT_S) for host, port in nodes.controller_endpoints)
 
 
+@pytest.mark.perf
 def test_a_frozen_broker_blocks_the_library_for_30_s_but_the_door_for_one_time_limit(admin, nodes, topic, bare):
     assert bare.config["request_timeout_ms"] == 30_000
     partitions = partitions_of(admin, topic.name)

@@ -1,5 +1,7 @@
 import time
 
+import pytest
+
 from kraftd.broker.model import Failure, GroupState, Partial, Partition, TopicState
 from kraftd.broker.offsets import EARLIEST, IsolationLevel
 from kraftd.serve.exposition import Exposition
@@ -63,6 +65,7 @@ def test_a_group_beyond_the_limit_has_a_lag_but_neither_wait_nor_pace():
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"big": 20, "small": 5}
 
 
+@pytest.mark.perf
 def test_five_thousand_partitions_and_two_hundred_groups_are_measured_and_rendered_in_two_seconds_of_cpu():
     topics = [topic(f"t-{index}", 50) for index in range(100)]
     keys = [partition.key for each in topics for partition in each.partitions]
