@@ -55,15 +55,14 @@ def config(context: typer.Context) -> None:
     from rich.table import Table
 
     from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
-    from kraftd.spec.secrets import MASK, is_secret
+    from kraftd.spec.secrets import masked_value
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
     configuration, origin = read_configuration(invocation.selection, workspace)
     notes = tuple(absent_tools(configuration, installed_tools(configuration, workspace)).values())
     rows = [
-        {"key": key, "value": MASK if is_secret(key) else value, "origin": source}
-        for key, value, source in configuration.rows()
+        {"key": key, "value": masked_value(key, value), "origin": source} for key, value, source in configuration.rows()
     ]
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows, "notes": notes})

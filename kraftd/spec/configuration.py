@@ -22,6 +22,7 @@ from kraftd.spec.schema import (
     suggested_name,
     suggested_setting,
 )
+from kraftd.spec.secrets import masked_value
 from kraftd.spec.settings import NODES, Settings
 
 ENVIRONMENT_PREFIX = "KRAFTD_"
@@ -156,9 +157,9 @@ def _problem(item: Any, merged: Mapping[str, Any], origins: Mapping[str, str]) -
     elif item["loc"][-1] == "[key]":
         text = f"{where}: malformed name in {allowed}"
     elif len(field) < len(in_schema(path)):
-        text = f"{where} = {_shown(item['input'])}: does not fit into {allowed}"
+        text = f"{where} = {_shown(where, item['input'])}: does not fit into {allowed}"
     else:
-        text = f"{where} = {_shown(item['input'])}: must be {allowed}"
+        text = f"{where} = {_shown(where, item['input'])}: must be {allowed}"
     origin = _origin_at(path, origins) or _origin_below(path, origins)
     if origin == _ENVIRONMENT:
         origin = f"{_variable(path[:2])} in the environment"
@@ -178,7 +179,8 @@ def _with_topic_name(path: Path, merged: Mapping[str, Any]) -> Path:
     return ("topic", name if isinstance(name, str) else f"#{int(path[1]) + 1}", *path[2:])
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    value = masked_value(name, value)
     if isinstance(value, bool):
         return str(value).lower()
     text = f'"{value}"' if isinstance(value, str) else str(value)

@@ -329,3 +329,11 @@ def test_topics_replace_the_default_topic():
     assert [(topic.name, topic.partitions, topic.config) for topic in topics] == [
         ("orders", None, {"retention.ms": 1000})
     ]
+
+
+def test_a_bad_value_under_a_secret_name_is_not_repeated():
+    with pytest.raises(ConfigurationError) as caught:
+        configure([parse_toml("[producer]\nenv = { APP_API_TOKEN = 424242 }", "kraftd.toml")])
+
+    (problem,) = caught.value.details["problems"]
+    assert problem.startswith('producer.env.APP_API_TOKEN = "***": ')
