@@ -102,18 +102,15 @@ def growth_failure_in(response: Any, wire: Wire) -> Failure | None:
 
 
 def differences(declared: Topic, actual: TopicState) -> tuple[Difference, ...]:
-    """Return where a topic is not as declared, in replica placement; its settings are not compared."""
-    found = []
-    if len(actual.partitions) != declared.partitions:
-        found.append(Difference("partitions", str(declared.partitions), str(len(actual.partitions))))
-    factors = sorted({len(partition.replicas) for partition in actual.partitions})
-    if factors != [declared.replication_factor]:
-        actual_factors = ", ".join(map(str, factors))
-        found.append(Difference("replication_factor", str(declared.replication_factor), actual_factors))
+    """Return where a topic is not as stated, in replica placement; its settings are not compared."""
     placement = tuple(partition.replicas for partition in actual.partitions)
-    if placement != declared.assignment:
-        found.append(Difference("assignment", _written(declared.assignment), _written(placement)))
-    return tuple(found)
+    factors = sorted({len(replicas) for replicas in placement})
+    compared = (
+        Difference("partitions", str(declared.partitions), str(len(placement))),
+        Difference("replication_factor", str(declared.replication_factor), ", ".join(map(str, factors))),
+        Difference("assignment", _written(declared.assignment), _written(placement)),
+    )
+    return tuple(each for each in compared if each.setting in declared.stated and each.declared != each.actual)
 
 
 def _written(assignment: tuple[tuple[int, ...], ...]) -> str:

@@ -1,7 +1,7 @@
 """server.properties of brokers and controllers."""
 
 from kraftd.spec.plan import Kind, Listener, Node, Plan
-from kraftd.spec.replication import default_replication_factor
+from kraftd.spec.replication import default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
 
 _SMALL_HEAP_BYTES = 512 * 1024**2
 
@@ -76,12 +76,15 @@ def _cleaner_buffer_bytes(node: Node) -> str:
 
 
 def _replication(plan: Plan) -> dict[str, str]:
-    """Return what follows from the number of brokers: at RF 2, min ISR 1 keeps a write path when one broker is down."""
+    """Return what follows from the number of brokers; none of it changes a topic that exists when brokers are added.
+
+    Kafka writes the min ISR of its own topics, but not that of the offsets' topic, into these when it creates them.
+    """
     replicas = default_replication_factor(len(plan.brokers))
-    min_isr = str(max(1, replicas - 1))
+    min_isr = str(min_in_sync_replicas(replicas))
     values = {
         "default.replication.factor": str(replicas),
-        "min.insync.replicas": min_isr,
+        "min.insync.replicas": str(default_min_in_sync_replicas(plan.nodes)),
         "offsets.topic.replication.factor": str(replicas),
         "transaction.state.log.min.isr": min_isr,
         "transaction.state.log.replication.factor": str(replicas),

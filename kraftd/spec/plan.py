@@ -190,11 +190,14 @@ class Topic:
     Attributes:
         assignment: Per partition the broker ids that hold it, the preferred leader first.
         config_items: The topic's own configuration, in the order of the file.
+        stated: Which of partitions, replication_factor and assignment the user stated. The others are defaults, which
+            a topic that exists need not follow: they change with the number of brokers.
     """
 
     name: str
     assignment: tuple[tuple[int, ...], ...]
     config_items: tuple[tuple[str, str], ...] = ()
+    stated: tuple[str, ...] = ()
 
     @property
     def partitions(self) -> int:

@@ -22,7 +22,11 @@ from kraftd.spec.plan import (
     Topic,
     Voter,
 )
-from kraftd.spec.replication import default_replication_factor
+from kraftd.spec.replication import (
+    default_min_in_sync_replicas,
+    default_replication_factor,
+    min_in_sync_replicas,
+)
 from kraftd.spec.settings import GrafanaSettings, PrometheusSettings, PropertyValue, Settings, TopicSettings
 from kraftd.spec.sizes import parse_size
 
@@ -32,6 +36,7 @@ CONTROLLER_PORT_BASE = 10091
 JMX_PORT_BASE = 9998
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
+_MIN_ISR = "min.insync.replicas"
 _NONE_INSTALLED: Mapping[str, Executable] = {}
 _TOOLS = {
     PROMETHEUS: ("/-/ready", "--config.file", "prometheus.yml"),
@@ -68,7 +73,7 @@ def build_plan(
         layout=layout,
         nodes=nodes,
         voters=tuple(Voter(node.node_id, LOOPBACK, node.controller.port) for node in nodes if node.controller),
-        topics=tuple(_topic(topic, settings.cluster.brokers) for topic in settings.topic),
+        topics=tuple(_topic(topic, settings, nodes) for topic in settings.topic),
         apps=_apps(settings, nodes),
         daemon=_daemon(settings),
         tools=_tools(settings, installed),
@@ -166,8 +171,19 @@ def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], .
     return tuple((key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in values.items())
 
 
-def _topic(topic: TopicSettings, brokers: int) -> Topic:
-    return Topic(topic.name, _assignment(topic, brokers), _properties(topic.config))
+def _topic(topic: TopicSettings, settings: Settings, nodes: Sequence[Node]) -> Topic:
+    assignment = _assignment(topic, settings.cluster.brokers)
+    of_brokers = [settings.broker.config, *(node.config for node in settings.broker.nodes.values())]
+    min_isr = min_in_sync_replicas(len(assignment[0]))
+    own: dict[str, PropertyValue] = {}
+    if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not any(_MIN_ISR in config for config in of_brokers):
+        own[_MIN_ISR] = min_isr
+    return Topic(topic.name, assignment, _properties({**own, **topic.config}), _stated(topic))
+
+
+def _stated(topic: TopicSettings) -> tuple[str, ...]:
+    names = ("partitions", "replication_factor", "assignment")
+    return names if topic.assignment else tuple(name for name in names if getattr(topic, name))
 
 
 def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ...]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kraftd.broker.creation import TopicCreation
@@ -55,7 +57,7 @@ def test_an_existing_topic_is_left_alone():
 def test_an_existing_topic_that_differs_is_left_alone_and_says_so():
     other = metadata([topic("t", (1, [1, 2], [1, 2]))])
 
-    wire, (outcome,) = run({"Metadata": other})
+    wire, (outcome,) = run({"Metadata": other}, [replace(DECLARED, stated=("partitions",))])
 
     assert Difference("partitions", "2", "1") in outcome.differences
     assert wire.requests.keys() == {"Metadata"}

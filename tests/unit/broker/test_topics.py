@@ -13,7 +13,8 @@ from kraftd.spec.plan import Topic
 from tests.unit.broker.fake_wire import FakeWire, failure, metadata, record, topic
 
 WIRE = FakeWire({})
-DECLARED = Topic("t", ((1, 2), (2, 1)), (("retention.ms", "1000"),))
+STATED = ("partitions", "replication_factor", "assignment")
+DECLARED = Topic("t", ((1, 2), (2, 1)), (("retention.ms", "1000"),), STATED)
 
 
 def state(*assignment, leaders=None):
@@ -103,6 +104,13 @@ def test_another_partition_count_is_a_difference_and_so_is_its_assignment():
 
 def test_another_order_of_replicas_is_a_difference():
     assert differences(DECLARED, state([2, 1], [2, 1])) == (Difference("assignment", "1:2,2:1", "2:1,2:1"),)
+
+
+def test_what_the_user_did_not_state_is_no_difference():
+    declared = Topic("t", ((1, 2, 3), (2, 3, 1)), stated=("partitions",))
+
+    assert differences(declared, state([1, 2], [2, 1])) == ()
+    assert differences(declared, state([1, 2])) == (Difference("partitions", "2", "1"),)
 
 
 def test_another_replication_factor_on_one_partition_is_a_difference():

@@ -87,6 +87,25 @@ def test_replicas_and_min_isr_follow_from_the_number_of_brokers(brokers, replica
     assert (properties["min.insync.replicas"], properties["transaction.state.log.min.isr"]) == (min_isr, min_isr)
 
 
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (1, 3), (2, 3), (2, 5), (3, 5)])
+def test_the_min_isr_of_topics_that_exist_stays_when_brokers_are_added(first, then):
+    manifest = manifest_of(plan_of(f"[cluster]\nbrokers = {first}"), CLUSTER_ID)
+
+    before = properties_of("broker-1", f"[cluster]\nbrokers = {first}")
+    after = properties_of("broker-1", f"[cluster]\nbrokers = {then}", manifest=manifest)
+
+    assert after["min.insync.replicas"] == before["min.insync.replicas"]
+
+
+def test_what_a_grown_cluster_creates_has_the_replicas_and_min_isr_of_its_size():
+    manifest = manifest_of(plan_of(), CLUSTER_ID)
+
+    grown = properties_of("broker-1", "[cluster]\nbrokers = 3", manifest=manifest)
+
+    assert (grown["default.replication.factor"], grown["transaction.state.log.replication.factor"]) == ("3", "3")
+    assert grown["transaction.state.log.min.isr"] == "2"
+
+
 def test_kafka_4_is_told_the_same_of_share_groups_and_kafka_3_is_not():
     assert properties_of("broker-1", kafka_version="4.3.1")["share.coordinator.state.topic.replication.factor"] == "2"
     assert properties_of("broker-1", kafka_version="4.3.1")["share.coordinator.state.topic.min.isr"] == "1"

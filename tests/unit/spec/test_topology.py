@@ -161,6 +161,52 @@ def test_a_topic_may_say_its_replicas_or_its_assignment():
     assert plan.topics[1].config == {"retention.ms": "1000", "preallocate": "true"}
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "replicas", "own"),
+    [
+        pytest.param(2, 2, 2, {}, id="Kafka's default is right"),
+        pytest.param(2, 3, 2, {}, id="still right"),
+        pytest.param(2, 3, 3, {"min.insync.replicas": "2"}, id="three replicas in a grown cluster"),
+        pytest.param(3, 3, 3, {"min.insync.replicas": "2"}, id="three replicas"),
+        pytest.param(3, 3, 2, {"min.insync.replicas": "1"}, id="two replicas where the brokers' default is for three"),
+        pytest.param(5, 5, 5, {"min.insync.replicas": "2"}, id="as many as there are"),
+    ],
+)
+def test_a_topic_gets_the_min_isr_that_its_replicas_allow_when_it_is_created(first, then, replicas, own):
+    toml = f'[cluster]\nbrokers = {then}\n[[topic]]\nname = "test-topic"\nreplication_factor = {replicas}'
+
+    (topic,) = plan_of(toml, manifest=manifest_of(plan_with(first), CLUSTER_ID)).topics
+
+    assert topic.config == own
+
+
+@pytest.mark.parametrize(
+    ("table", "config"),
+    [
+        ('config = { "min.insync.replicas" = 3 }', {"min.insync.replicas": "3"}),
+        ("[broker.config]\nmin.insync.replicas = 1", {}),
+        ("[broker.2.config]\nmin.insync.replicas = 1", {}),
+    ],
+)
+def test_the_users_min_isr_wins(table, config):
+    (topic,) = plan_of(f'[cluster]\nbrokers = 3\n[[topic]]\nname = "test-topic"\n{table}').topics
+
+    assert topic.config == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated"),
+    [
+        ("", ()),
+        ("partitions = 4", ("partitions",)),
+        ("replication_factor = 1", ("replication_factor",)),
+        ('assignment = "1:2"', ("partitions", "replication_factor", "assignment")),
+    ],
+)
+def test_the_plan_of_a_topic_says_what_the_user_stated(settings, stated):
+    assert plan_of(f'[[topic]]\nname = "test-topic"\n{settings}').topics[0].stated == stated
+
+
 def test_a_brokers_own_property_wins_over_that_of_all_brokers():
     plan = plan_of(
         "[broker.config]\nlog.retention.hours = 1\nlog.cleaner.enable = false\n"
