@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,7 +134,8 @@ def env(
 
 
 def exec_command(context: typer.Context) -> None:
-    """Run a command with those variables, and exit with its code: kraftd exec -- CMD ARGS..."""
+    """Run a command with those variables, in the place of kraftd: kraftd exec -- CMD ARGS..."""
+    from kraftd.host.become import become
     from kraftd.operate.client_environment import client_environment
 
     invocation: Invocation = context.obj
@@ -144,18 +144,18 @@ def exec_command(context: typer.Context) -> None:
         raise ConfigurationError("cannot run nothing: no command was given", hint="kraftd exec -- CMD ARGS...")
     plan = invocation.recorded().plan
     try:
-        done = subprocess.run(command, env={**os.environ, **client_environment(plan)}, check=False)
+        become(command, {**os.environ, **client_environment(plan)})
     except OSError as error:
         raise ConfigurationError(
             f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}",
             hint="Name a program on the PATH, or its path: kraftd exec -- CMD ARGS...",
         ) from error
-    raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 
 def kafka(context: typer.Context) -> None:
     """Run one of Kafka's own tools against the cluster: kraftd kafka topics --describe."""
-    from kraftd.operate.kafka_tool import run_tool, tool_names
+    from kraftd.host.become import become
+    from kraftd.operate.kafka_tool import prepared_tool, tool_names
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
@@ -165,7 +165,8 @@ def kafka(context: typer.Context) -> None:
             + ", ".join(tool_names(invocation.chosen(workspace), workspace))
         )
         return
-    raise typer.Exit(run_tool(invocation.chosen(workspace), context.args[0], tuple(context.args[1:]), workspace))
+    tool = prepared_tool(invocation.chosen(workspace), context.args[0], tuple(context.args[1:]), workspace)
+    become(tool.command, tool.environ)
 
 
 def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":

@@ -1,6 +1,7 @@
 """`kraftd kafka TOOL`: Kafka's own tools on the second set of jars, without a node's JMX or heap."""
 
-import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import write_changed
@@ -18,6 +19,14 @@ _JMX = "jmx"
 _JMX_URL = "--jmx-url"
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedTool:
+    """What is left to do: to run this in the foreground."""
+
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
 def tool_names(chosen: ChosenCluster, workspace: Workspace) -> tuple[str, ...]:
     """Return the tools of the cluster's Kafka version.
 
@@ -27,8 +36,8 @@ def tool_names(chosen: ChosenCluster, workspace: Workspace) -> tuple[str, ...]:
     return tuple(tools(_plan(chosen, workspace).kafka_version))
 
 
-def run_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], workspace: Workspace) -> int:
-    """Run a tool in the foreground and return its exit status; the brokers' addresses are added where none is given.
+def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], workspace: Workspace) -> PreparedTool:
+    """Return how a tool is run, its jars fetched; the brokers' addresses are added where none is given.
 
     Raises:
         ConfigurationError: There is no such tool.
@@ -49,8 +58,7 @@ def run_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], works
         classpath=runtime.classpath,
         logging_option=logging_option(plan.kafka_version, directory),
     )
-    status = subprocess.run(command, env=scrubbed(workspace.environ), check=False).returncode
-    return status if status >= 0 else 128 - status
+    return PreparedTool(command, scrubbed(workspace.environ))
 
 
 def _with_direct_url(plan: Plan, arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from kraftd.operate.store import Store
@@ -101,12 +102,36 @@ def test_a_command_that_there_is_not_is_refused(cluster, plan):
     refused(cluster, "exec", status=2, code="invalid_configuration")
 
 
-@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143)])
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", -signal.SIGTERM)])
 def test_a_command_keeps_its_exit_status_and_gets_the_variables(cluster, plan, script, status):
     done = cluster.run("exec", "--", "sh", "-c", f"echo $KAFKA_BOOTSTRAP_SERVERS --json; {script}")
 
     assert done.status == status
     assert done.stdout == f"{plan.bootstrap_servers} --json\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_command_and_leaves_no_orphan(cluster, plan, number):
+    script = "trap 'echo caught; exit 7' TERM INT; echo $$; while :; do sleep 0.1; done"
+    with cluster.spawn("exec", "--", "sh", "-c", script) as running:
+        pid = int(running.stdout.readline())
+        running.send_signal(number)
+        try:
+            output, _ = running.communicate(timeout=20)
+        finally:
+            orphan = psutil.pid_exists(pid)
+            if orphan:
+                os.kill(pid, signal.SIGKILL)
+
+    assert (output, running.returncode, orphan) == ("caught\n", 7, False)
+
+
+def test_a_command_whose_reader_goes_away_is_ended_by_sigpipe_as_in_a_shell(cluster, plan):
+    with cluster.spawn("exec", "--", "yes") as running:
+        running.stdout.readline()
+        running.stdout.close()
+
+        assert running.wait(timeout=20) == -signal.SIGPIPE
 
 
 @pytest.mark.parametrize(("tool", "hint"), [("topic", "Did you mean topics?"), ("nosuchtool", "console-consumer")])
