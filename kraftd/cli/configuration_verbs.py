@@ -123,18 +123,18 @@ def render(
     files = rendered(invocation.chosen(workspace), workspace)
     if invocation.json:
         documents = [
-            {"path": path, "text": masked_text(text), "changed": read_text(path) != text}
+            {"path": path, "text": masked_text(path.name, text), "changed": read_text(path) != text}
             for path, text in files.items()
         ]
         invocation.print_document({"ok": True, "schema_version": 1, "files": documents})
         return
     for path, text in files.items():
         if diff:
-            before = masked_text(read_text(path) or "").splitlines(keepends=True)
-            after = masked_text(text).splitlines(keepends=True)
+            before = masked_text(path.name, read_text(path) or "").splitlines(keepends=True)
+            after = masked_text(path.name, text).splitlines(keepends=True)
             typer.echo("".join(difflib.unified_diff(before, after, str(path), f"{path} (rendered)")), nl=False)
         else:
-            typer.echo(f"==> {path} <==\n{masked_text(text)}")
+            typer.echo(f"==> {path} <==\n{masked_text(path.name, text)}")
 
 
 def setup(context: typer.Context) -> None:

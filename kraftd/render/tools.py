@@ -1,7 +1,7 @@
 """Prometheus and Grafana as kraftd runs them: on loopback, without a login, calling nobody but the cluster."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kraftd.spec.plan import GRAFANA, PROMETHEUS, Plan, Tool
@@ -10,6 +10,7 @@ SCRAPE_INTERVAL_S = 5
 _RETENTION = "15d"
 _RENDERED = "Rendered by kraftd; changes here are overwritten."
 _DATASOURCE = "Prometheus"
+_TOKEN_VARIABLE = "APP_API_TOKEN"  # noqa: S105 the variable's name
 
 
 def tool_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
@@ -27,7 +28,8 @@ def tool_files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]
     """
     configuration = plan.layout.config(tool.name) / tool.configuration
     if tool.name == PROMETHEUS:
-        return {configuration: _prometheus_yml(plan, rules)}
+        tokens = {_token_file(plan, app): token for app, token in _tokens(plan).items()}
+        return {configuration: _prometheus_yml(plan, rules), **tokens}
     datasources = _provisioning(plan) / "datasources" / "prometheus.yml"
     return {configuration: _grafana_ini(plan, tool), datasources: _datasources(plan.tool(PROMETHEUS))}
 
@@ -55,17 +57,47 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path]) -> str:
     lines += [f"  {key}: {SCRAPE_INTERVAL_S}s" for key in ("scrape_interval", "evaluation_interval")]
     if rules:
         lines += ["rule_files:", *(f"  - {_quoted(path)}" for path in rules)]
-    return "\n".join(
-        [
-            *lines,
-            "scrape_configs:",
-            "  - job_name: kraftd",
-            "    http_sd_configs:",
-            f'      - url: "http://{plan.daemon.host}:{plan.daemon.port}/sd/prometheus"',
-            f"        refresh_interval: {SCRAPE_INTERVAL_S}s",
-            "",
+    guarded = _tokens(plan)
+    lines += ["scrape_configs:", *_scrape_job(plan, "kraftd")]
+    if guarded:
+        lines += _only("drop", guarded)
+    for app in guarded:
+        lines += _scrape_job(plan, app)
+        # By file: anyone on this machine who finds Prometheus' port can read its configuration.
+        lines += [
+            "    authorization:",
+            f"      credentials_file: {_quoted(_token_file(plan, app))}",
+            *_only("keep", [app]),
         ]
-    )
+    return "\n".join([*lines, ""])
+
+
+def _scrape_job(plan: Plan, name: str) -> list[str]:
+    return [
+        f"  - job_name: {name}",
+        "    http_sd_configs:",
+        f'      - url: "http://{plan.daemon.host}:{plan.daemon.port}/sd/prometheus"',
+        f"        refresh_interval: {SCRAPE_INTERVAL_S}s",
+    ]
+
+
+def _only(action: str, programs: Iterable[str]) -> list[str]:
+    return [
+        "    relabel_configs:",
+        "      - source_labels: [program]",
+        f"        regex: {'|'.join(programs)}",
+        f"        action: {action}",
+    ]
+
+
+def _tokens(plan: Plan) -> dict[str, str]:
+    """Return the tokens of the apps that want one from whoever reads their metrics, by app."""
+    tokens = {app.name: dict(app.environment).get(_TOKEN_VARIABLE, "").strip() for app in plan.apps}
+    return {name: token for name, token in tokens.items() if token}
+
+
+def _token_file(plan: Plan, app: str) -> Path:
+    return plan.layout.config(PROMETHEUS) / f"{app}.token"
 
 
 def _provisioning(plan: Plan) -> Path:

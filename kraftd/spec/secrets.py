@@ -54,11 +54,13 @@ def without_secrets(plan: Plan) -> Plan:
     return replace(plan, nodes=nodes, apps=apps, topics=topics, java_options=java_options)
 
 
-def masked_text(text: str) -> str:
+def masked_text(file_name: str, text: str) -> str:
     """Return the text of a rendered file with the values of secret names masked.
 
-    It may be a properties file, a ``.env``, or a supervisord.conf with the command lines of JVMs.
+    It may be a properties file, a ``.env``, a supervisord.conf with the command lines of JVMs, or a single secret.
     """
+    if is_secret(file_name):
+        return f"{MASK}\n"
     shown, at = "", 0
     for line in _NAME.finditer(text):
         if line.start() >= at and is_secret(line["name"]):

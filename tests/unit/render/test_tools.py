@@ -51,6 +51,43 @@ def test_prometheus_asks_the_daemon_what_to_scrape():
     )
 
 
+def test_prometheus_shows_each_app_its_own_token_from_a_file_that_the_configuration_names():
+    toml = (
+        f'{TOOLS}[producer]\nenv = {{ APP_API_TOKEN = "hunter2" }}\n'
+        '[consumer]\ninstances = 2\nenv = { APP_API_TOKEN = " hunter3 " }'
+    )
+
+    found = files("prometheus", toml)
+
+    text = found.pop(CONFIG / "prometheus" / "prometheus.yml")
+    assert found == {
+        CONFIG / "prometheus" / "producer.token": "hunter2",
+        CONFIG / "prometheus" / "consumer.token": "hunter3",
+        CONFIG / "prometheus" / "consumer-2.token": "hunter3",
+    }
+    assert "hunter" not in text
+    everyone, *jobs = text.split("  - job_name: ")[1:]
+    assert everyone.endswith(
+        "    relabel_configs:\n"
+        "      - source_labels: [program]\n"
+        "        regex: producer|consumer|consumer-2\n"
+        "        action: drop\n"
+    )
+    assert [job.split("\n")[0] for job in jobs] == ["producer", "consumer", "consumer-2"]
+    assert jobs[0] == (
+        "producer\n"
+        "    http_sd_configs:\n"
+        '      - url: "http://127.0.0.1:8000/sd/prometheus"\n'
+        "        refresh_interval: 5s\n"
+        "    authorization:\n"
+        f'      credentials_file: "{CONFIG}/prometheus/producer.token"\n'
+        "    relabel_configs:\n"
+        "      - source_labels: [program]\n"
+        "        regex: producer\n"
+        "        action: keep\n"
+    )
+
+
 def test_prometheus_evaluates_the_rules_that_there_are():
     (text,) = files("prometheus", rules=RULES).values()
 

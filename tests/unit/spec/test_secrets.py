@@ -49,7 +49,7 @@ def test_a_plan_that_is_shown_has_no_secret_in_it():
 
 
 def test_a_rendered_file_is_shown_with_its_secrets_masked():
-    shown = masked_text("APP_API_TOKEN='hunter2'\nAPP_PORT='8001'\nssl.key.password=hunter3\n")
+    shown = masked_text("x.conf", "APP_API_TOKEN='hunter2'\nAPP_PORT='8001'\nssl.key.password=hunter3\n")
 
     assert shown == "APP_API_TOKEN=***\nAPP_PORT='8001'\nssl.key.password=***\n"
 
@@ -58,22 +58,22 @@ def test_a_secret_of_several_lines_is_masked_to_its_end():
     env = "TLS_KEY='-----BEGIN\\'\nhunter2\n-----END'\nAPP_PORT='8001'\nAPI_KEY='hunter3'\n"
     properties = "ssl.keystore.key=-----BEGIN \\\n  hunter2 \\\n  -----END\nnode.id=1\n"
 
-    assert masked_text(env) == "TLS_KEY=***\nAPP_PORT='8001'\nAPI_KEY=***\n"
-    assert masked_text(properties) == "ssl.keystore.key=***\nnode.id=1\n"
+    assert masked_text(".env", env) == "TLS_KEY=***\nAPP_PORT='8001'\nAPI_KEY=***\n"
+    assert masked_text("server.properties", properties) == "ssl.keystore.key=***\nnode.id=1\n"
 
 
 def test_a_quote_in_the_value_of_another_name_hides_no_line_from_the_mask():
-    assert masked_text("x='\nssl.key.password=hunter2\ny='\n") == "x='\nssl.key.password=***\ny='\n"
+    assert masked_text("x.conf", "x='\nssl.key.password=hunter2\ny='\n") == "x='\nssl.key.password=***\ny='\n"
 
 
 def test_a_password_among_the_options_of_a_jvm_is_masked_in_its_command_line():
     words = ["/opt/java", "-Djavax.net.ssl.keyStorePassword=it's hunter2", "-Dx=a b", "%%p"]
 
-    shown = masked_text(f"[program:broker-1]\ncommand={shlex.join(words)}\nautostart=false\n")
+    shown = masked_text("x.conf", f"[program:broker-1]\ncommand={shlex.join(words)}\nautostart=false\n")
 
     masked = ["/opt/java", "-Djavax.net.ssl.keyStorePassword=***", "-Dx=a b", "%%p"]
     assert shown == f"[program:broker-1]\ncommand={shlex.join(masked)}\nautostart=false\n"
-    assert masked_text("command=java 'unclosed hunter2\n") == "command=***\n"
+    assert masked_text("x.conf", "command=java 'unclosed hunter2\n") == "command=***\n"
 
 
 def test_a_setting_is_shown_without_what_is_secret_in_it():
@@ -82,3 +82,7 @@ def test_a_setting_is_shown_without_what_is_secret_in_it():
     assert masked_value("topic", topics) == ({"name": "t", "config": {"some.secret": "***", "retention.ms": 1}},)
     assert masked_value("java.options", ("-Dx.password=hunter2", "-Xss1m")) == ("-Dx.password=***", "-Xss1m")
     assert masked_value("producer.env.API_KEY", "hunter2") == "***"
+
+
+def test_a_file_that_is_a_secret_shows_nothing_of_it():
+    assert masked_text("producer.token", "hunter2") == "***\n"
