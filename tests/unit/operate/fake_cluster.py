@@ -1,0 +1,240 @@
+"""A cluster without processes: programs that come up and end as a test says, behind the doors of the use cases."""
+
+import contextlib
+import signal
+from dataclasses import dataclass, field
+
+from kraftd.broker.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
+from kraftd.host.processes import Process
+from kraftd.operate.configuring import ChosenCluster, Configured
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.doors import Doors
+from kraftd.operate.runtime import Provision
+from kraftd.operate.sequence import Deadline
+from kraftd.operate.start import Start, StartOptions
+from kraftd.operate.start_doors import StartDoors
+from kraftd.operate.stopping import CLEAN_SHUTDOWN
+from kraftd.operate.store import Store
+from kraftd.operate.workspace import Workspace
+from kraftd.spec.configuration import configure
+from kraftd.spec.plan import DAEMON, Kind
+from kraftd.supervisord.door import SupervisedProcess, SupervisorUnreachableError
+from kraftd.watch.causes import Cause
+from kraftd.watch.observation import ProcessFact
+from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.roster import Roster
+from tests.clocks import ManualClock
+from tests.plans import LAUNCH, PYTHON, plan_of
+
+GIB = 1024**3
+
+
+@dataclass
+class FakeProgram:
+    """One program: what it does, and what became of it. A broker closes its logs only while a quorum holds.
+
+    Attributes:
+        ready_after_s: None where it never serves.
+        fails: It ends as soon as it was started.
+        term_takes_s: From TERM to its end; None where it does not heed it.
+    """
+
+    ready_after_s: float | None = 0.5
+    fails: bool = False
+    term_takes_s: float | None = 0.5
+    pid: int | None = None
+    started_s: float = 0.0
+    termed_s: float | None = None
+
+
+@dataclass
+class FakeCluster:
+    """The outside of one cluster.
+
+    Attributes:
+        did: What happened, in order: ("start", program), (signal, program), ("topics", ""), ("jmx", program) ...
+        at_s: By entry of ``did``, seconds since the fake was made.
+        isr: In-sync replicas of the one partition, by node id.
+    """
+
+    tmp_path: object
+    toml: str = ""
+    programs: dict[str, FakeProgram] = field(default_factory=dict)
+    did: list[tuple[str, str]] = field(default_factory=list)
+    at_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    supervisor_pid: int | None = None
+    isr: tuple[int, ...] = (1, 2)
+    kafka_error: Exception | None = None
+    topic_failure: object = None
+    taken_ports: dict[int, str] = field(default_factory=dict)
+    daemon_sees_ready: bool = True
+
+    def __post_init__(self):
+        self.clock = ManualClock()
+        self.began_s = self.clock.monotonic_s()
+        self.plan = plan_of(self.toml, state_dir=self.tmp_path / "s")
+        self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.kinds}
+        workspace = Workspace({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
+        doors = Doors(
+            supervisor=self,
+            find_processes=lambda plan: self.roster(),
+            open_kafka=lambda plan, timeout_s: contextlib.nullcontext(self),
+            describe=lambda pid: next((each for each in self.roster().processes.values() if each.pid == pid), None),
+            is_alive=self.is_alive,
+            send_signal=self.send_signal,
+        )
+        self.context = ClusterContext(self.plan, doors, workspace)
+        self.store = Store(self.plan.layout)
+
+    # What a test does.
+
+    def starting(self, *names, timeout_s=60.0):
+        """Return a start of the cluster, or of programs of it."""
+        chosen = ChosenCluster(configure([]), "the default configuration", self.plan.layout)
+        configured = Configured(chosen, self.plan, self.store.manifest(), {})
+        deadline = Deadline(self.clock.monotonic_s() + timeout_s, timeout_s, self.store.generation())
+        return Start(configured, self.context, StartOptions(names, timeout_s), deadline, self.start_doors())
+
+    def start_doors(self):
+        return StartDoors(
+            provision=lambda plan, workspace: Provision(LAUNCH, None, ()),
+            locate=lambda plan, workspace: Provision(LAUNCH, None, ()),
+            launch=self.launch,
+            ask=self.ask,
+            cause_of_end=lambda plan, program, process: Cause("exit status 1: it is broken", "Fix it."),
+            enable_jmx=lambda process, port, clock: self.note("jmx", self.name_of(process)),
+            daemon_sees_ready=lambda plan: self.daemon_sees_ready,
+            port_holder=lambda host, port: self.taken_ports.get(port),
+            memory_bytes=lambda: 24 * GIB,
+        )
+
+    def of(self, *verbs):
+        """Return the programs that something happened to, in order."""
+        return [program for verb, program in self.did if verb in verbs]
+
+    def runs(self, *names):
+        """Let supervisord and programs run, and serve."""
+        self.supervisor_pid = 1
+        for name in names or self.plan.kinds:
+            self.spawn(name)
+            self.programs[name].started_s = -1000.0
+
+    # What the doors do.
+
+    def note(self, verb, program):
+        self.did.append((verb, program))
+        self.at_s.setdefault((verb, program), self.clock.monotonic_s() - self.began_s)
+
+    def name_of(self, process):
+        return next(name for name, each in self.programs.items() if each.pid == process.pid)
+
+    def launch(self, plan, workspace):
+        self.note("launch", "")
+        self.supervisor_pid = 1
+        self.spawn(DAEMON)
+
+    def spawn(self, name):
+        each = self.programs[name]
+        each.pid, each.started_s, each.termed_s = 100 + list(self.programs).index(name), self.clock.monotonic_s(), None
+        (self.plan.layout.data(name) / CLEAN_SHUTDOWN).unlink(missing_ok=True)
+        if each.fails:
+            each.pid = None
+
+    def settle(self):
+        """Let programs end whose time has come."""
+        for name, each in self.programs.items():
+            if each.pid is None or each.termed_s is None or each.term_takes_s is None:
+                continue
+            is_broker = self.plan.kinds[name] is Kind.BROKER
+            if is_broker and not self.quorum_holds():
+                continue
+            if self.clock.monotonic_s() >= each.termed_s + each.term_takes_s:
+                if is_broker:
+                    self.plan.layout.data(name).mkdir(parents=True, exist_ok=True)
+                    (self.plan.layout.data(name) / CLEAN_SHUTDOWN).touch()
+                each.pid = None
+
+    def quorum_holds(self):
+        voters = {voter.node_id for voter in self.plan.voters}
+        live = [node for node in self.plan.nodes if node.node_id in voters and self.programs[node.name].pid]
+        return len(live) > len(voters) // 2
+
+    def roster(self):
+        self.settle()
+        live = {name: each for name, each in self.programs.items() if each.pid is not None}
+        processes = {name: self.process(name, each.pid) for name, each in live.items()}
+        facts = {name: ProcessFact("RUNNING", each.pid, 0.0) for name, each in live.items()}
+        supervisor = Process(1, 0.0, 0.0) if self.supervisor_pid else None
+        return Roster(supervisor, facts, processes)
+
+    def process(self, name, pid):
+        marker = self.plan.marker(name)
+        return Process(pid, 0.0, 0.0, (marker.executable or "python", *marker.arguments))
+
+    def is_alive(self, process):
+        self.settle()
+        if process.pid == 1:
+            return self.supervisor_pid is not None
+        return any(each.pid == process.pid for each in self.programs.values())
+
+    def send_signal(self, process, number):
+        if number is signal.SIGCONT:
+            return True
+        name = self.name_of(process)
+        self.note(signal.Signals(number).name, name)
+        each = self.programs[name]
+        if number is signal.SIGTERM:
+            each.termed_s = self.clock.monotonic_s()
+        if number is signal.SIGKILL:
+            each.pid = None
+        return True
+
+    def ask(self, plan, name):
+        each = self.programs[name]
+        up_s = self.clock.monotonic_s() - each.started_s
+        if each.pid is not None and each.ready_after_s is not None and up_s >= each.ready_after_s:
+            return SERVES
+        return Answer(ready=False, reason="not yet")
+
+    # supervisord.
+
+    def processes(self):
+        if self.supervisor_pid is None:
+            raise SupervisorUnreachableError("cannot reach supervisord")
+        return {
+            name: SupervisedProcess(name, "g", "RUNNING" if each.pid else "EXITED", each.pid, each.started_s, "")
+            for name, each in self.programs.items()
+        }
+
+    def shutdown(self):
+        self.note("shutdown", "")
+        self.supervisor_pid = None
+        self.programs[DAEMON].pid = None
+
+    def start(self, supervised_name):
+        name = supervised_name.partition(":")[2]
+        self.note("start", name)
+        if self.programs[name].pid is None:
+            self.spawn(name)
+
+    def stop(self, supervised_name):
+        self.note("unsupervise", supervised_name.partition(":")[2])
+
+    # Kafka.
+
+    def quorum(self):
+        if self.kafka_error:
+            raise self.kafka_error
+        voters = tuple(Voter(voter.node_id, 10, 0, 0.0) for voter in self.plan.voters)
+        return Quorum(1, 1, 10, voters, ())
+
+    def topics(self, names=None):
+        partition = Partition("test-topic", 0, self.isr[0], (1, 2), self.isr)
+        return Partial({"test-topic": TopicState("test-topic", False, (partition,))}, {})
+
+    def min_in_sync_replicas(self, names):
+        return Partial(dict.fromkeys(names, 1), {})
+
+    def create_topics(self, declared, limit_s):
+        self.note("topics", "")
+        return tuple(TopicOutcome(topic.name, True, failure=self.topic_failure) for topic in declared)
