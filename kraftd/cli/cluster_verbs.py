@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -52,7 +53,7 @@ def start(context: typer.Context, names: Names = None) -> None:
     if invocation.json:
         document = status(cluster_context(result.plan, workspace)).document
         invocation.print_document(
-            {**document, "started": result.started, "formatted": result.formatted, "notes": result.notes}
+            {**asdict(document), "started": result.started, "formatted": result.formatted, "notes": result.notes}
             | {"took_s": result.took_s}
         )
     elif not invocation.quiet:

@@ -186,7 +186,7 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
     console = invocation.console()
     console.print(reports.status_head(result.document))
     console.print(reports.status_table(result.document))
-    for reason in result.document["reasons"]:
+    for reason in result.document.reasons:
         console.print(f"  {reason}", style="yellow", markup=False)
 
 

@@ -1,6 +1,6 @@
 """The verbs that show what the daemon last saw of Kafka."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kraftd.spec.plan import Plan
+    from kraftd.watch.documents import LagDocument
 
 _EVERY_S = 1.0
-_EXIT_CODES = {"ok": 0, "degraded": 1, "down": 1, "unsupervised": 1}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +35,8 @@ def health(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_document(document)
     elif not invocation.quiet:
-        typer.echo("\n".join([document["status"], *document["reasons"]]))
-    raise typer.Exit(_EXIT_CODES[document["status"]])
+        typer.echo("\n".join([document.status, *document.reasons]))
+    raise typer.Exit(int(document.status != "ok"))
 
 
 def lag(
@@ -114,13 +114,13 @@ def topics(context: typer.Context) -> None:
         invocation.print_document(document)
         return
     table = Table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED", box=None, header_style="dim")
-    for each in document["topics"]:
-        numbers = (each["partitions"], each["without_leader"], each["under_replicated"])
-        table.add_row(each["topic"], *(str(number) for number in numbers))
+    for each in document.topics:
+        numbers = (each.partitions, each.without_leader, each.under_replicated)
+        table.add_row(each.topic, *(str(number) for number in numbers))
     invocation.console().print(table)
 
 
-def lag_or_reason(ask: "Callable[[], dict[str, Any]]", *, with_partitions: bool) -> "RenderableType":
+def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":
     """Return the lag for people to watch, or in its place why it is not known now."""
     from rich.text import Text
 
@@ -130,7 +130,7 @@ def lag_or_reason(ask: "Callable[[], dict[str, Any]]", *, with_partitions: bool)
         return Text(str(error), style="yellow")
 
 
-def _lag_view(document: dict[str, Any], *, with_partitions: bool) -> "RenderableType":
+def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -138,20 +138,21 @@ def _lag_view(document: dict[str, Any], *, with_partitions: bool) -> "Renderable
     from kraftd.cli.top_view import add_group, groups_table, pace, time_lag
 
     groups = groups_table()
-    for each in document["groups"]:
+    for each in document.groups:
         add_group(groups, each)
     parts: list[RenderableType] = [groups]
     if with_partitions:
         partitions = Table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON", box=None)
         partitions.header_style = "dim"
-        for each in document["groups"][0]["partitions"] or ():
-            numbers = (each["partition"], each["committed"], each["end"], each["lag"])
-            facts = (time_lag(each["time_lag"]), pace(each["pace"]), Text(each["reason"] or ""))
-            partitions.add_row(Text(each["topic"]), *(_known(number) for number in numbers), *facts)
+        for one in document.groups[0].partitions or ():
+            numbers = (one.partition, one.committed, one.end, one.lag)
+            facts = (time_lag(one.time_lag), pace(one.pace), Text(one.reason or ""))
+            partitions.add_row(Text(one.topic), *(_known(number) for number in numbers), *facts)
         parts.append(partitions)
-    unknown = [each for each in document["groups"] if each["reason"]]
-    parts += [Text(f"{each['group']}: {each['reason']}", style="yellow") for each in unknown]
-    parts.append(Text(f"as of {document['age_s']:.0f} s ago", style="dim"))
+    unknown = [each for each in document.groups if each.reason]
+    parts += [Text(f"{each.group}: {each.reason}", style="yellow") for each in unknown]
+    if document.age_s is not None:
+        parts.append(Text(f"as of {document.age_s:.0f} s ago", style="dim"))
     return Group(*parts)
 
 
@@ -159,5 +160,5 @@ def _plan(invocation: Invocation) -> "Plan":
     return invocation.any_plan().plan
 
 
-def _known(number: Any) -> str:
+def _known(number: int | None) -> str:
     return "-" if number is None else str(number)

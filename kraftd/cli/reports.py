@@ -1,7 +1,6 @@
 """Results for people."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,16 +9,23 @@ from rich.text import Text
 from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
 from kraftd.spec.plan import App, Plan
+from kraftd.watch.documents import StatusDocument
+from kraftd.watch.snapshot import ServiceState, Status
 
 _STATE_STYLES = {
-    "READY": "green",
-    "STARTING": "yellow",
-    "UNREADY": "red",
-    "DOWN": "bold red",
-    "GIVEN_UP": "bold red",
-    "STOPPED": "dim",
+    ServiceState.READY: "green",
+    ServiceState.STARTING: "yellow",
+    ServiceState.UNREADY: "red",
+    ServiceState.DOWN: "bold red",
+    ServiceState.GIVEN_UP: "bold red",
+    ServiceState.STOPPED: "dim",
 }
-_STATUS_STYLES = {"ok": "green", "degraded": "yellow", "down": "bold red", "unsupervised": "yellow"}
+_STATUS_STYLES = {
+    Status.OK: "green",
+    Status.DEGRADED: "yellow",
+    Status.DOWN: "bold red",
+    Status.UNSUPERVISED: "yellow",
+}
 
 
 def started(console: Console, result: StartResult, command: str) -> None:
@@ -65,35 +71,34 @@ def stopped(console: Console, result: StopResult) -> None:
         )
 
 
-def status_table(document: dict[str, Any]) -> Table:
+def status_table(document: StatusDocument) -> Table:
     """Return the programs as a table."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"):
         is_number = column in ("PID", "UPTIME", "RESTARTS")
         table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "REASON")
-    for node in document["nodes"]:
+    for node in document.nodes:
         table.add_row(
-            node["name"],
-            node["kind"],
-            Text(node["service_state"], style=_STATE_STYLES.get(node["service_state"], "")),
-            str(node["pid"] or "-"),
-            _duration(node["uptime_s"]),
-            str(node["restarts"]),
+            node.name,
+            node.kind,
+            Text(node.service_state, style=_STATE_STYLES[node.service_state]),
+            str(node.pid or "-"),
+            _duration(node.uptime_s),
+            str(node.restarts),
             # The first is the one that clients use; --json has them all.
-            node["listeners"][0],
-            Text(_one_line(node["reason"])),
+            node.listeners[0],
+            Text(_one_line(node.reason)),
         )
     return table
 
 
-def status_head(document: dict[str, Any]) -> Text:
+def status_head(document: StatusDocument) -> Text:
     """Return the verdict in a line, with what was looked at and when."""
-    word = document["status"]
     return Text.assemble(
-        f"Cluster {document['cluster']}: ",
-        (word, _STATUS_STYLES.get(word, "")),
-        f" · Kafka {document['kafka_version']} · {document['bootstrap_servers']}",
-        (f" · as seen by the {document['source']}", "dim"),
+        f"Cluster {document.cluster}: ",
+        (document.status, _STATUS_STYLES[document.status]),
+        f" · Kafka {document.kafka_version} · {document.bootstrap_servers}",
+        (f" · as seen by the {document.source}", "dim"),
     )
 
 

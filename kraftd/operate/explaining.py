@@ -8,6 +8,7 @@ from kraftd.host.files import read_text
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.names import check_names, unknown_name
 from kraftd.operate.status import fullest_document
+from kraftd.watch.documents import HealthDocument
 from kraftd.watch.explain_lag import explain_lag, group_named, may_be_unseen
 from kraftd.watch.facts import Fact, Happened, Records
 from kraftd.watch.restarts import from_json
@@ -45,10 +46,10 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
         UnknownNameError: There is no such group, which only a daemon that sees all groups can tell.
     """
     document = fullest_document(cluster)
-    if group_named(document, group) is None and not may_be_unseen(document):
-        raise unknown_name(f"cannot find the group {group}", group, [each["group"] for each in document["groups"]])
+    if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
+        raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups or ()])
     facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s())
-    return Explanation(f"lag of {group}", document["source"], tuple(facts))
+    return Explanation(f"lag of {group}", document.source, tuple(facts))
 
 
 def explain_program(cluster: ClusterContext, name: str) -> Explanation:
@@ -60,7 +61,7 @@ def explain_program(cluster: ClusterContext, name: str) -> Explanation:
     check_names(cluster.plan, (name,))
     document = fullest_document(cluster)
     facts = why(document, name, _records(cluster), cluster.clock.now_s())
-    return Explanation(f"why {name}", document["source"], tuple(facts))
+    return Explanation(f"why {name}", document.source, tuple(facts))
 
 
 def _records(cluster: ClusterContext) -> Records:

@@ -41,5 +41,5 @@ def _listed(name: str, workspace: Workspace) -> Listed:
         result = status(cluster_context(plan, workspace))
     except KraftdError:
         return Listed(name, "damaged", "", 0, "", place)
-    state = result.document["status"] if result.is_running else "stopped"
+    state = result.document.status if result.is_running else "stopped"
     return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.bootstrap_servers, place)

@@ -1,17 +1,17 @@
 """`kraftd status`: the daemon's snapshot when it is fresh, else an own look, and which of the two it was."""
 
-import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from kraftd.errors import NeedsRunningClusterError
 from kraftd.host.files import read_text
-from kraftd.host.http_get import get
 from kraftd.operate.context import ClusterContext
+from kraftd.operate.questions import health
 from kraftd.spec.desired import DesiredState
 from kraftd.spec.plan import Plan
-from kraftd.watch.documents import status_document
+from kraftd.watch.documents import HealthDocument, StatusDocument
 from kraftd.watch.exit_records import exit_records, with_causes
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import status_document
 from kraftd.watch.observation import Facts, views
 from kraftd.watch.readiness import ask_all
 from kraftd.watch.restarts import from_json
@@ -23,25 +23,24 @@ _LIVE_WITHIN_S = 10.0
 _FRESH_TURNS = 3
 _ASK_TIMEOUT_S = 2.0
 
-_EXIT_CODES = {Status.OK.value: 0, Status.DEGRADED.value: 1, Status.UNSUPERVISED.value: 1, Status.DOWN.value: 1}
 _NOT_RUNNING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """Answer to ``kraftd status``: the document that ``--json`` prints."""
+    """Answer to ``kraftd status``: the document that ``--json`` prints, the daemon's where that is fresh."""
 
-    document: dict[str, Any]
+    document: StatusDocument
 
     @property
     def is_running(self) -> bool:
         """Whether any process of the cluster runs."""
-        return any(node["pid"] is not None for node in self.document["nodes"])
+        return any(node.pid is not None for node in self.document.nodes)
 
     @property
     def exit_code(self) -> int:
         """0 when all that shall run serves, 1 degraded, 3 not running, as the Linux Standard Base has it."""
-        return _EXIT_CODES[self.document["status"]] if self.is_running else _NOT_RUNNING
+        return int(self.document.status is not Status.OK) if self.is_running else _NOT_RUNNING
 
 
 def status(cluster: ClusterContext) -> StatusResult:
@@ -49,12 +48,10 @@ def status(cluster: ClusterContext) -> StatusResult:
     plan = cluster.plan
     fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
     document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
-    if document is None:
-        document = _own_look(cluster)
-    return StatusResult(document)
+    return StatusResult(document or _own_look(cluster))
 
 
-def fullest_document(cluster: ClusterContext) -> dict[str, Any]:
+def fullest_document(cluster: ClusterContext) -> StatusDocument:
     """Return the document that tells most: the daemon's health, also one that is some seconds old, else an own look.
 
     While a broker is frozen a look of the daemon takes seconds; what it knows of Kafka, a command cannot see itself.
@@ -65,29 +62,25 @@ def fullest_document(cluster: ClusterContext) -> dict[str, Any]:
 
 def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
     """Return the status of some programs only: ``ok`` when they serve or are stopped on purpose."""
-    nodes = [node for node in result.document["nodes"] if node["name"] in names]
-    failing = [node for node in nodes if not node["ready"] and node["service_state"] != ServiceState.STOPPED.value]
-    verdict = result.document["status"]
-    if verdict != Status.UNSUPERVISED.value:
-        verdict = (Status.DEGRADED if failing else Status.OK).value
-    reasons = [f"{node['name']} is {node['service_state']}: {node['reason']}" for node in failing]
-    ready = all(node["ready"] for node in nodes)
-    return StatusResult({**result.document, "nodes": nodes, "status": verdict, "ready": ready, "reasons": reasons})
+    nodes = tuple(node for node in result.document.nodes if node.name in names)
+    failing = [node for node in nodes if not node.ready and node.service_state is not ServiceState.STOPPED]
+    verdict = result.document.status
+    if verdict is not Status.UNSUPERVISED:
+        verdict = Status.DEGRADED if failing else Status.OK
+    reasons = tuple(f"{node.name} is {node.service_state}: {node.reason}" for node in failing)
+    ready = all(node.ready for node in nodes)
+    return StatusResult(replace(result.document, nodes=nodes, status=verdict, ready=ready, reasons=reasons))
 
 
-def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> dict[str, Any] | None:
-    answer = get(plan.daemon.host, plan.daemon.port, "/health", timeout_s=timeout_s)
+def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> HealthDocument | None:
     try:
-        document = json.loads(answer.body)
-        is_ours = document["state_dir"] == str(plan.layout.state_dir)
-        is_fresh = document["age_s"] < fresh_within_s
-    except (ValueError, KeyError, TypeError):
+        document = health(plan, timeout_s)
+    except NeedsRunningClusterError:
         return None
-    # Another cluster's daemon may have taken the port.
-    return document if is_ours and is_fresh else None
+    return document if document.age_s < fresh_within_s else None
 
 
-def _own_look(cluster: ClusterContext) -> dict[str, Any]:
+def _own_look(cluster: ClusterContext) -> StatusDocument:
     plan = cluster.plan
     roster = cluster.find_processes()
     answers = ask_all(plan, tuple(roster.processes), timeout_s=_ASK_TIMEOUT_S)

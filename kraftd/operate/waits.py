@@ -57,11 +57,11 @@ def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> Sta
 
 
 def _missing(result: StatusResult, condition: Condition) -> str:
-    nodes = [node for node in result.document["nodes"] if condition.program in (None, node["name"])]
+    nodes = [node for node in result.document.nodes if condition.program in (None, node.name)]
     if condition.state == "stopped":
-        return ", ".join(f"{node['name']} runs" for node in nodes if node["pid"] is not None)
-    if condition.program is None and result.document["ready"]:
+        return ", ".join(f"{node.name} runs" for node in nodes if node.pid is not None)
+    if condition.program is None and result.document.ready:
         return ""
-    unready = [f"{node['name']} is {node['service_state']}" for node in nodes if not node["ready"]]
-    reasons = result.document["reasons"] if condition.program is None else []
+    unready = [f"{node.name} is {node.service_state}" for node in nodes if not node.ready]
+    reasons = result.document.reasons if condition.program is None else ()
     return ", ".join(unready or reasons)

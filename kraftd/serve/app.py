@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -9,27 +10,17 @@ from starlette.exceptions import HTTPException
 
 import kraftd
 from kraftd.clock import Clock
-from kraftd.serve.asgi import Answer
-from kraftd.serve.discovery import targets
-from kraftd.serve.models import (
-    Health,
-    HealthQuery,
-    Live,
-    NoQuery,
-    NothingSeen,
-    Ready,
-    ReadyQuery,
-    Responses,
-    Target,
-    problems,
-)
+from kraftd.serve.asgi import JSON, Answer
+from kraftd.serve.discovery import Target, targets
+from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
 from kraftd.serve.page_routes import add_page
-from kraftd.serve.probes import NOTHING_SEEN
+from kraftd.serve.probes import NOTHING_SEEN, Live, Ready
 from kraftd.serve.problems import TITLES, problem
 from kraftd.serve.source import Source
 from kraftd.spec.plan import Kind, Plan
-from kraftd.watch.documents import health_document
+from kraftd.watch.documents import HealthDocument, NothingSeen
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import health_document
 from kraftd.watch.history import History
 from kraftd.watch.snapshot import Snapshot, Status
 
@@ -124,8 +115,11 @@ def _add_description(app: FastAPI) -> None:
 
 def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
     health_responses: Responses = {
-        200: {"model": Health, "description": "The cluster is ok; without strict also degraded or unsupervised."},
-        503: {"model": Health | NothingSeen, "description": "It is down, or with strict not ok."},
+        200: {
+            "model": HealthDocument,
+            "description": "It is ok; without strict also degraded or unsupervised.",
+        },
+        503: {"model": HealthDocument | NothingSeen, "description": "It is down, or with strict not ok."},
         **problems(status_400=_BAD_PARAMETER),
     }
     broker_problems = problems(
@@ -133,7 +127,7 @@ def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
     )
 
     @app.get("/health", responses=health_responses, summary="The cluster")
-    def health(query: Annotated[HealthQuery, Query()]) -> JSONResponse:
+    def health(query: Annotated[HealthQuery, Query()]) -> Response:
         """Return the newest snapshot; 503 when the cluster is down, with ``strict=1`` also when it is degraded."""
         return _health(plan, source.newest(), source.history(), clock.now_s(), strict=query.strict)
 
@@ -154,8 +148,8 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
         summary="Targets, for Prometheus' http_sd_configs",
     )
-    async def prometheus_targets(_query: NoQuery) -> JSONResponse:
-        return JSONResponse(targets(plan))
+    async def prometheus_targets(_query: NoQuery) -> Response:
+        return _json(targets(plan))
 
     @app.get(
         "/metrics",
@@ -178,13 +172,13 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         return Response(body, headers={"Content-Type": content_type})
 
 
-def _health(plan: Plan, snapshot: Snapshot | None, history: History, now_s: float, *, strict: bool) -> JSONResponse:
+def _health(plan: Plan, snapshot: Snapshot | None, history: History, now_s: float, *, strict: bool) -> Response:
     if snapshot is None:
-        return JSONResponse({"ok": False, "status": Status.DOWN.value, "reasons": [NOTHING_SEEN]}, 503)
+        return _json(NothingSeen(ok=False, status=Status.DOWN, reasons=(NOTHING_SEEN,)), 503)
     verdict = judge(snapshot, (topic.name for topic in plan.topics))
     failing = (Status.DOWN,) if not strict else (Status.DOWN, Status.DEGRADED, Status.UNSUPERVISED)
     document = health_document(plan, snapshot, verdict, now_s, history)
-    return JSONResponse(document, 503 if verdict.status in failing else 200)
+    return _json(document, 503 if verdict.status in failing else 200)
 
 
 def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
@@ -205,6 +199,10 @@ def _fault(found: Any) -> str:
     if found["type"] == "extra_forbidden":
         return f"there is no parameter {where}"
     return f"{where}: {found['msg']}, not {found['input']!r}"
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), status, media_type=JSON)
 
 
 def _response(answer: Answer) -> Response:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -14,8 +13,9 @@ from kraftd.serve.sparkline import HEIGHT, WIDTH, Sparkline, sparkline
 from kraftd.spec import figures
 from kraftd.spec.plan import Plan
 from kraftd.spec.sizes import human_size
-from kraftd.watch.documents import health_document
+from kraftd.watch.documents import TopicSummary
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import health_document
 from kraftd.watch.history import KEPT_S, History, Moment
 from kraftd.watch.snapshot import Snapshot
 
@@ -89,7 +89,7 @@ class Page:
             health = health_document(self._plan, snapshot, verdict, now_s, history, details=False)
         return self._environment.get_template(template).render(
             health=health,
-            topics=sorted(health["topics"] or (), key=_is_internal) if health else (),
+            topics=sorted(health.topics or (), key=_is_internal) if health else (),
             charts=charts(history.moments, now_s),
             events=[(event, _ago_s(event, now_s)) for event in events],
             ago=lambda at: max(0.0, now_s - datetime.fromisoformat(at).timestamp()),
@@ -130,9 +130,9 @@ def _links(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple((program.name, program.url) for program in plan.web_programs)
 
 
-def _is_internal(topic: Mapping[str, Any]) -> bool:
+def _is_internal(topic: TopicSummary) -> bool:
     """Order the user's topics first, Kafka's and kraftd's own after them."""
-    return bool(topic["internal"]) or str(topic["topic"]).startswith("__")
+    return topic.internal or topic.topic.startswith("__")
 
 
 def _ago_s(event: Event, now_s: float) -> float:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from kraftd.clock import Clock
 from kraftd.host.events import Event, recent_events
 from kraftd.serve.live import MOST_PAGES, Live
-from kraftd.serve.models import NoQuery, problems
+from kraftd.serve.openapi import NoQuery, problems
 from kraftd.serve.page import Page
 from kraftd.serve.source import Source
 from kraftd.spec.plan import Plan

@@ -1,5 +1,7 @@
 """Is the daemon alive, can the cluster serve? From a snapshot. Pure."""
 
+from dataclasses import asdict, dataclass
+
 from kraftd.serve.asgi import Answer, json_answer
 from kraftd.watch.health import judge
 from kraftd.watch.snapshot import Snapshot
@@ -9,16 +11,34 @@ NOTHING_SEEN = "nothing was looked at yet"
 _LIVE_WITHIN_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Whether the daemon's loop looks at the cluster, and how long ago it last did; null before the first look."""
+
+    live: bool
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether the cluster can serve."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+
+
 def livez(snapshot: Snapshot | None, now_s: float) -> Answer:
     """Return the answer of ``/livez``: 200 while the loop looks at the cluster."""
     age_s = now_s - snapshot.taken_at_s if snapshot else None
     is_live = age_s is not None and age_s < _LIVE_WITHIN_S
-    return json_answer(200 if is_live else 503, {"live": is_live, "age_s": age_s})
+    return json_answer(200 if is_live else 503, asdict(Live(is_live, age_s)))
 
 
 def readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> Answer:
     """Return the answer of ``/readyz``: 200 when the cluster can serve, else 503 with the reasons."""
     if snapshot is None:
-        return json_answer(503, {"ready": False, "reasons": [NOTHING_SEEN]})
-    verdict = judge(snapshot, topics)
-    return json_answer(200 if verdict.ready else 503, {"ready": verdict.ready, "reasons": list(verdict.reasons)})
+        answer = Ready(ready=False, reasons=(NOTHING_SEEN,))
+    else:
+        verdict = judge(snapshot, topics)
+        answer = Ready(verdict.ready, verdict.reasons)
+    return json_answer(200 if answer.ready else 503, asdict(answer))

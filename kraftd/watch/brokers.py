@@ -1,65 +1,22 @@
 """Every configured broker, whether it runs or not. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from kraftd.broker.model import Partition, RoundTrip
+from kraftd.broker.model import Partition
 from kraftd.spec.plan import Node, Plan
+from kraftd.watch.documents import BrokerView, Disk, age_s
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import BrokerContact, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """One log directory; its numbers are None where the broker cannot use it, for a reason."""
-
-    path: str
-    used_bytes: int | None
-    usable_bytes: int | None
-    total_bytes: int | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerView:
-    """One broker, as its process and the cluster's metadata have it together.
-
-    Attributes:
-        up: It answers on its client port.
-        reason: Why it does not; None when it does.
-        unfenced: Whether the cluster counts it as alive; None while no broker can be asked.
-        answer_s: How long it took to answer.
-        round_trip: Of the canary's last record through it.
-        canary_at_s: When that was sent, whether it came back or not, in seconds since the Unix epoch.
-        leads: Partitions that it leads; this and the next two are None while the topics are not known.
-        in_sync: Replicas that it holds and that are in sync.
-        replicas: Replicas that it holds.
-        disks: None while it did not tell them.
-    """
-
-    node_id: int
-    name: str
-    address: str
-    up: bool
-    reason: str | None
-    unfenced: bool | None
-    answer_s: float | None
-    round_trip: RoundTrip | None
-    canary_at_s: float | None
-    leads: int | None
-    in_sync: int | None
-    replicas: int | None
-    disks: tuple[Disk, ...] | None
-
-
-def broker_views(plan: Plan, snapshot: Snapshot) -> tuple[BrokerView, ...]:
+def broker_views(plan: Plan, snapshot: Snapshot, now_s: float) -> tuple[BrokerView, ...]:
     """Return the brokers of a plan; one that is gone stays, and says why."""
     topics = snapshot.kafka.topics
     partitions = None if topics is None else [each for topic in topics for each in topic.partitions]
-    return tuple(_view(broker, snapshot, partitions) for broker in plan.brokers)
+    return tuple(_view(broker, snapshot, partitions, now_s) for broker in plan.brokers)
 
 
-def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None) -> BrokerView:
+def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None, now_s: float) -> BrokerView:
     program = next((each for each in snapshot.programs if each.name == broker.name), None)
     up = program is not None and program.ready
     stopped = "it was stopped" if program is not None and not program.is_wanted else "it was not looked at"
@@ -74,11 +31,11 @@ def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None) 
         unfenced=contact.unfenced,
         answer_s=contact.latency_s,
         round_trip=canary.brokers.values.get(broker.node_id) if canary else None,
-        canary_at_s=canary.flown_at_s.get(broker.node_id) if canary else None,
         leads=_count(partitions, lambda each: each.leader == broker.node_id),
         in_sync=_count(partitions, lambda each: broker.node_id in each.in_sync_replicas),
         replicas=_count(partitions, lambda each: broker.node_id in each.replicas),
         disks=_disks(snapshot.kafka, broker.node_id),
+        canary_age_s=age_s(canary.flown_at_s.get(broker.node_id), now_s) if canary else None,
     )
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from kraftd.spec.desired import DesiredState
+from kraftd.spec.plan import Kind
+from kraftd.watch.documents import HealthDocument, StatusDocument
 from kraftd.watch.restarts import Memory
-
-Document = Mapping[str, Any]
-"""The document of ``kraftd status --json`` or of ``GET /health``, which is the former and more."""
+from kraftd.watch.snapshot import ProgramView
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +57,19 @@ def below(facts: Iterator[Fact], depth: int = 1) -> Iterator[Fact]:
         yield replace(fact, depth=fact.depth + depth)
 
 
-def node_named(document: Document, name: str) -> Document | None:
+def node_named(document: StatusDocument, name: str) -> ProgramView | None:
     """Return a program's record."""
-    found: Document | None = next((node for node in document["nodes"] if node["name"] == name), None)
-    return found
+    return next((node for node in document.nodes if node.name == name), None)
 
 
-def broker_with(document: Document, node_id: int | None) -> Document | None:
+def broker_with(document: StatusDocument, node_id: int | None) -> ProgramView | None:
     """Return the record of the broker with an id."""
-    brokers = (node for node in document["nodes"] if node["kind"] == "broker")
-    found: Document | None = next((node for node in brokers if node["node_id"] == node_id), None)
-    return found
+    brokers = (node for node in document.nodes if node.kind is Kind.BROKER)
+    return next((node for node in brokers if node.node_id == node_id), None)
 
 
-def look(document: Document) -> str:
+def look(document: StatusDocument) -> str:
     """Return who looked, and how long ago."""
-    if document["source"] != "daemon":
-        return "this command's own look at supervisord and the ports"
-    return f"the daemon's look of {document['age_s']:.1f} s ago"
+    if isinstance(document, HealthDocument):
+        return f"the daemon's look of {document.age_s:.1f} s ago"
+    return "this command's own look at supervisord and the ports"

@@ -9,8 +9,8 @@ from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
 from kraftd.operate.stopping import Stopped
 from kraftd.spec.plan import Kind
-from kraftd.watch.documents import status_document
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import status_document
 from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
 from tests.unit.watch.programs import program, snapshot

@@ -5,8 +5,10 @@ import pytest
 from rich.console import Console
 
 from kraftd.cli.top_view import pace, time_lag, top_view
-from kraftd.watch.documents import health_document, status_document
+from kraftd.watch.burrow import Status as Pace
+from kraftd.watch.documents import TimeLag
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import health_document, status_document
 from kraftd.watch.history import History, Moment, Rates
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ServiceState
@@ -77,9 +79,9 @@ def test_names_that_look_like_markup_are_shown_as_they_are():
     ("age", "text"),
     [
         (None, "?"),
-        ({"at_least_s": 0.0, "at_most_s": 0.0, "estimate_s": 0.0}, "none"),
-        ({"at_least_s": 10.0, "at_most_s": None, "estimate_s": 10.0}, "over 10 s"),
-        ({"at_least_s": 10.0, "at_most_s": 14.0, "estimate_s": 12.0}, "12 s"),
+        (TimeLag(0.0, 0.0, 0.0), "none"),
+        (TimeLag(10.0, None, 10.0), "over 10 s"),
+        (TimeLag(10.0, 14.0, 12.0), "12 s"),
     ],
 )
 def test_a_time_lag_is_told_as_well_as_it_is_known(age, text):
@@ -87,4 +89,4 @@ def test_a_time_lag_is_told_as_well_as_it_is_known(age, text):
 
 
 def test_a_pace_is_told_in_its_word():
-    assert (pace(None).plain, pace("stall").plain) == ("-", "stall")
+    assert (pace(None).plain, pace(Pace.STALL).plain) == ("-", "stall")

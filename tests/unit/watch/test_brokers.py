@@ -1,5 +1,6 @@
 from kraftd.broker.model import RoundTrip
-from kraftd.watch.brokers import Disk, broker_views
+from kraftd.watch.brokers import broker_views
+from kraftd.watch.documents import Disk
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ServiceState
 from tests.plans import plan_of
@@ -8,7 +9,7 @@ from tests.unit.watch.programs import full_snapshot, program, snapshot, topic
 
 def test_every_configured_broker_is_there_also_one_that_is_gone():
     first, second = broker_views(
-        plan_of(), snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "why"))
+        plan_of(), snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "why")), 1000.0
     )
 
     assert (first.node_id, first.address, first.up, first.reason) == (1, "127.0.0.1:9092", True, None)
@@ -16,7 +17,7 @@ def test_every_configured_broker_is_there_also_one_that_is_gone():
 
 
 def test_a_broker_that_does_not_serve_always_has_a_reason():
-    stopped, unseen = broker_views(plan_of(), snapshot(program("broker-1", ServiceState.STOPPED)))
+    stopped, unseen = broker_views(plan_of(), snapshot(program("broker-1", ServiceState.STOPPED)), 1000.0)
 
     assert (stopped.reason, unseen.reason) == ("it was stopped", "it was not looked at")
 
@@ -24,22 +25,22 @@ def test_a_broker_that_does_not_serve_always_has_a_reason():
 def test_its_part_in_the_topics_is_counted():
     kafka = KafkaView(topics=(topic("orders", 1, 1, None, in_sync=(1,)),))
 
-    first, second = broker_views(plan_of(), snapshot(program("broker-1"), program("broker-2"), kafka=kafka))
+    first, second = broker_views(plan_of(), snapshot(program("broker-1"), program("broker-2"), kafka=kafka), 1000.0)
 
     assert (first.leads, first.in_sync, first.replicas) == (2, 3, 3)
     assert (second.leads, second.in_sync, second.replicas) == (0, 0, 3)
 
 
 def test_its_part_in_unknown_topics_is_unknown():
-    first, _ = broker_views(plan_of(), snapshot(program("broker-1")))
+    first, _ = broker_views(plan_of(), snapshot(program("broker-1")), 1000.0)
 
     assert (first.leads, first.in_sync, first.replicas) == (None, None, None)
 
 
 def test_what_is_known_of_a_broker_stands_together():
-    first, second = broker_views(plan_of(), full_snapshot())
+    first, second = broker_views(plan_of(), full_snapshot(), 1000.0)
 
     assert (first.unfenced, first.answer_s, first.round_trip) == (True, 0.002, RoundTrip(0.003, 0.002))
     assert first.disks == (Disk("/data", 2048, 400, 1000, None), Disk("/bad", None, None, None, "it is read-only"))
     assert (second.unfenced, second.answer_s, second.round_trip, second.disks) == (False, None, None, None)
-    assert (first.canary_at_s, second.canary_at_s) == (998.0, 988.0)
+    assert (first.canary_age_s, second.canary_age_s) == (2.0, 12.0)

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from kraftd.spec.desired import NOTHING_DESIRED
-from kraftd.watch.documents import health_document, status_document
 from kraftd.watch.explain_lag import explain_lag, group_named, may_be_unseen
 from kraftd.watch.facts import Records
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import health_document, status_document
 from kraftd.watch.kafka_view import Dropped, KafkaView, Missing
 from kraftd.watch.lag import group_lag
 from kraftd.watch.snapshot import ServiceState
@@ -167,6 +167,6 @@ def test_only_who_sees_every_group_can_say_that_there_is_none(view, expected):
 def test_a_group_is_found_by_its_name():
     document = health(full_view())
 
-    assert group_named(document, "gone")["reason"] == "it was deleted"
+    assert group_named(document, "gone").reason == "it was deleted"
     assert group_named(document, "nobody") is None
     assert group_named(health(replace(full_view(), offsets=None, canary=None, log_dirs=None)), "readers") is not None

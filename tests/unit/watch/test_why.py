@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from kraftd.spec.desired import DesiredState, Wish
-from kraftd.watch.documents import health_document, status_document
 from kraftd.watch.facts import Happened, Records
 from kraftd.watch.health import judge
+from kraftd.watch.health_report import health_document, status_document
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import LastExit, ServiceState

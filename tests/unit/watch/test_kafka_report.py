@@ -1,23 +1,37 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from kraftd.broker.model import Failure, Partial
-from kraftd.watch.history import Rates
-from kraftd.watch.kafka_documents import MOST_MISSING, age_s, kafka_document, longest
+from kraftd.watch.documents import age_s
+from kraftd.watch.health import judge
+from kraftd.watch.health_report import MOST_MISSING, health_document
+from kraftd.watch.history import History, Rates
+from kraftd.watch.kafka_report import group_summaries, longest
 from kraftd.watch.kafka_view import KafkaView, Missing
 from kraftd.watch.lag import group_lag
 from kraftd.watch.time_lag import Age
-from tests.unit.watch.programs import full_view
+from tests.plans import plan_of
+from tests.unit.watch.programs import full_view, snapshot
+
+KAFKA_PART = (
+    *("quorum", "topics", "groups", "groups_age_s", "failures"),
+    *("missing", "missing_total", "dropped", "collectors"),
+)
 
 
 def document(view, rates=None):
-    return json.loads(json.dumps(kafka_document(view, rates or Rates(), 1000.0)))
+    look = snapshot(kafka=view)
+    found = health_document(plan_of(), look, judge(look), 1000.0, History(rates=rates or Rates()))
+    return json.loads(msgspec.json.encode(found))
 
 
 def test_what_was_not_read_is_null_and_keeps_its_reason():
-    assert document(KafkaView(failures={"topics": "no answer"})) == {
+    known = document(KafkaView(failures={"topics": "no answer"}))
+
+    assert {key: known[key] for key in KAFKA_PART} == {
         "quorum": None,
         "topics": None,
         "groups": None,
@@ -95,10 +109,10 @@ def test_a_partition_without_a_lag_says_why():
 
 
 def test_a_summary_leaves_the_partitions_out():
-    groups = kafka_document(full_view(), Rates(), 1000.0, details=False)["groups"]
+    groups = group_summaries(full_view(), details=False)
 
-    assert [(each["group"], each["known_lag"]) for each in groups] == [("readers", 3), ("gone", None)]
-    assert all("partitions" not in each for each in groups)
+    assert [(each.group, each.known_lag) for each in groups] == [("readers", 3), ("gone", None)]
+    assert [each.partitions for each in groups] == [None, None]
 
 
 def test_every_missing_thing_has_a_reason():
