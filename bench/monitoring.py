@@ -27,7 +27,7 @@ from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import SystemClock
 from kraftd.host.garbage import collect_seldom
 from kraftd.serve.exposition import Exposition
-from kraftd.spec.plan import Plan, Topic
+from kraftd.spec.plan import Access, Plan, Topic
 from kraftd.spec.plan_text import parse_plan
 from kraftd.watch.burrow import CAPACITY
 from kraftd.watch.collector import Collector
@@ -130,7 +130,7 @@ def fill(servers: list[str]) -> None:
     """Create topics, a record in every partition, and groups that have committed on some of them."""
     names = _topic_names()
     assignment = tuple((1, 2) if index % 2 else (2, 1) for index in range(PARTITIONS))
-    with KafkaAdmin(servers) as admin:
+    with KafkaAdmin(Access(tuple(servers))) as admin:
         for outcome in admin.create_topics([Topic(name, assignment) for name in names], limit_s=60.0):
             if outcome.failure is not None:
                 raise SystemExit(f"cannot fill the cluster: {outcome.name}: {outcome.failure.text}")
@@ -168,7 +168,7 @@ def kraftd_cost(cluster: Cluster, meter: Meter, rounds: int, between: Callable[[
     exposition = Exposition()
     # As the daemon does.
     collect_seldom()
-    with KafkaAdmin(addresses) as admin:
+    with KafkaAdmin(Access(tuple(addresses))) as admin:
         collector = Collector(admin, SystemClock(), quick)
         spent_s: list[float] = []
 

@@ -13,6 +13,7 @@ import psutil
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.wire import Answer, Request
 from kraftd.serve.exposition import Exposition
+from kraftd.spec.plan import Access
 from kraftd.watch.collector import Collector
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -109,7 +110,7 @@ def print_memory(hours: float = 1.0) -> None:
     churn, clock, exposition = Churn(), ManualClock(), Exposition()
     wire = churn.wire()
     cycles = round(hours * _CYCLES_PER_HOUR)
-    with KafkaAdmin(["scripted:1"], clock=clock, connect=lambda *_: wire) as admin:
+    with KafkaAdmin(Access(("scripted:1",)), clock=clock, connect=lambda *_: wire) as admin:
         collector = Collector(admin, clock, plan_of("[daemon]\nprobe = false\n"))
 
         def run(count: int) -> float:

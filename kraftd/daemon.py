@@ -91,7 +91,7 @@ class Machine:
     def start(self, program: str) -> None:
         """Start a program and return at once; what supervisord refuses is tried again at the next turn."""
         try:
-            self._supervisor.start(self._plan.supervised_name(program))
+            self._supervisor.start(self._plan.program(program).supervised_name)
         except (SupervisorUnreachableError, SupervisorRefusedError) as error:
             logger.warning("Restart of %s failed: %s", program, error)
 
@@ -108,11 +108,11 @@ class Machine:
         """Let JMX clients into brokers that serve, once for each process; a refusal is only logged."""
         for broker in self._plan.brokers:
             process = serving.get(broker.name)
-            if process is None or broker.jmx_port is None or process in self._managed:
+            if process is None or broker.jmx is None or process in self._managed:
                 continue
             self._managed.add(process)
             try:
-                ensure_management(process, broker.jmx_port, self._clock)
+                ensure_management(process, broker.jmx, self._clock)
             except AttachError as error:
                 logger.warning("%s has no JMX: %s", broker.name, error)
 
@@ -249,7 +249,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     import uvicorn  # noqa: PLC0415 the loop's threads need none of it
 
     clock = SystemClock()
-    admin = KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client])
+    admin = KafkaAdmin(plan.access)
     collector = Collector(admin, clock, plan)
     events = EventLog(plan.layout.events, "daemon", clock)
     machine = Machine(plan, Supervisor(plan.layout.socket), collector, events, clock)

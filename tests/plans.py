@@ -4,10 +4,12 @@ from pathlib import Path
 
 from kraftd.render.java_command import Launch
 from kraftd.spec.configuration import configure, parse_toml
+from kraftd.spec.kinds import Executable
 from kraftd.spec.layout import Layout, layout_of
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import GRAFANA, PROMETHEUS, Executable, Plan
+from kraftd.spec.plan import Plan
 from kraftd.spec.settings import Settings
+from kraftd.spec.tool_definitions import GRAFANA, PROMETHEUS
 from kraftd.spec.topology import build_plan
 
 STATE_DIR = Path("/srv/kraftd/local")

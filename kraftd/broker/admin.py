@@ -34,7 +34,7 @@ from kraftd.broker.offsets import IsolationLevel, Question
 from kraftd.broker.round_trip import round_trips
 from kraftd.broker.wire import Wire
 from kraftd.clock import Clock, SystemClock
-from kraftd.spec.plan import Topic
+from kraftd.spec.plan import Access, Topic
 
 _MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
 
@@ -47,8 +47,8 @@ def load_client() -> None:
         import kraftd.broker.kafka_python  # noqa: F401, PLC0415 - 0.15 s of CPU, not for 'kraftd status'
 
 
-Connect = Callable[[Sequence[str], float, str], Wire]
-"""Makes an open wire from bootstrap servers, a time limit in seconds and a client id."""
+Connect = Callable[[Access, float, str], Wire]
+"""Makes an open wire from the way to a cluster, a time limit in seconds and a client id."""
 
 
 class KafkaAdmin:
@@ -60,7 +60,7 @@ class KafkaAdmin:
 
     def __init__(
         self,
-        bootstrap_servers: Sequence[str],
+        access: Access,
         *,
         timeout_s: float = 3.0,
         client_id: str = "kraftd",
@@ -69,10 +69,10 @@ class KafkaAdmin:
     ) -> None:
         """Store the arguments; open() connects.
 
-        Each bootstrap server is host:port. The time limit is that of one request; a call makes up to three rounds of
+        The time limit is that of one request; a call makes up to three rounds of
         requests. create_topics waits with the clock. Tests replace kafka-python through connect.
         """
-        self._bootstrap_servers = tuple(bootstrap_servers)
+        self._access = access
         self._timeout_s = timeout_s
         self._client_id = client_id
         self._clock = clock or SystemClock()
@@ -82,7 +82,7 @@ class KafkaAdmin:
     def open(self) -> None:
         """Load kafka-python and start its thread; no broker needs to run yet."""
         if self._wire is None:
-            self._wire = self._connect(self._bootstrap_servers, self._timeout_s, self._client_id)
+            self._wire = self._connect(self._access, self._timeout_s, self._client_id)
 
     def close(self) -> None:
         """Close every connection; a closed administrator can be opened again."""
@@ -227,11 +227,11 @@ class KafkaAdmin:
         return self._wire
 
 
-def _connect_kafka_python(bootstrap_servers: Sequence[str], timeout_s: float, client_id: str) -> Wire:
+def _connect_kafka_python(access: Access, timeout_s: float, client_id: str) -> Wire:
     load_client()
     from kraftd.broker.kafka_python import KafkaPythonWire  # noqa: PLC0415 - as in load_client
 
-    wire = KafkaPythonWire(bootstrap_servers, timeout_s=timeout_s, client_id=client_id)
+    wire = KafkaPythonWire(access, timeout_s=timeout_s, client_id=client_id)
     wire.open()
     return wire
 

@@ -20,6 +20,7 @@ from kraftd.broker.errors import KafkaUnreachableError
 from kraftd.broker.kafka_messages import KafkaMessages, message_of
 from kraftd.broker.model import Failure
 from kraftd.broker.wire import Answer, Request
+from kraftd.spec.plan import Access
 
 TIMED_OUT = "TIMED_OUT"
 _RECONNECT_BACKOFF_MAX_MS = 500
@@ -67,15 +68,15 @@ class KafkaPythonWire(KafkaMessages):
         requests: How many requests were sent, by Kafka's name of the API.
     """
 
-    def __init__(self, bootstrap_servers: Sequence[str], *, timeout_s: float, client_id: str) -> None:
+    def __init__(self, access: Access, *, timeout_s: float, client_id: str) -> None:
         self.requests: Counter[str] = Counter()
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._access = access
         self._timeout_s = timeout_s
         timeout_ms = round(timeout_s * 1000)
         self._net = NetworkSelector(client_id=client_id)
         self._manager = KafkaConnectionManager(
             self._net,
-            bootstrap_servers=self._bootstrap_servers,
+            bootstrap_servers=list(access.addresses),
             client_id=client_id,
             request_timeout_ms=timeout_ms,
             socket_connection_setup_timeout_ms=timeout_ms,
@@ -83,6 +84,8 @@ class KafkaPythonWire(KafkaMessages):
             reconnect_backoff_max_ms=_RECONNECT_BACKOFF_MAX_MS,
             receive_message_max_bytes=_RESPONSE_MAX_BYTES,
             max_in_flight_requests_per_connection=_MAX_REQUESTS_IN_FLIGHT,
+            # The library has Kafka's names, with other separators.
+            **{name.replace(".", "_"): value for name, value in access.properties},
             proxy_url=f"{_ClosedWhenRefused.SCHEMES[0]}://",
         )
         # The library names the servers it was given bootstrap-0, bootstrap-1 ... A broker among them keeps that name,
@@ -145,7 +148,7 @@ class KafkaPythonWire(KafkaMessages):
             failures += answer
         causes = "; ".join(sorted({failure.text for failure in failures}))
         raise KafkaUnreachableError(
-            f"cannot reach Kafka at {','.join(self._bootstrap_servers)}: {causes}",
+            f"cannot reach Kafka at {self._access.bootstrap_servers}: {causes}",
             hint="See what runs with 'kraftd status'.",
         )
 

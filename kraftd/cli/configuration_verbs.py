@@ -83,7 +83,6 @@ def plan(context: typer.Context) -> None:
     from kraftd.spec.plan_text import plan_json
     from kraftd.spec.secrets import without_secrets
     from kraftd.spec.sizes import format_size
-    from kraftd.spec.topology import ports_of
 
     invocation: Invocation = context.obj
     workspace = invocation.workspace()
@@ -98,8 +97,8 @@ def plan(context: typer.Context) -> None:
     for node in made.nodes:
         nodes.add_row(node.name, str(node.node_id), ", ".join(node.roles), format_size(node.heap_bytes))
     ports = Table("PORT", "OF", box=None, header_style="dim")
-    for port, owner in sorted(ports_of(made)):
-        ports.add_row(str(port), owner)
+    for port in sorted(made.ports, key=lambda each: each.number):
+        ports.add_row(str(port.number), port.owner)
     topics = Table("TOPIC", "PARTITIONS", "REPLICAS", box=None, header_style="dim")
     for topic in made.topics:
         replicas = ",".join(":".join(str(broker) for broker in each) for each in topic.assignment)

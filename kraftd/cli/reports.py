@@ -8,7 +8,8 @@ from rich.text import Text
 
 from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
-from kraftd.spec.plan import App, Plan
+from kraftd.spec.kinds import App
+from kraftd.spec.plan import Plan
 from kraftd.watch.documents import StatusDocument
 from kraftd.watch.snapshot import ServiceState, Status
 
@@ -103,13 +104,13 @@ def status_head(document: StatusDocument) -> Text:
 
 
 def _places(plan: Plan) -> Iterable[tuple[str, str]]:
-    yield "bootstrap servers", plan.bootstrap_servers
+    yield "bootstrap servers", plan.access.bootstrap_servers
     for program in plan.web_programs:
         yield program.name, program.url
-    yield "status page", f"http://{plan.daemon.host}:{plan.daemon.port}/"
-    yield "health", f"http://{plan.daemon.host}:{plan.daemon.port}/health"
-    yield "metrics", f"http://{plan.daemon.host}:{plan.daemon.port}/metrics"
-    yield "JMX", ", ".join(f"127.0.0.1:{node.jmx_port}" for node in plan.brokers)
+    yield "status page", plan.daemon.url
+    yield "health", f"{plan.daemon.url}health"
+    yield "metrics", f"{plan.daemon.url}metrics"
+    yield "JMX", ", ".join(node.jmx.address for node in plan.brokers if node.jmx)
     yield "data and logs", str(plan.layout.state_dir)
 
 

@@ -21,6 +21,7 @@ from kraftd.host.scratch_node import (
     write_scratch,
 )
 from kraftd.render.java_command import Launch, node_command
+from kraftd.spec.plan import Access
 
 _START_TIMEOUT_S = 90.0
 _EXIT_TIMEOUT_S = 120.0
@@ -41,7 +42,7 @@ def train_archive(
     clock: Clock,
     *,
     note: Callable[[str], None],
-    workload: Callable[[str], None] | None = None,
+    workload: Callable[[Access], None] | None = None,
 ) -> Path:
     """Return the archive of a runtime, made now where it is absent: 10 to 15 s, with a JVM of 256 MB.
 
@@ -108,7 +109,7 @@ def _train(
     runtime: Runtime,
     java_options: tuple[str, ...],
     clock: Clock,
-    workload: Callable[[str], None],
+    workload: Callable[[Access], None],
 ) -> Path:
     ports = free_ports()
     plan = scratch_plan(directory, runtime.kafka_version, java_options, ports)
@@ -119,9 +120,9 @@ def _train(
     command = node_command(plan, plan.nodes[0], launch, archive_options=options)
     with ScratchProcess(command, directory, clock) as process:
         process.wait_for_port(ports[0], _START_TIMEOUT_S)
-        if plan.nodes[0].jmx_port is not None:
-            ensure_management(process.identity, plan.nodes[0].jmx_port, clock)
-        workload(plan.bootstrap_servers)
+        if plan.nodes[0].jmx is not None:
+            ensure_management(process.identity, plan.nodes[0].jmx, clock)
+        workload(plan.access)
         process.terminate()
         process.wait_for_exit(_EXIT_TIMEOUT_S)
         if not output.is_file():
@@ -129,7 +130,7 @@ def _train(
     return output
 
 
-def _default_workload() -> Callable[[str], None]:
+def _default_workload() -> Callable[[Access], None]:
     # Its Kafka client is imported only where a training runs.
     from kraftd.host.archive_workload import run_workload  # noqa: PLC0415 - see above
 

@@ -8,25 +8,26 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from kraftd.errors import KraftdError
+from kraftd.spec.plan import Access
 
 _TOPIC = "scratch"
 _RECORDS = 20
 _TIMEOUT_S = 15.0
 
 
-def run_workload(bootstrap_servers: str) -> None:
+def run_workload(access: Access) -> None:
     """Create a topic, write to it and read it back in a group, so that the classes for that are in the archive.
 
     Raises:
         KraftdError: The broker does not do it.
     """
-    client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+    client = {"bootstrap.servers": access.bootstrap_servers, **dict(access.properties), "log_level": 0}
     try:
         _create_topic(client)
         _write(client)
         _read(client)
     except KafkaException as error:
-        raise KraftdError(f"cannot use the scratch broker at {bootstrap_servers}: {error}") from error
+        raise KraftdError(f"cannot use the scratch broker at {access.bootstrap_servers}: {error}") from error
 
 
 def _create_topic(client: dict[str, Any]) -> None:

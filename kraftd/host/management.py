@@ -7,25 +7,26 @@ Flags would do it at boot, but then the JVM also opens its local agent's port on
 from kraftd.clock import Clock
 from kraftd.host.attach import AttachError, diagnostic_command
 from kraftd.host.processes import Process
+from kraftd.spec.program import Listener
 
 _ALREADY = "already started"
 
 
-def ensure_management(process: Process, jmx_port: int, clock: Clock) -> None:
-    """Make a JVM answer JMX clients on a loopback port; nothing changes where it does.
+def ensure_management(process: Process, listener: Listener, clock: Clock) -> None:
+    """Make a JVM answer JMX clients on a port; nothing changes where it does.
 
     Args:
         process: A JVM that serves already.
-        jmx_port: Port of the registry and of the server.
+        listener: Where its registry and its server shall listen.
         clock: Time.
 
     Raises:
         AttachError: The JVM refuses, or does not answer.
     """
     options = {
-        "jmxremote.host": "127.0.0.1",
-        "jmxremote.port": jmx_port,
-        "jmxremote.rmi.port": jmx_port,
+        "jmxremote.host": listener.host,
+        "jmxremote.port": listener.port,
+        "jmxremote.rmi.port": listener.port,
         "jmxremote.authenticate": "false",
         "jmxremote.ssl": "false",
     }

@@ -21,13 +21,15 @@ from kraftd.host.processes import Process, describe, find_by_marker, send_signal
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.server_properties import server_properties
+from kraftd.spec import kinds
+from kraftd.spec.kinds import kafka_listener
 from kraftd.spec.layout import Layout
 from kraftd.spec.markers import java_marker
-from kraftd.spec.plan import Daemon, Kind, Listener, Node, Plan, Voter
+from kraftd.spec.plan import Plan, Voter, access_to
+from kraftd.spec.program import LOOPBACK, Purpose
 
 NODE = "broker-1"
 _HEAP_BYTES = 256 * 1024**2
-_HOST = "127.0.0.1"
 _PREFIX = "scratch-"
 _POLL_S = 0.05
 
@@ -43,25 +45,18 @@ def scratch_plan(
         java_options: The user's, for the archive must be trained with them.
         ports: For clients, for the quorum, and for JMX, which brokers have.
     """
-    client, controller, jmx = ports
-    node = Node(
-        name=NODE,
-        kind=Kind.BROKER,
-        node_id=1,
-        client=Listener("PLAINTEXT", "PLAINTEXT", _HOST, client, _HOST),
-        controller=Listener("CONTROLLER", "PLAINTEXT", _HOST, controller, _HOST),
-        jmx_port=jmx,
-        heap_bytes=_HEAP_BYTES,
-    )
+    purposes = (Purpose.CLIENT, Purpose.CONTROLLER, Purpose.JMX)
+    client, controller, jmx = (kafka_listener(purpose, port) for purpose, port in zip(purposes, ports, strict=True))
     return Plan(
         cluster="scratch",
         kafka_version=kafka_version,
         layout=Layout(directory, directory / "unused.sock"),
-        nodes=(node,),
-        voters=(Voter(1, _HOST, controller),),
+        access=access_to([client]),
+        nodes=(kinds.broker(1, (client, controller, jmx), _HEAP_BYTES),),
+        voters=(Voter(1, controller.host, controller.port),),
         topics=(),
         apps=(),
-        daemon=Daemon(_HOST, 0, interval_s=1.0, lag_interval_s=10.0),
+        daemon=kinds.daemon(0, interval_s=1.0, lag_interval_s=10.0),
         java_options=tuple(java_options),
     )
 
@@ -112,7 +107,7 @@ def free_ports() -> tuple[int, int, int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
         for each in sockets:
-            each.bind((_HOST, 0))
+            each.bind((LOOPBACK, 0))
         client, controller, jmx = (each.getsockname()[1] for each in sockets)
     return client, controller, jmx
 
@@ -234,4 +229,4 @@ class ScratchProcess:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((_HOST, port)) == 0
+        return probe.connect_ex((LOOPBACK, port)) == 0

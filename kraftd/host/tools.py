@@ -1,36 +1,36 @@
-"""Where Prometheus and Grafana are installed on this machine."""
+"""Where the tools that kraftd runs are installed on this machine."""
 
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from kraftd.spec.plan import GRAFANA, Executable
-
-_GRAFANA_HOME = Path("/usr/share/grafana")
-"""Where the packages of Grafana Labs have it. Their executable on the PATH is a script with paths of its own."""
+from kraftd.spec.kinds import Executable
+from kraftd.spec.tool_definitions import ToolDefinition, ToolHome
 
 
-def installed_tool(name: str, environ: Mapping[str, str], *, grafana_home: Path = _GRAFANA_HOME) -> Executable | None:
+def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Executable | None:
     """Return a tool as the PATH has it; None where it is on none of its directories.
 
     Args:
-        name: Its name, which its executable has too.
+        definition: The tool.
         environ: The environment variables.
-        grafana_home: Where Grafana's packages put it.
     """
     # An empty path would make which() look at this process' own.
-    found = shutil.which(name, path=environ.get("PATH") or "/nonexistent")
+    found = shutil.which(definition.name, path=environ.get("PATH") or "/nonexistent")
     if found is None:
         return None
     path = Path(found).absolute()
-    return _grafana(path, grafana_home) if name == GRAFANA else Executable(path)
+    return _with_home(path, definition.home) if definition.home else Executable(path)
 
 
-def _grafana(found: Path, packaged: Path) -> Executable:
-    """Return Grafana with its home: beside its executable (its archive, Homebrew), or where packages put it."""
+def _with_home(found: Path, wanted: ToolHome) -> Executable:
+    """Return a tool with its home: beside its executable (its archive, Homebrew), or where packages put it.
+
+    What packages have on the PATH may be a script with paths of its own.
+    """
     prefix = found.resolve().parent.parent
-    for home in (prefix, prefix / "share" / "grafana", packaged):
-        if (home / "conf" / "defaults.ini").is_file():
+    for home in (prefix, prefix / "share" / found.name, wanted.packaged):
+        if (home / wanted.mark).is_file():
             own = home / "bin" / found.name
             return Executable(own if own.is_file() else found, home)
     return Executable(found)

@@ -9,7 +9,7 @@ from kraftd.spec.plan import Plan
 
 def client_environment(plan: Plan) -> dict[str, str]:
     """Return the variables, under the names that the apps read too."""
-    variables = {"KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap_servers}
+    variables = plan.access.environment
     if plan.topics:
         variables["KAFKA_TOPIC"] = plan.topics[0].name
     return variables

@@ -21,17 +21,13 @@ from kraftd.spec.configuration import (
     environment_layer,
     parse_toml,
 )
+from kraftd.spec.kinds import Executable
 from kraftd.spec.layout import Layout, layout_of
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import GRAFANA, PROMETHEUS, Executable, Plan
+from kraftd.spec.plan import Plan
 from kraftd.spec.topology import build_plan, tools_asked_for
 
 CONFIG_FILE = "kraftd.toml"
-
-_SOURCES = {
-    PROMETHEUS: "the Debian package prometheus, or prometheus.io",
-    GRAFANA: "a package or the archive of grafana.com",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +147,10 @@ def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Map
 def absent_tools(configuration: Configuration, installed: Collection[str]) -> dict[str, str]:
     """Return the tools that are asked for and not installed: by name, a sentence with the remedy."""
     return {
-        name: f"{name} is not on the PATH, and is left out: install it ({source}), or set {name}.enabled = false"
-        for name, source in _SOURCES.items()
-        if name in tools_asked_for(configuration.settings) and name not in installed
+        tool.name: f"{tool.name} is not on the PATH, and is left out: install it ({tool.source}), "
+        f"or set {tool.name}.enabled = false"
+        for tool in tools_asked_for(configuration.settings)
+        if tool.name not in installed
     }
 
 
@@ -161,7 +158,7 @@ def installed_tools(configuration: Configuration, workspace: Workspace) -> dict[
     """Return the tools that are asked for and that this machine has, by name."""
     # supervisord gives programs the same PATH.
     environ = scrubbed(workspace.environ)
-    found = {name: installed_tool(name, environ) for name in tools_asked_for(configuration.settings)}
+    found = {tool.name: installed_tool(tool, environ) for tool in tools_asked_for(configuration.settings)}
     return {name: executable for name, executable in found.items() if executable is not None}
 
 

@@ -13,7 +13,7 @@ from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.model import Partial, Quorum, TopicOutcome, TopicState
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.spec.layout import Layout
-from kraftd.spec.plan import Plan, Topic
+from kraftd.spec.plan import Access, Plan, Topic
 from kraftd.supervisord.door import SupervisedProcess, Supervisor
 from kraftd.watch.roster import Roster, call_the_roll
 
@@ -48,7 +48,7 @@ class Doors:
 
     Attributes:
         find_processes: The programs of a plan that run, under supervisord or without it.
-        open_kafka: Kafka of a plan, with a time limit for each request in seconds; opened by entering it.
+        open_kafka: Kafka by the way to it, with a time limit for each request in seconds; opened by entering it.
         describe: The live process with a pid.
         is_alive: Whether this very incarnation still runs.
         send_signal: Signals this very incarnation; False where it is gone.
@@ -56,7 +56,7 @@ class Doors:
 
     supervisor: SupervisorDoor
     find_processes: Callable[[Plan], Roster]
-    open_kafka: Callable[[Plan, float], AbstractContextManager[KafkaDoor]]
+    open_kafka: Callable[[Access, float], AbstractContextManager[KafkaDoor]]
     describe: Callable[[int], Process | None] = describe
     is_alive: Callable[[Process], bool] = is_alive
     send_signal: Callable[[Process, signal.Signals], bool] = send_signal
@@ -68,5 +68,5 @@ def doors_of(layout: Layout) -> Doors:
     return Doors(supervisor, functools.partial(call_the_roll, supervisor=supervisor), _kafka_admin)
 
 
-def _kafka_admin(plan: Plan, timeout_s: float) -> KafkaAdmin:
-    return KafkaAdmin([broker.client.address for broker in plan.brokers if broker.client], timeout_s=timeout_s)
+def _kafka_admin(access: Access, timeout_s: float) -> KafkaAdmin:
+    return KafkaAdmin(access, timeout_s=timeout_s)

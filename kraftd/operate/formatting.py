@@ -11,8 +11,9 @@ from kraftd.errors import IdentityMismatchError
 from kraftd.host.files import make_private_directory, read_text, write_atomically
 from kraftd.host.identity import meta_properties, random_id
 from kraftd.operate.store import Store
+from kraftd.spec.kinds import Node
 from kraftd.spec.manifest import Manifest, manifest_of
-from kraftd.spec.plan import Node, Plan
+from kraftd.spec.plan import Plan
 
 _META = "meta.properties"
 _BOOTSTRAP = "bootstrap.checkpoint"

@@ -52,7 +52,7 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
     write_changed({directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)})
     command = tool_command(
         tool,
-        arguments if "--help" in arguments else tool.arguments(arguments, plan.bootstrap_servers),
+        arguments if "--help" in arguments else tool.arguments(arguments, plan.access.bootstrap_servers),
         java=runtime.java.executable,
         java_major=runtime.java.major,
         classpath=runtime.classpath,
@@ -65,7 +65,8 @@ def _with_direct_url(plan: Plan, arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Return the arguments of the JMX client with a URL that this Java can use; the first broker's by default."""
     words = [word for argument in arguments for word in (argument.split("=", 1) if "-url=" in argument else [argument])]
     if _JMX_URL not in words:
-        default = f"service:jmx:rmi:///jndi/rmi://127.0.0.1:{plan.brokers[0].jmx_port}/jmxrmi"
+        listener = next(broker.jmx for broker in plan.brokers if broker.jmx)
+        default = f"service:jmx:rmi:///jndi/rmi://{listener.address}/jmxrmi"
         words = [_JMX_URL, default, *words]
     at = words.index(_JMX_URL) + 1
     return tuple(direct_url(word) if place == at else word for place, word in enumerate(words))

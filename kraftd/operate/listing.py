@@ -42,4 +42,4 @@ def _listed(name: str, workspace: Workspace) -> Listed:
     except KraftdError:
         return Listed(name, "damaged", "", 0, "", place)
     state = result.document.status if result.is_running else "stopped"
-    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.bootstrap_servers, place)
+    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.access.bootstrap_servers, place)

@@ -25,8 +25,8 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
     """Return the last lines of each program, at most so many of each of its files."""
     return [
         LogLine(name, path.name, text)
-        for name in names or tuple(plan.kinds)
-        for path in log_files(plan.layout, name, plan.kinds[name])
+        for name in names or plan.names
+        for path in log_files(plan.layout, plan.program(name))
         for text in tail(path, lines)
     ]
 
@@ -37,9 +37,7 @@ def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace)
     A rotated or truncated file is read from its beginning.
     """
     followed = [
-        _Followed(name, path)
-        for name in names or tuple(plan.kinds)
-        for path in log_files(plan.layout, name, plan.kinds[name])
+        _Followed(name, path) for name in names or plan.names for path in log_files(plan.layout, plan.program(name))
     ]
     for each in followed:
         each.skip_to_end()

@@ -34,7 +34,7 @@ def check_names(plan: Plan, names: Sequence[str]) -> None:
     Raises:
         UnknownNameError: With the names that there are.
     """
-    unknown = [name for name in names if name not in plan.kinds]
+    unknown = [name for name in names if name not in plan.names]
     if unknown:
         message = f"cannot find the program {unknown[0]} in the cluster {plan.cluster}"
-        raise unknown_name(message, unknown[0], list(plan.kinds))
+        raise unknown_name(message, unknown[0], plan.names)

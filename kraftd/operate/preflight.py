@@ -6,9 +6,8 @@ from dataclasses import asdict
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
 from kraftd.host.files import make_private_directory
 from kraftd.host.ports import PortHolder
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan import Plan
 from kraftd.spec.sizes import format_size, human_size
-from kraftd.spec.topology import LOOPBACK, program_ports
 
 
 class PortInUseError(KraftdError):
@@ -46,7 +45,7 @@ def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) 
     node_ids = {node.node_id: node.name for node in plan.nodes}
     voters = [node_ids[voter.node_id] for voter in plan.voters]
     up = [name for name in voters if name in wanted or name in running]
-    waiting = [name for name in wanted if plan.kinds[name] in (Kind.BROKER, Kind.APP)]
+    waiting = [name for name in wanted if plan.program(name).start.needs_quorum]
     if not waiting or len(up) > len(voters) // 2:
         return
     down = ", ".join(name for name in voters if name not in up)
@@ -70,19 +69,20 @@ def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str,
     Raises:
         PortInUseError: Naming each listener, port, and the process that holds it.
     """
+    names = frozenset(programs)
     taken = [
-        (port, owner, holder)
-        for program in programs
-        for port, owner in program_ports(plan, program)
-        if (holder := port_holder(LOOPBACK, port)) is not None
+        (port, holder)
+        for port in plan.ports
+        if port.program.name in names
+        if (holder := port_holder(port.listener.host, port.number)) is not None
     ]
     if not taken:
         return
-    lines = [f"  {owner}: port {port} is held by {holder}" for port, owner, holder in taken]
+    lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
     raise PortInUseError(
         "cannot listen where the plan says:\n" + "\n".join(lines),
         hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
-        details={"ports": [{"listener": owner, "port": port, **asdict(holder)} for port, owner, holder in taken]},
+        details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
     )
 
 
@@ -95,6 +95,6 @@ def make_directories(plan: Plan) -> None:
     layout = plan.layout
     for directory in (layout.state_dir, layout.socket.parent, layout.supervisord_pid.parent, layout.events):
         make_private_directory(directory)
-    for name in plan.kinds:
+    for name in plan.names:
         make_private_directory(layout.logs(name))
         make_private_directory(layout.config(name))

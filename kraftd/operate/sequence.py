@@ -11,7 +11,7 @@ from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.start_doors import StartDoors
 from kraftd.operate.store import Store
-from kraftd.spec.plan import DAEMON, Kind
+from kraftd.spec.program import DAEMON, StartStage
 from kraftd.supervisord.door import SupervisedProcess, SupervisorRefusedError
 from kraftd.watch.evidence import main_log
 from kraftd.watch.readiness import Answer, voter_answer
@@ -112,11 +112,11 @@ class StartSequence:
             YieldedError: A stop was asked for.
         """
         spawn = wanted if missing is None else missing
-        tools = self._of(wanted, Kind.TOOL)
-        brokers = self._of(wanted, Kind.BROKER)
-        controllers = self._of(wanted, Kind.CONTROLLER)
+        tools = self._plan.starting(StartStage.OPTIONAL, wanted)
+        brokers = self._plan.starting(StartStage.BROKERS, wanted)
+        controllers = self._plan.starting(StartStage.CONTROLLERS, wanted)
         # supervisord starts the daemon by itself when it comes up; asking again does no harm.
-        others = (*self._of(wanted, Kind.APP), DAEMON)
+        others = self._plan.starting(StartStage.SERVICES, dict.fromkeys((*wanted, DAEMON)))
         self._start_nodes(brokers, controllers, spawn)
         if brokers:
             with self._open_kafka() as kafka:
@@ -141,7 +141,7 @@ class StartSequence:
         for name in programs:
             self._reporter.program(name, "starting")
             self._began_s[name] = self._clock.monotonic_s()
-            self._supervisor.start(self._plan.supervised_name(name))
+            self._supervisor.start(self._plan.program(name).supervised_name)
             self._states_due_s = 0.0
 
     def wait_ready(self, programs: Iterable[str], between: Callable[[set[str]], None] | None = None) -> None:
@@ -159,7 +159,7 @@ class StartSequence:
         pending = {name: Answer(ready=False) for name in programs}
         while pending:
             for name in list(pending):
-                pending[name] = self._doors.ask(self._plan, name)
+                pending[name] = self._doors.ask(self._plan.program(name))
                 if pending[name].ready:
                     del pending[name]
                     self._reporter.program(name, "ready", self._took(name))
@@ -187,7 +187,7 @@ class StartSequence:
             is_late = self._clock.monotonic_s() > deadline_s
             ended = self._ended(pending)
             for name in list(pending):
-                answer = self._doors.ask(self._plan, name)
+                answer = self._doors.ask(self._plan.program(name))
                 if answer.ready:
                     self._reporter.program(name, "ready", self._took(name))
                 elif name in ended or is_late:
@@ -201,11 +201,8 @@ class StartSequence:
                 self._pause()
         return failed
 
-    def _of(self, names: Iterable[str], kind: Kind) -> tuple[str, ...]:
-        return tuple(name for name in names if self._plan.kinds[name] is kind)
-
     def _open_kafka(self) -> AbstractContextManager[KafkaDoor]:
-        return self._cluster.doors.open_kafka(self._plan, _ADMIN_TIMEOUT_S)
+        return self._cluster.doors.open_kafka(self._plan.access, _ADMIN_TIMEOUT_S)
 
     def _start_nodes(self, brokers: tuple[str, ...], controllers: tuple[str, ...], spawn: tuple[str, ...]) -> None:
         """Start all brokers at once, and the controllers when the brokers serve, one ends, or time has passed."""
@@ -235,9 +232,9 @@ class StartSequence:
         """Let JMX clients in; a broker serves Kafka without it, so that a refusal is only a note."""
         processes = self._cluster.find_processes().processes
         for broker in self._plan.brokers:
-            if broker.name in processes and broker.jmx_port is not None:
+            if broker.name in processes and broker.jmx is not None:
                 try:
-                    self._doors.enable_jmx(processes[broker.name], broker.jmx_port, self._clock)
+                    self._doors.enable_jmx(processes[broker.name], broker.jmx, self._clock)
                 except AttachError as error:
                     self._notes.append(f"{broker.name} has no JMX: {error}")
 
@@ -313,7 +310,7 @@ class StartSequence:
     def _refuse_ended(self, pending: Iterable[str]) -> None:
         for name in sorted(self._ended(pending)):
             cause = self._doors.cause_of_end(self._plan, name, self._supervisor.processes()[name])
-            log = main_log(self._plan.layout, name, self._plan.kinds[name])
+            log = main_log(self._plan.layout, self._plan.program(name))
             if not log.is_file():
                 # It ended before it wrote one.
                 log = self._plan.layout.console(name)

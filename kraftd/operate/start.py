@@ -17,8 +17,10 @@ from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
+from kraftd.spec.kinds import Node
 from kraftd.spec.manifest import check_against
-from kraftd.spec.plan import DAEMON, Node, Plan
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import DAEMON
 from kraftd.watch.roster import Roster
 
 
@@ -139,7 +141,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
     empty = _checked(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
-        check_ports(plan, plan.kinds, start.doors.port_holder)
+        check_ports(plan, plan.names, start.doors.port_holder)
     prepared = start.doors.provision(plan, cluster.workspace)
     files = files_of(plan, prepared.launch, cluster.workspace)
     notes = [*start.configured.absent.values(), *prepared.notes]
@@ -164,7 +166,7 @@ def _end_leftovers(start: Start, previous: Plan | None, table: Roster) -> None:
     cluster = start.cluster
     cluster.reporter.step(f"Ending what an earlier run left behind: {', '.join(table.processes) or 'supervisord'}")
     stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
-    check_ports(cluster.plan, cluster.plan.kinds, start.doors.port_holder)
+    check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder)
 
 
 def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
@@ -182,7 +184,7 @@ def _complete(start: Start, table: Roster) -> StartResult:
     """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
     plan, names = start.cluster.plan, start.options.names
     check_names(plan, names)
-    notes = [note for name, note in start.configured.absent.items() if name not in plan.kinds]
+    notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
     notes += _changes(start)
     wanted = _closure(plan, names)
     missing = tuple(name for name in wanted if name not in table.processes)
@@ -208,7 +210,7 @@ def _changes(start: Start) -> list[str]:
 
 def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the programs to start: all where none is named; the daemon belongs to every cluster that runs."""
-    return tuple(name for name in plan.kinds if not names or name in names or name == DAEMON)
+    return tuple(name for name in plan.names if not names or name in names or name == DAEMON)
 
 
 def _wish(start: Start, names: tuple[str, ...]) -> None:

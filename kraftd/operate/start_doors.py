@@ -16,6 +16,7 @@ from kraftd.operate.launching import launch_supervisord
 from kraftd.operate.runtime import Provision, provision
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import Plan
+from kraftd.spec.program import Listener, Program
 from kraftd.supervisord.door import SupervisedProcess
 from kraftd.supervisord.exits import last_exits
 from kraftd.watch.causes import Cause, diagnose
@@ -37,7 +38,7 @@ class StartDoors:
         launch: Starts supervisord and returns when it answers.
         ask: Whether a program serves.
         cause_of_end: Why a program that supervisord says has ended, ended.
-        enable_jmx: Lets JMX clients into a broker's JVM on a port.
+        enable_jmx: Lets JMX clients into a broker's JVM on a listener.
         daemon_sees_ready: Whether the daemon, looking again now, finds the cluster ready.
         port_holder: Who listens on a host and port; None where it is free.
         memory_bytes: The memory of this machine.
@@ -46,9 +47,9 @@ class StartDoors:
     provision: Callable[[Plan, Workspace], Provision]
     locate: Callable[[Plan, Workspace], Provision]
     launch: Callable[[Plan, Workspace], object]
-    ask: Callable[[Plan, str], Answer]
+    ask: Callable[[Program], Answer]
     cause_of_end: Callable[[Plan, str, SupervisedProcess], Cause]
-    enable_jmx: Callable[[Process, int, Clock], None]
+    enable_jmx: Callable[[Process, Listener, Clock], None]
     daemon_sees_ready: Callable[[Plan], bool]
     port_holder: Callable[[str, int], PortHolder | None]
     memory_bytes: Callable[[], int]
@@ -75,7 +76,7 @@ def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
     if process.spawn_error:
         return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
     ended = last_exits(tail(plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(program)
-    records = last_records(plan.layout, program, plan.kinds[program], process.started_at_s)
+    records = last_records(plan.layout, plan.program(program), process.started_at_s)
     return diagnose(str(ended or "it ended"), records)
 
 

@@ -15,7 +15,8 @@ from kraftd.operate.objections import sentence
 from kraftd.operate.reporting import Reporter
 from kraftd.operate.stopping import Stopped, Stopping
 from kraftd.spec.desired import Wish
-from kraftd.spec.plan import DAEMON, Kind, Node, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.program import DAEMON, StopStage
 from kraftd.supervisord.door import SupervisorUnreachableError
 from kraftd.watch.roster import Roster
 
@@ -87,7 +88,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """Do what ``stop`` does, for a caller that holds the lock."""
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
     roster = cluster.find_processes()
-    names = options.names or tuple(plan.kinds)
+    names = options.names or plan.names
     if options.names and not options.force:
         _refuse_costly(cluster, roster, names)
     now = timestamp(cluster.clock.now_s())
@@ -95,9 +96,8 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.wish(names, wish, of_all=not options.names)
     stopping = Stopping(cluster, roster.processes)
-    stopping.stop_apps((*_of_kind(plan, names, Kind.TOOL), *_of_kind(plan, names, Kind.APP)))
-    nodes = (*_of_kind(plan, names, Kind.BROKER), *_of_kind(plan, names, Kind.CONTROLLER))
-    stopping.stop_nodes(nodes, patience_s=options.timeout_s)
+    stopping.stop_clients(plan.stopping(StopStage.CLIENTS, names))
+    stopping.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
         _end_supervision(stopping, roster, whole=not options.names)
     took_s = cluster.clock.monotonic_s() - began_s
@@ -116,17 +116,13 @@ def _all_the_same(reporter: Reporter) -> Iterator[None]:
         reporter.step(f"Stopping all the same: {error}")
 
 
-def _of_kind(plan: Plan, names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
-    return tuple(name for name in names if plan.kinds[name] is kind)
-
-
 def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
     """Refuse to stop running nodes where the quorum or a partition would suffer; the whole cluster has no names."""
     nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in roster.processes]
     if not nodes:
         return
     try:
-        with cluster.doors.open_kafka(cluster.plan, _ADMIN_TIMEOUT_S) as kafka:
+        with cluster.doors.open_kafka(cluster.plan.access, _ADMIN_TIMEOUT_S) as kafka:
             quorum = kafka.quorum()
             topics = kafka.topics()
             partitions = [each for topic in topics.values.values() for each in topic.partitions]
@@ -162,9 +158,9 @@ def _end_supervision(stopping: Stopping, roster: Roster, *, whole: bool) -> None
     supervisor = cluster.doors.supervisor
     if not whole and roster.supervisor is not None:
         # supervisord restarts the daemon but when it was itself told to stop it.
-        supervisor.stop(cluster.plan.supervised_name(DAEMON))
+        supervisor.stop(cluster.plan.daemon.supervised_name)
     if not whole or roster.supervisor is None:
-        stopping.stop_apps((DAEMON,))
+        stopping.stop_clients((DAEMON,))
         return
     clock = cluster.clock
     try:
@@ -176,7 +172,7 @@ def _end_supervision(stopping: Stopping, roster: Roster, *, whole: bool) -> None
         if clock.monotonic_s() > deadline_s:
             cluster.doors.send_signal(roster.supervisor, signal.SIGKILL)
         clock.sleep(_POLL_S)
-    stopping.stop_apps((DAEMON,))
+    stopping.stop_clients((DAEMON,))
 
 
 def _record(cluster: ClusterContext, result: StopResult) -> None:

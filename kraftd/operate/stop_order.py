@@ -7,7 +7,7 @@ logs and only waits for a quorum that is gone may be killed: its metadata log is
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 
 CLEAN_GRACE_S = 0.2
 """How long a node that has closed its logs may finish, when the quorum is gone and nobody needs it."""

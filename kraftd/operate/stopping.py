@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from kraftd.host.processes import Process
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.stop_order import NodeStop, next_signals, quorum_holds
-from kraftd.spec.plan import Kind
+from kraftd.spec.kinds import Node
+from kraftd.spec.program import Kind
 
 _POLL_S = 0.02
-_APP_PATIENCE_S = 20.0
 _EXEC_PATIENCE_S = 5.0
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 
@@ -59,15 +59,17 @@ class Stopping:
     processes: Mapping[str, Process]
     results: list[Stopped] = field(default_factory=list)
 
-    def stop_apps(self, names: tuple[str, ...]) -> None:
-        """Stop programs without data, all at once; KILL after 20 s."""
+    def stop_clients(self, names: tuple[str, ...]) -> None:
+        """Stop programs without data, all at once; KILL when the patience of each is over."""
         progress = self._begin(names)
         while self._living(progress):
             for name, each in self._living(progress).items():
                 if each.termed_at_s is None:
                     self._send(name, each, "TERM", "")
-                elif self._since(each.termed_at_s) > _APP_PATIENCE_S and each.killed is None:
-                    self._send(name, each, "KILL", f"it did not end within {_APP_PATIENCE_S:g} s")
+                    continue
+                patience_s = self.cluster.plan.program(name).stop.patience_s
+                if self._since(each.termed_at_s) > patience_s and each.killed is None:
+                    self._send(name, each, "KILL", f"it did not end within {patience_s} s")
             self.cluster.clock.sleep(_POLL_S)
         self._finish(progress)
 
@@ -107,10 +109,10 @@ class Stopping:
         return living
 
     def _states(self, progress: Mapping[str, _Progress]) -> list[NodeStop]:
-        return [self._state(node.name, progress) for node in self.cluster.plan.nodes]
+        return [self._state(node, progress) for node in self.cluster.plan.nodes]
 
-    def _state(self, name: str, progress: Mapping[str, _Progress]) -> NodeStop:
-        node = next(node for node in self.cluster.plan.nodes if node.name == name)
+    def _state(self, node: Node, progress: Mapping[str, _Progress]) -> NodeStop:
+        name = node.name
         is_voter = any(voter.node_id == node.node_id for voter in self.cluster.plan.voters)
         each = progress.get(name)
         if each is None:
@@ -165,9 +167,9 @@ class Stopping:
 
     def _finish(self, progress: Mapping[str, _Progress]) -> None:
         for name, each in progress.items():
-            kind = self.cluster.plan.kinds[name]
-            clean = self._is_clean(name) if kind is Kind.BROKER else None
-            self.results.append(Stopped(name, kind, clean, each.killed, round(self._took(each), 3)))
+            program = self.cluster.plan.program(name)
+            clean = self._is_clean(name) if program.stop.has_logs else None
+            self.results.append(Stopped(name, program.kind, clean, each.killed, round(self._took(each), 3)))
 
 
 _SIGNALS: Mapping[str, signal.Signals] = {

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from kraftd.errors import ConfigurationError
 from kraftd.render.logging_config import logging_option
-from kraftd.spec.plan import Kind, Node, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Kind
 from kraftd.spec.sizes import format_size
 
 MAIN_CLASS = "kafka.Kafka"
@@ -127,5 +129,5 @@ def _modules(node: Node, java_major: int) -> tuple[str, ...]:
     native = ("--enable-native-access=ALL-UNNAMED",) if java_major >= 22 else ()
     unsafe = ("--sun-misc-unsafe-memory-access=allow",) if java_major >= 23 else ()
     # JMX is started in the running JVM (host.management): started by flags, it also listens on every address.
-    host = ("-Djava.rmi.server.hostname=127.0.0.1",) if node.jmx_port else ()
+    host = (f"-Djava.rmi.server.hostname={node.jmx.host}",) if node.jmx else ()
     return (*native, *unsafe, "--add-modules=jdk.management.agent", *host)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from kraftd.render.java_command import Launch, node_command
 from kraftd.render.tools import tool_command
-from kraftd.spec.plan import DAEMON, GROUP_PRIORITIES, App, Kind, Plan, group_of
+from kraftd.spec.kinds import App, Node, Tool
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import GROUP_PRIORITIES, Kind, Program, group_of
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ProgramSection:
     """One ``[program:x]``.
 
     Attributes:
@@ -34,7 +36,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupSection:
     """One ``[group:x]``: supervisord signals its members together when it shuts down."""
 
     name: str
@@ -42,33 +44,24 @@ class Group:
     priority: int
 
 
-_STOP_WAIT_S = {Kind.DAEMON: 10, Kind.TOOL: 20, Kind.APP: 20, Kind.BROKER: 330, Kind.CONTROLLER: 30}
-"""A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
-
-
-def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[Program, ...]:
-    """Return every program of a plan.
+def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[ProgramSection, ...]:
+    """Return the section of every program of a plan.
 
     Args:
         plan: The cluster.
         launch: What runs the nodes.
         python: What runs the daemon and the apps.
     """
-    nodes = [_program(plan, node.name, node.kind, node_command(plan, node, launch)) for node in plan.nodes]
-    apps = [_program(plan, app.name, Kind.APP, _python(plan, python, app.name, app.module)) for app in plan.apps]
-    tools = [_program(plan, tool.name, Kind.TOOL, tool_command(plan, tool)) for tool in plan.tools]
-    arguments = ("--state-dir", str(plan.layout.state_dir))
-    daemon = _program(plan, DAEMON, Kind.DAEMON, (*_python(plan, python, DAEMON, "kraftd.daemon"), *arguments))
-    return (daemon, *tools, *apps, *nodes)
+    return tuple(_section(plan, program, _command(plan, program, launch, python)) for program in plan.from_top)
 
 
-def groups_of(programs: tuple[Program, ...]) -> tuple[Group, ...]:
+def groups_of(programs: tuple[ProgramSection, ...]) -> tuple[GroupSection, ...]:
     """Return the groups, the one that stops first first."""
     groups = []
     for kind, priority in GROUP_PRIORITIES.items():
         members = tuple(program.name for program in programs if program.kind is kind)
         if members:
-            groups.append(Group(group_of(kind), members, priority))
+            groups.append(GroupSection(group_of(kind), members, priority))
     return tuple(groups)
 
 
@@ -83,21 +76,34 @@ def _single_quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
+def _command(plan: Plan, program: Program, launch: Launch, python: Path) -> tuple[str, ...]:
+    match program:
+        case Node():
+            return node_command(plan, program, launch)
+        case Tool():
+            return tool_command(plan, program)
+        case App():
+            return _python(plan, python, program.name, program.module)
+        case _:
+            arguments = ("--state-dir", str(plan.layout.state_dir))
+            return (*_python(plan, python, program.name, "kraftd.daemon"), *arguments)
+
+
 def _python(plan: Plan, python: Path, name: str, module: str) -> tuple[str, ...]:
     return (str(python), *plan.marker(name).arguments, "-m", module)
 
 
-def _program(plan: Plan, name: str, kind: Kind, command: tuple[str, ...]) -> Program:
-    is_daemon = kind is Kind.DAEMON
-    return Program(
-        name=name,
-        kind=kind,
+def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramSection:
+    by_supervisord = program.start.by_supervisord
+    return ProgramSection(
+        name=program.name,
+        kind=program.kind,
         command=command,
-        directory=plan.layout.config(name),
-        console=plan.layout.console(name),
-        autostart=is_daemon,
-        autorestart=is_daemon,
-        startretries=1000 if is_daemon else 0,
-        exitcodes=(0,) if is_daemon else (0, 143),
-        stopwaitsecs=_STOP_WAIT_S[kind],
+        directory=plan.layout.config(program.name),
+        console=plan.layout.console(program.name),
+        autostart=by_supervisord,
+        autorestart=by_supervisord,
+        startretries=1000 if by_supervisord else 0,
+        exitcodes=(0,) if by_supervisord else (0, 143),
+        stopwaitsecs=program.stop.patience_s,
     )

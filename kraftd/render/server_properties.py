@@ -1,6 +1,8 @@
 """server.properties of brokers and controllers."""
 
-from kraftd.spec.plan import Kind, Listener, Node, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Kind, Listener
 from kraftd.spec.replication import default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
 
 _SMALL_HEAP_BYTES = 512 * 1024**2
@@ -99,7 +101,7 @@ def _replication(plan: Plan) -> dict[str, str]:
 
 def _owned(plan: Plan, node: Node) -> dict[str, str]:
     voters = ",".join(f"{voter.node_id}@{voter.host}:{voter.port}" for voter in plan.voters)
-    protocols = {listener.name: listener.security_protocol for each in plan.nodes for listener in each.listeners}
+    protocols = {listener.name: listener.security_protocol for each in plan.nodes for listener in each.kafka_listeners}
     owned = {
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": voters,
@@ -107,7 +109,7 @@ def _owned(plan: Plan, node: Node) -> dict[str, str]:
         "log.dirs": str(plan.layout.data(node.name)),
         "node.id": str(node.node_id),
         "process.roles": ",".join(node.roles),
-        "listeners": ",".join(_bound(listener) for listener in node.listeners),
+        "listeners": ",".join(_bound(listener) for listener in node.kafka_listeners),
     }
     if node.client:
         owned["advertised.listeners"] = f"{node.client.name}://{node.client.address}"

@@ -10,13 +10,13 @@ import shlex
 from jinja2 import Environment, StrictUndefined
 
 from kraftd.errors import ConfigurationError
-from kraftd.render.programs import Program, groups_of
+from kraftd.render.programs import ProgramSection, groups_of
 from kraftd.spec.plan import Plan
 
 _COMMENT = re.compile(r"\s[;#]")
 
 
-def supervisord_conf(template: str, plan: Plan, programs: tuple[Program, ...]) -> str:
+def supervisord_conf(template: str, plan: Plan, programs: tuple[ProgramSection, ...]) -> str:
     """Return the text of supervisord.conf.
 
     Args:

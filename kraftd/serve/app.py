@@ -17,7 +17,8 @@ from kraftd.serve.page_routes import add_page
 from kraftd.serve.probes import NOTHING_SEEN, Live, Ready
 from kraftd.serve.problems import TITLES, problem
 from kraftd.serve.source import Source
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Kind
 from kraftd.watch.documents import HealthDocument, NothingSeen
 from kraftd.watch.health import judge
 from kraftd.watch.health_report import health_document

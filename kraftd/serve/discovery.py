@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kraftd.spec.plan import DAEMON, Plan
+from kraftd.spec.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,11 @@ class Target:
 
 def targets(plan: Plan) -> list[Target]:
     """Return the targets of a cluster."""
-    places = [(DAEMON, plan.daemon.host, plan.daemon.port), *((app.name, app.host, app.port) for app in plan.apps)]
     return [
-        Target((f"{host}:{port}",), {"job": "kraftd", "program": name, "kafka_cluster": plan.cluster})
-        for name, host, port in places
+        Target(
+            (program.listeners[0].address,),
+            {"job": "kraftd", "program": program.name, "kafka_cluster": plan.cluster},
+        )
+        for program in plan.from_top
+        if program.has_metrics
     ]

@@ -63,7 +63,7 @@ class Page:
         self._environment.globals |= {
             "cluster": plan.cluster,
             "kafka_version": plan.kafka_version,
-            "bootstrap_servers": plan.bootstrap_servers,
+            "bootstrap_servers": plan.access.bootstrap_servers,
             "links": _links(plan),
             "stale_after_s": stale_after_s(plan),
             "static": {path.rpartition("/")[2].partition(".")[0]: path for path in self.static},

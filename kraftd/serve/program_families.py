@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import kraftd
 from kraftd.serve.family import Family, MetricKind, Sample
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.snapshot import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 
 Samples: TypeAlias = Callable[[Snapshot], Iterator[Sample]]

@@ -23,7 +23,7 @@ from kraftd.spec.schema import (
     suggested_setting,
 )
 from kraftd.spec.secrets import masked_value
-from kraftd.spec.settings import NODES, Settings
+from kraftd.spec.settings import NODES, SETTINGS, Settings
 
 ENVIRONMENT_PREFIX = "KRAFTD_"
 DEFAULT_ORIGIN = "default"
@@ -101,7 +101,7 @@ def configure(layers: Sequence[Layer]) -> Configuration:
     for layer in layers:
         _merge(merged, layer, layer.values, (), origins)
     try:
-        return Configuration(Settings.model_validate(merged), origins)
+        return Configuration(SETTINGS.model_validate(merged), origins)
     except ValidationError as error:
         problems = [_problem(item, merged, origins) for item in error.errors(include_url=False)]
         raise _refusal(problems, "the configuration") from error

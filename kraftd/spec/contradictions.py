@@ -1,28 +1,27 @@
 """What is wrong with settings that are right one by one: each finding names keys, values and the remedy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from kraftd.spec.owned_properties import OWNED_PROPERTIES, OWNED_VARIABLES, owned_jvm_option
-from kraftd.spec.plan import Plan, Topic
+from kraftd.spec.plan import Plan, Port, Topic
 from kraftd.spec.settings import Settings, TopicSettings
 
 _MAX_PORT = 65535
 
 
-def contradictions(settings: Settings, plan: Plan, ports: Sequence[tuple[int, str]]) -> list[str]:
+def contradictions(settings: Settings, plan: Plan) -> list[str]:
     """Return every contradiction between settings, in words.
 
     Args:
         settings: What the user asks for.
         plan: What follows from it.
-        ports: Each port of the plan and who will listen there.
     """
     return [
         *_topic_problems(settings, plan),
         *_property_problems(settings),
         *_variable_problems(settings),
         *_option_problems(settings),
-        *_port_problems(ports),
+        *_port_problems(plan.ports),
     ]
 
 
@@ -90,20 +89,13 @@ def _option_problems(settings: Settings) -> Iterator[str]:
             yield f'java.options "{option}": kraftd decides it: {reason}'
 
 
-def _port_problems(ports: Sequence[tuple[int, str]]) -> Iterator[str]:
-    owners: dict[int, str] = {}
-    for port, owner in ports:
-        if port > _MAX_PORT:
-            keys = " or ".join(key for key in (_port_key(owner), "cluster.port_offset") if key)
-            yield f"port {port} of {owner} is beyond {_MAX_PORT}; lower {keys}"
-        if port in owners:
-            keys = " or ".join(dict.fromkeys(filter(None, (_port_key(owners[port]), _port_key(owner)))))
-            yield f"port {port} is wanted by {owners[port]} and by {owner}; change {keys}"
-        owners.setdefault(port, owner)
-
-
-def _port_key(owner: str) -> str:
-    """Return the setting of an HTTP port; empty for Kafka's ports, which only the offset moves."""
-    program, _, _ = owner.partition(" ")
-    section = {"kraftd": "daemon"}.get(program, program.partition("-")[0])
-    return f"{section}.port" if owner.endswith("(HTTP)") else ""
+def _port_problems(ports: tuple[Port, ...]) -> Iterator[str]:
+    first: dict[int, Port] = {}
+    for port in ports:
+        if port.number > _MAX_PORT:
+            keys = " or ".join(filter(None, (port.setting, "cluster.port_offset")))
+            yield f"port {port.number} of {port.owner} is beyond {_MAX_PORT}; lower {keys}"
+        other = first.setdefault(port.number, port)
+        if other is not port:
+            keys = " or ".join(dict.fromkeys(filter(None, (other.setting, port.setting))))
+            yield f"port {port.number} is wanted by {other.owner} and by {port.owner}; change {keys}"

@@ -47,7 +47,7 @@ class Manifest:
 def manifest_of(plan: Plan, cluster_id: str) -> Manifest:
     """Return the manifest that formatting a plan's nodes makes true."""
     nodes = tuple(
-        FormattedNode(node.name, node.node_id, tuple(listener.port for listener in node.listeners))
+        FormattedNode(node.name, node.node_id, tuple(listener.port for listener in node.kafka_listeners))
         for node in plan.nodes
     )
     return Manifest(cluster_id, plan.kafka_version, plan.voters, nodes)
@@ -99,7 +99,7 @@ def differences(plan: Plan, manifest: Manifest) -> list[str]:
         found.append(f"Kafka version: planned {plan.kafka_version}, formatted with {manifest.kafka_version}")
     if plan.voters != manifest.voters:
         found.append(f"voters: planned {_voters(plan.voters)}, formatted with {_voters(manifest.voters)}")
-    planned = {node.node_id: tuple(listener.port for listener in node.listeners) for node in plan.nodes}
+    planned = {node.node_id: tuple(listener.port for listener in node.kafka_listeners) for node in plan.nodes}
     for node in manifest.nodes:
         if node.node_id not in planned:
             found.append(f"{node.name}: not in the plan, but formatted as node {node.node_id}, with data")

@@ -1,186 +1,70 @@
 """The plan: every name, number and path of a cluster, decided before anything is written. Frozen data only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
+from kraftd.spec.kinds import App, Daemon, Node, Tool
 from kraftd.spec.layout import Layout
 from kraftd.spec.markers import Marker, java_marker, python_marker
+from kraftd.spec.program import GROUP_PRIORITIES, PLAINTEXT, Kind, Listener, Program, Purpose, StartStage, StopStage
 
-DAEMON = "kraftd"
-"""The daemon's program name."""
-
-
-PROMETHEUS = "prometheus"
-GRAFANA = "grafana"
-"""The tools' program names, which are those of their executables too."""
-
-
-class Kind(StrEnum):
-    """What a program is."""
-
-    DAEMON = "daemon"
-    APP = "app"
-    TOOL = "tool"
-    BROKER = "broker"
-    CONTROLLER = "controller"
-
-
-GROUP_PRIORITIES = {Kind.DAEMON: 400, Kind.TOOL: 350, Kind.APP: 300, Kind.BROKER: 200, Kind.CONTROLLER: 100}
-"""supervisord stops groups in descending priority, one after the other."""
-
-
-def group_of(kind: Kind) -> str:
-    """Return the supervisord group of a kind of program."""
-    return "daemon" if kind is Kind.DAEMON else f"{kind.value}s"
+_SECURITY_PROTOCOL = "security.protocol"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Where a node listens, and with what protection.
+class Access:
+    """The way to a cluster, for every client of it.
 
     Attributes:
-        name: Kafka's listener name.
-        security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
-        host: The address it binds.
-        advertised_host: The address that clients are told.
+        addresses: The brokers that clients ask first, each ``host:port``.
+        properties: What clients must set beside the addresses, under Kafka's names; nothing for plaintext.
     """
 
-    name: str
-    security_protocol: str
-    host: str
-    port: int
-    advertised_host: str
+    addresses: tuple[str, ...]
+    properties: tuple[tuple[str, str], ...] = ()
 
     @property
-    def address(self) -> str:
-        """The advertised ``host:port``."""
-        return f"{self.advertised_host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A Kafka process: a broker, a controller, or both.
-
-    Attributes:
-        kind: BROKER for anything with a broker in it, CONTROLLER for a controller only.
-        client: The clients' listener; None on a controller.
-        controller: The quorum's listener; None on a broker that is no voter.
-        config: The user's properties for this node, in the order of the file.
-    """
-
-    name: str
-    kind: Kind
-    node_id: int
-    client: Listener | None
-    controller: Listener | None
-    jmx_port: int | None
-    heap_bytes: int
-    config: tuple[tuple[str, str], ...] = ()
+    def bootstrap_servers(self) -> str:
+        """What clients put into ``bootstrap.servers``."""
+        return ",".join(self.addresses)
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """Kafka's process.roles."""
-        return tuple(role for role, has in (("broker", self.client), ("controller", self.controller)) if has)
+    def environment(self) -> dict[str, str]:
+        """The variables that tell a client, such as KAFKA_BOOTSTRAP_SERVERS."""
+        more = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in self.properties}
+        return {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers, **more}
+
+
+def access_to(listeners: Iterable[Listener]) -> Access:
+    """Return the way to the brokers that have these client listeners, all with the same protection."""
+    found = tuple(listeners)
+    protocols = dict.fromkeys(each.security_protocol for each in found if each.security_protocol != PLAINTEXT)
+    return Access(tuple(each.address for each in found), tuple((_SECURITY_PROTOCOL, each) for each in protocols))
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the plan, with whose it is."""
+
+    program: Program
+    listener: Listener
 
     @property
-    def listeners(self) -> tuple[Listener, ...]:
-        """Every listener, the clients' first."""
-        return tuple(listener for listener in (self.client, self.controller) if listener)
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """An HTTP app under uvicorn.
-
-    Attributes:
-        module: What Python runs.
-        environment: The app's settings, as its ``.env`` holds them.
-    """
-
-    name: str
-    module: str
-    host: str
-    port: int
-    environment: tuple[tuple[str, str], ...]
+    def number(self) -> int:
+        """The port itself."""
+        return self.listener.port
 
     @property
-    def url(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{self.host}:{self.port}/"
-
-
-@dataclass(frozen=True, slots=True)
-class Executable:
-    """A program that is installed on this machine.
-
-    Attributes:
-        home: Where the files are that ship with it; None where it needs none, or they were not found.
-    """
-
-    path: Path
-    home: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A program of others that looks at the cluster: Prometheus or Grafana.
-
-    Attributes:
-        health_path: Answers 200 while it serves.
-        configuration_option: The option that takes the path of its configuration.
-        configuration: The name of that file.
-    """
-
-    name: str
-    host: str
-    port: int
-    executable: Executable
-    health_path: str
-    configuration_option: str
-    configuration: str
+    def owner(self) -> str:
+        """Whose it is and what for, as ``broker-1 (client listener)``."""
+        return f"{self.program.name} ({self.listener.purpose})"
 
     @property
-    def url(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{self.host}:{self.port}/"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which topics and groups are measured, and how much of them at most.
-
-    Attributes:
-        topics_allow: Patterns of names, in which ``*`` stands for any text.
-        topics_deny: What of these is left out.
-        max_partitions: Whole topics beyond it are left out.
-        max_group_partitions: Groups beyond it are summed up only.
-    """
-
-    topics_allow: tuple[str, ...] = ("*",)
-    topics_deny: tuple[str, ...] = ()
-    groups_allow: tuple[str, ...] = ("*",)
-    groups_deny: tuple[str, ...] = ()
-    max_partitions: int = 10_000
-    max_groups: int = 1000
-    max_group_partitions: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """The observing process: where it serves, how often it looks, and at what.
-
-    Attributes:
-        probe: Whether a canary record goes through every broker.
-    """
-
-    host: str
-    port: int
-    interval_s: float
-    lag_interval_s: float
-    probe: bool = True
-    selection: Selection = Selection()
+    def setting(self) -> str | None:
+        """The setting that chooses it; None of Kafka's ports, which only the offset moves."""
+        return f"{self.program.section}.port" if self.listener.purpose is Purpose.HTTP else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +115,7 @@ class Plan:
     cluster: str
     kafka_version: str
     layout: Layout
+    access: Access
     nodes: tuple[Node, ...]
     voters: tuple[Voter, ...]
     topics: tuple[Topic, ...]
@@ -240,6 +125,25 @@ class Plan:
     kafka_home: Path | None = None
     java_home: Path | None = None
     java_options: tuple[str, ...] = ()
+
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        """Every program, in the order in which people read them."""
+        return (*self.nodes, *self.apps, *self.tools, self.daemon)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Program]:
+        return {program.name: program for program in self.programs}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the programs, in the same order."""
+        return tuple(self._by_name)
+
+    @cached_property
+    def from_top(self) -> tuple[Program, ...]:
+        """Every program, those first that need the others: the daemon, tools, apps, brokers, controllers."""
+        return tuple(sorted(self.programs, key=lambda program: -GROUP_PRIORITIES[program.kind]))
 
     @cached_property
     def brokers(self) -> tuple[Node, ...]:
@@ -252,21 +156,31 @@ class Plan:
         return tuple(node for node in self.nodes if node.kind is Kind.CONTROLLER)
 
     @cached_property
-    def bootstrap_servers(self) -> str:
-        """What clients put into ``bootstrap.servers``."""
-        return ",".join(broker.client.address for broker in self.brokers if broker.client)
+    def ports(self) -> tuple[Port, ...]:
+        """Everything that will listen, in the order of the programs."""
+        return tuple(Port(program, listener) for program in self.programs for listener in program.listeners)
+
+    def program(self, name: str) -> Program:
+        """Return the program with a name.
+
+        Raises:
+            KeyError: The plan has none.
+        """
+        return self._by_name[name]
+
+    def starting(self, stage: StartStage, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of some programs start in a stage."""
+        return tuple(name for name in names if self.program(name).start.stage is stage)
+
+    def stopping(self, stage: StopStage, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of some programs are ended in a stage, those first that need the others."""
+        chosen = frozenset(names)
+        return tuple(each.name for each in self.from_top if each.name in chosen and each.stop.stage is stage)
 
     @cached_property
-    def kinds(self) -> dict[str, Kind]:
-        """The kind of every program, in the order in which people read them."""
-        nodes = {node.name: node.kind for node in self.nodes}
-        apps = {app.name: Kind.APP for app in self.apps}
-        return {**nodes, **apps, **{tool.name: Kind.TOOL for tool in self.tools}, DAEMON: Kind.DAEMON}
-
-    @cached_property
-    def web_programs(self) -> tuple[App | Tool, ...]:
-        """The programs that people open in a browser."""
-        return (*self.apps, *self.tools)
+    def web_programs(self) -> tuple[Program, ...]:
+        """The programs beside the daemon that people open in a browser."""
+        return tuple(each for each in self.programs if each.url and each is not self.daemon)
 
     def tool(self, name: str) -> Tool | None:
         """Return the tool with a name; None where the plan has none."""
@@ -277,13 +191,11 @@ class Plan:
 
         Tools refuse options that they do not know: the option with their configuration's path is theirs.
         """
-        tool = self.tool(program)
-        if tool is not None:
-            path = self.layout.config(program) / tool.configuration
-            return Marker((f"{tool.configuration_option}={path}",), executable=tool.executable.path.name)
-        is_node = self.kinds[program] in (Kind.BROKER, Kind.CONTROLLER)
-        return (java_marker if is_node else python_marker)(self.layout.identity(program))
-
-    def supervised_name(self, program: str) -> str:
-        """Return the name by which supervisord knows a program."""
-        return f"{group_of(self.kinds[program])}:{program}"
+        match self.program(program):
+            case Tool() as tool:
+                path = self.layout.config(program) / tool.configuration
+                return Marker((f"{tool.configuration_option}={path}",), executable=tool.executable.path.name)
+            case Node():
+                return java_marker(self.layout.identity(program))
+            case _:
+                return python_marker(self.layout.identity(program))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kraftd.spec.plan import Node
+from kraftd.spec.kinds import Node
 
 
 def default_replication_factor(brokers: int) -> int:

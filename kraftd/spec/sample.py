@@ -1,6 +1,8 @@
 """The commented kraftd.toml that ``kraftd init`` writes."""
 
-SAMPLE = """\
+from kraftd.spec.tool_definitions import TOOL_DEFINITIONS, ToolDefinition
+
+_CLUSTER = """\
 # The configuration of a kraftd cluster. Every key is optional; the values shown are the defaults.
 # Take the '#' away from a key to change it. 'kraftd config' shows each value and where it came from.
 # KRAFTD_<SECTION>_<KEY> in the environment overrides a key, for example KRAFTD_CLUSTER_BROKERS=3.
@@ -99,17 +101,22 @@ SAMPLE = """\
 # Pairs of group and partition that have series of their own; other groups have their sums.
 #max_group_partitions = 20000
 
-# Prometheus and Grafana run beside the cluster where they are asked for and found on the PATH.
-[prometheus]
-# Whether it scrapes the daemon and the apps: true or false.
-#enabled = false
-# Of its HTTP side: 1 to 65535.
-#port = 9090
-
-[grafana]
-# Whether it runs, without a login, with Prometheus as its data source: true or false.
-#enabled = false
-# Of its HTTP side: 1 to 65535.
-#port = 3000
 """
+
+
+def _tool_table(tool: ToolDefinition) -> str:
+    return f"""\
+[{tool.name}]
+# Whether {tool.does}: true or false.
+#enabled = false
+# Of its HTTP side: 1 to 65535.
+#port = {tool.default_port}
+"""
+
+
+_TOOLS = " and ".join(tool.name.capitalize() for tool in TOOL_DEFINITIONS)
+
+SAMPLE = f"{_CLUSTER}# {_TOOLS} run beside the cluster where they are asked for and found on the PATH.\n" + "\n".join(
+    map(_tool_table, TOOL_DEFINITIONS)
+)
 """Commented settings start with ``#`` and no space, remarks with ``# ``."""

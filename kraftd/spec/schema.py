@@ -8,7 +8,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from kraftd.spec.settings import NODES, Settings
+from kraftd.spec.settings import NODES, SETTINGS
 
 Path = tuple[str, ...]
 
@@ -24,7 +24,7 @@ def dotted(path: Path) -> str:
 @cache
 def schema() -> Mapping[Path, FieldInfo]:
     """Return every setting by its path; a broker's id stands there as NODES, a topic's number not at all."""
-    return dict(_fields(Settings, ()))
+    return dict(_fields(SETTINGS, ()))
 
 
 def _fields(model: type[BaseModel], prefix: Path) -> Iterator[tuple[Path, FieldInfo]]:

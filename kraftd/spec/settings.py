@@ -4,7 +4,7 @@ A field's description says what is allowed; the messages about bad values are ma
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,10 +15,12 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    create_model,
     model_validator,
 )
 
 from kraftd.spec.sizes import parse_size
+from kraftd.spec.tool_definitions import TOOL_DEFINITIONS, ToolDefinition
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
 NODES = "<id>"
@@ -214,22 +216,15 @@ class DaemonSettings(_Section):
     max_group_partitions: Whole = Field(20_000, ge=1, le=200_000, description="a whole number from 1 to 200000")
 
 
-class PrometheusSettings(_Section):
-    """``[prometheus]``."""
+class ToolSettings(_Section):
+    """``[prometheus]`` and the like."""
 
     enabled: bool = Field(default=False, description=_SWITCH)
-    port: Port = Field(9090, description=_PORT)
-
-
-class GrafanaSettings(_Section):
-    """``[grafana]``."""
-
-    enabled: bool = Field(default=False, description=_SWITCH)
-    port: Port = Field(3000, description=_PORT)
+    port: Port = Field(description=_PORT)
 
 
 class Settings(_Section):
-    """The whole configuration."""
+    """The whole configuration but for the tools, which ``settings_model`` adds."""
 
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
@@ -243,5 +238,26 @@ class Settings(_Section):
     producer: ProducerSettings = Field(default_factory=ProducerSettings)
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
-    prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings)
-    grafana: GrafanaSettings = Field(default_factory=GrafanaSettings)
+
+    @property
+    def tools(self) -> dict[str, ToolSettings]:
+        """The settings of the tools, by name."""
+        return {name: value for name, value in self if isinstance(value, ToolSettings)}
+
+
+def settings_model(tools: Iterable[ToolDefinition]) -> type[Settings]:
+    """Return the whole configuration's model, with a table for each tool."""
+    tables: dict[str, Any] = {}
+    for tool in tools:
+        table = _tool_table(tool)
+        tables[tool.name] = (table, Field(default_factory=table))
+    return create_model("Settings", __base__=Settings, **tables)
+
+
+def _tool_table(tool: ToolDefinition) -> type[ToolSettings]:
+    port = (Port, Field(tool.default_port, description=_PORT))
+    return create_model(f"{tool.name.capitalize()}Settings", __base__=ToolSettings, port=port)
+
+
+SETTINGS = settings_model(TOOL_DEFINITIONS)
+"""The model of kraftd.toml."""

@@ -4,45 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
+from kraftd.spec import kinds
 from kraftd.spec.contradictions import contradictions
+from kraftd.spec.kinds import App, Daemon, Executable, Node, Selection, Tool, kafka_listener
 from kraftd.spec.layout import Layout
 from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import (
-    GRAFANA,
-    PROMETHEUS,
-    App,
-    Daemon,
-    Executable,
-    Kind,
-    Listener,
-    Node,
-    Plan,
-    Selection,
-    Tool,
-    Topic,
-    Voter,
-)
-from kraftd.spec.replication import (
-    default_min_in_sync_replicas,
-    default_replication_factor,
-    min_in_sync_replicas,
-)
-from kraftd.spec.settings import GrafanaSettings, PrometheusSettings, PropertyValue, Settings, TopicSettings
+from kraftd.spec.plan import Access, Plan, Topic, Voter, access_to
+from kraftd.spec.program import LOOPBACK, Purpose
+from kraftd.spec.replication import default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
+from kraftd.spec.settings import PropertyValue, Settings, TopicSettings
 from kraftd.spec.sizes import parse_size
+from kraftd.spec.tool_definitions import TOOL_DEFINITIONS, ToolDefinition
 
-LOOPBACK = "127.0.0.1"
-CLIENT_PORT_BASE = 9091
-CONTROLLER_PORT_BASE = 10091
-JMX_PORT_BASE = 9998
+_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998}
+"""What is added to a broker's id, in the order of its listeners."""
+
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
 _MIN_ISR = "min.insync.replicas"
 _NONE_INSTALLED: Mapping[str, Executable] = {}
-_TOOLS = {
-    PROMETHEUS: ("/-/ready", "--config.file", "prometheus.yml"),
-    GRAFANA: ("/api/health", "--config", "grafana.ini"),
-}
-"""Of each tool where it tells its health, and under which option and name it takes its configuration."""
 
 
 def build_plan(
@@ -51,37 +31,39 @@ def build_plan(
     kafka_version: str,
     manifest: Manifest | None,
     installed: Mapping[str, Executable] = _NONE_INSTALLED,
+    tools: Sequence[ToolDefinition] = TOOL_DEFINITIONS,
 ) -> Plan:
-    """Return the plan of a configuration.
-
-    A formatted cluster keeps its voters: more brokers than at the first format are added as brokers only.
+    """Return the plan of a configuration. A formatted cluster keeps its voters: later brokers are brokers only.
 
     Args:
         settings: What the user asks for.
         layout: Where the files live.
         kafka_version: The exact version, resolved.
         manifest: What the first format fixed; None before it.
-        installed: The tools that this machine has, by name; one that is asked for and absent is left out.
+        installed: The tools that this machine has, by name; what is asked for and absent is left out.
+        tools: The tools that kraftd knows.
 
     Raises:
         ConfigurationError: Values contradict each other; every contradiction is named.
     """
     nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
+    access = access_to(node.client for node in nodes if node.client)
     plan = Plan(
         cluster=settings.cluster.name,
         kafka_version=kafka_version,
         layout=layout,
+        access=access,
         nodes=nodes,
-        voters=tuple(Voter(node.node_id, LOOPBACK, node.controller.port) for node in nodes if node.controller),
+        voters=_voters(nodes),
         topics=tuple(_topic(topic, settings, nodes) for topic in settings.topic),
-        apps=_apps(settings, nodes),
+        apps=_apps(settings, access),
         daemon=_daemon(settings),
-        tools=_tools(settings, installed),
+        tools=_tools(settings, installed, tools),
         kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
         java_home=Path(settings.java.home) if settings.java.home else None,
         java_options=settings.java.options,
     )
-    _refuse(contradictions(settings, plan, ports_of(plan)))
+    _refuse(contradictions(settings, plan))
     return plan
 
 
@@ -94,24 +76,9 @@ def _refuse(problems: Sequence[str]) -> None:
         )
 
 
-def ports_of(plan: Plan) -> list[tuple[int, str]]:
-    """Return (port, owner) of everything that will listen, in the order of the plan."""
-    found = []
-    for node in plan.nodes:
-        if node.client:
-            found.append((node.client.port, f"{node.name} (client listener)"))
-        if node.controller:
-            found.append((node.controller.port, f"{node.name} (controller listener)"))
-        if node.jmx_port:
-            found.append((node.jmx_port, f"{node.name} (JMX)"))
-    found.append((plan.daemon.port, "kraftd (HTTP)"))
-    found.extend((each.port, f"{each.name} (HTTP)") for each in plan.web_programs)
-    return found
-
-
-def program_ports(plan: Plan, program: str) -> list[tuple[int, str]]:
-    """Return (port, owner) of what one program will listen on."""
-    return [(port, owner) for port, owner in ports_of(plan) if owner.split(" ", 1)[0] == program]
+def _voters(nodes: Sequence[Node]) -> tuple[Voter, ...]:
+    listeners = ((node.node_id, node.controller) for node in nodes)
+    return tuple(Voter(node_id, listener.host, listener.port) for node_id, listener in listeners if listener)
 
 
 def _voter_ids(brokers: int, manifest: Manifest | None) -> tuple[int, ...]:
@@ -125,40 +92,28 @@ def _voter_ids(brokers: int, manifest: Manifest | None) -> tuple[int, ...]:
 def _nodes(settings: Settings, voter_ids: Sequence[int]) -> tuple[Node, ...]:
     cluster = settings.cluster
     brokers = [
-        Node(
-            name=f"broker-{node_id}",
-            kind=Kind.BROKER,
-            node_id=node_id,
-            client=_listener("PLAINTEXT", CLIENT_PORT_BASE + node_id + cluster.port_offset),
-            controller=_controller(node_id, cluster.port_offset) if node_id in voter_ids else None,
-            jmx_port=JMX_PORT_BASE + node_id + cluster.port_offset,
-            heap_bytes=parse_size(cluster.heap),
-            config=_broker_config(settings, node_id),
+        kinds.broker(
+            node_id,
+            tuple(
+                kafka_listener(purpose, base + node_id + cluster.port_offset)
+                for purpose, base in _PORT_BASES.items()
+                if purpose is not Purpose.CONTROLLER or node_id in voter_ids
+            ),
+            parse_size(cluster.heap),
+            _broker_config(settings, node_id),
         )
         for node_id in range(1, cluster.brokers + 1)
     ]
     controllers = [
-        Node(
-            name=f"controller-{node_id}",
-            kind=Kind.CONTROLLER,
-            node_id=node_id,
-            client=None,
-            controller=_controller(node_id, cluster.port_offset),
-            jmx_port=None,
-            heap_bytes=parse_size(settings.controller.heap),
+        kinds.controller(
+            node_id,
+            kafka_listener(Purpose.CONTROLLER, _PORT_BASES[Purpose.CONTROLLER] + node_id + cluster.port_offset),
+            parse_size(settings.controller.heap),
         )
         for node_id in voter_ids
         if node_id >= TIE_BREAKER_ID
     ]
     return (*brokers, *controllers)
-
-
-def _listener(name: str, port: int) -> Listener:
-    return Listener(name, "PLAINTEXT", LOOPBACK, port, LOOPBACK)
-
-
-def _controller(node_id: int, port_offset: int) -> Listener:
-    return _listener("CONTROLLER", CONTROLLER_PORT_BASE + node_id + port_offset)
 
 
 def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:
@@ -196,12 +151,11 @@ def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ..
 
 def _daemon(settings: Settings) -> Daemon:
     daemon = settings.daemon
-    return Daemon(
-        host=LOOPBACK,
-        port=daemon.port + settings.cluster.port_offset,
+    return kinds.daemon(
+        daemon.port + settings.cluster.port_offset,
         interval_s=daemon.interval_s,
         lag_interval_s=daemon.lag_interval_s,
-        probe=daemon.probe,
+        canary=daemon.probe,
         selection=Selection(
             topics_allow=daemon.topics_allow,
             topics_deny=daemon.topics_deny,
@@ -214,48 +168,48 @@ def _daemon(settings: Settings) -> Daemon:
     )
 
 
-def tools_asked_for(settings: Settings) -> dict[str, PrometheusSettings | GrafanaSettings]:
-    """Return the settings of the tools that the user asks for, by name."""
-    tools: dict[str, PrometheusSettings | GrafanaSettings] = {
-        PROMETHEUS: settings.prometheus,
-        GRAFANA: settings.grafana,
-    }
-    return {name: each for name, each in tools.items() if each.enabled}
+def tools_asked_for(
+    settings: Settings, tools: Sequence[ToolDefinition] = TOOL_DEFINITIONS
+) -> tuple[ToolDefinition, ...]:
+    """Return the tools that the user asks for."""
+    return tuple(tool for tool in tools if settings.tools[tool.name].enabled)
 
 
-def _tools(settings: Settings, installed: Mapping[str, Executable]) -> tuple[Tool, ...]:
+def _tools(
+    settings: Settings, installed: Mapping[str, Executable], tools: Sequence[ToolDefinition]
+) -> tuple[Tool, ...]:
     offset = settings.cluster.port_offset
     return tuple(
-        Tool(name, LOOPBACK, each.port + offset, installed[name], *_TOOLS[name])
-        for name, each in tools_asked_for(settings).items()
-        if name in installed
+        kinds.tool(each, settings.tools[each.name].port + offset, installed[each.name])
+        for each in tools_asked_for(settings, tools)
+        if each.name in installed
     )
 
 
-def _apps(settings: Settings, nodes: Sequence[Node]) -> tuple[App, ...]:
-    bootstrap = ",".join(node.client.address for node in nodes if node.client)
+def _apps(settings: Settings, access: Access) -> tuple[App, ...]:
     offset = settings.cluster.port_offset
-    apps = []
+    apps: list[App] = []
     if settings.producer.enabled:
         kafka = {
-            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            **access.environment,
             "KAFKA_TOPIC": settings.producer.topic,
             "APP_WORKERS": str(settings.producer.workers),
         }
-        apps.append(_app("producer", settings.producer.port + offset, kafka, settings.producer.env))
+        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, settings.producer.env))
     if settings.consumer.enabled:
         kafka = {
-            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            **access.environment,
             "KAFKA_TOPIC": settings.consumer.topic,
             "KAFKA_GROUP_ID": settings.consumer.group,
             "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
         }
         for number in range(1, settings.consumer.instances + 1):
             name = "consumer" if number == 1 else f"consumer-{number}"
-            apps.append(_app(name, settings.consumer.port + offset + number - 1, kafka, settings.consumer.env))
+            port = settings.consumer.port + offset + number - 1
+            apps.append(_app(name, "consumer", port, kafka, settings.consumer.env))
     return tuple(apps)
 
 
-def _app(name: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
+def _app(name: str, section: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
     environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
-    return App(name, f"kraftd_apps.{name.split('-', 1)[0]}", LOOPBACK, port, tuple(environment.items()))
+    return kinds.app(name, section, port, tuple(environment.items()))

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from kraftd.broker.model import Partition
-from kraftd.spec.plan import Node, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
 from kraftd.watch.documents import BrokerView, Disk, age_s
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import BrokerContact, Snapshot

@@ -2,7 +2,7 @@
 
 from enum import Enum, auto
 
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.snapshot import ServiceState, Snapshot
 
 LEFT_TO_START_S = 15.0

@@ -68,7 +68,7 @@ class Collector:
             is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
         """
         is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
-        is_canary_due = self._daemon.probe and self._is_canary_due(is_cycle_due=is_cycle_due)
+        is_canary_due = self._daemon.canary and self._is_canary_due(is_cycle_due=is_cycle_due)
         if is_settled and not (is_cycle_due or is_canary_due):
             return self.view
         self._publish(self._with_state(self.view))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraftd.host.files import tail
 from kraftd.spec.layout import Layout
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Program
 
 _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?)")
 """How a record begins: in brackets in Kafka's logs, without in those of the apps."""
@@ -16,22 +16,17 @@ _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _LINES = 400
 
 
-def log_files(layout: Layout, program: str, kind: Kind) -> tuple[Path, ...]:
+def log_files(layout: Layout, program: Program) -> tuple[Path, ...]:
     """Return where a program logs, the most telling file last."""
-    if kind in (Kind.BROKER, Kind.CONTROLLER):
-        logs = layout.logs(program)
-        return (logs / "controller.log", logs / "server.log", layout.console(program))
-    return (layout.console(program),)
+    return tuple(layout.logs(program.name) / name for name in program.logs.files)
 
 
-def main_log(layout: Layout, program: str, kind: Kind) -> Path:
+def main_log(layout: Layout, program: Program) -> Path:
     """Return the log that people want to see of a program."""
-    if kind in (Kind.BROKER, Kind.CONTROLLER):
-        return layout.logs(program) / "server.log"
-    return layout.console(program)
+    return layout.logs(program.name) / program.logs.main
 
 
-def last_records(layout: Layout, program: str, kind: Kind, since_s: float | None) -> list[str]:
+def last_records(layout: Layout, program: Program, since_s: float | None) -> list[str]:
     """Return the last records of a program's logs that belong to its run since a time, in seconds since the epoch.
 
     An error of an earlier run must not explain the end of this one. Records with a time count from that time on, and
@@ -41,7 +36,7 @@ def last_records(layout: Layout, program: str, kind: Kind, since_s: float | None
         Records, oldest first. A record of Kafka's logs has the lines that continue it, as those of a stack trace.
     """
     since = datetime.fromtimestamp(since_s or 0.0).strftime(_STAMP_FORMAT)  # noqa: DTZ006 logs have local time
-    *stamped, console = log_files(layout, program, kind)
+    *stamped, console = log_files(layout, program)
     found = [record for path in stamped for record in _records(path, since, since_s)]
     found.sort(key=lambda record: record.at)
     return [record.text for record in (*found, *_records(console, since, since_s))]

@@ -32,7 +32,7 @@ def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None
         return Cause(f"it does not run ({fact.state})", "Read its log.")
     if ended.signal is not None:
         return Cause(str(ended), "Something sent it that signal; the kernel does when memory runs out.")
-    records = last_records(plan.layout, program, plan.kinds[program], fact.started_at_s)
+    records = last_records(plan.layout, plan.program(program), fact.started_at_s)
     lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
     return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)
 
@@ -42,7 +42,7 @@ def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str,
     told = dict(records)
     for name, record in records.items():
         fact = facts.get(name)
-        if fact is None or fact.pid is not None or name not in plan.kinds:
+        if fact is None or fact.pid is not None or name not in plan.names:
             continue
         text = cause_of(plan, name, fact, record).text
         told[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)

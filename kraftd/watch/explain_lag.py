@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kraftd.spec.figures import count, duration, plural
-from kraftd.spec.plan import DAEMON, Kind
+from kraftd.spec.program import DAEMON, Kind
 from kraftd.watch.burrow import Status as Pace
 from kraftd.watch.documents import GroupPartition, GroupSummary, HealthDocument, StatusDocument, TimeLag
 from kraftd.watch.facts import Fact, Records, below, broker_with, look

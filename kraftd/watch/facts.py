@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kraftd.spec.desired import DesiredState
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.documents import HealthDocument, StatusDocument
 from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import ProgramView

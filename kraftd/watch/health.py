@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.snapshot import ProgramView, Snapshot, Status
 
 

@@ -41,7 +41,7 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
         source=source,
         generated_at=timestamp(snapshot.taken_at_s),
         state_dir=str(plan.layout.state_dir),
-        bootstrap_servers=plan.bootstrap_servers,
+        bootstrap_servers=plan.access.bootstrap_servers,
         kafka_version=plan.kafka_version,
         nodes=snapshot.programs,
     )

@@ -8,7 +8,8 @@ from typing import Protocol
 from kraftd.clock import Clock
 from kraftd.host.processes import Process
 from kraftd.spec.desired import DesiredState
-from kraftd.spec.plan import DAEMON, Plan
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import DAEMON
 from kraftd.watch.causes import Cause
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.observation import Facts, ProcessFact, views
@@ -175,7 +176,7 @@ class Loop:
     def _heal(self, roster: Roster, desired: DesiredState) -> bool:
         ended = [
             name
-            for name in self._plan.kinds
+            for name in self._plan.names
             if name != DAEMON and name not in roster.processes and desired.wants(name) and name in roster.facts
         ]
         due = [name for name in ended if self._memory(name).given_up is None]

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kraftd.spec.desired import DesiredState
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Program
 from kraftd.watch.evidence import main_log
 from kraftd.watch.readiness import Answer
 from kraftd.watch.restarts import Memory
@@ -54,18 +56,19 @@ _NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
 
 def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
     """Return every program of a plan as people see it, in the plan's order."""
-    return tuple(_view(plan, name, kind, facts, now_s) for name, kind in plan.kinds.items())
+    return tuple(_view(plan, program, facts, now_s) for program in plan.programs)
 
 
-def _view(plan: Plan, name: str, kind: Kind, facts: Facts, now_s: float) -> ProgramView:
+def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramView:
+    name = program.name
     process = facts.processes.get(name, _NO_PROCESS)
     memory = facts.memories.get(name, Memory())
     uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
     state, reason = _service(name, process, uptime_s, facts, memory)
-    node = next((node for node in plan.nodes if node.name == name), None)
+    node = program if isinstance(program, Node) else None
     return ProgramView(
         name=name,
-        kind=kind,
+        kind=program.kind,
         node_id=node.node_id if node else None,
         pid=process.pid,
         process_state=process.state,
@@ -75,10 +78,10 @@ def _view(plan: Plan, name: str, kind: Kind, facts: Facts, now_s: float) -> Prog
         last_exit=facts.exits.get(name),
         reason=reason,
         uptime_s=round(uptime_s, 3) if uptime_s is not None else None,
-        listeners=_listeners(plan, name),
-        jmx_port=node.jmx_port if node else None,
+        listeners=program.addresses,
+        jmx_port=node.jmx.port if node and node.jmx else None,
         heap_bytes=node.heap_bytes if node else None,
-        log=str(main_log(plan.layout, name, kind)),
+        log=str(main_log(plan.layout, program)),
     )
 
 
@@ -105,13 +108,3 @@ def _absent(name: str, process: ProcessFact, facts: Facts, memory: Memory) -> tu
     if ended is None:
         return ServiceState.DOWN, f"it does not run ({process.state})"
     return ServiceState.DOWN, f"it ended with {ended}" + (f": {ended.cause}" if ended.cause else "")
-
-
-def _listeners(plan: Plan, name: str) -> tuple[str, ...]:
-    for node in plan.nodes:
-        if node.name == name:
-            return tuple(listener.address for listener in node.listeners)
-    for each in plan.web_programs:
-        if each.name == name:
-            return (f"{each.host}:{each.port}",)
-    return (f"{plan.daemon.host}:{plan.daemon.port}",)

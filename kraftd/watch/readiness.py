@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from kraftd.broker.model import Quorum
 from kraftd.broker.probe import port_listens, probe
 from kraftd.host.http_get import get
-from kraftd.spec.plan import App, Node, Plan
+from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Program, Question
 
 CAUGHT_UP_WITHIN_S = 5.0
 """A voter that fetched everything this recently is caught up: the idle quorum writes a record every 0.5 s."""
@@ -29,23 +31,18 @@ class Answer:
 SERVES = Answer(ready=True)
 
 
-def ask(plan: Plan, program: str, *, timeout_s: float) -> Answer:
-    """Return whether one program serves now.
-
-    A broker serves when it answers on its client port, which KRaft opens only after unfencing; a controller when its
-    port listens (whether it is a caught-up voter, the quorum must be asked); an app when ``/readyz`` says so; a tool
-    when its own health check does; the daemon when its loop is alive.
-    """
-    for node in plan.nodes:
-        if node.name == program:
-            return _ask_node(node, timeout_s)
-    for app in plan.apps:
-        if app.name == program:
-            return _ask_app(app, timeout_s)
-    tool = plan.tool(program)
-    if tool is not None:
-        return _ask_http(tool.host, tool.port, tool.health_path, timeout_s)
-    return _ask_http(plan.daemon.host, plan.daemon.port, "/livez", timeout_s)
+def ask(program: Program, *, timeout_s: float) -> Answer:
+    """Return whether a program serves now, by its own probe."""
+    listener = program.listener(program.probe.listener)
+    match program.probe.question:
+        case Question.API_VERSIONS:
+            result = probe(listener.host, listener.port, timeout_s)
+            return Answer(ready=result.api_versions_ok, reason=result.error, latency_s=result.latency_s)
+        case Question.CONNECTION:
+            listens = port_listens(listener.host, listener.port, timeout_s)
+            return SERVES if listens else Answer(ready=False, reason="its port does not listen")
+        case Question.HTTP:
+            return _ask_http(listener.host, listener.port, program.probe.path, timeout_s)
 
 
 def ask_all(plan: Plan, programs: tuple[str, ...], *, timeout_s: float) -> dict[str, Answer]:
@@ -53,7 +50,7 @@ def ask_all(plan: Plan, programs: tuple[str, ...], *, timeout_s: float) -> dict[
     if not programs:
         return {}
     with ThreadPoolExecutor(max_workers=len(programs)) as pool:
-        answers = pool.map(lambda program: ask(plan, program, timeout_s=timeout_s), programs)
+        answers = pool.map(lambda name: ask(plan.program(name), timeout_s=timeout_s), programs)
         return dict(zip(programs, answers, strict=True))
 
 
@@ -69,20 +66,6 @@ def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
         behind = "an unknown number of" if voter.lag_records is None else voter.lag_records
         return Answer(ready=False, reason=f"{behind} metadata records behind")
     return SERVES
-
-
-def _ask_node(node: Node, timeout_s: float) -> Answer:
-    if node.client is not None:
-        result = probe(node.client.host, node.client.port, timeout_s)
-        return Answer(ready=result.api_versions_ok, reason=result.error, latency_s=result.latency_s)
-    controller = node.controller
-    if controller is not None and port_listens(controller.host, controller.port, timeout_s):
-        return SERVES
-    return Answer(ready=False, reason="its port does not listen")
-
-
-def _ask_app(app: App, timeout_s: float) -> Answer:
-    return _ask_http(app.host, app.port, "/readyz", timeout_s)
 
 
 def _ask_http(host: str, port: int, path: str, timeout_s: float) -> Answer:

@@ -46,7 +46,7 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
         supervised = supervisor.processes()
         return _supervised(plan, supervised, describe(supervisor.pid()))
     except (SupervisorUnreachableError, SupervisorRefusedError):
-        markers = {name: plan.marker(name) for name in plan.kinds}
+        markers = {name: plan.marker(name) for name in plan.names}
         own = python_marker(plan.layout.identity(SUPERVISORD))
         found = find_by_marker((*markers.values(), own))
         processes = {name: found[marker] for name, marker in markers.items() if marker in found}
@@ -57,7 +57,7 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
 def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> Roster:
     facts = {}
     processes = {}
-    for name in plan.kinds:
+    for name in plan.names:
         row = supervised.get(name)
         if row is None:
             continue

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kraftd.broker.model import GroupState, TopicState
-from kraftd.spec.plan import Selection
+from kraftd.spec.kinds import Selection
 
 Matcher = Callable[[str], bool]
 

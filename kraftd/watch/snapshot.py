@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.kafka_view import KafkaView
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from kraftd.spec.figures import duration, plural
-from kraftd.spec.plan import DAEMON
+from kraftd.spec.program import DAEMON
 from kraftd.watch.documents import BrokerView, HealthDocument, StatusDocument
 from kraftd.watch.facts import Fact, Records, look, node_named
 from kraftd.watch.restarts import Memory, Policy

@@ -19,5 +19,5 @@ def format_cluster(cluster: Cluster) -> Plan:
     format_nodes(plan, plan.nodes, None)
     store = Store(plan.layout)
     store.write_plan(plan)
-    store.wish(plan.kinds, Wish(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test"))
+    store.wish(plan.names, Wish(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test"))
     return plan

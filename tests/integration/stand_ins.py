@@ -19,11 +19,12 @@ from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.preflight import make_directories
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import this_workspace
-from kraftd.render.programs import Program, programs_of
+from kraftd.render.programs import ProgramSection, programs_of
 from kraftd.render.supervisord_conf import supervisord_conf
 from kraftd.render.tools import tool_files
 from kraftd.spec.desired import Wish
-from kraftd.spec.plan import Kind, Plan
+from kraftd.spec.plan import Plan
+from kraftd.spec.program import Kind
 from kraftd.supervisord.door import Supervisor
 from kraftd.watch.loop import Loop
 from kraftd.watch.restarts import from_json
@@ -88,7 +89,7 @@ class StandIns:
 
     def wish(self, running: bool, *names: str) -> None:
         wish = Wish(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
-        self.store.wish(names or self.plan.kinds, wish)
+        self.store.wish(names or self.plan.names, wish)
 
     def behave(self, name: str, *, after_s: float = 60.0, status: int = 0, word: str = "bye") -> None:
         """Say what a program does from its next start on."""
@@ -98,7 +99,7 @@ class StandIns:
         """Start programs and wait until they can be signalled as any program can."""
         for name in names:
             before = self.runs(name)
-            self.supervisor.start(self.plan.supervised_name(name))
+            self.supervisor.start(self.plan.program(name).supervised_name)
             eventually(lambda name=name, before=before: self.runs(name) > before, within_s=20, what=f"{name} runs")
 
     def runs(self, name: str) -> int:
@@ -129,7 +130,7 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
         files |= tool_files(plan, tool, ())
     write_changed(files)
     made = StandIns(cluster, plan)
-    for name in plan.kinds:
+    for name in plan.names:
         made.behave(name)
     try:
         subprocess.run([sys.executable, "-c", LAUNCH_IT, str(plan.layout.plan)], check=True, timeout=30)
@@ -141,7 +142,7 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
         eventually(lambda: not cluster.processes(), within_s=10, what="nothing is left")
 
 
-def _command(plan: Plan, program: Program, script: Path) -> tuple[str, ...]:
+def _command(plan: Plan, program: ProgramSection, script: Path) -> tuple[str, ...]:
     if program.kind is Kind.TOOL:
         return program.command
     is_node = program.kind in (Kind.BROKER, Kind.CONTROLLER)

@@ -107,7 +107,7 @@ def test_a_command_keeps_its_exit_status_and_gets_the_variables(cluster, plan, s
     done = cluster.run("exec", "--", "sh", "-c", f"echo $KAFKA_BOOTSTRAP_SERVERS --json; {script}")
 
     assert done.status == status
-    assert done.stdout == f"{plan.bootstrap_servers} --json\n"
+    assert done.stdout == f"{plan.access.bootstrap_servers} --json\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

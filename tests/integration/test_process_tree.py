@@ -71,7 +71,7 @@ class Tree:
 
     def run(self, *names):
         for name in names:
-            self.door.start(self.plan.supervised_name(name))
+            self.door.start(self.plan.program(name).supervised_name)
         until(lambda: set(names) <= self.roll().processes.keys())
         # Between fork and exec a child still has supervisord's command line.
         for name in names:
@@ -109,7 +109,7 @@ def test_only_the_daemon_starts_by_itself(tree):
 
     roster = tree.roll()
     assert set(roster.processes) == {"kraftd"}
-    assert set(roster.facts) == set(tree.plan.kinds)
+    assert set(roster.facts) == set(tree.plan.names)
     assert roster.supervised is True
 
 

@@ -52,7 +52,7 @@ def free_port():
 
 def test_an_app_serves_when_its_readyz_says_so():
     with http_server({"/readyz": (200, b"{}")}) as port:
-        assert ask(plan_of(f"[producer]\nport = {port}"), "producer", timeout_s=5.0) == SERVES
+        assert ask(plan_of(f"[producer]\nport = {port}").program("producer"), timeout_s=5.0) == SERVES
 
 
 @pytest.mark.parametrize(("tool", "path"), [("prometheus", "/-/ready"), ("grafana", "/api/health")])
@@ -60,10 +60,10 @@ def test_a_tool_serves_when_its_own_health_check_says_so(tool, path):
     answers = {path: (200, b"{}")}
     with http_server(answers) as port:
         plan = plan_of(f"[{tool}]\nenabled = true\nport = {port}")
-        assert ask(plan, tool, timeout_s=5.0) == SERVES
+        assert ask(plan.program(tool), timeout_s=5.0) == SERVES
 
         answers[path] = (503, b"Service Unavailable")
-        answer = ask(plan, tool, timeout_s=5.0)
+        answer = ask(plan.program(tool), timeout_s=5.0)
 
     assert (answer.ready, answer.reason) == (False, f"{path}: HTTP 503")
 
@@ -80,33 +80,35 @@ def test_a_tool_serves_when_its_own_health_check_says_so(tool, path):
 )
 def test_an_app_that_does_not_serve_says_why(status, body, reason):
     with http_server({"/readyz": (status, body)}) as port:
-        answer = ask(plan_of(f"[consumer]\nport = {port}"), "consumer", timeout_s=5.0)
+        answer = ask(plan_of(f"[consumer]\nport = {port}").program("consumer"), timeout_s=5.0)
 
     assert (answer.ready, answer.reason) == (False, reason)
 
 
 def test_the_daemon_is_asked_whether_its_loop_is_alive():
     with http_server({"/livez": (200, b"{}"), "/readyz": (503, b"{}")}) as port:
-        assert ask(plan_of(f"[daemon]\nport = {port}"), "kraftd", timeout_s=5.0) == SERVES
+        assert ask(plan_of(f"[daemon]\nport = {port}").program("kraftd"), timeout_s=5.0) == SERVES
 
 
 def test_an_app_that_does_not_listen_says_so():
-    answer = ask(plan_of(f"[producer]\nport = {free_port()}"), "producer", timeout_s=5.0)
+    answer = ask(plan_of(f"[producer]\nport = {free_port()}").program("producer"), timeout_s=5.0)
 
     assert (answer.ready, answer.reason) == (False, "/readyz: connection refused")
 
 
 def test_a_controller_serves_when_its_port_listens():
     with listener() as port:
-        assert ask(plan_of(f"[cluster]\nport_offset = {port - 10192}"), "controller-101", timeout_s=5.0) == SERVES
+        assert (
+            ask(plan_of(f"[cluster]\nport_offset = {port - 10192}").program("controller-101"), timeout_s=5.0) == SERVES
+        )
 
-    answer = ask(plan_of(f"[cluster]\nport_offset = {port - 10192}"), "controller-101", timeout_s=5.0)
+    answer = ask(plan_of(f"[cluster]\nport_offset = {port - 10192}").program("controller-101"), timeout_s=5.0)
     assert (answer.ready, answer.reason) == (False, "its port does not listen")
 
 
 def test_a_broker_that_only_listens_does_not_serve_yet():
     with listener() as port:
-        answer = ask(plan_of(f"[cluster]\nport_offset = {port - 9092}"), "broker-1", timeout_s=0.2)
+        answer = ask(plan_of(f"[cluster]\nport_offset = {port - 9092}").program("broker-1"), timeout_s=0.2)
 
     assert not answer.ready
     assert answer.reason

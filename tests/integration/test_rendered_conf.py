@@ -66,7 +66,7 @@ def rendered(plan, launch=LAUNCH, python=PYTHON):
 
 def read_back(plan, text):
     """Return supervisor's options from a rendered text; it wants the directories of all logs to be there."""
-    for program in plan.kinds:
+    for program in plan.names:
         plan.layout.console(program).parent.mkdir(parents=True)
     plan.layout.supervisord_pid.parent.mkdir(parents=True)
     plan.layout.supervisord_conf.write_text(text, encoding="utf-8")

@@ -63,7 +63,7 @@ os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "imp
         child.stdout.readline()
         stopping = Stopping(cluster_context(plan, this_workspace()), {"producer": describe(child.pid)})
 
-        stopping.stop_apps(("producer",))
+        stopping.stop_clients(("producer",))
 
     assert [(each.name, each.killed) for each in stopping.results] == [("producer", None)]
     assert child.returncode == -signal.SIGTERM
@@ -84,7 +84,7 @@ def test_a_stop_ends_apps_then_brokers_then_the_tie_breaker_then_supervisord(sup
     # No stand-in closes logs as a broker does.
     assert done.document["unclean"] == ["broker-1", "broker-2"]
     assert supervised.cluster.processes() == []
-    assert not any(supervised.store.desired().wants(name) for name in supervised.plan.kinds)
+    assert not any(supervised.store.desired().wants(name) for name in supervised.plan.names)
 
 
 def test_a_pid_file_of_nonsense_harms_nothing(supervised):

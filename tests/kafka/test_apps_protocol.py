@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.broker.admin import KafkaAdmin
+from kraftd.spec.plan import Access
 from tests.harness import cluster_in
 from tests.kafka.app_processes import Apps, own_topic, wait_until
 from tests.kafka.test_apps_pages import all_owned, standing_by
@@ -38,7 +39,7 @@ def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(tmp_path, cl
 
 def kind_of_group_joined_by_itself(apps):
     member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="auto", KAFKA_GROUP_ID="by-itself")
-    with KafkaAdmin(apps.bootstrap_servers.split(",")) as admin:
+    with KafkaAdmin(Access((apps.bootstrap_servers,))) as admin:
         kind = admin.groups().groups["by-itself"].kind
     assert member.stop()[0] == 0
     return kind

@@ -18,10 +18,10 @@ from kraftd.host.processes import find_by_marker
 from kraftd.host.scratch_node import NODE, ScratchProcess, free_ports, scratch_plan, write_scratch
 from kraftd.render.java_command import PROPERTIES, Launch, node_command
 from kraftd.render.logging_config import logging_option
+from kraftd.spec import kinds
 from kraftd.spec.kafka_tools import find_tool, tool_command
 from kraftd.spec.layout import cache_dir
 from kraftd.spec.markers import java_marker
-from kraftd.spec.plan import Kind
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -58,7 +58,7 @@ def trained(tmp_path_factory):
 def with_controller(plan):
     """Return the plan with a controller of its own as the quorum: without JMX, and with another collector."""
     (broker,) = plan.nodes
-    controller = replace(broker, name="controller-101", kind=Kind.CONTROLLER, node_id=101, client=None, jmx_port=None)
+    controller = kinds.controller(101, broker.controller, broker.heap_bytes)
     return replace(plan, nodes=(broker, controller), voters=(replace(plan.voters[0], node_id=101),))
 
 
@@ -111,7 +111,7 @@ def test_a_node_that_cannot_start_tells_why(trained, tmp_path):
 
 
 def test_a_second_training_finds_the_archive_of_the_first(trained):
-    def must_not_run(_bootstrap_servers):
+    def must_not_run(_access):
         raise AssertionError("trained again")
 
     own_cache = trained.archive.parent.parent
@@ -123,7 +123,7 @@ def test_a_second_training_finds_the_archive_of_the_first(trained):
 def test_a_training_that_fails_leaves_neither_process_nor_files(tmp_path):
     seen = []
 
-    def fail(_bootstrap_servers):
+    def fail(_access):
         (directory,) = (tmp_path / "archives").glob("scratch-*")
         seen.append(java_marker(f"{directory}/{NODE}"))
         assert find_by_marker(seen)
@@ -145,7 +145,7 @@ def finalized_features(plan, kafka_version) -> str:
     (node,) = plan.nodes
     describe = tool_command(
         tool,
-        tool.arguments(["describe"], plan.bootstrap_servers),
+        tool.arguments(["describe"], plan.access.bootstrap_servers),
         java=tools.java.executable,
         java_major=tools.java.major,
         classpath=tools.classpath,

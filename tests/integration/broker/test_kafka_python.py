@@ -11,6 +11,7 @@ from kraftd.broker.errors import KafkaUnreachableError
 from kraftd.broker.kafka_python import KafkaPythonWire
 from kraftd.broker.model import Failure
 from kraftd.broker.wire import Request
+from kraftd.spec.plan import Access
 
 METADATA = Request("Metadata", {"topics": [{"topic_id": None, "name": "t"}]})
 BRIEF_S = 0.2
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @contextlib.contextmanager
 def wire_to(*ports, timeout_s=BRIEF_S):
-    wire = KafkaPythonWire([f"127.0.0.1:{port}" for port in ports], timeout_s=timeout_s, client_id="test")
+    wire = KafkaPythonWire(Access(tuple(f"127.0.0.1:{port}" for port in ports)), timeout_s=timeout_s, client_id="test")
     wire.open()
     try:
         yield wire

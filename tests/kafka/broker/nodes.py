@@ -14,6 +14,7 @@ from kraftd.clock import SystemClock
 from kraftd.host.identity import meta_properties, random_id
 from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.spec.layout import cache_dir
+from kraftd.spec.plan import Access
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 2.0
@@ -93,6 +94,7 @@ class Nodes:
         self._controllers = {name: free_port() for name in self.names}
         self._clients = {name: free_port() for name in ("broker-1", "broker-2")}
         self.bootstrap_servers = ",".join(f"{HOST}:{port}" for port in self._clients.values())
+        self.access = Access(tuple(f"{HOST}:{port}" for port in self._clients.values()))
         self.controller_endpoints = tuple((HOST, port) for port in self._controllers.values())
         self._cluster_id = random_id()
         for name in self.names:

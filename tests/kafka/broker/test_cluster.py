@@ -90,7 +90,7 @@ def test_a_cycle_is_twelve_requests_on_two_brokers_whatever_the_number_of_groups
 ):
     for index in range(20):
         commit(bare, f"many-{index}", {(topic.name, partition): 0 for partition in range(4)})
-    with KafkaAdmin(nodes.bootstrap_servers.split(","), timeout_s=TIMEOUT_S, client_id="counted") as counted:
+    with KafkaAdmin(nodes.access, timeout_s=TIMEOUT_S, client_id="counted") as counted:
         metadata = counted.metadata()
         partitions = [partition for state in metadata.topics.values.values() for partition in state.partitions]
         counted.committed(counted.groups(metadata.brokers).groups.values())

@@ -47,7 +47,7 @@ def nodes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def admin(nodes):
-    with KafkaAdmin(nodes.bootstrap_servers.split(","), timeout_s=TIMEOUT_S) as opened:
+    with KafkaAdmin(nodes.access, timeout_s=TIMEOUT_S) as opened:
         yield opened
 
 

@@ -10,7 +10,8 @@ from confluent_kafka import Consumer, Producer
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.clock import SystemClock
-from kraftd.spec.plan import Selection, Topic
+from kraftd.spec.kinds import Selection
+from kraftd.spec.plan import Topic
 from kraftd.watch.measuring import Measurement
 from kraftd.watch.selection import selector
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes, wait_until
@@ -128,7 +129,7 @@ class Kills:
 
 @pytest.mark.parametrize("load_s", [LOAD_S, pytest.param(SOAK_S, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
 def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes, load_s):
-    with KafkaAdmin(nodes.bootstrap_servers.split(","), timeout_s=TIMEOUT_S) as admin:
+    with KafkaAdmin(nodes.access, timeout_s=TIMEOUT_S) as admin:
         (outcome,) = admin.create_topics([TOPIC], limit_s=20.0)
         assert outcome.failure is None
         observer = Observer(admin)

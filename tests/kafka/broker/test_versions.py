@@ -14,7 +14,7 @@ from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
 from kraftd.render.java_command import Launch, node_command
 from kraftd.spec.layout import cache_dir
-from kraftd.spec.plan import Topic
+from kraftd.spec.plan import Access, Topic
 from tests.kafka.broker.library import commit, library_client, start_offsets
 from tests.kafka.broker.nodes import HOST, Silent, wait_until
 
@@ -38,7 +38,7 @@ def broker(request, tmp_path_factory):
 
 @pytest.fixture
 def admin(broker):
-    with KafkaAdmin([broker], timeout_s=5.0) as opened:
+    with KafkaAdmin(Access((broker,)), timeout_s=5.0) as opened:
         yield opened
 
 

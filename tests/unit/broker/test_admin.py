@@ -6,12 +6,13 @@ import pytest
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.errors import KafkaRejectedError, KafkaUnavailableError
 from kraftd.broker.model import BrokerEndpoint, Partial, Partition, TopicState
+from kraftd.spec.plan import Access
 from tests.unit.broker.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record, topic
 
 
 def admin_over(answers):
     wire = FakeWire(answers)
-    return wire, KafkaAdmin(["127.0.0.1:9092"], connect=lambda *_: wire)
+    return wire, KafkaAdmin(Access(("127.0.0.1:9092",)), connect=lambda *_: wire)
 
 
 def test_importing_the_door_does_not_import_kafka():
@@ -24,7 +25,7 @@ def test_the_constructor_only_stores():
     def connect(*_):
         raise AssertionError
 
-    KafkaAdmin(["127.0.0.1:9092"], connect=connect)
+    KafkaAdmin(Access(("127.0.0.1:9092",)), connect=connect)
 
 
 def test_a_context_closes_what_it_opened():

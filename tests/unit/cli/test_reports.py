@@ -8,7 +8,7 @@ from kraftd.cli.reports import started, status_head, status_table, stopped
 from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
 from kraftd.operate.stopping import Stopped
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.health import judge
 from kraftd.watch.health_report import status_document
 from kraftd.watch.snapshot import ServiceState

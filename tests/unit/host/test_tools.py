@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from kraftd.host.tools import installed_tool
-from kraftd.spec.plan import Executable
+from kraftd.spec.kinds import Executable
+from kraftd.spec.tool_definitions import TOOL_DEFINITIONS, ToolHome
+
+KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}
 
 
 def program(path):
@@ -18,19 +23,19 @@ def defaults(home):
 
 @pytest.mark.parametrize("environ", [{}, {"PATH": ""}, {"PATH": "/nonexistent"}])
 def test_without_a_path_nothing_is_installed(environ):
-    assert installed_tool("sh", environ) is None
+    assert installed_tool(replace(KNOWN["prometheus"], name="sh"), environ) is None
 
 
 def test_what_is_not_executable_is_not_installed(tmp_path):
     (tmp_path / "prometheus").touch(mode=0o644)
 
-    assert installed_tool("prometheus", {"PATH": str(tmp_path)}) is None
+    assert installed_tool(KNOWN["prometheus"], {"PATH": str(tmp_path)}) is None
 
 
 def test_prometheus_is_what_the_path_has(tmp_path):
     found = program(tmp_path / "bin" / "prometheus")
 
-    assert installed_tool("prometheus", {"PATH": f"{tmp_path}:{found.parent}"}) == Executable(found)
+    assert installed_tool(KNOWN["prometheus"], {"PATH": f"{tmp_path}:{found.parent}"}) == Executable(found)
 
 
 def test_grafana_of_an_archive_has_its_home_around_it_through_links_too(tmp_path):
@@ -39,14 +44,14 @@ def test_grafana_of_an_archive_has_its_home_around_it_through_links_too(tmp_path
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "grafana").symlink_to(own)
 
-    assert installed_tool("grafana", {"PATH": str(tmp_path / "bin")}) == Executable(own, home)
+    assert installed_tool(KNOWN["grafana"], {"PATH": str(tmp_path / "bin")}) == Executable(own, home)
 
 
 def test_grafana_of_homebrew_has_its_home_below_share(tmp_path):
     home = defaults(tmp_path / "12.0" / "share" / "grafana")
     found = program(tmp_path / "12.0" / "bin" / "grafana")
 
-    assert installed_tool("grafana", {"PATH": str(found.parent)}) == Executable(found, home)
+    assert installed_tool(KNOWN["grafana"], {"PATH": str(found.parent)}) == Executable(found, home)
 
 
 def test_the_script_of_grafanas_packages_is_passed_over_for_what_it_would_run(tmp_path):
@@ -54,6 +59,7 @@ def test_the_script_of_grafanas_packages_is_passed_over_for_what_it_would_run(tm
     own = program(home / "bin" / "grafana")
     script = program(tmp_path / "usr" / "sbin" / "grafana")
 
-    found = installed_tool("grafana", {"PATH": str(script.parent)}, grafana_home=home)
+    packaged = replace(KNOWN["grafana"], home=ToolHome("conf/defaults.ini", packaged=home))
+    found = installed_tool(packaged, {"PATH": str(script.parent)})
 
     assert found == Executable(own, home)

@@ -17,7 +17,7 @@ from kraftd.operate.stopping import CLEAN_SHUTDOWN
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.configuration import configure
-from kraftd.spec.plan import DAEMON, Kind
+from kraftd.spec.program import DAEMON, Kind
 from kraftd.supervisord.door import SupervisedProcess, SupervisorUnreachableError
 from kraftd.watch.causes import Cause
 from kraftd.watch.observation import ProcessFact
@@ -73,12 +73,12 @@ class FakeCluster:
         self.clock = ManualClock()
         self.began_s = self.clock.monotonic_s()
         self.plan = plan_of(self.toml, state_dir=self.tmp_path / "s")
-        self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.kinds}
+        self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.names}
         workspace = Workspace({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
         doors = Doors(
             supervisor=self,
             find_processes=lambda plan: self.roster(),
-            open_kafka=lambda plan, timeout_s: contextlib.nullcontext(self),
+            open_kafka=lambda access, timeout_s: contextlib.nullcontext(self),
             describe=lambda pid: next((each for each in self.roster().processes.values() if each.pid == pid), None),
             is_alive=self.is_alive,
             send_signal=self.send_signal,
@@ -102,7 +102,7 @@ class FakeCluster:
             launch=self.launch,
             ask=self.ask,
             cause_of_end=lambda plan, program, process: Cause("exit status 1: it is broken", "Fix it."),
-            enable_jmx=lambda process, port, clock: self.note("jmx", self.name_of(process)),
+            enable_jmx=lambda process, listener, clock: self.note("jmx", self.name_of(process)),
             daemon_sees_ready=lambda plan: self.daemon_sees_ready,
             port_holder=lambda host, port: self.taken_ports.get(port),
             memory_bytes=lambda: 24 * GIB,
@@ -115,7 +115,7 @@ class FakeCluster:
     def runs(self, *names):
         """Let supervisord and programs run, and serve."""
         self.supervisor_pid = 1
-        for name in names or self.plan.kinds:
+        for name in names or self.plan.names:
             self.spawn(name)
             self.programs[name].started_s = -1000.0
 
@@ -145,7 +145,7 @@ class FakeCluster:
         for name, each in self.programs.items():
             if each.pid is None or each.termed_s is None or each.term_takes_s is None:
                 continue
-            is_broker = self.plan.kinds[name] is Kind.BROKER
+            is_broker = self.plan.program(name).kind is Kind.BROKER
             if is_broker and not self.quorum_holds():
                 continue
             if self.clock.monotonic_s() >= each.termed_s + each.term_takes_s:
@@ -189,7 +189,8 @@ class FakeCluster:
             each.pid = None
         return True
 
-    def ask(self, plan, name):
+    def ask(self, asked):
+        name = asked.name
         each = self.programs[name]
         up_s = self.clock.monotonic_s() - each.started_s
         if each.pid is not None and each.ready_after_s is not None and up_s >= each.ready_after_s:

@@ -58,7 +58,7 @@ def test_every_program_gets_its_private_directories(tmp_path):
     make_directories(plan)
     make_directories(plan)
 
-    for name in plan.kinds:
+    for name in plan.names:
         assert plan.layout.logs(name).is_dir()
         assert plan.layout.config(name).is_dir()
     assert not plan.layout.data("broker-1").exists()

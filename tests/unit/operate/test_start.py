@@ -35,9 +35,9 @@ def test_brokers_start_first_the_tie_breaker_when_they_serve_then_topics_then_ap
         ("jmx", "broker-1"),
         ("jmx", "broker-2"),
     ]
-    assert result.started == tuple(cluster.plan.kinds)
+    assert result.started == tuple(cluster.plan.names)
     assert result.formatted == ("broker-1", "broker-2", "controller-101")
-    assert all(cluster.store.desired().wants(name) for name in cluster.plan.kinds)
+    assert all(cluster.store.desired().wants(name) for name in cluster.plan.names)
 
 
 def test_the_tie_breaker_does_not_wait_for_a_slow_broker_for_ever(tmp_path):
@@ -135,7 +135,7 @@ def test_leftovers_of_an_earlier_run_are_ended_before_anything_starts(cluster):
     result = locked_start(cluster.starting())
 
     launch = cluster.did.index(("launch", ""))
-    assert {name for verb, name in cluster.did[:launch] if verb == "SIGTERM"} == set(cluster.plan.kinds)
+    assert {name for verb, name in cluster.did[:launch] if verb == "SIGTERM"} == set(cluster.plan.names)
     assert any("earlier run" in note for note in result.notes)
 
 

@@ -25,7 +25,7 @@ def test_apps_stop_first_then_brokers_together_then_the_tie_breaker_then_supervi
     assert cluster.did[-1] == ("shutdown", "")
     assert cluster.at_s["SIGTERM", "broker-1"] == cluster.at_s["SIGTERM", "broker-2"]
     assert (result.unclean, result.whole_cluster) == ((), True)
-    assert not any(cluster.store.desired().wants(name) for name in cluster.plan.kinds)
+    assert not any(cluster.store.desired().wants(name) for name in cluster.plan.names)
 
 
 def test_the_tie_breaker_is_told_only_when_every_broker_closed_its_logs(tmp_path):

@@ -12,7 +12,7 @@ from kraftd.operate.stop_order import (
     next_signals,
     quorum_holds,
 )
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 
 PATIENCE_S = 300.0
 ONE = NodeStop("broker-1", Kind.BROKER, is_voter=True, alive=True, stopping=True)

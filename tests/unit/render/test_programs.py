@@ -5,7 +5,7 @@ from dotenv import dotenv_values
 
 from kraftd.render.java_command import node_command
 from kraftd.render.programs import dotenv, groups_of, programs_of
-from kraftd.spec.plan import App
+from kraftd.spec import kinds
 from tests.plans import LAUNCH, PYTHON, TOOLS, plan_of
 
 
@@ -97,7 +97,7 @@ def test_a_group_without_members_is_left_out():
     ],
 )
 def test_an_apps_environment_reads_back_as_it_was_planned(value):
-    app = App("producer", "m", "127.0.0.1", 8001, (("A", "before"), ("VALUE", value), ("Z", "after")))
+    app = kinds.app("producer", "producer", 8001, (("A", "before"), ("VALUE", value), ("Z", "after")))
 
     found = dotenv_values(stream=StringIO(dotenv(app)), interpolate=False)
 

@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.errors import ConfigurationError
 from kraftd.spec.configuration import assignments_layer, configure, environment_layer, parse_toml
-from kraftd.spec.settings import Settings
+from kraftd.spec.settings import SETTINGS
 
 
 def configured(toml="", environ=None, assignments=()):
@@ -19,11 +19,11 @@ def problems_of(toml="", environ=None, assignments=()):
 
 
 def test_no_file_is_needed():
-    assert configure([]).settings == Settings()
+    assert configure([]).settings == SETTINGS()
 
 
 def test_the_defaults_are_those_of_the_design():
-    settings = Settings()
+    settings = SETTINGS()
 
     assert (settings.cluster.name, settings.cluster.kafka_version, settings.cluster.brokers) == ("local", "3.9", 2)
     assert (settings.cluster.heap, settings.controller.heap, settings.cluster.port_offset) == ("4g", "192m", 0)

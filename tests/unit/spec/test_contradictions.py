@@ -136,7 +136,7 @@ def test_a_jvm_option_that_kraftd_decides_is_refused(option, remedy):
         ),
         (
             "[prometheus]\nenabled = true\nport = 8000",
-            "port 8000 is wanted by kraftd (HTTP) and by prometheus (HTTP); change daemon.port or prometheus.port",
+            "port 8000 is wanted by prometheus (HTTP) and by kraftd (HTTP); change prometheus.port or daemon.port",
         ),
         (
             "[cluster]\nport_offset = 2000\n[producer]\nport = 64000",

@@ -1,5 +1,5 @@
 from kraftd.spec.markers import Marker, java_marker, python_marker
-from kraftd.spec.plan import GROUP_PRIORITIES, Kind, group_of
+from kraftd.spec.program import GROUP_PRIORITIES, Kind, group_of
 from tests.plans import TOOLS, plan_of
 
 
@@ -12,14 +12,14 @@ def test_groups_stop_in_the_order_daemon_tools_apps_brokers_controllers():
 def test_a_program_is_known_to_supervisord_by_its_group():
     plan = plan_of()
 
-    assert plan.supervised_name("broker-1") == "brokers:broker-1"
-    assert plan.supervised_name("controller-101") == "controllers:controller-101"
-    assert plan.supervised_name("producer") == "apps:producer"
-    assert plan.supervised_name("kraftd") == "daemon:kraftd"
+    assert plan.program("broker-1").supervised_name == "brokers:broker-1"
+    assert plan.program("controller-101").supervised_name == "controllers:controller-101"
+    assert plan.program("producer").supervised_name == "apps:producer"
+    assert plan.program("kraftd").supervised_name == "daemon:kraftd"
 
 
 def test_every_program_has_a_kind_nodes_first():
-    assert plan_of().kinds == {
+    assert {program.name: program.kind for program in plan_of().programs} == {
         "broker-1": Kind.BROKER,
         "broker-2": Kind.BROKER,
         "controller-101": Kind.CONTROLLER,
@@ -29,23 +29,18 @@ def test_every_program_has_a_kind_nodes_first():
     }
 
 
-def test_clients_bootstrap_from_every_broker_and_from_no_controller():
-    assert plan_of("[cluster]\nbrokers = 3").bootstrap_servers == "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094"
-    assert plan_of().bootstrap_servers == "127.0.0.1:9092,127.0.0.1:9093"
-
-
 def test_the_clients_listener_comes_first():
     broker = plan_of().brokers[0]
 
-    assert [listener.name for listener in broker.listeners] == ["PLAINTEXT", "CONTROLLER"]
-    assert [listener.address for listener in broker.listeners] == ["127.0.0.1:9092", "127.0.0.1:10092"]
+    assert [listener.name for listener in broker.kafka_listeners] == ["PLAINTEXT", "CONTROLLER"]
+    assert list(broker.addresses) == ["127.0.0.1:9092", "127.0.0.1:10092"]
 
 
 def test_tools_stand_between_the_apps_and_the_daemon():
-    kinds = plan_of(TOOLS).kinds
+    plan = plan_of(TOOLS)
 
-    assert list(kinds)[-4:] == ["consumer", "prometheus", "grafana", "kraftd"]
-    assert (kinds["prometheus"], kinds["grafana"]) == (Kind.TOOL, Kind.TOOL)
+    assert list(plan.names)[-4:] == ["consumer", "prometheus", "grafana", "kraftd"]
+    assert (plan.program("prometheus").kind, plan.program("grafana").kind) == (Kind.TOOL, Kind.TOOL)
 
 
 def test_a_tool_is_known_by_the_option_with_its_configuration_and_all_else_by_its_name():

@@ -25,7 +25,7 @@ def test_a_plan_reads_back_as_it_was_written(toml):
 
 
 def test_every_field_of_a_plan_is_written():
-    assert set(json.loads(plan_json(plan_of()))) == {field.name for field in fields(Plan)}
+    assert set(json.loads(plan_json(plan_of()))) == {"schema_version", *(field.name for field in fields(Plan))}
 
 
 def test_the_same_plan_makes_the_same_bytes():
@@ -46,3 +46,12 @@ def test_a_plan_with_a_value_of_another_type_is_damaged():
 
     with pytest.raises(KraftdError, match="it is damaged"):
         parse_plan(text, PATH)
+
+
+def test_a_plan_of_a_newer_kraftd_is_refused():
+    text = plan_json(plan_of()).replace('"schema_version": 2', '"schema_version": 3')
+
+    with pytest.raises(KraftdError, match="it has schema version 3, and this kraftd reads 2") as caught:
+        parse_plan(text, PATH)
+
+    assert caught.value.code == "plan_too_new"

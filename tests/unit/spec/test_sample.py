@@ -5,7 +5,7 @@ import tomllib
 from kraftd.spec.configuration import configure, parse_toml
 from kraftd.spec.sample import SAMPLE
 from kraftd.spec.schema import schema
-from kraftd.spec.settings import NODES, Settings
+from kraftd.spec.settings import NODES, SETTINGS
 
 UNCOMMENTED = re.sub(r"^#(?! )", "", SAMPLE, flags=re.MULTILINE)
 
@@ -13,12 +13,12 @@ UNCOMMENTED = re.sub(r"^#(?! )", "", SAMPLE, flags=re.MULTILINE)
 def test_as_it_is_the_sample_sets_nothing():
     configuration = configure([parse_toml(SAMPLE, "sample")])
 
-    assert configuration.settings == Settings()
+    assert configuration.settings == SETTINGS()
     assert {origin for _, _, origin in configuration.rows()} == {"default"}
 
 
 def test_uncommented_the_sample_is_exactly_the_defaults():
-    assert configure([parse_toml(UNCOMMENTED, "sample")]).settings == Settings()
+    assert configure([parse_toml(UNCOMMENTED, "sample")]).settings == SETTINGS()
 
 
 def test_the_sample_has_every_setting():

@@ -2,9 +2,9 @@ import pytest
 
 from kraftd.errors import ConfigurationError
 from kraftd.spec.manifest import manifest_of
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.spec.replication import default_replication_factor
-from kraftd.spec.topology import build_plan, ports_of, program_ports
+from kraftd.spec.topology import build_plan
 from tests.plans import INSTALLED, TOOLS, layout_at, plan_of, settings_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
@@ -12,6 +12,10 @@ CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 def plan_with(brokers, **options):
     return plan_of(f"[cluster]\nbrokers = {brokers}", **options)
+
+
+def ports_of(toml=""):
+    return [(port.number, port.owner) for port in plan_of(toml).ports]
 
 
 def problems_of(toml):
@@ -35,7 +39,7 @@ def test_two_brokers_get_a_tie_breaker_that_is_a_controller_only():
     (controller,) = plan.controllers
     assert [node.name for node in plan.nodes] == ["broker-1", "broker-2", "controller-101"]
     assert (controller.kind, controller.node_id, controller.roles) == (Kind.CONTROLLER, 101, ("controller",))
-    assert (controller.client, controller.jmx_port, controller.heap_bytes) == (None, None, 192 * 1024**2)
+    assert (controller.client, controller.jmx, controller.heap_bytes) == (None, None, 192 * 1024**2)
 
 
 def test_brokers_after_the_third_are_brokers_only():
@@ -60,7 +64,7 @@ def test_growing_from_two_to_three_brokers_keeps_the_voters_and_adds_a_broker_on
 
 
 def test_the_default_ports_are_those_of_the_design():
-    assert ports_of(plan_of()) == [
+    assert ports_of() == [
         (9092, "broker-1 (client listener)"),
         (10092, "broker-1 (controller listener)"),
         (9999, "broker-1 (JMX)"),
@@ -68,24 +72,23 @@ def test_the_default_ports_are_those_of_the_design():
         (10093, "broker-2 (controller listener)"),
         (10000, "broker-2 (JMX)"),
         (10192, "controller-101 (controller listener)"),
-        (8000, "kraftd (HTTP)"),
         (8001, "producer (HTTP)"),
         (8002, "consumer (HTTP)"),
+        (8000, "kraftd (HTTP)"),
     ]
 
 
 def test_the_offset_shifts_every_port():
-    plain = [port for port, _ in ports_of(plan_of())]
+    plain = [port for port, _ in ports_of()]
 
-    shifted = [port for port, _ in ports_of(plan_of("[cluster]\nport_offset = 2000"))]
+    shifted = [port for port, _ in ports_of("[cluster]\nport_offset = 2000")]
 
     assert shifted == [port + 2000 for port in plain]
 
 
 def test_the_largest_cluster_has_no_port_twice_even_at_the_largest_offset():
-    plan = plan_of("[cluster]\nbrokers = 32\nport_offset = 55000\n[consumer]\ninstances = 16")
+    ports = [port for port, _ in ports_of("[cluster]\nbrokers = 32\nport_offset = 55000\n[consumer]\ninstances = 16")]
 
-    ports = [port for port, _ in ports_of(plan)]
     assert len(ports) == len(set(ports))
     assert max(ports) <= 65535
 
@@ -93,10 +96,9 @@ def test_the_largest_cluster_has_no_port_twice_even_at_the_largest_offset():
 def test_a_program_knows_its_own_ports():
     plan = plan_of("[cluster]\nbrokers = 10\n[consumer]\ninstances = 2")
 
-    assert [port for port, _ in program_ports(plan, "broker-1")] == [9092, 10092, 9999]
-    assert [port for port, _ in program_ports(plan, "broker-10")] == [9101, 10008]
-    assert [port for port, _ in program_ports(plan, "consumer")] == [8002]
-    assert [port for port, _ in program_ports(plan, "consumer-2")] == [8003]
+    found = {program.name: [each.port for each in program.listeners] for program in plan.programs}
+    assert (found["broker-1"], found["broker-10"]) == ([9092, 10092, 9999], [9101, 10008])
+    assert (found["consumer"], found["consumer-2"]) == ([8002], [8003])
 
 
 def test_tools_are_planned_only_where_they_are_asked_for_and_installed():
@@ -113,17 +115,16 @@ def test_tools_are_planned_only_where_they_are_asked_for_and_installed():
 def test_a_tools_port_is_its_own_and_is_shifted_with_all_others():
     plan = plan_of(f"[cluster]\nport_offset = 100\n{TOOLS}port = 3100")
 
-    assert program_ports(plan, "prometheus") == [(9190, "prometheus (HTTP)")]
-    assert program_ports(plan, "grafana") == [(3200, "grafana (HTTP)")]
+    assert [(tool.name, tool.port) for tool in plan.tools] == [("prometheus", 9190), ("grafana", 3200)]
     assert {tool.host for tool in plan.tools} == {"127.0.0.1"}
 
 
 def test_nothing_listens_or_is_advertised_beyond_loopback():
-    plan = plan_with(3)
+    plan = plan_of(TOOLS)
 
-    hosts = {listener.host for node in plan.nodes for listener in node.listeners}
-    advertised = {listener.advertised_host for node in plan.nodes for listener in node.listeners}
-    assert hosts | advertised | {plan.daemon.host} | {app.host for app in plan.apps} == {"127.0.0.1"}
+    listeners = [port.listener for port in plan.ports]
+    assert {listener.host for listener in listeners} == {"127.0.0.1"}
+    assert {listener.address.rpartition(":")[0] for listener in listeners} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kraftd.broker.model import (
     TopicState,
     Voter,
 )
-from kraftd.spec.plan import Kind
+from kraftd.spec.program import Kind
 from kraftd.watch.burrow import Status as Burrow
 from kraftd.watch.kafka_view import (
     Canary,

@@ -3,10 +3,13 @@ from datetime import datetime
 
 import pytest
 
-from kraftd.spec.plan import Kind
 from kraftd.watch.causes import diagnose
 from kraftd.watch.evidence import last_records, log_files, main_log
-from tests.plans import layout_at
+from tests.plans import layout_at, plan_of
+
+PLAN = plan_of()
+BROKER = PLAN.program("broker-1")
+PRODUCER = PLAN.program("producer")
 
 SINCE_S = 1_767_225_600.0
 
@@ -27,14 +30,14 @@ def write(path, *lines, at_s=SINCE_S + 5):
 
 
 def test_a_node_has_more_logs_than_an_app_and_the_console_speaks_last(layout):
-    assert [path.name for path in log_files(layout, "broker-1", Kind.BROKER)] == [
+    assert [path.name for path in log_files(layout, BROKER)] == [
         "controller.log",
         "server.log",
         "console.log",
     ]
-    assert log_files(layout, "producer", Kind.APP) == (layout.console("producer"),)
-    assert main_log(layout, "controller-101", Kind.CONTROLLER).name == "server.log"
-    assert main_log(layout, "producer", Kind.APP).name == "console.log"
+    assert log_files(layout, PRODUCER) == (layout.console("producer"),)
+    assert main_log(layout, PLAN.program("controller-101")).name == "server.log"
+    assert main_log(layout, PRODUCER).name == "console.log"
 
 
 def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout):
@@ -46,7 +49,7 @@ def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout
         "\tat the.new.Trace",
     )
 
-    records = last_records(layout, "broker-1", Kind.BROKER, SINCE_S)
+    records = last_records(layout, BROKER, SINCE_S)
 
     assert records == [f"{stamp(0)} INFO new\n\tat the.new.Trace"]
 
@@ -54,13 +57,13 @@ def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout
 def test_a_file_that_was_last_written_before_the_run_says_nothing(layout):
     write(layout.console("broker-1"), "BindException", at_s=SINCE_S - 10)
 
-    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+    assert last_records(layout, BROKER, SINCE_S) == []
 
 
 def test_an_error_of_an_earlier_run_does_not_explain_this_one(layout):
     write(layout.logs("broker-1") / "server.log", f"{stamp(-10)} ERROR old", f"{stamp(1)} INFO new")
 
-    records = last_records(layout, "broker-1", Kind.BROKER, SINCE_S)
+    records = last_records(layout, BROKER, SINCE_S)
 
     assert diagnose("exit status 1", records).text == "exit status 1"
 
@@ -68,11 +71,11 @@ def test_an_error_of_an_earlier_run_does_not_explain_this_one(layout):
 def test_without_a_known_start_every_line_counts(layout):
     write(layout.console("producer"), "one", "two")
 
-    assert last_records(layout, "producer", Kind.APP, None) == ["one", "two"]
+    assert last_records(layout, PRODUCER, None) == ["one", "two"]
 
 
 def test_what_was_never_written_has_no_lines(layout):
-    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == []
+    assert last_records(layout, BROKER, SINCE_S) == []
 
 
 def test_the_records_of_a_nodes_logs_come_in_the_order_of_their_times_and_its_console_last(layout):
@@ -80,7 +83,7 @@ def test_the_records_of_a_nodes_logs_come_in_the_order_of_their_times_and_its_co
     write(layout.logs("broker-1") / "controller.log", f"{stamp(2)} INFO second", f"{stamp(4)} ERROR fourth")
     write(layout.console("broker-1"), "[0.004s][error] a JVM's", "last words")
 
-    assert last_records(layout, "broker-1", Kind.BROKER, SINCE_S) == [
+    assert last_records(layout, BROKER, SINCE_S) == [
         f"{stamp(1)} ERROR first\n\tat a.Trace",
         f"{stamp(2)} INFO second",
         f"{stamp(3)} INFO third",
@@ -100,7 +103,7 @@ def test_an_apps_lines_of_an_earlier_run_are_left_out_and_its_last_words_count(l
         "Traceback",
     )
 
-    assert last_records(layout, "producer", Kind.APP, SINCE_S) == [
+    assert last_records(layout, PRODUCER, SINCE_S) == [
         "error: cannot listen",
         f"{new} INFO web: new",
         "Traceback",

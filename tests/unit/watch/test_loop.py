@@ -26,9 +26,9 @@ class FakeSurroundings:
     """A cluster whose programs all run until a test ends one."""
 
     def __init__(self):
-        self.pids = {name: 100 + number for number, name in enumerate(PLAN.kinds)}
-        self.states = dict.fromkeys(PLAN.kinds, "RUNNING")
-        self.wishes = NOTHING_DESIRED.changed(PLAN.kinds, RUN, 1)
+        self.pids = {name: 100 + number for number, name in enumerate(PLAN.names)}
+        self.states = dict.fromkeys(PLAN.names, "RUNNING")
+        self.wishes = NOTHING_DESIRED.changed(PLAN.names, RUN, 1)
         self.supervisor = Process(50, 1.0, started_at_s=1.0)
         self.locked_by_a_command = False
         self.on_lock = lambda: None
@@ -115,7 +115,7 @@ def test_management_is_opened_in_what_serves_and_in_nothing_else():
     loop_over(outside).tick()
 
     (serving,) = outside.opened
-    assert set(serving) == set(PLAN.kinds) - {"broker-2", "kraftd"}
+    assert set(serving) == set(PLAN.names) - {"broker-2", "kraftd"}
     assert serving["broker-1"].pid == outside.pids["broker-1"]
 
 
@@ -330,5 +330,5 @@ def test_what_runs_has_its_usage():
 
     usages = loop_over(outside).tick().snapshot.usages
 
-    assert set(usages) == set(PLAN.kinds) - {"producer"}
+    assert set(usages) == set(PLAN.names) - {"producer"}
     assert usages["broker-1"].started_at_s == 900.0

@@ -5,7 +5,7 @@ import pytest
 from kraftd.broker.model import Failure, GroupState, Partial, Partition, TopicState
 from kraftd.broker.offsets import EARLIEST, IsolationLevel
 from kraftd.serve.exposition import Exposition
-from kraftd.spec.plan import Selection
+from kraftd.spec.kinds import Selection
 from kraftd.watch.burrow import CAPACITY, Status
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.measuring import Measurement

@@ -9,7 +9,7 @@ from tests.plans import TOOLS, plan_of
 
 NOW_S = 1000.0
 WISH = Wish(running=True, since="", by="start", why="")
-DESIRED = NOTHING_DESIRED.changed(plan_of().kinds, WISH, 1)
+DESIRED = NOTHING_DESIRED.changed(plan_of().names, WISH, 1)
 KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory")
 
 
@@ -80,7 +80,7 @@ def test_what_does_not_run_has_no_uptime():
 def test_programs_come_in_the_order_of_the_plan():
     found = views(plan_of(), Facts({}, {}, DESIRED), NOW_S)
 
-    assert [each.name for each in found] == list(plan_of().kinds)
+    assert [each.name for each in found] == list(plan_of().names)
 
 
 def test_a_tool_shows_where_it_listens_and_logs():

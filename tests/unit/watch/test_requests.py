@@ -5,6 +5,7 @@ from collections import Counter
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.model import Failure
 from kraftd.broker.round_trip import PROBE_TOPIC
+from kraftd.spec.plan import Access
 from kraftd.watch.collector import Collector
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -88,7 +89,7 @@ def wire():
 
 def test_no_cycle_on_three_brokers_takes_more_requests_than_the_page_of_metrics_says():
     clock, fake = ManualClock(), wire()
-    with KafkaAdmin(["a:1"], clock=clock, connect=lambda *_: fake) as admin:
+    with KafkaAdmin(Access(("a:1",)), clock=clock, connect=lambda *_: fake) as admin:
         collector = Collector(admin, clock, plan_of("[cluster]\nbrokers = 3"))
         most_in_cycle = most_canaries = 0
         flown = Counter()

@@ -1,7 +1,7 @@
 import pytest
 
 from kraftd.broker.model import GroupState
-from kraftd.spec.plan import Selection
+from kraftd.spec.kinds import Selection
 from kraftd.watch.selection import selector
 from tests.unit.watch.programs import topic
 

@@ -1,0 +1,89 @@
+"""Grafana as kraftd runs it: on loopback, without a login, calling nobody but the cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kraftd.render.prometheus import SCRAPE_INTERVAL_S
+from kraftd.render.tools import RENDERED, configuration_path
+from kraftd.spec.kinds import Tool
+from kraftd.spec.plan import Plan
+from kraftd.spec.tool_definitions import PROMETHEUS
+
+_DATASOURCE = "Prometheus"
+
+
+def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
+    """Return the arguments of its executable."""
+    home = (f"--homepath={tool.executable.home}",) if tool.executable.home else ()
+    return ("server", *plan.marker(tool.name).arguments, *home)
+
+
+def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
+    """Return its configuration and its data source."""
+    datasources = _provisioning(plan, tool) / "datasources" / "prometheus.yml"
+    return {
+        configuration_path(plan, tool): _grafana_ini(plan, tool),
+        datasources: _datasources(plan.tool(PROMETHEUS)),
+    }
+
+
+def _provisioning(plan: Plan, tool: Tool) -> Path:
+    return plan.layout.config(tool.name) / "provisioning"
+
+
+def _datasources(prometheus: Tool | None) -> str:
+    head = [f"# {RENDERED}", "apiVersion: 1"]
+    if prometheus is None:
+        # What an earlier start provided stays in Grafana's database otherwise.
+        return "\n".join([*head, "deleteDatasources:", f"  - name: {_DATASOURCE}", "    orgId: 1", ""])
+    return "\n".join(
+        [
+            *head,
+            "datasources:",
+            f"  - name: {_DATASOURCE}",
+            "    uid: prometheus",
+            "    type: prometheus",
+            "    access: proxy",
+            f'    url: "{prometheus.url.rstrip("/")}"',
+            "    isDefault: true",
+            "    editable: false",
+            "    jsonData:",
+            f"      timeInterval: {SCRAPE_INTERVAL_S}s",
+            "",
+        ]
+    )
+
+
+def _grafana_ini(plan: Plan, tool: Tool) -> str:
+    data = plan.layout.data(tool.name)
+    sections: dict[str, dict[str, object]] = {
+        "paths": {
+            "data": data,
+            "logs": plan.layout.logs(tool.name),
+            "plugins": data / "plugins",
+            "provisioning": _provisioning(plan, tool),
+        },
+        # A page of another origin could rebind its name to this machine.
+        "server": {"http_addr": tool.host, "http_port": tool.port, "domain": tool.host, "enforce_domain": "true"},
+        # Nobody can log in, so that there is no admin, and no password of one.
+        "security": {"disable_initial_admin_creation": "true", "disable_gravatar": "true"},
+        "auth": {"disable_login_form": "true"},
+        "auth.basic": {"enabled": "false"},
+        "auth.anonymous": {"enabled": "true", "org_role": "Viewer"},
+        "users": {"allow_sign_up": "false"},
+        "analytics": {
+            "reporting_enabled": "false",
+            "check_for_updates": "false",
+            "check_for_plugin_updates": "false",
+            "feedback_links_enabled": "false",
+        },
+        "news": {"news_feed_enabled": "false"},
+        "plugins": {"plugin_admin_enabled": "false", "preinstall_disabled": "true"},
+        "snapshots": {"external_enabled": "false"},
+        "log": {"mode": "console", "level": "warn"},
+    }
+    blocks = [
+        "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in keys.items())])
+        for name, keys in sections.items()
+    ]
+    return "\n\n".join([f"; {RENDERED}", *blocks]) + "\n"
