@@ -5,9 +5,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+
+import psutil
 
 from kraftd.clock import SystemClock
 from kraftd.daemon import Machine, Service
@@ -19,12 +22,11 @@ from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.preflight import make_directories
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import this_workspace
-from kraftd.render.programs import ProgramSection, programs_of
+from kraftd.render.files import render
+from kraftd.render.programs import programs_of
 from kraftd.render.supervisord_conf import supervisord_conf
-from kraftd.render.tools import tool_files
 from kraftd.spec.desired import Wish
 from kraftd.spec.plan import Plan
-from kraftd.spec.program import Kind
 from kraftd.supervisord.door import Supervisor
 from kraftd.watch.loop import Loop
 from kraftd.watch.restarts import from_json
@@ -34,12 +36,12 @@ from tests.harness import Cluster, eventually
 from tests.integration.formatted import format_cluster
 from tests.plans import LAUNCH
 
-PROGRAM = """
+PROGRAM = """#!{python}
 import pathlib, signal, sys, time
 
 def end(number, frame):
     with open("../ends", "a") as ends:
-        ends.write(f"{pathlib.Path.cwd().name}\\n")
+        ends.write(pathlib.Path.cwd().name + "\\n")
     sys.exit(143)
 
 signal.signal(signal.SIGTERM, end)
@@ -49,7 +51,10 @@ time.sleep(float(after_s))
 print(word, flush=True)
 sys.exit(int(status))
 """
-"""Does what the file ``behaviour`` in its directory says: after so many seconds an exit status, with a last word."""
+"""Does what the file ``behaviour`` in its directory says: after so many seconds an exit status, with a last word.
+
+Its arguments are those of a node or of an app, which it ignores.
+"""
 
 LAUNCH_IT = """
 import sys
@@ -93,7 +98,9 @@ class StandIns:
 
     def behave(self, name: str, *, after_s: float = 60.0, status: int = 0, word: str = "bye") -> None:
         """Say what a program does from its next start on."""
-        (self.plan.layout.config(name) / "behaviour").write_text(f"{after_s} {status} {word}")
+        behaviour = self.plan.layout.config(name) / "behaviour"
+        behaviour.touch(0o600)
+        behaviour.write_text(f"{after_s} {status} {word}")
 
     def start(self, *names: str) -> None:
         """Start programs and wait until they can be signalled as any program can."""
@@ -114,21 +121,34 @@ class StandIns:
 
 
 @contextlib.contextmanager
-def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
-    """Yield a cluster under a real supervisord, no program of it started; nothing is left of it."""
+def stand_ins(
+    cluster: Cluster, *, is_daemon_started: bool = False, commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Iterator[StandIns]:
+    """Yield a cluster under a real supervisord, no program of it started; nothing is left of it.
+
+    Args:
+        cluster: Where it is.
+        is_daemon_started: Whether the stand-in of the daemon starts by itself, as the daemon does.
+        commands: Commands other than the rendered ones.
+    """
     plan = format_cluster(cluster)
     make_directories(plan)
-    script = cluster.state_dir / "stand_in.py"
-    script.write_text(PROGRAM)
-    python = this_workspace().python
+    # A node is known by an executable of this name.
+    stand_in = cluster.state_dir.parent / "stand_in" / "java"
+    stand_in.parent.mkdir()
+    stand_in.write_text(PROGRAM.replace("{python}", sys.executable))
+    stand_in.chmod(0o700)
+    launch = replace(LAUNCH, java=stand_in)
     programs = tuple(
-        replace(program, autostart=False, command=_command(plan, program, script))
-        for program in programs_of(plan, LAUNCH, python)
+        replace(
+            program,
+            autostart=program.autostart and is_daemon_started,
+            command=commands.get(program.name, program.command),
+        )
+        for program in programs_of(plan, launch, stand_in)
     )
-    files = {plan.layout.supervisord_conf: supervisord_conf(template_text(), plan, programs)}
-    for tool in plan.tools:
-        files |= tool_files(plan, tool, ())
-    write_changed(files)
+    files = render(plan, launch, python=stand_in, template=template_text())
+    write_changed(files | {plan.layout.supervisord_conf: supervisord_conf(template_text(), plan, programs)})
     made = StandIns(cluster, plan)
     for name in plan.names:
         made.behave(name)
@@ -137,17 +157,9 @@ def stand_ins(cluster: Cluster) -> Iterator[StandIns]:
         yield made
     finally:
         for process in cluster.processes():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(psutil.Error):
                 process.kill()
         eventually(lambda: not cluster.processes(), within_s=10, what="nothing is left")
-
-
-def _command(plan: Plan, program: ProgramSection, script: Path) -> tuple[str, ...]:
-    if program.kind is Kind.TOOL:
-        return program.command
-    is_node = program.kind in (Kind.BROKER, Kind.CONTROLLER)
-    executable = java_in(script.parent) if is_node else Path(sys.executable)
-    return (str(executable), str(script), *plan.marker(program.name).arguments)
 
 
 def java_in(directory: Path) -> Path:

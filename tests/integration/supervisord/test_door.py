@@ -4,9 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 
@@ -16,128 +13,74 @@ import pytest
 from kraftd.host.files import tail
 from kraftd.supervisord.door import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 from kraftd.supervisord.exits import last_exits
+from tests.harness import Cluster, eventually
+from tests.integration.stand_ins import stand_ins
 
 pytestmark = pytest.mark.integration
 
-PROGRAMS = {
-    "sleeper": f"{sys.executable} -c 'import time; time.sleep(60)'",
-    "quitter": f"{sys.executable} -c 'raise SystemExit(7)'",
-    "ghost": "/nonexistent/program",
-}
-
-
-def configuration(directory):
-    sections = [
-        f"""
-        [unix_http_server]
-        file={directory}/s.sock
-        chmod=0700
-        [supervisord]
-        nodaemon=true
-        logfile={directory}/supervisord.log
-        pidfile={directory}/supervisord.pid
-        [rpcinterface:supervisor]
-        supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-        """
-    ]
-    sections += [
-        f"""
-        [program:{name}]
-        command={command}
-        autostart=false
-        autorestart=false
-        startsecs=0
-        startretries=0
-        stdout_logfile=NONE
-        redirect_stderr=true
-        """
-        for name, command in PROGRAMS.items()
-    ]
-    return "\n".join(textwrap.dedent(section) for section in sections)
-
-
-def until(condition, timeout_s=10.0):
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline_s, "it did not come to pass"
-        time.sleep(0.02)
-
-
-def answers(door):
-    with contextlib.suppress(SupervisorUnreachableError):
-        return door.pid()
-    return None
+SLEEPER, QUITTER, GHOST = "producer", "broker-1", "consumer"
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("d")
+def supervised(tmp_path_factory):
+    """A program that sleeps, one that ends at once, and one that there is not."""
+    cluster = Cluster(tmp_path_factory.mktemp("d") / "s")
+    with stand_ins(cluster, commands={GHOST: ("/nonexistent/program",)}) as made:
+        made.behave(QUITTER, after_s=0, status=7)
+        yield made
 
 
-@pytest.fixture(scope="module")
-def door(directory):
-    (directory / "conf").write_text(configuration(directory), encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(directory / "conf")]
-    server = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    door = Supervisor(directory / "s.sock")
-    try:
-        until(lambda: answers(door))
-        yield door
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+@pytest.fixture
+def door(supervised):
+    return supervised.supervisor
 
 
 def state_of(door, name):
     return door.processes()[name].state
 
 
-def test_supervisord_tells_its_pid_and_its_programs(door):
+def test_supervisord_tells_its_pid_and_its_programs(door, supervised):
     assert psutil.Process(door.pid()).is_running()
-    assert set(door.processes()) == set(PROGRAMS)
-    assert door.processes()["ghost"].pid is None
-    assert door.processes()["ghost"].started_at_s is None
+    assert set(door.processes()) == set(supervised.plan.names)
+    assert door.processes()[GHOST].pid is None
+    assert door.processes()[GHOST].started_at_s is None
 
 
-def test_a_program_starts_and_stops_without_the_call_waiting(door):
-    door.start("sleeper:sleeper")
-    process = until(lambda: door.processes()["sleeper"] if door.processes()["sleeper"].pid else None)
+def test_a_program_starts_and_stops_without_the_call_waiting(door, supervised):
+    supervised.start(SLEEPER)
+    eventually(lambda: state_of(door, SLEEPER) == "RUNNING", within_s=15)
+    process = door.processes()[SLEEPER]
 
-    # Between fork and exec the child still has supervisord's handler, which would swallow the TERM of a stop.
-    until(lambda: "time.sleep(60)" in " ".join(psutil.Process(process.pid).cmdline()))
-    assert process.state == "RUNNING"
     assert abs(process.started_at_s - time.time()) < 10
-    door.start("sleeper:sleeper")
-    door.stop("sleeper:sleeper")
-    until(lambda: state_of(door, "sleeper") == "STOPPED")
-    door.stop("sleeper:sleeper")
-    assert door.processes()["sleeper"].pid is None
+    door.start(f"apps:{SLEEPER}")
+    door.stop(f"apps:{SLEEPER}")
+    eventually(lambda: state_of(door, SLEEPER) == "STOPPED", within_s=15)
+    door.stop(f"apps:{SLEEPER}")
+    assert door.processes()[SLEEPER].pid is None
 
 
-def test_the_log_tells_the_true_end_of_a_killed_program(door, directory):
-    door.start("sleeper:sleeper")
-    until(lambda: state_of(door, "sleeper") == "RUNNING")
+def test_the_log_tells_the_true_end_of_a_killed_program(door, supervised):
+    door.start(f"apps:{SLEEPER}")
+    eventually(lambda: state_of(door, SLEEPER) == "RUNNING", within_s=15)
 
-    os.kill(door.processes()["sleeper"].pid, signal.SIGKILL)
+    os.kill(door.processes()[SLEEPER].pid, signal.SIGKILL)
 
-    until(lambda: state_of(door, "sleeper") == "EXITED")
-    assert last_exits(tail(directory / "supervisord.log", 50))["sleeper"].signal == "SIGKILL"
+    eventually(lambda: state_of(door, SLEEPER) == "EXITED", within_s=15)
+    assert last_exits(tail(supervised.plan.layout.supervisord_log, 50))[SLEEPER].signal == "SIGKILL"
 
 
-def test_an_early_exit_is_no_spawn_error(door, directory):
-    door.start("quitter:quitter")
+def test_an_early_exit_is_no_spawn_error(door, supervised):
+    door.start(f"brokers:{QUITTER}")
 
-    until(lambda: state_of(door, "quitter") in ("EXITED", "FATAL", "BACKOFF"))
-    assert door.processes()["quitter"].spawn_error == ""
-    assert until(lambda: last_exits(tail(directory / "supervisord.log", 50)).get("quitter")).status == 7
+    eventually(lambda: state_of(door, QUITTER) in ("EXITED", "FATAL", "BACKOFF"), within_s=15)
+    assert door.processes()[QUITTER].spawn_error == ""
+    log = supervised.plan.layout.supervisord_log
+    assert eventually(lambda: last_exits(tail(log, 50)).get(QUITTER), within_s=15).status == 7
 
 
 def test_a_program_that_is_not_there_is_refused(door):
-    with pytest.raises(SupervisorRefusedError, match="cannot carry out startProcess ghost:ghost"):
-        door.start("ghost:ghost")
+    with pytest.raises(SupervisorRefusedError, match="cannot carry out startProcess apps:consumer"):
+        door.start(f"apps:{GHOST}")
 
 
 def test_a_name_that_supervisord_does_not_know_is_refused(door):
