@@ -35,6 +35,7 @@ def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[],
     layout.socket.unlink(missing_ok=True)
     console = layout.logs("supervisord") / "console.log"
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    console.touch(mode=0o600)
     with console.open("ab") as output:
         process = subprocess.Popen(
             _command(plan, workspace),

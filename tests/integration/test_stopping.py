@@ -43,7 +43,7 @@ def test_a_stop_during_which_the_wall_clock_is_set_waits_for_its_programs(superv
     supervised.start("broker-1", "controller-101")
     with clock_that_is_set():
         processes = supervised.roster().processes
-    stopping = Stopping(supervised.plan, this_workspace(), processes)
+    stopping = Stopping(supervised.context, processes)
 
     stopping.stop_nodes(("broker-1", "controller-101"), patience_s=10)
 
