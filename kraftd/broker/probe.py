@@ -92,11 +92,20 @@ def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
     except OSError as error:
         cause = error.strerror or str(error)
         raise _ProbeFailedError(ProbeState.UNREACHABLE, f"no connection: {cause}") from error
-    if connection.getsockname() == connection.getpeername():
-        # Where nothing listens on an ephemeral port, TCP may pair a socket with itself.
+    if not _has_another_peer(connection):
         connection.close()
         raise _ProbeFailedError(ProbeState.REFUSED, "connection refused")
     return connection
+
+
+def _has_another_peer(connection: socket.socket) -> bool:
+    """Return whether a connection still leads to another socket."""
+    try:
+        # Where nothing listens on an ephemeral port, TCP may pair a socket with itself.
+        return bool(connection.getsockname() != connection.getpeername())
+    except OSError:
+        # The listener ended with this connection in its queue, as when its process is killed.
+        return False
 
 
 def _receive(connection: socket.socket, deadline_s: float) -> bytes:

@@ -120,3 +120,26 @@ def test_a_controllers_port_listens_or_does_not(free_port):
         assert port_listens("127.0.0.1", listener.getsockname()[1], TIMEOUT_S)
 
     assert not port_listens("127.0.0.1", free_port, TIMEOUT_S)
+
+
+@pytest.fixture
+def port_of_a_dying_listener(monkeypatch):
+    """Return a port whose listener is killed with the connection still in its queue."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    connect = socket.create_connection
+
+    def connect_and_kill(*arguments, **options):
+        connection = connect(*arguments, **options)
+        listener.close()
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connect_and_kill)
+    return listener.getsockname()[1]
+
+
+def test_a_broker_that_is_killed_while_it_is_asked_is_refused(port_of_a_dying_listener):
+    assert probe("127.0.0.1", port_of_a_dying_listener, TIMEOUT_S).state is ProbeState.REFUSED
+
+
+def test_a_controller_that_is_killed_while_it_is_asked_does_not_listen(port_of_a_dying_listener):
+    assert not port_listens("127.0.0.1", port_of_a_dying_listener, TIMEOUT_S)
