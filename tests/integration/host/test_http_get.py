@@ -11,8 +11,8 @@ pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
-def server(answer, *, then_silent=False):
-    """Answer one connection with bytes, and close it unless it shall fall silent."""
+def server(answer, *, then_silent=False, then_drip=False):
+    """Answer one connection with bytes, and close it unless it shall fall silent or go on with a byte every 20 ms."""
     done = threading.Event()
 
     def serve(listener):
@@ -22,6 +22,9 @@ def server(answer, *, then_silent=False):
             connection.sendall(answer)
             if then_silent:
                 done.wait(10)
+            with contextlib.suppress(OSError):
+                while then_drip and not done.wait(0.02):
+                    connection.sendall(b"x")
 
     requests = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -55,6 +58,31 @@ def test_a_server_that_falls_silent_costs_the_timeout_and_no_more(answer):
 
     assert (found.status, found.body) == (None, "no answer within 0.2 s")
     assert time.monotonic() - begun_s < 5
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_a_server_that_drips_costs_the_timeout_and_no_more(answer):
+    begun_s = time.monotonic()
+    with server(answer, then_drip=True) as (port, _):
+        found = get("127.0.0.1", port, "/", timeout_s=0.2)
+        took_s = time.monotonic() - begun_s
+
+    assert (found.status, found.body) == (None, "no answer within 0.2 s")
+    assert took_s < 5
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 30000\r\n", b""], ids=["announced", "unannounced"])
+def test_an_answer_that_is_too_long_is_none(length):
+    with server(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + b"x" * 30000) as (port, _):
+        answer = get("127.0.0.1", port, "/", timeout_s=5.0, most_bytes=1000)
+
+    assert answer.status is None
+    assert "longer" in answer.body
+
+
+def test_a_body_that_breaks_off_is_told():
+    with server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") as (port, _):
+        assert get("127.0.0.1", port, "/", timeout_s=5.0).status is None
 
 
 def test_a_port_that_nobody_listens_on_is_told():
