@@ -105,7 +105,7 @@ class Loop:
         desired = self._outside.desired()
         self._note_exits(roster)
         self._forget_given_up(roster)
-        if roster.supervisor is not None and self._heal(roster, desired):
+        if self._heal(roster, desired):
             roster = self._outside.roster()
         asked = tuple(name for name in roster.processes if name != DAEMON)
         answers = {**self._outside.answers(asked), DAEMON: SERVES}
@@ -174,24 +174,35 @@ class Loop:
                 self._memories[name] = Memory(restarts=memory.restarts)
 
     def _heal(self, roster: Roster, desired: DesiredState) -> bool:
-        ended = [
-            name
-            for name in self._plan.names
-            if name != DAEMON and name not in roster.processes and desired.wants(name) and name in roster.facts
-        ]
-        due = [name for name in ended if self._memory(name).given_up is None]
-        if not due:
+        """Restart what is due; return whether the programs may have changed since the look."""
+        due_before = self._due(roster, desired)
+        if not due_before:
             return False
         with self._outside.lock() as is_held:
             if not is_held:
                 return False
-            # A command may have changed its mind between the look and the lock.
-            still_desired = self._outside.desired()
+            # A command may have started or stopped programs between the look and the lock.
+            roster = self._outside.roster()
+            due = [name for name in self._due(roster, self._outside.desired()) if name in due_before]
             for name in due:
-                if still_desired.wants(name):
-                    self._decide(name, roster.facts[name])
-        self._outside.remember(self._memories)
+                self._decide(name, roster.facts[name])
+        if due:
+            self._outside.remember(self._memories)
         return True
+
+    def _due(self, roster: Roster, desired: DesiredState) -> tuple[str, ...]:
+        """Return the programs that shall run, do not, and are not given up; none where supervisord is gone."""
+        if roster.supervisor is None:
+            return ()
+        return tuple(
+            name
+            for name in self._plan.names
+            if name != DAEMON
+            and name not in roster.processes
+            and name in roster.facts
+            and desired.wants(name)
+            and self._memory(name).given_up is None
+        )
 
     def _decide(self, name: str, fact: ProcessFact) -> None:
         cause = self._outside.cause(name, fact, self._exits.get(name))

@@ -186,6 +186,20 @@ def test_a_wish_that_changed_before_the_lock_was_held_counts():
     assert outside.started == []
 
 
+def test_what_a_command_started_before_the_lock_was_held_is_no_restart():
+    outside = FakeSurroundings()
+    outside.end("broker-1")
+
+    def start_arrives():
+        outside.pids["broker-1"], outside.states["broker-1"] = 300, "RUNNING"
+
+    outside.on_lock = start_arrives
+    broker = loop_over(outside).tick().snapshot.programs[0]
+
+    assert (outside.started, outside.told, outside.remembered) == ([], [], [])
+    assert (broker.pid, broker.restarts) == (300, 0)
+
+
 def test_without_supervisord_nothing_is_healed_and_the_cluster_is_unsupervised():
     outside = FakeSurroundings()
     outside.supervisor = None
