@@ -118,15 +118,15 @@ def find_by_marker(markers: Iterable[Marker]) -> dict[Marker, Process]:
 def send_signal(process: Process, number: signal.Signals) -> bool:
     """Signal this very incarnation; return False where it is gone.
 
-    Where the kernel has pidfds, the pid cannot be taken over by another process between the check and the signal.
+    Where the system gives a pidfd, the pid cannot be taken over by another process between the check and the signal.
     """
     try:
-        if not hasattr(os, "pidfd_open"):
+        descriptor = _pidfd(process.pid)
+        if descriptor is None:
             if is_alive(process):
                 os.kill(process.pid, number)
                 return True
             return False
-        descriptor = os.pidfd_open(process.pid)
         try:
             if not is_alive(process):
                 return False
@@ -139,11 +139,11 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
 
 
 class ExitWatch:
-    """Tells at once when one of several processes ends (pidfds); elsewhere it only waits."""
+    """Tells at once when one of several processes ends (pidfds); where the system gives none, it only waits."""
 
     def __init__(self) -> None:
         self._descriptors: dict[int, int] = {}
-        self._has_pidfds = hasattr(os, "pidfd_open")
+        self._is_prompt = True
         self._poll = select.poll()
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         self._poll.register(self._woken, select.POLLIN)
@@ -154,17 +154,20 @@ class ExitWatch:
         for pid in list(self._descriptors):
             if pid not in wanted:
                 self._forget(pid)
-        if not self._has_pidfds:
-            return
+        self._is_prompt = True
         for pid in wanted - self._descriptors.keys():
             with contextlib.suppress(ProcessLookupError):
-                self._descriptors[pid] = os.pidfd_open(pid)
-                self._poll.register(self._descriptors[pid], select.POLLIN)
+                descriptor = _pidfd(pid)
+                if descriptor is None:
+                    self._is_prompt = False
+                    continue
+                self._descriptors[pid] = descriptor
+                self._poll.register(descriptor, select.POLLIN)
 
     @property
     def is_prompt(self) -> bool:
-        """Whether an exit ends a wait at once on this system."""
-        return self._has_pidfds
+        """Whether the exit of each watched process ends a wait at once."""
+        return self._is_prompt
 
     def wait(self, timeout_s: float) -> tuple[int, ...]:
         """Wait for an exit; return the pids that ended, none when the time is up or ``wake`` was called.
@@ -195,6 +198,22 @@ class ExitWatch:
         descriptor = self._descriptors.pop(pid)
         self._poll.unregister(descriptor)
         os.close(descriptor)
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a pidfd; None where the kernel, a sandbox or the limit of open files gives none.
+
+    Raises:
+        ProcessLookupError: There is no such process.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None
 
 
 def _own_processes() -> Iterator[Process]:

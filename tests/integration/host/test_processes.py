@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -178,3 +179,34 @@ def test_a_wait_is_ended_from_another_thread(spawn):
     assert time.monotonic() - begun_s < 5.0
     assert watch.wait(0.05) == ()
     watch.close()
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.EPERM, errno.EMFILE], ids=errno.errorcode.get)
+def no_pidfds(request, monkeypatch):
+    """Refuse pidfds as an old kernel does, a sandbox, or a process that has too many files open."""
+
+    def refused(_pid):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+
+
+@pytest.mark.usefixtures("no_pidfds")
+def test_where_the_system_gives_no_pidfd_the_watch_only_waits(spawn):
+    child = spawn()
+    watch = ExitWatch()
+
+    watch.watch((child.pid,))
+
+    assert (watch.is_prompt, watch.wait(0.0)) == (False, ())
+    watch.watch(())
+    assert watch.is_prompt
+    watch.close()
+
+
+@pytest.mark.usefixtures("no_pidfds")
+def test_where_the_system_gives_no_pidfd_a_signal_reaches_the_process_all_the_same(spawn):
+    child = spawn()
+
+    assert send_signal(described(child), signal.SIGTERM)
+    assert child.wait(timeout=10) == -signal.SIGTERM
