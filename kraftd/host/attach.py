@@ -46,17 +46,22 @@ def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
 
 
 def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
-    request = Path(psutil.Process(process.pid).cwd()) / f".attach_pid{process.pid}"
     deadline_s = clock.monotonic_s() + _TIMEOUT_S
-    request.touch(mode=0o600)
     try:
-        send_signal(process, signal.SIGQUIT)
-        while not path.exists():
-            if clock.monotonic_s() > deadline_s or not is_alive(process):
-                raise AttachError(f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s")
-            clock.sleep(_POLL_S)
-    finally:
-        request.unlink(missing_ok=True)
+        request = Path(psutil.Process(process.pid).cwd()) / f".attach_pid{process.pid}"
+        request.touch(mode=0o600)
+        try:
+            send_signal(process, signal.SIGQUIT)
+            while not path.exists():
+                if clock.monotonic_s() > deadline_s or not is_alive(process):
+                    raise AttachError(
+                        f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s"
+                    )
+                clock.sleep(_POLL_S)
+        finally:
+            request.unlink(missing_ok=True)
+    except (psutil.Error, OSError) as error:
+        raise AttachError(f"cannot attach to the JVM {process.pid}: {error}") from error
 
 
 def _exchange(path: Path, command: str) -> str:

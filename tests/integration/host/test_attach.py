@@ -1,0 +1,64 @@
+"""Attaching to what is no JVM, or no longer runs; a real one is attached to by each start of a cluster."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from kraftd.host.attach import AttachError, diagnostic_command
+from kraftd.host.processes import Process, describe
+from tests.clocks import ManualClock
+
+pytestmark = pytest.mark.integration
+
+_LISTENER = """
+import signal, sys
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def deaf(tmp_path):
+    """Yield a process that ignores SIGQUIT, and the path of a JVM's socket for its pid."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _LISTENER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, text=True
+    )
+    assert child.stdout.readline() == "ready\n"
+    path = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir()) / f".java_pid{child.pid}"
+    yield describe(child.pid), path
+    path.unlink(missing_ok=True)
+    child.kill()
+    child.communicate()
+
+
+def attach(process):
+    return diagnostic_command(process, "VM.version", ManualClock())
+
+
+def test_a_process_that_ended_before_it_was_attached_to_is_told():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+
+    with pytest.raises(AttachError):
+        attach(Process(child.pid, 1.0))
+
+
+def test_a_working_directory_that_is_gone_is_told(deaf, tmp_path):
+    process, _ = deaf
+    tmp_path.rmdir()
+
+    with pytest.raises(AttachError):
+        attach(process)
+
+
+def test_a_process_that_makes_no_socket_is_told_and_nothing_is_left_behind(deaf, tmp_path):
+    process, _ = deaf
+
+    with pytest.raises(AttachError, match="does not answer"):
+        attach(process)
+
+    assert list(tmp_path.iterdir()) == []
