@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import tempfile
 from pathlib import Path
 
@@ -37,12 +38,33 @@ def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
         AttachError: The JVM does not answer in time, or answers with an error.
     """
     path = Path(_temporary_directory()) / f".java_pid{process.pid}"
-    if not path.exists():
+    if not _listens(path):
         _wake_listener(process, path, clock)
     status, _, text = _exchange(path, command).partition("\n")
     if status != "0":
         raise AttachError(f"cannot run {command.split(' ', 1)[0]} in the JVM {process.pid}: {text.strip() or status}")
     return text
+
+
+def _listens(path: Path) -> bool:
+    """Return whether a JVM of this user listens on a path.
+
+    Raises:
+        AttachError: Somebody else's file is there: anybody may write to that directory.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise AttachError(f"cannot attach through {path}: {error}") from error
+    is_private = not found.st_mode & (stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH)
+    if not (stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and is_private):
+        raise AttachError(
+            f"cannot attach through {path}: it is not a socket that belongs to this user alone",
+            hint=f"Find out who made {path} (ls -l), and remove it.",
+        )
+    return True
 
 
 def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
@@ -52,7 +74,7 @@ def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
         request.touch(mode=0o600)
         try:
             send_signal(process, signal.SIGQUIT)
-            while not path.exists():
+            while not _listens(path):
                 if clock.monotonic_s() > deadline_s or not is_alive(process):
                     raise AttachError(
                         f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s"

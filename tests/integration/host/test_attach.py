@@ -1,5 +1,7 @@
 """Attaching to what is no JVM, or no longer runs; a real one is attached to by each start of a cluster."""
 
+import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,15 @@ def deaf(tmp_path):
     child.communicate()
 
 
+def listening(path, mode=0o600):
+    """Listen on a path, as a JVM does once it was asked to."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    path.chmod(mode)
+    server.listen()
+    return server
+
+
 def attach(process):
     return diagnostic_command(process, "VM.version", ManualClock())
 
@@ -62,3 +73,38 @@ def test_a_process_that_makes_no_socket_is_told_and_nothing_is_left_behind(deaf,
         attach(process)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620, 0o604])
+def test_a_socket_that_others_may_use_is_not_trusted(deaf, mode):
+    process, path = deaf
+
+    with listening(path, mode), pytest.raises(AttachError, match="belongs to this user alone"):
+        attach(process)
+
+
+def test_a_file_in_the_sockets_place_is_not_trusted(deaf):
+    process, path = deaf
+    path.touch(mode=0o600)
+
+    with pytest.raises(AttachError, match="belongs to this user alone"):
+        attach(process)
+
+
+def test_a_link_to_a_socket_is_not_trusted(deaf, tmp_path):
+    process, path = deaf
+    with listening(tmp_path / "own"):
+        path.symlink_to(tmp_path / "own")
+
+        with pytest.raises(AttachError, match="belongs to this user alone"):
+            attach(process)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_socket_of_another_user_is_not_trusted(deaf):
+    process, path = deaf
+    with listening(path):
+        os.chown(path, 65534, 65534)
+
+        with pytest.raises(AttachError, match="belongs to this user alone"):
+            attach(process)
