@@ -108,18 +108,22 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
 
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Remove a stopped cluster with all its data: lists what goes, then asks."""
+    """Remove a stopped cluster with all its data, and nothing else: lists what goes, then asks."""
+    from kraftd.cli import reports
+    from kraftd.operate.configuring import recorded_or_configured_plan
+    from kraftd.operate.context import cluster_context
     from kraftd.operate.destroy import destroy as destroy_cluster
-    from kraftd.operate.destroy import doomed
-    from kraftd.spec.sizes import human_size
+    from kraftd.operate.destroy import planned_removal
 
     invocation: Invocation = context.obj
-    cluster = invocation.any_plan()
-    plan = cluster.plan
+    workspace = invocation.workspace()
+    chosen = invocation.chosen(workspace)
+    # Before the plan: of a directory that is not a cluster's, nothing else is read.
+    planned = planned_removal(chosen.layout, chosen.configuration.settings.cluster.name)
+    plan = recorded_or_configured_plan(chosen, workspace)
     console = invocation.console(stderr=True)
     if not yes:
-        for path, size_bytes in doomed(plan).entries:
-            console.print(f"  {path}  {human_size(size_bytes)}", markup=False)
+        reports.planned_removal(console, planned)
         if not sys.stdin.isatty():
             raise ConfigurationError(
                 f"cannot ask whether to destroy the cluster {plan.cluster}: nobody is at the terminal",
@@ -127,12 +131,14 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
             )
         if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
             raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
-    result = destroy_cluster(cluster)
+    result = destroy_cluster(cluster_context(plan, workspace))
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
-        invocation.print_document({"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed})
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed, "kept": result.kept}
+        )
     elif not invocation.quiet:
-        console.print(f"Removed the cluster {result.cluster}", markup=False)
+        reports.destroyed(console, result)
 
 
 @contextlib.contextmanager

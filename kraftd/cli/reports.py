@@ -1,6 +1,8 @@
 """Results for people."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -10,8 +12,12 @@ from kraftd.operate.start import StartResult
 from kraftd.operate.stop import StopResult
 from kraftd.spec.kinds import App
 from kraftd.spec.plan import Plan
+from kraftd.spec.sizes import human_size
 from kraftd.watch.documents import StatusDocument
 from kraftd.watch.snapshot import ServiceState, Status
+
+if TYPE_CHECKING:
+    from kraftd.operate.destroy import Removal
 
 _STATE_STYLES = {
     ServiceState.READY: "green",
@@ -27,6 +33,7 @@ _STATUS_STYLES = {
     Status.DOWN: "bold red",
     Status.UNSUPERVISED: "yellow",
 }
+_MOST_KEPT = 10
 
 
 def started(console: Console, result: StartResult, command: str) -> None:
@@ -51,6 +58,35 @@ def started(console: Console, result: StartResult, command: str) -> None:
     console.print("Try:", style="bold")
     for line in _suggestions(plan, command):
         console.print(f"  {line}", markup=False)
+
+
+def planned_removal(console: Console, removal: "Removal") -> None:
+    """Print what a destroy would remove, and what it would keep."""
+    for path, size_bytes in removal.entries:
+        console.print(f"  {_printable(path)}  {human_size(size_bytes)}", markup=False)
+    _kept(console, removal, "Not written by kraftd, and kept:")
+
+
+def destroyed(console: Console, removal: "Removal") -> None:
+    """Print what was removed, and what was kept."""
+    console.print(f"Removed the cluster {removal.cluster}", markup=False)
+    _kept(console, removal, "Kept what kraftd did not write:")
+
+
+def _kept(console: Console, removal: "Removal", head: str) -> None:
+    if not removal.kept:
+        return
+    console.print(head, markup=False)
+    for path in removal.kept[:_MOST_KEPT]:
+        link = f" (a symbolic link to {_printable(path.readlink())})" if path.is_symlink() else ""
+        console.print(f"  {_printable(path)}{link}", markup=False)
+    if len(removal.kept) > _MOST_KEPT:
+        console.print(f"  and {len(removal.kept) - _MOST_KEPT} more", markup=False)
+
+
+def _printable(path: Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else repr(text)
 
 
 def stopped(console: Console, result: StopResult) -> None:

@@ -83,7 +83,7 @@ def _locked(path: Path) -> int | None:
     try:
         make_private_directory(path.parent)
         with explained("open the lock", path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except PermissionDeniedError as error:
         if isinstance(error.__cause__, FileNotFoundError | FileExistsError) and not path.parent.is_file():
             return None  # the last holder is removing the directory

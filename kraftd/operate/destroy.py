@@ -1,56 +1,58 @@
-"""`kraftd destroy`: the only thing that removes data."""
+"""`kraftd destroy`: the only thing that removes data, and of a directory only what kraftd wrote."""
 
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import NotRunningError, RefusedError
+from kraftd.errors import NotRunningError, PermissionDeniedError, RefusedError
 from kraftd.host.files import remove, tree_bytes
 from kraftd.operate.context import ClusterContext
-from kraftd.spec.plan import Plan
+from kraftd.operate.ownership import Contents, claim, contents_of, ownership_of
+from kraftd.spec.layout import Layout
+from kraftd.spec.ownership import DIRECTORIES
 
 _LOCK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """What destroy removes.
+class Removal:
+    """What a destroy removes.
 
     Attributes:
-        entries: Each path and its bytes.
+        entries: Each path and its bytes; a directory of which all goes stands for what is in it.
+        kept: What the state directory holds beside it: kraftd did not write it.
     """
 
     cluster: str
     entries: tuple[tuple[Path, int], ...]
+    kept: tuple[Path, ...]
 
 
-def doomed(plan: Plan) -> Doomed:
+def planned_removal(layout: Layout, cluster: str) -> Removal:
     """Return what destroying a cluster removes.
 
     Raises:
-        NotRunningError: There is nothing of it.
+        NotRunningError: There is none.
+        IdentityMismatchError: A newer kraftd wrote it.
     """
-    places = [path for path in plan.layout.everything if path.exists()]
-    if not places:
-        raise NotRunningError(
-            f"cannot find the cluster {plan.cluster}: nothing was started in {plan.layout.state_dir}",
-            hint="'kraftd list' shows the clusters of this machine.",
-            code="never_started",
-        )
-    entries = [(path, tree_bytes(path) if path.is_dir() else path.lstat().st_size) for path in places]
-    return Doomed(plan.cluster, tuple(entries))
+    contents = _contents(layout, cluster)
+    partly_kept = {path.parent for path in contents.others}
+    places = [path if path.parent in partly_kept else path.parent for path in contents.own]
+    entries = [(path, _size_bytes(path)) for path in dict.fromkeys((*places, *contents.records))]
+    return Removal(cluster, tuple(entries), contents.others)
 
 
-def destroy(cluster: ClusterContext) -> Doomed:
-    """Remove a stopped cluster with its data.
+def destroy(cluster: ClusterContext) -> Removal:
+    """Remove a stopped cluster with its data; what was interrupted can be repeated.
 
     Raises:
         RefusedError: It runs.
-        NotRunningError: There is nothing of it.
+        NotRunningError: There is none.
+        IdentityMismatchError: A newer kraftd wrote it.
         PermissionDeniedError: The operating system refuses.
     """
     plan, layout = cluster.plan, cluster.layout
-    doomed(plan)  # before the lock makes a file there
+    _contents(layout, plan.cluster)  # before the lock makes a file there
     with cluster.lock("destroy", timeout_s=_LOCK_TIMEOUT_S):
         roster = cluster.find_processes()
         if roster.supervisor is not None or roster.processes:
@@ -58,11 +60,48 @@ def destroy(cluster: ClusterContext) -> Doomed:
                 f"cannot destroy the cluster {plan.cluster}: it runs ({', '.join(roster.processes) or 'supervisord'})",
                 hint="Run 'kraftd stop' first.",
             )
-        what = doomed(plan)
-        for path, _ in what.entries:
-            remove(path)
-    for directory in (layout.socket.parent, layout.state_dir):
-        with contextlib.suppress(OSError):
-            # Not empty: a state_dir of the user's own choice may hold other things.
-            directory.rmdir()
+        what = planned_removal(layout, plan.cluster)
+        with contextlib.suppress(PermissionDeniedError):
+            # What an earlier kraftd made is known by records that go now; on a full disk there is no better one.
+            claim(layout, ())
+        remove_contents(layout, _contents(layout, plan.cluster))
+        remove(layout.lock)
+    _remove_empty(layout.socket.parent, layout.state_dir)
     return what
+
+
+def remove_contents(layout: Layout, contents: Contents) -> None:
+    """Remove what kraftd wrote, and the directories that it leaves empty.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    for path in contents.own:
+        remove(path)
+    _remove_empty(*(layout.state_dir / name for name in DIRECTORIES))
+    for path in contents.records:
+        remove(path)
+    if layout.socket.is_socket():
+        remove(layout.socket)
+
+
+def _contents(layout: Layout, cluster: str) -> Contents:
+    owned = ownership_of(layout)
+    if owned is None:
+        raise NotRunningError(
+            f"cannot find the cluster {cluster}: nothing was started in {layout.state_dir}",
+            hint="'kraftd list' shows the clusters of this machine.",
+            code="never_started",
+        )
+    return contents_of(layout, owned)
+
+
+def _remove_empty(*directories: Path) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            # Not empty, or not a directory: it holds other things, or is a symbolic link of the user's.
+            directory.rmdir()
+
+
+def _size_bytes(path: Path) -> int:
+    return tree_bytes(path) if path.is_dir() and not path.is_symlink() else path.lstat().st_size

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.context import cluster_context
 from kraftd.operate.names import check_names
+from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.preflight import check_memory
 from kraftd.operate.rendering import files_of
 from kraftd.operate.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
-from kraftd.operate.stop import StopOptions, StopResult, stop_locked
+from kraftd.operate.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.manifest import check_against
 
@@ -29,6 +30,7 @@ def restart(
     Raises:
         KraftdError: As ``stop`` and ``start`` raise; a configuration that cannot be used is refused before the stop.
     """
+    refuse_foreign(chosen.layout)
     deadline = deadline_from_now(chosen, start_options.timeout_s, workspace)
     configured = plan_for(chosen, workspace)
     cluster = cluster_context(configured.plan, workspace)
@@ -38,7 +40,9 @@ def restart(
     running = cluster.following(cluster.store.plan() or configured.plan)
     check_names(running.plan, stop_options.names)
     with cluster.lock("restart", timeout_s=start_options.timeout_s):
-        stopped = stop_locked(running, replace(stop_options, command="restart"))
+        stopped = nothing_stopped(running.plan, stop_options)
+        if is_there(running):
+            stopped = stop_locked(running, replace(stop_options, command="restart"))
         started = start_locked(start)
     return RestartResult(stopped, started)
 
@@ -48,5 +52,6 @@ def _refuse_in_vain(start: Start) -> None:
     configured, plan = start.configured, start.cluster.plan
     if configured.manifest is not None:
         check_against(plan, configured.manifest, configured.chosen.origin)
+    refuse_foreign(plan.layout, plan.names)
     check_memory(plan, start.doors.memory_bytes())
     files_of(plan, start.doors.provision(plan, start.cluster.workspace).launch, start.cluster.workspace)

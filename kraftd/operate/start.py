@@ -9,6 +9,7 @@ from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
 from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.formatting import format_nodes, unformatted
 from kraftd.operate.names import check_names
+from kraftd.operate.ownership import claim, refuse_foreign
 from kraftd.operate.preflight import check_memory, check_ports, check_quorum, make_directories
 from kraftd.operate.rendering import files_of
 from kraftd.operate.sequence import Deadline, StartSequence, yield_to_stop
@@ -81,11 +82,14 @@ def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) ->
         ConfigurationError: The configuration, or what it asks of this machine.
         IdentityMismatchError: The data belongs to something else.
         NeedsRunningClusterError: What is named would have no quorum.
+        RefusedError: The state directory holds files of somebody else under names that kraftd uses.
         RuntimeMissingError: Java or Kafka is missing.
         StartFailedError: A program ended before it served.
         TimedOutError: Time was up.
         YieldedError: A stop was asked for meanwhile.
     """
+    # Before the lock, which is a file in that directory.
+    refuse_foreign(chosen.layout)
     deadline = deadline_from_now(chosen, options.timeout_s, workspace)
     configured = plan_for(chosen, workspace)
     cluster = cluster_context(configured.plan, workspace)
@@ -149,6 +153,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
         # Only now: nothing but a port can be in the way of the new start any more.
         notes.append("ended what an earlier run had left behind, and started anew")
         _end_leftovers(start, previous, table)
+    claim(plan.layout, plan.names)
     make_directories(plan)
     if empty:
         format_nodes(plan, empty, prepared.bootstrap_checkpoint)
@@ -172,6 +177,7 @@ def _end_leftovers(start: Start, previous: Plan | None, table: Roster) -> None:
 def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     """Return the nodes to format, where the plan fits its data and this machine."""
     configured, plan = start.configured, start.cluster.plan
+    refuse_foreign(plan.layout, plan.names)
     if configured.manifest is not None:
         check_against(plan, configured.manifest, configured.chosen.origin)
     empty = unformatted(plan, configured.manifest)

@@ -12,10 +12,12 @@ from kraftd.host.events import timestamp
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.names import check_names
 from kraftd.operate.objections import sentence
+from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.reporting import Reporter
 from kraftd.operate.stopping import Stopped, Stopping
 from kraftd.spec.desired import Wish
 from kraftd.spec.kinds import Node
+from kraftd.spec.plan import Plan
 from kraftd.spec.program import DAEMON, StopStage
 from kraftd.supervisord.door import SupervisorUnreachableError
 from kraftd.watch.roster import Roster
@@ -73,15 +75,31 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """
     plan = cluster.plan
     check_names(plan, options.names)
-    if not any(path.exists() for path in plan.layout.everything):
+    if not was_locked(plan.layout) and not is_there(cluster):
         # Nothing was ever started here, and a stop makes no directory.
-        return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
+        return nothing_stopped(plan, options)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
         with _all_the_same(cluster.reporter):
             cluster.store.raise_generation()
     with cluster.lock(options.command, timeout_s=options.timeout_s):
+        if not is_there(cluster):
+            # The first start has yielded before it wrote anything.
+            return nothing_stopped(plan, options)
         return stop_locked(cluster, options)
+
+
+def is_there(cluster: ClusterContext) -> bool:
+    """Return whether there is a cluster: its records or, where somebody removed them, its processes."""
+    if ownership_of(cluster.layout) is not None:
+        return True
+    roster = cluster.find_processes()
+    return bool(roster.processes) or roster.supervisor is not None
+
+
+def nothing_stopped(plan: Plan, options: StopOptions) -> StopResult:
+    """Return the result of a stop where nothing was ever started."""
+    return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
 
 
 def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:

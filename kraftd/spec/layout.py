@@ -40,6 +40,11 @@ class Layout:
         return self.state_dir / "manifest.json"
 
     @property
+    def ownership(self) -> Path:
+        """What kraftd wrote into the state directory, which may hold other things too."""
+        return self.state_dir / "ownership.json"
+
+    @property
     def desired(self) -> Path:
         """Which programs shall run."""
         return self.state_dir / "desired.json"
@@ -78,13 +83,6 @@ class Layout:
     def events(self) -> Path:
         """A file of events per writer."""
         return self.state_dir / "events"
-
-    @property
-    def everything(self) -> tuple[Path, ...]:
-        """Every path that kraftd makes; the state directory itself may hold other things of the user's."""
-        directories = tuple(self.state_dir / name for name in ("config", "data", "logs", "run"))
-        records = (self.desired, self.generation, self.manifest, self.plan, self.restarts, self.supervisord_conf)
-        return (*directories, self.events, self.lock, *records)
 
     def data(self, program: str) -> Path:
         """A node's log directory, in Kafka's sense of the word."""

@@ -1,0 +1,200 @@
+"""Whose a state directory is: where a cluster may be made, and what of a directory a destroy may remove."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kraftd.errors import IdentityMismatchError, KraftdError, PermissionDeniedError, RefusedError
+from kraftd.host.files import explained, read_text, write_changed
+from kraftd.operate.store import Store
+from kraftd.spec.layout import Layout
+from kraftd.spec.ownership import (
+    DIRECTORIES,
+    PROGRAM_DIRECTORIES,
+    RECORDS,
+    TOO_NEW,
+    Ownership,
+    parse_ownership,
+)
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a state directory holds.
+
+    Attributes:
+        own: What kraftd wrote into its directories.
+        records: The files beside these, in the order in which an interrupted removal can be repeated: what says whose
+            the directory is comes last.
+        others: What kraftd did not write, symbolic links among it.
+    """
+
+    own: tuple[Path, ...]
+    records: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+
+def ownership_of(layout: Layout) -> Ownership | None:
+    """Return what kraftd wrote into a state directory; None where no cluster was ever made there.
+
+    An earlier kraftd left no record of ownership: a plan or a manifest says that the directory is a cluster's, and they
+    and the desired state, which keeps every program that ever ran, name the programs.
+
+    Raises:
+        IdentityMismatchError: A newer kraftd wrote the record.
+        PermissionDeniedError: A record cannot be read.
+    """
+    store = Store(layout)
+    recorded, plan, manifest = _recorded(layout), _readable(store.plan), _readable(store.manifest)
+    if recorded is None and plan is None and manifest is None:
+        return None
+    desired = _readable(store.desired)
+    names = {
+        *(plan.names if plan else ()),
+        *(node.name for node in (manifest.nodes if manifest else ())),
+        *(desired.programs if desired else ()),
+    }
+    return (recorded or Ownership()).extended(names)
+
+
+def claim(layout: Layout, programs: Iterable[str]) -> None:
+    """Record that kraftd writes these programs' files into the state directory, beside those that it knows already.
+
+    Raises:
+        IdentityMismatchError: A newer kraftd wrote the record.
+        PermissionDeniedError: It cannot be written.
+    """
+    owned = (ownership_of(layout) or Ownership()).extended(programs)
+    write_changed({layout.ownership: owned.to_json()})
+
+
+def refuse_foreign(layout: Layout, programs: Iterable[str] = ()) -> None:
+    """Refuse to start where files that kraftd did not write have the names that it would write to.
+
+    Args:
+        layout: The cluster's paths.
+        programs: What is to be started; of a cluster that is there already, only what is new among it matters.
+
+    Raises:
+        RefusedError: Naming the files and directories.
+    """
+    owned = ownership_of(layout)
+    found = _foreign_names(layout) if owned is None else _foreign_programs(layout, owned, programs)
+    paths = [str(path) for path in found]
+    if paths:
+        raise RefusedError(
+            f"cannot start a cluster in {layout.state_dir}: it holds files that kraftd did not write, under its names\n"
+            + "\n".join(f"  {path}" for path in paths),
+            hint="Choose another directory with cluster.state_dir (--state-dir), or move these away.",
+            code="foreign_content",
+            details={"paths": paths},
+        )
+
+
+def contents_of(layout: Layout, owned: Ownership) -> Contents:
+    """Return what a state directory holds, without following a symbolic link in it.
+
+    Raises:
+        PermissionDeniedError: A directory cannot be read.
+    """
+    own: list[Path] = []
+    records: list[Path] = []
+    others: list[Path] = []
+    for entry in _entries(layout.state_dir):
+        if entry.name in DIRECTORIES and _is_real_directory(entry):
+            for child in _entries(entry):
+                is_own = owned.covers(entry.name, child.name) and not child.is_symlink()
+                (own if is_own else others).append(child)
+        elif owned.covers_record(entry.name) and not _is_real_directory(entry):
+            records.append(entry)
+        elif entry != layout.lock:
+            others.append(entry)
+    order = {name: place for place, name in enumerate(RECORDS)}
+    records.sort(key=lambda path: order.get(path.name, -1))
+    return Contents(tuple(own), tuple(records), tuple(others))
+
+
+def was_locked(layout: Layout) -> bool:
+    """Return whether a command of kraftd holds the lock of this state directory, or held it."""
+    return _is_left_behind(layout.lock)
+
+
+def _recorded(layout: Layout) -> Ownership | None:
+    text = read_text(layout.ownership)
+    if text is None:
+        return None
+    try:
+        return parse_ownership(text, layout.ownership)
+    except IdentityMismatchError as error:
+        if error.code == TOO_NEW:
+            raise
+        return None
+
+
+def _readable(read: Callable[[], _Record]) -> _Record | None:
+    """Return a record; None where it is damaged: the others can still say whose the directory is."""
+    try:
+        return read()
+    except PermissionDeniedError:
+        raise
+    except KraftdError:
+        return None
+
+
+def _foreign_names(layout: Layout) -> Iterator[Path]:
+    """Yield what has a name of ours in a directory without a cluster, but for what only kraftd can have written."""
+    for directory in (layout.state_dir / name for name in DIRECTORIES):
+        if os.path.lexists(directory) and not _holds_only_known(directory):
+            yield directory
+    for path in (*(layout.state_dir / name for name in RECORDS), layout.lock):
+        if os.path.lexists(path) and not _is_left_behind(path):
+            yield path
+
+
+def _foreign_programs(layout: Layout, owned: Ownership, programs: Iterable[str]) -> Iterator[Path]:
+    for program in programs:
+        for directory in PROGRAM_DIRECTORIES:
+            path = layout.state_dir / directory / program
+            if not owned.covers(directory, program) and _holds_files(path):
+                yield path
+
+
+def _holds_only_known(directory: Path) -> bool:
+    if not directory.is_dir():
+        return False
+    known = Ownership()
+    return not any(_holds_files(child) for child in _entries(directory) if not known.covers(directory.name, child.name))
+
+
+def _holds_files(path: Path) -> bool:
+    """Return whether there is more at a path than empty directories."""
+    if not path.is_dir():
+        return os.path.lexists(path)
+    return any(files for _, _, files in os.walk(path))
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Return whether a file is what a stop, or a daemon whose directory was removed, leaves without a cluster."""
+    keys = {"lock": {"pid", "command"}, "desired.json": {"programs"}, "restarts.json": {"programs"}}
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.name == "generation":
+            return text.strip().isdecimal()
+        # The lock is empty until its holder has signed it.
+        return path.name in keys and ((path.name == "lock" and not text) or keys[path.name] <= set(json.loads(text)))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _is_real_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _entries(directory: Path) -> list[Path]:
+    with explained("read", directory):
+        return sorted(directory.iterdir())
