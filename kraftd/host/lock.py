@@ -34,12 +34,13 @@ def held(
         PermissionDeniedError: The lock file cannot be opened.
     """
     absent = [place for place in (path, *path.parents) if not place.exists()]
+    before = set(path.parent.glob("*"))
     descriptor = _acquired(path, clock, timeout_s, on_wait)
     try:
         _sign(descriptor, command)
         yield
     finally:
-        _remove_unused(path, absent)
+        _remove_unused(path, absent, before)
         os.close(descriptor)
 
 
@@ -114,9 +115,9 @@ def _holder(path: Path) -> str:
         return "another kraftd command"
 
 
-def _remove_unused(path: Path, absent: list[Path]) -> None:
-    """Remove a lock file that was absent before, and its directories that were, where it is all that they hold."""
-    if path not in absent or any(other != path for other in path.parent.glob("*")):
+def _remove_unused(path: Path, absent: list[Path], before: set[Path]) -> None:
+    """Remove a lock file that was absent before, and its directories that were, where nothing came beside it."""
+    if path not in absent or set(path.parent.glob("*")) - before - {path}:
         return
     path.unlink(missing_ok=True)
     for directory in absent[1:]:

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from kraftd.errors import TimedOutError
+from kraftd.errors import PermissionDeniedError, TimedOutError
 from kraftd.host.lock import held, held_if_free
 from tests.clocks import ManualClock
 
@@ -89,3 +89,23 @@ def test_a_lock_that_is_asked_for_without_waiting_says_whether_it_is_held(path):
 
     with held_if_free(path, command="heal") as third:
         assert third
+
+
+def test_a_lock_that_nothing_came_of_leaves_no_file_beside_others(path):
+    path.parent.mkdir()
+    (path.parent / "theirs").touch()
+    with take(path):
+        pass
+
+    assert [entry.name for entry in path.parent.iterdir()] == ["theirs"]
+
+
+def test_a_lock_is_never_a_link_to_another_file(path, tmp_path):
+    path.parent.mkdir()
+    (tmp_path / "theirs").write_text("theirs")
+    path.symlink_to(tmp_path / "theirs")
+
+    with pytest.raises(PermissionDeniedError), take(path):
+        pass
+
+    assert (tmp_path / "theirs").read_text() == "theirs"
