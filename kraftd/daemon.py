@@ -257,7 +257,14 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     service = Service(plan, loop, collector, admin, clock)
     topics = tuple(topic.name for topic in plan.topics)
     config = uvicorn.Config(
-        create_front(service.newest, topics, clock, lambda: _load_app(plan, service, clock), service.look_again),
+        create_front(
+            service.newest,
+            topics,
+            clock,
+            lambda: _load_app(plan, service, clock),
+            service.look_again,
+            plan.daemon.host,
+        ),
         host=plan.daemon.host,
         port=plan.daemon.port,
         access_log=False,

@@ -12,6 +12,7 @@ from kraftd.operate.runtime import runtime_of
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
+from kraftd.render.server_properties import client_properties
 from kraftd.spec.kafka_tools import find_tool, tool_command, tools
 from kraftd.spec.plan import Plan
 
@@ -49,10 +50,14 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
         arguments = _with_direct_url(plan, arguments)
     runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
     directory = plan.layout.config("kafka-tools")
-    write_changed({directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)})
+    client_config = directory / "client.properties" if plan.access.properties else None
+    files = {directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)}
+    if client_config is not None:
+        files[client_config] = client_properties(plan.access)
+    write_changed(files)
     command = tool_command(
         tool,
-        arguments if "--help" in arguments else tool.arguments(arguments, plan.access.bootstrap_servers),
+        arguments if "--help" in arguments else tool.arguments(arguments, plan.access.bootstrap_servers, client_config),
         java=runtime.java.executable,
         java_major=runtime.java.major,
         classpath=runtime.classpath,

@@ -1,7 +1,7 @@
 """server.properties of brokers and controllers."""
 
 from kraftd.spec.kinds import Node
-from kraftd.spec.plan import Plan
+from kraftd.spec.plan import Access, Plan
 from kraftd.spec.program import Kind, Listener
 from kraftd.spec.replication import default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
 
@@ -67,6 +67,11 @@ def server_properties(plan: Plan, node: Node) -> str:
     values = {**defaults, **dict(node.config), **_owned(plan, node)}
     lines = [f"{key}={_escaped(values[key])}" for key in sorted(values)]
     return "\n".join([f"# {node.name} of the kraftd cluster {plan.cluster}", *lines, ""])
+
+
+def client_properties(access: Access) -> str:
+    """Return the file of properties that a client of the cluster needs beside the addresses."""
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in access.properties)
 
 
 def _cleaner_buffer_bytes(node: Node) -> str:

@@ -10,6 +10,7 @@ from kraftd.clock import Clock
 from kraftd.serve.asgi import Application, Receive, Scope, Send, send_answer
 from kraftd.serve.guard import Guard
 from kraftd.serve.probes import livez, readyz
+from kraftd.spec.program import LOOPBACK
 from kraftd.watch.snapshot import Snapshot
 
 _FRESH_WITHIN_S = 2.0
@@ -22,6 +23,7 @@ def create_front(
     clock: Clock,
     load: Callable[[], Application],
     look_again: Callable[[], None] = lambda: None,
+    host: str = LOOPBACK,
 ) -> Application:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
@@ -33,8 +35,9 @@ def create_front(
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
         look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for.
+        host: The address that it is served on.
     """
-    return Guard(_Front(newest, topics, clock, load, look_again))
+    return Guard(_Front(newest, topics, clock, load, look_again), host)
 
 
 class _Front:

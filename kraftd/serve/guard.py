@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from kraftd.serve.asgi import Application, Message, Receive, Scope, Send, send_answer
 from kraftd.serve.problems import problem
-
-ALLOWED_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+from kraftd.spec.program import LOOPBACK
 
 _NO_STORE = (b"cache-control", b"no-store")
 _SECURITY_HEADERS = (
@@ -24,8 +23,10 @@ _SECURITY_HEADERS = (
 class Guard:
     """Wraps an app: serves this machine by its own names only, and adds the security headers."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, host: str = LOOPBACK) -> None:
+        """Store the app, and the address that it is served on."""
         self._app = app
+        self._names = frozenset({host, "localhost", "::1"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,8 +40,8 @@ class Guard:
 
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         # A page of another origin could rebind its name to this machine and read everything.
-        if host_name(host) not in ALLOWED_HOSTS:
-            names = ", ".join(sorted(ALLOWED_HOSTS))
+        if host_name(host) not in self._names:
+            names = ", ".join(sorted(self._names))
             await send_answer(guarded_send, problem(421, f"the daemon does not serve {host!r}; it serves {names}"))
             return
         await self._app(scope, receive, guarded_send)

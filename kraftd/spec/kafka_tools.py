@@ -22,21 +22,33 @@ class Tool:
         name: The name of its script without ``kafka-`` and ``.sh``.
         address_option: The option that takes the cluster's addresses; None where there is none to add.
         is_address_last: Whether that option belongs to a sub-command, and so comes after it.
+        config_option: The option that takes a file of client properties; None where there is none.
     """
 
     name: str
     main_class: str
     address_option: str | None = "--bootstrap-server"
     is_address_last: bool = False
+    config_option: str | None = "--command-config"
 
-    def arguments(self, given: Sequence[str], bootstrap_servers: str) -> tuple[str, ...]:
-        """Return the arguments, with the cluster's addresses where they were not given."""
+    def arguments(
+        self, given: Sequence[str], bootstrap_servers: str, client_config: Path | None = None
+    ) -> tuple[str, ...]:
+        """Return the arguments, with the cluster's addresses and client properties where they were not given.
+
+        Args:
+            given: What the user gave.
+            bootstrap_servers: The addresses.
+            client_config: A file of client properties; None where a client needs none.
+        """
         names = [argument.partition("=")[0] for argument in given]
         is_told = any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
         if self.address_option is None or is_told:
             return tuple(given)
-        address = (self.address_option, bootstrap_servers)
-        return (*given, *address) if self.is_address_last else (*address, *given)
+        access = [self.address_option, bootstrap_servers]
+        if client_config is not None and self.config_option is not None and self.config_option not in names:
+            access += [self.config_option, str(client_config)]
+        return (*given, *access) if self.is_address_last else (*access, *given)
 
     @property
     def _older_address_option(self) -> str | None:
@@ -68,28 +80,28 @@ _TOOLS_WITH_OLDER_OPTION = frozenset(
 
 _SAME_IN_ALL = (
     Tool("client-metrics", _ORG + "ClientMetricsCommand"),
-    Tool("cluster", _ORG + "ClusterTool", is_address_last=True),
+    Tool("cluster", _ORG + "ClusterTool", is_address_last=True, config_option="--config"),
     Tool("configs", "kafka.admin.ConfigCommand"),
-    Tool("console-consumer", _ORG + "consumer.ConsoleConsumer"),
+    Tool("console-consumer", _ORG + "consumer.ConsoleConsumer", config_option="--consumer.config"),
     Tool("consumer-groups", _ORG + "consumer.group.ConsumerGroupCommand"),
-    Tool("consumer-perf-test", _ORG + "ConsumerPerformance"),
+    Tool("consumer-perf-test", _ORG + "ConsumerPerformance", config_option="--consumer.config"),
     Tool("delegation-tokens", _ORG + "DelegationTokenCommand"),
     Tool("delete-records", _ORG + "DeleteRecordsCommand"),
     Tool("e2e-latency", _ORG + "EndToEndLatency", address_option=None),
     Tool("features", _ORG + "FeatureCommand"),
     Tool("get-offsets", _ORG + "GetOffsetShell"),
     Tool("jmx", _ORG + "JmxTool", address_option=None),
-    Tool("leader-election", _ORG + "LeaderElectionCommand"),
+    Tool("leader-election", _ORG + "LeaderElectionCommand", config_option="--admin.config"),
     Tool("log-dirs", _ORG + "LogDirsCommand"),
     Tool("metadata-quorum", _ORG + "MetadataQuorumCommand"),
     Tool("reassign-partitions", _ORG + "reassign.ReassignPartitionsCommand"),
-    Tool("replica-verification", _ORG + "ReplicaVerificationTool", address_option="--broker-list"),
+    Tool("replica-verification", _ORG + "ReplicaVerificationTool", address_option="--broker-list", config_option=None),
     Tool("storage", "kafka.tools.StorageTool", address_option=None),
-    Tool("streams-application-reset", _ORG + "StreamsResetter"),
+    Tool("streams-application-reset", _ORG + "StreamsResetter", config_option="--config-file"),
     Tool("topics", _ORG + "TopicCommand"),
     Tool("transactions", _ORG + "TransactionsCommand"),
-    Tool("verifiable-consumer", _ORG + "VerifiableConsumer"),
-    Tool("verifiable-producer", _ORG + "VerifiableProducer"),
+    Tool("verifiable-consumer", _ORG + "VerifiableConsumer", config_option="--consumer.config"),
+    Tool("verifiable-producer", _ORG + "VerifiableProducer", config_option="--producer.config"),
 )
 
 _RELEASES = (
@@ -99,8 +111,8 @@ _RELEASES = (
     _Release(_FIRST, Tool("broker-api-versions", "kafka.admin.BrokerApiVersionsCommand")),
     _Release((4, 0), Tool("broker-api-versions", _ORG + "BrokerApiVersionsCommand")),
     _Release((4, 4), Tool("configs", _ORG + "ConfigCommand")),
-    _Release(_FIRST, Tool("console-producer", "kafka.tools.ConsoleProducer")),
-    _Release((4, 0), Tool("console-producer", _ORG + "ConsoleProducer")),
+    _Release(_FIRST, Tool("console-producer", "kafka.tools.ConsoleProducer", config_option="--producer.config")),
+    _Release((4, 0), Tool("console-producer", _ORG + "ConsoleProducer", config_option="--producer.config")),
     _Release((4, 0), Tool("console-share-consumer", _ORG + "consumer.ConsoleShareConsumer")),
     _Release(_FIRST, Tool("dump-log", "kafka.tools.DumpLogSegments", address_option=None)),
     _Release((4, 3), Tool("dump-log", _ORG + "DumpLogSegments", address_option=None)),

@@ -79,3 +79,9 @@ def test_no_tracked_file_holds_a_registry_host_a_machine_path_or_a_key():
         found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
 
     assert found == []
+
+
+def test_the_address_that_kraftd_binds_is_written_in_one_place():
+    found = [path.relative_to(ROOT) for path in (ROOT / "kraftd").rglob("*.py") if "127.0.0.1" in path.read_text()]
+
+    assert [str(path) for path in found] == ["kraftd/spec/program.py"]

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.render.server_properties import server_properties
+from kraftd.render.server_properties import client_properties, server_properties
 from kraftd.spec.manifest import manifest_of
 from kraftd.spec.owned_properties import OWNED_PROPERTIES
+from kraftd.spec.plan import Access
 from tests.plans import plan_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
@@ -209,3 +210,11 @@ def test_the_text_is_ascii_and_sorted_and_names_its_node():
 
 def test_the_same_plan_renders_to_the_same_bytes():
     assert server_properties(plan_of(), plan_of().nodes[0]) == server_properties(plan_of(), plan_of().nodes[0])
+
+
+def test_a_client_of_a_plain_cluster_needs_no_properties():
+    assert client_properties(plan_of().access) == ""
+
+
+def test_a_clients_properties_are_written_as_java_reads_them():
+    assert client_properties(Access(("a:1",), (("security.protocol", "SSL"),))) == "security.protocol=SSL\n"

@@ -47,3 +47,12 @@ def test_an_answer_that_may_be_kept_stays_so():
     found = with_security_headers([(b"Cache-Control", b"max-age=60")])
 
     assert [value for name, value in found if name.lower() == b"cache-control"] == [b"max-age=60"]
+
+
+def test_the_address_that_is_served_on_is_a_name_too():
+    async def app(_scope, _receive, send):
+        await send_answer(send, json_answer(200, {}))
+
+    answer = asyncio.run(call(Guard(app, "10.0.0.7"), "GET", "/health", host=((b"host", b"10.0.0.7:8000"),)))
+
+    assert answer.status == 200

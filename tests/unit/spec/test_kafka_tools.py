@@ -111,3 +111,20 @@ def test_a_tool_runs_in_a_small_jvm_without_jmx():
 def test_a_java_without_the_quiet_options_does_not_get_them():
     assert "--sun-misc-unsafe-memory-access=allow" in command_of(25)
     assert not [option for option in command_of(17)[1:-1] if option.startswith("--")]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "given", "complete"),
+    [
+        ("topics", "3.9.2", ["--list"], ("--bootstrap-server", SERVERS, "--command-config", "/c", "--list")),
+        ("console-consumer", "3.9.2", [], ("--bootstrap-server", SERVERS, "--consumer.config", "/c")),
+        ("console-producer", "4.3.1", [], ("--bootstrap-server", SERVERS, "--producer.config", "/c")),
+        ("leader-election", "3.9.2", [], ("--bootstrap-server", SERVERS, "--admin.config", "/c")),
+        ("cluster", "3.9.2", ["cluster-id"], ("cluster-id", "--bootstrap-server", SERVERS, "--config", "/c")),
+        ("replica-verification", "3.9.2", [], ("--broker-list", SERVERS)),
+        ("topics", "3.9.2", ["--command-config", "/own"], ("--bootstrap-server", SERVERS, "--command-config", "/own")),
+        ("topics", "3.9.2", ["--bootstrap-server", "x:1"], ("--bootstrap-server", "x:1")),
+    ],
+)
+def test_client_properties_are_given_by_file_where_the_cluster_wants_some(name, version, given, complete):
+    assert find_tool(name, version).arguments(given, SERVERS, Path("/c")) == complete
