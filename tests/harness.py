@@ -234,6 +234,13 @@ class Cluster:
             return json.load(response)
 
 
+def free_port() -> int:
+    """Return a port that nothing listens on, for one that takes no offset."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def fetch(url: str) -> tuple[int, str]:
     """Return the status and body of a GET."""
     try:
@@ -244,7 +251,7 @@ def fetch(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def eventually(condition: Callable[[], Any], *, within_s: float, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], *, within_s: float = 30.0, what: str = "") -> Any:
     """Return the first truthy value of a condition; one that raises LookupError or OSError is not met yet."""
     deadline_s = time.monotonic() + within_s
     while True:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Chromium
-from tests.kafka.app_processes import Apps, free_port, own_topic
+from tests.harness import free_port
+from tests.kafka.app_processes import Apps, own_topic
 
 
 @pytest.fixture(scope="session")

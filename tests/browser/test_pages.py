@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.kafka.app_processes import wait_until
+from tests.harness import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.needs("chromium", "chromedriver"), pytest.mark.timeout(180)]
 
@@ -71,7 +71,7 @@ def test_hostile_text_is_only_text(browser, producer, consumer, text, way):
     envelope = {"value": [word, text], "key": text, "headers": {text: text}}
     assert producer.request("/send/batch?envelope=1", json.dumps(envelope).encode())[0] == 200
     if way == "rendered":
-        wait_until(lambda: word in consumer.request("/")[1].decode())
+        eventually(lambda: word in consumer.request("/")[1].decode())
         browser.open(consumer.url)
     wait_for_first(browser, word)
     assert browser.text(f"{FIRST} .key") == text.strip()

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.host.kafka_jars import JarCache
+from tests.harness import eventually
 from tests.unit.host.jars import JARS, Heard, Source
 
 pytestmark = pytest.mark.integration
@@ -41,13 +41,6 @@ def start_fetch(cache_dir, seen, *, pause_s) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def wait_until_seen(seen: Path) -> None:
-    deadline_s = time.monotonic() + 20
-    while not (seen.exists() and seen.read_text()):
-        assert time.monotonic() < deadline_s, "the fetch does not begin"
-        time.sleep(0.01)
-
-
 def test_two_processes_at_once_fetch_every_jar_once(tmp_path):
     seen = tmp_path / "seen"
     fetches = [start_fetch(tmp_path / "cache", seen, pause_s=0.2) for _ in range(2)]
@@ -60,7 +53,7 @@ def test_two_processes_at_once_fetch_every_jar_once(tmp_path):
 def test_a_killed_fetch_leaves_whole_jars_and_the_next_one_the_rest(tmp_path):
     seen = tmp_path / "seen"
     fetch = start_fetch(tmp_path / "cache", seen, pause_s=60)
-    wait_until_seen(seen)
+    eventually(seen.read_text)
     fetch.send_signal(signal.SIGKILL)
     assert fetch.wait(10) == -signal.SIGKILL
     cache = JarCache(tmp_path / "cache", source := Source(), SystemClock())

@@ -14,6 +14,7 @@ from kraftd.host.lock import held
 from kraftd.host.processes import describe, is_alive
 from kraftd.host.scratch_node import NODE, ScratchProcess, has_abandoned, scratch_directory
 from kraftd.spec.markers import java_marker
+from tests.harness import eventually
 from tests.integration.stand_ins import java_in
 
 pytestmark = pytest.mark.integration
@@ -82,25 +83,17 @@ def test_who_ends_kraftd_ends_its_scratch_process_too(tmp_path, number):
         kraftd.send_signal(number)
 
         assert kraftd.wait(20) == (-number if number is signal.SIGINT else 128 + number)
-    wait_until(lambda: not is_alive(child))
-
-
-def wait_until(is_so) -> None:
-    clock = SystemClock()
-    deadline_s = clock.monotonic_s() + 20
-    while not is_so():
-        assert clock.monotonic_s() < deadline_s, "it does not come about"
-        clock.sleep(0.01)
+    eventually(lambda: not is_alive(child))
 
 
 def test_a_scratch_process_takes_its_children_with_it(tmp_path):
     console = tmp_path / "console.log"
     with ScratchProcess([sys.executable, "-c", PARENT], tmp_path, SystemClock()):
-        wait_until(lambda: console.read_text().endswith("\n"))
+        eventually(lambda: console.read_text().endswith("\n"))
         child = describe(int(console.read_text()))
         assert WAIT in child.command
 
-    wait_until(lambda: not is_alive(child))
+    eventually(lambda: not is_alive(child))
 
 
 def test_a_process_that_ends_early_is_told_with_its_last_words(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from kraftd_apps import __path__ as apps_path
+from tests.harness import eventually, free_port
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Apps:
 
     def start_ready(self, module: str, **variables: str) -> RunningApp:
         app = self.start(module, **variables)
-        wait_until(app.is_ready)
+        eventually(app.is_ready)
         return app
 
     def kill(self) -> None:
@@ -122,17 +122,3 @@ def own_topic(bootstrap_servers: str) -> str:
     for done in admin.create_topics([NewTopic(topic, 4, -1)]).values():
         done.result(20)
     return topic
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
-    """Wait for a condition of other processes."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "gave up waiting"
-        time.sleep(0.02)

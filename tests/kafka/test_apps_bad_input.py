@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from tests.kafka.app_processes import Apps, wait_until
+from tests.harness import eventually
+from tests.kafka.app_processes import Apps
 
 pytestmark = pytest.mark.kafka
 
@@ -113,7 +114,7 @@ def test_an_unknown_topic_is_told_soon(cluster, tmp_path):
     apps = Apps(tmp_path, cluster.bootstrap_servers, "no-such-topic")
     try:
         app = apps.start("producer")
-        wait_until(app.is_alive)
+        eventually(app.is_alive)
         status, answer = app.request("/send", b"1")
         assert (status, json.loads(answer)["code"]) == (404, "unknown_topic")
         assert "does not exist" in app.request("/readyz")[1].decode()

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.harness import cluster_in
-from tests.kafka.app_processes import Apps, own_topic, wait_until
-from tests.kafka.app_writers import Writers, whole_log
+from tests.harness import cluster_in, eventually
+from tests.kafka.app_processes import Apps, own_topic
+from tests.kafka.writers import PostingWriters, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -31,20 +31,20 @@ def broken(breakable, tmp_path):
     apps = Apps(tmp_path, breakable.bootstrap_servers, breakable.topic)
     yield breakable, apps
     apps.kill()
-    wait_until(lambda: breakable.status()["ready"], timeout_s=60)
+    eventually(lambda: breakable.status()["ready"], within_s=60)
 
 
 def test_every_answer_is_true_while_a_broker_is_killed_and_all_are_away(broken):
     cluster, apps = broken
     producer = apps.start_ready("producer")
     consumer = apps.start_ready("consumer")
-    writers = Writers(producer)
+    writers = PostingWriters(producer)
     writers.start()
-    wait_until(lambda: len(writers.acknowledged) > 200)
+    eventually(lambda: len(writers.acknowledged) > 200)
 
     cluster.kill("broker-1")
     before = len(writers.acknowledged)
-    wait_until(lambda: len(writers.acknowledged) > before + 500, timeout_s=40)
+    eventually(lambda: len(writers.acknowledged) > before + 500, within_s=40)
 
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGSTOP)
@@ -53,13 +53,13 @@ def test_every_answer_is_true_while_a_broker_is_killed_and_all_are_away(broken):
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
     before = len(writers.acknowledged)
-    wait_until(lambda: len(writers.acknowledged) > before + 500, timeout_s=60)
+    eventually(lambda: len(writers.acknowledged) > before + 500, within_s=60)
     writers.stop()
 
-    log = whole_log(cluster.bootstrap_servers, cluster.topic)
+    log = read_log(cluster.bootstrap_servers, cluster.topic)
     writers.check(log)
     last = producer.json("/send", b'"last"')
-    wait_until(lambda: (last["partition"], last["offset"]) in places(consumer), timeout_s=30)
+    eventually(lambda: (last["partition"], last["offset"]) in places(consumer), within_s=30)
 
 
 def places(consumer):
@@ -82,7 +82,7 @@ def test_a_request_is_answered_in_time_while_all_brokers_are_away(broken):
     assert took_s < 4.5
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
-    wait_until(lambda: producer.request("/send", b'"back"')[0] == 200, timeout_s=40)
+    eventually(lambda: producer.request("/send", b'"back"')[0] == 200, within_s=40)
 
 
 def test_a_topic_that_is_deleted_and_made_again_is_written_and_shown_again(cluster, tmp_path):
@@ -94,20 +94,20 @@ def test_a_topic_that_is_deleted_and_made_again_is_written_and_shown_again(clust
         producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
         for _ in range(5):
             first = producer.json("/send?partition=0", b'"first life"')
-        wait_until(lambda: (0, first["offset"]) in places(consumer))
-        wait_until(lambda: committed_offset(cluster, apps) == 5)
+        eventually(lambda: (0, first["offset"]) in places(consumer))
+        eventually(lambda: committed_offset(cluster, apps) == 5)
 
         for done in admin.delete_topics([topic]).values():
             done.result(20)
-        wait_until(lambda: producer.request("/readyz")[0] == 503, timeout_s=30)
+        eventually(lambda: producer.request("/readyz")[0] == 503, within_s=30)
         status, answer = producer.request("/send", b"1")
         assert (status, json.loads(answer)["outcome"]) == (404, "not_written")
 
         make(admin, topic)
-        wait_until(lambda: producer.request("/send?partition=0", b'"second life"')[0] == 200, timeout_s=40)
-        wait_until(lambda: "second life" in consumer.request("/")[1].decode(), timeout_s=40)
+        eventually(lambda: producer.request("/send?partition=0", b'"second life"')[0] == 200, within_s=40)
+        eventually(lambda: "second life" in consumer.request("/")[1].decode(), within_s=40)
         # The log is shorter than what was committed of the one before.
-        wait_until(lambda: committed_offset(cluster, apps) in {1, 2}, timeout_s=20)
+        eventually(lambda: committed_offset(cluster, apps) in {1, 2}, within_s=20)
     finally:
         apps.kill()
 
@@ -140,7 +140,7 @@ def test_only_an_offset_of_an_earlier_incarnation_of_the_topic_is_not_used(clust
         late.commit(offsets=[TopicPartition(apps.topic, 0, 2, metadata=metadata)], asynchronous=False)
         consumer = apps.start_ready("consumer")
         producer.json("/send?partition=0", b'"last"')
-        wait_until(lambda: received(consumer) >= expected + 1)
+        eventually(lambda: received(consumer) >= expected + 1)
         assert received(consumer) == expected + 1
     finally:
         late.close()
@@ -156,14 +156,16 @@ def test_a_topic_that_is_made_again_at_once_loses_no_record(cluster, tmp_path):
         producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
         for _ in range(2):
             producer.json("/send?partition=0", b'"first life"')
-        wait_until(lambda: received(consumer) == 2)
+        eventually(lambda: received(consumer) == 2)
         for done in admin.delete_topics([topic]).values():
             done.result(20)
         make(admin, topic)
         for number in range(3):
-            wait_until(lambda n=number: producer.request("/send?partition=0", b'"second life %d"' % n)[0] == 200, 40)
-        wait_until(lambda: all(f"second life {n}" in consumer.request("/")[1].decode() for n in range(3)), 40)
-        wait_until(lambda: received(consumer) >= 5)
+            eventually(
+                lambda n=number: producer.request("/send?partition=0", b'"second life %d"' % n)[0] == 200, within_s=40
+            )
+        eventually(lambda: all(f"second life {n}" in consumer.request("/")[1].decode() for n in range(3)), within_s=40)
+        eventually(lambda: received(consumer) >= 5)
     finally:
         apps.kill()
 
@@ -177,9 +179,9 @@ def make(admin, topic):
 def test_every_answer_is_true_while_all_brokers_are_away_for_a_minute(broken):
     cluster, apps = broken
     producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
-    writers = Writers(producer)
+    writers = PostingWriters(producer)
     writers.start()
-    wait_until(lambda: len(writers.acknowledged) > 200)
+    eventually(lambda: len(writers.acknowledged) > 200)
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGSTOP)
     deadline_s = time.monotonic() + 60
@@ -190,20 +192,20 @@ def test_every_answer_is_true_while_all_brokers_are_away_for_a_minute(broken):
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
     before = len(writers.acknowledged)
-    wait_until(lambda: len(writers.acknowledged) > before + 200, timeout_s=60)
+    eventually(lambda: len(writers.acknowledged) > before + 200, within_s=60)
     writers.stop()
     assert set(writers.unknown.values()) | set(writers.not_written.values()) <= {"delivery_timeout", "brokers_down"}
-    writers.check(whole_log(cluster.bootstrap_servers, cluster.topic))
+    writers.check(read_log(cluster.bootstrap_servers, cluster.topic))
     last = producer.json("/send", b'"last"')
-    wait_until(lambda: (last["partition"], last["offset"]) in places(consumer), timeout_s=30)
+    eventually(lambda: (last["partition"], last["offset"]) in places(consumer), within_s=30)
 
 
 def test_records_in_flight_when_kafka_is_away_are_failed_within_the_stop(broken):
     cluster, apps = broken
     producer = apps.start_ready("producer", APP_DRAIN_SECONDS="1")
-    writers = Writers(producer)
+    writers = PostingWriters(producer)
     writers.start()
-    wait_until(lambda: len(writers.acknowledged) > 50)
+    eventually(lambda: len(writers.acknowledged) > 50)
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGSTOP)
     time.sleep(0.5)
@@ -213,4 +215,4 @@ def test_records_in_flight_when_kafka_is_away_are_failed_within_the_stop(broken)
     assert took_s < 10
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
-    writers.check(whole_log(cluster.bootstrap_servers, cluster.topic))
+    writers.check(read_log(cluster.bootstrap_servers, cluster.topic))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.app_processes import Apps, own_topic, wait_until
+from tests.harness import eventually
+from tests.kafka.app_processes import Apps, own_topic
+from tests.kafka.members import all_owned, own_partitions, standing_by
 
 pytestmark = pytest.mark.kafka
 
@@ -70,7 +72,7 @@ def test_a_page_that_comes_back_misses_nothing_and_sees_nothing_twice(apps):
     page.close()
     # In one partition: across partitions records have no order.
     missed = [place(producer.json("/send?partition=0", b"2")) for _ in range(3)]
-    wait_until(lambda: missed[-1] in {place(m) for m in consumer.json("/api/messages")["messages"]})
+    eventually(lambda: missed[-1] in {place(m) for m in consumer.json("/api/messages")["messages"]})
     again = Page(consumer, page.last_event_id)
     assert offsets(again.next("messages")) == missed
     again.close()
@@ -111,29 +113,15 @@ def status_of(app):
 def test_members_share_the_partitions_and_a_spare_one_stands_by_and_takes_over(apps):
     members = [apps.start_ready("consumer") for _ in range(2)]
 
-    wait_until(lambda: all_owned(members) and not standing_by(members))
+    eventually(lambda: all_owned(members) and not standing_by(members))
     members += [apps.start("consumer") for _ in range(3)]
-    wait_until(lambda: all(member.is_ready() for member in members))
-    wait_until(lambda: all_owned(members) and len(standing_by(members)) == 1)
+    eventually(lambda: all(member.is_ready() for member in members))
+    eventually(lambda: all_owned(members) and len(standing_by(members)) == 1)
     assert "Stands by" in standing_by(members)[0].request("/")[1].decode()
     busy = next(member for member in members if own_partitions(member))
     busy.stop()
     members.remove(busy)
-    wait_until(lambda: all_owned(members) and not standing_by(members))
-
-
-def all_owned(members):
-    return sorted(number for member in members for number in own_partitions(member)) == [0, 1, 2, 3]
-
-
-def standing_by(members):
-    return [member for member in members if not own_partitions(member)]
-
-
-def own_partitions(member):
-    text = member.request("/")[1].decode()
-    _, _, rest = text.partition("Reads partitions ")
-    return [int(number) for number in rest.partition("<")[0].split(",")] if rest else []
+    eventually(lambda: all_owned(members) and not standing_by(members))
 
 
 def test_two_apps_on_one_port_is_a_clear_error(apps):
@@ -153,4 +141,4 @@ def test_every_metric_of_lag_falls_to_nothing_when_all_is_read(apps):
         lines = [line for line in text.splitlines() if line.startswith("kafka_consumer_lag_records{")]
         return sum(float(line.split()[-1]) for line in lines) if len(lines) == 4 else None
 
-    wait_until(lambda: lag() == 0, timeout_s=30)
+    eventually(lambda: lag() == 0, within_s=30)

@@ -7,9 +7,9 @@ import pytest
 
 from kraftd.broker.admin import KafkaAdmin
 from kraftd.spec.plan import Access
-from tests.harness import cluster_in
-from tests.kafka.app_processes import Apps, own_topic, wait_until
-from tests.kafka.test_apps_pages import all_owned, standing_by
+from tests.harness import cluster_in, eventually
+from tests.kafka.app_processes import Apps, own_topic
+from tests.kafka.members import all_owned, standing_by
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -48,15 +48,15 @@ def kind_of_group_joined_by_itself(apps):
 def exercise(apps):
     producer = apps.start_ready("producer")
     members = [apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="consumer") for _ in range(2)]
-    wait_until(lambda: all_owned(members) and not standing_by(members))
+    eventually(lambda: all_owned(members) and not standing_by(members))
     for partition in range(4):
         producer.json(f"/send?partition={partition}", b'"first"')
-    wait_until(lambda: sum(map(received, members)) == 4)
+    eventually(lambda: sum(map(received, members)) == 4)
     for member in members:
         assert member.stop()[0] == 0
     producer.json("/send?partition=0", b'"while away"')
     again = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="consumer")
-    wait_until(lambda: all_owned([again]) and received(again) == 1)
+    eventually(lambda: all_owned([again]) and received(again) == 1)
 
 
 def received(member):

@@ -5,7 +5,8 @@ import threading
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.kafka.app_processes import Apps, wait_until
+from tests.harness import eventually
+from tests.kafka.app_processes import Apps
 
 pytestmark = pytest.mark.kafka
 
@@ -51,7 +52,7 @@ def test_what_is_posted_stands_on_the_page_byte_for_byte_in_the_log_and_there_ag
     def on_page(app):
         return f"{place[0]}:{place[1]}" in app.request("/")[1].decode()
 
-    wait_until(lambda: on_page(consumer))
+    eventually(lambda: on_page(consumer))
     assert consumer.json("/api/messages?limit=1")["messages"][0]["value"] == body.decode()
     assert consumer.stop()[0] == 0
     again = apps.start_ready("consumer")
@@ -70,7 +71,7 @@ def test_a_killed_consumer_skips_nothing_and_a_stopped_one_repeats_nothing(apps,
     producer = apps.start_ready("producer")
     first = apps.start_ready("consumer")
     sent = producer.json("/send?partition=0", b'"before"')
-    wait_until(lambda: any(m["offset"] == sent["offset"] for m in first.json("/api/messages")["messages"]))
+    eventually(lambda: any(m["offset"] == sent["offset"] for m in first.json("/api/messages")["messages"]))
     first.stop(signal.SIGKILL)
     later = producer.json("/send?partition=0", b'"while away"')
     second = apps.start_ready("consumer")
@@ -78,7 +79,7 @@ def test_a_killed_consumer_skips_nothing_and_a_stopped_one_repeats_nothing(apps,
     def places():
         return {(m["partition"], m["offset"]) for m in second.json("/api/messages?limit=1000")["messages"]}
 
-    wait_until(lambda: {(0, sent["offset"]), (0, later["offset"])} <= places())
+    eventually(lambda: {(0, sent["offset"]), (0, later["offset"])} <= places())
 
 
 @pytest.mark.perf
@@ -118,7 +119,7 @@ def test_without_kafka_the_producer_answers_soon_and_both_apps_still_end_at_once
     producer = apps.start("producer", **nowhere)
     consumer = apps.start("consumer", **nowhere)
     for app in (producer, consumer):
-        wait_until(app.is_alive)
+        eventually(app.is_alive)
         assert app.request("/readyz")[0] == 503
     status, answer = producer.request("/send", b"{}")
     problem = json.loads(answer)

@@ -7,8 +7,9 @@ import time
 import psutil
 import pytest
 
-from tests.kafka.app_processes import Apps, own_topic, wait_until
-from tests.kafka.app_writers import Writers, whole_log
+from tests.harness import eventually
+from tests.kafka.app_processes import Apps, own_topic
+from tests.kafka.writers import PostingWriters, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -36,16 +37,16 @@ def requests_by_worker(app):
 @pytest.mark.perf
 def test_every_200_is_in_the_log_when_a_worker_is_killed_and_when_all_are_stopped_under_load(apps, cluster):
     producer = apps.start_ready("producer", APP_WORKERS="2")
-    writers = Writers(producer)
+    writers = PostingWriters(producer)
     writers.start()
-    wait_until(lambda: len(writers.acknowledged) > 200)
-    wait_until(lambda: len(requests_by_worker(producer)) == 2)
+    eventually(lambda: len(writers.acknowledged) > 200)
+    eventually(lambda: len(requests_by_worker(producer)) == 2)
 
     killed = workers(producer)[0]
     killed.kill()
-    wait_until(lambda: killed not in workers(producer) and len(workers(producer)) == 2)
+    eventually(lambda: killed not in workers(producer) and len(workers(producer)) == 2)
     before = len(writers.acknowledged)
-    wait_until(lambda: len(writers.acknowledged) > before + 200)
+    eventually(lambda: len(writers.acknowledged) > before + 200)
 
     pids = [worker.pid for worker in workers(producer)]
     status, took_s = producer.stop()
@@ -53,7 +54,7 @@ def test_every_200_is_in_the_log_when_a_worker_is_killed_and_when_all_are_stoppe
     assert (status, took_s < 3.0) == (0, True)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert writers.acknowledged
-    writers.check(whole_log(cluster.bootstrap_servers, apps.topic))
+    writers.check(read_log(cluster.bootstrap_servers, apps.topic))
 
 
 def test_the_workers_end_with_their_parent_however_that_ends(apps):
@@ -64,7 +65,7 @@ def test_the_workers_end_with_their_parent_however_that_ends(apps):
     gone, left = psutil.wait_procs(children, timeout=10)
     assert (len(gone), left) == (2, [])
     again = apps.start("producer", APP_WORKERS="2", APP_PORT=str(producer.port))
-    wait_until(again.is_ready)
+    eventually(again.is_ready)
 
 
 @pytest.mark.perf

@@ -13,7 +13,6 @@ from kraftd.host.archive_training import train_archive
 from kraftd.host.bootstrap_checkpoint import format_command
 from kraftd.host.environment import scrubbed
 from kraftd.host.kafka_locks import JarSet
-from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.host.processes import find_by_marker
 from kraftd.host.scratch_node import NODE, ScratchProcess, free_ports, scratch_plan, write_scratch
 from kraftd.render.java_command import PROPERTIES, Launch, node_command
@@ -22,6 +21,7 @@ from kraftd.spec import kinds
 from kraftd.spec.kafka_tools import find_tool, tool_command
 from kraftd.spec.layout import cache_dir
 from kraftd.spec.markers import java_marker
+from tests.kafka.runtimes import runtime_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -29,21 +29,6 @@ CLOCK = SystemClock()
 SHARED_CACHE = cache_dir(os.environ, Path.home())
 MUST_LOAD = "-XX:AOTMode=on"
 """Makes the JVM end where it would otherwise go on without the archive."""
-
-
-class Silent:
-    def begin(self, total_bytes):
-        pass
-
-    def advance(self, byte_count):
-        pass
-
-    def note(self, text):
-        pass
-
-
-def runtime_of(kafka_version, jar_set=JarSet.BROKER):
-    return ensure(Wanted(kafka_version), SHARED_CACHE, CLOCK, Silent(), jar_set)
 
 
 @pytest.fixture(scope="module")

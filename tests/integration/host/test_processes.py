@@ -13,6 +13,7 @@ import pytest
 
 from kraftd.host.processes import ExitWatch, describe, find_by_marker, is_alive, send_signal
 from kraftd.spec.markers import python_marker
+from tests.harness import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -33,13 +34,8 @@ def spawn():
 
 def described(child):
     """Wait out the moment between fork and exec, in which the child still has its parent's command line."""
-    deadline_s = time.monotonic() + 5
-    while time.monotonic() < deadline_s:
-        process = describe(child.pid)
-        if process is not None and "time.sleep(60)" in " ".join(process.command):
-            return process
-        time.sleep(0.01)
-    raise AssertionError(f"{child.pid} did not come up")
+    eventually(lambda: (process := describe(child.pid)) and "time.sleep(60)" in " ".join(process.command))
+    return describe(child.pid)
 
 
 def test_a_process_is_known_by_pid_start_and_command(spawn):

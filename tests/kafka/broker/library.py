@@ -5,7 +5,7 @@ import warnings
 
 from kraftd.broker.admin import load_client
 from kraftd.broker.offsets import EARLIEST
-from tests.kafka.broker.nodes import wait_until
+from tests.harness import eventually
 
 with warnings.catch_warnings():
     # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
@@ -65,7 +65,7 @@ def commit(client, group, offsets):
         except (CoordinatorNotAvailableError, NotCoordinatorError):
             return False
 
-    wait_until(committed)
+    eventually(committed)
 
 
 def produce(nodes, topic, counts):

@@ -1,20 +1,15 @@
 """Two combined nodes and a controller of the Kafka door's own tests: small heaps, own ports, ended by pid."""
 
-import os
 import re
 import signal
-import socket
 import subprocess
-import time
 from collections import Counter
-from pathlib import Path
 
 from kraftd.broker.probe import port_listens, probe
-from kraftd.clock import SystemClock
 from kraftd.host.identity import meta_properties, random_id
-from kraftd.host.kafka_runtime import Wanted, ensure
-from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Access
+from tests.harness import eventually, free_port
+from tests.kafka.runtimes import runtime_of
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 2.0
@@ -57,25 +52,6 @@ log4j.appender.stdout.layout.ConversionPattern=[%%d] %%p %%m (%%c)%%n
 """
 
 
-class Silent:
-    def begin(self, total_bytes):
-        pass
-
-    def advance(self, byte_count):
-        pass
-
-    def note(self, text):
-        pass
-
-
-def wait_until(true, limit_s=START_LIMIT_S):
-    deadline_s = time.monotonic() + limit_s
-    while not (found := true()):
-        assert time.monotonic() < deadline_s, f"still not after {limit_s} s"
-        time.sleep(0.1)
-    return found
-
-
 def caught_up(admin):
     """Return the quorum once no voter is behind."""
     quorum = admin.quorum()
@@ -89,7 +65,7 @@ class Nodes:
     def __init__(self, directory, kafka_version="3.9.2"):
         self.names = {"broker-1": 1, "broker-2": 2, "controller-101": 101}
         self._directory = directory
-        self._runtime = ensure(Wanted(kafka_version), cache_dir(os.environ, Path.home()), SystemClock(), Silent())
+        self._runtime = runtime_of(kafka_version)
         self._processes = {}
         self._controllers = {name: free_port() for name in self.names}
         self._clients = {name: free_port() for name in ("broker-1", "broker-2")}
@@ -122,7 +98,7 @@ class Nodes:
                     cwd=directory,
                 )
         for name in names:
-            wait_until(lambda name=name: self._serves(name))
+            eventually(lambda name=name: self._serves(name), within_s=START_LIMIT_S, what=f"{name} serves")
 
     def kill(self, name):
         self._processes[name].kill()
@@ -180,11 +156,6 @@ class Nodes:
         (directory / "server.properties").write_text(_properties(settings))
         (directory / "log4j.properties").write_text(LOGGING % {"directory": directory})
         (data / "meta.properties").write_text(meta_properties(self._cluster_id, node_id))
-
-
-def free_port():
-    with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def _properties(settings):

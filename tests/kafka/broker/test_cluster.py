@@ -14,15 +14,15 @@ from kraftd.broker.safety import joint_objections
 from kraftd.spec.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaError, commit, library_client, partitions_of, produce, start_offsets
-from tests.kafka.broker.nodes import HOST, TIMEOUT_S, caught_up, wait_until
+from tests.kafka.broker.nodes import HOST, TIMEOUT_S, caught_up
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
 def test_brokers_and_quorum_are_all_there(admin, nodes):
-    quorum = wait_until(lambda: caught_up(admin))
+    quorum = eventually(lambda: caught_up(admin))
 
-    wait_until(lambda: [broker.node_id for broker in admin.brokers()] == [1, 2])
+    eventually(lambda: [broker.node_id for broker in admin.brokers()] == [1, 2])
     assert {voter.node_id for voter in quorum.voters} == {1, 2, 101}
     assert quorum.leader_id in {1, 2, 101}
     assert joint_objections({1}, quorum, [], {}) == ()
@@ -72,7 +72,7 @@ def test_groups_have_state_members_and_coordinator(admin, nodes, topic, bare):
     consumer = Consumer({"bootstrap.servers": nodes.bootstrap_servers, "group.id": "busy"})
     consumer.subscribe([topic.name])
     try:
-        wait_until(lambda: consumer.poll(0.1) or consumer.assignment())
+        eventually(lambda: consumer.poll(0.1) or consumer.assignment())
         groups = admin.groups().groups
     finally:
         consumer.close()
@@ -162,4 +162,4 @@ def test_a_frozen_broker_blocks_the_library_for_30_s_but_the_door_for_one_time_l
     assert both_s < TIMEOUT_S + 2.0
     assert frozen.state is ProbeState.SILENT
     assert set(listed.broker_failures) <= {2}
-    wait_until(lambda: len(admin.end_offsets(partitions_of(admin, topic.name)).values) == 4)
+    eventually(lambda: len(admin.end_offsets(partitions_of(admin, topic.name)).values) == 4)

@@ -15,7 +15,7 @@ from kraftd.spec.plan import Topic
 from kraftd.watch.collector import Collector
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaAdminClient, commit, produce
-from tests.kafka.broker.nodes import TIMEOUT_S, Nodes, wait_until
+from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 from tests.plans import plan_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -86,7 +86,7 @@ def test_the_canary_flies_through_one_broker_after_the_other_once_its_topic_is_t
         canary = looked(collector).canary
         return canary is not None and len(canary.flown_at_s) == 2 and collector.view
 
-    view = wait_until(flown, limit_s=50)
+    view = eventually(flown, within_s=50)
 
     assert (set(view.canary.brokers.values), view.canary.failures) == ({1, 2}, {})
     assert PROBE_TOPIC in {topic.name for topic in view.topics}
@@ -122,7 +122,7 @@ def test_the_time_lag_is_that_of_the_records(collector, nodes):
         age = looked(collector).waits[GROUPS[0]].get((ORDERS.name, 0))
         return age if age is not None and age.at_most_s is not None else None
 
-    age = wait_until(bounded)
+    age = eventually(bounded)
     assert age.at_least_s <= time.time() - written_s + 60
     assert age.at_least_s >= 0
 
@@ -138,7 +138,7 @@ def test_a_group_that_is_deleted_is_gone_with_the_next_look(collector, library):
 
 def test_a_topic_created_anew_under_its_name_has_no_old_offsets_and_no_old_groups(collector, admin, library):
     library.delete_topics([ORDERS.name])
-    wait_until(lambda: ORDERS.name not in admin.topics().values)
+    eventually(lambda: ORDERS.name not in admin.topics().values)
     (outcome,) = admin.create_topics([ORDERS], limit_s=20.0)
     assert outcome.failure is None
 
@@ -162,14 +162,14 @@ def test_a_killed_broker_costs_its_own_values_and_each_has_a_reason(collector, n
         (ORDERS.name, partition) for partition in range(4)
     }
     assert {failure.error for failure in ends.failures.values()} <= {"CONNECTION_FAILED", "NOT_LEADER_OR_FOLLOWER"}
-    after = wait_until(lambda: (found := looked(collector)) and [b.node_id for b in found.brokers] == [1] and found)
+    after = eventually(lambda: (found := looked(collector)) and [b.node_id for b in found.brokers] == [1] and found)
     assert (after.offsets.ends.failures, after.missing.coordinators) == ({}, {})
 
 
 def test_a_lost_quorum_leaves_topics_and_lag_and_says_so(collector, nodes):
     nodes.kill("controller-101")
 
-    view = wait_until(lambda: (found := looked(collector)) and found.quorum is None and found, limit_s=30)
+    view = eventually(lambda: (found := looked(collector)) and found.quorum is None and found, within_s=30)
 
     assert view.failures["quorum"].startswith("cannot ")
     assert view.topics is not None

@@ -14,6 +14,7 @@ from kraftd.broker.offsets import NO_LEADER
 from kraftd.broker.probe import ProbeState, probe
 from kraftd.broker.safety import PartitionsOffline, QuorumLoss, joint_objections
 from kraftd.spec.plan import Topic
+from tests.harness import eventually
 from tests.kafka.broker.library import (
     KafkaError,
     NotCoordinatorError,
@@ -22,7 +23,7 @@ from tests.kafka.broker.library import (
     commit,
     library_client,
 )
-from tests.kafka.broker.nodes import HOST, TIMEOUT_S, Nodes, caught_up, wait_until
+from tests.kafka.broker.nodes import HOST, TIMEOUT_S, Nodes, caught_up
 
 pytestmark = [
     pytest.mark.kafka,
@@ -84,8 +85,8 @@ def just_down(nodes, admin, before):
 @pytest.fixture(scope="module")
 def down(admin, just_down):
     """Broker 2 is fenced: what it led has another leader or none."""
-    wait_until(lambda: all(partition.leader != 2 for partition in _partitions(admin)))
-    wait_until(lambda: set(admin.groups().groups) == set(GROUPS))
+    eventually(lambda: all(partition.leader != 2 for partition in _partitions(admin)))
+    eventually(lambda: set(admin.groups().groups) == set(GROUPS))
     return just_down
 
 
@@ -93,7 +94,7 @@ def down(admin, just_down):
 def back(nodes, admin, down):
     """Broker 2 runs again and is in sync; it coordinates no group, for leaders do not move back by themselves."""
     nodes.start("broker-2")
-    wait_until(lambda: all(len(p.in_sync_replicas) == len(p.replicas) for p in _partitions(admin)))
+    eventually(lambda: all(len(p.in_sync_replicas) == len(p.replicas) for p in _partitions(admin)))
 
 
 def _partitions(admin):
@@ -160,7 +161,7 @@ def test_one_group_whose_coordinator_is_gone_ends_the_librarys_listing_of_commit
 def test_the_library_asks_a_coordinator_that_moved_for_ever_but_the_door_finds_the_new_one(back, bare, admin, before):
     moved = [name for name, group in before.items() if group.coordinator == 2]
     for _ in range(3):
-        wait_until(lambda: _error_of_listing(bare, moved) is NotCoordinatorError)
+        eventually(lambda: _error_of_listing(bare, moved) is NotCoordinatorError)
 
     groups = admin.groups().groups
     committed = admin.committed(groups[name] for name in moved)
@@ -185,13 +186,13 @@ def test_once_it_is_back_everything_is_known_again(back, admin):
 
 def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
     """Last of this module: it costs two nodes."""
-    wait_until(lambda: caught_up(admin))
+    eventually(lambda: caught_up(admin))
     nodes.kill("controller-101")
     expected = (QuorumLoss(voters=3, majority=2, remaining=(2,)),)
-    wait_until(lambda: _objections_to_stopping_broker_1(admin) == expected, limit_s=20.0)
+    eventually(lambda: _objections_to_stopping_broker_1(admin) == expected, within_s=20.0)
     nodes.kill("broker-2")
 
-    error = wait_until(lambda: _quorum_error(admin), limit_s=20.0)
+    error = eventually(lambda: _quorum_error(admin), within_s=20.0)
     assert str(error).startswith("cannot ")
     assert error.retriable
     assert [broker.node_id for broker in admin.brokers() if broker.node_id == 1] == [1]

@@ -14,7 +14,8 @@ from kraftd.spec.kinds import Selection
 from kraftd.spec.plan import Topic
 from kraftd.watch.measuring import Measurement
 from kraftd.watch.selection import selector
-from tests.kafka.broker.nodes import TIMEOUT_S, Nodes, wait_until
+from tests.harness import eventually
+from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -135,13 +136,13 @@ def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes, load_s)
         observer = Observer(admin)
         seen = []
         with Load(nodes.bootstrap_servers):
-            wait_until(observer.look)
+            eventually(observer.look)
             started_s = time.monotonic()
             with Kills(nodes) as kills:
                 while time.monotonic() < started_s + load_s:
                     seen.append(observer.look())
                     time.sleep(0.02)
-            complete = wait_until(lambda: (found := observer.look()) and found[2] and found[0])
+            complete = eventually(lambda: (found := observer.look()) and found[2] and found[0])
 
     looks = [found for found in seen if found is not None]
     assert len(looks) > load_s

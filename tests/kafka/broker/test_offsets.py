@@ -3,18 +3,14 @@
 import os
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from kraftd.broker.offsets import IsolationLevel
-from kraftd.clock import SystemClock
 from kraftd.host.environment import scrubbed
 from kraftd.host.kafka_locks import JarSet
-from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.spec.kafka_tools import find_tool, tool_command
-from kraftd.spec.layout import cache_dir
 from kraftd.watch.lag import group_lag
 from kraftd.watch.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
 from tests.kafka.broker.library import (
@@ -28,7 +24,7 @@ from tests.kafka.broker.library import (
     produce,
     start_offsets,
 )
-from tests.kafka.broker.nodes import Silent
+from tests.kafka.runtimes import runtime_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -121,7 +117,7 @@ def test_lag_is_that_of_kafkas_own_tool(admin, nodes, topic, bare):
 
 def _lag_by_tool(bootstrap_servers, *groups):
     """Return what consumer-groups says, by group, topic and partition."""
-    runtime = ensure(Wanted(KAFKA_VERSION), cache_dir(os.environ, Path.home()), SystemClock(), Silent(), JarSet.TOOLS)
+    runtime = runtime_of(KAFKA_VERSION, JarSet.TOOLS)
     tool = find_tool("consumer-groups", KAFKA_VERSION)
     given = ["--describe", *(part for group in groups for part in ("--group", group))]
     command = tool_command(

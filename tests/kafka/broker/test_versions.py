@@ -1,8 +1,5 @@
 """The Kafka door on one broker of every supported version, and what only the newest has."""
 
-import os
-from pathlib import Path
-
 import pytest
 from confluent_kafka import Consumer
 
@@ -10,13 +7,13 @@ from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.probe import probe
 from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
 from kraftd.render.java_command import Launch, node_command
-from kraftd.spec.layout import cache_dir
 from kraftd.spec.plan import Access, Topic
+from tests.harness import eventually
 from tests.kafka.broker.library import commit, library_client, start_offsets
-from tests.kafka.broker.nodes import HOST, Silent, wait_until
+from tests.kafka.broker.nodes import HOST
+from tests.kafka.runtimes import runtime_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -27,12 +24,12 @@ CLOCK = SystemClock()
 def broker(request, tmp_path_factory):
     """The address of a broker that is its own quorum."""
     directory, ports = tmp_path_factory.mktemp("node"), free_ports()
-    runtime = ensure(Wanted(request.param), cache_dir(os.environ, Path.home()), CLOCK, Silent())
+    runtime = runtime_of(request.param)
     plan = scratch_plan(directory, request.param, (), ports)
     write_scratch(plan, runtime.bootstrap_checkpoint)
     launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     with ScratchProcess(node_command(plan, plan.nodes[0], launch), directory, CLOCK):
-        wait_until(lambda: probe(HOST, ports[0], 1.0).api_versions_ok)
+        eventually(lambda: probe(HOST, ports[0], 1.0).api_versions_ok)
         yield f"{HOST}:{ports[0]}"
 
 
@@ -71,8 +68,8 @@ def test_a_group_of_the_new_protocol_has_members_too(broker, admin):
     consumer = Consumer({"bootstrap.servers": broker, "group.id": "new", "group.protocol": "consumer"})
     consumer.subscribe(["t"])
     try:
-        wait_until(lambda: consumer.poll(0.1) or consumer.assignment())
-        group = wait_until(lambda: _with_assignment(admin, "new"))
+        eventually(lambda: consumer.poll(0.1) or consumer.assignment())
+        group = eventually(lambda: _with_assignment(admin, "new"))
     finally:
         consumer.close()
 
@@ -80,7 +77,7 @@ def test_a_group_of_the_new_protocol_has_members_too(broker, admin):
     assert (group.kind, group.protocol_type, group.state) == ("consumer", "consumer", "Stable")
     assert member.assigned == (("t", 0), ("t", 1))
     assert member.host == HOST
-    assert wait_until(lambda: admin.groups().groups["new"].state == "Empty")
+    assert eventually(lambda: admin.groups().groups["new"].state == "Empty")
 
 
 def _with_assignment(admin, name):
