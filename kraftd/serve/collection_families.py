@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from kraftd.broker.model import Failure, LogDir, Voter
-from kraftd.serve.family import Block, Family, MetricKind, Sample
+from kraftd.serve.family import Family, MetricKind, Sample
 from kraftd.watch.burrow import Status
-from kraftd.watch.kafka_view import CollectorRun, GroupPace, KafkaView
+from kraftd.watch.kafka_view import CollectorRun, KafkaView
 
-Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample | Block]]
+Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
 
 _LOG_DIR = ("broker_id", "log_dir")
 
@@ -64,14 +64,11 @@ def _statuses(view: KafkaView) -> Iterator[Sample]:
                 yield (group, status.value), int(status is pace.status)
 
 
-def _unwell_partitions(view: KafkaView) -> Iterator[Block]:
-    def samples_of(group: str, pace: GroupPace) -> Iterator[Sample]:
+def _unwell_partitions(view: KafkaView) -> Iterator[Sample]:
+    for group, pace in (view.paces or {}).items():
         for (topic, partition), status in pace.partitions.items():
             if status is not Status.OK:
                 yield (group, topic, partition, status.value), 1
-
-    for group, pace in (view.paces or {}).items():
-        yield Block(group, pace, samples_of(group, pace))
 
 
 def _of_runs(number: Callable[[CollectorRun], float | None]) -> Samples:

@@ -1,8 +1,9 @@
 """What a family of metrics is, and its text in the two formats that Prometheus reads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate
 from typing import Generic, TypeAlias, TypeVar
 
@@ -16,33 +17,6 @@ Sample: TypeAlias = tuple[tuple[str | int, ...], Value]
 
 LabelTexts: TypeAlias = dict[tuple[str | int, ...], str]
 """By values: labels as they stand in a line, empty where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Samples that are written anew only where what they are made of is another object than the last time.
-
-    Attributes:
-        key: One of a kind within its family.
-        made_of: Immutable.
-    """
-
-    key: str
-    made_of: object
-    samples: Iterable[Sample]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What one rendering leaves to the next, most of which will stand there again.
-
-    Attributes:
-        labels: By the labels' names: many families have the same labels with the same values.
-        blocks: By family and key: what a block was made of, and its lines.
-    """
-
-    labels: dict[tuple[str, ...], LabelTexts] = field(default_factory=dict)
-    blocks: dict[tuple[str, str], tuple[object, str]] = field(default_factory=dict)
 
 
 class MetricKind(StrEnum):
@@ -68,41 +42,50 @@ class Family(Generic[T]):
     kind: MetricKind
     labels: tuple[str, ...]
     text: str
-    samples: Callable[[T], Iterable[Sample | Block]]
+    samples: Callable[[T], Iterable[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Families as text, in Prometheus' own format and in OpenMetrics (which lacks its last line here).
-
-    Attributes:
-        kept: For the next rendering.
-    """
+    """Families as text, in Prometheus' own format and in OpenMetrics (which lacks its last line here)."""
 
     prometheus: bytes
     openmetrics: bytes
-    kept: Kept = field(default_factory=Kept, repr=False)
 
 
-def rendered(families: Sequence[Family[T]], source: T, before: Kept | None = None) -> Rendered:
+def rendered(families: Sequence[Family[T]], source: T) -> Rendered:
     """Return families with their samples; a family without samples is left out.
 
     Args:
         families: In the order in which they are exposed.
         source: What their samples are taken from.
-        before: What the last rendering left.
     """
     prometheus: list[bytes] = []
     openmetrics: list[bytes] = []
-    kept = Kept()
+    # Many families have the same labels with the same values.
+    texts: dict[tuple[str, ...], LabelTexts] = {}
     for family in families:
-        writer = _Writer(family.name, family.labels, before or Kept(), kept)
-        lines = writer.lines(family.samples(source))
+        lines = _lines(family, source, texts.setdefault(family.labels, {}))
         if lines:
             text = "\n".join([*lines, ""]).encode()
             prometheus += (_header(family.name, _kind_for_prometheus(family), family.text), text)
             openmetrics += (_header(_name_for_openmetrics(family), family.kind.value, family.text), text)
-    return Rendered(b"".join(prometheus), b"".join(openmetrics), kept)
+    return Rendered(b"".join(prometheus), b"".join(openmetrics))
+
+
+def _lines(family: Family[T], source: T, texts: LabelTexts) -> list[str]:
+    name = family.name
+    template = "{" + ",".join(f'{label}="%s"' for label in family.labels) + "}" if family.labels else ""
+    lines: list[str] = []
+    for values, number in family.samples(source):
+        text = texts.get(values)
+        if text is None:
+            texts[values] = text = template % tuple(map(_escaped, values))
+        if isinstance(number, Histogram):
+            lines += _histogram_lines(name, text[1:-1], number)
+        else:
+            lines.append(f"{name}{text} {number}")
+    return lines
 
 
 def _header(name: str, kind: str, text: str) -> bytes:
@@ -118,53 +101,7 @@ def _name_for_openmetrics(family: Family[T]) -> str:
     return family.name.removesuffix(suffix)
 
 
-class _Writer:
-    """Writes one family's lines, with what the last rendering left where it stands there again."""
-
-    def __init__(self, name: str, labels: tuple[str, ...], before: Kept, kept: Kept) -> None:
-        self._name = name
-        self._labels = labels
-        self._texts_before = before.labels.get(labels, {})
-        self._texts = kept.labels.setdefault(labels, {})
-        self._blocks_before = before.blocks
-        self._blocks = kept.blocks
-
-    def lines(self, samples: Iterable[Sample | Block]) -> list[str]:
-        """Return the lines; those of a block stand in one string."""
-        name = self._name
-        lines: list[str] = []
-        for sample in samples:
-            if isinstance(sample, Block):
-                if text := self._block(sample):
-                    lines.append(text)
-                continue
-            values, number = sample
-            text = self._texts.get(values) or self._label_text(values)
-            if isinstance(number, Histogram):
-                lines += _histogram_lines(name, text[1:-1], number)
-            else:
-                lines.append(f"{name}{text} {number}")
-        return lines
-
-    def _block(self, block: Block) -> str:
-        key = (self._name, block.key)
-        made_of, text = self._blocks_before.get(key, (None, ""))
-        if made_of is not block.made_of:
-            text = "\n".join(self.lines(block.samples))
-        self._blocks[key] = (block.made_of, text)
-        return text
-
-    def _label_text(self, values: tuple[str | int, ...]) -> str:
-        text = self._texts_before.get(values)
-        self._texts[values] = text = _label_text(self._labels, values) if text is None else text
-        return text
-
-
-def _label_text(labels: tuple[str, ...], values: tuple[str | int, ...]) -> str:
-    pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)])
-    return f"{{{pairs}}}" if pairs else ""
-
-
+@lru_cache(maxsize=10_000)
 def _escaped(value: str | int) -> str:
     text = str(value)
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

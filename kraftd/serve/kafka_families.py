@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from kraftd.broker.model import Partition, TopicPartition
-from kraftd.serve.family import Block, Family, MetricKind, Sample
+from kraftd.serve.family import Family, MetricKind, Sample
 from kraftd.watch.kafka_view import KafkaView, Offsets
-from kraftd.watch.lag import GroupLag, PartitionLag
+from kraftd.watch.lag import PartitionLag
 
 _TOPIC = ("topic",)
 _PARTITION = ("topic", "partition")
@@ -18,7 +18,7 @@ _GROUP_TOPIC = ("consumergroup", "topic")
 _GROUP_PARTITION = ("consumergroup", "topic", "partition")
 _STATES = ("Stable", "Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Dead")
 
-Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample | Block]]
+Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
 
 
 def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[KafkaView]:
@@ -62,17 +62,15 @@ def _of_offsets(offsets: Callable[[Offsets], Mapping[TopicPartition, int]]) -> S
 
 
 def _of_group_partitions(number: Callable[[PartitionLag], int | None]) -> Samples:
-    def samples_of(group: str, lag: GroupLag) -> Iterator[Sample]:
-        for partition in lag.partitions:
-            if (value := number(partition)) is not None:
-                yield (group, partition.topic, partition.partition), value
-
-    def blocks(view: KafkaView) -> Iterator[Block]:
+    def samples(view: KafkaView) -> Iterator[Sample]:
         for group, lag in (view.lags or {}).items():
-            if group not in view.dropped.undetailed:
-                yield Block(group, lag, samples_of(group, lag))
+            if group in view.dropped.undetailed:
+                continue
+            for partition in lag.partitions:
+                if (value := number(partition)) is not None:
+                    yield (group, partition.topic, partition.partition), value
 
-    return blocks
+    return samples
 
 
 def _lag_sums(view: KafkaView) -> Iterator[Sample]:

@@ -82,7 +82,6 @@ def group_lag(
     *,
     existing: Collection[TopicPartition],
     assigned: Iterable[TopicPartition] = (),
-    before: GroupLag | None = None,
 ) -> GroupLag:
     """Return a group's lag.
 
@@ -92,11 +91,9 @@ def group_lag(
         starts: Start offsets; absent where they are not known.
         existing: The partitions that exist now: a commit on any other belongs to a deleted topic and is dropped.
         assigned: What the group's members read.
-        before: The group's lag of an earlier look, of which the partitions are taken that have not changed.
     """
-    known = {(each.topic, each.partition): each for each in before.partitions} if before else {}
     partitions = tuple(
-        _partition_lag(key, offset, ends.get(key), starts.get(key), known.get(key))
+        partition_lag(key, offset, ends.get(key), starts.get(key))
         for key, offset in sorted(committed.items())
         if key in existing
     )
@@ -110,14 +107,6 @@ def group_lag(
         total=_sum(partitions) if partitions or not uncommitted else _NOTHING_COMMITTED,
         uncommitted=tuple(sorted(uncommitted)),
     )
-
-
-def _partition_lag(
-    key: TopicPartition, committed: int, end: int | None, start: int | None, before: PartitionLag | None
-) -> PartitionLag:
-    if before is not None and before.committed == committed and before.end == end and before.start == start:
-        return before
-    return partition_lag(key, committed, end, start)
 
 
 def partition_lag(key: TopicPartition, committed: int, end: int | None, start: int | None) -> PartitionLag:

@@ -7,12 +7,11 @@ from typing import Protocol
 from kraftd.broker.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
 from kraftd.broker.offsets import IsolationLevel, Question
 from kraftd.clock import Clock
-from kraftd.watch.burrow import CAPACITY, partition_status, worst
+from kraftd.watch.burrow import partition_status, worst
 from kraftd.watch.kafka_view import GroupPace, Offsets
 from kraftd.watch.lag import GroupLag, LagSum, group_lag
 from kraftd.watch.offset_memory import Commits, OffsetMemory
 from kraftd.watch.selection import Selector
-from kraftd.watch.steadiness import Seen, Steadiness, assigned_to
 from kraftd.watch.time_lag import Age
 
 
@@ -56,9 +55,6 @@ class Measurement:
         self._clock = clock
         self._selector = selector
         self._memory = OffsetMemory()
-        self._steadiness = Steadiness()
-        self._lags_before: dict[str, GroupLag] = {}
-        self._paces_before: dict[str, GroupPace] = {}
 
     def measure(
         self,
@@ -87,30 +83,25 @@ class Measurement:
         now_s = self._remember(topics, detailed, ends.values, remembered)
         offsets = self._offsets(now_s, partitions, detailed, ends, with_details=with_details)
         existing = frozenset(partitions) | {key for key in _keys(committed.values) if key[0] in unreadable}
-        seen = Seen(groups, committed.values, ends.values, self._memory.starts.copy(), existing)
-        self._steadiness.compare(seen)
-        self._paces_before = {name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()}
         return Measured(
             offsets=offsets,
-            lags=self._lags(seen, committed.failures),
+            lags={name: self._lag(groups[name], committed, ends.values, existing) for name in committed.values},
             waits={name: self._memory.waits(found, ends.values, now_s) for name, found in detailed.items()},
-            paces=self._paces_before,
+            paces={name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()},
             not_read=committed.failures,
             undetailed=undetailed,
         )
 
-    def _lags(self, seen: Seen, failures: Collection[str]) -> dict[str, GroupLag]:
-        self._lags_before = {name: self._lag(name, seen) for name in seen.commits}
-        return {name: _incomplete(lag) if name in failures else lag for name, lag in self._lags_before.items()}
-
-    def _lag(self, name: str, seen: Seen) -> GroupLag:
-        before = self._lags_before.get(name)
-        if before is not None and self._steadiness.looks_unchanged(name):
-            return before
-        assigned = assigned_to(seen.groups[name])
-        return group_lag(
-            seen.commits[name], seen.ends, seen.starts, existing=seen.existing, assigned=assigned, before=before
-        )
+    def _lag(
+        self,
+        group: GroupState,
+        committed: Partial[str, dict[TopicPartition, int]],
+        ends: Mapping[TopicPartition, int],
+        existing: Collection[TopicPartition],
+    ) -> GroupLag:
+        assigned = {key for member in group.members or () for key in member.assigned or ()}
+        lag = group_lag(committed.values[group.name], ends, self._memory.starts, existing=existing, assigned=assigned)
+        return _incomplete(lag) if group.name in committed.failures else lag
 
     def _remember(
         self,
@@ -158,9 +149,6 @@ class Measurement:
     def _pace(
         self, group: GroupState, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
     ) -> GroupPace:
-        before = self._paces_before.get(group.name)
-        if before is not None and self._steadiness.looks_unchanged(group.name) >= CAPACITY:
-            return before
         has_members = bool(group.members) if group.members is not None else None
         found = {
             key: partition_status(self._memory.window(group.name, key), has_members=has_members)

@@ -104,6 +104,25 @@ def test_both_formats_hold_the_same_samples():
     assert {(sample.name, *sorted(sample.labels.items())): sample.value for sample in read} == samples(FULL)
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", PROMETHEUS),
+        ("*/*", PROMETHEUS),
+        ("application/openmetrics-text", OPENMETRICS),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", OPENMETRICS),
+        ("Application/OpenMetrics-Text ; Q=0.5", OPENMETRICS),
+        ("application/openmetrics-text;q=0", PROMETHEUS),
+        ("application/openmetrics-text; q=0.000, */*", PROMETHEUS),
+        ("application/openmetrics-text;q=0.3, text/plain;q=0.9", PROMETHEUS),
+        ("application/openmetrics-text;q=nan", PROMETHEUS),
+        ("application/openmetrics-text-2", PROMETHEUS),
+    ],
+)
+def test_the_format_is_the_one_that_is_wanted_more(accept, content_type):
+    assert exposed(FULL).body(accept)[1] == content_type
+
+
 def test_the_version_is_told():
     assert value(samples(FULL), "kraftd_build_info", version=kraftd.__version__) == 1
 
@@ -261,23 +280,3 @@ def test_promtool_remarks_nothing_but_the_two_names_that_kafka_exporter_chose():
         f"kafka_consumergroup_current_offset_sum {suffix}",
         f"kafka_consumergroup_lag_sum {suffix}",
     ]
-
-
-def test_what_is_written_again_says_what_a_first_writing_would():
-    moved = group_lag({KEY: 8, OTHER: 4}, {KEY: 10, OTHER: 4}, {KEY: 2}, existing=[KEY, OTHER])
-    views = [
-        FULL.kafka,
-        replace(FULL.kafka, lags={"g": moved}),
-        replace(FULL.kafka, lags={"g": moved, "h": LAG}, paces={"g": GroupPace(Status.OK, {KEY: Status.OK})}),
-        replace(FULL.kafka, lags={"h": moved}),
-        replace(FULL.kafka, lags={"h": moved}, dropped=Dropped(undetailed=frozenset({"h"}))),
-        replace(FULL.kafka, lags=None, paces=None),
-        FULL.kafka,
-    ]
-    again = Exposition()
-    for view in views:
-        first = Exposition()
-        again.show_kafka(view)
-        first.show_kafka(view)
-
-        assert again.body("") == first.body("")

@@ -1,5 +1,3 @@
-import pytest
-
 from kraftd.watch.lag import group_lag, partition_lag
 
 T0, T1, U0 = ("t", 0), ("t", 1), ("u", 0)
@@ -126,17 +124,3 @@ def test_partitions_are_in_order_whatever_the_order_of_the_commits():
     lag = lag_of({U0: 1, T1: 1, T0: 1}, {})
 
     assert [(partition.topic, partition.partition) for partition in lag.partitions] == [T0, T1, U0]
-
-
-@pytest.mark.parametrize(
-    ("committed", "end", "start", "is_kept"),
-    [(3, 10, 0, True), (4, 10, 0, False), (3, 11, 0, False), (3, 10, 1, False), (3, None, 0, False)],
-)
-def test_what_an_earlier_look_found_is_kept_only_where_nothing_changed(committed, end, start, is_kept):
-    before = group_lag({T0: 3}, {T0: 10}, {T0: 0}, existing=[T0])
-    ends = {} if end is None else {T0: end}
-
-    found = group_lag({T0: committed}, ends, {T0: start}, existing=[T0], before=before)
-
-    assert found == group_lag({T0: committed}, ends, {T0: start}, existing=[T0])
-    assert (found.partitions[0] is before.partitions[0]) == is_kept

@@ -91,20 +91,19 @@ def test_five_thousand_partitions_and_two_hundred_groups_are_measured_and_render
     assert took_s < 2.0
 
 
-def test_groups_that_stand_still_have_the_verdict_and_the_lag_that_a_fresh_look_would_give():
+def test_groups_that_stand_still_keep_their_lag_and_get_a_verdict():
     orders = topic("orders", 2)
     source, clock = Source({"idle": {("orders", 0): 95}, "read": {("orders", 0): 100}}), ManualClock()
     subject = Measurement(source, clock, selector(Selection()))
     groups = {"idle": group("idle"), "read": group("read")}
     for _ in range(2 * CAPACITY):
-        before = subject.measure(groups, [orders])
+        subject.measure(groups, [orders])
         clock.advance(10.0)
 
     found = subject.measure(groups, [orders])
 
     assert {name: pace.status for name, pace in found.paces.items()} == {"idle": Status.STOP, "read": Status.OK}
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"idle": 5, "read": 0}
-    assert all(found.lags[name] is before.lags[name] and found.paces[name] is before.paces[name] for name in groups)
 
 
 def test_a_group_that_stood_still_is_judged_by_its_last_looks_when_it_moves_again():
