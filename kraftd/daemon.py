@@ -112,7 +112,7 @@ class Machine:
                 continue
             self._managed.add(process)
             try:
-                ensure_management(process, broker.jmx, self._clock)
+                ensure_management(process, broker.jmx, self._plan.layout.jmx, self._clock)
             except AttachError as error:
                 logger.warning("%s has no JMX: %s", broker.name, error)
 

@@ -10,7 +10,7 @@ from kraftd.host import lock
 from kraftd.host.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget_all_but, record
 from kraftd.host.java import Java
 from kraftd.host.kafka_runtime import Runtime
-from kraftd.host.management import ensure_management
+from kraftd.host.management import ensure_management, write_management_files
 from kraftd.host.scratch_node import (
     ScratchProcess,
     end_abandoned,
@@ -121,7 +121,8 @@ def _train(
     with ScratchProcess(command, directory, clock) as process:
         process.wait_for_port(ports[0], _START_TIMEOUT_S)
         if plan.nodes[0].jmx is not None:
-            ensure_management(process.identity, plan.nodes[0].jmx, clock)
+            write_management_files(directory)
+            ensure_management(process.identity, plan.nodes[0].jmx, directory, clock)
         workload(plan.access)
         process.terminate()
         process.wait_for_exit(_EXIT_TIMEOUT_S)

@@ -31,6 +31,12 @@ class JmxLookupError(KraftdError):
     code = "jmx_lookup_failed"
 
 
+def registry_address(url: str) -> str | None:
+    """Return the ``host:port`` of the registry that a JMX service URL names; None where it names none."""
+    match = _JNDI_URL.fullmatch(url)
+    return f"{match['host']}:{match['port']}" if match else None
+
+
 def direct_url(url: str) -> str:
     """Return a JMX service URL that needs no JNDI; one that needs none as it is.
 

@@ -1,23 +1,25 @@
 """`kraftd kafka TOOL`: Kafka's own tools on the second set of jars, without a node's JMX or heap."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd.host.environment import scrubbed
 from kraftd.host.files import write_changed
-from kraftd.host.jmx_registry import direct_url
+from kraftd.host.jmx_registry import direct_url, registry_address
 from kraftd.host.kafka_locks import JarSet
+from kraftd.host.management import JMX_USER, jmx_password
 from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.runtime import runtime_of
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
 from kraftd.render.server_properties import client_properties
-from kraftd.spec.kafka_tools import find_tool, tool_command, tools
+from kraftd.spec.kafka_tools import Tool, find_tool, tool_command, tools
 from kraftd.spec.plan import Plan
 
 _JMX = "jmx"
 _JMX_URL = "--jmx-url"
+_JMX_CREDENTIALS = "--jmx-auth-prop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
     plan = _plan(chosen, workspace)
     tool = find_tool(name, plan.kafka_version)
     if tool.name == _JMX and "--help" not in arguments:
-        arguments = _with_direct_url(plan, arguments)
+        tool, arguments = _jmx_client(plan, tool, arguments)
     runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
     directory = plan.layout.config("kafka-tools")
     client_config = directory / "client.properties" if plan.access.properties else None
@@ -66,15 +68,25 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
     return PreparedTool(command, scrubbed(workspace.environ))
 
 
-def _with_direct_url(plan: Plan, arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arguments of the JMX client with a URL that this Java can use; the first broker's by default."""
+def _jmx_client(plan: Plan, tool: Tool, arguments: tuple[str, ...]) -> tuple[Tool, tuple[str, ...]]:
+    """Return the JMX client with a URL that this Java can use, the first broker's by default, and our password.
+
+    The password goes by a file that java reads arguments from, since every user can read a command line.
+    """
     words = [word for argument in arguments for word in (argument.split("=", 1) if "-url=" in argument else [argument])]
     if _JMX_URL not in words:
         listener = next(broker.jmx for broker in plan.brokers if broker.jmx)
         default = f"service:jmx:rmi:///jndi/rmi://{listener.address}/jmxrmi"
         words = [_JMX_URL, default, *words]
     at = words.index(_JMX_URL) + 1
-    return tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
+    address = registry_address(words[at]) if at < len(words) else None
+    password = jmx_password(plan.layout.jmx)
+    is_ours = address in [broker.jmx.address for broker in plan.brokers if broker.jmx]
+    if password and is_ours and not any(word.startswith(_JMX_CREDENTIALS) for word in words):
+        path = plan.layout.jmx / "jmx-client.args"
+        write_changed({path: f"{tool.main_class} {_JMX_CREDENTIALS} {JMX_USER}={password}\n"})
+        tool = replace(tool, main_class=f"@{path}")
+    return tool, tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
 
 
 def _plan(chosen: ChosenCluster, workspace: Workspace) -> Plan:

@@ -234,7 +234,7 @@ class StartSequence:
         for broker in self._plan.brokers:
             if broker.name in processes and broker.jmx is not None:
                 try:
-                    self._doors.enable_jmx(processes[broker.name], broker.jmx, self._clock)
+                    self._doors.enable_jmx(processes[broker.name], broker.jmx, self._plan.layout.jmx, self._clock)
                 except AttachError as error:
                     self._notes.append(f"{broker.name} has no JMX: {error}")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.events import timestamp
 from kraftd.host.files import changed_files, write_changed
+from kraftd.host.management import write_management_files
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
 from kraftd.operate.context import ClusterContext, cluster_context
 from kraftd.operate.formatting import format_nodes, unformatted
@@ -158,6 +159,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
     if empty:
         format_nodes(plan, empty, prepared.bootstrap_checkpoint)
     write_changed(files)
+    write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
     cluster.store.forget_restarts()
     _wish(start, names)

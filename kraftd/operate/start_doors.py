@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.broker.admin import load_client
 from kraftd.clock import Clock
@@ -38,7 +39,7 @@ class StartDoors:
         launch: Starts supervisord and returns when it answers.
         ask: Whether a program serves.
         cause_of_end: Why a program that supervisord says has ended, ended.
-        enable_jmx: Lets JMX clients into a broker's JVM on a listener.
+        enable_jmx: Lets JMX clients into a broker's JVM on a listener, with the password in a directory.
         daemon_sees_ready: Whether the daemon, looking again now, finds the cluster ready.
         port_holder: Who listens on a host and port; None where it is free.
         memory_bytes: The memory of this machine.
@@ -49,7 +50,7 @@ class StartDoors:
     launch: Callable[[Plan, Workspace], object]
     ask: Callable[[Program], Answer]
     cause_of_end: Callable[[Plan, str, SupervisedProcess], Cause]
-    enable_jmx: Callable[[Process, Listener, Clock], None]
+    enable_jmx: Callable[[Process, Listener, Path, Clock], None]
     daemon_sees_ready: Callable[[Plan], bool]
     port_holder: Callable[[str, int], PortHolder | None]
     memory_bytes: Callable[[], int]

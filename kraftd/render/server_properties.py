@@ -65,13 +65,13 @@ def server_properties(plan: Plan, node: Node) -> str:
     if node.node_id == plan.voters[0].node_id:
         defaults["controller.quorum.election.timeout.ms"] = _FIRST_ELECTION_TIMEOUT_MS
     values = {**defaults, **dict(node.config), **_owned(plan, node)}
-    lines = [f"{key}={_escaped(values[key])}" for key in sorted(values)]
+    lines = [f"{key}={escaped(values[key])}" for key in sorted(values)]
     return "\n".join([f"# {node.name} of the kraftd cluster {plan.cluster}", *lines, ""])
 
 
 def client_properties(access: Access) -> str:
     """Return the file of properties that a client of the cluster needs beside the addresses."""
-    return "".join(f"{name}={_escaped(value)}\n" for name, value in access.properties)
+    return "".join(f"{name}={escaped(value)}\n" for name, value in access.properties)
 
 
 def _cleaner_buffer_bytes(node: Node) -> str:
@@ -126,7 +126,7 @@ def _bound(listener: Listener) -> str:
     return f"{listener.name}://{listener.host}:{listener.port}"
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
     """Return a value as java.util.Properties reads it: ASCII, everything else as UTF-16 units with a backslash."""
     text = value.replace("\\", "\\\\")
     if text.startswith(" "):

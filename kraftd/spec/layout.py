@@ -100,6 +100,11 @@ class Layout:
         """The rendered files of a program."""
         return self.state_dir / "config" / program
 
+    @property
+    def jmx(self) -> Path:
+        """The directory of the password for the brokers' JMX, among the files of the daemon."""
+        return self.config("kraftd")
+
     def identity(self, program: str) -> str:
         """The text in the marker of a program, which no other program of this or another cluster has."""
         return f"{self.state_dir}/{program}"

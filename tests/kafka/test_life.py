@@ -2,6 +2,7 @@
 
 import json
 
+import psutil
 import pytest
 
 from tests.harness import eventually
@@ -72,6 +73,27 @@ def test_a_jmx_client_reads_a_broker(cluster):
 
         assert '"kafka.server:type=KafkaServer,name=BrokerState:Value"' in read
         assert ",3" in read
+
+
+def test_a_jmx_client_without_the_clusters_password_is_refused(cluster):
+    read = ("kafka", "jmx", "--object-name", "kafka.server:type=KafkaServer,name=BrokerState", "--one-time", "true")
+
+    refused = cluster.run(*read, "--jmx-auth-prop", "kraftd=guessed")
+
+    assert refused.status != 0
+    assert "BrokerState:Value" not in refused.stdout
+
+
+def test_the_jmx_password_shows_in_no_command_line(cluster):
+    password = (cluster.state_dir / "config" / "kraftd" / "jmxremote.password").read_text().split()[1]
+    with cluster.spawn("kafka", "jmx", "--object-name", "kafka.server:type=KafkaServer,name=BrokerState") as client:
+        eventually(lambda: "BrokerState" in client.stdout.readline(), within_s=30, what="the client reads")
+        command = psutil.Process(client.pid).cmdline()
+        client.terminate()
+        client.communicate(timeout=20)
+
+    assert "java" in command[0]
+    assert not [word for word in (*command, *cluster.command("broker-1")) if password in word]
 
 
 def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):

@@ -102,7 +102,7 @@ class FakeCluster:
             launch=self.launch,
             ask=self.ask,
             cause_of_end=lambda plan, program, process: Cause("exit status 1: it is broken", "Fix it."),
-            enable_jmx=lambda process, listener, clock: self.note("jmx", self.name_of(process)),
+            enable_jmx=lambda process, listener, directory, clock: self.note("jmx", self.name_of(process)),
             daemon_sees_ready=lambda plan: self.daemon_sees_ready,
             port_holder=lambda host, port: self.taken_ports.get(port),
             memory_bytes=lambda: 24 * GIB,
