@@ -28,6 +28,7 @@ OWNED_VARIABLES = {
     "APP_WORKERS": "use producer.workers",
     "KAFKA_BOOTSTRAP_SERVERS": "it names every broker of the cluster",
     "KAFKA_GROUP_ID": "use consumer.group",
+    "KAFKA_SECURITY_PROTOCOL": "it follows from the brokers' listeners",
     "KAFKA_TOPIC": "use {section}.topic",
 }
 """Variable of an app's environment to the reason and the setting to use."""

@@ -7,6 +7,8 @@ from kraftd_apps.web.environment import Reader
 
 _BROKER = re.compile(r"(?:[A-Z0-9_]+://)?(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_PLAINTEXT = "plaintext"
+_SECURITY_PROTOCOLS = (_PLAINTEXT, "ssl", "sasl_plaintext", "sasl_ssl")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound by itself
 
@@ -76,4 +78,6 @@ def read_kafka(reader: Reader) -> KafkaSettings:
     topic = reader.text("KAFKA_TOPIC", "test-topic")
     if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
         reader.wrong("KAFKA_TOPIC", f"must be 1 to 249 letters, digits, '.', '_' or '-', not {topic!r}")
-    return KafkaSettings(servers, topic, reader.scalars("KAFKA_CLIENT_CONFIG"))
+    protocol = reader.choice("KAFKA_SECURITY_PROTOCOL", _PLAINTEXT, allowed=_SECURITY_PROTOCOLS)
+    security = {} if protocol == _PLAINTEXT else {"security.protocol": protocol}
+    return KafkaSettings(servers, topic, {**security, **reader.scalars("KAFKA_CLIENT_CONFIG")})

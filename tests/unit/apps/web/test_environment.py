@@ -83,3 +83,24 @@ def test_a_kip_848_member_sets_no_session_timeout_because_the_broker_owns_it():
 
 def test_a_member_whose_topic_was_gone_soon_finds_it_again():
     assert int(member_config(consumer_settings({}), incremental=False)["topic.metadata.refresh.interval.ms"]) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("variables", "config"),
+    [
+        ({}, {}),
+        ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, {}),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL"}, {"security.protocol": "ssl"}),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CLIENT_CONFIG": '{"security.protocol": "sasl_ssl"}'},
+            {"security.protocol": "sasl_ssl"},
+        ),
+    ],
+)
+def test_the_security_protocol_becomes_a_property_of_the_client(variables, config):
+    assert producer_settings(variables).kafka.client_config == config
+
+
+def test_a_security_protocol_that_kafka_does_not_have_is_refused():
+    with pytest.raises(SettingsError, match="KAFKA_SECURITY_PROTOCOL"):
+        producer_settings({"KAFKA_SECURITY_PROTOCOL": "tls"})
