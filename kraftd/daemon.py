@@ -34,8 +34,8 @@ from kraftd.watch.health import is_settled
 from kraftd.watch.history import History, extended
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
-from kraftd.watch.observation import ProcessFact
-from kraftd.watch.readiness import Answer, ask_all
+from kraftd.watch.process_facts import Answer, ProcessFact
+from kraftd.watch.readiness import ask_all
 from kraftd.watch.restarts import Memory, from_json, to_json
 from kraftd.watch.roster import Roster, call_the_roll
 from kraftd.watch.snapshot import LastExit, ProcessUsage, ProgramView, ServiceState, Snapshot

@@ -4,12 +4,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kraftd.clock import Clock
 from kraftd.host.files import explained, make_private_directory, tail
+from kraftd.spec.figures import timestamp
 
 _MOST_BYTES = 1_048_576
 _RECENT_BYTES = 65_536
@@ -32,11 +32,6 @@ class Event:
     program: str
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def timestamp(now_s: float) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class EventLog:

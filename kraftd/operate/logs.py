@@ -7,7 +7,6 @@ from pathlib import Path
 from kraftd.host.files import tail
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import Plan
-from kraftd.watch.evidence import log_files
 
 _POLL_S = 0.2
 
@@ -26,7 +25,7 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
     return [
         LogLine(name, path.name, text)
         for name in names or plan.names
-        for path in log_files(plan.layout, plan.program(name))
+        for path in plan.layout.log_files(plan.program(name))
         for text in tail(path, lines)
     ]
 
@@ -37,7 +36,7 @@ def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace)
     A rotated or truncated file is read from its beginning.
     """
     followed = [
-        _Followed(name, path) for name in names or plan.names for path in log_files(plan.layout, plan.program(name))
+        _Followed(name, path) for name in names or plan.names for path in plan.layout.log_files(plan.program(name))
     ]
     for each in followed:
         each.skip_to_end()

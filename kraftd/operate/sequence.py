@@ -13,8 +13,7 @@ from kraftd.operate.start_doors import StartDoors
 from kraftd.operate.store import Store
 from kraftd.spec.program import DAEMON, StartStage
 from kraftd.supervisord.door import SupervisedProcess, SupervisorRefusedError
-from kraftd.watch.evidence import main_log
-from kraftd.watch.readiness import Answer, voter_answer
+from kraftd.watch.process_facts import Answer, voter_answer
 
 TIE_BREAKER_AFTER_S = 4.0
 """The tie-breaker waits this long for the brokers: two of three voters elect, and its JVM would compete with theirs."""
@@ -310,7 +309,7 @@ class StartSequence:
     def _refuse_ended(self, pending: Iterable[str]) -> None:
         for name in sorted(self._ended(pending)):
             cause = self._doors.cause_of_end(self._plan, name, self._supervisor.processes()[name])
-            log = main_log(self._plan.layout, self._plan.program(name))
+            log = self._plan.layout.main_log(self._plan.program(name))
             if not log.is_file():
                 # It ended before it wrote one.
                 log = self._plan.layout.console(name)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 
 from kraftd.errors import KraftdError, UnknownNameError
-from kraftd.host.events import timestamp
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.management import write_management_files
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
@@ -19,6 +18,7 @@ from kraftd.operate.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.desired import Wish
+from kraftd.spec.figures import timestamp
 from kraftd.spec.kinds import Node
 from kraftd.spec.manifest import check_against
 from kraftd.spec.plan import Plan

@@ -22,7 +22,8 @@ from kraftd.supervisord.door import SupervisedProcess
 from kraftd.supervisord.exits import last_exits
 from kraftd.watch.causes import Cause, diagnose
 from kraftd.watch.evidence import last_records
-from kraftd.watch.readiness import Answer, ask
+from kraftd.watch.process_facts import Answer
+from kraftd.watch.readiness import ask
 
 _ASK_TIMEOUT_S = 2.0
 _DAEMON_TIMEOUT_S = 4.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.safety import joint_objections
 from kraftd.errors import PermissionDeniedError, RefusedError
-from kraftd.host.events import timestamp
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.names import check_names
 from kraftd.operate.objections import sentence
@@ -16,6 +15,7 @@ from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.reporting import Reporter
 from kraftd.operate.stopping import Stopped, Stopping
 from kraftd.spec.desired import Wish
+from kraftd.spec.figures import timestamp
 from kraftd.spec.kinds import Node
 from kraftd.spec.plan import Plan
 from kraftd.spec.program import DAEMON, StopStage

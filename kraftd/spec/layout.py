@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
+from kraftd.spec.program import Program
 
 SOCKET_PATH_MAX_BYTES = 95
 """Longest control socket path that works everywhere: AF_UNIX takes 103 bytes on macOS (107 on Linux), and supervisord
@@ -91,6 +92,14 @@ class Layout:
     def logs(self, program: str) -> Path:
         """The log files of a program."""
         return self.state_dir / "logs" / program
+
+    def log_files(self, program: Program) -> tuple[Path, ...]:
+        """Where a program logs, the most telling file last."""
+        return tuple(self.logs(program.name) / name for name in program.logs.files)
+
+    def main_log(self, program: Program) -> Path:
+        """The log that people want to see of a program."""
+        return self.logs(program.name) / program.logs.main
 
     def console(self, program: str) -> Path:
         """What a program writes to stdout and stderr."""

@@ -16,16 +16,6 @@ _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _LINES = 400
 
 
-def log_files(layout: Layout, program: Program) -> tuple[Path, ...]:
-    """Return where a program logs, the most telling file last."""
-    return tuple(layout.logs(program.name) / name for name in program.logs.files)
-
-
-def main_log(layout: Layout, program: Program) -> Path:
-    """Return the log that people want to see of a program."""
-    return layout.logs(program.name) / program.logs.main
-
-
 def last_records(layout: Layout, program: Program, since_s: float | None) -> list[str]:
     """Return the last records of a program's logs that belong to its run since a time, in seconds since the epoch.
 
@@ -36,7 +26,7 @@ def last_records(layout: Layout, program: Program, since_s: float | None) -> lis
         Records, oldest first. A record of Kafka's logs has the lines that continue it, as those of a stack trace.
     """
     since = datetime.fromtimestamp(since_s or 0.0).strftime(_STAMP_FORMAT)  # noqa: DTZ006 logs have local time
-    *stamped, console = log_files(layout, program)
+    *stamped, console = layout.log_files(program)
     found = [record for path in stamped for record in _records(path, since, since_s)]
     found.sort(key=lambda record: record.at)
     return [record.text for record in (*found, *_records(console, since, since_s))]

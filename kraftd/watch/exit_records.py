@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from kraftd.host.events import timestamp
 from kraftd.host.files import tail
+from kraftd.spec.figures import timestamp
 from kraftd.spec.plan import Plan
 from kraftd.supervisord.exits import Exit, last_exits
 from kraftd.watch.causes import Cause, diagnose
 from kraftd.watch.evidence import last_records
-from kraftd.watch.observation import ProcessFact
+from kraftd.watch.process_facts import ProcessFact
 from kraftd.watch.snapshot import LastExit
 
 _LOG_LINES = 1000

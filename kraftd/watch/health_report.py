@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from kraftd.host.events import timestamp
+from kraftd.spec.figures import timestamp
 from kraftd.spec.plan import Plan
 from kraftd.watch.brokers import broker_views
 from kraftd.watch.documents import (

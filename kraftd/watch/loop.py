@@ -12,8 +12,8 @@ from kraftd.spec.plan import Plan
 from kraftd.spec.program import DAEMON
 from kraftd.watch.causes import Cause
 from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.observation import Facts, ProcessFact, views
-from kraftd.watch.readiness import SERVES, Answer, voter_answer
+from kraftd.watch.observation import Facts, views
+from kraftd.watch.process_facts import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide
 from kraftd.watch.roster import Roster
 from kraftd.watch.snapshot import BrokerContact, LastExit, ProcessUsage, Snapshot

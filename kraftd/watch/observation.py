@@ -7,31 +7,12 @@ from kraftd.spec.desired import DesiredState
 from kraftd.spec.kinds import Node
 from kraftd.spec.plan import Plan
 from kraftd.spec.program import Program
-from kraftd.watch.evidence import main_log
-from kraftd.watch.readiness import Answer
+from kraftd.watch.process_facts import NOT_STARTED, Answer, ProcessFact
 from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import LastExit, ProgramView, ServiceState
 
 START_GRACE_S = 60.0
 """How long a program that has not served yet counts as starting."""
-
-ORPHANED = "ORPHANED"
-NOT_STARTED = "STOPPED"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessFact:
-    """A program's process.
-
-    Attributes:
-        state: supervisord's word, or ORPHANED.
-        pid: None while it does not run.
-        started_at_s: Its start, in seconds since the Unix epoch.
-    """
-
-    state: str
-    pid: int | None
-    started_at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +62,7 @@ def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramVi
         listeners=program.addresses,
         jmx_port=node.jmx.port if node and node.jmx else None,
         heap_bytes=node.heap_bytes if node else None,
-        log=str(main_log(plan.layout, program)),
+        log=str(plan.layout.main_log(program)),
     )
 
 

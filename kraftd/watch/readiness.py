@@ -2,33 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
-from kraftd.broker.model import Quorum
 from kraftd.broker.probe import port_listens, probe
 from kraftd.host.http_get import get
-from kraftd.spec.kinds import Node
 from kraftd.spec.plan import Plan
 from kraftd.spec.program import Program, Question
-
-CAUGHT_UP_WITHIN_S = 5.0
-"""A voter that fetched everything this recently is caught up: the idle quorum writes a record every 0.5 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Whether a program serves, and why not.
-
-    Attributes:
-        latency_s: How long a broker took to answer; None of other programs, and where no answer came.
-    """
-
-    ready: bool
-    reason: str | None = None
-    latency_s: float | None = None
-
-
-SERVES = Answer(ready=True)
+from kraftd.watch.process_facts import SERVES, Answer
 
 
 def ask(program: Program, *, timeout_s: float) -> Answer:
@@ -52,20 +31,6 @@ def ask_all(plan: Plan, programs: tuple[str, ...], *, timeout_s: float) -> dict[
     with ThreadPoolExecutor(max_workers=len(programs)) as pool:
         answers = pool.map(lambda name: ask(plan.program(name), timeout_s=timeout_s), programs)
         return dict(zip(programs, answers, strict=True))
-
-
-def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
-    """Return whether a controller is a caught-up voter, as the quorum's leader sees it."""
-    if quorum is None or quorum.leader_id is None:
-        return Answer(ready=False, reason="the quorum has no leader")
-    voter = next((voter for voter in quorum.voters if voter.node_id == node.node_id), None)
-    if voter is None:
-        return Answer(ready=False, reason="the quorum does not count it as a voter")
-    age_s = voter.last_caught_up_age_s
-    if node.node_id != quorum.leader_id and (age_s is None or age_s > CAUGHT_UP_WITHIN_S):
-        behind = "an unknown number of" if voter.lag_records is None else voter.lag_records
-        return Answer(ready=False, reason=f"{behind} metadata records behind")
-    return SERVES
 
 
 def _ask_http(host: str, port: int, path: str, timeout_s: float) -> Answer:

@@ -12,7 +12,7 @@ from kraftd.supervisord.door import (
     SupervisorRefusedError,
     SupervisorUnreachableError,
 )
-from kraftd.watch.observation import ORPHANED, ProcessFact
+from kraftd.watch.process_facts import ORPHANED, ProcessFact
 
 _PIDLESS = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
 

@@ -11,7 +11,7 @@ import pytest
 
 from kraftd.host.processes import is_alive
 from kraftd.supervisord.door import Supervisor
-from kraftd.watch.observation import ORPHANED
+from kraftd.watch.process_facts import ORPHANED
 from kraftd.watch.roster import call_the_roll
 from tests.harness import Cluster, eventually
 from tests.integration.stand_ins import stand_ins

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from kraftd.watch.readiness import SERVES, ask, ask_all
+from kraftd.watch.process_facts import SERVES
+from kraftd.watch.readiness import ask, ask_all
 from tests.plans import plan_of
 
 pytestmark = pytest.mark.integration

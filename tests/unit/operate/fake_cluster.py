@@ -20,8 +20,7 @@ from kraftd.spec.configuration import configure
 from kraftd.spec.program import DAEMON, Kind
 from kraftd.supervisord.door import SupervisedProcess, SupervisorUnreachableError
 from kraftd.watch.causes import Cause
-from kraftd.watch.observation import ProcessFact
-from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.process_facts import SERVES, Answer, ProcessFact
 from kraftd.watch.roster import Roster
 from tests.clocks import ManualClock
 from tests.plans import LAUNCH, PYTHON, plan_of

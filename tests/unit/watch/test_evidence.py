@@ -4,7 +4,7 @@ from datetime import datetime
 import pytest
 
 from kraftd.watch.causes import diagnose
-from kraftd.watch.evidence import last_records, log_files, main_log
+from kraftd.watch.evidence import last_records
 from tests.plans import layout_at, plan_of
 
 PLAN = plan_of()
@@ -30,14 +30,14 @@ def write(path, *lines, at_s=SINCE_S + 5):
 
 
 def test_a_node_has_more_logs_than_an_app_and_the_console_speaks_last(layout):
-    assert [path.name for path in log_files(layout, BROKER)] == [
+    assert [path.name for path in layout.log_files(BROKER)] == [
         "controller.log",
         "server.log",
         "console.log",
     ]
-    assert log_files(layout, PRODUCER) == (layout.console("producer"),)
-    assert main_log(layout, PLAN.program("controller-101")).name == "server.log"
-    assert main_log(layout, PRODUCER).name == "console.log"
+    assert layout.log_files(PRODUCER) == (layout.console("producer"),)
+    assert layout.main_log(PLAN.program("controller-101")).name == "server.log"
+    assert layout.main_log(PRODUCER).name == "console.log"
 
 
 def test_lines_of_an_earlier_run_are_left_out_with_all_that_hangs_on_them(layout):

@@ -2,9 +2,9 @@ from datetime import datetime
 
 import pytest
 
-from kraftd.host.events import timestamp
+from kraftd.spec.figures import timestamp
 from kraftd.watch.exit_records import cause_of, exit_records, with_causes
-from kraftd.watch.observation import ProcessFact
+from kraftd.watch.process_facts import ProcessFact
 from kraftd.watch.snapshot import LastExit
 from tests.plans import plan_of
 

@@ -7,8 +7,7 @@ from kraftd.spec.desired import NOTHING_DESIRED, Wish
 from kraftd.watch.causes import Cause
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
-from kraftd.watch.observation import ProcessFact
-from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.process_facts import SERVES, Answer, ProcessFact
 from kraftd.watch.restarts import Memory, Policy
 from kraftd.watch.roster import Roster
 from kraftd.watch.snapshot import BrokerContact, LastExit, ProcessUsage, ServiceState

@@ -1,8 +1,8 @@
 import pytest
 
 from kraftd.spec.desired import NOTHING_DESIRED, Wish
-from kraftd.watch.observation import Facts, ProcessFact, views
-from kraftd.watch.readiness import SERVES, Answer
+from kraftd.watch.observation import Facts, views
+from kraftd.watch.process_facts import SERVES, Answer, ProcessFact
 from kraftd.watch.restarts import Memory
 from kraftd.watch.snapshot import LastExit, ServiceState
 from tests.plans import TOOLS, plan_of

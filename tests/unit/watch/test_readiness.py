@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.watch.readiness import voter_answer
+from kraftd.watch.process_facts import voter_answer
 from tests.plans import plan_of
 from tests.unit.watch.programs import quorum, voter
 
