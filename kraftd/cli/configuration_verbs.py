@@ -1,6 +1,7 @@
 """The verbs about the configuration and what kraftd runs with."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,10 +43,12 @@ def init(
     path = invocation.config or Path(CONFIG_FILE)
     if path.exists() and not force:
         raise ConfigurationError(f"cannot write {path}: it exists", hint="Add --force to overwrite it.")
-    with movable(path.absolute(), "--config"):
-        write_atomically(path.absolute(), SAMPLE)
+    # A link to a file that is kept elsewhere stays one.
+    target = Path(os.path.realpath(path))
+    with movable(target, "--config"):
+        write_atomically(target, SAMPLE)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "written": path.resolve()})
+        invocation.print_document({"ok": True, "schema_version": 1, "written": target})
     else:
         typer.echo(f"Wrote {path}")
 

@@ -63,17 +63,23 @@ def _remedy(error: OSError, setting: str) -> str:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory that only its owner enters; parents too, where they are absent.
+    """Make a directory that only its owner enters, and its parents the same, where they are absent.
 
     Raises:
         PermissionDeniedError: The operating system refuses.
     """
     with explained("make the directory", path):
-        path.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        # The mode of mkdir(parents=True) is not that of the parents.
+        for parent in reversed(path.parents):
+            if not parent.exists():
+                parent.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+        path.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a private file so that a reader, or the next boot, sees the old text or the new one, never a part.
+
+    A symbolic link at the path is replaced, not followed: a caller that means its target resolves it.
 
     Raises:
         PermissionDeniedError: The operating system refuses.
@@ -82,7 +88,9 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with explained("write", path):
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+            # What a killed process with this pid left, or somebody put there: nothing is written through it.
+            temporary.unlink(missing_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()

@@ -15,6 +15,8 @@ from kraftd.operate.workspace import Workspace
 from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
 from kraftd.render.server_properties import client_properties
 from kraftd.spec.kafka_tools import Tool, find_tool, tool_command, tools
+from kraftd.spec.layout import cache_dir
+from kraftd.spec.ownership import TOOLS
 from kraftd.spec.plan import Plan
 
 _JMX = "jmx"
@@ -51,8 +53,9 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
     if tool.name == _JMX and "--help" not in arguments:
         tool, arguments = _jmx_client(plan, tool, arguments)
     runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
-    directory = plan.layout.config("kafka-tools")
-    client_config = directory / "client.properties" if plan.access.properties else None
+    # In the cache: a tool can be run for a cluster that was never started, and makes no state directory.
+    directory = cache_dir(workspace.environ, workspace.home) / TOOLS / plan.kafka_version
+    client_config = plan.layout.config(TOOLS) / "client.properties" if plan.access.properties else None
     files = {directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)}
     if client_config is not None:
         files[client_config] = client_properties(plan.access)

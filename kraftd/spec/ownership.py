@@ -26,7 +26,7 @@ RECORDS = (
 """Every file that kraftd writes directly in a state directory, but the lock; what says whose it is comes last."""
 
 TOOLS = "kafka-tools"
-"""Where an earlier kraftd kept the logging configuration of Kafka's tools."""
+"""The directory of what Kafka's tools are given, which need no start; it is no program's."""
 
 TOO_NEW = "ownership_too_new"
 """The code of the error about a record of a newer kraftd."""

@@ -44,6 +44,20 @@ def test_usage_that_there_is_not_is_named(cluster, arguments, words):
     assert "--help" in error["hint"]
 
 
+def test_a_configuration_file_that_is_a_link_stays_one(cluster, tmp_path):
+    theirs = tmp_path / "dotfiles" / "kraftd.toml"
+    theirs.parent.mkdir()
+    theirs.write_text("")
+    cluster.config = tmp_path / "kraftd.toml"
+    cluster.config.symlink_to(theirs)
+
+    done = cluster.run("init", "--force", check=True)
+
+    assert done.stdout == f"Wrote {cluster.config}\n"
+    assert cluster.config.readlink() == theirs
+    assert "[cluster]" in theirs.read_text()
+
+
 @pytest.mark.parametrize("duration", ["soon", "-5s", "0", "5 parsecs", ""])
 def test_a_timeout_that_is_no_duration_is_refused(cluster, duration):
     error = refused(cluster, "start", "--timeout", duration, status=2, code="invalid_configuration")

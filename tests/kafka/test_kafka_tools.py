@@ -11,6 +11,7 @@ from kraftd.host.kafka_locks import JarSet, locked_versions
 from kraftd.host.kafka_runtime import Wanted, ensure
 from kraftd.spec.kafka_tools import tools
 from kraftd.spec.layout import cache_dir
+from tests.harness import Cluster
 from tests.unit.host.jars import Heard
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -29,3 +30,12 @@ def test_the_main_class_of_every_tool_is_in_the_jars_of_its_version(kafka_versio
     ]
 
     assert absent == []
+
+
+def test_a_tool_for_a_cluster_that_was_never_started_makes_no_state_directory(tmp_path):
+    cluster = Cluster(tmp_path / "s")
+
+    done = cluster.run("kafka", "topics", "--version", check=True)
+
+    assert done.stdout.startswith("3.9")
+    assert not cluster.state_dir.exists()

@@ -32,6 +32,37 @@ def test_a_written_file_is_its_owners_alone_and_so_is_its_directory(tmp_path):
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
 
 
+def test_every_directory_that_is_made_on_the_way_is_its_owners_alone(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o755)
+
+    make_private_directory(tmp_path / "theirs" / "a" / "b" / "c")
+
+    made = ("theirs/a", "theirs/a/b", "theirs/a/b/c")
+    assert [mode(tmp_path / name) for name in made] == [0o700] * 3
+    assert mode(tmp_path / "theirs") == 0o755
+
+
+def test_nothing_is_written_through_a_link_in_the_place_of_the_temporary_file(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / f".file.{os.getpid()}").symlink_to(tmp_path / "theirs")
+
+    write_atomically(tmp_path / "file", "ours")
+
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "file").read_text() == "ours"
+    assert not (tmp_path / "file").is_symlink()
+
+
+def test_a_link_is_replaced_and_its_target_stays(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "file").symlink_to(tmp_path / "theirs")
+
+    write_atomically(tmp_path / "file", "ours")
+
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "file").read_text() == "ours"
+
+
 def test_writing_leaves_nothing_beside_the_file(tmp_path):
     write_atomically(tmp_path / "file", "one")
     write_atomically(tmp_path / "file", "two")
