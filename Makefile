@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 .DEFAULT_GOAL = help
 # Tests that start brokers mostly wait: so many processes keep two cores busy.
 TEST_PROCESSES ?= 3
-SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup start stop test integration check bench soak clean
 

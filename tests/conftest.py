@@ -39,7 +39,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect the long repetitions and the tests that need an absent program; order and group what is left."""
+    """Deselect the long repetitions and the tests that need an absent program; order what is left."""
     absent = config.stash[_absent]
     kept, deselected = [], []
     for item in items:
@@ -53,18 +53,16 @@ def pytest_collection_modifyitems(config, items):
         (deselected if lacking else kept).append(item)
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-    # What may take longest begins first, so that no process is left with it at the end.
-    items[:] = sorted(kept, key=_longest_first)
-    for item in items:
-        # The tests of a module share its fixtures; a cluster of a test's own is shared with none.
-        if "fresh" not in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group(".".join(item.path.relative_to(_TESTS).with_suffix("").parts)))
+    # The modules that may take longest begin first, so that no process is left with one of them at the end.
+    limits_s: dict[Path, float] = {}
+    for item in kept:
+        limit = item.get_closest_marker("timeout")
+        limits_s[item.path] = max(limits_s.get(item.path, 0), limit.args[0] if limit else 0)
+    items[:] = sorted(kept, key=lambda item: (*_class_of(item), -limits_s[item.path]))
 
 
-def _longest_first(item):
-    classes = [item.get_closest_marker(name) is None for name in ("kafka", "integration")]
-    limit = item.get_closest_marker("timeout")
-    return *classes, -(limit.args[0] if limit else 0)
+def _class_of(item):
+    return [item.get_closest_marker(name) is None for name in ("kafka", "integration")]
 
 
 def pytest_collection_finish(session):
