@@ -75,7 +75,7 @@ def brokers(directory: Path) -> Iterator[str]:
 def running(argv: list[str], port: int, ready: str, log: Path, **variables: str) -> Iterator[App]:
     """One app, from when it is ready until the end of the block."""
     environment = {**os.environ, "KAFKA_TOPIC": TOPIC, **variables}
-    environment |= {"APP_PORT": str(port), "PYTHONPATH": str(ROOT / "apps")}
+    environment |= {"APP_PORT": str(port), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'apps'}"}
     with log.open("wb") as output:
         process = subprocess.Popen(argv, env=environment, cwd=ROOT, stdout=output, stderr=output)
     app = App(process, port)
@@ -92,6 +92,14 @@ def running(argv: list[str], port: int, ready: str, log: Path, **variables: str)
     finally:
         process.terminate()
         process.wait(20)
+
+
+def raw_records_per_s(servers: str, seconds: int) -> float:
+    """Return how many records a second the client takes without HTTP, with as many outstanding."""
+    environment = {**os.environ, "KAFKA_TOPIC": TOPIC, "KAFKA_BOOTSTRAP_SERVERS": servers}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'apps'}"
+    argv = [sys.executable, "-m", "bench.raw_producer", str(seconds)]
+    return float(subprocess.run(argv, check=True, env=environment, cwd=ROOT, capture_output=True, text=True).stdout)
 
 
 def free_offset() -> int:

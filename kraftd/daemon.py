@@ -19,9 +19,9 @@ from kraftd.host.garbage import collect_seldom
 from kraftd.host.lock import held_if_free
 from kraftd.host.management import ensure_management
 from kraftd.host.processes import ExitWatch, Process, usage
-from kraftd.serve.asgi import Application
 from kraftd.serve.exposition import Exposition
 from kraftd.serve.front import create_front
+from kraftd.serve.problems import Problem
 from kraftd.spec.desired import DesiredState, parse_desired
 from kraftd.spec.plan import Plan
 from kraftd.spec.plan_text import parse_plan
@@ -39,6 +39,7 @@ from kraftd.watch.readiness import ask_all
 from kraftd.watch.restarts import Memory, from_json, to_json
 from kraftd.watch.roster import Roster, call_the_roll
 from kraftd.watch.snapshot import LastExit, ProcessUsage, ProgramView, ServiceState, Snapshot
+from kraftd.web.asgi import App
 
 if TYPE_CHECKING:
     import uvicorn
@@ -248,6 +249,8 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     """Return the service and its HTTP server, nothing started yet."""
     import uvicorn  # noqa: PLC0415 the loop's threads need none of it
 
+    from kraftd.web.server import server_config  # noqa: PLC0415
+
     clock = SystemClock()
     admin = KafkaAdmin(plan.access)
     collector = Collector(admin, clock, plan)
@@ -256,7 +259,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
     service = Service(plan, loop, collector, admin, clock)
     topics = tuple(topic.name for topic in plan.topics)
-    config = uvicorn.Config(
+    config = server_config(
         create_front(
             service.newest,
             topics,
@@ -265,21 +268,20 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
             service.look_again,
             plan.daemon.host,
         ),
+        lambda fault, _under_way: Problem("malformed_request", fault).answer(),
+        drain_s=2,
         host=plan.daemon.host,
         port=plan.daemon.port,
         access_log=False,
         log_level="warning",
-        ws="none",
-        lifespan="off",
-        timeout_graceful_shutdown=2,
     )
     return service, uvicorn.Server(config)
 
 
-def _load_app(plan: Plan, service: Service, clock: Clock) -> Application:
+def _load_app(plan: Plan, service: Service, clock: Clock) -> App:
     from kraftd.serve.app import create_app  # noqa: PLC0415 FastAPI costs a start 0.2 s of CPU
 
-    return cast("Application", create_app(plan, service, clock))
+    return cast("App", create_app(plan, service, clock))
 
 
 def main() -> None:

@@ -1,21 +1,18 @@
 """The routes of the daemon: handlers only read the newest snapshot, and say its age."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
 
 import kraftd
 from kraftd.clock import Clock
-from kraftd.serve.asgi import JSON, Answer
 from kraftd.serve.discovery import Target, targets
 from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
 from kraftd.serve.page_routes import add_page
 from kraftd.serve.probes import NOTHING_SEEN, Live, Ready
-from kraftd.serve.problems import TITLES, problem
+from kraftd.serve.problems import Problem
 from kraftd.serve.source import Source
 from kraftd.spec.plan import Plan
 from kraftd.spec.program import Kind
@@ -24,22 +21,10 @@ from kraftd.watch.health import judge
 from kraftd.watch.health_report import health_document
 from kraftd.watch.history import History
 from kraftd.watch.snapshot import Snapshot, Status
+from kraftd.web.api import DescribedApi, install_problems
+from kraftd.web.problems import HttpProblemError
 
 _BAD_PARAMETER = "A parameter is unknown or wrong."
-
-
-class _Described(FastAPI):
-    """FastAPI, describing what is answered: a wrong parameter is a 400 here, not its own 422."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        document = super().openapi()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            document.get("components", {}).get("schemas", {}).pop(unused, None)
-        return document
 
 
 def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
@@ -50,7 +35,7 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
         source: What was seen.
         clock: Time, for ages.
     """
-    app = _Described(
+    app = DescribedApi(
         title="kraftd",
         summary=f"The cluster {plan.cluster} as the daemon last saw it. Read-only.",
         version=kraftd.__version__,
@@ -59,32 +44,13 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    _add_problems(app)
+    install_problems(app, Problem, server="the daemon", description="/openapi.json")
     _describe_probes(app)
     add_page(app, plan, source, clock)
     _add_description(app)
     _add_health(app, plan, source, clock)
     _add_monitoring(app, plan, source)
     return app
-
-
-def _add_problems(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        return _response(problem(400, "; ".join(_fault(found) for found in error.errors())))
-
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        path = request.url.path
-        details = {404: f"{path} is no address of the daemon; see /openapi.json", 405: f"{path} takes GET only"}
-        status = error.status_code if error.status_code in TITLES else 400
-        response = _response(problem(status, details.get(status, str(error.detail))))
-        response.headers.update(error.headers or {})
-        return response
-
-    @app.exception_handler(Exception)
-    async def failed(_request: Request, _error: Exception) -> Response:
-        return _response(problem(500, "the daemon failed; its log says why"))
 
 
 def _describe_probes(app: FastAPI) -> None:
@@ -100,11 +66,11 @@ def _describe_probes(app: FastAPI) -> None:
 
     @app.get("/livez", responses=alive, response_class=JSONResponse, summary="Does the daemon look at the cluster")
     async def livez(_query: NoQuery) -> Response:
-        raise HTTPException(400, "ask without a question mark")
+        raise HttpProblemError(Problem("bad_parameter", "ask without a question mark"))
 
     @app.get("/readyz", responses=ready, response_class=JSONResponse, summary="Can the cluster serve")
     async def readyz(_query: Annotated[ReadyQuery, Query()]) -> Response:
-        raise HTTPException(400, "ask without parameters, or with fresh=1 alone")
+        raise HttpProblemError(Problem("bad_parameter", "ask without parameters, or with fresh=1 alone"))
 
 
 def _add_description(app: FastAPI) -> None:
@@ -186,25 +152,14 @@ def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
     brokers = [each for each in (snapshot.programs if snapshot else ()) if each.kind is Kind.BROKER]
     broker = next((each for each in brokers if each.node_id == broker_id), None)
     if snapshot is None:
-        return _response(problem(503, NOTHING_SEEN))
+        raise HttpProblemError(Problem("unavailable", NOTHING_SEEN))
     if broker is None:
         known = ", ".join(str(each.node_id) for each in brokers)
-        return _response(problem(404, f"there is no broker {broker_id}; there are: {known}"))
+        raise HttpProblemError(Problem("not_found", f"there is no broker {broker_id}; there are: {known}"))
     if not broker.ready:
-        return _response(problem(503, broker.reason or f"it is {broker.service_state.value}"))
+        raise HttpProblemError(Problem("unavailable", broker.reason or f"it is {broker.service_state.value}"))
     return Response(status_code=204)
 
 
-def _fault(found: Any) -> str:
-    where = ".".join(str(part) for part in found["loc"][1:])
-    if found["type"] == "extra_forbidden":
-        return f"there is no parameter {where}"
-    return f"{where}: {found['msg']}, not {found['input']!r}"
-
-
 def _json(document: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status, media_type=JSON)
-
-
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, media_type=answer.media_type)
+    return Response(msgspec.json.encode(document), status, media_type="application/json")

@@ -7,24 +7,27 @@ import asyncio
 from collections.abc import Callable
 
 from kraftd.clock import Clock
-from kraftd.serve.asgi import Application, Receive, Scope, Send, send_answer
-from kraftd.serve.guard import Guard
 from kraftd.serve.probes import livez, readyz
+from kraftd.serve.problems import Problem
 from kraftd.spec.program import LOOPBACK
 from kraftd.watch.snapshot import Snapshot
+from kraftd.web.asgi import App, Receive, Scope, Send, send_answer
+from kraftd.web.background import LazyApp
+from kraftd.web.guard import Access, Guard
 
 _FRESH_WITHIN_S = 2.0
 _POLL_S = 0.01
+_LOCAL_NAMES = ("localhost", "::1")
 
 
 def create_front(
     newest: Callable[[], Snapshot | None],
     topics: tuple[str, ...],
     clock: Clock,
-    load: Callable[[], Application],
+    load: Callable[[], App],
     look_again: Callable[[], None] = lambda: None,
     host: str = LOOPBACK,
-) -> Application:
+) -> App:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
     ``/readyz?fresh=1`` answers from a look that began after the question, where one comes within 2 s.
@@ -37,27 +40,27 @@ def create_front(
         look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for.
         host: The address that it is served on.
     """
-    return Guard(_Front(newest, topics, clock, load, look_again), host)
+    names = frozenset({host, *_LOCAL_NAMES})
+    access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
+    return Guard(_Front(newest, topics, clock, LazyApp(load), look_again), access, Problem)
 
 
 class _Front:
-    """An ASGI app: the probes itself, everything else by the app that it loads."""
+    """An ASGI app: the probes itself, everything else by the app behind."""
 
     def __init__(
         self,
         newest: Callable[[], Snapshot | None],
         topics: tuple[str, ...],
         clock: Clock,
-        load: Callable[[], Application],
+        behind: App,
         look_again: Callable[[], None],
     ) -> None:
         self._newest = newest
         self._topics = topics
         self._clock = clock
-        self._load = load
+        self._behind = behind
         self._look_again = look_again
-        self._app: Application | None = None
-        self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
@@ -72,8 +75,7 @@ class _Front:
                     self._look_again()
                 await send_answer(send, answer)
             case _:
-                app = self._app or await self._loaded()
-                await app(scope, receive, send)
+                await self._behind(scope, receive, send)
 
     async def _see_anew(self) -> None:
         asked_s = self._clock.now_s()
@@ -85,9 +87,3 @@ class _Front:
     def _is_since(self, time_s: float) -> bool:
         newest = self._newest()
         return newest is not None and newest.taken_at_s >= time_s
-
-    async def _loaded(self) -> Application:
-        async with self._loading:
-            if self._app is None:
-                self._app = await asyncio.to_thread(self._load)
-            return self._app

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 from kraftd.clock import Clock
 from kraftd.watch.snapshot import Snapshot
+from kraftd.web.sse import PING, PING_INTERVAL_S, json_event, retry
 
 MOST_PAGES = 64
 POLL_S = 0.25
 """How soon an open page sees a new snapshot, and how soon it is let go when the daemon ends."""
-
-PING_S = 15.0
-_RETRY = b"retry: 1000\n\n"
-_PING = b": ping\n\n"
+_RETRY_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Live:
         clock: Clock,
         *,
         poll_s: float = POLL_S,
-        ping_s: float = PING_S,
+        ping_s: float = PING_INTERVAL_S,
     ) -> None:
         """Store the arguments.
 
@@ -78,7 +76,7 @@ class Live:
         """
         self._pages += 1
         try:
-            yield _RETRY
+            yield retry(_RETRY_MS)
             sent: Frame | None = None
             silent_s = 0.0
             while not self._is_ending():
@@ -88,7 +86,7 @@ class Live:
                     yield self._event(frame)
                 elif silent_s >= self._ping_s:
                     silent_s = 0.0
-                    yield _PING
+                    yield PING
                 await asyncio.sleep(self._poll_s)
                 silent_s += self._poll_s
         finally:
@@ -106,5 +104,4 @@ class Live:
     def _event(self, frame: Frame) -> bytes:
         """Return a server-sent event; its age is that of now, as the frame may be of before."""
         age_s = None if frame.snapshot is None else max(0.0, self._clock.now_s() - frame.snapshot.taken_at_s)
-        # As JSON the data stays on one line, whatever the page holds.
-        return f'event: look\ndata: {{"age_s": {json.dumps(age_s)}, "html": {frame.html}}}\n\n'.encode()
+        return json_event("look", f'{{"age_s": {json.dumps(age_s)}, "html": {frame.html}}}')

@@ -1,10 +1,8 @@
 """The status page: the health document and the last quarter of an hour, for people."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -18,6 +16,7 @@ from kraftd.watch.health import judge
 from kraftd.watch.health_report import health_document
 from kraftd.watch.history import KEPT_S, History, Moment
 from kraftd.watch.snapshot import Snapshot
+from kraftd.web.static import StaticFiles
 
 _PACKAGE = "kraftd.serve"
 _MOST_ROWS = 100
@@ -44,7 +43,7 @@ class Page:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.static = static_files()
+        self.static = StaticFiles(_PACKAGE)
         self._environment = Environment(
             loader=PackageLoader(_PACKAGE),
             autoescape=True,
@@ -66,7 +65,7 @@ class Page:
             "bootstrap_servers": plan.access.bootstrap_servers,
             "links": _links(plan),
             "stale_after_s": stale_after_s(plan),
-            "static": {path.rpartition("/")[2].partition(".")[0]: path for path in self.static},
+            "static": self.static.address,
             "chart_width": WIDTH,
             "chart_height": HEIGHT,
             "most_rows": _MOST_ROWS,
@@ -112,18 +111,6 @@ def charts(moments: tuple[Moment, ...], now_s: float) -> tuple[Chart, ...]:
         Chart("Lag of all groups", line(lambda moment: moment.lag), figures.count),
         latency,
     )
-
-
-def static_files() -> Mapping[str, tuple[bytes, str]]:
-    """Return the files of the page with their types, by address; an address changes when its file does."""
-    types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-    found = {}
-    for file in (files(_PACKAGE) / "static").iterdir():
-        stem, _, suffix = file.name.rpartition(".")
-        content = file.read_bytes()
-        address = f"/static/{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
-        found[address] = (content, types[suffix])
-    return found
 
 
 def _links(plan: Plan) -> tuple[tuple[str, str], ...]:

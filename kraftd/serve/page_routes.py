@@ -4,19 +4,21 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException
 
 from kraftd.clock import Clock
 from kraftd.host.events import Event, recent_events
 from kraftd.serve.live import MOST_PAGES, Live
 from kraftd.serve.openapi import NoQuery, problems
 from kraftd.serve.page import Page
+from kraftd.serve.problems import Problem
 from kraftd.serve.source import Source
 from kraftd.spec.plan import Plan
 from kraftd.watch.snapshot import Snapshot
+from kraftd.web.api import as_response
+from kraftd.web.asgi import Answer
+from kraftd.web.problems import HttpProblemError
 
 _EVENTS_SHOWN = 12
-_FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 
 def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
@@ -60,17 +62,17 @@ def _add_events(app: FastAPI, live: Live) -> None:
     )
     async def events(_query: NoQuery) -> Response:
         if live.is_full:
-            raise HTTPException(503, f"{MOST_PAGES} pages are open; close another")
+            raise HttpProblemError(Problem("unavailable", f"{MOST_PAGES} pages are open; close another"))
         return StreamingResponse(live.frames(), media_type="text/event-stream")
 
 
 def _add_static(app: FastAPI, page: Page) -> None:
-    for address, (content, media_type) in page.static.items():
-        app.add_api_route(address, _file(content, media_type), include_in_schema=False)
+    for address, answer in page.static.hashed.items():
+        app.add_api_route(address, _file(answer), include_in_schema=False)
 
 
-def _file(content: bytes, media_type: str) -> Callable[[NoQuery], Response]:
+def _file(answer: Answer) -> Callable[[NoQuery], Response]:
     def file(_query: NoQuery) -> Response:
-        return Response(content, headers=_FOREVER, media_type=media_type)
+        return as_response(answer)
 
     return file

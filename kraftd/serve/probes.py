@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from kraftd.serve.asgi import Answer, json_answer
 from kraftd.watch.health import judge
 from kraftd.watch.snapshot import Snapshot
+from kraftd.web.asgi import Answer, json_answer
 
 NOTHING_SEEN = "nothing was looked at yet"
 

@@ -1,33 +1,32 @@
-"""Every error answer of the daemon, as the problem details of RFC 9457. Pure."""
+"""The daemon's problems by code. Pure."""
 
-from http import HTTPStatus
-from typing import Any
+from dataclasses import dataclass
 
-from kraftd.serve.asgi import Answer, json_answer
+from kraftd.web.asgi import Answer
+from kraftd.web.problems import problem_answer
 
-PROBLEM = "application/problem+json"
-
-TITLES = {
-    HTTPStatus.BAD_REQUEST: "A parameter is wrong",
-    HTTPStatus.NOT_FOUND: "There is nothing here",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method",
-    HTTPStatus.MISDIRECTED_REQUEST: "This name is not served here",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The daemon failed",
-    HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be answered now",
+PROBLEM_TYPES: dict[str, tuple[int, str]] = {
+    "bad_parameter": (400, "A parameter is wrong"),
+    "malformed_request": (400, "The request is not HTTP"),
+    "unauthorized": (401, "A token is needed"),
+    "cross_site": (403, "A page of another site may not write"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "This address does not take this method"),
+    "bad_host": (421, "This name is not served here"),
+    "internal": (500, "The daemon failed"),
+    "unavailable": (503, "This cannot be answered now"),
 }
-"""What each status means here; there is one problem for each."""
+"""Status and title by code."""
 
 
-def problem_document(status: int, detail: str) -> dict[str, Any]:
-    """Return the problem of a status."""
-    return {"type": "about:blank", "title": TITLES[HTTPStatus(status)], "status": status, "detail": detail}
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error answer."""
 
+    code: str
+    detail: str
 
-def problem(status: int, detail: str) -> Answer:
-    """Return the answer to a request that cannot be answered otherwise.
-
-    Args:
-        status: One of ``TITLES``.
-        detail: What is wrong with this request, with its values.
-    """
-    return json_answer(status, problem_document(status, detail), PROBLEM)
+    def answer(self) -> Answer:
+        """Return it as `application/problem+json`."""
+        status, title = PROBLEM_TYPES[self.code]
+        return problem_answer(status, title, self.detail)

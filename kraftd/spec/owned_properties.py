@@ -25,7 +25,6 @@ OWNED_PROPERTIES = {
 OWNED_VARIABLES = {
     "APP_HOST": "the apps listen on loopback",
     "APP_PORT": "use {section}.port",
-    "APP_WORKERS": "use producer.workers",
     "KAFKA_BOOTSTRAP_SERVERS": "it names every broker of the cluster",
     "KAFKA_GROUP_ID": "use consumer.group",
     "KAFKA_SECURITY_PROTOCOL": "it follows from the brokers' listeners",

@@ -58,8 +58,6 @@ _CLUSTER = """\
 #port = 8001
 # Where it publishes; it must be one of the topics above.
 #topic = "test-topic"
-# Processes that share its port: 1 to 16.
-#workers = 1
 # More environment variables of the app, as text.
 #env = {}
 

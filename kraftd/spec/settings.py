@@ -185,7 +185,6 @@ class ProducerSettings(_Section):
     enabled: bool = Field(default=True, description=_SWITCH)
     port: Port = Field(8001, description=_PORT)
     topic: TopicName = Field("test-topic", description=_TOPIC)
-    workers: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
     env: Environment = Field(default_factory=dict, description=_VARIABLES)
 
 

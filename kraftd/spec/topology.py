@@ -193,7 +193,6 @@ def _apps(settings: Settings, access: Access) -> tuple[App, ...]:
         kafka = {
             **access.environment,
             "KAFKA_TOPIC": settings.producer.topic,
-            "APP_WORKERS": str(settings.producer.workers),
         }
         apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, settings.producer.env))
     if settings.consumer.enabled:

@@ -131,6 +131,13 @@ def test_two_apps_on_one_port_is_a_clear_error(apps):
     assert f"cannot listen on 127.0.0.1 port {first.port}" in second.log.read_text()
 
 
+@pytest.mark.parametrize("module", ["producer", "consumer"])
+def test_a_client_property_that_does_not_exist_ends_the_app_at_once(apps, module):
+    wrong = apps.start(module, KAFKA_CLIENT_CONFIG='{"no.such": 1}')
+    assert wrong.process.wait(20) == 2
+    assert "KAFKA_CLIENT_CONFIG" in wrong.log.read_text()
+
+
 def test_every_metric_of_lag_falls_to_nothing_when_all_is_read(apps):
     producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
     for partition in range(4):

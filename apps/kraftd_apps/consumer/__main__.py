@@ -2,9 +2,9 @@
 
 import sys
 
+from kraftd_apps.common.serving import command
 from kraftd_apps.consumer.service import ConsumerService
 from kraftd_apps.consumer.settings import read_settings
-from kraftd_apps.web.serving import command
 
 if __name__ == "__main__":
     sys.exit(command(read_settings, ConsumerService))

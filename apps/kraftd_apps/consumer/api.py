@@ -1,50 +1,54 @@
-"""The FastAPI side of the consumer app: the page, and records as JSON."""
+"""The FastAPI side of the consumer app: the page, records as JSON, and sending a record again."""
 
+import http.client
 import json
-from typing import Annotated, Any, Protocol
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Query, Response
 from fastapi.responses import HTMLResponse
 
-from kraftd_apps.consumer.display import document, row_of
+from kraftd.web.api import as_response
+from kraftd.web.asgi import Answer
+from kraftd.web.background import in_thread
+from kraftd_apps.common.api import Pages, Responses, answered_before, create_api, describe_fast_routes, problems
+from kraftd_apps.common.problems import ProblemError, problem
 from kraftd_apps.consumer.hub import Hub
 from kraftd_apps.consumer.log import Log
 from kraftd_apps.consumer.member import Member
-from kraftd_apps.consumer.query import MessagesQuery, Offset, Partition
-from kraftd_apps.consumer.record import SeenRecord
-from kraftd_apps.consumer.resend import send_again
+from kraftd_apps.consumer.query import MessagesQuery, Offset, Partition, selected
+from kraftd_apps.consumer.record import SeenRecord, document, row_of
 from kraftd_apps.consumer.ring import Ring
-from kraftd_apps.consumer.selection import selected
 from kraftd_apps.consumer.settings import ConsumerSettings
-from kraftd_apps.web.api import as_response, health_routes, install_docs, install_problems
-from kraftd_apps.web.openapi import problems
-from kraftd_apps.web.pages import Pages
-from kraftd_apps.web.problems import Refused, problem
-from kraftd_apps.web.threads import in_thread
 
 PAGE_RECORDS = 10
 _TAIL_WAIT_S = 2.0
+_RESEND_TIMEOUT_S = 25.0
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
-
-_RECORDS: dict[int | str, dict[str, Any]] = {
+_RECORDS: Responses = {
     200: {
-        "description": "The records; bytes that are no UTF-8 stand in base64, and `*_encoding` says so.",
+        "description": "The records; bytes that are not UTF-8 are given in base64, as `*_encoding` says.",
         "content": {"application/json": {"schema": {"type": "object"}}, "application/x-ndjson": {}},
     },
     **problems(400, 401, 404, 421, 503),
 }
-_RAW: dict[int | str, dict[str, Any]] = {
+_RAW: Responses = {
     200: {"description": "The value.", "content": {"application/octet-stream": {}}},
     204: {"description": "A tombstone."},
     **problems(400, 401, 404, 421, 503),
 }
-_RESENT: dict[int | str, dict[str, Any]] = {
+_RESENT: Responses = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},
     **problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 502, 503, 504),
 }
 
 
-_EVENTS: dict[int | str, dict[str, Any]] = {
+_EVENTS: Responses = {
     200: {
         "description": "Events until the page or the app goes: `messages`, `status`, `gap`, `bye`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -79,40 +83,22 @@ class Source(Protocol):
     member: Member
 
 
-class Described(FastAPI):
-    """An app whose description lacks the 422 that the framework adds: a wrong parameter is answered with 400 here."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the description, made once."""
-        if self.openapi_schema is not None:
-            return self.openapi_schema
-        document = super().openapi()
-        document.pop("components", None)
-        for operation in (each for operations in document["paths"].values() for each in operations.values()):
-            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                del operation["responses"]["422"]
-        return document
-
-
 def build_api(source: Source) -> FastAPI:
     """Return the app behind the health checks and the event stream."""
     topic = source.settings.kafka.topic
-    api = Described(
+    pages = Pages("kraftd_apps.consumer")
+    api = create_api(
+        pages,
         title="kraftd consumer",
         summary=f"Shows what arrives on the Kafka topic {topic}.",
         description="A member of the group reads the topic and keeps the newest records in memory; older ones are read "
         "from the log without touching the group.",
-        docs_url=None,
-        redoc_url=None,
     )
-    pages = Pages("kraftd_apps.consumer")
-    install_problems(api)
-    install_docs(api, pages)
     _add_page(api, pages, source)
     _add_records(api, source)
     _add_one_record(api, source)
     _describe_events(api)
-    health_routes(api)
+    describe_fast_routes(api)
     return api
 
 
@@ -174,22 +160,21 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
         """Send the record again through the producer app and return its answer."""
         url = source.settings.producer_url
         if not url:
-            raise Refused(problem("producer_away", "APP_PRODUCER_URL is off"))
+            raise ProblemError(problem("producer_away", "APP_PRODUCER_URL is off"))
         record = await source.log.find(partition, offset)
         return as_response(await in_thread(send_again, record, url, source.settings.http.api_token))
 
 
 def _describe_events(api: FastAPI) -> None:
-    @api.get(
+    api.add_api_route(
         "/events",
+        answered_before,
         summary="Records as they arrive",
+        description="Stream new records and the app's status as server-sent events, at most ten frames a second.",
         responses=_EVENTS,
         response_class=Response,
         openapi_extra={"parameters": _EVENTS_PARAMETERS},
     )
-    async def events() -> Response:
-        """Stream new records and the app's status as server-sent events, at most ten frames a second."""
-        raise Refused(problem("not_found", "this route is answered before it comes here"))
 
 
 def _records_response(records: list[SeenRecord], form: str) -> Response:
@@ -199,3 +184,85 @@ def _records_response(records: list[SeenRecord], form: str) -> Response:
     lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in documents)
     headers = {"Content-Disposition": 'attachment; filename="messages.ndjson"'}
     return Response(lines, headers=headers, media_type="application/x-ndjson")
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRequest:
+    """A request to the producer app."""
+
+    method: str
+    target: str
+    headers: dict[str, bytes]
+    body: bytes
+
+
+def request_for(record: SeenRecord) -> ProducerRequest:
+    """Return the request that publishes an equal record.
+
+    Raises:
+        ProblemError: HTTP cannot carry this record unchanged.
+    """
+    headers: dict[str, bytes] = {}
+    for name, value in record.headers:
+        field = f"X-Kafka-Header-{name}"
+        if not _HEADER_NAME.fullmatch(name) or value is None or _is_awkward(value) or field in headers:
+            raise ProblemError(problem("invalid_record", f"the header {name!r} cannot be sent again unchanged"))
+        headers[field] = value
+    target = "/send"
+    if record.key is not None:
+        if not _is_utf8(record.key):
+            raise ProblemError(problem("invalid_record", "a key that is no text cannot be sent again"))
+        target += f"?key={quote(record.key, safe='')}"
+    if record.value is None:
+        return ProducerRequest("DELETE", target, headers, b"")
+    return ProducerRequest("POST", target, headers, record.value)
+
+
+Connect = Callable[[str, int, float], http.client.HTTPConnection]
+"""Makes a connection, not yet open, to a host and a port, with a timeout in seconds."""
+
+
+def connection_to(host: str, port: int, timeout_s: float) -> http.client.HTTPConnection:
+    """Return a connection that is opened when it is asked to."""
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+
+def send_again(record: SeenRecord, producer_url: str, api_token: str, connect: Connect = connection_to) -> Answer:
+    """Publish an equal record and return the producer app's answer; blocks until it comes.
+
+    Raises:
+        ProblemError: The record cannot be carried, or the producer app does not answer.
+    """
+    request = request_for(record)
+    headers: dict[str, str | bytes] = {"Content-Type": "application/json", **request.headers}
+    if api_token:
+        headers["Authorization"] = f"Bearer {api_token}"
+    parts = urlsplit(producer_url)
+    connection = connect(parts.hostname or "", parts.port or 80, _RESEND_TIMEOUT_S)
+    try:
+        connection.connect()
+    except OSError as error:
+        detail = f"{producer_url} (APP_PRODUCER_URL): {error}"
+        raise ProblemError(problem("producer_away", detail)) from error
+    try:
+        connection.request(request.method, request.target, request.body, headers)
+        response = connection.getresponse()
+        content_type = response.getheader("content-type") or "application/json"
+        return Answer(response.status, response.read(), content_type.encode("latin-1"))
+    except (OSError, http.client.HTTPException) as error:
+        detail = f"{producer_url}: {error}"
+        raise ProblemError(problem("producer_away", detail, outcome="unknown")) from error
+    finally:
+        connection.close()
+
+
+def _is_awkward(value: bytes) -> bool:
+    return not _is_utf8(value) or bool(_CONTROL.search(value)) or value != value.strip()
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,28 +1,35 @@
-"""Live records to many open pages: each frame is encoded once, and a slow page loses frames, not others their time.
+"""`GET /events`: live records to many open pages.
 
-Everything here runs on the loop's thread.
+Each frame is encoded once, and a slow page loses frames, not others their time. Everything here runs on the loop's
+thread.
 """
 
 import asyncio
-import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
-from kraftd_apps.consumer.display import live_row
+from kraftd.web.asgi import Receive, Scope, Send
+from kraftd.web.sse import PING, PING_INTERVAL_S, event, retry
+from kraftd_apps.common.problems import ProblemError, problem
+from kraftd_apps.consumer.record import row_of
 from kraftd_apps.consumer.ring import Entry, Ring
 
 FRAME_INTERVAL_S = 0.1
 """At most ten frames a second: more cannot be read, and would cost every open page."""
-PING_S = 15.0
-"""Keeps proxies and browsers from taking a quiet topic for a dead connection."""
 FRAME_RECORDS = 50
-"""The newest of what came between two frames; the others are counted, and stand in `/api/messages`."""
+"""The newest records between two frames; the others are counted, and `/api/messages` has them."""
 _QUEUE_FRAMES = 200
 _QUEUE_BYTES = 4 * 1024 * 1024
-_PING = b": ping\n\n"
+_RETRY_MS = 2000
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,9 @@ class Subscriber:
 class Hub:
     """Passes new records and the app's status on to every open page."""
 
-    def __init__(self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float], ping_s: float = PING_S) -> None:
+    def __init__(
+        self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float], ping_s: float = PING_INTERVAL_S
+    ) -> None:
         self._ring = ring
         self._max_subscribers = max_subscribers
         self._clock = clock
@@ -101,13 +110,13 @@ class Hub:
         return len(self._subscribers) >= self._max_subscribers
 
     def identifier(self, sequence: int) -> str:
-        """Return the event id that stands for everything up to a sequence number in this life of the app."""
+        """Return the event id of a sequence number; a restarted app has other ids."""
         return f"{self._life}:{sequence}"
 
     def join(self, after: str) -> Subscriber:
         """Add a page that has seen everything up to an event id; empty: it has seen everything up to now."""
         subscriber = Subscriber()
-        subscriber.offer(Frame(b"retry: 2000\n\n"))
+        subscriber.offer(Frame(retry(_RETRY_MS)))
         if self._status is not None:
             subscriber.offer(Frame(event("status", self._status)))
         if after:
@@ -136,8 +145,8 @@ class Hub:
             else:
                 self._timer = asyncio.get_running_loop().call_later(wait_s, self._flush)
 
-    def tell_status(self, status: Mapping[str, Any]) -> None:
-        """Pass on where the app stands, when that has changed."""
+    def show_status(self, status: Mapping[str, Any]) -> None:
+        """Pass on the app's status, when that has changed."""
         if status != self._status:
             self._status = status
             self._offer(Frame(event("status", status)))
@@ -157,7 +166,7 @@ class Hub:
         """Ping every page: one timer for all, because a timer for each costs more than the frames do."""
         self._pinging = None
         if self._subscribers:
-            self._offer(Frame(_PING))
+            self._offer(Frame(PING))
             self._pinging = asyncio.get_running_loop().call_later(self._ping_s, self._ping)
 
     def _catch_up(self, subscriber: Subscriber, after: str) -> None:
@@ -181,7 +190,7 @@ class Hub:
             self._offer(self._frame(entries, skipped))
 
     def _frame(self, entries: Sequence[Entry], skipped: int) -> Frame:
-        data = {"messages": [live_row(entry) for entry in entries], "skipped": skipped}
+        data = {"messages": [asdict(row_of(entry.record)) for entry in entries], "skipped": skipped}
         last = entries[-1].sequence if entries else self._ring.last_sequence
         return Frame(event("messages", data, self.identifier(last)), len(entries) + skipped)
 
@@ -190,8 +199,38 @@ class Hub:
             subscriber.offer(frame)
 
 
-def event(name: str, data: Mapping[str, Any], identifier: str = "") -> bytes:
-    """Return one server-sent event; JSON keeps its data on one line, whatever the records hold."""
-    head = f"id: {identifier}\n" if identifier else ""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"{head}event: {name}\ndata: {text}\n\n".encode()
+class EventsRoute:
+    """Streams to one page until it leaves or the app stops."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one page."""
+        if self._hub.is_full:
+            raise ProblemError(problem("too_many_clients", "close another page, or raise APP_SSE_MAX_CLIENTS"))
+        subscriber = self._hub.join(last_seen(scope))
+        watching = asyncio.create_task(_close_when_gone(receive, subscriber))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            while (content := await subscriber.next()) is not None:
+                await send({"type": "http.response.body", "body": content, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            watching.cancel()
+            self._hub.leave(subscriber)
+
+
+def last_seen(scope: Scope) -> str:
+    """Return the last event id that a page has: its browser's on a reconnect, its own on the first connect."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if b"last-event-id" in headers:
+        return headers[b"last-event-id"].decode("latin-1")
+    query: str = scope["query_string"].decode("latin-1")
+    return parse_qs(query).get("after", [""])[0]
+
+
+async def _close_when_gone(receive: Receive, subscriber: Subscriber) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    subscriber.close()

@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from kraftd_apps.consumer.incarnation import Identity
+from kraftd_apps.consumer.group_protocol import ConsumerClient
 from kraftd_apps.consumer.record import SeenRecord, record_of
 
 SILENT_S = 10.0
@@ -18,52 +19,65 @@ SILENT_S = 10.0
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
-_COMMITS_OF_A_NEW_LOG = 3
-"""How many commits of a partition are made by hand where its topic was made again; one that arrives is enough."""
+_IDENTITY_INTERVAL_S = 5.0
+_IDENTITY_TIMEOUT_S = 2.0
+_FIRST_COMMITS = 3
+"""How many commits of a partition are made by hand where its topic was created again; one that arrives is enough."""
 
 logger = logging.getLogger(__name__)
 
 
-class Client(Protocol):
-    """The part of `confluent_kafka.Consumer` that a member uses."""
+class Identity(Protocol):
+    """The topic's id, which changes when the topic is deleted and created again."""
 
-    def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
-        """Join the group when polled."""
+    seen: str | None
+    """The topic's id as last seen; None before the first answer."""
 
-    def poll(self, timeout: float) -> Any:
-        """Return the next message, or None after this many seconds."""
+    def ask(self) -> str | None:
+        """Ask for the topic's id, at most a few seconds; None where there is no topic or no answer."""
 
-    def consume(self, num_messages: int, timeout: float) -> Sequence[Any]:
-        """Return up to so many messages that are there."""
 
-    def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
-        """Note what the next background commit may commit."""
+class TopicIdentity:
+    """Asks for the topic's id every few seconds on a thread of its own, and at each call of `ask`."""
 
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> object:
-        """Commit these offsets, also where they are lower than those before."""
+    def __init__(self, connect: Callable[[], AdminClient], topic: str) -> None:
+        self._connect = connect
+        self._topic = topic
+        self._client: AdminClient | None = None
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self.seen: str | None = None
 
-    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        """Return what the group has committed of these partitions; raises KafkaException after `timeout` seconds."""
+    def start(self) -> None:
+        """Begin to ask."""
+        threading.Thread(target=self._run, name="kafka-topic-id", daemon=True).start()
 
-    def assignment(self) -> list[TopicPartition]:
-        """Return the partitions that are read now."""
+    def stop(self) -> None:
+        """Ask no more; a question under way is left to its timeout."""
+        self._stopped.set()
 
-    def assign(self, partitions: list[TopicPartition]) -> None:
-        """Take all partitions of an assignment, from these offsets."""
+    def ask(self) -> str | None:
+        """Ask for the topic's id, at most two seconds; None where there is no topic or no answer."""
+        with self._lock:
+            self._client = self._client or self._connect()
+            try:
+                asked = self._client.describe_topics(
+                    TopicCollection([self._topic]), request_timeout=_IDENTITY_TIMEOUT_S
+                )
+                self.seen = str(asked[self._topic].result().topic_id)
+            except KafkaException as error:
+                logger.debug("No id of %s: %s", self._topic, error)
+                return None
+            return self.seen
 
-    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        """Take further partitions, from these offsets."""
-
-    def seek(self, partition: TopicPartition) -> None:
-        """Go on elsewhere in a partition; raises KafkaException where it is not being read yet."""
-
-    def close(self) -> None:
-        """Commit and leave the group."""
+    def _run(self) -> None:
+        while not self._stopped.wait(_IDENTITY_INTERVAL_S):
+            self.ask()
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Where a member stands."""
+    """The partitions of a member, and when it last polled."""
 
     partitions: tuple[int, ...] | None = None
     """Its own ones, sorted; empty for a standby member; None before it has joined."""
@@ -82,15 +96,15 @@ def unready_reasons(membership: Membership, now_s: float) -> list[str]:
 
 
 class Member:
-    """Polls on a thread of its own until told to stop.
+    """Polls on a thread of its own until `stop`.
 
-    Each committed offset carries the id of its topic. An offset of an earlier incarnation, committed late by a member
-    that still read it, would hide the first records of the topic that was made again: such an offset is not used.
+    Each committed offset carries the id of its topic. An offset of a deleted topic, committed late by a member that
+    still read it, would hide the first records of the new topic of that name: such an offset is not used.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: ConsumerClient,
         topic: str,
         *,
         identity: Identity,
@@ -103,8 +117,8 @@ class Member:
         self._topic = topic
         self._identity = identity
         self._incremental = incremental
-        self._incarnation: str | None = None
-        self._commits_of_a_new_log: Counter[int] | None = None
+        self._topic_id: str | None = None
+        self._first_commits: Counter[int] | None = None
         self._on_records = on_records
         self._on_assigned = on_assigned
         self._clock = clock
@@ -120,7 +134,7 @@ class Member:
 
     @property
     def membership(self) -> Membership:
-        """Where this member stands now."""
+        """The partitions of this member now, and when it last polled."""
         return Membership(self._partitions, self._polled_s)
 
     @property
@@ -141,7 +155,7 @@ class Member:
         self._stopping = True
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; tells whether it came."""
+        """Wait for the thread's end; return whether it came."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -151,8 +165,8 @@ class Member:
 
     def poll(self) -> None:
         """Take what has arrived, waiting a little for the first record."""
-        if self._identity.seen not in {None, self._incarnation}:
-            self._begin_anew()
+        if self._identity.seen not in {None, self._topic_id}:
+            self._restart_from_beginning()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if self._partitions is None:
@@ -190,61 +204,61 @@ class Member:
         following = {message.partition(): message.offset() + 1 for message in messages}
         for partition, offset in following.items():
             try:
-                stored = TopicPartition(self._topic, partition, offset, metadata=self._incarnation or "")
+                stored = TopicPartition(self._topic, partition, offset, metadata=self._topic_id or "")
                 self._client.store_offsets(offsets=[stored])
-                self._commit_of_a_new_log(stored)
+                self._commit_first(stored)
             except KafkaException as error:
                 # The partition has just gone to another member, which reads these records again.
                 logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
 
-    def _commit_of_a_new_log(self, stored: TopicPartition) -> None:
+    def _commit_first(self, stored: TopicPartition) -> None:
         """Commit by hand at first: librdkafka would commit nothing until the new log is longer than the old one was."""
-        made = self._commits_of_a_new_log
-        if made is not None and made[stored.partition] < _COMMITS_OF_A_NEW_LOG:
+        made = self._first_commits
+        if made is not None and made[stored.partition] < _FIRST_COMMITS:
             self._client.commit(offsets=[stored], asynchronous=True)
             made[stored.partition] += 1
 
-    def _note_incarnation(self, topic_id: str | None) -> None:
-        if topic_id is not None and self._incarnation not in {None, topic_id}:
-            self._commits_of_a_new_log = Counter()
-        self._incarnation = topic_id or self._incarnation
+    def _note_topic_id(self, topic_id: str | None) -> None:
+        if topic_id is not None and self._topic_id not in {None, topic_id}:
+            self._first_commits = Counter()
+        self._topic_id = topic_id or self._topic_id
 
     def _assigned(self, _client: object, partitions: list[TopicPartition]) -> None:
         if partitions:
-            self._skip_earlier_incarnations(partitions)
+            self._ignore_stale_commits(partitions)
         own = {*(self._partitions or ()), *(found.partition for found in partitions)}
         self._partitions = tuple(sorted(own))
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
         self._on_assigned(self._partitions)
 
-    def _skip_earlier_incarnations(self, partitions: list[TopicPartition]) -> None:
-        """Begin at the log's start where what is committed belongs to an earlier incarnation of the topic."""
+    def _ignore_stale_commits(self, partitions: list[TopicPartition]) -> None:
+        """Begin at the log's start where the committed offset belongs to a deleted topic of this name."""
         topic_id = self._identity.ask()
-        self._note_incarnation(topic_id)
+        self._note_topic_id(topic_id)
         if topic_id is None:
             return
         try:
             committed = self._client.committed(partitions, timeout=_COMMITTED_TIMEOUT_S)
         except KafkaException as error:
-            logger.info("The committed offsets could not be looked at: %s", error)
+            logger.info("The committed offsets are not known: %s", error)
             return
-        foreign = {found.partition for found in committed if found.metadata not in {None, "", self._incarnation}}
+        foreign = {found.partition for found in committed if found.metadata not in {None, "", self._topic_id}}
         if not foreign:
             return
-        logger.info("%s was made again: reading partitions %s from their start", self._topic, sorted(foreign))
+        logger.info("%s was created again: reading partitions %s from their start", self._topic, sorted(foreign))
         for found in partitions:
             if found.partition in foreign:
                 found.offset = OFFSET_BEGINNING
         take = self._client.incremental_assign if self._incremental else self._client.assign
         take(partitions)
 
-    def _begin_anew(self) -> None:
-        """Read from the start what was made again under the member's hands; what was polled comes once more."""
-        known = self._incarnation
-        self._note_incarnation(self._identity.seen)
+    def _restart_from_beginning(self) -> None:
+        """Read the new topic from its start; records that were polled already come once more."""
+        known = self._topic_id
+        self._note_topic_id(self._identity.seen)
         if known is None:
             return
-        logger.info("%s was made again: reading it from its start", self._topic)
+        logger.info("%s was created again: reading it from its start", self._topic)
         for number in self._partitions or ():
             try:
                 self._client.seek(TopicPartition(self._topic, number, OFFSET_BEGINNING))

@@ -1,4 +1,4 @@
-"""What the consumer app counts about Kafka, and what librdkafka's statistics tell of lag and brokers."""
+"""The metrics of the consumer app's Kafka side; lag and brokers come from librdkafka's statistics."""
 
 import json
 import time
@@ -16,7 +16,7 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3
 
 @dataclass(frozen=True, slots=True)
 class ClientStatistics:
-    """What a page wants to know of the Kafka client."""
+    """The part of the Kafka client's statistics that pages show."""
 
     brokers_up: int | None = None
     """Brokers with a connection that works; None before the first statistics."""
@@ -31,7 +31,7 @@ def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics
     partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
     lags = {number: partitions.get(str(number), {}).get("consumer_lag", -1) for number in own}
     return ClientStatistics(
-        # The group's coordinator stands there once more, as a connection of its own to one of the brokers.
+        # The group's coordinator is listed once more, as a connection of its own to one of the brokers.
         brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP" and broker.get("source") != "logical"),
         lag=tuple((number, lag) for number, lag in sorted(lags.items()) if lag >= 0),
     )
@@ -70,7 +70,7 @@ class ConsumerMetrics:
         if timestamp_ms is not None:
             self._latency.observe(max(0.0, self._now_s() - timestamp_ms / 1000))
 
-    def told(self, statistics: ClientStatistics) -> None:
+    def show_lag(self, statistics: ClientStatistics) -> None:
         """Show the lag of the partitions that this member has now, and of no others."""
         self._lag.clear()
         for partition, lag in statistics.lag:

@@ -1,8 +1,16 @@
-"""A record as it was read, unchanged."""
+"""A record as it was read, and as it is shown: truthfully, whatever its bytes are. Pure."""
 
+import base64
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+PREVIEW_BYTES = 16 * 1024
+"""Longer values are cut on the page; the raw download has all of it."""
+_HEX_PREVIEW_BYTES = 512
+_NOTE_BYTES = 200
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BOOKKEEPING_BYTES = 200
 
 
@@ -22,7 +30,7 @@ class SeenRecord:
 
     @property
     def place(self) -> tuple[int, int, int | None]:
-        """What tells it from every other record, also after its topic was deleted and made again."""
+        """Identifies it among all records, also after its topic was deleted and created again."""
         return (self.partition, self.offset, self.timestamp_ms)
 
     @property
@@ -47,4 +55,97 @@ def record_of(message: Any) -> SeenRecord:
         key=message.key(),
         value=message.value(),
         headers=tuple(message.headers() or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Bytes in a form for people."""
+
+    kind: str
+    """`text`, `binary` (then the text is hexadecimal), `empty`, or `null` for none at all."""
+    text: str
+    cut: bool = False
+    """Whether there is more than the text shows."""
+
+
+def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
+    """Return bytes as text where they are readable UTF-8, in hexadecimal where they are not."""
+    if content is None:
+        return Shown("null", "")
+    if not content:
+        return Shown("empty", "")
+    if not _is_readable(content):
+        head = content[: min(limit_bytes, _HEX_PREVIEW_BYTES)]
+        return Shown("binary", head.hex(" "), cut=len(head) < len(content))
+    if len(content) <= limit_bytes:
+        return Shown("text", content.decode("utf-8"))
+    return Shown("text", content[:limit_bytes].decode("utf-8", errors="ignore"), cut=True)
+
+
+def _is_readable(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROL.search(content)
+
+
+def iso_time(timestamp_ms: int | None) -> str | None:
+    """Return a Kafka timestamp in RFC 3339, UTC; None where there is none that a date can hold."""
+    if timestamp_ms is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def document(record: SeenRecord) -> dict[str, Any]:
+    """Return a record for JSON, nothing lost: text as it is, other bytes in base64, an absent value as null."""
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "timestamp": iso_time(record.timestamp_ms),
+        "size_bytes": record.size_bytes,
+        **_encoded("key", record.key),
+        "headers": [{"name": name, **_encoded("value", value)} for name, value in record.headers],
+        **_encoded("value", record.value),
+    }
+
+
+def _encoded(name: str, content: bytes | None) -> dict[str, str | None]:
+    if content is None:
+        return {name: None, f"{name}_encoding": None}
+    try:
+        return {name: content.decode("utf-8"), f"{name}_encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {name: base64.b64encode(content).decode("ascii"), f"{name}_encoding": "base64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as the page shows it."""
+
+    partition: int
+    offset: int
+    time: str | None
+    size_bytes: int
+    key: Shown
+    headers: tuple[tuple[str, Shown], ...]
+    value: Shown
+
+
+def row_of(record: SeenRecord) -> Row:
+    """Return a record as the page shows it."""
+    return Row(
+        partition=record.partition,
+        offset=record.offset,
+        time=iso_time(record.timestamp_ms),
+        size_bytes=record.size_bytes,
+        key=shown(record.key, _NOTE_BYTES),
+        headers=tuple((name, shown(value, _NOTE_BYTES)) for name, value in record.headers),
+        value=shown(record.value),
     )

@@ -27,7 +27,7 @@ class Entry:
 class Ring:
     """Holds the newest records by time, bounded by number and by bytes; keeps each record once.
 
-    Partitions have no common order but time: a member that catches up gets them one after the other, and what stands
+    Partitions have no common order but time: a member that catches up gets them one after the other, and what is
     at the end of the first must not be pushed out by what is older in the last.
     """
 

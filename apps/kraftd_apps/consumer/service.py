@@ -9,27 +9,22 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from kraftd_apps.consumer import history
-from kraftd_apps.consumer.events import EventsRoute
-from kraftd_apps.consumer.group_protocol import DecidingClient, takes_new_members
-from kraftd_apps.consumer.hub import Hub
-from kraftd_apps.consumer.incarnation import TopicIdentity
-from kraftd_apps.consumer.log import Log
-from kraftd_apps.consumer.member import Client as MemberClient
-from kraftd_apps.consumer.member import Member
+from kraftd.web.asgi import Answer, App, endpoint
+from kraftd.web.background import LazyApp, in_thread
+from kraftd.web.guard import Guard
+from kraftd_apps.common.kafka import client_logger
+from kraftd_apps.common.metrics import HttpMetrics
+from kraftd_apps.common.problems import problem
+from kraftd_apps.common.routes import FastRoutes, liveness, readiness
+from kraftd_apps.common.settings import SettingsError
+from kraftd_apps.consumer.group_protocol import ConsumerClient, ProtocolDetectingConsumer, supports_consumer_protocol
+from kraftd_apps.consumer.hub import EventsRoute, Hub
+from kraftd_apps.consumer.log import Log, ReadingClient
+from kraftd_apps.consumer.member import Member, TopicIdentity
 from kraftd_apps.consumer.metrics import ConsumerMetrics, statistics_of
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
 from kraftd_apps.consumer.settings import ConsumerSettings, admin_config, member_config, reader_config
-from kraftd_apps.web.asgi import Answer, App
-from kraftd_apps.web.errors import SettingsError
-from kraftd_apps.web.front import Front, LazyApp
-from kraftd_apps.web.guard import Guard
-from kraftd_apps.web.health import answered, liveness, readiness
-from kraftd_apps.web.kafka_log import client_logger
-from kraftd_apps.web.spool import Spool
-from kraftd_apps.web.telemetry import HttpMetrics
-from kraftd_apps.web.threads import in_thread
 
 _WARM_AFTER_S = 1.0
 _LEAVE_S = 5.0
@@ -44,8 +39,8 @@ class KafkaClients:
         self._settings = settings
         self._logger = client_logger("kafka.consumer")
 
-    def member(self, on_statistics: Callable[[str], None]) -> MemberClient:
-        """Return a client that joins the group when polled, and then tells its statistics every few seconds.
+    def member(self, on_statistics: Callable[[str], None]) -> ConsumerClient:
+        """Return a client that joins the group when polled, and then reports its statistics every few seconds.
 
         Raises:
             SettingsError: librdkafka does not know a property.
@@ -53,23 +48,23 @@ class KafkaClients:
         protocol = self._settings.group_protocol
         if protocol != "auto":
             return self._member(on_statistics, incremental=protocol == "consumer")
-        return DecidingClient(
+        return ProtocolDetectingConsumer(
             self._member(on_statistics, incremental=False),
             partial(self._member, on_statistics, incremental=True),
-            partial(takes_new_members, self.admin()),
+            partial(supports_consumer_protocol, self.admin()),
         )
 
-    def reader(self) -> history.Client:
+    def reader(self) -> ReadingClient:
         """Return a client that reads given offsets."""
-        return cast("history.Client", self._consumer(reader_config(self._settings)))
+        return cast("ReadingClient", self._consumer(reader_config(self._settings)))
 
     def admin(self) -> AdminClient:
         """Return a client that asks about the topic."""
         return AdminClient(admin_config(self._settings))
 
-    def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> MemberClient:
+    def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> ConsumerClient:
         config = {**member_config(self._settings, incremental=incremental), "stats_cb": on_statistics}
-        return cast("MemberClient", self._consumer(config))
+        return cast("ConsumerClient", self._consumer(config))
 
     def _consumer(self, config: Mapping[str, object]) -> Consumer:
         try:
@@ -81,15 +76,13 @@ class KafkaClients:
 class ConsumerService:
     """The consumer app: its routes, its member of the group, what both share, and their common life."""
 
-    def __init__(
-        self, settings: ConsumerSettings, spool: Spool | None = None, clients: KafkaClients | None = None
-    ) -> None:
+    def __init__(self, settings: ConsumerSettings, clients: KafkaClients | None = None) -> None:
         self.settings = settings
         clients = clients or KafkaClients(settings)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._assigned_before = False
-        self.http_metrics = http_metrics = HttpMetrics(spool)
+        http_metrics = HttpMetrics()
         self._metrics = ConsumerMetrics(http_metrics.registry)
         self.ring = Ring(settings.ring_records)
         self.hub = Hub(self.ring, max_subscribers=settings.max_pages, clock=self._loop.time)
@@ -97,7 +90,7 @@ class ConsumerService:
         self.log = Log(clients.reader, settings.kafka.topic, self.ring)
         self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
         self.member = Member(
-            clients.member(self._told),
+            clients.member(self._take_statistics),
             settings.kafka.topic,
             identity=self._identity,
             incremental=settings.group_protocol == "consumer",
@@ -105,16 +98,16 @@ class ConsumerService:
             on_assigned=lambda own: self._on_loop(self._assigned, own),
         )
         self._api = LazyApp(self._build_api)
-        front = Front(
+        front = FastRoutes(
             {
                 ("GET", "/events"): EventsRoute(self.hub),
-                ("GET", "/healthz"): answered(self._liveness),
-                ("GET", "/readyz"): answered(lambda: readiness(self.member.unready_reasons())),
-                ("GET", "/metrics"): answered(http_metrics.answer),
+                ("GET", "/healthz"): endpoint(self._liveness),
+                ("GET", "/readyz"): endpoint(lambda: readiness(self.member.unready_reasons())),
+                ("GET", "/metrics"): endpoint(http_metrics.answer),
             },
             behind=self._api,
         )
-        self.app: App = Guard(front, settings.http, http_metrics)
+        self.app: App = Guard(front, settings.http.access, problem, http_metrics.count)
 
     async def start(self) -> None:
         """Begin to join the group; waits for no broker."""
@@ -140,13 +133,13 @@ class ConsumerService:
         if self.hub.subscribers:
             self._on_loop(self.hub.arrived, added)
 
-    def _told(self, text: str) -> None:
+    def _take_statistics(self, text: str) -> None:
         """Take librdkafka's statistics; on the member's thread."""
         own = self.member.membership.partitions
         statistics = statistics_of(text, self.settings.kafka.topic, own or ())
-        self._metrics.told(statistics)
+        self._metrics.show_lag(statistics)
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
-        self._on_loop(self.hub.tell_status, status)
+        self._on_loop(self.hub.show_status, status)
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
         if not self._assigned_before:

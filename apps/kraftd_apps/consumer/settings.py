@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kraftd_apps.web.environment import Reader
-from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
+from kraftd_apps.common.kafka import KafkaSettings, read_kafka
+from kraftd_apps.common.settings import HttpSettings, Reader, read_http
 
 _PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
@@ -17,7 +17,7 @@ Config = dict[str, str | int | float | bool]
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSettings:
-    """Everything the consumer app can be told."""
+    """All settings of the consumer app."""
 
     http: HttpSettings
     kafka: KafkaSettings

@@ -1,23 +1,163 @@
 """The FastAPI side of the producer app: what is not on the hot path, and the description of all of it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
-from kraftd_apps.producer import openapi
-from kraftd_apps.producer.batch import BatchRoute
-from kraftd_apps.producer.options import PLAIN, Options, checked_key
-from kraftd_apps.producer.send import SendRoute
+from kraftd.web.api import as_response
+from kraftd.web.asgi import Answer
+from kraftd_apps.common.api import Pages, create_api, describe_fast_routes, problems
+from kraftd_apps.common.body import read_body
+from kraftd_apps.common.problems import ProblemError, problem
+from kraftd_apps.producer.record import (
+    LAST_PARTITION,
+    LAST_TIMESTAMP_MS,
+    MAX_HEADERS,
+    MAX_KEY_BYTES,
+    PLAIN,
+    Options,
+    checked_key,
+)
+from kraftd_apps.producer.routes import BatchRoute, SendRoute
 from kraftd_apps.producer.settings import ProducerSettings
-from kraftd_apps.web.api import as_response, health_routes, install_docs, install_problems
-from kraftd_apps.web.asgi import Answer
-from kraftd_apps.web.body import read_body
-from kraftd_apps.web.pages import Pages
-from kraftd_apps.web.problems import Refused, problem
 
 _SAMPLE = '{"key": "Hello Kafka!"}'
+_DESCRIPTION = """Every error is a problem document (RFC 9457) with `code`, `retriable` and `outcome`. With the outcome
+`not_written`, sending again cannot duplicate the record; with `unknown` it may."""
+
+_OFFSET: dict[str, Any] = {
+    "type": ["integer", "null"],
+    "description": "Null where the record is written and its offset unknown: Kafka's answer was lost on the way.",
+}
+_PLACE: dict[str, Any] = {
+    "type": "object",
+    "required": ["partition", "offset"],
+    "properties": {"partition": {"type": "integer"}, "offset": _OFFSET},
+}
+_SENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "topic", "partition", "offset", "timestamp"],
+    "properties": {
+        "status": {"const": "sent"},
+        "topic": {"type": "string"},
+        "partition": {"type": "integer"},
+        "offset": _OFFSET,
+        "timestamp": {"type": "integer", "description": "Milliseconds since 1970."},
+    },
+}
+_FAILED: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "detail", "retriable", "outcome"],
+    "properties": {
+        "error": {"type": "string"},
+        "detail": {"type": "string"},
+        "retriable": {"type": "boolean"},
+        "outcome": {"enum": ["not_written", "unknown"]},
+    },
+}
+_RESULTS: dict[str, Any] = {
+    "type": "object",
+    "required": ["sent", "failed", "results"],
+    "properties": {
+        "sent": {"type": "integer"},
+        "failed": {"type": "integer"},
+        "results": {"type": "array", "items": {"oneOf": [_PLACE, _FAILED]}},
+    },
+}
+_QUEUED: dict[str, Any] = {"type": "object", "properties": {"status": {"const": "queued"}}}
+
+
+def _parameter(name: str, where: str, schema: dict[str, Any], text: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "schema": schema, "description": text}
+
+
+_KEY = _parameter("key", "query", {"type": "string"}, f"Key of the record: UTF-8, at most {MAX_KEY_BYTES} bytes.")
+_OPTIONS = [
+    _parameter(
+        "partition",
+        "query",
+        {"type": "integer", "minimum": 0, "maximum": LAST_PARTITION},
+        "Partition to write to; chosen by the key, or at random, where it is left out.",
+    ),
+    _parameter(
+        "timestamp",
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": LAST_TIMESTAMP_MS},
+        "Timestamp of the record in milliseconds since 1970; now where it is left out.",
+    ),
+    _parameter(
+        "ack",
+        "query",
+        {"enum": ["all", "none"], "default": "all"},
+        "`none` answers 202 at once; what Kafka does not take then is only counted and logged.",
+    ),
+    _parameter(
+        "X-Kafka-Header-Name",
+        "header",
+        {"type": "string", "pattern": "^[ -~]*$"},
+        f"Any header `X-Kafka-Header-<Name>` becomes a record header; at most {MAX_HEADERS}.",
+    ),
+]
+
+
+def _json(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+_WRITING = problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
+
+_SEND: dict[str, Any] = {
+    "summary": "Publish one JSON value",
+    "description": "Writes the body to the topic, byte for byte, and answers when every in-sync replica has it. "
+    "The content type does not matter: `curl -d` works as it is.",
+    "responses": {
+        200: _json(_SENT, "Written: its place in the log."),
+        202: _json(_QUEUED, "Taken, with `ack=none`."),
+        **_WRITING,
+        **problems(408),
+    },
+    "openapi_extra": {
+        "parameters": [_KEY, *_OPTIONS],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+    },
+}
+
+_DELETE: dict[str, Any] = {
+    "summary": "Publish a tombstone",
+    "description": "Writes a record without a value: compaction then removes the key.",
+    "responses": {
+        200: _json(_SENT, "Written: its place in the log."),
+        202: _json(_QUEUED, "Taken, with `ack=none`."),
+        **_WRITING,
+    },
+    "openapi_extra": {"parameters": [{**_KEY, "required": True}, *_OPTIONS]},
+}
+
+_BATCH: dict[str, Any] = {
+    "summary": "Publish many JSON values",
+    "description": "NDJSON, or one JSON array; one result for each record, in order. With `envelope=1` each element is "
+    "`{key, value, headers, partition, timestamp}`, and a value of `null` is a tombstone.",
+    "responses": {
+        200: _json(_RESULTS, "Every record is written."),
+        207: _json(_RESULTS, "Some records are written; the results say which."),
+        **_WRITING,
+        **problems(408),
+    },
+    "openapi_extra": {
+        "parameters": [
+            _parameter("envelope", "query", {"enum": [0, 1], "default": 0}, "Whether elements are envelopes.")
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"type": "array", "minItems": 1, "items": {}}},
+            },
+        },
+    },
+}
 
 
 class Routes(Protocol):
@@ -32,32 +172,29 @@ class Routes(Protocol):
 
 def build_api(routes: Routes, settings: ProducerSettings) -> FastAPI:
     """Return the app behind the hot path; what is on the hot path is in it too and answers the same."""
-    api = FastAPI(
+    pages = Pages("kraftd_apps.producer")
+    api = create_api(
+        pages,
         title="kraftd producer",
         summary=f"Publishes JSON to the Kafka topic {settings.kafka.topic}.",
-        description=openapi.DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
+        description=_DESCRIPTION,
     )
-    pages = Pages("kraftd_apps.producer")
-    install_problems(api)
-    install_docs(api, pages)
     _add_publishing(api, routes)
-    health_routes(api)
+    describe_fast_routes(api)
     _add_page(api, pages, routes, settings)
     return api
 
 
 def _add_publishing(api: FastAPI, routes: Routes) -> None:
-    @api.post("/send", **openapi.SEND)
+    @api.post("/send", **_SEND)
     async def send(request: Request) -> Response:
         return as_response(await routes.send.answer(request.scope, request.receive))
 
-    @api.delete("/send", **openapi.DELETE)
+    @api.delete("/send", **_DELETE)
     async def delete(request: Request) -> Response:
         return as_response(await routes.send.delete(request.scope))
 
-    @api.post("/send/batch", **openapi.BATCH)
+    @api.post("/send/batch", **_BATCH)
     async def batch(request: Request) -> Response:
         return as_response(await routes.batch.answer(request.scope, request.receive))
 
@@ -88,7 +225,7 @@ def _add_page(api: FastAPI, pages: Pages, routes: Routes, settings: ProducerSett
         try:
             options = Options(key=checked_key(key.encode())) if key else PLAIN
             answer = await routes.send.publish(options, value.encode())
-        except Refused as refused:
+        except ProblemError as refused:
             answer = refused.problem.answer()
         return page(value=value, key=key, answer=answer)
 
@@ -97,5 +234,5 @@ def _form_fields(body: bytes) -> dict[str, str]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=8)
     except ValueError as error:
-        raise Refused(problem("bad_parameter", f"the form cannot be read: {error}")) from error
+        raise ProblemError(problem("bad_parameter", f"the form cannot be read: {error}")) from error
     return dict(pairs)

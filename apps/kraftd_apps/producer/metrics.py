@@ -1,4 +1,4 @@
-"""What the producer app counts about Kafka, beside what every app counts about HTTP."""
+"""The metrics of the producer app's Kafka side."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
-class GatewayMetrics:
+class PublisherMetrics:
     """Counters and gauges of the Kafka side."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kraftd_apps.web.environment import Reader
-from kraftd_apps.web.settings import HttpSettings, KafkaSettings, read_http, read_kafka
+from kraftd_apps.common.kafka import KafkaSettings, read_kafka
+from kraftd_apps.common.settings import HttpSettings, Reader, read_http
 
-MOST_WORKERS = 16
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for key and headers beside a value of the longest allowed length."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerSettings:
-    """Everything the producer app can be told."""
+    """All settings of the producer app."""
 
     http: HttpSettings
     kafka: KafkaSettings
@@ -24,7 +23,7 @@ class ProducerSettings:
     max_inflight: int
     """Records that may wait for Kafka at once; more are refused with 503."""
     rate_limit: int
-    """Records a second that each worker takes; more are refused with 429. 0: any number."""
+    """Records a second that are taken; more are refused with 429. 0: any number."""
 
 
 def read_settings(values: Mapping[str, str]) -> ProducerSettings:
@@ -35,7 +34,7 @@ def read_settings(values: Mapping[str, str]) -> ProducerSettings:
     """
     reader = Reader(values)
     settings = ProducerSettings(
-        http=read_http(reader, port=8001, most_workers=MOST_WORKERS),
+        http=read_http(reader, port=8001),
         kafka=read_kafka(reader),
         linger_ms=reader.integer("KAFKA_LINGER_MS", 1, minimum=0, maximum=1000),
         delivery_timeout_ms=reader.integer("KAFKA_DELIVERY_TIMEOUT_MS", 15_000, minimum=1000, maximum=300_000),

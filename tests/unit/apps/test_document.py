@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kraftd_apps.common.problems import PROBLEM_TYPES
 from kraftd_apps.consumer import settings as consumer
 from kraftd_apps.producer import settings as producer
-from kraftd_apps.web.problems import KINDS
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "apps.md").read_text(encoding="utf-8")
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
@@ -46,4 +46,4 @@ def test_the_defaults_are_those_that_are_described(section, settings):
 
 
 def test_every_problem_is_described():
-    assert rows("Problems") == {code: str(kind.status) for code, kind in KINDS.items()}
+    assert rows("Problems") == {code: str(found.status) for code, found in PROBLEM_TYPES.items()}

@@ -3,15 +3,15 @@ import asyncio
 import pytest
 
 from kraftd.serve.app import create_app
-from kraftd.serve.page import static_files
-from kraftd.serve.problems import PROBLEM
 from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.snapshot import ServiceState
+from kraftd.web.problems import CONTENT_TYPE
+from kraftd.web.static import StaticFiles
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.apps.asgi_client import call
 from tests.unit.serve.seen import Seen
 from tests.unit.watch.programs import program, snapshot, topic
+from tests.unit.web.asgi_client import call
 
 OK = snapshot(program("broker-1"), kafka=KafkaView(topics=(topic("test-topic", 1),)))
 DEGRADED = snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "it ended"))
@@ -55,11 +55,11 @@ def test_metrics_are_openmetrics_for_those_who_accept_it():
     assert answer.body.endswith(b"# EOF\n")
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", *static_files()])
+@pytest.mark.parametrize("path", ["/openapi.json", *StaticFiles("kraftd.serve").hashed])
 def test_an_unknown_parameter_is_refused_of_files_too(path):
     answer = answered(OK, f"{path}?x=1")
 
-    assert (answered(OK, path).status, answer.status, answer.headers["content-type"]) == (200, 400, PROBLEM)
+    assert (answered(OK, path).status, answer.status, answer.headers["content-type"]) == (200, 400, CONTENT_TYPE)
     assert answer.json["detail"] == "there is no parameter x"
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_parameter_is_refused_of_files_too(path):
 def test_there_is_nothing_else(path):
     answer = answered(OK, path)
 
-    assert (answer.status, answer.headers["content-type"]) == (404, PROBLEM)
+    assert (answer.status, answer.headers["content-type"]) == (404, CONTENT_TYPE)
     assert answer.json["detail"] == f"{path} is no address of the daemon; see /openapi.json"
 
 
@@ -76,7 +76,7 @@ def test_there_is_nothing_else(path):
 def test_nothing_can_be_changed(path, method):
     answer = answered(OK, path, method=method)
 
-    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (405, PROBLEM, "GET")
+    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (405, CONTENT_TYPE, "GET")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_nothing_can_be_changed(path, method):
 def test_a_wrong_parameter_is_named(target, detail):
     answer = answered(OK, target)
 
-    assert (answer.status, answer.headers["content-type"]) == (400, PROBLEM)
+    assert (answer.status, answer.headers["content-type"]) == (400, CONTENT_TYPE)
     assert answer.json["detail"].startswith(detail)
     assert (answer.json["status"], answer.json["title"]) == (400, "A parameter is wrong")
 
@@ -127,7 +127,7 @@ def test_a_broker_is_asked_for_by_its_id(newest, broker_id, status):
 def test_a_broker_that_does_not_serve_says_why():
     answer = answered(DEGRADED, "/health/brokers/2")
 
-    assert (answer.headers["content-type"], answer.json["detail"]) == (PROBLEM, "it ended")
+    assert (answer.headers["content-type"], answer.json["detail"]) == (CONTENT_TYPE, "it ended")
 
 
 def test_prometheus_finds_the_daemon_and_the_apps():

@@ -5,9 +5,10 @@ import pytest
 
 from kraftd.serve.front import create_front
 from kraftd.watch.snapshot import ServiceState
+from kraftd.web.problems import CONTENT_TYPE
 from tests.clocks import ManualClock
-from tests.unit.apps.asgi_client import call
 from tests.unit.watch.programs import program, snapshot
+from tests.unit.web.asgi_client import call
 
 OK = snapshot(program("broker-1"))
 HOST = ((b"host", b"127.0.0.1:8000"),)
@@ -59,6 +60,29 @@ def test_a_foreign_host_is_refused_before_anything_is_loaded(path):
     answer = asyncio.run(call(front, "GET", path, host=((b"host", b"evil.example"),)))
 
     assert (answer.status, loaded.loads) == (421, 0)
+
+
+@pytest.mark.parametrize("headers", [[(b"sec-fetch-site", b"cross-site")], [(b"origin", b"http://evil.example")]])
+def test_a_page_of_another_origin_cannot_write(headers):
+    loaded = Loaded()
+    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+
+    answer = asyncio.run(call(front, "POST", "/health", host=HOST, headers=headers))
+
+    assert (answer.status, answer.headers["content-type"], loaded.loads) == (403, CONTENT_TYPE, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST.", "[::1]:8000", "[::1]"])
+def test_this_machine_is_served_by_each_of_its_names(host):
+    front = create_front(lambda: OK, (), ManualClock(1000.5), Loaded().load)
+
+    assert asyncio.run(call(front, "GET", "/livez", host=((b"host", host.encode()),))).status == 200
+
+
+def test_the_address_that_is_served_on_is_a_name_too():
+    front = create_front(lambda: OK, (), ManualClock(1000.5), Loaded().load, host="10.0.0.7")
+
+    assert asyncio.run(call(front, "GET", "/livez", host=((b"host", b"10.0.0.7:8000"),))).status == 200
 
 
 @pytest.mark.parametrize(("method", "target"), [("POST", "/readyz"), ("GET", "/readyz?fresh=2"), ("GET", "/livez?a=1")])

@@ -14,9 +14,9 @@ from kraftd.serve.probes import Live, Ready, livez, readyz
 from kraftd.watch.documents import HealthDocument, NothingSeen
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.apps.asgi_client import call
 from tests.unit.serve.seen import Seen
 from tests.unit.watch.programs import full_snapshot, snapshot
+from tests.unit.web.asgi_client import call
 
 EMPTY = snapshot()
 

@@ -6,7 +6,7 @@ from markupsafe import escape
 
 from kraftd.broker.model import GroupState
 from kraftd.host.events import Event
-from kraftd.serve.page import Page, charts, stale_after_s, static_files
+from kraftd.serve.page import Page, charts, stale_after_s
 from kraftd.watch.history import History, Moment
 from kraftd.watch.kafka_view import CollectorRun, KafkaView
 from kraftd.watch.snapshot import ServiceState
@@ -148,7 +148,8 @@ def test_without_a_canary_the_answers_stand_in_for_it():
 
 
 def test_a_static_file_is_named_by_its_content():
-    assert sorted(re.sub(r"\.[0-9a-f]{12}\.", ".", path) for path in static_files()) == [
+    assert sorted(re.sub(r"\.[0-9a-f]{12}\.", ".", path) for path in Page(PLAN).static.hashed) == [
+        "/static/colours.css",
         "/static/icon.svg",
         "/static/live.js",
         "/static/status.css",

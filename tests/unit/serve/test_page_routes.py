@@ -6,12 +6,12 @@ import pytest
 from kraftd.host.events import EventLog
 from kraftd.serve.app import create_app
 from kraftd.serve.live import MOST_PAGES
-from kraftd.serve.problems import PROBLEM
+from kraftd.web.problems import CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.apps.asgi_client import call, until
 from tests.unit.serve.seen import Seen
 from tests.unit.watch.programs import full_snapshot
+from tests.unit.web.asgi_client import call, until
 
 
 def answered(target, plan=None):
@@ -45,7 +45,7 @@ def test_the_page_shows_what_happened(tmp_path):
 def test_a_parameter_is_refused(target):
     answer = answered(target)
 
-    assert (answer.status, answer.headers["content-type"]) == (400, PROBLEM)
+    assert (answer.status, answer.headers["content-type"]) == (400, CONTENT_TYPE)
 
 
 @pytest.mark.parametrize("target", ["/static/", "/static/live.js", "/static/../page.py", "/index.html"])
@@ -69,5 +69,5 @@ def test_one_page_too_many_is_told_so():
 
     answer = asyncio.run(run())
 
-    assert (answer.status, answer.headers["content-type"]) == (503, PROBLEM)
+    assert (answer.status, answer.headers["content-type"]) == (503, CONTENT_TYPE)
     assert answer.json["detail"] == f"{MOST_PAGES} pages are open; close another"

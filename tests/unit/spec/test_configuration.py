@@ -96,7 +96,6 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
         ("[consumer]\ninstances = 17", "consumer.instances = 17: must be a whole number from 1 to 16"),
         ('[consumer]\ngroup = ""', 'consumer.group = "": must be a consumer group\'s name'),
         ('[producer]\nenabled = "maybe"', 'producer.enabled = "maybe": must be true or false'),
-        ("[producer]\nworkers = 17", "producer.workers = 17: must be a whole number from 1 to 16"),
         ("[daemon]\ninterval_s = 0.1", "daemon.interval_s = 0.1: must be a number of seconds from 0.2 to 3600"),
         ("[daemon]\ninterval_s = nan", "daemon.interval_s = nan: must be a number of seconds from 0.2 to 3600"),
         ("[daemon]\ninterval_s = true", "daemon.interval_s = true: must be a number of seconds from 0.2 to 3600"),

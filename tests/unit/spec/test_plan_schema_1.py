@@ -14,12 +14,19 @@ TOML = f'{TOOLS}[cluster]\nport_offset = 100\n[java]\noptions = ["-Xss1m"]\n[con
 PATH = Path("/srv/plan.json")
 
 
+def without(environment, name):
+    return tuple(pair for pair in environment if pair[0] != name)
+
+
 def test_it_is_read_as_the_plan_that_the_same_configuration_makes_now():
     plan = plan_of(TOML)
 
     # What the user stated of a topic was not recorded.
     topics = tuple(replace(topic, stated=()) for topic in plan.topics)
-    assert parse_plan(TEXT, PATH) == replace(plan, topics=topics)
+    # The apps took a number of workers, which today's do not read.
+    found = parse_plan(TEXT, PATH)
+    apps = tuple(replace(app, environment=without(app.environment, "APP_WORKERS")) for app in found.apps)
+    assert replace(found, apps=apps) == replace(plan, topics=topics)
 
 
 def test_a_tool_that_is_known_no_more_is_left_out():

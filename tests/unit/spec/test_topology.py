@@ -231,7 +231,6 @@ def test_the_apps_are_told_where_kafka_is_and_where_to_listen():
     assert dict(producer.environment) == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092,127.0.0.1:9093",
         "KAFKA_TOPIC": "test-topic",
-        "APP_WORKERS": "1",
         "APP_HOST": "127.0.0.1",
         "APP_PORT": "8001",
     }

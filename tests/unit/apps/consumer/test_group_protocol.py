@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from kraftd_apps.consumer.group_protocol import DecidingClient, takes_new_members
+from kraftd_apps.consumer.group_protocol import ProtocolDetectingConsumer, supports_consumer_protocol
 from tests.unit.apps.consumer.test_member import joining
 from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure, settled
 
@@ -43,16 +43,16 @@ class FakeClusterAway:
     ],
 )
 def test_a_brokers_settings_say_which_members_it_takes(settings, taken):
-    assert takes_new_members(FakeCluster(settings)) is taken
+    assert supports_consumer_protocol(FakeCluster(settings)) is taken
 
 
 def test_where_no_broker_answers_nothing_is_known():
-    assert takes_new_members(FakeClusterAway()) is None
+    assert supports_consumer_protocol(FakeClusterAway()) is None
 
 
 def deciding(classic, new, *answers):
     told = list(answers)
-    return DecidingClient(classic, lambda: new, lambda: told.pop(0))
+    return ProtocolDetectingConsumer(classic, lambda: new, lambda: told.pop(0))
 
 
 def test_nothing_is_joined_before_a_broker_has_answered():

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from kraftd_apps.consumer.hub import Hub, Subscriber, event
+from kraftd_apps.common.problems import ProblemError
+from kraftd_apps.consumer.hub import EventsRoute, Hub, Subscriber, event, last_seen
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
-from tests.unit.apps.asgi_client import until
+from tests.unit.web.asgi_client import until
 
 
 def records(*offsets: int, value: bytes = b"{}") -> list[SeenRecord]:
@@ -133,8 +134,8 @@ def test_nothing_is_encoded_while_no_page_is_open():
 def test_a_status_is_told_when_it_changes_and_to_every_new_page():
     async def check(hub, ring):
         page = hub.join("")
-        hub.tell_status({"partitions": (0,)})
-        hub.tell_status({"partitions": (0,)})
+        hub.show_status({"partitions": (0,)})
+        hub.show_status({"partitions": (0,)})
         assert await content_of(page) == [("status", {"partitions": [0]})]
         assert await content_of(hub.join("")) == [("status", {"partitions": [0]})]
 
@@ -189,3 +190,45 @@ def test_no_text_can_forge_an_event(text):
     assert events(content) == [("messages", {"value": text})]
     assert content.count(b"\n") == 4
     assert b"\r" not in content
+
+
+def scope(query=b"", headers=()):
+    return {"type": "http", "method": "GET", "path": "/events", "query_string": query, "headers": list(headers)}
+
+
+def test_a_reconnecting_browser_knows_better_than_its_pages_address():
+    assert last_seen(scope()) == ""
+    assert last_seen(scope(b"after=a%3A5")) == "a:5"
+    assert last_seen(scope(b"after=a%3A5", [(b"last-event-id", b"a:9")])) == "a:9"
+
+
+def test_a_page_too_many_is_refused_with_a_time_to_come_back():
+    async def main():
+        hub = Hub(Ring(10), max_subscribers=1, clock=lambda: 0.0)
+        hub.join("")
+        with pytest.raises(ProblemError) as caught:
+            await EventsRoute(hub)(scope(), None, None)
+        answer = caught.value.problem.answer()
+        assert (answer.status, caught.value.problem.code) == (503, "too_many_clients")
+        assert (b"retry-after", b"10") in answer.headers
+
+    asyncio.run(main())
+
+
+def test_a_page_that_leaves_is_forgotten():
+    async def main():
+        hub = Hub(Ring(10), max_subscribers=1, clock=lambda: 0.0)
+        gone = asyncio.Event()
+
+        async def receive():
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            if message["type"] == "http.response.body":
+                gone.set()
+
+        await EventsRoute(hub)(scope(), receive, send)
+        assert hub.subscribers == 0
+
+    asyncio.run(main())

@@ -1,8 +1,7 @@
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
 
-from kraftd_apps.consumer.incarnation import TopicIdentity
-from kraftd_apps.consumer.member import SILENT_S, Member, Membership, unready_reasons
+from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
 from tests.unit.apps.kafka_fakes import FakeAdmin, FakeError, FakeIdentity, FakeMemberClient, FakeMessage, failure
 
 

@@ -33,8 +33,8 @@ def test_the_coordinator_is_not_counted_as_one_more_broker():
 def test_a_partition_that_went_to_another_member_has_no_lag_here():
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
-    metrics.told(ClientStatistics(1, ((0, 5), (1, 6))))
-    metrics.told(ClientStatistics(1, ((1, 7),)))
+    metrics.show_lag(ClientStatistics(1, ((0, 5), (1, 6))))
+    metrics.show_lag(ClientStatistics(1, ((1, 7),)))
     assert registry.get_sample_value("kafka_consumer_lag_records", {"partition": "0"}) is None
     assert registry.get_sample_value("kafka_consumer_lag_records", {"partition": "1"}) == 7
 

@@ -4,10 +4,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from kraftd_apps.common.problems import PROBLEM_TYPES
 from kraftd_apps.producer.api import build_api
-from kraftd_apps.web.problems import KINDS
-from tests.unit.apps.asgi_client import call
-from tests.unit.apps.producer.test_gateway import running
+from tests.unit.apps.producer.test_publisher import running
+from tests.unit.web.asgi_client import call
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_description_names_every_route_and_the_page_needs_nothing_from_elsew
         described = (await call(service.app, "GET", "/openapi.json")).json
         assert set(described["paths"]) == {"/send", "/send/batch", "/healthz", "/readyz", "/metrics"}
         page = (await call(service.app, "GET", "/docs")).body.decode()
-        assert all(f'id="problem-{code}"' in page for code in KINDS)
+        assert all(f'id="problem-{code}"' in page for code in PROBLEM_TYPES)
         assert "//" not in page.replace("http://localhost", "")
 
     running(check)

@@ -1,0 +1,121 @@
+"""What both FastAPI apps share: their pages, their documentation, and the parts of OpenAPI that both use.
+
+Imported with FastAPI only.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
+
+from kraftd.web.api import DescribedApi, as_response, install_problems
+from kraftd.web.static import StaticFiles
+from kraftd_apps.common.problems import PROBLEM_TYPES, ProblemError, problem
+
+_SHARED = "kraftd_apps.common"
+
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail", "retriable", "outcome"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"enum": sorted(PROBLEM_TYPES)},
+        "detail": {"type": "string"},
+        "retriable": {"type": "boolean"},
+        "outcome": {"enum": ["not_written", "unknown"]},
+    },
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+class Pages:
+    """Renders one app's templates over the shared ones; everything a template inserts is escaped."""
+
+    def __init__(self, package: str) -> None:
+        self.static = StaticFiles(_SHARED, package)
+        self._environment = Environment(
+            loader=PrefixLoader({"common": PackageLoader(_SHARED), "app": PackageLoader(package)}),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["static"] = self.static.address
+        self._environment.filters["code_spans"] = code_spans
+
+    def render(self, template: str, **values: object) -> str:
+        """Return a page of the app."""
+        return self._environment.get_template(f"app/{template}").render(**values)
+
+    def render_shared(self, template: str, **values: object) -> str:
+        """Return a page that both apps have."""
+        return self._environment.get_template(f"common/{template}").render(**values)
+
+
+def code_spans(text: str) -> Markup:
+    """Return a text with its parts between backticks as code, and everything escaped."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
+
+
+def create_api(pages: Pages, **description: Any) -> FastAPI:
+    """Return an app with what both have: problems, static files, and `/docs`, which loads nothing from elsewhere."""
+    api = DescribedApi(docs_url=None, redoc_url=None, **description)
+    install_problems(api, problem, server="this app", description="/docs")
+    files = pages.static.plain | pages.static.hashed
+
+    @api.api_route("/static/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def static(name: str) -> Response:
+        found = files.get(f"/static/{name}")
+        if found is None:
+            raise ProblemError(problem("not_found", "no such file"))
+        return as_response(found)
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(pages.render_shared("docs.html", document=api.openapi(), problem_types=PROBLEM_TYPES))
+
+    return api
+
+
+def problems(*statuses: int) -> Responses:
+    """Return the descriptions of error answers, each naming the codes it may have."""
+    return {
+        status: {
+            "description": "; ".join(
+                f"`{code}`: {found.title}" for code, found in PROBLEM_TYPES.items() if found.status == status
+            ),
+            "content": {"application/problem+json": {"schema": PROBLEM}},
+        }
+        for status in statuses
+    }
+
+
+def describe_fast_routes(api: FastAPI) -> None:
+    """Describe the routes that `FastRoutes` answers: they are never reached here."""
+    state = {"type": "object", "required": ["status", "reasons"]}
+    content = {"application/json": {"schema": state}}
+    for path, summary in {"/healthz": "Does the process work", "/readyz": "Can requests succeed now"}.items():
+        responses: Responses = {
+            200: {"description": "Yes.", "content": content},
+            503: {"description": "No; the reasons say why.", "content": content},
+            **problems(421),
+        }
+        api.add_api_route(path, answered_before, summary=summary, responses=responses)
+    metrics: Responses = {
+        200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}},
+        **problems(401, 421),
+    }
+    api.add_api_route("/metrics", answered_before, summary="Metrics", responses=metrics)
+
+
+async def answered_before(_request: Request) -> Response:
+    """Stand for a route that is answered before the framework."""
+    raise ProblemError(problem("not_found", "this route is answered before it comes here"))

@@ -1,0 +1,176 @@
+"""One librdkafka producer behind asyncio: sends on the loop's thread, collects reports on its own.
+
+librdkafka's `produce` only queues, so it may be called on the loop. Reports come out of `poll`, which blocks, hence the
+thread; it wakes the loop once per burst of reports instead of once per report.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka import KafkaError
+
+from kraftd_apps.producer.record import Record
+
+_POLL_S = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+class DeliveredMessage(Protocol):
+    """The part of librdkafka's message that a report is made of."""
+
+    def partition(self) -> int | None:
+        """Where it was written."""
+
+    def offset(self) -> int | None:
+        """At which offset; None where that is not known."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Its kind of timestamp, and the timestamp in milliseconds."""
+
+
+OnDelivery = Callable[[KafkaError | None, DeliveredMessage], None]
+
+
+class Report(NamedTuple):
+    """The end of a record: written, or not acknowledged."""
+
+    error: KafkaError | None
+    """None when every in-sync replica has it; the other fields then say where it is."""
+    partition: int = -1
+    offset: int | None = None
+    """None where Kafka has the record and the client does not know its place: librdkafka takes a request whose answer
+    was lost for acknowledged as soon as a later one to the same partition is."""
+    timestamp_ms: int = -1
+
+
+Settled = asyncio.Future[Report] | None
+"""What waits for a record's report; None where nobody does."""
+
+
+class Delivery:
+    """One record between its hand-over to Kafka and its report, which librdkafka gives it on the polling thread."""
+
+    __slots__ = ("_reports", "_settled")
+
+    def __init__(self, settled: Settled, reports: deque[tuple[Settled, Report]]) -> None:
+        self._settled = settled
+        self._reports = reports
+
+    def __call__(self, error: KafkaError | None, message: DeliveredMessage) -> None:
+        """Queue the report for the loop."""
+        if error is not None:
+            self._reports.append((self._settled, Report(error)))
+            return
+        report = Report(None, message.partition() or 0, message.offset(), message.timestamp()[1])
+        self._reports.append((self._settled, report))
+
+
+class Client(Protocol):
+    """The part of `confluent_kafka.Producer` that sends."""
+
+    def produce(self, topic: str, *record: Any) -> None:
+        """Queue value, key, partition, callback, nothing, timestamp and, where there are any, headers.
+
+        Raises BufferError when the queue is full, KafkaException when the record cannot be right.
+        """
+
+    def poll(self, timeout: float) -> int:
+        """Call back for every report that is in, waiting this many seconds for the first."""
+
+    def purge(self) -> None:
+        """Fail whatever is queued or in flight."""
+
+    def __len__(self) -> int:
+        """How many records have no report yet."""
+
+
+class AsyncProducer:
+    """Sends records, and passes each one's report to `on_report` on the loop's thread."""
+
+    def __init__(
+        self, client: Client, topic: str, loop: asyncio.AbstractEventLoop, on_report: Callable[[Settled, Report], None]
+    ) -> None:
+        self._client = client
+        self._topic = topic
+        self._loop = loop
+        self._on_report = on_report
+        self._reports: deque[tuple[Settled, Report]] = deque()
+        self._waking = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
+
+    def start(self) -> None:
+        """Begin to collect reports."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether reports are collected."""
+        return self._thread.is_alive()
+
+    @property
+    def queued(self) -> int:
+        """Records without a report."""
+        return len(self._client)
+
+    def send(self, record: Record, settled: Settled) -> None:
+        """Queue a record; its report goes to `on_report`, exactly once.
+
+        Raises:
+            BufferError: The client's queue is full.
+            KafkaException: The client knows at once that the record cannot be written.
+        """
+        self.produce(record, Delivery(settled, self._reports))
+
+    def produce(self, record: Record, on_delivery: OnDelivery) -> None:
+        """Queue a record whose report goes to `on_delivery` on the thread that collects reports.
+
+        Raises:
+            BufferError: The client's queue is full.
+            KafkaException: The client knows at once that the record cannot be written.
+        """
+        if record.headers:
+            self._client.produce(
+                self._topic,
+                record.value,
+                record.key,
+                record.partition,
+                on_delivery,
+                None,
+                record.timestamp_ms,
+                list(record.headers),
+            )
+        else:
+            self._client.produce(
+                self._topic, record.value, record.key, record.partition, on_delivery, None, record.timestamp_ms
+            )
+
+    def purge(self) -> None:
+        """Fail every record that has no report yet; the reports say which may have been written."""
+        self._client.purge()
+
+    def close(self) -> None:
+        """Let the thread end as soon as every record has its report."""
+        self._closing = True
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; return whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _poll(self) -> None:
+        while not (self._closing and len(self._client) == 0):
+            self._client.poll(_POLL_S)
+            if self._reports and not self._waking:
+                self._waking = True
+                self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._waking = False
+        while self._reports:
+            self._on_report(*self._reports.popleft())

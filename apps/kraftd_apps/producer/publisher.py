@@ -1,0 +1,267 @@
+"""The way of a record into Kafka: back-pressure, the wait for its report, a new client after a fatal error."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException
+
+from kraftd.web.background import in_thread
+from kraftd_apps.common.problems import Problem, ProblemError, problem
+from kraftd_apps.producer.async_producer import AsyncProducer, Client, Report, Settled
+from kraftd_apps.producer.kafka_errors import problem_of
+from kraftd_apps.producer.record import Record
+from kraftd_apps.producer.topic import MetadataClient, TopicWatch
+
+_REPLACEMENT_PAUSE_S = 1.0
+_FLUSH_S = 3.0
+_RETIRED_JOIN_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+class ProducerClient(Client, MetadataClient, Protocol):
+    """Everything the publisher needs of `confluent_kafka.Producer`."""
+
+
+Connect = Callable[[Callable[[KafkaError], None]], ProducerClient]
+"""Makes a client that reports its own errors to the given function, on the thread that polls it."""
+
+
+class ProducerMetrics(Protocol):
+    """The counters of a publisher."""
+
+    def replaced(self) -> None:
+        """A client failed for good."""
+
+    def lost(self, problem_code: str) -> None:
+        """A record that nobody waited for was not acknowledged."""
+
+
+class RateLimit:
+    """A token bucket that holds one second's worth.
+
+    A batch is taken as a whole while anything is left, and what it takes too much is waited for afterwards: else one
+    larger than the bucket would never be taken.
+
+    Args:
+        per_second: Records; 0 for any number.
+        clock: Seconds.
+    """
+
+    def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_second = per_second
+        self._clock = clock
+        self._left = float(per_second)
+        self._since_s = clock()
+
+    def take(self, records: int) -> bool:
+        """Take room for so many records, if there is any."""
+        if not self.per_second:
+            return True
+        now_s = self._clock()
+        self._left = min(self.per_second, self._left + (now_s - self._since_s) * self.per_second)
+        self._since_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= records
+        return True
+
+
+class RecordPublisher:
+    """Owns the Kafka client. Every method but `finish_stop` is for the loop's thread."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        topic: str,
+        *,
+        max_inflight: int,
+        metrics: ProducerMetrics,
+        rate_limit: RateLimit,
+    ) -> None:
+        self._connect = connect
+        self._topic = topic
+        self._max_inflight = max_inflight
+        self._metrics = metrics
+        self._rate_limit = rate_limit
+        self._loop: asyncio.AbstractEventLoop
+        self._client: ProducerClient
+        self._producer: AsyncProducer | None = None
+        self._replaced_s = float("-inf")
+        self._all_brokers_down = False
+        self.draining = False
+        self.inflight = 0
+        self.watch = TopicWatch(lambda: self._client, topic)
+
+    def start(self) -> None:
+        """Make the client and begin to look for the topic; waits for no broker."""
+        self._loop = asyncio.get_running_loop()
+        self._open()
+        self.watch.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether reports reach those who wait for them."""
+        return self._producer is None or self._producer.alive
+
+    def unready_reasons(self) -> list[str]:
+        """Return why a record would not be written now; none when it would."""
+        if self.draining:
+            return ["the app is stopping"]
+        if self._producer is None:
+            return ["the Kafka client is being replaced"]
+        reasons = self.watch.reasons()
+        if self.inflight > 0.8 * self._max_inflight:
+            reasons.append(f"{self.inflight} of at most {self._max_inflight} records wait for Kafka")
+        return reasons
+
+    async def publish(self, record: Record) -> Report:
+        """Write a record and wait until Kafka has acknowledged or refused it.
+
+        Raises:
+            ProblemError: It was not taken, or not acknowledged; the problem says whether it may have been written.
+        """
+        settled: asyncio.Future[Report] = self._loop.create_future()
+        self._submit(record, settled)
+        report = await settled
+        if report.error is not None:
+            raise ProblemError(self.problem_of(report.error))
+        return report
+
+    def publish_unacknowledged(self, record: Record) -> None:
+        """Hand a record to the client and wait for nothing; a loss is counted and logged.
+
+        Raises:
+            ProblemError: It was not taken.
+        """
+        self._submit(record, None)
+
+    @contextlib.contextmanager
+    def room_for(self, records: int) -> Iterator[AsyncProducer]:
+        """Take room for so many records until the end of the block.
+
+        Raises:
+            ProblemError: There is none; none of them was taken.
+        """
+        producer = self._ready_producer()
+        if self.inflight + records > self._max_inflight:
+            raise ProblemError(self._queue_full())
+        self._check_rate(records)
+        self.inflight += records
+        try:
+            yield producer
+        finally:
+            self.inflight -= records
+
+    def refusal_of(self, error: BufferError | KafkaException) -> Problem:
+        """Return the answer for a record that the client did not take."""
+        if isinstance(error, BufferError):
+            return problem("queue_full", "the Kafka client's queue is full")
+        found = self.problem_of(error.args[0])
+        return problem(found.code, found.detail, outcome="not_written")
+
+    def problem_of(self, error: KafkaError) -> Problem:
+        """Return the answer for a record that was not acknowledged."""
+        return problem_of(error, restarting=not self.draining)
+
+    def begin_stop(self, drain_s: float) -> None:
+        """Take no more records; what has no report after `drain_s` seconds is failed."""
+        self.draining = True
+        self.watch.stop()
+        if self._producer:
+            self._loop.call_later(drain_s, self._producer.purge)
+
+    async def finish_stop(self) -> None:
+        """Wait a little for records that nobody waits for, then give them up."""
+        producer = self._producer
+        if producer is None:
+            return
+        producer.close()
+        if await in_thread(producer.join, _FLUSH_S):
+            return
+        logger.error("Giving up %d records that Kafka has not acknowledged", producer.queued)
+        producer.purge()
+        await in_thread(producer.join, _RETIRED_JOIN_S)
+
+    def _ready_producer(self) -> AsyncProducer:
+        if self.draining:
+            raise ProblemError(problem("draining", "the app is stopping"))
+        if self._producer is None:
+            raise ProblemError(problem("producer_restarting", "the Kafka client failed and is being replaced"))
+        if self._all_brokers_down and self.watch.view.fault:
+            raise ProblemError(problem("brokers_down", self.watch.view.fault))
+        if self.inflight >= self._max_inflight:
+            raise ProblemError(self._queue_full())
+        return self._producer
+
+    def _submit(self, record: Record, settled: Settled) -> None:
+        producer = self._ready_producer()
+        self._check_rate(1)
+        try:
+            producer.send(record, settled)
+        except (BufferError, KafkaException) as error:
+            raise ProblemError(self.refusal_of(error)) from error
+        self.inflight += 1
+
+    def _check_rate(self, records: int) -> None:
+        if not self._rate_limit.take(records):
+            detail = f"more than {self._rate_limit.per_second} records a second (APP_RATE_LIMIT)"
+            raise ProblemError(problem("rate_limited", detail))
+
+    def _queue_full(self) -> Problem:
+        detail = f"{self.inflight} of at most {self._max_inflight} records wait for Kafka (APP_MAX_INFLIGHT)"
+        return problem("queue_full", detail)
+
+    def _settle(self, settled: Settled, report: Report) -> None:
+        self.inflight -= 1
+        if report.error is None:
+            self._all_brokers_down = False
+        elif report.error.fatal():
+            self._replace(report.error)
+        if settled is None:
+            self._note_loss(report)
+        elif not settled.done():
+            settled.set_result(report)
+
+    def _note_loss(self, report: Report) -> None:
+        if report.error is not None:
+            found = self.problem_of(report.error)
+            self._metrics.lost(found.code)
+            logger.error("A record sent with ack=none was lost: %s", found.detail)
+
+    def _open(self) -> None:
+        if self.draining:
+            return
+
+        def on_error(error: KafkaError) -> None:
+            self._loop.call_soon_threadsafe(self._client_failed, producer, error)
+
+        self._client = self._connect(on_error)
+        producer = AsyncProducer(self._client, self._topic, self._loop, self._settle)
+        producer.start()
+        self._producer = producer
+
+    def _client_failed(self, producer: AsyncProducer, error: KafkaError) -> None:
+        if producer is not self._producer:
+            return
+        if error.fatal():
+            self._replace(error)
+        elif error.name() == "_ALL_BROKERS_DOWN":
+            self._all_brokers_down = True
+
+    def _replace(self, error: KafkaError) -> None:
+        retired, self._producer = self._producer, None
+        if retired is None:
+            return
+        logger.error("Replacing the Kafka client after a fatal error: %s", error.str())
+        self._metrics.replaced()
+        retired.purge()
+        retired.close()
+        now_s = time.monotonic()
+        pause_s = max(0.0, self._replaced_s + _REPLACEMENT_PAUSE_S - now_s)
+        self._replaced_s = now_s + pause_s
+        self._loop.call_later(pause_s, self._open)

@@ -1,1 +1,0 @@
-"""What both apps need of HTTP and of their surroundings; knows nothing of producing or consuming."""

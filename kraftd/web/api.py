@@ -1,0 +1,99 @@
+"""What FastAPI apps share: answers as responses, every error as a problem, and a description that says so.
+
+The only module here that imports the framework.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from kraftd.web.asgi import Answer
+from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
+
+
+class DescribedApi(FastAPI):
+    """An app whose description lacks the framework's own 422: a wrong parameter is answered with 400 here."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        document = super().openapi()
+        for operation in (each for operations in document["paths"].values() for each in operations.values()):
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+        schemas = document.get("components", {}).get("schemas", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        if not schemas:
+            document.pop("components", None)
+        return document
+
+
+def as_response(answer: Answer) -> Response:
+    """Return an answer in the framework's form."""
+    response = Response(answer.body, answer.status)
+    # Not as a media type: the framework would complete it with a charset.
+    response.headers["content-type"] = answer.content_type.decode("latin-1")
+    response.raw_headers.extend(answer.headers)
+    return response
+
+
+def install_problems(api: FastAPI, make_problem: MakeProblem, *, server: str, description: str) -> None:
+    """Answer every error of the framework, and every `HttpProblemError`, as `application/problem+json`.
+
+    Args:
+        api: Gets the handlers.
+        make_problem: Makes the problems of the framework's errors.
+        server: What serves, as the subject of a sentence.
+        description: Where its addresses are described.
+    """
+
+    @api.exception_handler(HttpProblemError)
+    async def refused(_request: Request, error: HttpProblemError) -> Response:
+        return as_response(error.problem.answer())
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return as_response(make_problem("bad_parameter", "; ".join(map(_fault, error.errors()))).answer())
+
+    @api.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        path, methods = request.url.path, ", ".join(_methods(api, request.url.path))
+        found: HttpProblem
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            found = make_problem("method_not_allowed", f"{path} does not take {request.method}; it takes {methods}")
+        elif error.status_code == HTTPStatus.NOT_FOUND:
+            found = make_problem("not_found", f"{path} is no address of {server}; see {description}")
+        else:
+            found = make_problem("bad_parameter", str(error.detail))
+        response = as_response(found.answer())
+        response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["allow"] = methods
+        return response
+
+    @api.exception_handler(Exception)
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return as_response(make_problem("internal", f"{server} failed; its log says why").answer())
+
+
+def _fault(found: Any) -> str:
+    where = ".".join(map(str, found["loc"][1:]))
+    if found["type"] == "extra_forbidden":
+        return f"there is no parameter {where}"
+    text = str(found["msg"]).removeprefix("Value error, ")
+    return f"{where}: {text}, not {found['input']!r}" if where else text
+
+
+def _methods(api: FastAPI, path: str) -> list[str]:
+    """Return the methods of every route at a path; the framework's own answer knows those of the first only."""
+    found: set[str] = set()
+    for route in api.routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return sorted(found)

@@ -1,0 +1,68 @@
+"""Work off the loop: blocking calls, and apps that are built when they are first needed."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from kraftd.web.asgi import App, Receive, Scope, Send
+
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
+    """Run a blocking call on a daemon thread of its own and return its result, or raise what it raises.
+
+    `asyncio.to_thread` would hold the end of the process until the call returns, however long that takes.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result, fault = None, None
+        try:
+            result = call(*arguments)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it is waited for
+            fault = error
+        # The loop is closed when the process has ended meanwhile: then nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, fault)
+
+    threading.Thread(target=work, name=f"call-{call.__name__}", daemon=True).start()
+    return await done
+
+
+class LazyApp:
+    """An ASGI app that is built in a thread: importing FastAPI costs more than everything else at start."""
+
+    def __init__(self, build: Callable[[], App]) -> None:
+        self._build = build
+        self._built: App | None = None
+        self._lock = asyncio.Lock()
+
+    async def load(self) -> App:
+        """Build the app, once; later calls return the same."""
+        async with self._lock:
+            if self._built is None:
+                started_s = time.perf_counter()
+                self._built = await in_thread(self._build)
+                logger.debug("FastAPI loaded in %.2f s", time.perf_counter() - started_s)
+        return self._built
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        app = self._built or await self.load()
+        await app(scope, receive, send)

@@ -1,0 +1,50 @@
+import pytest
+
+from kraftd_apps.consumer.record import SeenRecord, Shown, document, iso_time, shown
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, Shown("null", "")),
+        (b"", Shown("empty", "")),
+        (b'{"n": 23958446825181076828}', Shown("text", '{"n": 23958446825181076828}')),
+        (b"\xff\x00", Shown("binary", "ff 00")),
+        (b"\x1b[31m", Shown("binary", "1b 5b 33 31 6d")),
+        (b"a\tb\r\n", Shown("text", "a\tb\r\n")),
+        ("äö".encode(), Shown("text", "ä", cut=True)),
+    ],
+)
+def test_bytes_are_shown_as_what_they_are(content, expected):
+    assert shown(content, 3 if content and len(content) == 4 else 100) == expected
+
+
+def test_a_long_binary_value_is_cut():
+    found = shown(b"\xff" * 10_000)
+    assert found.cut
+    assert len(found.text) < 2000
+
+
+def test_a_time_that_no_date_can_hold_is_unknown():
+    assert iso_time(1_700_000_000_123) == "2023-11-14T22:13:20.123Z"
+    assert iso_time(10**17) is None
+    assert iso_time(None) is None
+
+
+def test_a_document_loses_nothing():
+    record = SeenRecord(1, 2, None, b"\xff", None, (("a", b"1"), ("a", None)))
+    assert document(record) == {
+        "partition": 1,
+        "offset": 2,
+        "timestamp_ms": None,
+        "timestamp": None,
+        "size_bytes": 4,
+        "key": "/w==",
+        "key_encoding": "base64",
+        "headers": [
+            {"name": "a", "value": "1", "value_encoding": "utf-8"},
+            {"name": "a", "value": None, "value_encoding": None},
+        ],
+        "value": None,
+        "value_encoding": None,
+    }

@@ -1,0 +1,99 @@
+import json
+
+import pytest
+
+from kraftd_apps.common.problems import problem
+from kraftd_apps.producer.routes import batch_answer
+from tests.unit.apps.kafka_fakes import FakeError
+from tests.unit.apps.producer.test_publisher import running
+from tests.unit.web.asgi_client import call
+
+JSON = (b"content-type", b"application/json")
+NDJSON = (b"content-type", b"application/x-ndjson; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("results", "status"),
+    [
+        ([(0, 1)], 200),
+        ([(0, 1), problem("too_large", "x")], 207),
+        ([problem("delivery_timeout", "x"), problem("too_large", "x")], 504),
+    ],
+)
+def test_the_status_of_a_batch_tells_all_some_or_none(results, status):
+    answer = batch_answer(results)
+    document = json.loads(answer.body)
+    assert answer.status == status
+    assert len(document["results"]) == document["sent"] + document["failed"] == len(results)
+
+
+def test_results_stand_in_the_order_of_the_records_and_good_ones_are_published_unchanged():
+    async def check(service, clients):
+        body = b'{"n": 1.10}\nNaN\n"three"\n'
+        answer = await call(service.app, "POST", "/send/batch", body, [NDJSON])
+        assert answer.status == 207
+        assert [result.get("error", "sent") for result in answer.json["results"]] == ["sent", "invalid_json", "sent"]
+        assert [record["value"] for record in clients.made[0].produced] == [b'{"n": 1.10}', b'"three"']
+        assert service.publisher.inflight == 0
+
+    running(check)
+
+
+def test_what_kafka_refuses_is_told_per_record():
+    async def check(service, clients):
+        clients.made[0].error = FakeError("_MSG_TIMED_OUT")
+        answer = await call(service.app, "POST", "/send/batch", b"[1,2]", [JSON])
+        assert (answer.status, answer.json["code"], answer.json["failed"]) == (504, "delivery_timeout", 2)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json["results"][1]["outcome"] == "unknown"
+
+    running(check)
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "code"),
+    [
+        (b"", NDJSON, "invalid_json"),
+        (b"[]", JSON, "invalid_json"),
+        (b"{}", JSON, "invalid_json"),
+        (b"[1,", JSON, "invalid_json"),
+        (b"\xff", JSON, "invalid_json"),
+        (b"[" * 100_000, JSON, "invalid_json"),
+        (b"1\n" * 10_001, NDJSON, "too_large"),
+        (b"1" * 2_000_000, NDJSON, "too_large"),
+    ],
+)
+def test_a_body_that_is_no_batch_is_refused_as_a_whole(body, header, code):
+    async def check(service, clients):
+        answer = await call(service.app, "POST", "/send/batch", body, [header])
+        assert (answer.json["code"], answer.json["outcome"]) == (code, "not_written")
+        assert clients.made[0].produced == []
+
+    running(check, APP_MAX_BATCH_BODY="1000000")
+
+
+def test_one_long_record_does_not_harm_the_others():
+    async def check(service, clients):
+        answer = await call(service.app, "POST", "/send/batch", b'1\n"' + b"x" * 2000 + b'"\n', [NDJSON])
+        assert [result.get("error", "sent") for result in answer.json["results"]] == ["sent", "too_large"]
+
+    running(check, APP_MAX_BODY="1024")
+
+
+def test_a_batch_that_has_no_room_is_refused_before_any_of_it_is_written():
+    async def check(service, clients):
+        clients.made[0].held = True
+        await call(service.app, "POST", "/send?ack=none", b"1")
+        answer = await call(service.app, "POST", "/send/batch", b"1\n2\n", [NDJSON])
+        assert (answer.status, answer.json["code"]) == (503, "queue_full")
+        assert len(clients.made[0].produced) == 1
+
+    running(check, APP_MAX_INFLIGHT="2")
+
+
+@pytest.mark.parametrize("query", ["envelope=2", "envelope", "x=1"])
+def test_a_wrong_parameter_is_refused(query):
+    async def check(service, clients):
+        assert (await call(service.app, "POST", f"/send/batch?{query}", b"1")).json["code"] == "bad_parameter"
+
+    running(check)
