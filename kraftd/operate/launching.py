@@ -1,8 +1,9 @@
 """Bringing supervisord up, detached from this terminal."""
 
+import contextlib
 import resource
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
@@ -36,7 +37,7 @@ def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[],
     console = layout.logs("supervisord") / "console.log"
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.touch(mode=0o600)
-    with console.open("ab") as output:
+    with console.open("ab") as output, _raised_descriptor_limit():
         process = subprocess.Popen(
             _command(plan, workspace),
             stdin=subprocess.DEVNULL,
@@ -46,7 +47,6 @@ def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[],
             env=scrubbed(workspace.environ),
             start_new_session=True,
             umask=0o077,
-            preexec_fn=_raise_descriptor_limit,  # noqa: PLW1509 this process has one thread here
         )
     if meanwhile is not None:
         meanwhile()
@@ -78,10 +78,16 @@ def _command(plan: Plan, workspace: Workspace) -> list[str]:
     return [str(workspace.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
 
 
-def _raise_descriptor_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+@contextlib.contextmanager
+def _raised_descriptor_limit() -> Iterator[None]:
+    """Let a child inherit a limit that no broker reaches. The child itself sets none: this process may have threads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _FILE_DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _ended(status: int, console: Path) -> KraftdError:

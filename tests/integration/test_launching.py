@@ -1,0 +1,54 @@
+"""supervisord as `kraftd start` brings it up: what it inherits, and what its parent keeps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import eventually
+from tests.integration.stand_ins import LAUNCH_IT, stand_ins
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+IN_A_CHILD = """
+import os
+os.register_at_fork(after_in_child=lambda: os.write(1, b"Python ran in a child"))
+"""
+LIMITS = """
+import json, resource
+print(json.dumps(resource.getrlimit(resource.RLIMIT_NOFILE)))
+"""
+
+
+def test_supervisord_gets_the_highest_limit_of_descriptors_and_its_parent_keeps_its_own(cluster):
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.roster().supervisor is None, within_s=10)
+        script = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (512, 4096))" + LAUNCH_IT + LIMITS
+
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(made.plan.layout.plan)], check=True, timeout=30, capture_output=True
+        )
+
+        assert json.loads(done.stdout) == [512, 4096]
+        limits = Path(f"/proc/{made.supervisor.pid()}/limits").read_text()
+        assert [line.split()[3:5] for line in limits.splitlines() if "open files" in line] == [["4096", "4096"]]
+
+
+def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(cluster):
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.roster().supervisor is None, within_s=10)
+
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_CHILD + LAUNCH_IT, str(made.plan.layout.plan)],
+            check=True,
+            timeout=30,
+            capture_output=True,
+        )
+
+        assert (done.stdout, done.stderr) == (b"", b"")
