@@ -1,4 +1,4 @@
-"""May these nodes stop? Pure: the same facts give the same answer.
+"""What blocks a stop of nodes: a lost quorum, or partitions without replicas. Pure.
 
 The rules are those of Strimzi's KafkaRoller (KafkaAvailability, KafkaQuorumCheck), with the majority counted from the
 voters that are alive and caught up.
@@ -11,12 +11,12 @@ from typing import TypeAlias
 from kraftd.broker.model import Partition, Quorum, TopicPartition
 
 MAX_CAUGHT_UP_AGE_S = 2.0
-"""A voter further behind cannot replace the one that stops: Kafka's default controller.quorum.fetch.timeout.ms."""
+"""A voter that lags more cannot replace the one that stops: Kafka's default controller.quorum.fetch.timeout.ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuorumLoss:
-    """Without the nodes fewer voters than a majority would be left.
+    """Fewer voters than a majority would be left.
 
     Attributes:
         voters: How many voters the quorum has.
@@ -31,50 +31,50 @@ class QuorumLoss:
 
 @dataclass(frozen=True, slots=True)
 class PartitionsOffline:
-    """No other replica is in sync: no one could read or write these partitions."""
+    """No in-sync replica would be left: nobody could read or write these partitions."""
 
     partitions: tuple[TopicPartition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionsReadOnly:
-    """Fewer replicas than min.insync.replicas would be in sync: producers with acks=all would wait."""
+    """Fewer than min.insync.replicas would be in sync: writes with acks=all would fail."""
 
     partitions: tuple[TopicPartition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MinInSyncReplicasUnknown:
-    """The topics' min.insync.replicas could not be read, so that nothing can be said of their partitions."""
+    """The topics' min.insync.replicas could not be read, so the effect on their partitions is not known."""
 
     topics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class QuorumUnknown:
-    """No quorum leader answers, so that nothing can be said of the quorum."""
+    """No quorum leader answers, so the effect on the quorum is not known."""
 
 
-Objection: TypeAlias = QuorumLoss | QuorumUnknown | PartitionsOffline | PartitionsReadOnly | MinInSyncReplicasUnknown
+StopBlocker: TypeAlias = QuorumLoss | QuorumUnknown | PartitionsOffline | PartitionsReadOnly | MinInSyncReplicasUnknown
 
 
-def joint_objections(
+def stop_blockers(
     node_ids: Collection[int],
     quorum: Quorum | None,
     partitions: Iterable[Partition],
     min_in_sync_replicas: Mapping[str, int],
-) -> tuple[Objection, ...]:
-    """Return why nodes should not stop together now: each of them alone may do no harm.
+) -> tuple[StopBlocker, ...]:
+    """Return why nodes should not stop together now, although one of them alone may.
 
     Partitions with no more replicas than their min.insync.replicas do not count: their node could never stop.
 
     Args:
-        node_ids: The brokers, the controllers, or both in one, that are to stop.
+        node_ids: The nodes to stop.
         quorum: As a broker reports it now; None where none could be read.
         partitions: All partitions, internal ones included.
         min_in_sync_replicas: The effective value by topic.
     """
-    loss: Objection | None = QuorumUnknown() if quorum is None else quorum_loss(node_ids, quorum)
+    loss: StopBlocker | None = QuorumUnknown() if quorum is None else quorum_loss(node_ids, quorum)
     hosted = [partition for partition in partitions if not set(partition.in_sync_replicas).isdisjoint(node_ids)]
     costs = _partition_costs(node_ids, hosted, min_in_sync_replicas)
     return (loss, *costs) if loss is not None else costs
@@ -82,7 +82,7 @@ def joint_objections(
 
 def _partition_costs(
     node_ids: Collection[int], hosted: Iterable[Partition], min_in_sync_replicas: Mapping[str, int]
-) -> tuple[Objection, ...]:
+) -> tuple[StopBlocker, ...]:
     offline: list[TopicPartition] = []
     read_only: list[TopicPartition] = []
     unknown: set[str] = set()
@@ -97,7 +97,7 @@ def _partition_costs(
             offline.append(partition.key)
         elif len(left) < required:
             read_only.append(partition.key)
-    found: list[Objection] = []
+    found: list[StopBlocker] = []
     if offline:
         found.append(PartitionsOffline(tuple(offline)))
     if read_only:

@@ -1,31 +1,31 @@
-"""What speaks against stopping a node, in words."""
+"""The reasons against stopping a node, in words."""
 
 from kraftd.broker.model import TopicPartition
 from kraftd.broker.safety import (
     MinInSyncReplicasUnknown,
-    Objection,
     PartitionsOffline,
     PartitionsReadOnly,
     QuorumLoss,
     QuorumUnknown,
+    StopBlocker,
 )
 
 _SHOWN = 4
 
 
-def sentence(objection: Objection) -> str:
-    """Return an objection as a clause."""
-    match objection:
+def describe_blocker(blocker: StopBlocker) -> str:
+    """Return a reason against a stop as a clause."""
+    match blocker:
         case QuorumLoss(voters, majority, remaining):
             return f"only {len(remaining)} of {voters} voters would be left, and the quorum needs {majority}"
         case QuorumUnknown():
             return "no quorum leader answers"
         case PartitionsOffline(partitions):
-            return f"no replica in sync would be left of {_listed(partitions)}"
+            return f"no in-sync replica of {_listed(partitions)} would be left"
         case PartitionsReadOnly(partitions):
-            return f"too few replicas in sync would be left for writes to {_listed(partitions)}"
+            return f"fewer in-sync replicas than min.insync.replicas would be left of {_listed(partitions)}"
         case MinInSyncReplicasUnknown(topics):
-            return f"min.insync.replicas could not be read of {', '.join(topics[:_SHOWN])}"
+            return f"min.insync.replicas of {', '.join(topics[:_SHOWN])} could not be read"
 
 
 def _listed(partitions: tuple[TopicPartition, ...]) -> str:

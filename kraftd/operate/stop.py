@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kraftd.broker.errors import KafkaAccessError
-from kraftd.broker.safety import joint_objections
+from kraftd.broker.safety import stop_blockers
 from kraftd.errors import PermissionDeniedError, RefusedError
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.names import check_names
-from kraftd.operate.objections import sentence
+from kraftd.operate.objections import describe_blocker
 from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.reporting import Reporter
-from kraftd.operate.stopping import Stopped, Stopping
+from kraftd.operate.stopping import StopExecution, Stopped
 from kraftd.spec.desired import Wish
 from kraftd.spec.figures import timestamp
 from kraftd.spec.kinds import Node
@@ -113,13 +113,13 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.wish(names, wish, of_all=not options.names)
-    stopping = Stopping(cluster, roster.processes)
-    stopping.stop_clients(plan.stopping(StopStage.CLIENTS, names))
-    stopping.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
+    execution = StopExecution(cluster, roster.processes)
+    execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
+    execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
-        _end_supervision(stopping, roster, whole=not options.names)
+        _end_supervision(execution, roster, whole=not options.names)
     took_s = cluster.clock.monotonic_s() - began_s
-    result = StopResult(plan.cluster, tuple(stopping.results), not options.names, round(took_s, 3))
+    result = StopResult(plan.cluster, tuple(execution.results), not options.names, round(took_s, 3))
     with _all_the_same(cluster.reporter):
         _record(cluster, result)
     return result
@@ -135,7 +135,7 @@ def _all_the_same(reporter: Reporter) -> Iterator[None]:
 
 
 def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
-    """Refuse to stop running nodes where the quorum or a partition would suffer; the whole cluster has no names."""
+    """Refuse to stop running nodes where that costs the quorum or the last in-sync replica of a partition."""
     nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in roster.processes]
     if not nodes:
         return
@@ -147,22 +147,22 @@ def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ..
             min_isr = kafka.min_in_sync_replicas(topics.values).values
     except KafkaAccessError as error:
         raise RefusedError(
-            f"cannot tell what stopping {_names(nodes)} would cost: {error}",
-            hint="--force stops it all the same.",
+            f"cannot check what a stop of {_names(nodes)} would cost: {error}",
+            hint="--force stops it without this check.",
         ) from error
     unread = ", ".join(topics.failures)
     if unread:
         raise RefusedError(
-            f"cannot tell what stopping {_names(nodes)} would cost: the state of {unread} could not be read",
-            hint="--force stops it all the same.",
+            f"cannot check what a stop of {_names(nodes)} would cost: the state of {unread} could not be read",
+            hint="--force stops it without this check.",
         )
-    found = joint_objections({node.node_id for node in nodes}, quorum, partitions, min_isr)
+    found = stop_blockers({node.node_id for node in nodes}, quorum, partitions, min_isr)
     if found:
-        lines = [sentence(objection) for objection in found]
+        lines = [describe_blocker(blocker) for blocker in found]
         raise RefusedError(
             f"cannot stop {_names(nodes)} without harm:\n" + "\n".join(f"  {line}" for line in lines),
             hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",
-            details={"nodes": [node.name for node in nodes], "objections": lines},
+            details={"nodes": [node.name for node in nodes], "blockers": lines},
         )
 
 
@@ -170,15 +170,15 @@ def _names(nodes: list[Node]) -> str:
     return " and ".join(node.name for node in nodes)
 
 
-def _end_supervision(stopping: Stopping, roster: Roster, *, whole: bool) -> None:
+def _end_supervision(execution: StopExecution, roster: Roster, *, whole: bool) -> None:
     """Stop the daemon; with the whole cluster, supervisord too."""
-    cluster = stopping.cluster
+    cluster = execution.cluster
     supervisor = cluster.doors.supervisor
     if not whole and roster.supervisor is not None:
         # supervisord restarts the daemon but when it was itself told to stop it.
         supervisor.stop(cluster.plan.daemon.supervised_name)
     if not whole or roster.supervisor is None:
-        stopping.stop_clients((DAEMON,))
+        execution.stop_clients((DAEMON,))
         return
     clock = cluster.clock
     try:
@@ -190,7 +190,7 @@ def _end_supervision(stopping: Stopping, roster: Roster, *, whole: bool) -> None
         if clock.monotonic_s() > deadline_s:
             cluster.doors.send_signal(roster.supervisor, signal.SIGKILL)
         clock.sleep(_POLL_S)
-    stopping.stop_clients((DAEMON,))
+    execution.stop_clients((DAEMON,))
 
 
 def _record(cluster: ClusterContext, result: StopResult) -> None:

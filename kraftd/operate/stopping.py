@@ -48,7 +48,7 @@ class _Progress:
 
 
 @dataclass(slots=True)
-class Stopping:
+class StopExecution:
     """One stop of some programs of a cluster.
 
     Attributes:
@@ -94,7 +94,7 @@ class Stopping:
         return {name: _Progress(self.processes[name], now_s) for name in names if name in self.processes}
 
     def _stuck(self, states: list[NodeStop]) -> bool:
-        return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.termed_s or 0) > 1 for s in states)
+        return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.since_term_s or 0) > 1 for s in states)
 
     def _living(self, progress: Mapping[str, _Progress]) -> dict[str, _Progress]:
         living = {}
@@ -128,8 +128,8 @@ class Stopping:
             each.clean_at_s = self.cluster.clock.monotonic_s()
         return replace(
             state,
-            termed_s=self._since(each.termed_at_s),
-            clean_s=self._since(each.clean_at_s) if each.clean_at_s is not None else None,
+            since_term_s=self._since(each.termed_at_s),
+            since_clean_s=self._since(each.clean_at_s) if each.clean_at_s is not None else None,
             dumped=each.dumped,
             killed=each.killed is not None,
         )

@@ -10,7 +10,7 @@ import pytest
 from kraftd.host.processes import describe
 from kraftd.operate.context import cluster_context
 from kraftd.operate.stop import StopOptions, stop_locked
-from kraftd.operate.stopping import Stopping
+from kraftd.operate.stopping import StopExecution
 from kraftd.operate.workspace import this_workspace
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of
@@ -43,9 +43,9 @@ def test_a_stop_during_which_the_wall_clock_is_set_waits_for_its_programs(superv
     supervised.start("broker-1", "controller-101")
     with clock_that_is_set():
         processes = supervised.roster().processes
-    stopping = Stopping(supervised.context, processes)
+    execution = StopExecution(supervised.context, processes)
 
-    stopping.stop_nodes(("broker-1", "controller-101"), patience_s=10)
+    execution.stop_nodes(("broker-1", "controller-101"), patience_s=10)
 
     assert supervised.ends() == ["broker-1", "controller-101"]
 
@@ -61,11 +61,11 @@ os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "imp
     monkeypatch.setenv("MARKER", plan.marker("producer").arguments[1])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        stopping = Stopping(cluster_context(plan, this_workspace()), {"producer": describe(child.pid)})
+        execution = StopExecution(cluster_context(plan, this_workspace()), {"producer": describe(child.pid)})
 
-        stopping.stop_clients(("producer",))
+        execution.stop_clients(("producer",))
 
-    assert [(each.name, each.killed) for each in stopping.results] == [("producer", None)]
+    assert [(each.name, each.killed) for each in execution.results] == [("producer", None)]
     assert child.returncode == -signal.SIGTERM
 
 

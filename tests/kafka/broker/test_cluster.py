@@ -10,7 +10,7 @@ from kraftd.broker.admin import KafkaAdmin
 from kraftd.broker.model import Difference
 from kraftd.broker.probe import ProbeState, port_listens, probe
 from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
-from kraftd.broker.safety import joint_objections
+from kraftd.broker.safety import stop_blockers
 from kraftd.spec.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaError, commit, library_client, partitions_of, produce, start_offsets
@@ -25,7 +25,7 @@ def test_brokers_and_quorum_are_all_there(admin, nodes):
     eventually(lambda: [broker.node_id for broker in admin.brokers()] == [1, 2])
     assert {voter.node_id for voter in quorum.voters} == {1, 2, 101}
     assert quorum.leader_id in {1, 2, 101}
-    assert joint_objections({1}, quorum, [], {}) == ()
+    assert stop_blockers({1}, quorum, [], {}) == ()
 
 
 def test_a_created_topic_has_its_assignment_and_can_be_written_to_at_once(admin, nodes, topic):

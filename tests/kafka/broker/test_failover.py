@@ -12,7 +12,7 @@ from kraftd.broker.errors import KafkaAccessError, KafkaUnavailableError
 from kraftd.broker.model import Partition
 from kraftd.broker.offsets import NO_LEADER
 from kraftd.broker.probe import ProbeState, probe
-from kraftd.broker.safety import PartitionsOffline, QuorumLoss, joint_objections
+from kraftd.broker.safety import PartitionsOffline, QuorumLoss, stop_blockers
 from kraftd.spec.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import (
@@ -143,9 +143,9 @@ def test_while_a_broker_is_down_the_other_may_not_stop(down, admin):
     partitions = _partitions(admin)
     min_in_sync_replicas = admin.min_in_sync_replicas({partition.topic for partition in partitions}).values
 
-    found = joint_objections({1}, admin.quorum(), partitions, min_in_sync_replicas)
+    found = stop_blockers({1}, admin.quorum(), partitions, min_in_sync_replicas)
 
-    (offline,) = [objection for objection in found if isinstance(objection, PartitionsOffline)]
+    (offline,) = [blocker for blocker in found if isinstance(blocker, PartitionsOffline)]
     assert {("replicated", 0), ("replicated", 1)} <= set(offline.partitions)
     assert "single" not in {topic for topic, _ in offline.partitions}
 
@@ -189,7 +189,7 @@ def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
     eventually(lambda: caught_up(admin))
     nodes.kill("controller-101")
     expected = (QuorumLoss(voters=3, majority=2, remaining=(2,)),)
-    eventually(lambda: _objections_to_stopping_broker_1(admin) == expected, within_s=20.0)
+    eventually(lambda: _blockers_of_stopping_broker_1(admin) == expected, within_s=20.0)
     nodes.kill("broker-2")
 
     error = eventually(lambda: _quorum_error(admin), within_s=20.0)
@@ -198,9 +198,9 @@ def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
     assert [broker.node_id for broker in admin.brokers() if broker.node_id == 1] == [1]
 
 
-def _objections_to_stopping_broker_1(admin):
+def _blockers_of_stopping_broker_1(admin):
     try:
-        return joint_objections({1}, admin.quorum(), [], {})
+        return stop_blockers({1}, admin.quorum(), [], {})
     except KafkaUnavailableError:
         return None
 

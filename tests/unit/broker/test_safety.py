@@ -7,8 +7,8 @@ from kraftd.broker.safety import (
     PartitionsReadOnly,
     QuorumLoss,
     QuorumUnknown,
-    joint_objections,
     quorum_loss,
+    stop_blockers,
 )
 
 
@@ -64,7 +64,7 @@ def test_a_stop_costs_the_quorum_when_the_caught_up_voters_left_are_no_majority(
 def test_a_stop_costs_a_partition_when_too_few_replicas_in_sync_are_left(
     node_id, replicas, in_sync, min_in_sync, expected
 ):
-    found = joint_objections({node_id}, HEALTHY, [partition(replicas, in_sync)], {"t": min_in_sync})
+    found = stop_blockers({node_id}, HEALTHY, [partition(replicas, in_sync)], {"t": min_in_sync})
 
     assert found == expected
 
@@ -72,35 +72,35 @@ def test_a_stop_costs_a_partition_when_too_few_replicas_in_sync_are_left(
 def test_every_partition_at_risk_is_named():
     partitions = [partition([1, 2], [1], 0), partition([1, 2], [1, 2], 1), partition([2, 1], [1], 2)]
 
-    assert joint_objections({1}, HEALTHY, partitions, {"t": 1}) == (PartitionsOffline((("t", 0), ("t", 2))),)
+    assert stop_blockers({1}, HEALTHY, partitions, {"t": 1}) == (PartitionsOffline((("t", 0), ("t", 2))),)
 
 
-def test_all_objections_are_told_at_once():
+def test_all_blockers_are_named_at_once():
     degraded = quorum({1: 0.0, 2: 30.0, 101: 0.3})
 
-    found = joint_objections({1}, degraded, [partition([1, 2], [1])], {"t": 1})
+    found = stop_blockers({1}, degraded, [partition([1, 2], [1])], {"t": 1})
 
     assert found == (QuorumLoss(3, 2, (101,)), PartitionsOffline((("t", 0),)))
 
 
-def test_an_unknown_quorum_is_an_objection():
-    assert joint_objections({1}, None, [], {}) == (QuorumUnknown(),)
+def test_an_unknown_quorum_blocks_a_stop():
+    assert stop_blockers({1}, None, [], {}) == (QuorumUnknown(),)
 
 
-def test_a_topic_whose_min_in_sync_replicas_is_unknown_is_an_objection_for_its_brokers_only():
+def test_a_topic_whose_min_in_sync_replicas_is_unknown_blocks_a_stop_for_its_brokers_only():
     partitions = [partition([1, 2], [1, 2])]
 
-    assert joint_objections({1}, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
-    assert joint_objections({3}, HEALTHY, partitions, {}) == ()
+    assert stop_blockers({1}, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)
+    assert stop_blockers({3}, HEALTHY, partitions, {}) == ()
 
 
 def test_two_nodes_that_may_stop_alone_may_not_stop_together():
     partitions = [partition([1, 2], [1, 2], 0), partition([1, 2, 3], [1, 2, 3], 1, topic="u")]
     min_in_sync = {"t": 1, "u": 2}
     for node_id in (1, 2):
-        assert joint_objections({node_id}, HEALTHY, partitions, min_in_sync) == ()
+        assert stop_blockers({node_id}, HEALTHY, partitions, min_in_sync) == ()
 
-    assert joint_objections({1, 2}, HEALTHY, partitions, min_in_sync) == (
+    assert stop_blockers({1, 2}, HEALTHY, partitions, min_in_sync) == (
         QuorumLoss(3, 2, (101,)),
         PartitionsOffline((("t", 0),)),
         PartitionsReadOnly((("u", 1),)),
@@ -110,4 +110,4 @@ def test_two_nodes_that_may_stop_alone_may_not_stop_together():
 def test_nodes_with_nothing_in_common_may_stop_together():
     five = quorum({1: 0.0, 2: 0.1, 3: 0.1, 4: 0.1, 5: 0.1})
 
-    assert joint_objections({1, 2}, five, [partition([1, 3], [1, 3]), partition([2, 3], [2, 3], 1)], {"t": 1}) == ()
+    assert stop_blockers({1, 2}, five, [partition([1, 3], [1, 3]), partition([2, 3], [2, 3], 1)], {"t": 1}) == ()

@@ -25,11 +25,11 @@ def signals(*nodes):
 
 
 def termed(node, seconds=0.0, **more):
-    return replace(node, termed_s=seconds, **more)
+    return replace(node, since_term_s=seconds, **more)
 
 
-def clean(node, seconds, *, termed_s=1.0):
-    return replace(node, termed_s=termed_s, clean=True, clean_s=seconds)
+def clean(node, seconds, *, since_term_s=1.0):
+    return replace(node, since_term_s=since_term_s, clean=True, since_clean_s=seconds)
 
 
 def dead(node):
