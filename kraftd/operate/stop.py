@@ -2,12 +2,13 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kraftd.broker.errors import KafkaAccessError
 from kraftd.broker.safety import stop_blockers
 from kraftd.errors import PermissionDeniedError, RefusedError
+from kraftd.host.processes import Process
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.names import check_names
 from kraftd.operate.objections import describe_blocker
@@ -22,8 +23,6 @@ from kraftd.spec.program import DAEMON, StopStage
 from kraftd.supervisord.door import SupervisorUnreachableError
 from kraftd.watch.roster import Roster
 
-_SUPERVISORD_PATIENCE_S = 15.0
-_POLL_S = 0.02
 _ADMIN_TIMEOUT_S = 5.0
 
 
@@ -55,7 +54,8 @@ class StopOptions:
     Attributes:
         names: Programs; none for the whole cluster.
         force: Stop a node although it costs availability.
-        timeout_s: How long to wait for the lock, and for a broker while the quorum holds.
+        timeout_s: How long to wait for the lock, and for a broker while the quorum holds. KILL comes then, and the
+            stop ends at most 10 s later.
         command: The command on whose behalf.
     """
 
@@ -71,7 +71,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
     Raises:
         UnknownNameError: No program has one of the names.
         RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
-        TimedOutError: Another command kept the lock.
+        TimedOutError: Another command kept the lock, or a process is still there after KILL.
     """
     plan = cluster.plan
     check_names(plan, options.names)
@@ -103,7 +103,12 @@ def nothing_stopped(plan: Plan, options: StopOptions) -> StopResult:
 
 
 def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
-    """Do what ``stop`` does, for a caller that holds the lock."""
+    """Do what ``stop`` does, for a caller that holds the lock.
+
+    Raises:
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        TimedOutError: A process is still there after KILL; everything else was stopped.
+    """
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
     roster = cluster.find_processes()
     names = options.names or plan.names
@@ -119,9 +124,11 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     if DAEMON in names:
         _end_supervision(execution, roster, whole=not options.names)
     took_s = cluster.clock.monotonic_s() - began_s
-    result = StopResult(plan.cluster, tuple(execution.results), not options.names, round(took_s, 3))
+    whole_cluster = not options.names and not execution.stuck
+    result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
     with _all_the_same(cluster.reporter):
-        _record(cluster, result)
+        _record(cluster, result, execution.stuck)
+    execution.check_ended()
     return result
 
 
@@ -180,23 +187,24 @@ def _end_supervision(execution: StopExecution, roster: Roster, *, whole: bool) -
     if not whole or roster.supervisor is None:
         execution.stop_clients((DAEMON,))
         return
-    clock = cluster.clock
-    try:
-        supervisor.shutdown()
-    except SupervisorUnreachableError:
-        cluster.doors.send_signal(roster.supervisor, signal.SIGTERM)
-    deadline_s = clock.monotonic_s() + _SUPERVISORD_PATIENCE_S
-    while cluster.doors.is_alive(roster.supervisor):
-        if clock.monotonic_s() > deadline_s:
-            cluster.doors.send_signal(roster.supervisor, signal.SIGKILL)
-        clock.sleep(_POLL_S)
+    process = roster.supervisor
+
+    def shut_down() -> None:
+        try:
+            supervisor.shutdown()
+        except SupervisorUnreachableError:
+            cluster.doors.send_signal(process, signal.SIGTERM)
+
+    execution.end_supervisor(process, shut_down)
     execution.stop_clients((DAEMON,))
 
 
-def _record(cluster: ClusterContext, result: StopResult) -> None:
+def _record(cluster: ClusterContext, result: StopResult, stuck: Mapping[str, Process]) -> None:
     for each in result.programs:
         how = f"killed: {each.killed}" if each.killed else "ended by itself"
         cluster.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
+    for name, process in stuck.items():
+        cluster.record("not_stopped", "it was still there after KILL", program=name, pid=process.pid)
     if result.whole_cluster and result.programs:
         unclean = f", unclean: {', '.join(result.unclean)}" if result.unclean else ""
         cluster.record("cluster_stopped", f"stopped in {result.took_s:.1f} s{unclean}")

@@ -5,17 +5,23 @@ runs, notes the exits. It restarts none of them.
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from kraftd.errors import TimedOutError
 from kraftd.host.processes import Process
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.stop_order import NodeStop, next_signals, quorum_holds
 from kraftd.spec.kinds import Node
 from kraftd.spec.program import Kind
+from kraftd.supervisord.door import SUPERVISORD
 
 _POLL_S = 0.02
+_SUPERVISORD_PATIENCE_S = 15.0
 _EXEC_PATIENCE_S = 5.0
+_KILL_PATIENCE_S = 10.0
+"""A killed process ends at once, unless it waits in the kernel for a device: then perhaps never."""
+
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 
 
@@ -40,11 +46,13 @@ class Stopped:
 class _Progress:
     process: Process
     asked_at_s: float
+    patience_s: float
     termed_at_s: float | None = None
     clean_at_s: float | None = None
     ended_at_s: float | None = None
     dumped: bool = False
     killed: str | None = None
+    killed_at_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -53,25 +61,44 @@ class StopExecution:
 
     Attributes:
         processes: The incarnations that run, of the whole cluster.
+        results: How those ended that did.
+        stuck: Those that were still there 10 s after KILL.
     """
 
     cluster: ClusterContext
     processes: Mapping[str, Process]
     results: list[Stopped] = field(default_factory=list)
+    stuck: dict[str, Process] = field(default_factory=dict)
 
     def stop_clients(self, names: tuple[str, ...]) -> None:
         """Stop programs without data, all at once; KILL when the patience of each is over."""
         progress = self._begin(names)
-        while self._living(progress):
-            for name, each in self._living(progress).items():
-                if each.termed_at_s is None:
-                    self._send(name, each, "TERM", "")
-                    continue
-                patience_s = self.cluster.plan.program(name).stop.patience_s
-                if self._since(each.termed_at_s) > patience_s and each.killed is None:
-                    self._send(name, each, "KILL", f"it did not end within {patience_s} s")
-            self.cluster.clock.sleep(_POLL_S)
+        self._end(progress)
         self._finish(progress)
+
+    def end_supervisor(self, process: Process, shut_down: Callable[[], None]) -> None:
+        """Shut supervisord down; KILL after 15 s."""
+        shut_down()
+        now_s = self.cluster.clock.monotonic_s()
+        self._end({SUPERVISORD: _Progress(process, now_s, _SUPERVISORD_PATIENCE_S, termed_at_s=now_s)})
+
+    def check_ended(self) -> None:
+        """Raise where a process is still there after KILL.
+
+        Raises:
+            TimedOutError: With the pid of each.
+        """
+        is_alive = self.cluster.doors.is_alive
+        pids = {name: process.pid for name, process in self.stuck.items() if is_alive(process)}
+        if pids:
+            named = " and ".join(f"{name} (pid {pid})" for name, pid in pids.items())
+            raise TimedOutError(
+                f"cannot end {named}: still there {_KILL_PATIENCE_S:g} s after KILL",
+                hint="It waits in the kernel, usually for a disk or a network file system that does not answer "
+                f"('ps -o pid,stat,wchan,args -p {','.join(map(str, pids.values()))}'). It ends when that answers: "
+                "then run the command again.",
+                details={"pids": pids},
+            )
 
     def stop_nodes(self, names: tuple[str, ...], *, patience_s: float) -> None:
         """Stop nodes in the order that loses nothing."""
@@ -79,34 +106,53 @@ class StopExecution:
         said_lost = False
         while self._living(progress):
             states = self._states(progress)
-            if not said_lost and not quorum_holds(states) and self._stuck(states):
+            if not said_lost and not quorum_holds(states) and self._is_a_broker_waiting(states):
                 said_lost = True
                 self.cluster.reporter.step(
-                    "The quorum is lost: a broker that cannot close its logs is ended after 15 s"
+                    "The quorum is lost: a broker that cannot close its logs is killed after 15 s"
                 )
-            for send in next_signals(states, patience_s=patience_s):
-                self._send(send.name, progress[send.name], send.signal, send.why)
+            for action in next_signals(states, patience_s=patience_s):
+                self._send(action.name, progress[action.name], action.signal, action.why)
             self.cluster.clock.sleep(_POLL_S)
         self._finish(progress)
 
+    def _end(self, progress: Mapping[str, _Progress]) -> None:
+        while living := self._living(progress):
+            for name, each in living.items():
+                if each.termed_at_s is None:
+                    self._send(name, each, "TERM", "")
+                elif self._since(each.termed_at_s) > each.patience_s and each.killed is None:
+                    self._send(name, each, "KILL", f"it did not end within {each.patience_s:g} s")
+            self.cluster.clock.sleep(_POLL_S)
+
     def _begin(self, names: tuple[str, ...]) -> dict[str, _Progress]:
         now_s = self.cluster.clock.monotonic_s()
-        return {name: _Progress(self.processes[name], now_s) for name in names if name in self.processes}
+        patience_s = {name: self.cluster.plan.program(name).stop.patience_s for name in names}
+        return {
+            name: _Progress(self.processes[name], now_s, patience_s[name]) for name in names if name in self.processes
+        }
 
-    def _stuck(self, states: list[NodeStop]) -> bool:
+    def _is_a_broker_waiting(self, states: list[NodeStop]) -> bool:
         return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.since_term_s or 0) > 1 for s in states)
 
     def _living(self, progress: Mapping[str, _Progress]) -> dict[str, _Progress]:
         living = {}
         for name, each in progress.items():
-            if each.ended_at_s is not None:
+            if each.ended_at_s is not None or name in self.stuck:
                 continue
-            if self.cluster.doors.is_alive(each.process):
-                living[name] = each
-            else:
+            if not self.cluster.doors.is_alive(each.process):
                 each.ended_at_s = self.cluster.clock.monotonic_s()
-                self.cluster.reporter.program(name, "stopped", f"{self._took(each):.1f} s")
+                self._report(name, "stopped", f"{self._took(each):.1f} s")
+            elif self._since(each.killed_at_s) > _KILL_PATIENCE_S:
+                self.stuck[name] = each.process
+                self._report(name, "failed", f"pid {each.process.pid} is still there after KILL")
+            else:
+                living[name] = each
         return living
+
+    def _report(self, name: str, state: str, detail: str = "") -> None:
+        if name in self.cluster.plan.names:
+            self.cluster.reporter.program(name, state, detail)
 
     def _states(self, progress: Mapping[str, _Progress]) -> list[NodeStop]:
         return [self._state(node, progress) for node in self.cluster.plan.nodes]
@@ -119,9 +165,8 @@ class StopExecution:
             other = self.processes.get(name)
             alive = other is not None and self.cluster.doors.is_alive(other)
             return NodeStop(name, node.kind, is_voter, alive=alive, stopping=False)
-        state = NodeStop(
-            name, node.kind, is_voter, alive=each.ended_at_s is None, stopping=True, clean=self._is_clean(name)
-        )
+        alive = each.ended_at_s is None and name not in self.stuck
+        state = NodeStop(name, node.kind, is_voter, alive=alive, stopping=True, clean=self._is_clean(name))
         if each.termed_at_s is None:
             return replace(state, clean=False)
         if state.clean and each.clean_at_s is None:
@@ -146,11 +191,11 @@ class StopExecution:
             each.termed_at_s = now_s
             # A frozen process takes no TERM before it goes on.
             self.cluster.doors.send_signal(each.process, signal.SIGCONT)
-            self.cluster.reporter.program(name, "stopping")
+            self._report(name, "stopping")
         elif signal_name == "QUIT":
             each.dumped = True
         else:
-            each.killed = why
+            each.killed, each.killed_at_s = why, now_s
 
     def _takes_term(self, name: str, each: _Progress) -> bool:
         """Return whether a TERM would arrive: between fork and exec, supervisord's own handler swallows it."""
@@ -167,6 +212,8 @@ class StopExecution:
 
     def _finish(self, progress: Mapping[str, _Progress]) -> None:
         for name, each in progress.items():
+            if name in self.stuck:
+                continue
             program = self.cluster.plan.program(name)
             clean = self._is_clean(name) if program.stop.has_logs else None
             self.results.append(Stopped(name, program.kind, clean, each.killed, round(self._took(each), 3)))

@@ -36,11 +36,13 @@ class FakeProgram:
         ready_after_s: None where it never serves.
         fails: It ends as soon as it was started.
         term_takes_s: From TERM to its end; None where it does not heed it.
+        survives_kill: It waits in the kernel for a device.
     """
 
     ready_after_s: float | None = 0.5
     fails: bool = False
     term_takes_s: float | None = 0.5
+    survives_kill: bool = False
     pid: int | None = None
     started_s: float = 0.0
     termed_s: float | None = None
@@ -54,6 +56,7 @@ class FakeCluster:
         did: What happened, in order: ("start", program), (signal, program), ("topics", ""), ("jmx", program) ...
         at_s: By entry of ``did``, seconds since the fake was made.
         isr: In-sync replicas of the one partition, by node id.
+        supervisor: How supervisord itself ends.
     """
 
     tmp_path: object
@@ -63,6 +66,7 @@ class FakeCluster:
     at_s: dict[tuple[str, str], float] = field(default_factory=dict)
     supervisor_pid: int | None = None
     isr: tuple[int, ...] = (1, 2)
+    supervisor: FakeProgram = field(default_factory=lambda: FakeProgram(term_takes_s=0.0))
     kafka_error: Exception | None = None
     topic_failure: object = None
     taken_ports: dict[int, str] = field(default_factory=dict)
@@ -142,7 +146,7 @@ class FakeCluster:
     def settle(self):
         """Let programs end whose time has come."""
         for name, each in self.programs.items():
-            if each.pid is None or each.termed_s is None or each.term_takes_s is None:
+            if each.pid is None or each.termed_s is None or each.term_takes_s is None or each.survives_kill:
                 continue
             is_broker = self.plan.program(name).kind is Kind.BROKER
             if is_broker and not self.quorum_holds():
@@ -179,13 +183,15 @@ class FakeCluster:
     def send_signal(self, process, number):
         if number is signal.SIGCONT:
             return True
-        name = self.name_of(process)
+        is_supervisor = process.pid == self.supervisor_pid
+        name = "supervisord" if is_supervisor else self.name_of(process)
         self.note(signal.Signals(number).name, name)
-        each = self.programs[name]
+        each = self.supervisor if is_supervisor else self.programs[name]
         if number is signal.SIGTERM:
             each.termed_s = self.clock.monotonic_s()
-        if number is signal.SIGKILL:
+        if number is signal.SIGKILL and not each.survives_kill:
             each.pid = None
+            self.supervisor_pid = None if is_supervisor else self.supervisor_pid
         return True
 
     def ask(self, asked):
@@ -208,8 +214,9 @@ class FakeCluster:
 
     def shutdown(self):
         self.note("shutdown", "")
-        self.supervisor_pid = None
         self.programs[DAEMON].pid = None
+        if self.supervisor.term_takes_s is not None:
+            self.supervisor_pid = None
 
     def start(self, supervised_name):
         name = supervised_name.partition(":")[2]

@@ -1,9 +1,12 @@
 """The order of a stop and what it refuses, without a process."""
 
+import contextlib
+
 import pytest
 
 from kraftd.broker.errors import KafkaUnreachableError
-from kraftd.errors import RefusedError
+from kraftd.errors import RefusedError, TimedOutError
+from kraftd.host.events import read_events
 from kraftd.operate.stop import StopOptions, stop
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
@@ -107,3 +110,54 @@ def test_a_stop_where_nothing_was_ever_started_makes_no_directory(tmp_path):
 
     assert result.programs == ()
     assert not cluster.plan.layout.state_dir.exists()
+
+
+def test_an_app_that_no_kill_ends_is_waited_for_a_bounded_time_and_named(cluster):
+    cluster.programs["producer"].survives_kill = True
+
+    with pytest.raises(TimedOutError, match="cannot end producer") as caught:
+        stop(cluster.context, StopOptions(names=("producer",)))
+
+    pid = cluster.programs["producer"].pid
+    assert (caught.value.exit_code, caught.value.details) == (124, {"pids": {"producer": pid}})
+    assert f"-p {pid}" in caught.value.hint
+    assert cluster.of("SIGTERM", "SIGKILL") == ["producer", "producer"]
+    assert 30.0 <= sum(cluster.clock.slept_s) < 31.0
+
+
+def test_a_broker_that_no_kill_ends_keeps_nothing_else_from_being_stopped(cluster):
+    cluster.programs["broker-1"].survives_kill = True
+
+    with pytest.raises(TimedOutError, match="cannot end broker-1"):
+        stop(cluster.context, StopOptions(timeout_s=60.0))
+
+    assert cluster.of("SIGKILL") == ["broker-1"]
+    assert set(cluster.roster().processes) == {"broker-1"}
+    assert cluster.did[-1] == ("shutdown", "")
+    assert sum(cluster.clock.slept_s) < 72.0
+    kinds = [(event.kind, event.program) for event in read_events(cluster.plan.layout.events)]
+    assert ("not_stopped", "broker-1") in kinds
+    assert not {("cluster_stopped", ""), ("stopped", "broker-1")} & set(kinds)
+
+
+def test_a_process_that_ends_after_all_before_the_stop_does_is_no_error(cluster):
+    cluster.programs["producer"].survives_kill = True
+    end = cluster.shutdown
+    cluster.shutdown = lambda: (setattr(cluster.programs["producer"], "pid", None), end())
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.roster().processes == {}
+
+
+@pytest.mark.parametrize(("survives", "waited_s"), [(False, 15.0), (True, 25.0)])
+def test_a_supervisord_that_does_not_end_is_killed_once(cluster, survives, waited_s):
+    cluster.supervisor = FakeProgram(term_takes_s=None, survives_kill=survives)
+    expected = pytest.raises(TimedOutError, match="cannot end supervisord") if survives else contextlib.nullcontext()
+
+    with expected:
+        stop(cluster.context, StopOptions())
+
+    assert cluster.of("SIGKILL") == ["supervisord"]
+    waited = sum(cluster.clock.slept_s) - cluster.at_s["shutdown", ""]
+    assert waited_s <= waited < waited_s + 1.0
