@@ -13,6 +13,9 @@ from kraftd.watch.process_facts import ProcessFact
 from kraftd.watch.snapshot import LastExit
 
 _LOG_LINES = 1000
+_TERMINATED = 128 + 15
+"""The exit status of a JVM, and of an app, that ended because of SIGTERM."""
+
 _LONGEST_START_S = 120.0
 """What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
 
@@ -26,12 +29,14 @@ def exit_records(plan: Plan) -> dict[str, LastExit]:
 def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
     """Return why a program's last run ended.
 
-    A signal from outside says nothing about the program: its logs are asked only after an exit of its own.
+    A signal from outside says nothing about the program: its logs explain only an exit of its own.
     """
     if ended is None:
         return Cause(f"it does not run ({fact.state})", "Read its log.")
     if ended.signal is not None:
         return Cause(str(ended), "Something sent it that signal; the kernel does when memory runs out.")
+    if ended.status == _TERMINATED:
+        return Cause(str(ended), "Something sent it SIGTERM; 'kraftd stop' stops it for good.")
     records = last_records(plan.layout, plan.program(program), fact.started_at_s)
     lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
     return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)

@@ -49,6 +49,14 @@ def test_a_signal_is_not_explained_by_the_logs(plan):
     assert (cause.text, cause.retry_helps) == ("signal SIGKILL", True)
 
 
+def test_an_exit_that_sigterm_asked_for_is_not_explained_by_the_logs(plan):
+    write(plan.layout.console("producer"), "ERROR something else")
+
+    cause = cause_of(plan, "producer", ENDED, ended_after(1.0, status=143))
+
+    assert (cause.text, cause.retry_helps) == ("exit status 143", True)
+
+
 def test_an_exit_of_its_own_is_explained_by_the_logs(plan):
     write(plan.layout.console("producer"), "ModuleNotFoundError: No module named 'x'")
 
