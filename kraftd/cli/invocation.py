@@ -116,7 +116,11 @@ class Invocation:
         sys.stdout.write(json.dumps(_plain(document), indent=2, ensure_ascii=False) + "\n")
 
     def print_error(self, error: KraftdError) -> None:
-        """Print an error: as JSON on stdout where asked for, else for people on stderr."""
+        """Print an error: as JSON on stdout if asked for, else as text on stderr; with --verbose its traceback too."""
+        if self.verbose:
+            import traceback
+
+            traceback.print_exception(error, file=sys.stderr)
         if self.json:
             facts = {"code": error.code, "message": str(error), "hint": error.hint, "details": error.details}
             self.print_document({"ok": False, "error": facts})

@@ -59,7 +59,7 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show more.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show times and tracebacks.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="DURATION", help="Such as 180s or 3m.")] = None,
     version: Annotated[
@@ -103,7 +103,11 @@ def main() -> None:
 
 def _run(argv: list[str]) -> int:
     options, rest = ([], argv) if "_KRAFTD_COMPLETE" in os.environ else split_arguments(argv)
-    printer = Invocation(json="--json" in options, no_color="--no-color" in options)
+    printer = Invocation(
+        json="--json" in options,
+        verbose=not {"-v", "--verbose"}.isdisjoint(options),
+        no_color="--no-color" in options,
+    )
     try:
         status = app([*options, *rest] or ["--help"], standalone_mode=False)
     except KraftdError as error:

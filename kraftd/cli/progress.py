@@ -1,7 +1,8 @@
 """Progress on stderr: lines that change in place on a terminal, appended lines elsewhere."""
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,10 +22,16 @@ _FINAL = ("ready", "stopped", "failed")
 
 
 def reporter_for(invocation: "Invocation") -> Reporter:
-    """Return the reporter that fits: none with --quiet, plain lines where stderr is no terminal or with --json."""
+    """Return the reporter that fits the options and the terminal.
+
+    With --quiet it shows nothing, with --verbose every step and its time; plain lines where stderr is no terminal or
+    with --json.
+    """
     if invocation.quiet:
         return Silent()
     console = invocation.console(stderr=True)
+    if invocation.verbose:
+        return _verbose_lines(console)
     if invocation.json or not console.is_terminal:
         return PlainLines(console)
     lines = LiveLines(console)
@@ -67,6 +74,37 @@ class PlainLines:
 
     def download_ends(self) -> None:
         """Print nothing more."""
+
+
+class TimedLines(PlainLines):
+    """One appended line for each step and each state of a program, with the seconds since the command began."""
+
+    def __init__(self, console: Console, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console)
+        self._monotonic_s = monotonic_s
+        self._begun_s = monotonic_s()
+
+    def step(self, text: str) -> None:
+        """Print a line."""
+        super().step(f"{self._monotonic_s() - self._begun_s:8.3f} s  {text}")
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """Print a line, of what is merely under way too."""
+        self.step(f"{name:<16} {state:<9} {detail}".rstrip())
+
+
+def _verbose_lines(console: Console) -> TimedLines:
+    """Return lines that also hold what kraftd logs for whoever wants to know more."""
+    lines = TimedLines(console)
+
+    class ToLines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.step(record.getMessage())
+
+    logger = logging.getLogger("kraftd")
+    logger.addHandler(ToLines())
+    logger.setLevel(logging.DEBUG)
+    return lines
 
 
 class LiveLines:

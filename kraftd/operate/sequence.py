@@ -1,5 +1,6 @@
 """The order in which a start brings programs up, what it waits for, and what ends the wait early."""
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _TOOLS_LIMIT_S = 5.0
 _DAEMON_VIEW_LIMIT_S = 2.0
 _ADMIN_TIMEOUT_S = 3.0
 _ENDED = ("EXITED", "FATAL", "BACKOFF", "STOPPED")
+
+logger = logging.getLogger(__name__)
 
 
 class StartFailedError(KraftdError):
@@ -120,15 +123,18 @@ class StartSequence:
         if brokers:
             with self._open_kafka() as kafka:
                 self._create_topics(kafka)
+                logger.debug("Every declared topic has its leaders")
                 self._start_others(others, tools, spawn)
                 self.wait_ready(controllers)
                 self._await_voters(kafka, controllers)
+                logger.debug("The controllers have caught up")
         else:
             self._start_others(others, tools, spawn)
             self.wait_ready(controllers)
         self.wait_ready(others)
         self._await_tools(tools)
         self._await_daemon_view()
+        logger.debug("The daemon sees the cluster ready")
         return self._notes
 
     def spawn(self, programs: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """`kraftd start`: from a configuration to a cluster that serves."""
 
+import logging
 from dataclasses import dataclass, field, replace
 
 from kraftd.errors import KraftdError, UnknownNameError
@@ -24,6 +25,8 @@ from kraftd.spec.manifest import check_against
 from kraftd.spec.plan import Plan
 from kraftd.spec.program import DAEMON
 from kraftd.watch.roster import Roster
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) ->
     refuse_foreign(chosen.layout)
     deadline = deadline_from_now(chosen, options.timeout_s, workspace)
     configured = plan_for(chosen, workspace)
+    logger.debug("Configuration from %s", chosen.origin)
     cluster = cluster_context(configured.plan, workspace)
     return locked_start(Start(configured, cluster, options, deadline))
 
@@ -148,6 +152,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
     if not has_leftovers:
         check_ports(plan, plan.names, start.doors.port_holder)
     prepared = start.doors.provision(plan, cluster.workspace)
+    logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
     files = files_of(plan, prepared.launch, cluster.workspace)
     notes = [*start.configured.absent.values(), *prepared.notes]
     if has_leftovers:
@@ -158,12 +163,15 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
     make_directories(plan)
     if empty:
         format_nodes(plan, empty, prepared.bootstrap_checkpoint)
-    write_changed(files)
+        logger.debug("Formatted %s", ", ".join(node.name for node in empty))
+    for path in write_changed(files):
+        logger.debug("Wrote %s", path)
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
     cluster.store.forget_restarts()
     _wish(start, names)
     start.doors.launch(plan, cluster.workspace)
+    logger.debug("supervisord answers")
     notes += StartSequence(cluster, start.doors, start.deadline).run(names)
     return _result(start, names, tuple(node.name for node in empty), notes)
 

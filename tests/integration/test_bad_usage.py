@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,16 @@ def test_a_command_keeps_its_exit_status_and_gets_the_variables(cluster, plan, s
 
     assert done.status == status
     assert done.stdout == f"{plan.access.bootstrap_servers} --json\n"
+
+
+@pytest.mark.parametrize("option", ["-v", "--verbose"])
+def test_with_verbose_a_command_tells_its_steps_with_their_times_and_where_its_error_came_from(cluster, option):
+    plain, verbose = cluster.run("start", "nobody", "--json"), cluster.run("start", "nobody", "--json", option)
+
+    assert "Traceback" not in plain.stderr
+    assert re.search(r"^ +\d+\.\d{3} s  Configuration from ", verbose.stderr, re.MULTILINE)
+    assert "Traceback" in verbose.stderr
+    assert (verbose.status, verbose.stdout) == (plain.status, plain.stdout)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

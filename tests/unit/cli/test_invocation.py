@@ -48,6 +48,20 @@ def test_an_error_for_people_is_on_stderr_with_its_hint(capsys):
     assert (captured.out, captured.err) == ("", "kraftd: cannot use [x]: bad\nMend [x].\n")
 
 
+def test_with_verbose_an_error_says_where_it_came_from(capsys):
+    def fail():
+        raise ERROR from ValueError("the cause")
+
+    with pytest.raises(ConfigurationError) as caught:
+        fail()
+    Invocation(verbose=True, no_color=True).print_error(caught.value)
+
+    err = capsys.readouterr().err
+    assert "in fail" in err
+    assert "ValueError: the cause" in err
+    assert err.endswith("kraftd: cannot use [x]: bad\nMend [x].\n")
+
+
 def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
     Invocation(json=True).print_error(ERROR)
 

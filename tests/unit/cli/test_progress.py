@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from kraftd.cli.invocation import Invocation
-from kraftd.cli.progress import LiveLines, PlainLines, reporter_for
+from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
 from kraftd.operate.reporting import Silent
 
 HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -95,3 +95,13 @@ def test_what_ends_early_gives_the_terminal_back(terminal):
 def test_quiet_is_silent_and_json_is_plain():
     assert isinstance(reporter_for(Invocation(quiet=True)), Silent)
     assert isinstance(reporter_for(Invocation(json=True)), PlainLines)
+
+
+def test_with_verbose_every_step_and_state_has_its_time(console):
+    times_s = iter([100.0, 100.25, 112.5])
+    reporter = TimedLines(console, lambda: next(times_s))
+
+    reporter.program("broker-1", "starting")
+    reporter.step("Created the topic [t]")
+
+    assert lines(console) == ["   0.250 s  broker-1         starting", "  12.500 s  Created the topic [t]"]
