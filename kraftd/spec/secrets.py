@@ -51,7 +51,8 @@ def without_secrets(plan: Plan) -> Plan:
     apps = tuple(replace(app, environment=masked(app.environment)) for app in plan.apps)
     topics = tuple(replace(topic, config_items=masked(topic.config_items)) for topic in plan.topics)
     java_options = tuple(masked_option(option) for option in plan.java_options)
-    return replace(plan, nodes=nodes, apps=apps, topics=topics, java_options=java_options)
+    access = replace(plan.access, properties=masked(plan.access.properties))
+    return replace(plan, nodes=nodes, apps=apps, topics=topics, access=access, java_options=java_options)
 
 
 def masked_text(file_name: str, text: str) -> str:
