@@ -6,11 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from kraftd.errors import PermissionDeniedError
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_DIRECTORY = 0o700
+_TAIL_BYTES = 262_144
+_BLOCK_BYTES = 65_536
 
 
 @contextlib.contextmanager
@@ -132,22 +135,38 @@ def read_text(path: Path) -> str | None:
         raise
 
 
-def tail(path: Path, lines: int, *, most_bytes: int = 262_144, before: int | None = None) -> list[str]:
-    """Return the last lines of a file, at most so many bytes of them; none where there is no such file.
+def tail(path: Path, lines: int, *, most_bytes: int | None = _TAIL_BYTES) -> list[str]:
+    """Return the last lines of a file; none where there is no such file.
 
     Args:
         path: The file.
         lines: How many.
-        most_bytes: So many at most are read.
-        before: Only what stands before this offset.
+        most_bytes: So many at most are read; None for as many as the lines have.
     """
     try:
         with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END) if before is None else before
-            start = file.seek(max(0, end - most_bytes))
-            text = file.read(end - start).decode("utf-8", errors="replace")
+            return last_lines(file, lines, file.seek(0, os.SEEK_END), most_bytes=most_bytes)
     except FileNotFoundError:
         return []
+
+
+def last_lines(file: BinaryIO, lines: int, end: int, *, most_bytes: int | None = None) -> list[str]:
+    """Return the last lines before an offset of an open file, read backwards; its position changes.
+
+    Args:
+        file: The file.
+        lines: How many.
+        end: Only what is before this offset counts.
+        most_bytes: So many at most are read; None for as many as the lines have.
+    """
+    first = max(0, end - most_bytes) if most_bytes is not None else 0
+    start, blocks, breaks = end, [b""], 0
+    while lines and start > first and breaks <= lines:
+        size = min(_BLOCK_BYTES, start - first)
+        start = file.seek(start - size)
+        blocks.append(file.read(size))
+        breaks += blocks[-1].count(b"\n")
+    text = b"".join(reversed(blocks)).decode("utf-8", errors="replace")
     return text.splitlines()[-lines:] if lines else []
 
 

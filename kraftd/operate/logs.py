@@ -1,10 +1,14 @@
 """`kraftd logs`: the programs' logs, prefixed, and followed through rotation."""
 
+import contextlib
+import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from kraftd.host.files import tail
+from kraftd.host.files import last_lines, tail
 from kraftd.operate.workspace import Workspace
 from kraftd.spec.plan import Plan
 
@@ -26,57 +30,113 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
         LogLine(name, path.name, text)
         for name in names or plan.names
         for path in plan.layout.log_files(plan.program(name))
-        for text in tail(path, lines)
+        for text in tail(path, lines, most_bytes=None)
     ]
 
 
 def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace) -> Iterator[LogLine]:
     """Yield the last lines of each file and then what the programs write, for ever; no line is lost or told twice.
 
-    A rotated or truncated file is read from its beginning.
+    A rotated file is read to its end, and then those that follow it, as long as they are kept; a truncated one is read
+    from its beginning.
     """
-    followed = [
-        _Followed(name, path) for name in names or plan.names for path in plan.layout.log_files(plan.program(name))
-    ]
-    for each in followed:
-        each.skip_to_end()
-    for each in followed:
-        yield from each.last_lines(lines)
-    while True:
+    with contextlib.ExitStack() as open_files:
+        followed = [
+            open_files.enter_context(contextlib.closing(_Followed(name, path)))
+            for name in names or plan.names
+            for path in plan.layout.log_files(plan.program(name))
+        ]
         for each in followed:
-            yield from each.new_lines()
-        workspace.clock.sleep(_POLL_S)
+            yield from each.last_lines(lines)
+        while True:
+            for each in followed:
+                yield from each.new_lines()
+            workspace.clock.sleep(_POLL_S)
 
 
 class _Followed:
+    """One log, read as it is written. Its file stays open, so that it can be read to its end after its rotation."""
+
     def __init__(self, program: str, path: Path) -> None:
         self._program = program
         self._path = path
-        self._offset = 0
-        self._inode = 0
         self._rest = b""
+        self._file = _opened(path)
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
 
-    def skip_to_end(self) -> None:
-        if self._path.is_file():
-            status = self._path.stat()
-            self._offset, self._inode = status.st_size, status.st_ino
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def last_lines(self, lines: int) -> Iterator[LogLine]:
-        for text in tail(self._path, lines, before=self._offset):
-            yield LogLine(self._program, self._path.name, text)
+        if self._file is not None:
+            end = self._file.tell()
+            found = last_lines(self._file, lines, end)
+            self._file.seek(end)
+            yield from (self._line(text) for text in found)
 
     def new_lines(self) -> Iterator[LogLine]:
-        if not self._path.is_file():
-            return
-        status = self._path.stat()
-        if status.st_ino != self._inode or status.st_size < self._offset:
-            self._offset, self._inode, self._rest = 0, status.st_ino, b""
-        if status.st_size == self._offset:
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            chunk = self._rest + file.read()
-            self._offset = file.tell()
-        *whole, self._rest = chunk.split(b"\n")
-        for line in whole:
-            yield LogLine(self._program, self._path.name, line.decode("utf-8", errors="replace"))
+        if self._file is None:
+            self._file = _opened(self._path)
+        while self._file is not None:
+            yield from self._unread(self._file)
+            following = self._following(self._file)
+            if following is None:
+                return
+            # The last that was written to it before it was rotated.
+            yield from self._unread(self._file)
+            self._file.close()
+            self._file = following
+
+    def _unread(self, file: BinaryIO) -> Iterator[LogLine]:
+        if os.fstat(file.fileno()).st_size < file.tell():
+            file.seek(0)
+            self._rest = b""
+        # A line may begin in one file and end in the next: supervisord rotates at a size, not at a line.
+        *whole, self._rest = (self._rest + file.read()).split(b"\n")
+        yield from (self._line(line.decode("utf-8", errors="replace")) for line in whole)
+
+    def _following(self, file: BinaryIO) -> BinaryIO | None:
+        """Return the file that was begun when this one was rotated; None while this one is written to."""
+        following = _opened(self._path)
+        if following is None or _is_same(following, file):
+            _close(following)
+            return None
+        absent = 0
+        for number in itertools.count(1):
+            older = _opened(self._path.with_name(f"{self._path.name}.{number}"))
+            absent = absent + 1 if older is None else 0
+            # One number may be free for a moment, while the others are renamed.
+            if absent > 1:
+                return following
+            if older is not None and (_is_same(older, file) or _written_ns(older) < _written_ns(file)):
+                older.close()
+                return following
+            if older is not None:
+                following.close()
+                following = older
+        return following
+
+    def _line(self, text: str) -> LogLine:
+        return LogLine(self._program, self._path.name, text)
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb") if path.is_file() else None
+    except FileNotFoundError:
+        return None
+
+
+def _close(file: BinaryIO | None) -> None:
+    if file is not None:
+        file.close()
+
+
+def _is_same(one: BinaryIO, other: BinaryIO) -> bool:
+    return os.path.sameopenfile(one.fileno(), other.fileno())
+
+
+def _written_ns(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_mtime_ns

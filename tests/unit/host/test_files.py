@@ -163,6 +163,15 @@ def test_the_tail_of_a_huge_file_is_bounded_in_bytes(tmp_path):
     assert tail(tmp_path / "log", 10, most_bytes=8) == ["xx", "last"]
 
 
+@pytest.mark.parametrize("width", [0, 1, 9, 70_000])
+def test_as_many_lines_as_are_asked_for_are_read_backwards(tmp_path, width):
+    lines = [f"{number:06}{'x' * width}" for number in range(12 if width > 9 else 30_000)]
+    (tmp_path / "log").write_text("".join(f"{line}\n" for line in lines) + "cut")
+
+    for count in (1, 2, len(lines) - 1, len(lines), len(lines) + 1, 10**6):
+        assert tail(tmp_path / "log", count, most_bytes=None) == [*lines, "cut"][-count:]
+
+
 def test_an_absent_file_has_no_tail(tmp_path):
     assert tail(tmp_path / "absent", 5) == []
 
