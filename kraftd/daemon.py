@@ -36,7 +36,7 @@ from kraftd.watch.kafka_view import KafkaView
 from kraftd.watch.loop import Loop
 from kraftd.watch.process_facts import Answer, ProcessFact
 from kraftd.watch.readiness import ask_all
-from kraftd.watch.restarts import Memory, from_json, to_json
+from kraftd.watch.restarts import Memory, from_json, to_json, unreadable
 from kraftd.watch.roster import Roster, call_the_roll
 from kraftd.watch.snapshot import LastExit, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.web.asgi import App
@@ -245,6 +245,13 @@ class Service:
             self._stop.set()
 
 
+def _recorded_restarts(path: Path) -> dict[str, Memory]:
+    text = read_text(path)
+    if reason := unreadable(text):
+        logger.warning("Every program has a fresh restart budget: cannot read %s: %s", path, reason)
+    return from_json(text)
+
+
 def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     """Return the service and its HTTP server, nothing started yet."""
     import uvicorn  # noqa: PLC0415 the loop's threads need none of it
@@ -256,7 +263,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     collector = Collector(admin, clock, plan)
     events = EventLog(plan.layout.events, "daemon", clock)
     machine = Machine(plan, Supervisor(plan.layout.socket), collector, events, clock)
-    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
+    loop = Loop(plan, machine, clock, _recorded_restarts(plan.layout.restarts))
     service = Service(plan, loop, collector, admin, clock)
     topics = tuple(topic.name for topic in plan.topics)
     config = server_config(

@@ -54,12 +54,13 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
     """Return the desired state that a text holds; nothing is desired where there is no text.
 
     Raises:
-        KraftdError: The text is damaged.
+        KraftdError: The text is damaged, or a newer kraftd wrote it.
     """
     if text is None:
         return NOTHING_DESIRED
     try:
         raw = json.loads(text)
+        _check_schema(int(raw["schema_version"]), path)
         wishes = {
             str(name): Wish(bool(wish["running"]), str(wish["since"]), str(wish["by"]), str(wish["why"]))
             for name, wish in raw["programs"].items()
@@ -71,3 +72,13 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
             hint="Remove that file: it holds no data, and 'kraftd start' or 'kraftd stop' writes it anew.",
             code="desired_state_damaged",
         ) from error
+
+
+def _check_schema(version: int, path: Path) -> None:
+    if version > _SCHEMA_VERSION:
+        raise KraftdError(
+            f"cannot read the desired state {path}: it has schema version {version}, "
+            f"this kraftd knows {_SCHEMA_VERSION}",
+            hint="Use the kraftd that wrote it, or a newer one; 'kraftd stop' writes it anew.",
+            code="desired_state_too_new",
+        )

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from kraftd.watch.causes import Cause
 
+_SCHEMA_VERSION = 1
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _STARTABLE = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
 
 
@@ -76,16 +78,34 @@ def decide(
 
 def to_json(memories: Mapping[str, Memory]) -> str:
     """Return the text of ``restarts.json``."""
-    return json.dumps({"programs": {name: asdict(memory) for name, memory in memories.items()}}, indent=2) + "\n"
+    programs = {name: asdict(memory) for name, memory in memories.items()}
+    return json.dumps({"schema_version": _SCHEMA_VERSION, "programs": programs}, indent=2) + "\n"
 
 
 def from_json(text: str | None) -> dict[str, Memory]:
-    """Return what a text remembers; nothing where it is absent or damaged: a fresh budget harms nobody."""
+    """Return what a text remembers; nothing where it is absent or ``unreadable``: a fresh budget harms nobody."""
     try:
-        programs = json.loads(text or "{}").get("programs", {})
-        return {
-            str(name): Memory(tuple(float(at) for at in raw["restarted_at_s"]), int(raw["restarts"]), raw["given_up"])
-            for name, raw in programs.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _memories(text)
+    except _UNREADABLE:
         return {}
+
+
+def unreadable(text: str | None) -> str | None:
+    """Return why a text is damaged, or of which newer kraftd it is; None where it can be read, or is absent."""
+    try:
+        _memories(text)
+    except _UNREADABLE as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _memories(text: str | None) -> dict[str, Memory]:
+    raw = json.loads(text or "{}")
+    # An earlier kraftd wrote no version.
+    version = int(raw.get("schema_version", _SCHEMA_VERSION))
+    if version > _SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {version}, this kraftd knows {_SCHEMA_VERSION}")
+    return {
+        str(name): Memory(tuple(float(at) for at in each["restarted_at_s"]), int(each["restarts"]), each["given_up"])
+        for name, each in raw.get("programs", {}).items()
+    }

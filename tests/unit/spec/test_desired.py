@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,30 @@ def test_a_stop_before_any_start_is_remembered():
     assert NOTHING_DESIRED.changed(["broker-1"], STOP, 1).programs["broker-1"] == STOP
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"generation": 1, "programs": {"a": {}}}', '{"programs": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"generation": 1, "programs": {}}',
+        '{"schema_version": 1, "programs": {}}',
+        '{"schema_version": 1, "generation": 1, "programs": {"a": {}}}',
+    ],
+)
 def test_a_damaged_state_is_refused_by_its_path(text):
     with pytest.raises(KraftdError, match=f"cannot read the desired state {PATH}: it is damaged") as caught:
         parse_desired(text, PATH)
 
     assert caught.value.code == "desired_state_damaged"
     assert caught.value.hint
+
+
+def test_a_state_of_a_newer_kraftd_is_refused():
+    newer = json.dumps({**json.loads(NOTHING_DESIRED.to_json()), "schema_version": 2})
+
+    with pytest.raises(KraftdError, match=f"{PATH}: it has schema version 2") as caught:
+        parse_desired(newer, PATH)
+
+    assert caught.value.code == "desired_state_too_new"

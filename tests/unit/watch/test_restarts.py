@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from kraftd.watch.causes import Cause
-from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide, from_json, to_json
+from kraftd.watch.restarts import GiveUp, Memory, Policy, Restart, decide, from_json, to_json, unreadable
 
 POLICY = Policy(most_restarts=3, window_s=60.0)
 KILLED = Cause("signal SIGKILL", "Look at the kernel's log.")
@@ -89,3 +91,19 @@ def test_a_memory_reads_back_as_it_was_written():
 )
 def test_a_damaged_memory_is_a_fresh_budget(text):
     assert from_json(text) == {}
+    assert bool(unreadable(text)) is bool(text)
+
+
+def test_the_memory_of_a_newer_kraftd_is_a_fresh_budget():
+    newer = json.dumps({**json.loads(to_json({"broker-1": Memory((1.5,), 7, "why")})), "schema_version": 2})
+
+    assert from_json(newer) == {}
+    assert unreadable(newer) == "it has schema version 2, this kraftd knows 1"
+
+
+def test_the_memory_of_a_kraftd_that_wrote_no_version_is_read():
+    memories = {"broker-1": Memory((1.5,), 7, "why")}
+    earlier = json.dumps({"programs": json.loads(to_json(memories))["programs"]})
+
+    assert from_json(earlier) == memories
+    assert unreadable(earlier) is None
