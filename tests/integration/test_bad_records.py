@@ -22,7 +22,7 @@ def cut(path):
     path.write_bytes(text[: len(text) // 2])
 
 
-def test_fewer_brokers_than_were_formatted_are_refused_with_both_values_and_both_places(cluster, plan):
+def test_fewer_brokers_than_formatted_are_refused_with_both_values_and_places(cluster, plan):
     cluster.settings["cluster.brokers"] = 1
 
     error = refused(cluster, "start", status=6, code="identity_mismatch")

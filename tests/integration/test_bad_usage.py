@@ -126,7 +126,7 @@ def test_a_command_keeps_its_exit_status_and_gets_the_variables(cluster, plan, s
 
 
 @pytest.mark.parametrize("option", ["-v", "--verbose"])
-def test_with_verbose_a_command_tells_its_steps_with_their_times_and_where_its_error_came_from(cluster, option):
+def test_a_verbose_command_tells_its_steps_with_times_and_where_its_error_came_from(cluster, option):
     plain, verbose = cluster.run("start", "nobody", "--json"), cluster.run("start", "nobody", "--json", option)
 
     assert "Traceback" not in plain.stderr

@@ -24,7 +24,7 @@ print(json.dumps(resource.getrlimit(resource.RLIMIT_NOFILE)))
 """
 
 
-def test_supervisord_gets_the_highest_limit_of_descriptors_and_its_parent_keeps_its_own(cluster):
+def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_own(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
         eventually(lambda: made.roster().supervisor is None, within_s=10)

@@ -95,11 +95,14 @@ def test_a_holder_that_ends_hands_the_lock_on(tmp_path, holder):
 
 
 def test_a_killed_holder_releases_the_lock(tmp_path, holder):
+    with pytest.raises(TimedOutError), take(tmp_path, 0.1):
+        pass
+
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
 
-    with take(tmp_path, 5.0):
-        pass
+    with take(tmp_path, 5.0), held_if_free(tmp_path / "state" / "lock", command="daemon") as is_held:
+        assert is_held is False
 
 
 def test_a_lock_whose_file_was_removed_is_taken_by_one_process_only(tmp_path, holder):
@@ -164,7 +167,7 @@ def test_a_command_gives_up_waiting_in_its_time(cluster):
     assert f"pid {other.pid}" in done.error["message"]
 
 
-def test_a_reader_sees_the_old_text_or_the_new_one_and_a_killed_writer_leaves_one_of_them(tmp_path):
+def test_a_reader_sees_the_old_text_or_the_new_also_of_a_killed_writer(tmp_path):
     path = tmp_path / "record.json"
     with python(WRITE, path) as writer:
         writer.stdout.readline()

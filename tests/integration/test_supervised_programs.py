@@ -83,7 +83,7 @@ def test_how_a_program_ended_is_told_by_status_and_by_signal_early_and_late(supe
     assert not {"producer", "consumer"} & set(supervised.roster().processes)
 
 
-def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_still_known(supervised):
+def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_known(supervised):
     supervised.start("broker-1")
     pid = supervised.supervisor.pid()
     supervisor = Supervisor(supervised.plan.layout.socket, timeout_s=0.5)

@@ -21,9 +21,7 @@ def apps(cluster, tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["producer", "consumer"])
-def test_no_request_that_fits_or_breaks_the_description_fails_an_app_or_is_answered_otherwise_than_described(
-    apps, number
-):
+def test_every_request_of_the_description_or_against_it_is_answered_as_described(apps, number):
     app = apps.running[number]
     for value in range(20):
         assert apps.running[0].request("/send?partition=0", b"%d" % value)[0] == 200

@@ -14,7 +14,7 @@ from tests.kafka.members import all_owned, standing_by
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
-def test_members_of_the_new_protocol_share_partitions_and_go_on_where_the_last_one_was(tmp_path):
+def test_members_of_the_new_protocol_share_partitions_and_go_on_where_others_were(tmp_path):
     settings = {"cluster.kafka_version": "4.3.1"}
     with (
         tempfile.TemporaryDirectory(prefix="kraftd-") as directory,

@@ -40,7 +40,7 @@ def values_at(cluster, places):
         reader.close()
 
 
-def test_what_is_posted_stands_on_the_page_byte_for_byte_in_the_log_and_there_again_after_a_restart(apps, cluster):
+def test_what_is_posted_is_in_the_log_byte_for_byte_and_on_the_page_also_later(apps, cluster):
     producer, consumer = apps.start_ready("producer"), apps.start_ready("consumer")
     body = b' {"key" : "Hello Kafka!", "n": 23958446825181076828, "n": 1.10}\n'
     status, answer = producer.request("/send", body)

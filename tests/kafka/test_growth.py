@@ -26,7 +26,7 @@ name = "test-topic"
 THREE_BROKERS = TWO_BROKERS.replace("brokers = 2", "brokers = 3") + '[[topic]]\nname = "orders"\n'
 
 
-def test_a_third_broker_costs_no_topic_of_two_replicas_its_writes_when_one_broker_dies(fresh):
+def test_a_third_broker_costs_no_topic_of_two_replicas_its_writes_when_one_dies(fresh):
     fresh.config = fresh.state_dir.parent / "kraftd.toml"
     fresh.config.write_text(TWO_BROKERS)
     fresh.start()

@@ -107,7 +107,7 @@ def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):
 
     fresh.start()
 
-    assert [answer["offset"] >= 0 for answer in sent] == [True] * 20
+    assert len({(answer["partition"], answer["offset"]) for answer in sent}) == 20
     read = read_all(fresh)
     assert sorted(record["number"] for record in read) == list(range(20))
     assert eventually(lambda: lag_of(fresh) == 0, within_s=20, what="the group's offsets")

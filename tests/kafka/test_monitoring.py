@@ -98,7 +98,7 @@ def test_the_canary_goes_through_both_brokers(quiet):
     eventually(flown, within_s=60, what="a canary came back")
 
 
-def test_a_group_that_reads_has_no_lag_and_one_that_is_stopped_has_what_was_written_since(quiet):
+def test_a_group_that_reads_has_no_lag_and_a_stopped_one_what_was_written_since(quiet):
     group = {"consumergroup": "test-group", "topic": quiet.topic}
 
     def has_read_all():

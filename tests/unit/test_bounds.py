@@ -10,9 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for room in ("kraftd", "apps/kraftd_apps") for path in (ROOT / room).rglob("*.py"))
+TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"))
 
 MOST_LINES_OF_A_MODULE = 500
 MOST_LINES_OF_A_FUNCTION = 40
+MOST_CHARACTERS_OF_A_TEST = 80
 MOST_MODULES_OF_A_FOLDER = 13
 STILL_TOO_MANY = {
     "kraftd/broker": 18,
@@ -67,6 +69,16 @@ def test_a_folder_can_be_read_at_a_glance():
         if count > STILL_TOO_MANY.get(folder, MOST_MODULES_OF_A_FOLDER)
     }
     assert too_large == {}
+
+
+@pytest.mark.parametrize("path", TEST_MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_test_has_a_short_name_and_takes_nothing_from_another_module_of_tests(path):
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    sources = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+
+    assert [name for name in names if len(name) > MOST_CHARACTERS_OF_A_TEST] == []
+    assert [source for source in sources if source.rpartition(".")[2].startswith("test_")] == []
 
 
 def test_no_tracked_file_holds_a_registry_host_a_machine_path_or_a_key():

@@ -85,9 +85,7 @@ def test_groups_have_state_members_and_coordinator(admin, nodes, topic, bare):
     assert groups["busy"].coordinator in {1, 2}
 
 
-def test_a_cycle_is_twelve_requests_on_two_brokers_whatever_the_number_of_groups_as_the_brokers_count_them(
-    nodes, topic, bare
-):
+def test_a_cycle_is_twelve_requests_on_two_brokers_whatever_the_number_of_groups(nodes, topic, bare):
     for index in range(20):
         commit(bare, f"many-{index}", {(topic.name, partition): 0 for partition in range(4)})
     with KafkaAdmin(nodes.access, timeout_s=TIMEOUT_S, client_id="counted") as counted:

@@ -126,7 +126,7 @@ def test_a_killed_broker_refuses(just_down):
     assert just_down["probe"].state is ProbeState.REFUSED
 
 
-def test_a_partition_without_a_leader_ends_the_librarys_listing_of_offsets_but_not_the_doors(down, bare, admin):
+def test_a_partition_without_a_leader_ends_the_librarys_listing_but_not_the_doors(down, bare, admin):
     with pytest.raises(KafkaError):
         bare.list_partition_offsets(
             {TopicPartition("single", 0): OffsetSpec.LATEST, TopicPartition("single", 1): OffsetSpec.LATEST}
@@ -150,7 +150,7 @@ def test_while_a_broker_is_down_the_other_may_not_stop(down, admin):
     assert "single" not in {topic for topic, _ in offline.partitions}
 
 
-def test_one_group_whose_coordinator_is_gone_ends_the_librarys_listing_of_commits_but_not_the_doors(down, bare, admin):
+def test_a_group_without_coordinator_ends_the_librarys_commits_but_not_the_doors(down, bare, admin):
     with pytest.raises(KafkaError):
         bare.list_group_offsets(GROUPS)
 
@@ -158,7 +158,7 @@ def test_one_group_whose_coordinator_is_gone_ends_the_librarys_listing_of_commit
     assert (set(committed.values), committed.failures) == (set(GROUPS), {})
 
 
-def test_the_library_asks_a_coordinator_that_moved_for_ever_but_the_door_finds_the_new_one(back, bare, admin, before):
+def test_the_library_asks_a_coordinator_that_moved_for_ever_the_door_finds_the_new(back, bare, admin, before):
     moved = [name for name, group in before.items() if group.coordinator == 2]
     for _ in range(3):
         eventually(lambda: _error_of_listing(bare, moved) is NotCoordinatorError)

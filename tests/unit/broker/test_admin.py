@@ -21,11 +21,18 @@ def test_importing_the_door_does_not_import_kafka():
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
-def test_the_constructor_only_stores():
-    def connect(*_):
-        raise AssertionError
+def test_nothing_is_connected_before_it_is_opened():
+    connected = []
 
-    KafkaAdmin(Access(("127.0.0.1:9092",)), connect=connect)
+    def connect(access, *_arguments, **_options):
+        connected.append(access)
+        return FakeWire({})
+
+    admin = KafkaAdmin(Access(("127.0.0.1:9092",)), connect=connect)
+    assert connected == []
+
+    admin.open()
+    assert len(connected) == 1
 
 
 def test_a_context_closes_what_it_opened():

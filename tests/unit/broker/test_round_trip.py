@@ -46,7 +46,7 @@ def test_one_partition_is_led_by_each_broker(broker_ids, replication_factor, ass
         ([(1,)], [1, 2], ((2,),)),
     ],
 )
-def test_a_broker_that_leads_no_partition_gets_one_with_as_many_replicas_as_the_others(replicas, broker_ids, missing):
+def test_a_broker_that_leads_no_partition_gets_one_with_the_others_replication(replicas, broker_ids, missing):
     partitions = tuple(Partition(PROBE_TOPIC, index, None, each, ()) for index, each in enumerate(replicas))
 
     found = missing_partitions(TopicState(PROBE_TOPIC, internal=False, partitions=partitions), broker_ids)

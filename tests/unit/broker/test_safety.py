@@ -87,7 +87,7 @@ def test_an_unknown_quorum_blocks_a_stop():
     assert stop_blockers({1}, None, [], {}) == (QuorumUnknown(),)
 
 
-def test_a_topic_whose_min_in_sync_replicas_is_unknown_blocks_a_stop_for_its_brokers_only():
+def test_an_unknown_min_in_sync_replicas_blocks_a_stop_of_its_brokers_only():
     partitions = [partition([1, 2], [1, 2])]
 
     assert stop_blockers({1}, HEALTHY, partitions, {}) == (MinInSyncReplicasUnknown(("t",)),)

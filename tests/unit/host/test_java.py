@@ -4,16 +4,7 @@ import pytest
 
 from kraftd.errors import RuntimeMissingError
 from kraftd.host.java import find_java
-
-
-def java_home(path, *, release: str | None = None, script: str = "exit 9"):
-    executable = path / "bin" / "java"
-    executable.parent.mkdir(parents=True)
-    executable.write_text(f"#!/bin/sh\n{script}\n")
-    executable.chmod(0o755)
-    if release is not None:
-        (path / "release").write_text(f'IMPLEMENTOR="Some Vendor"\nJAVA_VERSION="{release}"\nOS_NAME="Linux"\n')
-    return path
+from tests.unit.host.installations import java_home
 
 
 def test_the_java_that_comes_with_kraftd_is_found_without_a_home():

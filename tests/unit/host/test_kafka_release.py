@@ -2,14 +2,7 @@ import pytest
 
 from kraftd.errors import ConfigurationError, RuntimeMissingError
 from kraftd.host.kafka_release import read_release
-
-
-def release_at(path, *jars: str):
-    libs = path / "libs"
-    libs.mkdir(parents=True)
-    for jar in jars:
-        (libs / jar).touch()
-    return path
+from tests.unit.host.installations import release_at
 
 
 def test_the_version_stands_in_the_name_of_the_jar(tmp_path):

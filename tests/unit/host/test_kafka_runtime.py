@@ -4,9 +4,8 @@ from kraftd.clock import SystemClock
 from kraftd.errors import ConfigurationError, RuntimeMissingError
 from kraftd.host.kafka_locks import JarSet, read_lock
 from kraftd.host.kafka_runtime import Wanted, ensure, exact_kafka_version, locate
+from tests.unit.host.installations import java_home, release_at
 from tests.unit.host.jars import Heard, Source
-from tests.unit.host.test_java import java_home
-from tests.unit.host.test_kafka_release import release_at
 
 CLOCK = SystemClock()
 

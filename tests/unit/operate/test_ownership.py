@@ -56,7 +56,7 @@ def test_a_claimed_directory_is_known_by_its_record_alone(layout):
     assert ownership_of(layout) == Ownership(("broker-1", "producer"))
 
 
-def test_a_cluster_of_an_earlier_kraftd_is_known_by_its_plan_manifest_and_desired_state(layout):
+def test_a_cluster_of_an_earlier_kraftd_is_known_by_plan_manifest_and_desired_state(layout):
     plan = earlier(layout, "[consumer]\ninstances = 2")
     Store(layout).write_plan(plan_of(state_dir=layout.state_dir))
 

@@ -44,7 +44,7 @@ def test_a_voting_broker_says_who_it_is_and_where_it_listens():
     assert properties["log.dirs"] == "/srv/kraftd/local/data/broker-2"
 
 
-def test_a_record_of_the_longest_value_that_the_producer_takes_fits_with_its_key_and_headers():
+def test_a_record_of_the_longest_value_fits_with_its_key_and_headers():
     longest_value, longest_key, frame = 1024 * 1024, 8192, 1024
     assert int(properties_of("broker-1")["message.max.bytes"]) > longest_value + longest_key + frame
 

@@ -51,7 +51,7 @@ def test_prometheus_asks_the_daemon_what_to_scrape():
     )
 
 
-def test_prometheus_shows_each_app_its_own_token_from_a_file_that_the_configuration_names():
+def test_prometheus_shows_each_app_its_own_token_from_a_file():
     toml = (
         f'{TOOLS}[producer]\nenv = {{ APP_API_TOKEN = "hunter2" }}\n'
         '[consumer]\ninstances = 2\nenv = { APP_API_TOKEN = " hunter3 " }'

@@ -135,7 +135,7 @@ def test_every_configured_broker_is_up_or_not():
     assert value(found, "kraftd_broker_state", broker_id="2", state="ready") == 0
 
 
-def test_a_broker_that_does_not_answer_has_no_latency_and_one_of_which_nothing_is_known_is_not_fenced():
+def test_a_silent_broker_has_no_latency_and_an_unknown_one_is_not_fenced():
     found = samples(replace(FULL, contacts={1: BrokerContact(0.0015, unfenced=None), 2: BrokerContact()}))
 
     assert value(found, "kraftd_broker_api_versions_latency_seconds", broker_id="1") == 0.0015

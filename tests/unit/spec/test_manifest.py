@@ -87,7 +87,7 @@ def test_another_kafka_version_differs():
     ]
 
 
-def test_a_plan_that_contradicts_the_manifest_is_refused_with_both_values_and_both_places():
+def test_a_plan_that_contradicts_the_manifest_is_refused_with_values_and_places():
     manifest = replace(manifest_of(plan_of(), CLUSTER_ID), kafka_version="3.9.1")
 
     with pytest.raises(IdentityMismatchError) as caught:

@@ -43,7 +43,7 @@ def test_tools_stand_between_the_apps_and_the_daemon():
     assert (plan.program("prometheus").kind, plan.program("grafana").kind) == (Kind.TOOL, Kind.TOOL)
 
 
-def test_a_tool_is_known_by_the_option_with_its_configuration_and_all_else_by_its_name():
+def test_a_tool_is_known_by_the_option_with_its_configuration_others_by_name():
     plan = plan_of(TOOLS)
     config = "/srv/kraftd/local/config"
 

@@ -117,7 +117,7 @@ def test_a_verdict_of_a_time_to_come_is_none():
     assert set(sky.fly().brokers.values) == {1}
 
 
-def test_a_broker_that_does_not_lead_loses_its_verdict_at_once_and_gets_one_first_when_it_leads_again():
+def test_a_broker_that_does_not_lead_has_no_verdict_and_is_first_when_it_leads_again():
     sky = Sky(3)
     sky.fly(3)
     sky.leaders[3] = 1

@@ -133,7 +133,7 @@ def test_groups_are_asked_for_at_their_own_pace_and_kept_in_between():
     assert admin.asked.count("groups") == 2
 
 
-def test_a_cluster_that_is_well_is_asked_for_its_state_once_in_a_cycle_and_one_that_is_not_each_time():
+def test_a_healthy_cluster_is_asked_for_its_state_once_in_a_cycle_others_each_time():
     admin, clock = FakeAdmin(), ManualClock()
     subject = collector(admin, clock, "[daemon]\nprobe = false")
     subject.collect()
@@ -283,7 +283,7 @@ def test_the_canary_creates_its_topic_then_flies_and_counts():
     assert view.canary.failures == {(2, "TIMED_OUT"): 2}
 
 
-def test_the_canary_waits_until_every_broker_is_alive_for_its_placement_never_changes():
+def test_the_canary_waits_for_every_broker_for_its_placement_never_changes():
     admin, clock = FakeAdmin(), ManualClock()
     admin.brokers = BROKERS[:1]
     subject = collector(admin, clock)

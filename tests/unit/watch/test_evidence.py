@@ -78,7 +78,7 @@ def test_what_was_never_written_has_no_lines(layout):
     assert last_records(layout, BROKER, SINCE_S) == []
 
 
-def test_the_records_of_a_nodes_logs_come_in_the_order_of_their_times_and_its_console_last(layout):
+def test_a_nodes_log_records_come_in_the_order_of_their_times_its_console_last(layout):
     write(layout.logs("broker-1") / "server.log", f"{stamp(1)} ERROR first", "\tat a.Trace", f"{stamp(3)} INFO third")
     write(layout.logs("broker-1") / "controller.log", f"{stamp(2)} INFO second", f"{stamp(4)} ERROR fourth")
     write(layout.console("broker-1"), "[0.004s][error] a JVM's", "last words")

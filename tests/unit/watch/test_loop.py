@@ -118,7 +118,7 @@ def test_management_is_opened_in_what_serves_and_in_nothing_else():
     assert serving["broker-1"].pid == outside.pids["broker-1"]
 
 
-def test_a_young_process_that_served_and_falls_silent_is_unready_and_its_successor_starts():
+def test_a_young_process_that_falls_silent_is_unready_and_its_successor_starts():
     outside = FakeSurroundings()
     clock = ManualClock(910.0)
     loop = loop_over(outside, clock=clock)

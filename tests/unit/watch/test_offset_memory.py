@@ -80,7 +80,7 @@ def test_a_window_keeps_the_newest_looks():
     assert memory.window("g", KEY).commits == list(range(3, CAPACITY + 3))
 
 
-def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one_however_long_its_leader_is_away(memory):
+def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one(memory):
     memory.forget_topics([TopicState("orders", internal=False, partitions=ORDERS.partitions, topic_id="another")])
     for second in range(40, 70, 10):
         memory.observe({}, {"g": {KEY: 0}}, 1000.0 + second, 50.0 + second)

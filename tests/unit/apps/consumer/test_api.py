@@ -11,8 +11,7 @@ from kraftd_apps.consumer.api import request_for, send_again
 from kraftd_apps.consumer.record import SeenRecord, record_of
 from kraftd_apps.consumer.service import ConsumerService
 from kraftd_apps.consumer.settings import read_settings
-from tests.unit.apps.consumer.test_log import FakeReader
-from tests.unit.apps.kafka_fakes import FakeAdmin, FakeMemberClient, FakeMessage
+from tests.unit.apps.kafka_fakes import FakeAdmin, FakeMemberClient, FakeMessage, FakeReader
 from tests.unit.web.asgi_client import call, until
 
 

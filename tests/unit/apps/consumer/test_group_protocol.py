@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from kraftd_apps.consumer.group_protocol import ProtocolDetectingConsumer, supports_consumer_protocol
-from tests.unit.apps.consumer.test_member import joining
+from tests.unit.apps.consumer.joining import joining
 from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure, settled
 
 OFFERED = "group.coordinator.rebalance.protocols"
@@ -65,7 +65,7 @@ def test_nothing_is_joined_before_a_broker_has_answered():
     assert member.membership.partitions == (0,)
 
 
-def test_the_new_protocol_takes_the_place_of_the_classic_client_and_takes_partitions_in_its_way():
+def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_way():
     classic = FakeMemberClient()
     new = FakeMemberClient(
         [[FakeMessage(0, 4)]], assigned=[TopicPartition("test-topic", 0)], committed_={0: (7, "before")}

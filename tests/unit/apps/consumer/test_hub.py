@@ -100,7 +100,7 @@ def test_a_page_of_another_life_is_told_that_it_cannot_know_what_it_missed(after
     with_hub(check)
 
 
-def test_a_page_that_does_not_read_loses_its_oldest_frames_and_is_told_how_many_records():
+def test_a_page_that_does_not_read_loses_its_oldest_frames_and_is_told_how_many():
     async def check(hub, ring):
         stuck = hub.join("")
         for offset in range(300):

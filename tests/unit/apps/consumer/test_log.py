@@ -1,46 +1,8 @@
-from dataclasses import dataclass, field
-
 import pytest
-from confluent_kafka import TopicPartition
 
 from kraftd_apps.consumer.log import Start, merged, read_from, read_newest
 from kraftd_apps.consumer.record import SeenRecord
-from tests.unit.apps.kafka_fakes import FakeError, FakeMessage
-
-
-@dataclass
-class FakeReader:
-    """A log of some partitions: reads what is assigned to its end."""
-
-    log: dict[int, list[int]]
-    assigned: dict[int, int] = field(default_factory=dict)
-    closed: bool = False
-    silent: bool = False
-
-    def get_watermark_offsets(self, partition, timeout):
-        offsets = self.log[partition.partition]
-        return (offsets[0], offsets[-1] + 1) if offsets else (0, 0)
-
-    def offsets_for_times(self, partitions, timeout):
-        asked = partitions[0]
-        later = [offset for offset in self.log[asked.partition] if 1000 + offset >= asked.offset]
-        return [TopicPartition("t", asked.partition, later[0] if later else -1)]
-
-    def assign(self, partitions):
-        self.assigned = {found.partition: found.offset for found in partitions}
-
-    def consume(self, num_messages, timeout):
-        if self.silent:
-            return []
-        messages = []
-        for number, start in self.assigned.items():
-            messages += [FakeMessage(number, offset) for offset in self.log[number] if offset >= start]
-            messages.append(FakeMessage(number, error_=FakeError("_PARTITION_EOF")))
-        self.assigned = {}
-        return messages
-
-    def close(self):
-        self.closed = True
+from tests.unit.apps.kafka_fakes import FakeReader
 
 
 def test_the_end_of_every_partition_is_read_and_the_client_closed():

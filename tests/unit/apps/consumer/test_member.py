@@ -2,25 +2,12 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
 
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
+from tests.unit.apps.consumer.joining import joining
 from tests.unit.apps.kafka_fakes import FakeAdmin, FakeError, FakeIdentity, FakeMemberClient, FakeMessage, failure
 
 
 def joined(client: FakeMemberClient, arrived: list) -> Member:
     return joining(client, arrived.extend)
-
-
-def joining(client, on_records, identity=None, *, incremental=False):
-    member = Member(
-        client,
-        "test-topic",
-        identity=identity or FakeIdentity(),
-        incremental=incremental,
-        on_records=on_records,
-        on_assigned=lambda own: None,
-        clock=lambda: 5.0,
-    )
-    member.subscribe()
-    return member
 
 
 def test_offsets_are_stored_only_after_the_records_have_arrived():

@@ -39,7 +39,7 @@ def test_a_record_that_comes_twice_is_kept_once():
     assert offsets(ring) == [3, 2, 1]
 
 
-def test_a_record_read_back_before_it_arrives_stands_among_the_arrived_ones_in_the_end():
+def test_a_record_read_back_before_it_arrives_ends_among_the_arrived_ones():
     ring = Ring(10)
     ring.add_older([record(8), record(9)])
     ring.add([record(7)])
@@ -68,7 +68,7 @@ def test_the_same_offset_in_a_topic_made_again_is_another_record():
     assert ring.add([SeenRecord(0, 1, 1_800_000_000_000, None, b"new")])
 
 
-def test_older_records_go_before_those_that_arrived_meanwhile_as_far_as_there_is_room():
+def test_older_records_go_before_those_that_arrived_meanwhile_where_there_is_room():
     ring = Ring(3)
     ring.add([record(10)])
     ring.add_older([record(1), record(2), record(3)])
@@ -84,7 +84,7 @@ def places(ring: Ring) -> list[tuple[int, int]]:
     return [(entry.record.partition, entry.record.offset) for entry in ring.newest(100)]
 
 
-def test_a_member_that_catches_up_shows_the_newest_by_time_not_the_last_partition_it_read():
+def test_a_member_that_catches_up_shows_the_newest_by_time_not_the_last_it_read():
     ring = Ring(10, now_ms=lambda: 9000)
     ring.add([at(0, 1, 1000), at(0, 2, 3000)])
     ring.add([at(1, 1, 500), at(1, 2, 2000)])

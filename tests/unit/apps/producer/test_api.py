@@ -6,7 +6,7 @@ import pytest
 
 from kraftd_apps.common.problems import PROBLEM_TYPES
 from kraftd_apps.producer.api import build_api
-from tests.unit.apps.producer.test_publisher import running
+from tests.unit.apps.producer.services import running
 from tests.unit.web.asgi_client import call
 
 

@@ -5,41 +5,9 @@ import pytest
 from kraftd_apps.common.problems import ProblemError
 from kraftd_apps.producer.publisher import RateLimit
 from kraftd_apps.producer.record import Record
-from kraftd_apps.producer.service import ProducerService
-from kraftd_apps.producer.settings import read_settings
 from tests.unit.apps.kafka_fakes import FakeError, FakeProducer, failure
+from tests.unit.apps.producer.services import running
 from tests.unit.web.asgi_client import call, until
-
-
-class Clients:
-    """Makes fake clients and remembers them."""
-
-    def __init__(self) -> None:
-        self.made: list[FakeProducer] = []
-        self.on_error = None
-
-    def __call__(self, on_error):
-        self.on_error = on_error
-        self.made.append(FakeProducer())
-        return self.made[-1]
-
-
-def running(check, **variables):
-    """Run a check against a started app over fake clients, and stop it."""
-
-    async def main():
-        clients = Clients()
-        service = ProducerService(read_settings(variables), connect=clients)
-        await service.start()
-        try:
-            await check(service, clients)
-        finally:
-            service.begin_stop()
-            for client in clients.made:
-                client.release()
-            await service.finish_stop()
-
-    asyncio.run(main())
 
 
 def test_a_record_is_answered_with_its_place_in_the_log_and_its_bytes_are_unchanged():
@@ -261,6 +229,8 @@ def test_a_client_that_went_away_harms_nothing():
             await asyncio.wait_for(service.publisher.publish(Record(b"1")), 0.01)
         clients.made[0].release()
         assert (await service.publisher.publish(Record(b"2"))).error is None
+        # Nobody takes it back: what was handed over is written.
+        assert [each["value"] for each in clients.made[0].produced] == [b"1", b"2"]
 
     running(check)
 

@@ -5,7 +5,7 @@ import pytest
 from kraftd_apps.common.problems import problem
 from kraftd_apps.producer.routes import batch_answer
 from tests.unit.apps.kafka_fakes import FakeError
-from tests.unit.apps.producer.test_publisher import running
+from tests.unit.apps.producer.services import running
 from tests.unit.web.asgi_client import call
 
 JSON = (b"content-type", b"application/json")
@@ -27,7 +27,7 @@ def test_the_status_of_a_batch_tells_all_some_or_none(results, status):
     assert len(document["results"]) == document["sent"] + document["failed"] == len(results)
 
 
-def test_results_stand_in_the_order_of_the_records_and_good_ones_are_published_unchanged():
+def test_results_are_in_the_order_of_the_records_and_good_ones_are_unchanged():
     async def check(service, clients):
         body = b'{"n": 1.10}\nNaN\n"three"\n'
         answer = await call(service.app, "POST", "/send/batch", body, [NDJSON])
