@@ -25,11 +25,15 @@ _absent = pytest.StashKey[dict[str, int]]()
 _guard = pytest.StashKey[Guard]()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     """Undo what a shell does to its background jobs, and refuse to run without a program under ALL=1.
 
     Programs would start deaf to Ctrl-C, and some tests press it.
     """
+    if hasattr(config, "workerinput"):
+        # Control sockets lie in it: pytest-xdist's own paths are too long for some.
+        config.option.basetemp = tempfile.mkdtemp(prefix="kraftd-")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_absent] = {}
@@ -77,10 +81,12 @@ def pytest_unconfigure(config):
         config.stash[_guard].close()
 
 
-def pytest_sessionfinish(session):
-    """Let the process that sums up know what this one did not test."""
+def pytest_sessionfinish(session, exitstatus):
+    """Let the process that sums up know what this one did not test; keep its files where a test failed."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["absent"] = session.config.stash[_absent]
+        if exitstatus == pytest.ExitCode.OK:
+            shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
