@@ -38,7 +38,7 @@ def test_a_created_topic_has_its_assignment_and_can_be_written_to_at_once(admin,
 
 
 def test_creating_again_changes_nothing_and_names_the_differences(admin, topic):
-    other = Topic(topic.name, ((2, 1), (2, 1)))
+    other = Topic(topic.name, ((2, 1), (2, 1)), stated=("partitions", "replication_factor", "assignment"))
 
     (same,) = admin.create_topics([topic], limit_s=10.0)
     (differs,) = admin.create_topics([other], limit_s=10.0)
