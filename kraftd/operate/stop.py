@@ -80,7 +80,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
         return nothing_stopped(plan, options)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
-        with _all_the_same(cluster.reporter):
+        with _despite_failed_writes(cluster.reporter):
             cluster.store.raise_generation()
     with cluster.lock(options.command, timeout_s=options.timeout_s):
         if not is_there(cluster):
@@ -116,7 +116,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
         _refuse_costly(cluster, roster, names)
     now = timestamp(cluster.clock.now_s())
     wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
-    with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
+    with _despite_failed_writes(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.wish(names, wish, of_all=not options.names)
     execution = StopExecution(cluster, roster.processes)
     execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
@@ -126,19 +126,19 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     took_s = cluster.clock.monotonic_s() - began_s
     whole_cluster = not options.names and not execution.stuck
     result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
-    with _all_the_same(cluster.reporter):
+    with _despite_failed_writes(cluster.reporter):
         _record(cluster, result, execution.stuck)
     execution.check_ended()
     return result
 
 
 @contextlib.contextmanager
-def _all_the_same(reporter: Reporter) -> Iterator[None]:
-    """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
+def _despite_failed_writes(reporter: Reporter) -> Iterator[None]:
+    """Report a record that cannot be written, and go on: a full disk must not keep a cluster running."""
     try:
         yield
     except PermissionDeniedError as error:
-        reporter.step(f"Stopping all the same: {error}")
+        reporter.step(f"Stopping anyway: {error}")
 
 
 def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
@@ -182,7 +182,7 @@ def _end_supervision(execution: StopExecution, roster: Roster, *, whole: bool) -
     cluster = execution.cluster
     supervisor = cluster.doors.supervisor
     if not whole and roster.supervisor is not None:
-        # supervisord restarts the daemon but when it was itself told to stop it.
+        # supervisord restarts a daemon that it did not stop itself.
         supervisor.stop(cluster.plan.daemon.supervised_name)
     if not whole or roster.supervisor is None:
         execution.stop_clients((DAEMON,))

@@ -44,14 +44,14 @@ def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None
 
 def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
     """Return the records of programs that do not run now with their causes, the others as they are."""
-    told = dict(records)
+    explained = dict(records)
     for name, record in records.items():
         fact = facts.get(name)
         if fact is None or fact.pid is not None or name not in plan.names:
             continue
         text = cause_of(plan, name, fact, record).text
-        told[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
-    return told
+        explained[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
+    return explained
 
 
 def _utc(ended: Exit) -> str:
