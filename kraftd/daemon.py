@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ logger = logging.getLogger("kraftd.daemon")
 _ASK_TIMEOUT_S = 2.0
 _SHORT_TURN_S = 0.5
 _JUST_NOW_S = 0.05
+_EXIT_STATUS_OF_A_DEFECT = 70
 
 
 class Machine:
@@ -138,7 +140,7 @@ class Machine:
 
 
 class Service:
-    """The daemon's threads: the loop, the collector, and HTTP in the main one."""
+    """The daemon's threads: the loop, the collector, and HTTP in the main one. Whichever fails, the process ends."""
 
     def __init__(self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin, clock: Clock) -> None:
         self._plan = plan
@@ -209,11 +211,7 @@ class Service:
         waited_s = 0.0
         while not self._stop.wait(self._plan.daemon.interval_s):
             waited_s += self._plan.daemon.interval_s
-            try:
-                self._collect_once(waited_s)
-            except Exception:
-                # A defect must not end the collection for good; the timestamps in /metrics stand still meanwhile.
-                logger.exception("Collecting failed")
+            self._collect_once(waited_s)
 
     def _collect_once(self, waited_s: float) -> None:
         before = self._collector.view
@@ -291,6 +289,18 @@ def _load_app(plan: Plan, service: Service, clock: Clock) -> App:
     return cast("App", create_app(plan, service, clock))
 
 
+def end_process(failed: threading.ExceptHookArgs) -> None:
+    """End the process because one of its threads failed, with the traceback in its log.
+
+    What is left of a daemon without one of its threads looks alive and does not do its work; a new one does.
+    """
+    name = failed.thread.name if failed.thread else "unknown"
+    try:
+        logger.critical("The daemon ends because its thread %s failed", name, exc_info=failed.exc_value)
+    finally:
+        os._exit(_EXIT_STATUS_OF_A_DEFECT)
+
+
 def main() -> None:
     """Run the daemon of the cluster in ``--state-dir``; supervisord calls this."""
     parser = argparse.ArgumentParser(prog="python -m kraftd.daemon", description=__doc__)
@@ -299,6 +309,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # A broker that is down is in the snapshot; kafka-python would say it at every attempt.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    threading.excepthook = end_process
     path = arguments.state_dir / "plan.json"
     text = read_text(path)
     if text is None:

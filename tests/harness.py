@@ -99,6 +99,7 @@ class Cluster:
     Attributes:
         settings: ``--set`` assignments of every command.
         environ: Further variables of every command.
+        python: What runs every command, and with it the daemon and the apps.
     """
 
     state_dir: Path
@@ -106,13 +107,14 @@ class Cluster:
     settings: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
     config: Path | None = None
+    python: str = sys.executable
 
     def arguments(self, *arguments: str) -> list[str]:
         """Return the argv of a command."""
         settings = {"cluster.port_offset": self.offset, "cluster.heap": "256m", **self.settings}
         assignments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         config = ["--config", str(self.config)] if self.config else []
-        kraftd = [sys.executable, "-m", "kraftd.cli.main", "--state-dir", str(self.state_dir)]
+        kraftd = [self.python, "-m", "kraftd.cli.main", "--state-dir", str(self.state_dir)]
         return [*kraftd, *config, *assignments, *arguments]
 
     def run(self, *arguments: str, timeout_s: float = 240, check: bool = False) -> Done:

@@ -32,7 +32,7 @@ class ProgramSection:
     startretries: int
     exitcodes: tuple[int, ...]
     stopwaitsecs: int
-    startsecs: int = 1
+    startsecs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramS
         console=plan.layout.console(program.name),
         autostart=by_supervisord,
         autorestart=by_supervisord,
+        # One that ends sooner each time is started again after pauses that grow by a second.
+        startsecs=10 if by_supervisord else 1,
         startretries=1000 if by_supervisord else 0,
         exitcodes=(0,) if by_supervisord else (0, 143),
         stopwaitsecs=program.stop.patience_s,

@@ -18,23 +18,23 @@ def program(name, toml=""):
 
 
 @pytest.mark.parametrize(
-    ("name", "autostart", "autorestart", "startretries", "exitcodes", "stopwaitsecs"),
+    ("name", "autostart", "autorestart", "startsecs", "startretries", "exitcodes", "stopwaitsecs"),
     [
-        ("kraftd", True, True, 1000, (0,), 10),
-        ("prometheus", False, False, 0, (0, 143), 20),
-        ("producer", False, False, 0, (0, 143), 20),
-        ("consumer", False, False, 0, (0, 143), 20),
-        ("broker-1", False, False, 0, (0, 143), 330),
-        ("controller-101", False, False, 0, (0, 143), 30),
+        ("kraftd", True, True, 10, 1000, (0,), 10),
+        ("prometheus", False, False, 1, 0, (0, 143), 20),
+        ("producer", False, False, 1, 0, (0, 143), 20),
+        ("consumer", False, False, 1, 0, (0, 143), 20),
+        ("broker-1", False, False, 1, 0, (0, 143), 330),
+        ("controller-101", False, False, 1, 0, (0, 143), 30),
     ],
 )
 def test_every_program_has_its_line_of_the_contract(
-    name, autostart, autorestart, startretries, exitcodes, stopwaitsecs
+    name, autostart, autorestart, startsecs, startretries, exitcodes, stopwaitsecs
 ):
     found = program(name, TOOLS)
 
     assert (found.autostart, found.autorestart) == (autostart, autorestart)
-    assert (found.startsecs, found.startretries) == (1, startretries)
+    assert (found.startsecs, found.startretries) == (startsecs, startretries)
     assert (found.exitcodes, found.stopwaitsecs) == (exitcodes, stopwaitsecs)
 
 
