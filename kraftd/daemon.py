@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -49,7 +50,6 @@ logger = logging.getLogger("kraftd.daemon")
 
 _ASK_TIMEOUT_S = 2.0
 _SHORT_TURN_S = 0.5
-_JUST_NOW_S = 0.05
 _EXIT_STATUS_OF_A_DEFECT = 70
 
 
@@ -142,9 +142,8 @@ class Machine:
 class Service:
     """The daemon's threads: the loop, the collector, and HTTP in the main one. Whichever fails, the process ends."""
 
-    def __init__(self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin, clock: Clock) -> None:
+    def __init__(self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin) -> None:
         self._plan = plan
-        self._clock = clock
         self._exit_watch = ExitWatch()
         self._loop = loop
         self._collector = collector
@@ -173,7 +172,7 @@ class Service:
 
     def look_again(self) -> None:
         """Turn the loop at once, where the last turn was not just now."""
-        if self._newest is None or self._clock.now_s() - self._newest.taken_at_s > _JUST_NOW_S:
+        if self._newest is None or time.monotonic() - self._newest.monotonic_s > 0.05:
             self._exit_watch.wake()
 
     @property
@@ -262,17 +261,9 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     events = EventLog(plan.layout.events, "daemon", clock)
     machine = Machine(plan, Supervisor(plan.layout.socket), collector, events, clock)
     loop = Loop(plan, machine, clock, _recorded_restarts(plan.layout.restarts))
-    service = Service(plan, loop, collector, admin, clock)
-    topics = tuple(topic.name for topic in plan.topics)
+    service = Service(plan, loop, collector, admin)
     config = server_config(
-        create_front(
-            service.newest,
-            topics,
-            clock,
-            lambda: _load_app(plan, service, clock),
-            service.look_again,
-            plan.daemon.host,
-        ),
+        create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.look_again),
         lambda fault, _under_way: Problem("malformed_request", fault).answer(),
         drain_s=2,
         host=plan.daemon.host,

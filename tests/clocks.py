@@ -22,3 +22,7 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         self._now_s += seconds
         self._monotonic_s += seconds
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self._now_s += seconds

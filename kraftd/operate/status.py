@@ -93,5 +93,5 @@ def _own_look(cluster: ClusterContext) -> StatusDocument:
         with_causes(exit_records(plan), plan, roster.facts),
     )
     now_s = cluster.clock.now_s()
-    snapshot = Snapshot(now_s, roster.supervised, views(plan, facts, now_s))
+    snapshot = Snapshot(now_s, cluster.clock.monotonic_s(), roster.supervised, views(plan, facts, now_s))
     return status_document(plan, snapshot, judge(snapshot), "command")

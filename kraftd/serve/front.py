@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kraftd.clock import Clock
 from kraftd.serve.probes import livez, readyz
 from kraftd.serve.problems import Problem
-from kraftd.spec.program import LOOPBACK
+from kraftd.spec.plan import Plan
 from kraftd.watch.snapshot import Snapshot
 from kraftd.web.asgi import App, Receive, Scope, Send, send_answer
 from kraftd.web.background import LazyApp
@@ -21,28 +21,26 @@ _LOCAL_NAMES = ("localhost", "::1")
 
 
 def create_front(
+    plan: Plan,
     newest: Callable[[], Snapshot | None],
-    topics: tuple[str, ...],
     clock: Clock,
     load: Callable[[], App],
     look_again: Callable[[], None] = lambda: None,
-    host: str = LOOPBACK,
 ) -> App:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
     ``/readyz?fresh=1`` answers from a look that began after the question, where one comes within 2 s.
 
     Args:
+        plan: The cluster.
         newest: Returns the newest snapshot; must not block.
-        topics: The declared topics.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
         look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for.
-        host: The address that it is served on.
     """
-    names = frozenset({host, *_LOCAL_NAMES})
+    names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
     access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
-    return Guard(_Front(newest, topics, clock, LazyApp(load), look_again), access, Problem)
+    return Guard(_Front(plan, newest, clock, LazyApp(load), look_again), access, Problem)
 
 
 class _Front:
@@ -50,14 +48,15 @@ class _Front:
 
     def __init__(
         self,
+        plan: Plan,
         newest: Callable[[], Snapshot | None],
-        topics: tuple[str, ...],
         clock: Clock,
         behind: App,
         look_again: Callable[[], None],
     ) -> None:
         self._newest = newest
-        self._topics = topics
+        self._interval_s = plan.daemon.interval_s
+        self._topics = tuple(topic.name for topic in plan.topics)
         self._clock = clock
         self._behind = behind
         self._look_again = look_again
@@ -66,24 +65,24 @@ class _Front:
         """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
         match scope["method"], scope["path"], scope["query_string"]:
             case "GET", "/livez", b"":
-                await send_answer(send, livez(self._newest(), self._clock.now_s()))
-            case "GET", "/readyz", b"" | b"fresh=1" as query:
-                if query:
-                    await self._see_anew()
+                await send_answer(send, livez(self._newest(), self._clock.monotonic_s(), self._interval_s))
+            case "GET", "/readyz", b"":
                 answer = readyz(self._newest(), self._topics)
                 if answer.status != 200:
                     self._look_again()
                 await send_answer(send, answer)
+            case "GET", "/readyz", b"fresh=1":
+                await self._see_anew()
+                await send_answer(send, readyz(self._newest(), self._topics))
             case _:
                 await self._behind(scope, receive, send)
 
     async def _see_anew(self) -> None:
-        asked_s = self._clock.now_s()
-        deadline_s = self._clock.monotonic_s() + _FRESH_WITHIN_S
-        while not self._is_since(asked_s) and self._clock.monotonic_s() < deadline_s:
+        asked_s = self._clock.monotonic_s()
+        while not self._is_since(asked_s) and self._clock.monotonic_s() < asked_s + _FRESH_WITHIN_S:
             self._look_again()
             await asyncio.sleep(_POLL_S)
 
-    def _is_since(self, time_s: float) -> bool:
+    def _is_since(self, monotonic_s: float) -> bool:
         newest = self._newest()
-        return newest is not None and newest.taken_at_s >= time_s
+        return newest is not None and newest.monotonic_s >= monotonic_s

@@ -27,10 +27,16 @@ class Ready:
     reasons: tuple[str, ...]
 
 
-def livez(snapshot: Snapshot | None, now_s: float) -> Answer:
-    """Return the answer of ``/livez``: 200 while the loop looks at the cluster."""
-    age_s = now_s - snapshot.taken_at_s if snapshot else None
-    is_live = age_s is not None and age_s < _LIVE_WITHIN_S
+def livez(snapshot: Snapshot | None, monotonic_s: float, interval_s: float) -> Answer:
+    """Return the answer of ``/livez``: 200 while the loop looks at the cluster.
+
+    Args:
+        snapshot: The newest look; None before the first.
+        monotonic_s: Now, on the clock that never steps: setting the wall clock changes no age.
+        interval_s: How long the loop waits between two looks.
+    """
+    age_s = monotonic_s - snapshot.monotonic_s if snapshot else None
+    is_live = age_s is not None and age_s < interval_s + _LIVE_WITHIN_S
     return json_answer(200 if is_live else 503, asdict(Live(is_live, age_s)))
 
 

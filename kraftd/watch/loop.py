@@ -100,7 +100,7 @@ class Loop:
             after_exit: A watched process ended: supervisord is asked until it has noticed.
         """
         # The look is as old as its first question.
-        now_s = self._clock.now_s()
+        now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
         roster = self._roster(after_exit=after_exit)
         desired = self._outside.desired()
         self._note_exits(roster)
@@ -116,6 +116,7 @@ class Loop:
         facts = Facts(roster.facts, judged, desired, self._memories, self._exits, frozenset(self._served))
         snapshot = Snapshot(
             taken_at_s=now_s,
+            monotonic_s=monotonic_s,
             supervised=roster.supervised,
             programs=views(self._plan, facts, now_s),
             kafka=kafka,

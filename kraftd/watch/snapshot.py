@@ -114,12 +114,14 @@ class Snapshot:
 
     Attributes:
         taken_at_s: Seconds since the Unix epoch.
+        monotonic_s: The same moment on the clock that never steps, for its age.
         supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
         contacts: By node id, for every configured broker.
         usages: By program name, for those that run.
     """
 
     taken_at_s: float
+    monotonic_s: float
     supervised: bool | None
     programs: tuple[ProgramView, ...]
     kafka: KafkaView = field(default_factory=KafkaView)

@@ -7,10 +7,12 @@ from kraftd.serve.front import create_front
 from kraftd.watch.snapshot import ServiceState
 from kraftd.web.problems import CONTENT_TYPE
 from tests.clocks import ManualClock
+from tests.plans import plan_of
 from tests.unit.watch.programs import program, snapshot
 from tests.unit.web.asgi_client import call
 
 OK = snapshot(program("broker-1"))
+PLAN = plan_of()
 HOST = ((b"host", b"127.0.0.1:8000"),)
 
 
@@ -33,7 +35,9 @@ class Loaded:
 
 def test_the_probes_are_answered_without_the_framework():
     loaded = Loaded()
-    front = create_front(lambda: OK, (), ManualClock(1000.5), loaded.load)
+    clock = ManualClock()
+    clock.advance(0.5)
+    front = create_front(PLAN, lambda: OK, clock, loaded.load)
 
     live, ready = (asyncio.run(call(front, "GET", path, host=HOST)) for path in ("/livez", "/readyz"))
 
@@ -44,7 +48,7 @@ def test_the_probes_are_answered_without_the_framework():
 
 def test_everything_else_is_answered_by_the_app_that_is_loaded_once():
     loaded = Loaded()
-    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.0), loaded.load)
 
     statuses = [asyncio.run(call(front, "GET", "/health", host=HOST)).status for _ in range(2)]
 
@@ -55,7 +59,7 @@ def test_everything_else_is_answered_by_the_app_that_is_loaded_once():
 @pytest.mark.parametrize("path", ["/readyz", "/health"])
 def test_a_foreign_host_is_refused_before_anything_is_loaded(path):
     loaded = Loaded()
-    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.0), loaded.load)
 
     answer = asyncio.run(call(front, "GET", path, host=((b"host", b"evil.example"),)))
 
@@ -65,7 +69,7 @@ def test_a_foreign_host_is_refused_before_anything_is_loaded(path):
 @pytest.mark.parametrize("headers", [[(b"sec-fetch-site", b"cross-site")], [(b"origin", b"http://evil.example")]])
 def test_a_page_of_another_origin_cannot_write(headers):
     loaded = Loaded()
-    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.0), loaded.load)
 
     answer = asyncio.run(call(front, "POST", "/health", host=HOST, headers=headers))
 
@@ -74,13 +78,15 @@ def test_a_page_of_another_origin_cannot_write(headers):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST.", "[::1]:8000", "[::1]"])
 def test_this_machine_is_served_by_each_of_its_names(host):
-    front = create_front(lambda: OK, (), ManualClock(1000.5), Loaded().load)
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.5), Loaded().load)
 
     assert asyncio.run(call(front, "GET", "/livez", host=((b"host", host.encode()),))).status == 200
 
 
 def test_the_address_that_is_served_on_is_a_name_too():
-    front = create_front(lambda: OK, (), ManualClock(1000.5), Loaded().load, host="10.0.0.7")
+    (listener,) = PLAN.daemon.listeners
+    plan = replace(PLAN, daemon=replace(PLAN.daemon, listeners=(replace(listener, host="10.0.0.7"),)))
+    front = create_front(plan, lambda: OK, ManualClock(1000.5), Loaded().load)
 
     assert asyncio.run(call(front, "GET", "/livez", host=((b"host", b"10.0.0.7:8000"),))).status == 200
 
@@ -88,7 +94,7 @@ def test_the_address_that_is_served_on_is_a_name_too():
 @pytest.mark.parametrize(("method", "target"), [("POST", "/readyz"), ("GET", "/readyz?fresh=2"), ("GET", "/livez?a=1")])
 def test_a_probe_that_is_asked_otherwise_is_left_to_the_app_to_refuse(method, target):
     loaded = Loaded()
-    front = create_front(lambda: OK, (), ManualClock(1000.0), loaded.load)
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.0), loaded.load)
 
     asyncio.run(call(front, method, target, host=HOST))
 
@@ -97,7 +103,7 @@ def test_a_probe_that_is_asked_otherwise_is_left_to_the_app_to_refuse(method, ta
 
 def test_a_cluster_that_is_not_ready_is_looked_at_again():
     asked = []
-    front = create_front(lambda: None, (), ManualClock(1000.0), Loaded().load, lambda: asked.append("again"))
+    front = create_front(PLAN, lambda: None, ManualClock(1000.0), Loaded().load, lambda: asked.append("again"))
 
     answer = asyncio.run(call(front, "GET", "/readyz", host=HOST))
 
@@ -106,12 +112,15 @@ def test_a_cluster_that_is_not_ready_is_looked_at_again():
 
 def test_a_fresh_answer_is_from_a_look_that_began_after_the_question():
     views = [snapshot(program("broker-1"))]
-    clock = ManualClock(views[0].taken_at_s + 0.2)
+    clock = ManualClock()
+    clock.advance(0.2)
 
     def look_again():
-        views.append(replace(views[0], taken_at_s=clock.now_s(), programs=(program("broker-1", ServiceState.DOWN),)))
+        views.append(
+            replace(views[0], monotonic_s=clock.monotonic_s(), programs=(program("broker-1", ServiceState.DOWN),))
+        )
 
-    front = create_front(lambda: views[-1], (), clock, Loaded().load, look_again)
+    front = create_front(PLAN, lambda: views[-1], clock, Loaded().load, look_again)
 
     plain = asyncio.run(call(front, "GET", "/readyz", host=HOST))
     fresh = asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
@@ -119,10 +128,27 @@ def test_a_fresh_answer_is_from_a_look_that_began_after_the_question():
     assert (plain.status, fresh.status) == (200, 503)
 
 
+class HastyClock(ManualClock):
+    """Goes on by 20 ms whenever it is read."""
+
+    def monotonic_s(self):
+        self.advance(0.02)
+        return super().monotonic_s()
+
+
 def test_a_fresh_answer_is_given_in_bounded_time_when_nobody_looks():
-    clock = ManualClock(1100.0)
-    front = create_front(lambda: OK, (), clock, Loaded().load, lambda: clock.advance(0.5))
+    front = create_front(PLAN, lambda: OK, HastyClock(), Loaded().load)
 
     answer = asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
 
     assert answer.status == 200
+
+
+def test_a_step_of_the_wall_clock_changes_no_age():
+    clock = ManualClock()
+    front = create_front(PLAN, lambda: OK, clock, Loaded().load)
+
+    clock.step(3600.0)
+    answer = asyncio.run(call(front, "GET", "/livez", host=HOST))
+
+    assert (answer.status, answer.json["age_s"]) == (200, 0.0)

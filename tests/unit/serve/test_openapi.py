@@ -44,7 +44,7 @@ def test_health_has_the_described_shape_and_nothing_else(newest):
         (Problem, answer(EMPTY, "/nothing").body),
         (Problem, answer(EMPTY, "/health/brokers/9").body),
         (list[Target], answer(EMPTY, "/sd/prometheus").body),
-        (Live, livez(None, 0.0).body),
+        (Live, livez(None, 0.0, 1.0).body),
         (Ready, readyz(EMPTY, ()).body),
     ],
     ids=["not looked at yet", "unknown path", "unknown broker", "targets", "livez", "readyz"],

@@ -13,17 +13,18 @@ DOWN = snapshot(program("broker-1", ServiceState.DOWN))
 
 
 @pytest.mark.parametrize(
-    ("newest", "now_s", "status", "age_s"),
+    ("newest", "monotonic_s", "interval_s", "status", "age_s"),
     [
-        (OK, 1000.5, 200, 0.5),
-        (OK, 1009.9, 200, 9.9),
-        (OK, 1010.0, 503, 10.0),
-        (DOWN, 1000.0, 200, 0.0),
-        (None, 1000.0, 503, None),
+        (OK, 1000.5, 1.0, 200, 0.5),
+        (OK, 1010.9, 1.0, 200, 10.9),
+        (OK, 1011.0, 1.0, 503, 11.0),
+        (OK, 1030.9, 60.0, 200, 30.9),
+        (DOWN, 1000.0, 1.0, 200, 0.0),
+        (None, 1000.0, 1.0, 503, None),
     ],
 )
-def test_the_daemon_lives_while_its_loop_looks(newest, now_s, status, age_s):
-    answer = livez(newest, now_s)
+def test_the_daemon_lives_while_its_loop_looks(newest, monotonic_s, interval_s, status, age_s):
+    answer = livez(newest, monotonic_s, interval_s)
 
     assert answer.status == status
     assert json.loads(answer.body) == {

@@ -73,7 +73,7 @@ def program(name, state=ServiceState.READY, reason=None):
 
 
 def snapshot(*programs, kafka=None, supervised=True):
-    return Snapshot(1000.0, supervised, programs, kafka or KafkaView())
+    return Snapshot(1000.0, 1000.0, supervised, programs, kafka or KafkaView())
 
 
 def topic(name, *leaders, replicas=(1, 2), in_sync=(1, 2)):

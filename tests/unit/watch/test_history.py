@@ -20,7 +20,7 @@ def look(at_s, *, ends=None, read_at_s=None, lag=None, lag_at_s=None, canary=Non
         lags_taken_at_s=at_s if lag_at_s is None else lag_at_s,
         canary=canary,
     )
-    return Snapshot(at_s, True, (), kafka, contacts or {}, usages or {})
+    return Snapshot(at_s, at_s, True, (), kafka, contacts or {}, usages or {})
 
 
 def remembered(*looks):
