@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -171,9 +170,8 @@ class Service:
         return self._exposition.body(accept)
 
     def look_again(self) -> None:
-        """Turn the loop at once, where the last turn was not just now."""
-        if self._newest is None or time.monotonic() - self._newest.monotonic_s > 0.05:
-            self._exit_watch.wake()
+        """Turn the loop at once, or once more where it is just turning."""
+        self._exit_watch.wake()
 
     @property
     def _newest_programs(self) -> tuple[ProgramView, ...]:

@@ -18,6 +18,8 @@ from kraftd.web.guard import Access, Guard
 _FRESH_WITHIN_S = 2.0
 _POLL_S = 0.01
 _LOCAL_NAMES = ("localhost", "::1")
+_LOOKS_AT_ONCE = 5
+_LOOKS_PER_S = 2.0
 
 
 def create_front(
@@ -36,11 +38,33 @@ def create_front(
         newest: Returns the newest snapshot; must not block.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
-        look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for.
+        look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for;
+            a few times at once, and twice a second in the long run.
     """
     names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
     access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
-    return Guard(_Front(plan, newest, clock, LazyApp(load), look_again), access, Problem)
+    return Guard(_Front(plan, newest, clock, LazyApp(load), _Looks(clock, look_again)), access, Problem)
+
+
+class _Looks:
+    """Looks beyond those of the loop itself, limited in number: every page in this machine's browsers may ask."""
+
+    def __init__(self, clock: Clock, look_again: Callable[[], None]) -> None:
+        self._clock = clock
+        self._look_again = look_again
+        self._left: float = _LOOKS_AT_ONCE
+        self._counted_s = clock.monotonic_s()
+
+    def ask(self) -> bool:
+        """Ask for a look, and return whether there will be one."""
+        now_s = self._clock.monotonic_s()
+        self._left = min(_LOOKS_AT_ONCE, self._left + (now_s - self._counted_s) * _LOOKS_PER_S)
+        self._counted_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        self._look_again()
+        return True
 
 
 class _Front:
@@ -52,14 +76,14 @@ class _Front:
         newest: Callable[[], Snapshot | None],
         clock: Clock,
         behind: App,
-        look_again: Callable[[], None],
+        looks: _Looks,
     ) -> None:
         self._newest = newest
         self._interval_s = plan.daemon.interval_s
         self._topics = tuple(topic.name for topic in plan.topics)
         self._clock = clock
         self._behind = behind
-        self._look_again = look_again
+        self._looks = looks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
@@ -69,7 +93,7 @@ class _Front:
             case "GET", "/readyz", b"":
                 answer = readyz(self._newest(), self._topics)
                 if answer.status != 200:
-                    self._look_again()
+                    self._looks.ask()
                 await send_answer(send, answer)
             case "GET", "/readyz", b"fresh=1":
                 await self._see_anew()
@@ -79,8 +103,10 @@ class _Front:
 
     async def _see_anew(self) -> None:
         asked_s = self._clock.monotonic_s()
+        is_coming = False
         while not self._is_since(asked_s) and self._clock.monotonic_s() < asked_s + _FRESH_WITHIN_S:
-            self._look_again()
+            # The loop does not forget that it was asked, also where it is just looking.
+            is_coming = is_coming or self._looks.ask()
             await asyncio.sleep(_POLL_S)
 
     def _is_since(self, monotonic_s: float) -> bool:

@@ -152,3 +152,35 @@ def test_a_step_of_the_wall_clock_changes_no_age():
     answer = asyncio.run(call(front, "GET", "/livez", host=HOST))
 
     assert (answer.status, answer.json["age_s"]) == (200, 0.0)
+
+
+def test_who_asks_on_and_on_gets_five_looks_at_once_and_then_two_a_second():
+    clock, asked = ManualClock(), []
+    front = create_front(PLAN, lambda: None, clock, Loaded().load, lambda: asked.append("again"))
+
+    def looks_within(seconds):
+        before = len(asked)
+        for _ in range(20 * seconds):
+            clock.advance(0.05)
+            asyncio.run(call(front, "GET", "/readyz", host=HOST))
+        return len(asked) - before
+
+    assert [looks_within(1), looks_within(5)] == [6, 10]
+
+
+def test_who_asks_for_fresh_answers_on_and_on_waits_for_them():
+    clock, views = HastyClock(), [OK]
+    front = create_front(
+        PLAN,
+        lambda: views[-1],
+        clock,
+        Loaded().load,
+        lambda: views.append(replace(OK, monotonic_s=clock.monotonic_s())),
+    )
+
+    begun_s = clock.monotonic_s()
+    for _ in range(10):
+        asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
+
+    assert len(views) == 11
+    assert clock.monotonic_s() - begun_s > 2.0
