@@ -47,8 +47,8 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests: in le
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -m "not perf"
 
-docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/*.py)
-	$(BIN)/python -m kraftd.serve.metrics_document > $@
+docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/metrics/*.py)
+	$(BIN)/python -m kraftd.serve.metrics.reference > $@
 
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup

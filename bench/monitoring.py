@@ -23,14 +23,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.monitoring_memory import print_memory
 from bench.monitoring_peers import Peer, PeerFailedError, running
-from kraftd.broker.admin import KafkaAdmin
 from kraftd.clock import SystemClock
+from kraftd.health.lag.status import CAPACITY
 from kraftd.host.garbage import collect_seldom
-from kraftd.serve.exposition import Exposition
-from kraftd.spec.plan import Access, Plan, Topic
-from kraftd.spec.plan_text import parse_plan
-from kraftd.watch.burrow import CAPACITY
-from kraftd.watch.collector import Collector
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.observe.collector import Collector
+from kraftd.plan.plan import Access, Plan, Topic
+from kraftd.plan.plan_json import parse_plan
+from kraftd.serve.metrics.exposition import Exposition
 from tests.harness import Cluster, cluster_in, fetch
 from tests.plans import plan_of
 

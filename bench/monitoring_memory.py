@@ -10,14 +10,14 @@ from typing import Any
 
 import psutil
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.wire import Answer, Request
-from kraftd.serve.exposition import Exposition
-from kraftd.spec.plan import Access
-from kraftd.watch.collector import Collector
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.wire import Answer, Request
+from kraftd.observe.collector import Collector
+from kraftd.plan.plan import Access
+from kraftd.serve.metrics.exposition import Exposition
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.broker.fake_wire import FakeWire, metadata, record, topic
+from tests.unit.kafka.fake_wire import FakeWire, metadata, record, topic
 
 TOPICS, PARTITIONS, GROUPS, COMMITS = 30, 10, 50, 60
 _BROKERS = (1, 2)

@@ -22,11 +22,11 @@ import psutil
 
 from bench.measuring import QUIET_CORES, Cost, measure, wait_for_quiet
 from bench.stock import StockCluster
-from kraftd.host.kafka_locks import JarSet
-from kraftd.host.kafka_runtime import Runtime
 from kraftd.operate.configuring import Selection, plan_for
-from kraftd.operate.runtime import runtime_of, set_up
-from kraftd.operate.workspace import this_workspace
+from kraftd.operate.context import this_workspace
+from kraftd.operate.setup import runtime_of, set_up
+from kraftd.runtime.jars import JarSet
+from kraftd.runtime.runtime import Runtime
 
 START_RATIO = 0.6
 STOP_S = 3.0

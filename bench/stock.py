@@ -9,9 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from kraftd.broker.probe import probe
-from kraftd.host.kafka_runtime import Runtime
+from kraftd.kafka.probe import probe
 from kraftd.render.logging_config import logging_config, logging_file, logging_option, tools_logging_config
+from kraftd.runtime.runtime import Runtime
 
 HOST = "127.0.0.1"
 BROKERS = (1, 2)

@@ -5,7 +5,8 @@ The exit codes are those of the Linux Standard Base for init scripts where it ha
 kraftd's own choice.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -92,3 +93,25 @@ class TimedOutError(KraftdError):
 
     exit_code = 124
     code = "timed_out"
+
+
+_MOST_NAMES_LISTED = 20
+
+
+def unknown_name(message: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    """Return the error, with the nearest name and those that there are.
+
+    Args:
+        message: What could not be found.
+        name: The name that was given.
+        known: Every name that there is.
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    rest = f" and {len(known) - _MOST_NAMES_LISTED} more" if len(known) > _MOST_NAMES_LISTED else ""
+    there_are = ", ".join(known[:_MOST_NAMES_LISTED]) + rest
+    return UnknownNameError(
+        message,
+        hint=f"{meant}There are: {there_are or 'none'}.",
+        details={"unknown": [name], "known": list(known)},
+    )

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
+from kraftd.plan.kinds import GRAFANA, PROMETHEUS, Executable
+from kraftd.plan.layout import Layout, layout_of
+from kraftd.plan.loading import configure, parse_toml
+from kraftd.plan.manifest import Manifest
+from kraftd.plan.plan import Plan
+from kraftd.plan.planning import build_plan
+from kraftd.plan.settings import Settings
 from kraftd.render.java_command import Launch
-from kraftd.spec.configuration import configure, parse_toml
-from kraftd.spec.kinds import Executable
-from kraftd.spec.layout import Layout, layout_of
-from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import Plan
-from kraftd.spec.settings import Settings
-from kraftd.spec.tool_definitions import GRAFANA, PROMETHEUS
-from kraftd.spec.topology import build_plan
 
 STATE_DIR = Path("/srv/kraftd/local")
 PYTHON = Path("/opt/venv/bin/python")

@@ -1,4 +1,4 @@
-"""Writes ``kraftd/host/locks/kafka-VERSION.toml``: ``python tools/lock_kafka.py VERSION...``.
+"""Writes ``kraftd/runtime/locks/kafka-VERSION.toml``: ``python tools/lock_kafka.py VERSION...``.
 
 A lock is made once per Kafka version and committed. The same versions give the same text.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 from jgo.maven import Dependency, MavenContext
 
-from kraftd.host.kafka_locks import Jar, JarSet, Lock
+from kraftd.runtime.jars import Jar, JarSet, Lock
 
-LOCKS = Path(__file__).resolve().parent.parent / "kraftd" / "host" / "locks"
+LOCKS = Path(__file__).resolve().parent.parent / "kraftd" / "runtime" / "locks"
 
 LOGGING_BACKENDS = {
     "3": (("org.slf4j", "slf4j-reload4j", "1.7.36"), ("ch.qos.reload4j", "reload4j", "1.2.25")),

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli import cluster_verbs, configuration_verbs, explanation_verbs, inspection_verbs, question_verbs
-from kraftd.cli.arguments import parse_duration, split_arguments
-from kraftd.cli.invocation import Invocation
+from kraftd.cli.commands import cluster, config, inspect, kafka
+from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
 
 _EPILOG = "Global options may stand before or after the verb. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
@@ -30,11 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cluster_verbs.register(app)
-inspection_verbs.register(app)
-question_verbs.register(app)
-explanation_verbs.register(app)
-configuration_verbs.register(app)
+cluster.register(app)
+inspect.register(app)
+kafka.register(app)
+config.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from kraftd.operate.reporting import Reporter, Silent
-from kraftd.spec.sizes import human_size
+from kraftd.operate.context import Reporter, Silent
+from kraftd.units import human_size
 
 if TYPE_CHECKING:
-    from kraftd.cli.invocation import Invocation
+    from kraftd.cli.options import Invocation
 
 _STYLES: Mapping[str, str] = {"ready": "green", "stopped": "dim", "failed": "bold red", "starting": "yellow"}
 _FINAL = ("ready", "stopped", "failed")

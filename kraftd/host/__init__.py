@@ -1,1 +1,1 @@
-"""This machine: files, locks, processes, ports, Java and Kafka's jars."""
+"""The door to this machine: files, processes, ports, the running JVMs."""

@@ -1,6 +1,10 @@
 """The environment that supervised programs inherit: an allow list, so that no stray variable reaches a JVM."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
+
+from kraftd.plan.kinds import Executable, ToolDefinition, ToolHome
 
 _KEPT = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
 _KEPT_PREFIXES = ("LC_", "SSL_CERT_")
@@ -13,3 +17,31 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
     can change what a node runs or bind a second JMX port.
     """
     return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+
+
+def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Executable | None:
+    """Return a tool as the PATH has it; None where it is on none of its directories.
+
+    Args:
+        definition: The tool.
+        environ: The environment variables.
+    """
+    # An empty path would make which() look at this process' own.
+    found = shutil.which(definition.name, path=environ.get("PATH") or "/nonexistent")
+    if found is None:
+        return None
+    path = Path(found).absolute()
+    return _with_home(path, definition.home) if definition.home else Executable(path)
+
+
+def _with_home(found: Path, wanted: ToolHome) -> Executable:
+    """Return a tool with its home: beside its executable (its archive, Homebrew), or where packages put it.
+
+    What packages have on the PATH may be a script with paths of its own.
+    """
+    prefix = found.resolve().parent.parent
+    for home in (prefix, prefix / "share" / found.name, wanted.packaged):
+        if (home / wanted.mark).is_file():
+            own = home / "bin" / found.name
+            return Executable(own if own.is_file() else found, home)
+    return Executable(found)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kraftd.clock import Clock
 from kraftd.host.files import explained, make_private_directory, tail
-from kraftd.spec.figures import timestamp
+from kraftd.units import timestamp
 
 _MOST_BYTES = 1_048_576
 _RECENT_BYTES = 65_536

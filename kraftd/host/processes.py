@@ -1,17 +1,33 @@
-"""Processes known by pid, incarnation and command line, never by name alone."""
+"""Becoming another program, where running it is all that is left to do."""
 
 import contextlib
 import os
 import select
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
-from kraftd.spec.markers import Marker
+from kraftd.plan.program import Marker
+
+
+def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Replace this process by a program: every signal reaches it, and its end is this process's own.
+
+    Raises:
+        OSError: There is no such program, or it cannot be run.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        # Python ignores them, and a program inherits what is ignored.
+        signal.signal(number, signal.SIG_DFL)
+    os.execvpe(command[0], list(command), environ)  # noqa: S606 no shell is wanted
+
 
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 

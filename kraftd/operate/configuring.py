@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import installed_tool, scrubbed
 from kraftd.host.files import read_text
-from kraftd.host.kafka_locks import locked_versions
-from kraftd.host.kafka_runtime import exact_kafka_version
-from kraftd.host.tools import installed_tool
+from kraftd.operate.context import Workspace
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.configuration import (
+from kraftd.plan.kinds import Executable
+from kraftd.plan.layout import Layout, layout_of
+from kraftd.plan.loading import (
     Configuration,
     Layer,
     assignments_layer,
@@ -21,11 +20,11 @@ from kraftd.spec.configuration import (
     environment_layer,
     parse_toml,
 )
-from kraftd.spec.kinds import Executable
-from kraftd.spec.layout import Layout, layout_of
-from kraftd.spec.manifest import Manifest
-from kraftd.spec.plan import Plan
-from kraftd.spec.topology import build_plan, tools_asked_for
+from kraftd.plan.manifest import Manifest
+from kraftd.plan.plan import Plan
+from kraftd.plan.planning import build_plan, tools_asked_for
+from kraftd.runtime.jars import locked_versions
+from kraftd.runtime.runtime import exact_kafka_version
 
 CONFIG_FILE = "kraftd.toml"
 

@@ -1,19 +1,89 @@
-"""What a use case of one cluster works with: its plan, its records, its doors, time, and someone to tell."""
+"""How a use case tells what it is doing while it runs."""
 
+import os
+import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
-from kraftd.clock import Clock
+from kraftd.clock import Clock, SystemClock
 from kraftd.host.events import EventLog
 from kraftd.host.lock import held
+from kraftd.observe.processes import Roster
 from kraftd.operate.doors import Doors, doors_of
-from kraftd.operate.reporting import Reporter
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.layout import Layout
-from kraftd.spec.plan import Plan
-from kraftd.watch.roster import Roster
+from kraftd.plan.layout import Layout
+from kraftd.plan.plan import Plan
+
+
+class Reporter(Protocol):
+    """Someone who shows progress."""
+
+    def step(self, text: str) -> None:
+        """A thing is being done now, as "formatting broker-1"."""
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """A program came into a state: waiting, starting, ready, stopping, stopped, failed."""
+
+    def download_begins(self, what: str, total_bytes: int) -> None:
+        """A download of so many bytes begins."""
+
+    def advance(self, count_bytes: int) -> None:
+        """So many more bytes are here."""
+
+    def download_ends(self) -> None:
+        """The download is complete."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def step(self, text: str) -> None:
+        """Show nothing."""
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """Show nothing."""
+
+    def download_begins(self, what: str, total_bytes: int) -> None:
+        """Show nothing."""
+
+    def advance(self, count_bytes: int) -> None:
+        """Show nothing."""
+
+    def download_ends(self) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The surroundings of a command.
+
+    Attributes:
+        environ: The environment variables.
+        home: The user's home directory.
+        cwd: Where the command was called.
+        python: The interpreter that the daemon and the apps run under.
+    """
+
+    environ: Mapping[str, str]
+    home: Path
+    cwd: Path
+    python: Path
+    clock: Clock = field(default_factory=SystemClock)
+    reporter: Reporter = field(default_factory=Silent)
+
+
+def this_workspace(reporter: Reporter | None = None) -> Workspace:
+    """Return the surroundings of this process."""
+    return Workspace(
+        environ=dict(os.environ),
+        home=Path.home(),
+        cwd=Path.cwd(),
+        python=Path(sys.executable),
+        reporter=reporter or Silent(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from kraftd.errors import NotRunningError, PermissionDeniedError, RefusedError
 from kraftd.host.files import remove, tree_bytes
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.ownership import Contents, claim, contents_of, ownership_of
-from kraftd.spec.layout import Layout
-from kraftd.spec.ownership import DIRECTORIES
+from kraftd.plan.layout import DIRECTORIES, Layout
 
 _LOCK_TIMEOUT_S = 10.0
 

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.model import Partial, Quorum, TopicOutcome, TopicState
 from kraftd.host.processes import Process, describe, is_alive, send_signal
-from kraftd.spec.layout import Layout
-from kraftd.spec.plan import Access, Plan, Topic
-from kraftd.supervisord.door import SupervisedProcess, Supervisor
-from kraftd.watch.roster import Roster, call_the_roll
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.model import Partial, Quorum, TopicOutcome, TopicState
+from kraftd.observe.processes import Roster, call_the_roll
+from kraftd.plan.layout import Layout
+from kraftd.plan.plan import Access, Plan, Topic
+from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
 
 
 class SupervisorDoor(Protocol):

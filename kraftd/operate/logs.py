@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kraftd.host.files import last_lines, tail
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.plan import Plan
+from kraftd.operate.context import Workspace
+from kraftd.plan.plan import Plan
 
 _POLL_S = 0.2
 

@@ -10,12 +10,12 @@ from typing import TypeVar
 from kraftd.errors import IdentityMismatchError, KraftdError, PermissionDeniedError, RefusedError
 from kraftd.host.files import explained, read_text, write_changed
 from kraftd.operate.store import Store
-from kraftd.spec.layout import Layout
-from kraftd.spec.ownership import (
+from kraftd.plan.layout import (
     DIRECTORIES,
     PROGRAM_DIRECTORIES,
     RECORDS,
     TOO_NEW,
+    Layout,
     Ownership,
     parse_ownership,
 )

@@ -3,15 +3,13 @@
 from dataclasses import dataclass, replace
 
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import cluster_context
-from kraftd.operate.names import check_names
+from kraftd.operate.context import Workspace, cluster_context
 from kraftd.operate.ownership import refuse_foreign
-from kraftd.operate.preflight import check_memory
-from kraftd.operate.rendering import files_of
-from kraftd.operate.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
-from kraftd.operate.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.manifest import check_against
+from kraftd.operate.render import files_of
+from kraftd.operate.start.preflight import check_memory
+from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
+from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
+from kraftd.plan.manifest import check_against
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def restart(
     if not stop_options.names:
         _refuse_in_vain(start)
     running = cluster.following(cluster.store.plan() or configured.plan)
-    check_names(running.plan, stop_options.names)
+    running.plan.check_names(stop_options.names)
     with cluster.lock("restart", timeout_s=start_options.timeout_s):
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):

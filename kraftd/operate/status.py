@@ -1,21 +1,130 @@
-"""`kraftd status`: the daemon's snapshot when it is fresh, else an own look, and which of the two it was."""
+"""What the cluster is like: the daemon's documents while they are fresh, else what a command observes itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kraftd.errors import NeedsRunningClusterError
+import msgspec
+
+from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError, unknown_name
+from kraftd.health.programs.restarts import from_json
+from kraftd.health.programs.state import Facts, ServiceState, Snapshot, Status, views
+from kraftd.health.programs.verdict import judge
+from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument, TopicsDocument
+from kraftd.health.report.health import status_document
 from kraftd.host.files import read_text
-from kraftd.operate.context import ClusterContext
-from kraftd.operate.questions import health
-from kraftd.spec.desired import DesiredState
-from kraftd.spec.plan import Plan
-from kraftd.watch.documents import HealthDocument, StatusDocument
-from kraftd.watch.exit_records import exit_records, with_causes
-from kraftd.watch.health import judge
-from kraftd.watch.health_report import status_document
-from kraftd.watch.observation import Facts, views
-from kraftd.watch.readiness import ask_all
-from kraftd.watch.restarts import from_json
-from kraftd.watch.snapshot import ServiceState, Snapshot, Status
+from kraftd.host.http import Answer, get
+from kraftd.observe.exits import exit_records, with_causes
+from kraftd.observe.probes import ask_all
+from kraftd.operate.context import ClusterContext, Workspace, cluster_context
+from kraftd.operate.doors import doors_of
+from kraftd.operate.store import Store
+from kraftd.plan.desired import DesiredState
+from kraftd.plan.layout import Layout, clusters_dir, layout_of
+from kraftd.plan.plan import Plan
+
+_TIMEOUT_S = 3.0
+
+
+class _Header(msgspec.Struct):
+    """What tells whose document it is, and whether it can be read."""
+
+    state_dir: str
+    schema_version: int
+
+
+def health(plan: Plan, timeout_s: float = _TIMEOUT_S) -> HealthDocument:
+    """Return the daemon's health document.
+
+    Raises:
+        NeedsRunningClusterError: The daemon does not answer, or one of another version does.
+    """
+    return health_in(get(plan.daemon.host, plan.daemon.port, "/health", timeout_s=timeout_s), plan)
+
+
+def health_in(answer: Answer, plan: Plan) -> HealthDocument:
+    """Return the document in an answer of ``GET /health``; fields that this version does not know are left out.
+
+    Raises:
+        NeedsRunningClusterError: As health.
+    """
+    if answer.status is None:
+        raise _unanswered(plan, answer.body)
+    try:
+        header = msgspec.json.decode(answer.body, type=_Header)
+    except msgspec.DecodeError:
+        raise _unanswered(plan, "something else answers there") from None
+    # Another cluster's daemon may have taken the port.
+    if header.state_dir != str(plan.layout.state_dir):
+        raise _unanswered(plan, "something else answers there")
+    try:
+        if header.schema_version == SCHEMA_VERSION:
+            return msgspec.json.decode(answer.body, type=HealthDocument)
+    except msgspec.ValidationError:
+        pass
+    raise NeedsRunningClusterError(
+        f"cannot read the answer of the daemon of the cluster {plan.cluster}: it is of another version of kraftd",
+        hint="'kraftd restart kraftd' starts the daemon of this version.",
+    )
+
+
+def _unanswered(plan: Plan, reason: str) -> NeedsRunningClusterError:
+    return NeedsRunningClusterError(
+        f"cannot ask the daemon of the cluster {plan.cluster} at {plan.daemon.host}:{plan.daemon.port}: {reason}",
+        hint="'kraftd status' shows what runs, 'kraftd start' starts it.",
+    )
+
+
+def lag(plan: Plan, group: str | None) -> LagDocument:
+    """Return the groups with their lag, or one of them; an unknown lag is None.
+
+    Raises:
+        NeedsRunningClusterError: The daemon does not answer, or has not read the groups yet.
+        UnknownNameError: There is no such group.
+    """
+    document = health(plan)
+    if document.groups is None:
+        raise unread("the lag of groups", document.failures)
+    chosen = tuple(each for each in document.groups if group in (None, each.group))
+    if group is not None and not chosen:
+        raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups])
+    return LagDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.groups_age_s, groups=chosen)
+
+
+def topics(plan: Plan) -> TopicsDocument:
+    """Return the topics.
+
+    Raises:
+        NeedsRunningClusterError: The daemon does not answer, or cannot read them.
+    """
+    document = health(plan)
+    if document.topics is None:
+        raise unread("the topics", document.failures)
+    return TopicsDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.age_s, topics=document.topics)
+
+
+def unread(what: str, failures: Mapping[str, str]) -> NeedsRunningClusterError:
+    """Return the error that names each reason once: most often one keeps every collector from its values.
+
+    Args:
+        what: What is not known.
+        failures: The reasons, by the part of the collection that failed.
+    """
+    reasons = "; ".join(dict.fromkeys(failures.values())) or "they were not read yet"
+    return NeedsRunningClusterError(f"cannot tell {what}: {reasons}", hint="Try again in some seconds.")
+
+
+def running_programs(layout: Layout) -> tuple[str, ...]:
+    """Return the programs of a cluster that have a process now, supervisord among them.
+
+    Raises:
+        KraftdError: The cluster's records are damaged.
+    """
+    plan = Store(layout).plan()
+    if plan is None:
+        return ()
+    roster = doors_of(layout).find_processes(plan)
+    return (*roster.processes, *(("supervisord",) if roster.supervisor else ()))
+
 
 _DAEMON_TIMEOUT_S = 1.0
 _PATIENCE_S = 3.0
@@ -95,3 +204,98 @@ def _own_look(cluster: ClusterContext) -> StatusDocument:
     now_s = cluster.clock.now_s()
     snapshot = Snapshot(now_s, cluster.clock.monotonic_s(), roster.supervised, views(plan, facts, now_s))
     return status_document(plan, snapshot, judge(snapshot), "command")
+
+
+CONDITIONS = ("ready", "stopped")
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is waited for: a state of the cluster, or of one program."""
+
+    state: str
+    program: str | None = None
+
+
+def parse_condition(text: str) -> Condition:
+    """Return the condition of ``ready``, ``stopped`` or ``broker-1:ready``.
+
+    Raises:
+        ConfigurationError: No condition has this form.
+    """
+    program, colon, state = text.rpartition(":")
+    if state not in CONDITIONS or (colon and not program):
+        raise ConfigurationError(
+            f"cannot wait for {text!r}: no such condition",
+            hint="There are: ready, stopped, and with a program broker-1:ready, producer:stopped.",
+        )
+    return Condition(state, program or None)
+
+
+def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> StatusResult:
+    """Return the status that meets a condition.
+
+    Raises:
+        TimedOutError: Naming what is missing.
+        UnknownNameError: No program has the name.
+    """
+    cluster.plan.check_names((condition.program,) if condition.program else ())
+    deadline_s = cluster.clock.monotonic_s() + timeout_s
+    while True:
+        result = status(cluster)
+        missing = _missing(result, condition)
+        if not missing:
+            return result
+        if cluster.clock.monotonic_s() > deadline_s:
+            raise TimedOutError(
+                f"cannot see {condition.program or 'the cluster'} {condition.state} within {timeout_s:g} s: {missing}",
+                hint="'kraftd status' tells more.",
+            )
+        cluster.clock.sleep(_POLL_S)
+
+
+def _missing(result: StatusResult, condition: Condition) -> str:
+    nodes = [node for node in result.document.nodes if condition.program in (None, node.name)]
+    if condition.state == "stopped":
+        return ", ".join(f"{node.name} runs" for node in nodes if node.pid is not None)
+    if condition.program is None and result.document.ready:
+        return ""
+    unready = [f"{node.name} is {node.service_state}" for node in nodes if not node.ready]
+    reasons = result.document.reasons if condition.program is None else ()
+    return ", ".join(unready or reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One cluster.
+
+    Attributes:
+        status: As ``kraftd status`` has it; ``stopped`` where nothing of it runs, ``damaged`` where it cannot be read.
+    """
+
+    cluster: str
+    status: str
+    kafka_version: str
+    brokers: int
+    bootstrap_servers: str
+    state_dir: str
+
+
+def list_clusters(workspace: Workspace) -> tuple[Listed, ...]:
+    """Return the clusters in the default place; one with a ``state_dir`` of its own is found there only by that."""
+    place = clusters_dir(workspace.environ, workspace.home)
+    names = sorted(path.parent.name for path in place.glob("*/plan.json"))
+    return tuple(_listed(name, workspace) for name in names)
+
+
+def _listed(name: str, workspace: Workspace) -> Listed:
+    place = str(clusters_dir(workspace.environ, workspace.home) / name)
+    try:
+        layout = layout_of(cluster=name, state_dir=None, environ=workspace.environ, home=workspace.home)
+        plan = Store(layout).plan_of_record(name)
+        result = status(cluster_context(plan, workspace))
+    except KraftdError:
+        return Listed(name, "damaged", "", 0, "", place)
+    state = result.document.status if result.is_running else "stopped"
+    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.access.bootstrap_servers, place)

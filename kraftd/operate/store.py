@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from kraftd.errors import KraftdError, NotRunningError
 from kraftd.host.files import read_text, write_atomically
-from kraftd.spec.desired import NOTHING_DESIRED, DesiredState, Wish, parse_desired
-from kraftd.spec.layout import Layout
-from kraftd.spec.manifest import Manifest, parse_manifest
-from kraftd.spec.plan import Plan
-from kraftd.spec.plan_text import parse_plan, plan_json
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredState, Wish, parse_desired
+from kraftd.plan.layout import Layout
+from kraftd.plan.manifest import Manifest, parse_manifest
+from kraftd.plan.plan import Plan
+from kraftd.plan.plan_json import parse_plan, plan_json
 
 
 class Store:

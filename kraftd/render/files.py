@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kraftd.plan.plan import Plan
 from kraftd.render.java_command import PROPERTIES, Launch
 from kraftd.render.logging_config import logging_config, logging_file
-from kraftd.render.programs import dotenv, programs_of
 from kraftd.render.server_properties import server_properties
-from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.render.supervisord_conf import dotenv, programs_of, supervisord_conf
 from kraftd.render.tools import tool_files
-from kraftd.spec.plan import Plan
 
 
 def render(plan: Plan, launch: Launch, *, python: Path, template: str, rules: Sequence[Path] = ()) -> dict[Path, str]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kraftd.plan.kinds import PROMETHEUS, Tool
+from kraftd.plan.plan import Plan
 from kraftd.render.prometheus import SCRAPE_INTERVAL_S
 from kraftd.render.tools import RENDERED, configuration_path
-from kraftd.spec.kinds import Tool
-from kraftd.spec.plan import Plan
-from kraftd.spec.tool_definitions import PROMETHEUS
 
 _DATASOURCE = "Prometheus"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
+from kraftd.plan.kinds import Node
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Kind
 from kraftd.render.logging_config import logging_option
-from kraftd.spec.kinds import Node
-from kraftd.spec.plan import Plan
-from kraftd.spec.program import Kind
-from kraftd.spec.sizes import format_size
+from kraftd.units import format_size
 
 MAIN_CLASS = "kafka.Kafka"
 PROPERTIES = "server.properties"

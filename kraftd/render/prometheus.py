@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kraftd.plan.kinds import PROMETHEUS, Tool
+from kraftd.plan.plan import Plan
 from kraftd.render.tools import RENDERED, configuration_path
-from kraftd.spec.kinds import Tool
-from kraftd.spec.plan import Plan
-from kraftd.spec.tool_definitions import PROMETHEUS
 
 SCRAPE_INTERVAL_S = 5
 _RETENTION = "15d"

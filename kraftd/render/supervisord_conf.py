@@ -1,17 +1,120 @@
-"""supervisord.conf from its template.
-
-supervisord's parser expands ``%``, and takes " ;" and " #" for the start of a comment even inside quotes: the
-first is doubled, the others are refused. It expands a program's logfile twice.
-"""
+"""The programs of a plan as supervisord runs them: who starts, restarts and stops which, as data."""
 
 import re
 import shlex
+from dataclasses import dataclass
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
 from kraftd.errors import ConfigurationError
-from kraftd.render.programs import ProgramSection, groups_of
-from kraftd.spec.plan import Plan
+from kraftd.plan.kinds import App, Node, Tool
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import GROUP_PRIORITIES, Kind, Program, group_of
+from kraftd.render.java_command import Launch, node_command
+from kraftd.render.tools import tool_command
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSection:
+    """One ``[program:x]``.
+
+    Attributes:
+        command: The argv, unquoted.
+        directory: The working directory.
+        startsecs: Seconds alive that supervisord takes for a start that worked.
+        exitcodes: Exit statuses that are no fault.
+        stopwaitsecs: Seconds between supervisord's TERM and its KILL.
+    """
+
+    name: str
+    kind: Kind
+    command: tuple[str, ...]
+    directory: Path
+    console: Path
+    autostart: bool
+    autorestart: bool
+    startretries: int
+    exitcodes: tuple[int, ...]
+    stopwaitsecs: int
+    startsecs: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSection:
+    """One ``[group:x]``: supervisord signals its members together when it shuts down."""
+
+    name: str
+    programs: tuple[str, ...]
+    priority: int
+
+
+def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[ProgramSection, ...]:
+    """Return the section of every program of a plan.
+
+    Args:
+        plan: The cluster.
+        launch: What runs the nodes.
+        python: What runs the daemon and the apps.
+    """
+    return tuple(_section(plan, program, _command(plan, program, launch, python)) for program in plan.from_top)
+
+
+def groups_of(programs: tuple[ProgramSection, ...]) -> tuple[GroupSection, ...]:
+    """Return the groups, the one that stops first first."""
+    groups = []
+    for kind, priority in GROUP_PRIORITIES.items():
+        members = tuple(program.name for program in programs if program.kind is kind)
+        if members:
+            groups.append(GroupSection(group_of(kind), members, priority))
+    return tuple(groups)
+
+
+def dotenv(app: App) -> str:
+    """Return an app's ``.env``; values reach it by file, so that none shows in a command line."""
+    lines = [f"{key}={_single_quoted(value)}" for key, value in app.environment]
+    return "\n".join([*lines, ""])
+
+
+def _single_quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _command(plan: Plan, program: Program, launch: Launch, python: Path) -> tuple[str, ...]:
+    match program:
+        case Node():
+            return node_command(plan, program, launch)
+        case Tool():
+            return tool_command(plan, program)
+        case App():
+            return _python(plan, python, program.name, program.module)
+        case _:
+            arguments = ("--state-dir", str(plan.layout.state_dir))
+            return (*_python(plan, python, program.name, "kraftd.daemon"), *arguments)
+
+
+def _python(plan: Plan, python: Path, name: str, module: str) -> tuple[str, ...]:
+    return (str(python), *plan.marker(name).arguments, "-m", module)
+
+
+def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramSection:
+    by_supervisord = program.start.by_supervisord
+    return ProgramSection(
+        name=program.name,
+        kind=program.kind,
+        command=command,
+        directory=plan.layout.config(program.name),
+        console=plan.layout.console(program.name),
+        autostart=by_supervisord,
+        autorestart=by_supervisord,
+        # One that ends sooner each time is started again after pauses that grow by a second.
+        startsecs=10 if by_supervisord else 1,
+        startretries=1000 if by_supervisord else 0,
+        exitcodes=(0,) if by_supervisord else (0, 143),
+        stopwaitsecs=program.stop.patience_s,
+    )
+
 
 _COMMENT = re.compile(r"\s[;#]")
 

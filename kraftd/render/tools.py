@@ -5,8 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from kraftd.spec.kinds import Tool
-from kraftd.spec.plan import Plan
+from kraftd.plan.kinds import Tool
+from kraftd.plan.plan import Plan
 
 RENDERED = "Rendered by kraftd; changes here are overwritten."
 

@@ -1,5 +1,7 @@
-"""The routes of the daemon: handlers only read the newest snapshot, and say its age."""
+"""Where Prometheus finds what to scrape."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -8,21 +10,40 @@ from fastapi.responses import JSONResponse, Response
 
 import kraftd
 from kraftd.clock import Clock
-from kraftd.serve.discovery import Target, targets
+from kraftd.health.programs.state import Snapshot, Status
+from kraftd.health.programs.verdict import judge
+from kraftd.health.report.documents import HealthDocument, NothingSeen
+from kraftd.health.report.health import health_document
+from kraftd.health.report.history import History
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Kind
+from kraftd.serve.front import NOTHING_SEEN, Live, Ready
 from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
-from kraftd.serve.page_routes import add_page
-from kraftd.serve.probes import NOTHING_SEEN, Live, Ready
+from kraftd.serve.page_routes import Source, add_page
 from kraftd.serve.problems import Problem
-from kraftd.serve.source import Source
-from kraftd.spec.plan import Plan
-from kraftd.spec.program import Kind
-from kraftd.watch.documents import HealthDocument, NothingSeen
-from kraftd.watch.health import judge
-from kraftd.watch.health_report import health_document
-from kraftd.watch.history import History
-from kraftd.watch.snapshot import Snapshot, Status
 from kraftd.web.api import DescribedApi, install_problems
 from kraftd.web.problems import HttpProblemError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of Prometheus' HTTP service discovery."""
+
+    targets: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+def targets(plan: Plan) -> list[Target]:
+    """Return the targets of a cluster."""
+    return [
+        Target(
+            (program.listeners[0].address,),
+            {"job": "kraftd", "program": program.name, "kafka_cluster": plan.cluster},
+        )
+        for program in plan.from_top
+        if program.has_metrics
+    ]
+
 
 _BAD_PARAMETER = "A parameter is unknown or wrong."
 

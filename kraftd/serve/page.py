@@ -1,4 +1,4 @@
-"""The status page: the health document and the last quarter of an hour, for people."""
+"""A small line over the last minutes, as an SVG path. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,17 +6,61 @@ from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from kraftd import units
+from kraftd.health.programs.state import Snapshot
+from kraftd.health.programs.verdict import judge
+from kraftd.health.report.documents import TopicSummary
+from kraftd.health.report.health import health_document
+from kraftd.health.report.history import KEPT_S, History, Moment
 from kraftd.host.events import Event
-from kraftd.serve.sparkline import HEIGHT, WIDTH, Sparkline, sparkline
-from kraftd.spec import figures
-from kraftd.spec.plan import Plan
-from kraftd.spec.sizes import human_size
-from kraftd.watch.documents import TopicSummary
-from kraftd.watch.health import judge
-from kraftd.watch.health_report import health_document
-from kraftd.watch.history import KEPT_S, History, Moment
-from kraftd.watch.snapshot import Snapshot
+from kraftd.plan.plan import Plan
+from kraftd.units import human_size
 from kraftd.web.static import StaticFiles
+
+WIDTH = 300
+HEIGHT = 48
+_MARGIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """A line to draw.
+
+    Attributes:
+        line: The ``d`` of a path, broken where nothing was known.
+        highest: The greatest value; None where no value is known at all.
+        newest: The last value; None where it is not known.
+    """
+
+    line: str
+    highest: float | None
+    newest: float | None
+
+
+def sparkline(points: Iterable[tuple[float, float | None]], *, begin_s: float, end_s: float) -> Sparkline:
+    """Return the line through some points.
+
+    Args:
+        points: Times and values, oldest first; a value that is None is a gap.
+        begin_s: The time at the left edge.
+        end_s: The time at the right edge.
+    """
+    shown = [(at_s, value) for at_s, value in points if begin_s <= at_s <= end_s]
+    highest = max((value for _, value in shown if value is not None), default=None)
+    commands: list[str] = []
+    is_drawing = False
+    for at_s, value in shown:
+        if value is None:
+            is_drawing = False
+            continue
+        x = (at_s - begin_s) / (end_s - begin_s) * WIDTH
+        # Nothing but zeros is a line at the bottom.
+        y = HEIGHT - _MARGIN - (value / highest if highest else 0.0) * (HEIGHT - 2 * _MARGIN)
+        # A line to itself is a dot: a value between two gaps would not show otherwise.
+        commands.append(f"{'L' if is_drawing else f'M{x:.1f} {y:.1f}L'}{x:.1f} {y:.1f}")
+        is_drawing = True
+    return Sparkline("".join(commands), highest, shown[-1][1] if shown else None)
+
 
 _PACKAGE = "kraftd.serve"
 _MOST_ROWS = 100
@@ -52,11 +96,11 @@ class Page:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
-            "count": figures.count,
-            "plural": figures.plural,
-            "rate": figures.rate,
-            "duration": figures.duration,
-            "latency": figures.latency,
+            "count": units.count,
+            "plural": units.plural,
+            "rate": units.rate,
+            "duration": units.duration,
+            "latency": units.latency,
             "size": human_size,
         }
         self._environment.globals |= {
@@ -103,12 +147,12 @@ def charts(moments: tuple[Moment, ...], now_s: float) -> tuple[Chart, ...]:
         return sparkline(points, begin_s=now_s - KEPT_S, end_s=now_s)
 
     if any(moment.round_trip_s is not None for moment in moments):
-        latency = Chart("Round trip of a record", line(lambda moment: moment.round_trip_s), figures.latency)
+        latency = Chart("Round trip of a record", line(lambda moment: moment.round_trip_s), units.latency)
     else:
-        latency = Chart("Answer of the slowest broker", line(lambda moment: moment.answer_s), figures.latency)
+        latency = Chart("Answer of the slowest broker", line(lambda moment: moment.answer_s), units.latency)
     return (
-        Chart("Throughput", line(lambda moment: moment.produced_per_s), figures.rate),
-        Chart("Lag of all groups", line(lambda moment: moment.lag), figures.count),
+        Chart("Throughput", line(lambda moment: moment.produced_per_s), units.rate),
+        Chart("Lag of all groups", line(lambda moment: moment.lag), units.count),
         latency,
     )
 

@@ -1,11 +1,11 @@
 """A cluster that was formatted and started once, without a JVM having run."""
 
 from kraftd.operate.configuring import Selection, choose_cluster, plan_for
-from kraftd.operate.formatting import format_nodes
+from kraftd.operate.context import this_workspace
+from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import this_workspace
-from kraftd.spec.desired import Wish
-from kraftd.spec.plan import Plan
+from kraftd.plan.desired import Wish
+from kraftd.plan.plan import Plan
 from tests.harness import Cluster
 
 

@@ -13,25 +13,23 @@ from types import MappingProxyType
 import psutil
 
 from kraftd.clock import SystemClock
-from kraftd.daemon import Machine, Service
+from kraftd.daemon.__main__ import Machine, Service
+from kraftd.daemon.loop import Loop
+from kraftd.health.programs.restarts import from_json
+from kraftd.health.programs.state import KafkaView, ProgramView
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_changed
+from kraftd.host.install import template_text
 from kraftd.host.processes import Process
-from kraftd.host.resources import template_text
-from kraftd.operate.context import ClusterContext, cluster_context
-from kraftd.operate.preflight import make_directories
+from kraftd.observe.processes import Roster, call_the_roll
+from kraftd.operate.context import ClusterContext, cluster_context, this_workspace
+from kraftd.operate.start.preflight import make_directories
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import this_workspace
+from kraftd.plan.desired import Wish
+from kraftd.plan.plan import Plan
 from kraftd.render.files import render
-from kraftd.render.programs import programs_of
-from kraftd.render.supervisord_conf import supervisord_conf
-from kraftd.spec.desired import Wish
-from kraftd.spec.plan import Plan
-from kraftd.supervisord.door import Supervisor
-from kraftd.watch.loop import Loop
-from kraftd.watch.restarts import from_json
-from kraftd.watch.roster import Roster, call_the_roll
-from kraftd.watch.snapshot import KafkaView, ProgramView
+from kraftd.render.supervisord_conf import programs_of, supervisord_conf
+from kraftd.supervisord.rpc import Supervisor
 from tests.harness import Cluster, eventually
 from tests.integration.formatted import format_cluster
 from tests.plans import LAUNCH
@@ -59,9 +57,9 @@ Its arguments are those of a node or of an app, which it ignores.
 LAUNCH_IT = """
 import sys
 from pathlib import Path
-from kraftd.operate.launching import launch_supervisord
-from kraftd.operate.workspace import this_workspace
-from kraftd.spec.plan_text import parse_plan
+from kraftd.operate.start.launch import launch_supervisord
+from kraftd.operate.context import this_workspace
+from kraftd.plan.plan_json import parse_plan
 path = Path(sys.argv[1])
 launch_supervisord(parse_plan(path.read_text(), path), this_workspace())
 """

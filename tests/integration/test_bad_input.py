@@ -1,7 +1,6 @@
 """A configuration that cannot be used, and a machine that cannot give what it asks: refused before anything happens."""
 
 import ctypes
-import json
 import os
 import shutil
 import subprocess
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.operate.runtime import provision
-from kraftd.operate.workspace import this_workspace
-from kraftd.spec.layout import cache_dir
+from kraftd.operate.context import this_workspace
+from kraftd.operate.setup import provision
+from kraftd.plan.layout import cache_dir
 from tests.harness import Cluster
 from tests.integration.formatted import format_cluster
 from tests.integration.refusals import OFFLINE, error_of, refused
@@ -68,8 +67,8 @@ def test_more_replicas_than_brokers_are_refused(cluster, tmp_path):
 
     error = refused(cluster, "start", status=2, code="invalid_configuration")
 
-    (problem,) = error["details"]["problems"]
-    assert all(word in problem for word in ("test-topic", "replication_factor = 3", "cluster.brokers"))
+    assert "topic test-topic: replication_factor = 3: there are brokers 1 to 2" in error["message"]
+    assert "lower it or raise cluster.brokers" in error["message"]
 
 
 def test_heaps_beyond_this_machine_are_refused_with_the_key_that_mends_it(cluster):
@@ -122,10 +121,9 @@ def test_a_file_that_this_user_may_not_read_is_refused(cluster, tmp_path):
 
     done = without_privileges(cluster, "--json", "start")
 
-    error = json.loads(done.stdout)["error"]
-    assert (done.returncode, error["code"]) == (2, "invalid_configuration")
-    assert f"{cluster.config}: permission denied" in error["message"]
-    assert "read access" in error["hint"]
+    assert done.returncode == 2
+    assert f"cannot read {cluster.config}: permission denied" in done.stdout
+    assert "Give this user read access" in done.stdout
 
 
 def test_a_state_directory_that_cannot_be_written_is_refused(cluster, tmp_path):
@@ -135,10 +133,9 @@ def test_a_state_directory_that_cannot_be_written_is_refused(cluster, tmp_path):
 
     done = without_privileges(cluster, "--json", "start")
 
-    error = json.loads(done.stdout)["error"]
-    assert (done.returncode, error["code"]) == (4, "permission_denied")
-    assert str(cluster.state_dir) in error["message"]
-    assert "--state-dir" in error["hint"]
+    assert done.returncode == 4
+    assert f"cannot make the directory {cluster.state_dir}: permission denied" in done.stdout
+    assert "--state-dir" in done.stdout
     assert list(place.iterdir()) == []
 
 
@@ -148,8 +145,8 @@ def test_a_cache_that_cannot_be_made_is_refused_with_what_moves_it(cluster, tmp_
 
     error = refused(cluster, "setup", status=4, code="permission_denied")
 
-    assert f"{tmp_path}/file/kraftd/" in error["message"]
-    assert "XDG_CACHE_HOME" in error["hint"]
+    assert error["message"].startswith(f"cannot make the directory {tmp_path}/file/kraftd/")
+    assert error["hint"] == "Choose another place with XDG_CACHE_HOME in the environment."
 
 
 def test_a_state_directory_that_is_a_file_is_refused(cluster):
@@ -188,7 +185,7 @@ def test_a_java_too_old_for_the_kafka_version_is_refused(cluster, tmp_path):
 
     error = refused(cluster, "start", status=5, code="java_unsuitable")
 
-    assert all(word in error["message"] for word in ("4.3.1", "Java 11", "Java 17"))
+    assert "cannot run Kafka 4.3.1 with Java 11: it needs Java 17 or newer" in error["message"]
     assert "java.home" in error["hint"]
 
 
@@ -220,7 +217,7 @@ def test_what_the_system_refuses_anywhere_is_a_sentence(cluster):
 
     error = refused(cluster, "logs", "producer", status=1, code="refused_by_system")
 
-    assert str(log) in error["message"]
+    assert error["message"] == f"cannot finish: is a directory: {log}"
 
 
 def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):
@@ -233,7 +230,7 @@ def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):
 
     assert (done.status, error_of(done)["code"]) == (5, "cannot_fetch")
     assert jar.name in done.document["error"]["message"]
-    assert jar.name in done.stderr
+    assert f"{jar.name} in the cache is damaged" in done.stderr
     assert not cluster.state_dir.exists()
     assert jar.read_bytes() == b"not a jar"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kraftd.spec.program import Kind
+from kraftd.plan.program import Kind
 from tests.integration.formatted import format_cluster
 from tests.integration.refusals import refused
 

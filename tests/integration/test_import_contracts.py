@@ -15,9 +15,12 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
 
 VIOLATIONS = {
-    "imports point downwards": ("kraftd/spec/plan.py", "import kraftd.render.files"),
-    "the plan and its texts are made without I/O": ("kraftd/render/files.py", "import subprocess"),
-    "what the daemon decides, it decides without I/O": ("kraftd/watch/restarts.py", "import time"),
+    "imports point downwards": ("kraftd/plan/plan.py", "import kraftd.render.files"),
+    "what is planned, rendered and judged reaches no I/O": ("kraftd/health/programs/restarts.py", "import time"),
+    "what runs a node knows neither Kafka's protocol nor supervisord": (
+        "kraftd/runtime/java.py",
+        "import kraftd.kafka.probe",
+    ),
     "only the doors know what is behind them": ("kraftd/operate/status.py", "import psutil"),
     "the apps know of kraftd only what every HTTP side shares": (
         "apps/kraftd_apps/common/settings.py",
@@ -30,13 +33,15 @@ VIOLATIONS = {
 
 LAYERS = (
     ("cli/main.py",),
-    ("daemon.py", "operate/status.py"),
+    ("daemon/loop.py", "operate/status.py"),
     ("serve/app.py",),
-    ("watch/loop.py",),
-    ("supervisord/door.py", "broker/probe.py", "host/files.py"),
+    ("observe/probes.py",),
+    ("health/programs/state.py",),
+    ("runtime/java.py",),
+    ("supervisord/rpc.py", "kafka/probe.py", "host/files.py"),
     ("render/files.py",),
-    ("spec/plan.py",),
-    ("errors.py", "clock.py", "web/asgi.py"),
+    ("plan/plan.py",),
+    ("errors.py", "clock.py", "units.py", "web/asgi.py"),
 )
 """A module of each room, from the top down."""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_jars import JarCache
+from kraftd.runtime.jars import JarCache
 from tests.harness import eventually
-from tests.unit.host.jars import JARS, Heard, Source
+from tests.unit.runtime.jars import JARS, Heard, Source
 
 pytestmark = pytest.mark.integration
 
@@ -21,8 +21,8 @@ FETCH = """
 import sys, time
 from pathlib import Path
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_jars import JarCache
-from tests.unit.host.jars import JARS, Heard, Source
+from kraftd.runtime.jars import JarCache
+from tests.unit.runtime.jars import JARS, Heard, Source
 
 class Slow(Source):
     def fetch(self, jars, into, progress):

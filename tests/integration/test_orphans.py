@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kraftd.host.processes import describe
-from kraftd.watch.roster import call_the_roll
+from kraftd.observe.processes import call_the_roll
 from tests.harness import Cluster, eventually
 from tests.integration.stand_ins import java_in, stand_ins
 

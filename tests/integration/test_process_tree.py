@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kraftd.health.programs.facts import ORPHANED
 from kraftd.host.processes import is_alive
-from kraftd.supervisord.door import Supervisor
-from kraftd.watch.process_facts import ORPHANED
-from kraftd.watch.roster import call_the_roll
+from kraftd.observe.processes import call_the_roll
+from kraftd.supervisord.rpc import Supervisor
 from tests.harness import Cluster, eventually
 from tests.integration.stand_ins import stand_ins
 from tests.plans import plan_of

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from kraftd.watch.process_facts import SERVES
-from kraftd.watch.readiness import ask, ask_all
+from kraftd.health.programs.facts import SERVES
+from kraftd.observe.probes import ask, ask_all
 from tests.plans import plan_of
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,8 @@ from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ServerOptions
 
 from kraftd.errors import ConfigurationError
-from kraftd.host.resources import template_text
-from kraftd.render.programs import groups_of, programs_of
-from kraftd.render.supervisord_conf import supervisord_conf
+from kraftd.host.install import template_text
+from kraftd.render.supervisord_conf import groups_of, programs_of, supervisord_conf
 from tests.plans import LAUNCH, PYTHON, plan_of
 
 pytestmark = pytest.mark.integration

@@ -8,12 +8,12 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
-from kraftd.host.archive import archives_dir
-from kraftd.host.archive_training import end_abandoned_training
 from kraftd.host.lock import held
 from kraftd.host.processes import describe, is_alive
-from kraftd.host.scratch_node import NODE, ScratchProcess, has_abandoned, scratch_directory
-from kraftd.spec.markers import java_marker
+from kraftd.plan.program import java_marker
+from kraftd.runtime.archive import archives_dir
+from kraftd.runtime.scratch_node import NODE, ScratchProcess, has_abandoned, scratch_directory
+from kraftd.runtime.training import end_abandoned_training
 from tests.harness import eventually
 from tests.integration.stand_ins import java_in
 
@@ -26,7 +26,7 @@ KRAFTD = f"""
 import sys, time
 from pathlib import Path
 from kraftd.clock import SystemClock
-from kraftd.host.scratch_node import ScratchProcess
+from kraftd.runtime.scratch_node import ScratchProcess
 with ScratchProcess([sys.executable, "-c", {WAIT!r}], Path(sys.argv[1]), SystemClock()) as process:
     print(process.identity.pid, flush=True)
     time.sleep(60)

@@ -8,10 +8,9 @@ import sys
 import pytest
 
 from kraftd.host.processes import describe
-from kraftd.operate.context import cluster_context
-from kraftd.operate.stop import StopOptions, stop_locked
-from kraftd.operate.stopping import StopExecution
-from kraftd.operate.workspace import this_workspace
+from kraftd.operate.context import cluster_context, this_workspace
+from kraftd.operate.stop.execute import StopExecution
+from kraftd.operate.stop.stop import StopOptions, stop_locked
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of
 from tests.plans import plan_of
@@ -103,7 +102,7 @@ def test_a_full_disk_keeps_no_cluster_from_being_stopped(supervised):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert "Stopping anyway: cannot write" in done.stderr
+    assert "Stopping all the same: cannot write" in done.stderr
     assert supervised.cluster.processes() == []
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
+from kraftd.health.programs.restarts import from_json
+from kraftd.health.programs.state import ServiceState
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.host.lock import held
-from kraftd.operate.stop import StopOptions, stop_locked
-from kraftd.supervisord.door import Supervisor, SupervisorUnreachableError
-from kraftd.watch.exit_records import exit_records
-from kraftd.watch.restarts import from_json
-from kraftd.watch.snapshot import ServiceState
+from kraftd.observe.exits import exit_records
+from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.supervisord.rpc import Supervisor, SupervisorUnreachableError
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, seconds_until, stand_ins, view_of
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from kraftd.operate.sequence import Deadline, StartSequence
-from kraftd.operate.start_doors import start_doors
-from kraftd.operate.stop import StopOptions, stop_locked
+from kraftd.operate.start.doors import start_doors
+from kraftd.operate.start.sequence import Deadline, StartSequence
+from kraftd.operate.stop.stop import StopOptions, stop_locked
 from tests.grafana import grafana_in
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of

@@ -83,7 +83,7 @@ def test_the_apps_install_under_a_name_of_their_own_and_nothing_else_comes_along
 def test_the_installed_package_finds_its_files_without_the_checkout(python, tmp_path):
     script = (
         "import kraftd, kraftd_apps\n"
-        "from kraftd.host.resources import monitoring_dir, template_text\n"
+        "from kraftd.host.install import monitoring_dir, template_text\n"
         "print(kraftd.__file__, kraftd_apps.__file__, monitoring_dir(), sep='\\n')\n"
         "print(template_text(), end='')\n"
     )

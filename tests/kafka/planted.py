@@ -41,8 +41,8 @@ def _plant_everywhere(directory):
     import uvicorn
     from kafka.net.selector import NetworkSelector
 
-    from kraftd.watch.collector import Collector
-    from kraftd.watch.loop import Loop
+    from kraftd.daemon.loop import Loop
+    from kraftd.observe.collector import Collector
 
     _plant(directory, "watch", Loop, "tick")
     _plant(directory, "collect", Collector, "collect")

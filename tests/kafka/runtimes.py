@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_locks import JarSet
-from kraftd.host.kafka_runtime import Runtime, Wanted, ensure
-from kraftd.spec.layout import cache_dir
+from kraftd.plan.layout import cache_dir
+from kraftd.runtime.jars import JarSet
+from kraftd.runtime.runtime import Runtime, Wanted, ensure
 
 CACHE = cache_dir(os.environ, Path.home())
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.spec.plan import Access
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.plan.plan import Access
 from tests.harness import cluster_in, eventually
 from tests.kafka.app_processes import Apps, own_topic
 from tests.kafka.members import all_owned, standing_by

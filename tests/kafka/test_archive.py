@@ -9,18 +9,17 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
-from kraftd.host.archive_training import train_archive
-from kraftd.host.bootstrap_checkpoint import format_command
 from kraftd.host.environment import scrubbed
-from kraftd.host.kafka_locks import JarSet
 from kraftd.host.processes import find_by_marker
-from kraftd.host.scratch_node import NODE, ScratchProcess, free_ports, scratch_plan, write_scratch
+from kraftd.plan import kinds
+from kraftd.plan.layout import cache_dir
+from kraftd.plan.program import java_marker
 from kraftd.render.java_command import PROPERTIES, Launch, node_command
+from kraftd.render.kafka_tools import find_tool, tool_command
 from kraftd.render.logging_config import logging_option
-from kraftd.spec import kinds
-from kraftd.spec.kafka_tools import find_tool, tool_command
-from kraftd.spec.layout import cache_dir
-from kraftd.spec.markers import java_marker
+from kraftd.runtime.jars import JarSet
+from kraftd.runtime.scratch_node import NODE, ScratchProcess, format_command, free_ports, scratch_plan, write_scratch
+from kraftd.runtime.training import train_archive
 from tests.kafka.runtimes import runtime_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]

@@ -92,7 +92,7 @@ def test_whichever_thread_fails_the_daemon_comes_back_and_heals(failing, place, 
     assert failing.program("kraftd")["last_exit"]["status"] == status
 
 
-def test_a_daemon_that_fails_on_and_on_is_started_after_pauses_and_heals_between(failing):
+def test_a_daemon_that_fails_again_and_again_is_restarted_after_pauses_and_heals(failing):
     eventually(lambda: failing.program("kraftd")["process_state"] == "RUNNING", within_s=20)
     old = failing.kill("producer")
 

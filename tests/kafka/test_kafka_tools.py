@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kraftd.clock import SystemClock
-from kraftd.host.kafka_locks import JarSet, locked_versions
-from kraftd.host.kafka_runtime import Wanted, ensure
-from kraftd.spec.kafka_tools import tools
-from kraftd.spec.layout import cache_dir
+from kraftd.plan.layout import cache_dir
+from kraftd.render.kafka_tools import tools
+from kraftd.runtime.jars import JarSet, locked_versions
+from kraftd.runtime.runtime import Wanted, ensure
 from tests.harness import Cluster
-from tests.unit.host.jars import Heard
+from tests.unit.runtime.jars import Heard
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

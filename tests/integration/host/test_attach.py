@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.attach import AttachError, diagnostic_command
+from kraftd.host.jvm import AttachError, diagnostic_command
 from kraftd.host.processes import Process, describe
 from tests.clocks import ManualClock
 

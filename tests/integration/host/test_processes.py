@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from kraftd.host.processes import ExitWatch, describe, find_by_marker, is_alive, send_signal
-from kraftd.spec.markers import python_marker
+from kraftd.plan.program import python_marker
 from tests.harness import eventually
 
 pytestmark = pytest.mark.integration

@@ -1,7 +1,7 @@
 import pytest
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.spec.plan import Topic
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.plan.plan import Topic
 from tests.kafka.broker.library import library_client
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 

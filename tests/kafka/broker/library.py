@@ -3,8 +3,8 @@
 import contextlib
 import warnings
 
-from kraftd.broker.admin import load_client
-from kraftd.broker.offsets import EARLIEST
+from kraftd.kafka.admin import load_client
+from kraftd.kafka.offsets import EARLIEST
 from tests.harness import eventually
 
 with warnings.catch_warnings():

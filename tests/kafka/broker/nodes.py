@@ -5,9 +5,9 @@ import signal
 import subprocess
 from collections import Counter
 
-from kraftd.broker.probe import port_listens, probe
-from kraftd.host.identity import meta_properties, random_id
-from kraftd.spec.plan import Access
+from kraftd.kafka.probe import port_listens, probe
+from kraftd.plan.plan import Access
+from kraftd.runtime.format import meta_properties, random_id
 from tests.harness import eventually, free_port
 from tests.kafka.runtimes import runtime_of
 

@@ -6,12 +6,12 @@ import time
 import pytest
 from confluent_kafka import Consumer
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.model import Difference
-from kraftd.broker.probe import ProbeState, port_listens, probe
-from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
-from kraftd.broker.safety import stop_blockers
-from kraftd.spec.plan import Topic
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.model import Difference
+from kraftd.kafka.probe import ProbeState, port_listens, probe
+from kraftd.kafka.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.operate.stop.refuse import stop_blockers
+from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaError, commit, library_client, partitions_of, produce, start_offsets
 from tests.kafka.broker.nodes import HOST, TIMEOUT_S, caught_up

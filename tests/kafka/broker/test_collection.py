@@ -8,11 +8,11 @@ from contextlib import closing
 
 import pytest
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.round_trip import PROBE_TOPIC
 from kraftd.clock import SystemClock
-from kraftd.spec.plan import Topic
-from kraftd.watch.collector import Collector
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.round_trip import PROBE_TOPIC
+from kraftd.observe.collector import Collector
+from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaAdminClient, commit, produce
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes

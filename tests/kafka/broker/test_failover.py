@@ -7,13 +7,12 @@ import time
 
 import pytest
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.errors import KafkaAccessError, KafkaUnavailableError
-from kraftd.broker.model import Partition
-from kraftd.broker.offsets import NO_LEADER
-from kraftd.broker.probe import ProbeState, probe
-from kraftd.broker.safety import PartitionsOffline, QuorumLoss, stop_blockers
-from kraftd.spec.plan import Topic
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.model import KafkaAccessError, KafkaUnavailableError, Partition
+from kraftd.kafka.offsets import NO_LEADER
+from kraftd.kafka.probe import ProbeState, probe
+from kraftd.operate.stop.refuse import PartitionsOffline, QuorumLoss, stop_blockers
+from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import (
     KafkaError,

@@ -7,13 +7,13 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.errors import KafkaAccessError
 from kraftd.clock import SystemClock
-from kraftd.spec.kinds import Selection
-from kraftd.spec.plan import Topic
-from kraftd.watch.measuring import Measurement
-from kraftd.watch.selection import selector
+from kraftd.health.lag.selection import selector
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.model import KafkaAccessError
+from kraftd.observe.measurement import Measurement
+from kraftd.plan.kinds import Selection
+from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 

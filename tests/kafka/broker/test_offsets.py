@@ -7,12 +7,12 @@ import time
 import pytest
 from confluent_kafka import Producer
 
-from kraftd.broker.offsets import IsolationLevel
+from kraftd.health.lag.lag import group_lag
+from kraftd.health.lag.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
 from kraftd.host.environment import scrubbed
-from kraftd.host.kafka_locks import JarSet
-from kraftd.spec.kafka_tools import find_tool, tool_command
-from kraftd.watch.lag import group_lag
-from kraftd.watch.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
+from kraftd.kafka.offsets import IsolationLevel
+from kraftd.render.kafka_tools import find_tool, tool_command
+from kraftd.runtime.jars import JarSet
 from tests.kafka.broker.library import (
     KafkaProducer,
     OffsetSpec,

@@ -3,13 +3,13 @@
 import pytest
 from confluent_kafka import Consumer
 
-from kraftd.broker.admin import KafkaAdmin
-from kraftd.broker.probe import probe
-from kraftd.broker.round_trip import PROBE_TOPIC, probe_topic
 from kraftd.clock import SystemClock
-from kraftd.host.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.probe import probe
+from kraftd.kafka.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.plan.plan import Access, Topic
 from kraftd.render.java_command import Launch, node_command
-from kraftd.spec.plan import Access, Topic
+from kraftd.runtime.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
 from tests.harness import eventually
 from tests.kafka.broker.library import commit, library_client, start_offsets
 from tests.kafka.broker.nodes import HOST

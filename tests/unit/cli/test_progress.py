@@ -4,9 +4,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from kraftd.cli.invocation import Invocation
+from kraftd.cli.options import Invocation
 from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
-from kraftd.operate.reporting import Silent
+from kraftd.operate.context import Silent
 
 HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"
 

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import installed_tool, scrubbed
+from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolHome
 
 HARMFUL = [
     *("KAFKA_HEAP_OPTS", "KAFKA_OPTS", "KAFKA_JMX_OPTS", "KAFKA_BOOTSTRAP_SERVERS", "JMX_PORT", "CLASSPATH"),
@@ -17,3 +20,62 @@ def test_what_can_change_a_node_stays_behind(name):
 @pytest.mark.parametrize("name", ["HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE"])
 def test_what_a_program_needs_goes_along(name):
     assert scrubbed({name: "x"}) == {name: "x"}
+
+
+KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}
+
+
+def program(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+    return path
+
+
+def defaults(home):
+    (home / "conf").mkdir(parents=True)
+    (home / "conf" / "defaults.ini").touch()
+    return home
+
+
+@pytest.mark.parametrize("environ", [{}, {"PATH": ""}, {"PATH": "/nonexistent"}])
+def test_without_a_path_nothing_is_installed(environ):
+    assert installed_tool(replace(KNOWN["prometheus"], name="sh"), environ) is None
+
+
+def test_what_is_not_executable_is_not_installed(tmp_path):
+    (tmp_path / "prometheus").touch(mode=0o644)
+
+    assert installed_tool(KNOWN["prometheus"], {"PATH": str(tmp_path)}) is None
+
+
+def test_prometheus_is_what_the_path_has(tmp_path):
+    found = program(tmp_path / "bin" / "prometheus")
+
+    assert installed_tool(KNOWN["prometheus"], {"PATH": f"{tmp_path}:{found.parent}"}) == Executable(found)
+
+
+def test_grafana_of_an_archive_has_its_home_around_it_through_links_too(tmp_path):
+    home = defaults(tmp_path / "grafana-12")
+    own = program(home / "bin" / "grafana")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "grafana").symlink_to(own)
+
+    assert installed_tool(KNOWN["grafana"], {"PATH": str(tmp_path / "bin")}) == Executable(own, home)
+
+
+def test_grafana_of_homebrew_has_its_home_below_share(tmp_path):
+    home = defaults(tmp_path / "12.0" / "share" / "grafana")
+    found = program(tmp_path / "12.0" / "bin" / "grafana")
+
+    assert installed_tool(KNOWN["grafana"], {"PATH": str(found.parent)}) == Executable(found, home)
+
+
+def test_the_script_of_grafanas_packages_is_passed_over_for_what_it_would_run(tmp_path):
+    home = defaults(tmp_path / "usr" / "share" / "grafana")
+    own = program(home / "bin" / "grafana")
+    script = program(tmp_path / "usr" / "sbin" / "grafana")
+
+    packaged = replace(KNOWN["grafana"], home=ToolHome("conf/defaults.ini", packaged=home))
+    found = installed_tool(packaged, {"PATH": str(script.parent)})
+
+    assert found == Executable(own, home)

@@ -1,7 +1,7 @@
 import stat
 
 from kraftd.host.events import EventLog, read_events, recent_events
-from kraftd.spec.figures import timestamp
+from kraftd.units import timestamp
 from tests.clocks import ManualClock
 
 

@@ -4,24 +4,23 @@ import contextlib
 import signal
 from dataclasses import dataclass, field
 
-from kraftd.broker.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
+from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.host.processes import Process
+from kraftd.kafka.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
+from kraftd.observe.processes import Roster
 from kraftd.operate.configuring import ChosenCluster, Configured
-from kraftd.operate.context import ClusterContext
+from kraftd.operate.context import ClusterContext, Workspace
 from kraftd.operate.doors import Doors
-from kraftd.operate.runtime import Provision
-from kraftd.operate.sequence import Deadline
-from kraftd.operate.start import Start, StartOptions
-from kraftd.operate.start_doors import StartDoors
-from kraftd.operate.stopping import CLEAN_SHUTDOWN
+from kraftd.operate.setup import Provision
+from kraftd.operate.start.doors import StartDoors
+from kraftd.operate.start.sequence import Deadline
+from kraftd.operate.start.start import Start, StartOptions
+from kraftd.operate.stop.execute import CLEAN_SHUTDOWN
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.configuration import configure
-from kraftd.spec.program import DAEMON, Kind
-from kraftd.supervisord.door import SupervisedProcess, SupervisorUnreachableError
-from kraftd.watch.causes import Cause
-from kraftd.watch.process_facts import SERVES, Answer, ProcessFact
-from kraftd.watch.roster import Roster
+from kraftd.plan.loading import configure
+from kraftd.plan.program import DAEMON, Kind
+from kraftd.supervisord.rpc import SupervisedProcess, SupervisorUnreachableError
 from tests.clocks import ManualClock
 from tests.plans import LAUNCH, PYTHON, plan_of
 

@@ -11,9 +11,9 @@ from kraftd.operate.configuring import (
     read_configuration,
     recorded_or_configured_plan,
 )
+from kraftd.operate.context import Workspace
 from kraftd.operate.store import Store
-from kraftd.operate.workspace import Workspace
-from kraftd.spec.manifest import manifest_of
+from kraftd.plan.manifest import manifest_of
 from tests.plans import plan_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"

@@ -5,9 +5,9 @@ import pytest
 from kraftd.errors import NotRunningError
 from kraftd.host.files import remove
 from kraftd.operate.destroy import planned_removal, remove_contents
-from kraftd.operate.formatting import format_nodes
 from kraftd.operate.ownership import claim, contents_of, ownership_of
-from kraftd.operate.preflight import make_directories
+from kraftd.operate.start.formatting import format_nodes
+from kraftd.operate.start.preflight import make_directories
 from kraftd.operate.store import Store
 from tests.plans import layout_at, plan_of
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 from supervisor.loggers import RotatingFileHandler
 
+from kraftd.operate.context import this_workspace
 from kraftd.operate.logs import follow, last_log_lines
-from kraftd.operate.workspace import this_workspace
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 

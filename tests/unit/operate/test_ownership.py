@@ -3,12 +3,12 @@ import json
 import pytest
 
 from kraftd.errors import IdentityMismatchError, RefusedError
-from kraftd.operate.formatting import format_nodes
 from kraftd.operate.ownership import claim, contents_of, ownership_of, refuse_foreign, was_locked
-from kraftd.operate.preflight import make_directories
+from kraftd.operate.start.formatting import format_nodes
+from kraftd.operate.start.preflight import make_directories
 from kraftd.operate.store import Store
-from kraftd.spec.desired import Wish
-from kraftd.spec.ownership import Ownership
+from kraftd.plan.desired import Wish
+from kraftd.plan.layout import Ownership
 from tests.plans import layout_at, plan_of
 
 STOP = Wish(running=False, since="2026-01-01T00:00:00Z", by="stop", why="asked")

@@ -5,19 +5,17 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError
-from kraftd.host.tools import installed_tool
+from kraftd.health.programs.state import Facts, views
+from kraftd.host.environment import installed_tool
+from kraftd.plan.desired import NOTHING_DESIRED
+from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolDefinition
+from kraftd.plan.loading import parse_toml
+from kraftd.plan.plan_json import parse_plan, plan_json
+from kraftd.plan.planning import build_plan
+from kraftd.plan.program import Marker, Question, StartStage, StopStage
+from kraftd.plan.settings import settings_model
 from kraftd.render.files import render
-from kraftd.render.programs import groups_of, programs_of
-from kraftd.spec.configuration import parse_toml
-from kraftd.spec.desired import NOTHING_DESIRED
-from kraftd.spec.kinds import Executable
-from kraftd.spec.markers import Marker
-from kraftd.spec.plan_text import parse_plan, plan_json
-from kraftd.spec.program import Question, StartStage, StopStage
-from kraftd.spec.settings import settings_model
-from kraftd.spec.tool_definitions import TOOL_DEFINITIONS, ToolDefinition
-from kraftd.spec.topology import build_plan
-from kraftd.watch.observation import Facts, views
+from kraftd.render.supervisord_conf import groups_of, programs_of
 from tests.plans import LAUNCH, PYTHON, layout_at
 
 PAGER = ToolDefinition(

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from kraftd.plan.checks import OWNED_PROPERTIES
+from kraftd.plan.manifest import manifest_of
+from kraftd.plan.plan import Access
 from kraftd.render.server_properties import client_properties, server_properties
-from kraftd.spec.manifest import manifest_of
-from kraftd.spec.owned_properties import OWNED_PROPERTIES
-from kraftd.spec.plan import Access
 from tests.plans import plan_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"

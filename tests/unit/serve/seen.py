@@ -1,7 +1,7 @@
 """What the daemon has seen, for tests."""
 
-from kraftd.serve.exposition import Exposition
-from kraftd.watch.history import History
+from kraftd.health.report.history import History
+from kraftd.serve.metrics.exposition import Exposition
 
 
 class Seen:

@@ -2,15 +2,15 @@ import asyncio
 
 import pytest
 
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.state import ServiceState
 from kraftd.serve.app import create_app
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.snapshot import ServiceState
 from kraftd.web.problems import CONTENT_TYPE
 from kraftd.web.static import StaticFiles
 from tests.clocks import ManualClock
 from tests.plans import plan_of
+from tests.unit.health.views import program, snapshot, topic
 from tests.unit.serve.seen import Seen
-from tests.unit.watch.programs import program, snapshot, topic
 from tests.unit.web.asgi_client import call
 
 OK = snapshot(program("broker-1"), kafka=KafkaView(topics=(topic("test-topic", 1),)))

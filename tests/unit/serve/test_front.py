@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
+from kraftd.health.programs.state import ServiceState
 from kraftd.serve.front import create_front
-from kraftd.watch.snapshot import ServiceState
 from kraftd.web.problems import CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.watch.programs import program, snapshot
+from tests.unit.health.views import program, snapshot
 from tests.unit.web.asgi_client import call
 
 OK = snapshot(program("broker-1"))

@@ -7,15 +7,14 @@ import msgspec
 import pytest
 from pydantic import TypeAdapter
 
-from kraftd.serve.app import create_app
-from kraftd.serve.discovery import Target
+from kraftd.health.report.documents import HealthDocument, NothingSeen
+from kraftd.serve.app import Target, create_app
+from kraftd.serve.front import Live, Ready, livez, readyz
 from kraftd.serve.openapi import Problem
-from kraftd.serve.probes import Live, Ready, livez, readyz
-from kraftd.watch.documents import HealthDocument, NothingSeen
 from tests.clocks import ManualClock
 from tests.plans import plan_of
+from tests.unit.health.views import full_snapshot, snapshot
 from tests.unit.serve.seen import Seen
-from tests.unit.watch.programs import full_snapshot, snapshot
 from tests.unit.web.asgi_client import call
 
 EMPTY = snapshot()

@@ -1,17 +1,130 @@
 import asyncio
+import json
 import re
 
 import pytest
 
 from kraftd.host.events import EventLog
 from kraftd.serve.app import create_app
-from kraftd.serve.live import MOST_PAGES
+from kraftd.serve.page_routes import MOST_PAGES, Live
 from kraftd.web.problems import CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
+from tests.unit.health.views import full_snapshot, program, snapshot
 from tests.unit.serve.seen import Seen
-from tests.unit.watch.programs import full_snapshot
 from tests.unit.web.asgi_client import call, until
+
+FIRST = snapshot(program("broker-1"))
+SECOND = snapshot(program("broker-2"))
+
+
+def live_of(seen, rendered=None, now_s=1000.0, ping_s=60.0):
+    def render(look):
+        if rendered is not None:
+            rendered.append(look)
+        return "\n".join(each.name for each in look.programs) if look else "nothing"
+
+    return Live(seen.newest, render, seen.is_ending, ManualClock(now_s), poll_s=0.0, ping_s=ping_s)
+
+
+def look_of(frame):
+    kind, data = frame.decode().rstrip("\n").split("\n")
+    assert kind == "event: look"
+    return json.loads(data.removeprefix("data: "))
+
+
+async def take(frames, count):
+    return [await anext(frames) for _ in range(count)]
+
+
+def test_a_page_gets_the_newest_look_at_once_and_each_new_one():
+    async def run():
+        seen = Seen(FIRST)
+        frames = live_of(seen, now_s=1002.5).frames()
+        retry, first = await take(frames, 2)
+        seen.snapshot = SECOND
+        (second,) = await take(frames, 1)
+        return retry, look_of(first), look_of(second)
+
+    retry, first, second = asyncio.run(run())
+
+    assert retry == b"retry: 1000\n\n"
+    assert (first, second["html"]) == ({"age_s": 2.5, "html": "broker-1"}, "broker-2")
+
+
+def test_a_look_is_rendered_once_for_all_pages():
+    rendered = []
+
+    async def run():
+        live = live_of(Seen(FIRST), rendered)
+        for frames in [live.frames() for _ in range(5)]:
+            await take(frames, 2)
+
+    asyncio.run(run())
+
+    assert rendered == [FIRST]
+
+
+def test_an_old_look_is_sent_with_its_age_of_now():
+    async def run():
+        seen, clock = Seen(FIRST), ManualClock(1000.0)
+        live = Live(seen.newest, lambda _look: "", seen.is_ending, clock, poll_s=0.0)
+        await take(live.frames(), 2)
+        clock.advance(60.0)
+        return look_of((await take(live.frames(), 2))[1])
+
+    assert asyncio.run(run())["age_s"] == 60.0
+
+
+def test_before_the_first_look_there_is_no_age():
+    async def run():
+        return look_of((await take(live_of(Seen()).frames(), 2))[1])
+
+    assert asyncio.run(run()) == {"age_s": None, "html": "nothing"}
+
+
+def test_a_slow_page_gets_the_newest_and_none_that_came_in_between():
+    async def run():
+        seen = Seen(FIRST)
+        slow = live_of(seen).frames()
+        await take(slow, 2)
+        for number in range(100):
+            seen.snapshot = snapshot(program(f"broker-{number}"))
+        return look_of((await take(slow, 1))[0])
+
+    assert asyncio.run(run())["html"] == "broker-99"
+
+
+def test_pages_are_let_go_when_the_daemon_ends():
+    async def run():
+        seen = Seen(FIRST)
+        live = live_of(seen)
+        frames = live.frames()
+        await take(frames, 2)
+        seen.ending = True
+        return [frame async for frame in frames], live.pages
+
+    assert asyncio.run(run()) == ([], 0)
+
+
+def test_a_page_that_leaves_makes_room():
+    async def run():
+        live = live_of(Seen(FIRST))
+        pages = [live.frames() for _ in range(MOST_PAGES)]
+        for frames in pages:
+            await take(frames, 1)
+        was_full = live.is_full
+        await pages[0].aclose()
+        return was_full, live.is_full
+
+    assert asyncio.run(run()) == (True, False)
+
+
+def test_a_quiet_stream_is_kept_open_by_pings():
+    async def run():
+        return (await take(live_of(Seen(FIRST), ping_s=0.0).frames(), 3))[2]
+
+    assert asyncio.run(run()) == b": ping\n\n"
 
 
 def answered(target, plan=None):

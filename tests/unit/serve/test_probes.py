@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from kraftd.serve.probes import livez, readyz
-from kraftd.watch.kafka_view import KafkaView
-from kraftd.watch.snapshot import ServiceState
-from tests.unit.watch.programs import program, snapshot, topic
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.state import ServiceState
+from kraftd.serve.front import livez, readyz
+from tests.unit.health.views import program, snapshot, topic
 
 OK = snapshot(program("broker-1"), kafka=KafkaView(topics=(topic("test-topic", 1),)))
 DEGRADED = snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "it ended"))

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from kraftd.spec.kinds import kafka_listener
-from kraftd.spec.plan import Access, access_to
-from kraftd.spec.program import Purpose
+from kraftd.plan.kinds import kafka_listener
+from kraftd.plan.plan import Access, access_to
+from kraftd.plan.program import Purpose
 from tests.plans import plan_of
 
 PLAIN = kafka_listener(Purpose.CLIENT, 9092)

@@ -1,1 +1,0 @@
-"""The Kafka door: what kraftd asks of brokers, and the answers as plain data."""

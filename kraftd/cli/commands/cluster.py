@@ -1,0 +1,167 @@
+"""The verbs that change a cluster."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
+
+if TYPE_CHECKING:
+    from kraftd.plan.layout import Layout
+
+_START_TIMEOUT_S = 180.0
+_STOP_TIMEOUT_S = 330.0
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Force = Annotated[bool, typer.Option("--force", help="Also where it costs the quorum or the last replica.")]
+
+
+class InterruptedCommandError(KraftdError):
+    """The user pressed Ctrl-C."""
+
+    exit_code: ClassVar[int] = 130
+    code = "interrupted"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("start")(start)
+    app.command("stop")(stop)
+    app.command("restart")(restart)
+    app.command("destroy")(destroy)
+
+
+def start(context: typer.Context, names: Names = None) -> None:
+    """Start the cluster and return when it is ready. Running already: nothing changes."""
+    from kraftd.cli import output
+    from kraftd.operate.context import cluster_context
+    from kraftd.operate.start.start import StartOptions
+    from kraftd.operate.start.start import start as start_cluster
+    from kraftd.operate.status import status
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
+    chosen = invocation.chosen(workspace)
+    with _report_running_programs(invocation, chosen.layout):
+        result = start_cluster(chosen, options, workspace)
+    if invocation.json:
+        document = status(cluster_context(result.plan, workspace)).document
+        invocation.print_document(
+            {**asdict(document), "started": result.started, "formatted": result.formatted, "notes": result.notes}
+            | {"took_s": result.took_s}
+        )
+    elif not invocation.quiet:
+        output.started(invocation.console(), result, invocation.command)
+
+
+def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
+    """Stop the cluster, or programs of it, without losing a record. Not running: nothing changes."""
+    from kraftd.cli import output
+    from kraftd.operate.stop.stop import StopOptions
+    from kraftd.operate.stop.stop import stop as stop_cluster
+
+    invocation: Invocation = context.obj
+    cluster = invocation.any_plan()
+    options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
+    with _report_running_programs(invocation, cluster.layout):
+        result = stop_cluster(cluster, options)
+    if invocation.json:
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
+            | {"whole_cluster": result.whole_cluster, "stopped": result.programs, "unclean": result.unclean}
+        )
+    elif not invocation.quiet:
+        output.stopped(invocation.console(), result)
+
+
+def restart(context: typer.Context, names: Names = None, force: Force = False) -> None:
+    """Stop and start the cluster, or programs of it; with the whole cluster a changed configuration takes effect."""
+    from kraftd.cli import output
+    from kraftd.operate.restart import restart as restart_cluster
+    from kraftd.operate.start.start import StartOptions
+    from kraftd.operate.stop.stop import StopOptions
+
+    invocation: Invocation = context.obj
+    chosen = tuple(names or ())
+    workspace = invocation.workspace()
+    cluster = invocation.chosen(workspace)
+    with _report_running_programs(invocation, cluster.layout):
+        result = restart_cluster(
+            cluster,
+            StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
+            StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
+            workspace,
+        )
+    if invocation.json:
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.stopped.cluster, "took_s": result.started.took_s}
+            | {"stopped": result.stopped.programs, "started": result.started.started, "notes": result.started.notes}
+        )
+    elif not invocation.quiet:
+        output.started(invocation.console(), result.started, invocation.command)
+
+
+def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove a stopped cluster with all its data, and nothing else: lists what goes, then asks."""
+    from kraftd.cli import output
+    from kraftd.operate.configuring import recorded_or_configured_plan
+    from kraftd.operate.context import cluster_context
+    from kraftd.operate.destroy import destroy as destroy_cluster
+    from kraftd.operate.destroy import planned_removal
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    chosen = invocation.chosen(workspace)
+    # Before the plan: of a directory that is not a cluster's, nothing else is read.
+    planned = planned_removal(chosen.layout, chosen.configuration.settings.cluster.name)
+    plan = recorded_or_configured_plan(chosen, workspace)
+    console = invocation.console(stderr=True)
+    if not yes:
+        output.planned_removal(console, planned)
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                f"cannot ask whether to destroy the cluster {plan.cluster}: nobody is at the terminal",
+                hint="Add --yes to remove what is listed.",
+            )
+        if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
+            raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
+    result = destroy_cluster(cluster_context(plan, workspace))
+    if invocation.json:
+        removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed, "kept": result.kept}
+        )
+    elif not invocation.quiet:
+        output.destroyed(console, result)
+
+
+@contextlib.contextmanager
+def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
+    """Add to what ends a command early which programs it leaves running, and how to end them."""
+    from kraftd.operate.start.sequence import YieldedError
+    from kraftd.operate.status import running_programs
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        running = running_programs(layout)
+        raise InterruptedCommandError(
+            "cannot finish: interrupted", hint=_what_runs(running, invocation) or "Nothing of the cluster runs."
+        ) from None
+    except YieldedError:
+        raise
+    except KraftdError as error:
+        if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code):
+            running = running_programs(layout)
+            error.hint = " ".join(filter(None, (error.hint, _what_runs(running, invocation))))
+        raise
+
+
+def _what_runs(programs: tuple[str, ...], invocation: Invocation) -> str:
+    return f"Still running: {', '.join(programs)}; '{invocation.command} stop' ends it." if programs else ""

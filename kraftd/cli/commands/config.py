@@ -1,0 +1,177 @@
+"""The verbs about the configuration and what kraftd runs with."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import kraftd
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("init")(init)
+    app.command("config")(config)
+    app.command("plan")(plan)
+    app.command("render")(render)
+    app.command("setup")(setup)
+    app.command("version")(version)
+
+
+def init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
+) -> None:
+    """Write kraftd.toml: every setting, commented out, with its default."""
+    from kraftd.host.files import movable, write_atomically
+    from kraftd.operate.configuring import CONFIG_FILE
+    from kraftd.render.sample import SAMPLE
+
+    invocation: Invocation = context.obj
+    if stdout:
+        typer.echo(SAMPLE, nl=False)
+        return
+    path = invocation.config or Path(CONFIG_FILE)
+    if path.exists() and not force:
+        raise ConfigurationError(f"cannot write {path}: it exists", hint="Add --force to overwrite it.")
+    # A link to a file that is kept elsewhere stays one.
+    target = Path(os.path.realpath(path))
+    with movable(target, "--config"):
+        write_atomically(target, SAMPLE)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "written": target})
+    else:
+        typer.echo(f"Wrote {path}")
+
+
+def config(context: typer.Context) -> None:
+    """Show every setting, its value and where that came from."""
+    from rich.table import Table
+
+    from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
+    from kraftd.plan.secrets import masked_value
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    configuration, origin = read_configuration(invocation.selection, workspace)
+    notes = tuple(absent_tools(configuration, installed_tools(configuration, workspace)).values())
+    rows = [
+        {"key": key, "value": masked_value(key, value), "origin": source} for key, value, source in configuration.rows()
+    ]
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows, "notes": notes})
+        return
+    table = Table("KEY", "VALUE", "FROM", box=None, header_style="dim")
+    for row in rows:
+        table.add_row(row["key"], str(row["value"]), row["origin"])
+    console = invocation.console()
+    console.print(table)
+    _print_notes(console, notes)
+
+
+def plan(context: typer.Context) -> None:
+    """Show what the configuration leads to: nodes, ports, topics, programs. Writes nothing."""
+    from rich.table import Table
+
+    from kraftd.operate.configuring import plan_for
+    from kraftd.plan.plan_json import plan_json
+    from kraftd.plan.secrets import without_secrets
+    from kraftd.units import format_size
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    configured = plan_for(invocation.chosen(workspace), workspace)
+    made = configured.plan
+    if invocation.json:
+        typer.echo(plan_json(without_secrets(made)), nl=False)
+        return
+    console = invocation.console()
+    console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}", markup=False)
+    nodes = Table("NODE", "ID", "ROLES", "HEAP", box=None, header_style="dim")
+    for node in made.nodes:
+        nodes.add_row(node.name, str(node.node_id), ", ".join(node.roles), format_size(node.heap_bytes))
+    ports = Table("PORT", "OF", box=None, header_style="dim")
+    for port in sorted(made.ports, key=lambda each: each.number):
+        ports.add_row(str(port.number), port.owner)
+    topics = Table("TOPIC", "PARTITIONS", "REPLICAS", box=None, header_style="dim")
+    for topic in made.topics:
+        replicas = ",".join(":".join(str(broker) for broker in each) for each in topic.assignment)
+        topics.add_row(topic.name, str(topic.partitions), replicas)
+    for table in (nodes, topics, ports):
+        console.print(table)
+    _print_notes(console, configured.absent.values())
+
+
+def render(
+    context: typer.Context,
+    diff: Annotated[bool, typer.Option("--diff", help="Compare with the files on disk.")] = False,
+) -> None:
+    """Show the files that a start writes, without their secrets. Writes nothing."""
+    from kraftd.host.files import read_text
+    from kraftd.operate.render import rendered
+    from kraftd.plan.secrets import masked_text
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    files = rendered(invocation.chosen(workspace), workspace)
+    if invocation.json:
+        documents = [
+            {"path": path, "text": masked_text(path.name, text), "changed": read_text(path) != text}
+            for path, text in files.items()
+        ]
+        invocation.print_document({"ok": True, "schema_version": 1, "files": documents})
+        return
+    for path, text in files.items():
+        if diff:
+            before = masked_text(path.name, read_text(path) or "").splitlines(keepends=True)
+            after = masked_text(path.name, text).splitlines(keepends=True)
+            typer.echo("".join(difflib.unified_diff(before, after, str(path), f"{path} (rendered)")), nl=False)
+        else:
+            typer.echo(f"==> {path} <==\n{masked_text(path.name, text)}")
+
+
+def setup(context: typer.Context) -> None:
+    """Fetch and check Kafka's jars, and make the start-up archive. Needed once; start does the first part itself."""
+    from kraftd.operate.configuring import plan_for
+    from kraftd.operate.setup import set_up
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    result = set_up(plan_for(invocation.chosen(workspace), workspace).plan, workspace)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "setup": result})
+        return
+    console = invocation.console()
+    archive = "with its start-up archive" if result.archive else "without a start-up archive"
+    console.print(
+        f"Kafka {result.kafka_version} ({result.jars} jars) and Java {result.java} are ready, {archive}, "
+        f"in {result.cache}",
+        markup=False,
+    )
+    _print_notes(console, result.notes)
+
+
+def _print_notes(console: "Console", notes: Iterable[str]) -> None:
+    for note in notes:
+        console.print(f"Note: {note}", style="yellow", markup=False)
+
+
+def version(context: typer.Context) -> None:
+    """Show the versions of kraftd, and of the Kafka that it runs."""
+    from kraftd.runtime.jars import locked_versions
+
+    invocation: Invocation = context.obj
+    if invocation.json:
+        versions = {"kraftd": kraftd.__version__, "kafka": locked_versions()}
+        invocation.print_document({"ok": True, "schema_version": 1, **versions})
+    else:
+        typer.echo(f"kraftd {kraftd.__version__} (Kafka {', '.join(locked_versions())})")

@@ -1,0 +1,202 @@
+"""The verbs that look at a cluster, and run something beside it."""
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kraftd.operate.logs import LogLine
+    from kraftd.operate.status import StatusResult
+
+_WAIT_TIMEOUT_S = 180.0
+_WATCH_EVERY_S = 1.0
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("status")(status)
+    app.command("wait")(wait)
+    app.command("logs")(logs)
+    app.command("list")(list_clusters)
+    app.command("env")(env)
+    app.command("exec", context_settings=_PASS_THROUGH)(exec_command)
+    app.command("kafka", context_settings=_PASS_THROUGH)(kafka)
+
+
+def status(
+    context: typer.Context,
+    names: Names = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second.")] = False,
+) -> None:
+    """Show what runs and whether it serves. Exit code: 0 all well, 1 degraded, 3 not running."""
+    from kraftd.operate.status import status as look
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    cluster.plan.check_names(tuple(names or ()))
+    if not watch:
+        result = _narrowed(look(cluster), names)
+        _show_status(invocation, result)
+        raise typer.Exit(result.exit_code)
+    _watch_status(invocation, lambda: _narrowed(look(cluster), names))
+
+
+def wait(
+    context: typer.Context,
+    condition: Annotated[str, typer.Option("--for", help="ready, stopped, or NAME:ready, NAME:stopped.")] = "ready",
+) -> None:
+    """Wait until the cluster, or a program, is in a state; exit code 124 when the time is up."""
+    from kraftd.operate.status import parse_condition
+    from kraftd.operate.status import wait as wait_for
+
+    invocation: Invocation = context.obj
+    wanted = parse_condition(condition)
+    result = wait_for(invocation.recorded(), wanted, invocation.timeout_s or _WAIT_TIMEOUT_S)
+    if invocation.json:
+        invocation.print_document(result.document)
+
+
+def logs(
+    context: typer.Context,
+    names: Names = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as they are written.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="So many last lines of each file.")] = 20,
+) -> None:
+    """Show the logs of programs, each line with its program and file."""
+    from kraftd.operate.logs import follow as follow_logs
+    from kraftd.operate.logs import last_log_lines
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    plan, chosen = cluster.plan, tuple(names or ())
+    plan.check_names(chosen)
+    if invocation.json and not follow:
+        last = last_log_lines(plan, chosen, lines)
+        invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
+        return
+    for line in follow_logs(plan, chosen, lines, cluster.workspace) if follow else last_log_lines(plan, chosen, lines):
+        typer.echo(_log_line(line, as_json=invocation.json))
+
+
+def _log_line(line: "LogLine", *, as_json: bool) -> str:
+    if as_json:
+        # One line each: what is followed has no end, and so no document.
+        return json.dumps(asdict(line), ensure_ascii=False)
+    return f"{line.program:<14} {line.file:<16} {line.text}"
+
+
+def list_clusters(context: typer.Context) -> None:
+    """List the clusters of this user on this machine."""
+    from rich.table import Table
+
+    from kraftd.operate.status import list_clusters as listed
+
+    invocation: Invocation = context.obj
+    clusters = listed(invocation.workspace())
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "clusters": clusters})
+        return
+    table = Table("NAME", "STATUS", "KAFKA", "BROKERS", "BOOTSTRAP SERVERS", "STATE", box=None, header_style="dim")
+    for each in clusters:
+        table.add_row(
+            each.cluster, each.status, each.kafka_version, str(each.brokers), each.bootstrap_servers, each.state_dir
+        )
+    invocation.console().print(table if clusters else "No clusters. 'kraftd start' makes one.")
+
+
+def env(
+    context: typer.Context,
+    shell: Annotated[str, typer.Option("--shell", help="bash (also zsh, sh) or fish.")] = "bash",
+) -> None:
+    """Print the variables that clients of the cluster want, for eval."""
+    from kraftd.operate.clients import client_environment, exports
+
+    invocation: Invocation = context.obj
+    plan = invocation.recorded().plan
+    variables = client_environment(plan)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
+    else:
+        typer.echo("\n".join(exports(variables, shell)))
+
+
+def exec_command(context: typer.Context) -> None:
+    """Run a command with those variables, in the place of kraftd: kraftd exec -- CMD ARGS..."""
+    from kraftd.host.processes import become
+    from kraftd.operate.clients import client_environment
+
+    invocation: Invocation = context.obj
+    command = context.args[1:] if context.args[:1] == ["--"] else context.args
+    if not command:
+        raise ConfigurationError("cannot run nothing: no command was given", hint="kraftd exec -- CMD ARGS...")
+    plan = invocation.recorded().plan
+    try:
+        become(command, {**os.environ, **client_environment(plan)})
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}",
+            hint="Name a program on the PATH, or its path: kraftd exec -- CMD ARGS...",
+        ) from error
+
+
+def kafka(context: typer.Context) -> None:
+    """Run one of Kafka's own tools against the cluster: kraftd kafka topics --describe."""
+    from kraftd.host.processes import become
+    from kraftd.operate.clients import prepared_tool, tool_names
+
+    invocation: Invocation = context.obj
+    workspace = invocation.workspace()
+    if not context.args or context.args[0] in ("-h", "--help"):
+        typer.echo(
+            "Usage: kraftd kafka TOOL ARGS...\n\nTools: "
+            + ", ".join(tool_names(invocation.chosen(workspace), workspace))
+        )
+        return
+    tool = prepared_tool(invocation.chosen(workspace), context.args[0], tuple(context.args[1:]), workspace)
+    become(tool.command, tool.environ)
+
+
+def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":
+    from kraftd.operate.status import narrowed
+
+    return narrowed(result, tuple(names)) if names else result
+
+
+def _show_status(invocation: Invocation, result: "StatusResult") -> None:
+    if invocation.json:
+        invocation.print_document(result.document)
+        return
+    if invocation.quiet:
+        return
+    from kraftd.cli import output
+
+    console = invocation.console()
+    console.print(output.status_head(result.document))
+    console.print(output.status_table(result.document))
+    for reason in result.document.reasons:
+        console.print(f"  {reason}", style="yellow", markup=False)
+
+
+def _watch_status(invocation: Invocation, look: "Callable[[], StatusResult]") -> None:
+    """Show the status again and again until interrupted; on a terminal in place."""
+    from rich.console import Group
+
+    from kraftd.cli import output
+    from kraftd.cli.live import watch
+
+    def rendered() -> Group:
+        document = look().document
+        return Group(output.status_head(document), output.status_table(document))
+
+    watch(invocation, rendered, lambda: _show_status(invocation, look()), every_s=_WATCH_EVERY_S)

@@ -1,0 +1,211 @@
+"""The verbs that show what the daemon last saw of Kafka."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kraftd.cli.options import Invocation
+from kraftd.errors import NeedsRunningClusterError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from kraftd.health.report.documents import LagDocument
+    from kraftd.operate.explain import Explanation
+    from kraftd.plan.plan import Plan
+
+
+_EVERY_S = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("health")(health)
+    app.command("lag")(lag)
+    app.command("topics")(topics)
+    app.command("top")(top)
+    explain = typer.Typer(help="Explain a value, or its absence, fact by fact.", no_args_is_help=True)
+    explain.command("lag")(explain_lag)
+    app.add_typer(explain, name="explain")
+    app.command("why")(why)
+
+
+def health(context: typer.Context) -> None:
+    """Say in a word whether the cluster is well. Exit code: 0 ok, 1 degraded or down, 7 not running."""
+    from kraftd.operate.status import health as ask
+
+    invocation: Invocation = context.obj
+    document = ask(_plan(invocation))
+    if invocation.json:
+        invocation.print_document(document)
+    elif not invocation.quiet:
+        typer.echo("\n".join([document.status, *document.reasons]))
+    raise typer.Exit(int(document.status != "ok"))
+
+
+def lag(
+    context: typer.Context,
+    group: Annotated[str | None, typer.Option("--group", "-g", help="Only this group, with its partitions.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second, until q.")] = False,
+) -> None:
+    """Show how far consumer groups are behind, in records and in time, as of some seconds ago."""
+    from kraftd.operate.status import lag as ask
+
+    invocation: Invocation = context.obj
+    plan = _plan(invocation)
+
+    def print_once() -> None:
+        document = ask(plan, group)
+        if invocation.json:
+            invocation.print_document(document)
+        else:
+            invocation.console().print(_lag_view(document, with_partitions=group is not None))
+
+    if not watch:
+        print_once()
+        return
+    from kraftd.cli.live import watch as watch_it
+
+    # What is wrong from the beginning ends the command; an outage that comes later is shown, and passes.
+    ask(plan, group)
+
+    def look() -> "RenderableType":
+        return lag_or_reason(lambda: ask(plan, group), with_partitions=group is not None)
+
+    def print_look() -> None:
+        invocation.console().print(look())
+
+    watch_it(invocation, look, print_once if invocation.json else print_look, every_s=_EVERY_S)
+
+
+def top(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Print it once, as where stdout is no terminal.")] = False,
+) -> None:
+    """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
+    from kraftd.operate.status import fullest_document
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    if invocation.json:
+        invocation.print_document(fullest_document(cluster))
+        return
+    from kraftd.cli.live import watch as watch_it
+    from kraftd.cli.top import top_view
+
+    console = invocation.console()
+    if once or not console.is_terminal:
+        console.print(top_view(fullest_document(cluster), keys=False))
+        return
+    watch_it(
+        invocation,
+        lambda: top_view(fullest_document(cluster), keys=True),
+        lambda: None,
+        every_s=_EVERY_S,
+        screen=True,
+    )
+
+
+def topics(context: typer.Context) -> None:
+    """Show the topics, and whether their partitions have leaders and are in sync."""
+    from rich.table import Table
+
+    from kraftd.operate.status import topics as ask
+
+    invocation: Invocation = context.obj
+    document = ask(_plan(invocation))
+    if invocation.json:
+        invocation.print_document(document)
+        return
+    table = Table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED", box=None, header_style="dim")
+    for each in document.topics:
+        numbers = (each.partitions, each.without_leader, each.under_replicated)
+        table.add_row(each.topic, *(str(number) for number in numbers))
+    invocation.console().print(table)
+
+
+def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":
+    """Return the lag for people to watch, or in its place why it is not known now."""
+    from rich.text import Text
+
+    try:
+        return _lag_view(ask(), with_partitions=with_partitions)
+    except (NeedsRunningClusterError, UnknownNameError) as error:
+        return Text(str(error), style="yellow")
+
+
+def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from kraftd.cli.top import add_group, groups_table, pace, time_lag
+
+    groups = groups_table()
+    for each in document.groups:
+        add_group(groups, each)
+    parts: list[RenderableType] = [groups]
+    if with_partitions:
+        partitions = Table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON", box=None)
+        partitions.header_style = "dim"
+        for one in document.groups[0].partitions or ():
+            numbers = (one.partition, one.committed, one.end, one.lag)
+            facts = (time_lag(one.time_lag), pace(one.pace), Text(one.reason or ""))
+            partitions.add_row(Text(one.topic), *(_known(number) for number in numbers), *facts)
+        parts.append(partitions)
+    unknown = [each for each in document.groups if each.reason]
+    parts += [Text(f"{each.group}: {each.reason}", style="yellow") for each in unknown]
+    if document.age_s is not None:
+        parts.append(Text(f"as of {document.age_s:.0f} s ago", style="dim"))
+    return Group(*parts)
+
+
+def _plan(invocation: Invocation) -> "Plan":
+    return invocation.any_plan().plan
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def explain_lag(context: typer.Context, group: Annotated[str, typer.Argument(help="A consumer group.")]) -> None:
+    """Explain a group's lag, or why it is not known: partitions, leaders, coordinator, brokers, exits."""
+    from kraftd.operate.explain import explain_group_lag
+
+    invocation: Invocation = context.obj
+    _show(invocation, explain_group_lag(invocation.recorded(), group))
+
+
+def why(context: typer.Context, name: Annotated[str, typer.Argument(help="A program, as broker-2.")]) -> None:
+    """Explain a program's state: what was wanted, how it ended, what happens next, what that costs."""
+    from kraftd.operate.explain import explain_program
+
+    invocation: Invocation = context.obj
+    _show(invocation, explain_program(invocation.recorded(), name))
+
+
+def _show(invocation: Invocation, explanation: "Explanation") -> None:
+    if invocation.json:
+        invocation.print_document(explanation.document)
+        return
+    console = invocation.console()
+    for line in lines(explanation):
+        console.print(line)
+
+
+def lines(explanation: "Explanation") -> "list[Text]":
+    """Return the facts for people, each below the one that it explains; a subject is named when it changes."""
+    from rich.text import Text
+
+    found = []
+    subject = ""
+    for fact in explanation.facts:
+        about = f"{fact.about} " if fact.about != subject else ""
+        subject = fact.about
+        style = "bold" if fact.depth == 0 else ""
+        head = "" if fact.depth == 0 else f"{'  ' * fact.depth}- "
+        found.append(Text.assemble((f"{head}{about}{fact.text}", style), (f"  ({fact.source})", "dim")))
+    return found

@@ -1,0 +1,206 @@
+"""Global options may stand before or after the verb. Pure."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kraftd.errors import KraftdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from kraftd.operate.configuring import ChosenCluster, Selection
+    from kraftd.operate.context import ClusterContext, Workspace
+
+
+_WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
+_SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
+_PASS_THROUGH = ("kafka", "exec")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the global options, wherever they stand, and all other arguments.
+
+    What follows ``--``, and what follows the verbs that hand their arguments on, stays where it is.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    at = 0
+    while at < len(argv):
+        argument = argv[at]
+        if argument == "--" or (rest and rest[0] in _PASS_THROUGH):
+            rest += argv[at:]
+            break
+        if argument in _SWITCHES or argument.startswith(
+            tuple(f"{option}=" for option in _WITH_VALUE if len(option) > 2)
+        ):
+            front.append(argument)
+        elif argument in _WITH_VALUE and at + 1 == len(argv):
+            # Its value is missing: no verb after it, which would be taken for that.
+            return [*front, argument], []
+        elif argument in _WITH_VALUE:
+            front += argv[at : at + 2]
+            at += 1
+        else:
+            rest.append(argument)
+        at += 1
+    return front, rest
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as ``180s``, ``500ms``, ``3m`` or ``2h``; a bare number is seconds.
+
+    Raises:
+        ValueError: The text is no duration, or none at all.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("it is no duration")
+    seconds = float(match[1]) * _UNITS_S[match[2]]
+    if not seconds:
+        raise ValueError("it leaves no time")
+    return seconds
+
+
+_WIDTH_OF_NO_TERMINAL = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of the command line.
+
+    Attributes:
+        timeout_s: What ``--timeout`` says; None for the verb's own limit.
+        at_end: Takes what is to be called when the verb is done, however it ends.
+    """
+
+    cluster: str | None = None
+    config: Path | None = None
+    state_dir: Path | None = None
+    assignments: tuple[str, ...] = ()
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    timeout_s: float | None = None
+    at_end: "Callable[[Callable[[], None]], object] | None" = None
+
+    @property
+    def selection(self) -> "Selection":
+        """Which cluster, and which configuration."""
+        from kraftd.operate.configuring import Selection
+
+        return Selection(self.cluster, self.config, self.state_dir, self.assignments)
+
+    @property
+    def command(self) -> str:
+        """How the user can call kraftd for the same cluster."""
+        chosen = (("--config", self.config), ("--cluster", self.cluster), ("--state-dir", self.state_dir))
+        options = [word for option, value in chosen if value is not None for word in (option, shlex.quote(str(value)))]
+        return " ".join((_command_name(), *options))
+
+    def workspace(self) -> "Workspace":
+        """Return the surroundings, with someone who shows progress on stderr."""
+        from kraftd.cli.progress import reporter_for
+        from kraftd.operate.context import this_workspace
+
+        return this_workspace(reporter_for(self))
+
+    def chosen(self, workspace: "Workspace") -> "ChosenCluster":
+        """Return the cluster that this call is about, its configuration checked.
+
+        Raises:
+            ConfigurationError: The configuration is wrong.
+        """
+        from kraftd.operate.configuring import choose_cluster
+
+        return choose_cluster(self.selection, workspace)
+
+    def recorded(self) -> "ClusterContext":
+        """Return the context of a cluster with the plan that it was last started with.
+
+        Raises:
+            NotRunningError: It was never started.
+        """
+        from kraftd.operate.context import cluster_context
+        from kraftd.operate.store import Store
+
+        workspace = self.workspace()
+        chosen = self.chosen(workspace)
+        plan = Store(chosen.layout).plan_of_record(chosen.configuration.settings.cluster.name)
+        return cluster_context(plan, workspace)
+
+    def any_plan(self) -> "ClusterContext":
+        """Return the context of a cluster with the plan that it was last started with, else with the configured one.
+
+        Raises:
+            ConfigurationError: The configuration is wrong.
+        """
+        from kraftd.operate.configuring import recorded_or_configured_plan
+        from kraftd.operate.context import cluster_context
+
+        workspace = self.workspace()
+        return cluster_context(recorded_or_configured_plan(self.chosen(workspace), workspace), workspace)
+
+    def console(self, *, stderr: bool = False) -> "Console":
+        """Return where to print; without colours where none are wanted or nobody looks."""
+        from rich.console import Console
+
+        no_color = self.no_color or bool(os.environ.get("NO_COLOR"))
+        console = Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
+        if not console.is_terminal:
+            # A program that reads a table wants whole values.
+            console.width = _WIDTH_OF_NO_TERMINAL
+        return console
+
+    def print_document(self, document: object) -> None:
+        """Print one JSON document on stdout."""
+        sys.stdout.write(json.dumps(_plain(document), indent=2, ensure_ascii=False) + "\n")
+
+    def print_error(self, error: KraftdError) -> None:
+        """Print an error: as JSON on stdout if asked for, else as text on stderr; with --verbose its traceback too."""
+        if self.verbose:
+            import traceback
+
+            traceback.print_exception(error, file=sys.stderr)
+        if self.json:
+            facts = {"code": error.code, "message": str(error), "hint": error.hint, "details": error.details}
+            self.print_document({"ok": False, "error": facts})
+            return
+        console = self.console(stderr=True)
+        console.print(f"kraftd: {error}", style="bold red", markup=False)
+        if error.hint:
+            console.print(error.hint, markup=False)
+
+
+def _command_name() -> str:
+    """Return how the user can call kraftd: by name where it is on the PATH, else by the path that was called."""
+    called = Path(sys.argv[0])
+    found = shutil.which("kraftd")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "kraftd"
+    try:
+        return str(called.relative_to(Path.cwd()))
+    except ValueError:
+        return str(called)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,186 @@
+"""Results for people."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kraftd.health.programs.state import ServiceState, Status
+from kraftd.health.report.documents import StatusDocument
+from kraftd.operate.start.start import StartResult
+from kraftd.operate.stop.stop import StopResult
+from kraftd.plan.kinds import App
+from kraftd.plan.plan import Plan
+from kraftd.units import human_size
+
+if TYPE_CHECKING:
+    from kraftd.operate.destroy import Removal
+
+_STATE_STYLES = {
+    ServiceState.READY: "green",
+    ServiceState.STARTING: "yellow",
+    ServiceState.UNREADY: "red",
+    ServiceState.DOWN: "bold red",
+    ServiceState.GIVEN_UP: "bold red",
+    ServiceState.STOPPED: "dim",
+}
+_STATUS_STYLES = {
+    Status.OK: "green",
+    Status.DEGRADED: "yellow",
+    Status.DOWN: "bold red",
+    Status.UNSUPERVISED: "yellow",
+}
+_MOST_KEPT = 10
+
+
+def started(console: Console, result: StartResult, command: str) -> None:
+    """Print where everything is, and the next thing to try."""
+    plan = result.plan
+    if result.names:
+        # Of the others nothing is known.
+        named = _names(result.names)
+        head = f"Started {named} in {result.took_s:.1f} s" if result.started else f"Running already: {named}"
+    elif result.started:
+        brokers = f"{len(plan.brokers)} broker{'s' if len(plan.brokers) > 1 else ''}"
+        head = f"The cluster {plan.cluster} is ready after {result.took_s:.1f} s: {brokers}, Kafka {plan.kafka_version}"
+    else:
+        head = f"The cluster {plan.cluster} runs already, and all of it is ready"
+    console.print(head, style="bold", markup=False)
+    for note in result.notes:
+        console.print(f"Note: {note}", style="yellow", markup=False)
+    places = Table.grid(padding=(0, 3))
+    for label, value in _places(plan):
+        places.add_row(Text(f"  {label}", style="dim"), value)
+    console.print(places)
+    console.print("Try:", style="bold")
+    for line in _suggestions(plan, command):
+        console.print(f"  {line}", markup=False)
+
+
+def planned_removal(console: Console, removal: "Removal") -> None:
+    """Print what a destroy would remove, and what it would keep."""
+    for path, size_bytes in removal.entries:
+        console.print(f"  {_printable(path)}  {human_size(size_bytes)}", markup=False)
+    _kept(console, removal, "Not written by kraftd, and kept:")
+
+
+def destroyed(console: Console, removal: "Removal") -> None:
+    """Print what was removed, and what was kept."""
+    console.print(f"Removed the cluster {removal.cluster}", markup=False)
+    _kept(console, removal, "Kept what kraftd did not write:")
+
+
+def _kept(console: Console, removal: "Removal", head: str) -> None:
+    if not removal.kept:
+        return
+    console.print(head, markup=False)
+    for path in removal.kept[:_MOST_KEPT]:
+        link = f" (a symbolic link to {_printable(path.readlink())})" if path.is_symlink() else ""
+        console.print(f"  {_printable(path)}{link}", markup=False)
+    if len(removal.kept) > _MOST_KEPT:
+        console.print(f"  and {len(removal.kept) - _MOST_KEPT} more", markup=False)
+
+
+def _printable(path: Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def stopped(console: Console, result: StopResult) -> None:
+    """Print what was stopped, and how."""
+    if not result.programs:
+        console.print(
+            f"The cluster {result.cluster} is not running" if result.whole_cluster else "Nothing of it was running",
+            markup=False,
+        )
+        return
+    what = f"the cluster {result.cluster}" if result.whole_cluster else _names(each.name for each in result.programs)
+    console.print(f"Stopped {what} in {result.took_s:.1f} s", style="bold", markup=False)
+    for name in result.unclean:
+        why = next((each.killed for each in result.programs if each.name == name), None) or "it did not close its logs"
+        console.print(
+            f"{name} ended unclean ({why}): it checks its logs at the next start, and loses nothing acknowledged",
+            style="yellow",
+            markup=False,
+        )
+
+
+def status_table(document: StatusDocument) -> Table:
+    """Return the programs as a table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"):
+        is_number = column in ("PID", "UPTIME", "RESTARTS")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "REASON")
+    for node in document.nodes:
+        table.add_row(
+            node.name,
+            node.kind,
+            Text(node.service_state, style=_STATE_STYLES[node.service_state]),
+            str(node.pid or "-"),
+            _duration(node.uptime_s),
+            str(node.restarts),
+            # The first is the one that clients use; --json has them all.
+            node.listeners[0],
+            Text(_one_line(node.reason)),
+        )
+    return table
+
+
+def status_head(document: StatusDocument) -> Text:
+    """Return the verdict in a line, with what was looked at and when."""
+    return Text.assemble(
+        f"Cluster {document.cluster}: ",
+        (document.status, _STATUS_STYLES[document.status]),
+        f" · Kafka {document.kafka_version} · {document.bootstrap_servers}",
+        (f" · as seen by the {document.source}", "dim"),
+    )
+
+
+def _places(plan: Plan) -> Iterable[tuple[str, str]]:
+    yield "bootstrap servers", plan.access.bootstrap_servers
+    for program in plan.web_programs:
+        yield program.name, program.url
+    yield "status page", plan.daemon.url
+    yield "health", f"{plan.daemon.url}health"
+    yield "metrics", f"{plan.daemon.url}metrics"
+    yield "JMX", ", ".join(node.jmx.address for node in plan.brokers if node.jmx)
+    yield "data and logs", str(plan.layout.state_dir)
+
+
+def _suggestions(plan: Plan, command: str) -> Iterable[str]:
+    producer = _first(plan.apps, "producer")
+    if producer is not None:
+        yield (
+            "curl -H 'Content-Type: application/json' -d '{\"key\":\"Hello Kafka!\"}' "
+            f"{producer.url.removeprefix('http://')}send"
+        )
+    yield f"{command} status"
+    yield f"{command} kafka topics --describe"
+    yield f"{command} logs -f broker-1"
+    yield f"{command} stop"
+
+
+def _first(apps: Iterable[App], name: str) -> App | None:
+    return next((app for app in apps if app.name == name), None)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _one_line(reason: str | None) -> str:
+    text = (reason or "").splitlines()[0] if reason else ""
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    for unit_s, name, next_s, next_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= unit_s:
+            return f"{whole // unit_s}{name}{whole % unit_s // next_s:02d}{next_name}"
+    return f"{whole}s"

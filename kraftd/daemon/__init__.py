@@ -1,0 +1,1 @@
+"""The daemon: the process that observes a cluster, restarts programs, serves HTTP."""

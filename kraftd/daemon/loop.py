@@ -1,0 +1,228 @@
+"""The daemon's loop: look, decide, act, wait. Everything outside is reached through what it is given."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kraftd.clock import Clock
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
+from kraftd.health.programs.restarts import GiveUp, Memory, Policy, Restart, decide
+from kraftd.health.programs.state import BrokerContact, Facts, LastExit, ProcessUsage, Snapshot, views
+from kraftd.host.processes import Process
+from kraftd.observe.processes import Roster
+from kraftd.plan.desired import DesiredState
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import DAEMON
+
+_REAP_TURNS = 10
+
+
+class Surroundings(Protocol):
+    """What the loop sees and does outside."""
+
+    def roster(self) -> Roster:
+        """Return which programs run."""
+
+    def desired(self) -> DesiredState:
+        """Return which programs shall run."""
+
+    def answers(self, programs: tuple[str, ...]) -> dict[str, Answer]:
+        """Ask programs whether they serve."""
+
+    def kafka(self) -> KafkaView:
+        """Return the newest view of Kafka; never waits for it."""
+
+    def exits(self, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
+        """Return how programs last ended."""
+
+    def cause(self, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
+        """Return why a program's last run ended."""
+
+    def start(self, program: str) -> None:
+        """Start a program and return at once."""
+
+    def usages(self, processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
+        """Return what processes take, by program name."""
+
+    def open_management(self, serving: Mapping[str, Process]) -> None:
+        """Let JMX clients into brokers that serve."""
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Hold the cluster's lock where no command does; tell whether it is held."""
+
+    def remember(self, memories: Mapping[str, Memory]) -> None:
+        """Keep what restarts were tried."""
+
+    def tell(self, kind: str, program: str, text: str) -> None:
+        """Record an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one turn found.
+
+    Attributes:
+        pids: The processes to watch for an exit until the next turn.
+    """
+
+    snapshot: Snapshot
+    pids: tuple[int, ...]
+
+
+class Loop:
+    """Observes a cluster and starts again what ended and shall run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        surroundings: Surroundings,
+        clock: Clock,
+        memories: Mapping[str, Memory],
+        policy: Policy | None = None,
+    ) -> None:
+        self._plan = plan
+        self._outside = surroundings
+        self._clock = clock
+        self._memories = dict(memories)
+        self._policy = policy or Policy()
+        self._exits: dict[str, LastExit] = {}
+        self._running: frozenset[str] = frozenset()
+        self._served: dict[str, Process] = {}
+
+    def tick(self, *, after_exit: bool = False) -> Tick:
+        """Look at everything, heal what may be healed, and return what there is now.
+
+        Args:
+            after_exit: A watched process ended: supervisord is asked until it has noticed.
+        """
+        # The look is as old as its first question.
+        now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        roster = self._roster(after_exit=after_exit)
+        desired = self._outside.desired()
+        self._note_exits(roster)
+        self._forget_given_up(roster)
+        if self._heal(roster, desired):
+            roster = self._outside.roster()
+        asked = tuple(name for name in roster.processes if name != DAEMON)
+        answers = {**self._outside.answers(asked), DAEMON: SERVES}
+        self._outside.open_management({name: roster.processes[name] for name in asked if answers[name].ready})
+        kafka = self._outside.kafka()
+        judged = {**answers, **self._voters(answers, kafka)}
+        self._note_serving(roster, judged)
+        facts = Facts(roster.facts, judged, desired, self._memories, self._exits, frozenset(self._served))
+        snapshot = Snapshot(
+            taken_at_s=now_s,
+            monotonic_s=monotonic_s,
+            supervised=roster.supervised,
+            programs=views(self._plan, facts, now_s),
+            kafka=kafka,
+            contacts=self._contacts(answers, kafka),
+            usages=self._outside.usages(roster.processes),
+        )
+        return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
+
+    def _contacts(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[int, BrokerContact]:
+        alive = None if kafka.brokers is None else {broker.node_id for broker in kafka.brokers}
+        return {
+            broker.node_id: BrokerContact(
+                latency_s=answers[broker.name].latency_s if broker.name in answers else None,
+                unfenced=None if alive is None else broker.node_id in alive,
+            )
+            for broker in self._plan.brokers
+        }
+
+    def _voters(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[str, Answer]:
+        """Return what the quorum says of controllers whose port listens; nothing while it cannot be asked."""
+        if kafka.quorum is None:
+            return {}
+        listening = (node for node in self._plan.controllers if node.name in answers and answers[node.name].ready)
+        return {node.name: voter_answer(node, kafka.quorum) for node in listening}
+
+    def _roster(self, *, after_exit: bool) -> Roster:
+        roster = self._outside.roster()
+        turns = _REAP_TURNS if after_exit else 0
+        while turns and any(fact.state == "RUNNING" and fact.pid is None for fact in roster.facts.values()):
+            # The call itself wakes supervisord, which then reaps the process and says how it ended.
+            self._clock.sleep(0.02)
+            roster = self._outside.roster()
+            turns -= 1
+        return roster
+
+    def _note_exits(self, roster: Roster) -> None:
+        running = frozenset(roster.processes)
+        if self._running - running or not self._exits:
+            self._exits = self._outside.exits(roster.facts)
+        for name in sorted(self._running - running):
+            ended = self._exits.get(name)
+            self._outside.tell("exited", name, f"ended with {ended}" if ended else "ended")
+        self._running = running
+
+    def _note_serving(self, roster: Roster, answers: Mapping[str, Answer]) -> None:
+        """Remember the incarnations that have served: one that stops answering is not starting."""
+        self._served = {
+            name: process
+            for name, process in roster.processes.items()
+            if self._served.get(name) == process or (name in answers and answers[name].ready)
+        }
+
+    def _forget_given_up(self, roster: Roster) -> None:
+        for name, memory in self._memories.items():
+            if memory.given_up is not None and name in roster.processes:
+                self._memories[name] = Memory(restarts=memory.restarts)
+
+    def _heal(self, roster: Roster, desired: DesiredState) -> bool:
+        """Restart what is due; return whether the programs may have changed since the look."""
+        due_before = self._due(roster, desired)
+        if not due_before:
+            return False
+        with self._outside.lock() as is_held:
+            if not is_held:
+                return False
+            # A command may have started or stopped programs between the look and the lock.
+            roster = self._outside.roster()
+            due = [name for name in self._due(roster, self._outside.desired()) if name in due_before]
+            for name in due:
+                self._decide(name, roster.facts[name])
+        if due:
+            self._outside.remember(self._memories)
+        return True
+
+    def _due(self, roster: Roster, desired: DesiredState) -> tuple[str, ...]:
+        """Return the programs that shall run, do not, and are not given up; none where supervisord is gone."""
+        if roster.supervisor is None:
+            return ()
+        return tuple(
+            name
+            for name in self._plan.names
+            if name != DAEMON
+            and name not in roster.processes
+            and name in roster.facts
+            and desired.wants(name)
+            and self._memory(name).given_up is None
+        )
+
+    def _decide(self, name: str, fact: ProcessFact) -> None:
+        cause = self._outside.cause(name, fact, self._exits.get(name))
+        memory, action = decide(
+            self._policy,
+            self._memory(name),
+            program=name,
+            process_state=fact.state,
+            cause=cause,
+            now_s=self._clock.now_s(),
+        )
+        self._memories[name] = memory
+        match action:
+            case Restart(program, why):
+                self._outside.tell("restarted", program, why)
+                self._outside.start(program)
+            case GiveUp(program, why):
+                self._outside.tell("given_up", program, why)
+            case None:
+                pass
+
+    def _memory(self, name: str) -> Memory:
+        return self._memories.get(name, Memory())

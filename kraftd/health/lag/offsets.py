@@ -1,0 +1,172 @@
+"""What is remembered of offsets from one measurement to the next. Pure: it grows and shrinks with what exists.
+
+It holds as much as there is to measure: a timeline for each partition that a group has committed on, the newest looks
+at each group, one start and one last stable offset for each partition.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from kraftd.health.lag.status import CAPACITY, Window
+from kraftd.health.lag.time_lag import Age, Timeline, group_wait, looked_up, lookup_time_s, observed
+from kraftd.kafka.model import Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.offsets import EARLIEST, Question
+
+STARTS_EVERY_S = 60.0
+"""How often start offsets are read: retention moves them every few minutes."""
+
+STABLE_EVERY_S = 30.0
+"""How often last stable offsets are read at least; also in every cycle that has nothing else to ask for."""
+
+CLOCK_STEP_S = 2.0
+"""A wall clock that moved this far against the monotonic one was set: earlier points in time mean nothing."""
+
+Commits = Mapping[str, Mapping[TopicPartition, int]]
+"""By group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one measurement saw of a group: its commits, and the ends of every partition after them."""
+
+    time_s: float
+    commits: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
+@dataclass(slots=True)
+class OffsetMemory:
+    """The memory of measurements; see the module."""
+
+    starts: dict[TopicPartition, int] = field(default_factory=dict)
+    stable: dict[TopicPartition, int] = field(default_factory=dict)
+    timelines: dict[TopicPartition, Timeline] = field(default_factory=dict)
+    looks: dict[str, tuple[Look, ...]] = field(default_factory=dict)
+    _ends: dict[TopicPartition, int] = field(default_factory=dict)
+    _begun_after_s: dict[TopicPartition, float] = field(default_factory=dict)
+    _looked_s: float = 0.0
+    _topic_ids: dict[str, str | None] = field(default_factory=dict)
+    _starts_due_s: float = 0.0
+    _stable_due_s: float = 0.0
+    _clock_offset_s: float | None = None
+
+    def forget_other_clock(self, now_s: float, monotonic_s: float) -> None:
+        """Forget every point in time where the wall clock was set since the last call."""
+        before_s, self._clock_offset_s = self._clock_offset_s, now_s - monotonic_s
+        if before_s is not None and abs(self._clock_offset_s - before_s) > CLOCK_STEP_S:
+            self.timelines.clear()
+
+    def forget_topics(self, topics: Iterable[TopicState]) -> None:
+        """Forget topics that are gone, and those that were created anew under their name."""
+        ids = {topic.name: topic.topic_id for topic in topics}
+        gone = {name for name, topic_id in self._topic_ids.items() if name not in ids or ids[name] != topic_id}
+        self._topic_ids = ids
+        if gone:
+            self._forget({key for key in self._ends if key[0] in gone})
+
+    def forget_groups(self, groups: Collection[str]) -> None:
+        """Forget all groups but these."""
+        for name in self.looks.keys() - set(groups):
+            del self.looks[name]
+
+    def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
+        """Remember end offsets, and how far behind them the groups are that committed before."""
+        # A log that became shorter was created anew or truncated: what is known of it is of another one.
+        self._forget({key for key, end in ends.items() if end < self._ends.get(key, end)})
+        self._ends.update(ends)
+        read = {key for of_group in commits.values() for key in of_group}
+        self.timelines = {
+            key: observed(self.timelines.get(key, ()), now_s, ends[key]) if key in ends else self.timelines[key]
+            for key in read
+            if key in ends or key in self.timelines
+        }
+        self._looked_s = monotonic_s
+        for group, of_group in commits.items():
+            looks = self.looks.get(group, ())
+            # One mapping for all looks that saw the same: most groups stand still most of the time.
+            kept = looks[-1].commits if looks and looks[-1].commits == of_group else of_group
+            self.looks[group] = (*looks, Look(monotonic_s, kept, ends))[-CAPACITY:]
+        oldest_s = min((looks[0].time_s for looks in self.looks.values()), default=inf)
+        self._begun_after_s = {key: at_s for key, at_s in self._begun_after_s.items() if at_s >= oldest_s}
+
+    def window(self, group: str, key: TopicPartition) -> Window:
+        """Return what was seen of a group on a partition, since the partition's log began."""
+        looks = self.looks.get(group, ())
+        if (begun_after_s := self._begun_after_s.get(key)) is not None:
+            looks = tuple(look for look in looks if look.time_s > begun_after_s)
+        try:
+            return _columns(looks, key)
+        except KeyError:
+            # Some looks saw no commit, or no end: no leader, a broker that did not answer.
+            return _columns([look for look in looks if key in look.commits and key in look.ends], key)
+
+    def waits(
+        self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
+    ) -> dict[TopicPartition, Age]:
+        """Return how long a group's oldest unread records wait, of the partitions whose end is known now."""
+        return {
+            key: group_wait(self.timelines[key], committed, ends[key], self.starts.get(key), now_s)
+            for key, committed in commits.items()
+            if key in ends
+        }
+
+    def questions(
+        self, partitions: Iterable[Partition], commits: Commits, now_s: float, monotonic_s: float
+    ) -> list[Question]:
+        """Return which starts and which offsets at times to ask for now; nothing where the turn is the stable offsets'.
+
+        One question for each partition at most, so that there is one request for each leader.
+        """
+        are_starts_due = monotonic_s >= self._starts_due_s
+        if are_starts_due:
+            self._starts_due_s = monotonic_s + STARTS_EVERY_S
+        by_partition: dict[TopicPartition, set[int]] = defaultdict(set)
+        for of_group in commits.values():
+            for key, committed in of_group.items():
+                by_partition[key].add(committed)
+        found: list[Question] = []
+        for partition in partitions:
+            if are_starts_due or partition.key not in self.starts:
+                found.append((partition, EARLIEST))
+            elif (at_s := self._lookup_s(partition.key, by_partition[partition.key], now_s)) is not None:
+                found.append((partition, round(at_s * 1000)))
+        only_lookups = not any(at_ms == EARLIEST for _, at_ms in found)
+        return [] if only_lookups and monotonic_s >= self._stable_due_s else found
+
+    def learn(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
+        """Remember what questions() led to."""
+        for partition, at_ms in questions:
+            key = partition.key
+            if key in answers.failures:
+                continue
+            offset = answers.values.get(key)
+            if at_ms != EARLIEST:
+                self.timelines[key] = looked_up(self.timelines[key], at_ms / 1000, offset, self._ends[key])
+            elif offset is not None:
+                self.starts[key] = offset
+
+    def learn_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
+        """Remember last stable offsets."""
+        self.stable.update(answers)
+        self._stable_due_s = monotonic_s + STABLE_EVERY_S
+
+    def _lookup_s(self, key: TopicPartition, committed: Iterable[int], now_s: float) -> float | None:
+        timeline, end, start = self.timelines.get(key), self._ends.get(key), self.starts.get(key)
+        if timeline is None or end is None:
+            return None
+        return lookup_time_s((group_wait(timeline, each, end, start, now_s) for each in committed), now_s)
+
+    def _forget(self, keys: Collection[TopicPartition]) -> None:
+        for key in keys:
+            self.timelines.pop(key, None)
+            for offsets in (self.starts, self.stable, self._ends):
+                offsets.pop(key, None)
+            self._begun_after_s[key] = self._looked_s
+
+
+def _columns(looks: Sequence[Look], key: TopicPartition) -> Window:
+    return Window(
+        [look.time_s for look in looks], [look.commits[key] for look in looks], [look.ends[key] for look in looks]
+    )

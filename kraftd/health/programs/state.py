@@ -1,0 +1,214 @@
+"""One look at a cluster, frozen: what the daemon serves and what status prints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
+from kraftd.health.programs.restarts import Memory
+from kraftd.plan.desired import DesiredState
+from kraftd.plan.kinds import Node
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Kind, Program
+
+
+class ServiceState(StrEnum):
+    """Whether a program serves, beyond whether its process runs."""
+
+    READY = "READY"
+    STARTING = "STARTING"
+    UNREADY = "UNREADY"
+    DOWN = "DOWN"
+    GIVEN_UP = "GIVEN_UP"
+    STOPPED = "STOPPED"
+
+
+class Status(StrEnum):
+    """The cluster in a word."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNSUPERVISED = "unsupervised"
+
+
+@dataclass(frozen=True, slots=True)
+class LastExit:
+    """How a program's last run ended; one of status and signal is None.
+
+    Attributes:
+        at: RFC 3339, UTC.
+        cause: What its log says of it; None where nothing telling was found.
+    """
+
+    at: str
+    status: int | None
+    signal: str | None
+    cause: str | None = None
+
+    def __str__(self) -> str:
+        return f"signal {self.signal}" if self.signal else f"exit status {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramView:
+    """One program, as ``kraftd status`` shows it.
+
+    Attributes:
+        process_state: supervisord's word; ORPHANED where it runs without supervisord.
+        reason: Why it is not ready; None when it is.
+        restarts: How often the daemon restarted it since the cluster was started.
+    """
+
+    name: str
+    kind: Kind
+    node_id: int | None
+    pid: int | None
+    process_state: str
+    service_state: ServiceState
+    ready: bool
+    restarts: int
+    last_exit: LastExit | None
+    reason: str | None
+    uptime_s: float | None
+    listeners: tuple[str, ...]
+    jmx_port: int | None
+    heap_bytes: int | None
+    log: str
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it shall run."""
+        return self.service_state is not ServiceState.STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerContact:
+    """What a configured broker did when it was asked.
+
+    Attributes:
+        latency_s: From connecting to the end of its ApiVersions response; None where none came.
+        unfenced: Whether the cluster counts it as alive; None while no broker can be asked.
+    """
+
+    latency_s: float | None = None
+    unfenced: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """What a program's process takes, its children not counted.
+
+    Attributes:
+        cpu_s: CPU time since its start.
+        open_files: None where the system does not say.
+        started_at_s: In seconds since the Unix epoch.
+    """
+
+    cpu_s: float
+    resident_bytes: int
+    open_files: int | None
+    threads: int
+    started_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look.
+
+    Attributes:
+        taken_at_s: Seconds since the Unix epoch.
+        monotonic_s: The same moment on the clock that never steps, for its age.
+        supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
+        contacts: By node id, for every configured broker.
+        usages: By program name, for those that run.
+    """
+
+    taken_at_s: float
+    monotonic_s: float
+    supervised: bool | None
+    programs: tuple[ProgramView, ...]
+    kafka: KafkaView = field(default_factory=KafkaView)
+    contacts: Mapping[int, BrokerContact] = field(default_factory=dict)
+    usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
+
+
+START_GRACE_S = 60.0
+"""How long a program that has not served yet counts as starting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was found out about the programs, each by program name.
+
+    Attributes:
+        answers: Missing where a program was not asked.
+        served: The programs whose process of now has served before.
+    """
+
+    processes: Mapping[str, ProcessFact]
+    answers: Mapping[str, Answer]
+    desired: DesiredState
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    exits: Mapping[str, LastExit] = field(default_factory=dict)
+    served: frozenset[str] = frozenset()
+
+
+_NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
+
+
+def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
+    """Return every program of a plan as people see it, in the plan's order."""
+    return tuple(_view(plan, program, facts, now_s) for program in plan.programs)
+
+
+def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramView:
+    name = program.name
+    process = facts.processes.get(name, _NO_PROCESS)
+    memory = facts.memories.get(name, Memory())
+    uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
+    state, reason = _service(name, process, uptime_s, facts, memory)
+    node = program if isinstance(program, Node) else None
+    return ProgramView(
+        name=name,
+        kind=program.kind,
+        node_id=node.node_id if node else None,
+        pid=process.pid,
+        process_state=process.state,
+        service_state=state,
+        ready=state is ServiceState.READY,
+        restarts=memory.restarts,
+        last_exit=facts.exits.get(name),
+        reason=reason,
+        uptime_s=round(uptime_s, 3) if uptime_s is not None else None,
+        listeners=program.addresses,
+        jmx_port=node.jmx.port if node and node.jmx else None,
+        heap_bytes=node.heap_bytes if node else None,
+        log=str(plan.layout.main_log(program)),
+    )
+
+
+def _service(
+    name: str, process: ProcessFact, uptime_s: float | None, facts: Facts, memory: Memory
+) -> tuple[ServiceState, str | None]:
+    if process.pid is None:
+        return _absent(name, process, facts, memory)
+    answer = facts.answers.get(name)
+    if answer is not None and answer.ready:
+        return ServiceState.READY, None
+    reason = answer.reason if answer else "it was not asked"
+    if uptime_s is not None and uptime_s < START_GRACE_S and name not in facts.served:
+        return ServiceState.STARTING, reason
+    return ServiceState.UNREADY, reason
+
+
+def _absent(name: str, process: ProcessFact, facts: Facts, memory: Memory) -> tuple[ServiceState, str | None]:
+    if not facts.desired.wants(name):
+        return ServiceState.STOPPED, None
+    if memory.given_up is not None:
+        return ServiceState.GIVEN_UP, memory.given_up
+    ended = facts.exits.get(name)
+    if ended is None:
+        return ServiceState.DOWN, f"it does not run ({process.state})"
+    return ServiceState.DOWN, f"it ended with {ended}" + (f": {ended.cause}" if ended.cause else "")

@@ -1,0 +1,73 @@
+"""From a snapshot to a verdict with its reasons. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kraftd.health.programs.state import ProgramView, Snapshot, Status
+from kraftd.plan.program import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The cluster in a word, and why it is not ``ok``.
+
+    Attributes:
+        ready: Everything that shall run serves but for tools, which the cluster does without; the quorum has a leader,
+            every partition has one.
+        reasons: One sentence each; empty when the status is ``ok``.
+    """
+
+    status: Status
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
+    """Return the verdict on a snapshot.
+
+    A cluster is ``down`` when no broker serves, ``degraded`` when anything that shall run does not, the daemon too,
+    ``unsupervised`` when nodes run without supervisord.
+    """
+    serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
+    failing = [program for program in snapshot.programs if program.is_wanted and not program.ready]
+    reasons = [_unready(program) for program in failing if program.kind is not Kind.TOOL]
+    reasons += _kafka_reasons(snapshot, declared_topics) if serving else []
+    is_ready = not reasons
+    reasons += [_unready(program) for program in failing if program.kind is Kind.TOOL]
+    if snapshot.supervised is False:
+        unsupervised = "supervisord does not run: its programs go on without it, and nothing restarts them"
+        return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
+    if not serving:
+        return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
+    return Verdict(Status.DEGRADED if reasons else Status.OK, ready=is_ready, reasons=tuple(reasons))
+
+
+def is_settled(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> bool:
+    """Return whether nothing is expected to change by itself: all is well, and every replica is in sync."""
+    kafka = snapshot.kafka
+    if kafka.quorum is None or kafka.topics is None or not judge(snapshot, declared_topics).ready:
+        return False
+    partitions = (partition for topic in kafka.topics for partition in topic.partitions)
+    return all(len(partition.in_sync_replicas) == len(partition.replicas) for partition in partitions)
+
+
+def _unready(program: ProgramView) -> str:
+    reason = f": {program.reason}" if program.reason else ""
+    return f"{program.name} is {program.service_state.value}{reason}"
+
+
+def _kafka_reasons(snapshot: Snapshot, declared_topics: Iterable[str]) -> list[str]:
+    kafka = snapshot.kafka
+    reasons = []
+    if kafka.quorum is not None and kafka.quorum.leader_id is None:
+        reasons.append("the quorum has no leader")
+    if kafka.topics is not None:
+        known = {topic.name for topic in kafka.topics}
+        reasons += [f"topic {name} does not exist" for name in declared_topics if name not in known]
+        reasons += [
+            f"partition {partition.topic}-{partition.partition} has no leader"
+            for topic in kafka.topics
+            for partition in topic.partitions
+            if partition.leader is None
+        ]
+    return reasons

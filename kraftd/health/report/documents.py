@@ -1,0 +1,252 @@
+"""The JSON documents of status, health, lag and topics, as values. Pure, and free of the web framework.
+
+Each document has its shape here only: the daemon encodes these values, OpenAPI describes them, the commands decode
+them, and the status page, ``top``, ``why`` and ``explain`` read them. What is not known is None.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kraftd.health.lag.lag import PartitionLag
+from kraftd.health.lag.status import Status as Pace
+from kraftd.health.programs.state import ProgramView, ServiceState, Status
+from kraftd.kafka.model import Quorum, RoundTrip
+
+SCHEMA_VERSION = 1
+
+DESCRIBED: Mapping[str, Any] = {"use_attribute_docstrings": True}
+"""Has OpenAPI take the text below a field as its description."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusDocument:
+    """The cluster in a word, and its programs; ``source`` is ``daemon``, or ``command`` where that did not answer."""
+
+    ok: bool
+    schema_version: int
+    cluster: str
+    status: Status
+    ready: bool
+    reasons: tuple[str, ...]
+    source: str
+    generated_at: str
+    state_dir: str
+    bootstrap_servers: str
+    kafka_version: str
+    nodes: tuple[ProgramView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramUsage:
+    """What a program's process takes; null while it does not run, or was not looked at."""
+
+    __pydantic_config__ = DESCRIBED
+
+    name: str
+    service_state: ServiceState
+    pid: int | None
+    cpu_s: float | None
+    cpu_cores: float | None
+    """Cores that it uses now."""
+    resident_bytes: int | None
+    open_files: int | None
+    threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One log directory; its numbers are null where the broker cannot use it, for a reason."""
+
+    path: str
+    used_bytes: int | None
+    usable_bytes: int | None
+    total_bytes: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerView:
+    """One configured broker, whether it runs or not, as its process and the cluster's metadata have it together."""
+
+    __pydantic_config__ = DESCRIBED
+
+    node_id: int
+    name: str
+    address: str
+    up: bool
+    """It answers on its client port."""
+    reason: str | None
+    """Why it does not; null when it does."""
+    unfenced: bool | None
+    """The cluster counts it as alive; null while no broker can be asked."""
+    answer_s: float | None
+    """Until it answered ApiVersions."""
+    round_trip: RoundTrip | None
+    """Of the canary's last record through it."""
+    leads: int | None
+    """Partitions that it leads; this and the next two are null while the topics are not known."""
+    in_sync: int | None
+    """Replicas that it holds in sync."""
+    replicas: int | None
+    """Replicas that it holds."""
+    disks: tuple[Disk, ...] | None
+    """Null while it did not tell them."""
+    canary_age_s: float | None
+    """Since the canary's record was sent, whether it came back or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSummary:
+    """One topic, summed up."""
+
+    __pydantic_config__ = DESCRIBED
+
+    topic: str
+    internal: bool
+    partitions: int
+    without_leader: int
+    under_replicated: int
+    offsets: int | None
+    """Between start and end, over all partitions; of a compacted topic more than there are records."""
+    produced_per_s: float | None
+    bytes: int | None
+    """Of all replicas on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLag:
+    """How long the oldest unread record waits: no less and no more than the bounds, which are what is known."""
+
+    at_least_s: float
+    at_most_s: float | None
+    estimate_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPartition(PartitionLag):
+    """A group on one partition where it has committed."""
+
+    __pydantic_config__ = DESCRIBED
+
+    time_lag: TimeLag | None
+    pace: Pace | None
+    """Whether the group keeps up, by Burrow's rules."""
+    leader: int | None
+    replicas: tuple[int, ...]
+    reason: str | None
+    """Why its lag is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """A consumer group; what is not known is null."""
+
+    __pydantic_config__ = DESCRIBED
+
+    group: str
+    state: str | None
+    coordinator: int
+    members: int | None
+    lag: int | None
+    """Null where the lag of one partition is not known."""
+    known_lag: int | None
+    """At least so much."""
+    time_lag: TimeLag | None
+    pace: Pace | None
+    """Whether the group keeps up, by Burrow's rules."""
+    committed_partitions: int | None
+    uncommitted_partitions: int | None
+    reason: str | None
+    """Why its lag is not known."""
+    partitions: tuple[GroupPartition, ...] | None
+    """Null where the settings only sum it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingValue:
+    """One thing without a value, or with a part of one, and why."""
+
+    what: str
+    name: str
+    error: str
+    text: str
+    retriable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCounts:
+    """How many topics and groups the settings leave out, and how many groups are summed up only."""
+
+    topics: int
+    groups: int
+    undetailed_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSummary:
+    """How one part of the collection goes; errors are counted by their code."""
+
+    up: bool
+    duration_s: float
+    last_success_age_s: float | None
+    errors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthDocument(StatusDocument):
+    """Everything that the daemon last saw; what could not be read is null, with its reason under ``failures``."""
+
+    __pydantic_config__ = DESCRIBED
+
+    age_s: float
+    programs: tuple[ProgramUsage, ...]
+    """What each of the nodes takes, in their order."""
+    brokers: tuple[BrokerView, ...]
+    produced_per_s: float | None
+    """Growth of all end offsets."""
+    quorum: Quorum | None
+    topics: tuple[TopicSummary, ...] | None
+    groups: tuple[GroupSummary, ...] | None
+    groups_age_s: float | None
+    failures: Mapping[str, str]
+    """Why a whole part is null."""
+    missing: tuple[MissingValue, ...]
+    """Single things without a value; at most 200 of them."""
+    missing_total: int
+    dropped: DroppedCounts
+    collectors: Mapping[str, CollectorSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class NothingSeen:
+    """The health of a cluster that was not looked at yet."""
+
+    ok: bool
+    status: Status
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LagDocument:
+    """What ``kraftd lag --json`` prints."""
+
+    ok: bool
+    schema_version: int
+    age_s: float | None
+    groups: tuple[GroupSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsDocument:
+    """What ``kraftd topics --json`` prints."""
+
+    ok: bool
+    schema_version: int
+    age_s: float
+    topics: tuple[TopicSummary, ...]
+
+
+def age_s(at_s: float | None, now_s: float) -> float | None:
+    """Return how long ago something was, never a negative time; None for what never was."""
+    return None if at_s is None else round(max(0.0, now_s - at_s), 3)

@@ -1,0 +1,103 @@
+"""From a snapshot to the documents of status and health. Pure."""
+
+from dataclasses import fields
+
+from kraftd.health.programs.brokers import broker_views
+from kraftd.health.programs.state import ProgramView, Snapshot
+from kraftd.health.programs.verdict import Verdict
+from kraftd.health.report.documents import (
+    SCHEMA_VERSION,
+    DroppedCounts,
+    HealthDocument,
+    ProgramUsage,
+    StatusDocument,
+    age_s,
+)
+from kraftd.health.report.history import History, Rates
+from kraftd.health.report.kafka import collector_summaries, group_summaries, missing_values, topic_summaries
+from kraftd.plan.plan import Plan
+from kraftd.units import timestamp
+
+MOST_MISSING = 200
+"""More reasons than this are only counted."""
+
+
+def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: str) -> StatusDocument:
+    """Return what ``kraftd status --json`` prints.
+
+    Args:
+        plan: The cluster.
+        snapshot: One look at it.
+        verdict: The judgement on it.
+        source: Who looked: ``daemon``, or ``command`` where the daemon did not answer.
+    """
+    return StatusDocument(
+        ok=True,
+        schema_version=SCHEMA_VERSION,
+        cluster=plan.cluster,
+        status=verdict.status,
+        ready=verdict.ready,
+        reasons=verdict.reasons,
+        source=source,
+        generated_at=timestamp(snapshot.taken_at_s),
+        state_dir=str(plan.layout.state_dir),
+        bootstrap_servers=plan.access.bootstrap_servers,
+        kafka_version=plan.kafka_version,
+        nodes=snapshot.programs,
+    )
+
+
+def health_document(
+    plan: Plan,
+    snapshot: Snapshot,
+    verdict: Verdict,
+    now_s: float,
+    history: History | None = None,
+    *,
+    details: bool = True,
+) -> HealthDocument:
+    """Return what ``GET /health`` answers: the status, its age, and what Kafka says of itself.
+
+    Args:
+        plan: The cluster.
+        snapshot: The newest look at it.
+        verdict: The judgement on it.
+        now_s: Seconds since the Unix epoch.
+        history: What is remembered of the looks before.
+        details: Whether groups have their partitions.
+    """
+    kafka, known = snapshot.kafka, history or History()
+    newest = known.moments[-1] if known.moments else None
+    status = status_document(plan, snapshot, verdict, "daemon")
+    missing = tuple(missing_values(kafka))
+    return HealthDocument(
+        **{field.name: getattr(status, field.name) for field in fields(status)},
+        age_s=age_s(snapshot.taken_at_s, now_s) or 0.0,
+        programs=tuple(_usage(program, snapshot, known.rates) for program in snapshot.programs),
+        brokers=broker_views(plan, snapshot, now_s),
+        # The moment may be older than the look that found the brokers silent.
+        produced_per_s=newest.produced_per_s if newest and kafka.offsets else None,
+        quorum=kafka.quorum,
+        topics=topic_summaries(kafka, known.rates),
+        groups=group_summaries(kafka, details=details),
+        groups_age_s=age_s(kafka.lags_taken_at_s, now_s),
+        failures=kafka.failures,
+        missing=missing[:MOST_MISSING],
+        missing_total=len(missing),
+        dropped=DroppedCounts(len(kafka.dropped.topics), kafka.dropped.groups, len(kafka.dropped.undetailed)),
+        collectors=collector_summaries(kafka.runs, now_s),
+    )
+
+
+def _usage(program: ProgramView, snapshot: Snapshot, rates: Rates) -> ProgramUsage:
+    usage = snapshot.usages.get(program.name)
+    return ProgramUsage(
+        name=program.name,
+        service_state=program.service_state,
+        pid=program.pid,
+        cpu_s=usage.cpu_s if usage else None,
+        cpu_cores=rates.cpu.get(program.name),
+        resident_bytes=usage.resident_bytes if usage else None,
+        open_files=usage.open_files if usage else None,
+        threads=usage.threads if usage else None,
+    )

@@ -1,0 +1,197 @@
+"""A chain of facts: each stands below the one that it explains. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from kraftd.health.programs.restarts import Memory, Policy
+from kraftd.health.programs.state import ProgramView, ServiceState, Status
+from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDocument
+from kraftd.plan.desired import DesiredState
+from kraftd.plan.program import DAEMON, Kind
+from kraftd.units import duration, plural
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One sentence.
+
+    Attributes:
+        depth: How far down the chain; 0 is the answer itself.
+        about: What it is about, as ``broker-2`` or ``group readers``.
+        text: What is known, without the subject and without a full stop.
+        source: Where that comes from.
+    """
+
+    depth: int
+    about: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event of a program, as the log of events has it."""
+
+    at: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the state directory tells beside the document.
+
+    Attributes:
+        desired: Which programs shall run, and who said so.
+        memories: The restarts of each program.
+        events: What happened to each program lately, oldest first.
+    """
+
+    desired: DesiredState
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    events: Mapping[str, tuple[Happened, ...]] = field(default_factory=dict)
+
+
+def below(facts: Iterator[Fact], depth: int = 1) -> Iterator[Fact]:
+    """Yield facts further down."""
+    for fact in facts:
+        yield replace(fact, depth=fact.depth + depth)
+
+
+def node_named(document: StatusDocument, name: str) -> ProgramView | None:
+    """Return a program's record."""
+    return next((node for node in document.nodes if node.name == name), None)
+
+
+def broker_with(document: StatusDocument, node_id: int | None) -> ProgramView | None:
+    """Return the record of the broker with an id."""
+    brokers = (node for node in document.nodes if node.kind is Kind.BROKER)
+    return next((node for node in brokers if node.node_id == node_id), None)
+
+
+def look(document: StatusDocument) -> str:
+    """Return who looked, and how long ago."""
+    if isinstance(document, HealthDocument):
+        return f"the daemon's look of {document.age_s:.1f} s ago"
+    return "this command's own look at supervisord and the ports"
+
+
+_EVENTS_SHOWN = 3
+
+
+def why(
+    document: StatusDocument, name: str, records: Records, now_s: float, policy: Policy | None = None
+) -> Iterator[Fact]:
+    """Yield the chain behind a program's state.
+
+    Args:
+        document: What was seen.
+        name: A program that the document has.
+        records: What the state directory tells.
+        now_s: Seconds since the Unix epoch.
+        policy: How often the daemon restarts.
+    """
+    node = node_named(document, name)
+    if node is None:
+        raise LookupError(name)
+    yield Fact(0, name, _state(node), look(document))
+    yield from _wish(name, records, now_s)
+    if node.ready:
+        yield Fact(1, name, _serving(node), "its own answer")
+        yield from _part(document, node)
+    else:
+        yield from _exit(node, now_s)
+        yield from _next(document, node, records, now_s, policy or Policy())
+        yield from _consequences(document, node)
+    for event in records.events.get(name, ())[-_EVENTS_SHOWN:]:
+        yield Fact(1, name, f"{_ago(event.at, now_s)}: {event.kind.replace('_', ' ')}, {event.text}", "events")
+    yield Fact(1, name, f"logs to {node.log}", "plan")
+
+
+def _state(node: ProgramView) -> str:
+    reason = f": {node.reason}" if node.reason else ""
+    return f"is {node.service_state}{reason}"
+
+
+def _serving(node: ProgramView) -> str:
+    since = f" for {duration(node.uptime_s)}" if node.uptime_s is not None else ""
+    return f"runs as pid {node.pid}{since} and answers on {node.listeners[0]}"
+
+
+def _wish(name: str, records: Records, now_s: float) -> Iterator[Fact]:
+    wish = records.desired.programs.get(name)
+    if wish is None:
+        yield Fact(1, name, "was never asked to run", "desired.json")
+        return
+    wanted = "shall run" if wish.running else "shall not run"
+    yield Fact(1, name, f"{wanted}: '{wish.by}' said so {_ago(wish.since, now_s)} ({wish.why})", "desired.json")
+
+
+def _exit(node: ProgramView, now_s: float) -> Iterator[Fact]:
+    if node.pid is not None:
+        text = f"its process runs (pid {node.pid}, {node.process_state}) but does not serve: {node.reason}"
+        yield Fact(1, node.name, text, "its port")
+        return
+    ended = node.last_exit
+    if ended is None:
+        yield Fact(1, node.name, f"no process of it runs ({node.process_state})", "supervisord")
+        return
+    yield Fact(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
+    if ended.cause:
+        yield Fact(2, node.name, ended.cause, "its log")
+
+
+def _next(
+    document: StatusDocument, node: ProgramView, records: Records, now_s: float, policy: Policy
+) -> Iterator[Fact]:
+    name = node.name
+    if node.pid is not None or node.service_state is ServiceState.STOPPED:
+        return
+    memory = records.memories.get(name, Memory())
+    recent = [at_s for at_s in memory.restarted_at_s if 0 <= now_s - at_s < policy.window_s]
+    spent = f"{len(recent)} of {policy.most_restarts} restarts within {policy.window_s / 60:g} minutes are used"
+    daemon = node_named(document, DAEMON)
+    if name == DAEMON:
+        yield Fact(1, name, "supervisord starts it again at once, as long as supervisord itself runs", "plan")
+    elif memory.given_up is not None:
+        yield Fact(1, name, f"is not started again: {memory.given_up}", "restarts.json")
+        yield Fact(2, name, "mend that, then 'kraftd start'", "restarts.json")
+    elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
+        yield Fact(1, name, "nobody starts it again: the daemon does not run; 'kraftd start' does", look(document))
+    else:
+        yield Fact(1, name, f"the daemon starts it again at once: {spent}", "restarts.json")
+
+
+def _part(document: StatusDocument, node: ProgramView) -> Iterator[Fact]:
+    """Yield what a broker that serves carries."""
+    broker = _broker(document, node)
+    if broker is None:
+        return
+    if broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
+        leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
+        yield Fact(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", look(document))
+    if broker.unfenced is False:
+        yield Fact(1, node.name, "the cluster does not count it as alive: it is fenced", look(document))
+
+
+def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[Fact]:
+    """Yield what a program that does not serve costs."""
+    broker = _broker(document, node)
+    if broker and broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
+        leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
+        behind = broker.replicas - broker.in_sync
+        yield Fact(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", look(document))
+    quorum = document.quorum if isinstance(document, HealthDocument) else None
+    if quorum is not None and node.node_id in {voter.node_id for voter in quorum.voters}:
+        leader = "no leader" if quorum.leader_id is None else f"leader {quorum.leader_id}"
+        yield Fact(1, node.name, f"it is a voter; the quorum has {leader}", look(document))
+
+
+def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:
+    brokers = document.brokers if isinstance(document, HealthDocument) else ()
+    return next((broker for broker in brokers if broker.name == node.name), None)
+
+
+def _ago(at: str, now_s: float) -> str:
+    return f"{duration(max(0.0, now_s - datetime.fromisoformat(at).timestamp()))} ago"

@@ -1,0 +1,174 @@
+"""Talking to a running JVM of this user through HotSpot's attach mechanism, as jcmd does, without a JVM of our own.
+
+The protocol is HotSpot's (attachListener_posix.cpp, version 1): the target listens on a Unix socket in the temporary
+directory once it is asked to by a file in its working directory and SIGQUIT.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from kraftd.clock import Clock
+from kraftd.errors import KraftdError
+from kraftd.host.files import read_text, write_changed
+from kraftd.host.processes import Process, is_alive, send_signal
+from kraftd.plan.program import Listener
+from kraftd.render.server_properties import escaped
+
+_TIMEOUT_S = 5.0
+_POLL_S = 0.005
+_ARGUMENTS = 3
+
+
+class AttachError(KraftdError):
+    """A JVM does not let itself be attached to, or refuses the command."""
+
+    code = "attach_failed"
+
+
+def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
+    """Run a diagnostic command in a JVM and return what it prints.
+
+    Only for a JVM that has finished booting: before it handles SIGQUIT, the signal would end it.
+
+    Raises:
+        AttachError: The JVM does not answer in time, or answers with an error.
+    """
+    path = Path(_temporary_directory()) / f".java_pid{process.pid}"
+    if not _listens(path):
+        _wake_listener(process, path, clock)
+    status, _, text = _exchange(path, command).partition("\n")
+    if status != "0":
+        raise AttachError(f"cannot run {command.split(' ', 1)[0]} in the JVM {process.pid}: {text.strip() or status}")
+    return text
+
+
+def _listens(path: Path) -> bool:
+    """Return whether a JVM of this user listens on a path.
+
+    Raises:
+        AttachError: Somebody else's file is there: anybody may write to that directory.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise AttachError(f"cannot attach through {path}: {error}") from error
+    is_private = not found.st_mode & (stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH)
+    if not (stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and is_private):
+        raise AttachError(
+            f"cannot attach through {path}: it is not a socket that belongs to this user alone",
+            hint=f"Find out who made {path} (ls -l), and remove it.",
+        )
+    return True
+
+
+def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
+    deadline_s = clock.monotonic_s() + _TIMEOUT_S
+    try:
+        request = Path(psutil.Process(process.pid).cwd()) / f".attach_pid{process.pid}"
+        request.touch(mode=0o600)
+        try:
+            send_signal(process, signal.SIGQUIT)
+            while not _listens(path):
+                if clock.monotonic_s() > deadline_s or not is_alive(process):
+                    raise AttachError(
+                        f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s"
+                    )
+                clock.sleep(_POLL_S)
+        finally:
+            request.unlink(missing_ok=True)
+    except (psutil.Error, OSError) as error:
+        raise AttachError(f"cannot attach to the JVM {process.pid}: {error}") from error
+
+
+def _exchange(path: Path, command: str) -> str:
+    words = ["1", "jcmd", command, *[""] * (_ARGUMENTS - 1)]
+    answer = bytearray()
+    try:
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(str(path))
+            connection.sendall(b"".join(word.encode() + b"\0" for word in words))
+            while chunk := connection.recv(4096):
+                answer += chunk
+    except OSError as error:
+        raise AttachError(f"cannot attach through {path}: {error}") from error
+    return answer.decode("utf-8", errors="replace")
+
+
+def _temporary_directory() -> str:
+    # HotSpot looks there whatever TMPDIR or java.io.tmpdir say, but for macOS, where the user's own is meant.
+    return "/tmp" if os.uname().sysname == "Linux" else tempfile.gettempdir()  # noqa: S108
+
+
+JMX_USER = "kraftd"
+
+_ALREADY = "already started"
+_PROPERTIES = "management.properties"
+_ACCESS = "jmxremote.access"
+_PASSWORD = "jmxremote.password"  # noqa: S105 a file's name
+_PASSWORD_BYTES = 16
+
+
+def write_management_files(directory: Path) -> None:
+    """Write what the JMX agents of a cluster read, for its owner's eyes only; a password that is there stays.
+
+    Only one process may do so at a time.
+
+    Raises:
+        PermissionDeniedError: The operating system refuses.
+    """
+    password = jmx_password(directory) or os.urandom(_PASSWORD_BYTES).hex()
+    options = {
+        "ssl": "false",
+        "authenticate": "true",
+        "password.file": str(directory / _PASSWORD),
+        # The agent would replace the password by its hash, and no client could read it any more.
+        "password.toHashes": "false",
+        "access.file": str(directory / _ACCESS),
+    }
+    lines = [f"com.sun.management.jmxremote.{key}={escaped(value)}" for key, value in options.items()]
+    write_changed(
+        {
+            directory / _PROPERTIES: "\n".join([*lines, ""]),
+            directory / _ACCESS: f"{JMX_USER} readwrite\n",
+            directory / _PASSWORD: f"{JMX_USER} {password}\n",
+        }
+    )
+
+
+def jmx_password(directory: Path) -> str | None:
+    """Return the password of the JMX agents whose files are in a directory; None where there are none."""
+    words = (read_text(directory / _PASSWORD) or "").split()
+    return words[1] if len(words) == 2 else None
+
+
+def ensure_management(process: Process, listener: Listener, directory: Path, clock: Clock) -> None:
+    """Make a JVM answer JMX clients on a port; nothing changes where it does.
+
+    Args:
+        process: A JVM that serves already.
+        listener: Where its registry and its server shall listen.
+        directory: Where write_management_files wrote.
+        clock: Time.
+
+    Raises:
+        AttachError: The JVM refuses, or does not answer.
+    """
+    command = (
+        f'ManagementAgent.start config.file="{directory / _PROPERTIES}" jmxremote.host={listener.host} '
+        f"jmxremote.port={listener.port} jmxremote.rmi.port={listener.port}"
+    )
+    try:
+        diagnostic_command(process, command, clock)
+    except AttachError as error:
+        if _ALREADY not in str(error):
+            raise

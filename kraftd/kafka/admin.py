@@ -1,0 +1,242 @@
+"""What kraftd asks of a running cluster, each call bounded in time and partial where a part of the cluster is down.
+
+Importing this module does not import kafka-python; opening a KafkaAdmin does.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from kraftd.clock import Clock, SystemClock
+from kraftd.kafka import groups as group_calls
+from kraftd.kafka import offsets as offset_calls
+from kraftd.kafka import quorum as quorum_calls
+from kraftd.kafka import topics as topic_calls
+from kraftd.kafka.creation import TopicCreation
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    ClusterMetadata,
+    Failure,
+    Groups,
+    GroupState,
+    KafkaAccessError,
+    KafkaRejectedError,
+    KafkaUnavailableError,
+    LogDir,
+    Partial,
+    Partition,
+    Quorum,
+    RoundTrip,
+    TopicOutcome,
+    TopicPartition,
+    TopicState,
+)
+from kraftd.kafka.offsets import IsolationLevel, Question, describe_log_dirs
+from kraftd.kafka.round_trip import round_trips
+from kraftd.kafka.wire import Wire
+from kraftd.plan.plan import Access, Topic
+
+_MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
+
+
+def load_client() -> None:
+    """Import kafka-python now, while there is time, so that the first open() need not."""
+    with warnings.catch_warnings():
+        # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import kraftd.kafka.connection  # noqa: F401, PLC0415 - 0.15 s of CPU, not for 'kraftd status'
+
+
+Connect = Callable[[Access, float, str], Wire]
+"""Makes an open wire from the way to a cluster, a time limit in seconds and a client id."""
+
+
+class KafkaAdmin:
+    """One cluster's administrator: a context manager, usable from several threads.
+
+    A call raises where it has nothing at all to return; where a broker, topic, partition or group fails, its value is
+    absent and the reason is among the failures.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        timeout_s: float = 3.0,
+        client_id: str = "kraftd",
+        clock: Clock | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        """Store the arguments; open() connects.
+
+        The time limit is that of one request; a call makes up to three rounds of
+        requests. create_topics waits with the clock. Tests replace kafka-python through connect.
+        """
+        self._access = access
+        self._timeout_s = timeout_s
+        self._client_id = client_id
+        self._clock = clock or SystemClock()
+        self._connect = connect or _connect_kafka_python
+        self._wire: Wire | None = None
+
+    def open(self) -> None:
+        """Load kafka-python and start its thread; no broker needs to run yet."""
+        if self._wire is None:
+            self._wire = self._connect(self._access, self._timeout_s, self._client_id)
+
+    def close(self) -> None:
+        """Close every connection; a closed administrator can be opened again."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Return how many requests were sent since open(), by Kafka's name of the API; none before it."""
+        return dict(self._wire.requests) if self._wire is not None else {}
+
+    def brokers(self) -> tuple[BrokerEndpoint, ...]:
+        """Return the brokers that the cluster counts as alive: a killed one stays for up to a session timeout.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        return self.metadata(()).brokers
+
+    def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]:
+        """Return the named topics, or all; one that does not exist is a failure of its own.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        return self.metadata(names).topics
+
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata:
+        """Return the live brokers together with the named topics, or all, in one request.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        response = self._opened.ask_any(topic_calls.metadata_request(names))
+        self._opened.learn(response)
+        return ClusterMetadata(topic_calls.brokers_in(response), topic_calls.topics_in(response, self._opened))
+
+    def quorum(self) -> Quorum:
+        """Return the controllers' quorum.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+            KafkaUnavailableError: The quorum has no leader that the broker knows of.
+        """
+        found = quorum_calls.quorum_in(self._opened.ask_any(quorum_calls.quorum_request()), self._opened)
+        if isinstance(found, Failure):
+            raise _access_error("cannot read the quorum's state", found)
+        return found
+
+    def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]:
+        """Create what is missing and wait until every partition has a leader that every broker knows.
+
+        A topic that exists is left alone; where it differs from its declaration, the outcome says so.
+        One that is not ready after limit_s has a failure in its outcome.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        return TopicCreation(self._opened, self._clock, declared, limit_s).run()
+
+    def add_partitions(self, topic: TopicState, added: Sequence[Sequence[int]], through: int) -> Failure | None:
+        """Add a partition to a topic for each list of replicas; those that it has stay as they are.
+
+        The request goes through one broker, by its node id. What is returned is why it was refused; None for success.
+        """
+        request = topic_calls.growth_request(topic, added, self._timeout_s)
+        (answer,) = self._opened.ask([(through, request)])
+        return answer if isinstance(answer, Failure) else topic_calls.growth_failure_in(answer, self._opened)
+
+    def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]:
+        """Return the effective min.insync.replicas of topics.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        names = tuple(names)
+        if not names:
+            return Partial()
+        response = self._opened.ask_any(topic_calls.settings_request(names, [_MIN_IN_SYNC_REPLICAS]))
+        settings = topic_calls.settings_in(response, self._opened)
+        values = {name: int(of_topic[_MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
+        return Partial(values, settings.failures)
+
+    def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
+        """Return every group, those of the classic and of the new protocol (KIP-848) with their members.
+
+        The brokers are those of this cycle's metadata; without them they are asked for.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        asked = self.brokers() if brokers is None else brokers
+        return group_calls.list_groups(self._opened, [broker.node_id for broker in asked])
+
+    def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
+        """Return every commit of each group, by group; ask for commits first and for end offsets after.
+
+        The groups come from groups(), no older than this cycle: they know their coordinators.
+        """
+        return group_calls.committed_offsets(self._opened, groups)
+
+    def end_offsets(
+        self,
+        partitions: Iterable[Partition],
+        isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> Partial[TopicPartition, int]:
+        """Return the next offset of each partition, or with READ_COMMITTED its last stable offset.
+
+        The partitions come from topics(), no older than this cycle: they know their leaders.
+        """
+        return offset_calls.offsets_at(self._opened, partitions, offset_calls.LATEST, isolation_level)
+
+    def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
+        """Return start offsets of some partitions and offsets at times of others, in one round of requests.
+
+        A partition that has no record at its time or later is absent, without a failure.
+        """
+        return offset_calls.mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
+
+    def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
+        """Return each broker's log directories, by node id."""
+        return describe_log_dirs(self._opened, [broker.node_id for broker in brokers])
+
+    def round_trips(self, partitions: Sequence[Partition], value: bytes) -> Partial[int, RoundTrip]:
+        """Write a value through each broker to the canary's topic and read it back; see round_trip."""
+        return round_trips(self._opened, partitions, value, self._clock.now_s(), self._timeout_s)
+
+    @property
+    def _opened(self) -> Wire:
+        if self._wire is None:
+            raise RuntimeError("KafkaAdmin is used before open()")
+        return self._wire
+
+
+def _connect_kafka_python(access: Access, timeout_s: float, client_id: str) -> Wire:
+    load_client()
+    from kraftd.kafka.connection import KafkaPythonWire  # noqa: PLC0415 - as in load_client
+
+    wire = KafkaPythonWire(access, timeout_s=timeout_s, client_id=client_id)
+    wire.open()
+    return wire
+
+
+def _access_error(what: str, failure: Failure) -> KafkaAccessError:
+    kind = KafkaUnavailableError if failure.retriable else KafkaRejectedError
+    return kind(f"{what}: {failure.text}", details={"error": failure.error})

@@ -1,0 +1,145 @@
+"""Groups and their commits. The broker that lists a group is its coordinator: nothing is cached, nothing looked up."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from kraftd.kafka.model import Failure, Groups, GroupState, Member, Partial, TopicPartition
+from kraftd.kafka.wire import Request, Wire
+
+CLASSIC = "classic"
+CONSUMER = "consumer"
+NO_COMMIT = -1
+
+_Bucket: TypeAlias = tuple[int, str]
+"""A coordinator's node id, and the kind of its groups."""
+
+
+def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
+    """List each broker's groups and describe them, in one request for each broker and kind of group.
+
+    Groups of another kind than classic and consumer (KIP-848) are listed only.
+    """
+    answers = wire.ask([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
+    listed: dict[str, GroupState] = {}
+    broker_failures: dict[int, Failure] = {}
+    for node_id, answer in zip(broker_ids, answers, strict=True):
+        failure = answer if isinstance(answer, Failure) else wire.failure_of(answer.error_code)
+        if failure is not None:
+            broker_failures[node_id] = failure
+        else:
+            listed.update({group.group_id: _listed(group, node_id) for group in answer.groups})
+    described, failures = _describe(wire, listed.values())
+    return Groups(dict(sorted((listed | described).items())), failures, broker_failures)
+
+
+def _listed(group: Any, node_id: int) -> GroupState:
+    return GroupState(
+        name=group.group_id,
+        state=group.group_state or None,
+        protocol_type=group.protocol_type,
+        kind=group.group_type.lower() or None,
+        coordinator=node_id,
+        members=None,
+    )
+
+
+def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, GroupState], dict[str, Failure]]:
+    buckets: dict[_Bucket, list[GroupState]] = defaultdict(list)
+    for group in groups:
+        if (kind := group.kind or CLASSIC) in {CLASSIC, CONSUMER}:
+            buckets[group.coordinator, kind].append(group)
+    requests = [(node_id, _describe_request(kind, theirs)) for (node_id, kind), theirs in buckets.items()]
+    described: dict[str, GroupState] = {}
+    failures: dict[str, Failure] = {}
+    for theirs, answer in zip(buckets.values(), wire.ask(requests), strict=True):
+        if isinstance(answer, Failure):
+            failures.update(dict.fromkeys((group.name for group in theirs), answer))
+            continue
+        before = {group.name: group for group in theirs}
+        for group in answer.groups:
+            failure = wire.failure_of(group.error_code, group.error_message)
+            if failure is not None:
+                failures[group.group_id] = failure
+            else:
+                described[group.group_id] = _described(group, before[group.group_id], wire)
+    return described, failures
+
+
+def _describe_request(kind: str, groups: Sequence[GroupState]) -> Request:
+    names = [group.name for group in groups]
+    if kind == CONSUMER:
+        return Request("ConsumerGroupDescribe", {"group_ids": names, "include_authorized_operations": False})
+    return Request("DescribeGroups", {"groups": names})
+
+
+def _described(group: Any, before: GroupState, wire: Wire) -> GroupState:
+    assigned = _assigned_by_coordinator if before.kind == CONSUMER else _assigned_by_member
+    members = tuple(
+        Member(
+            member_id=member.member_id,
+            client_id=member.client_id,
+            host=member.client_host.removeprefix("/"),
+            assigned=assigned(member, wire),
+        )
+        for member in group.members
+    )
+    return replace(before, state=group.group_state, members=members)
+
+
+def _assigned_by_coordinator(member: Any, _wire: Wire) -> tuple[TopicPartition, ...]:
+    topics = member.assignment.topic_partitions
+    return tuple(sorted((topic.topic_name, index) for topic in topics for index in topic.partitions))
+
+
+def _assigned_by_member(member: Any, wire: Wire) -> tuple[TopicPartition, ...] | None:
+    return wire.assigned_partitions(member.member_assignment)
+
+
+def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
+    """Return every commit of each group, in one request to each coordinator.
+
+    A partition without a commit is absent. A group with a partition in error has the others, and a failure.
+    """
+    by_broker = _by_coordinator(groups)
+    answers = wire.ask([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
+    values: dict[str, dict[TopicPartition, int]] = {}
+    failures: dict[str, Failure] = {}
+    for theirs, answer in zip(by_broker.values(), answers, strict=True):
+        if isinstance(answer, Failure):
+            failures.update(dict.fromkeys((group.name for group in theirs), answer))
+            continue
+        for group in answer.groups:
+            failure = wire.failure_of(group.error_code)
+            if failure is None:
+                values[group.group_id], failure = _commits(group, wire)
+            if failure is not None:
+                failures[group.group_id] = failure
+    return Partial(values, failures)
+
+
+def _fetch_request(groups: Sequence[GroupState]) -> Request:
+    fields = {"groups": [{"group_id": group.name, "topics": None} for group in groups], "require_stable": False}
+    # From version 10 topics go by id; version 8 is the first for many groups (KIP-709, Kafka 3.0).
+    return Request("OffsetFetch", fields, min_version=8, max_version=8)
+
+
+def _commits(group: Any, wire: Wire) -> tuple[dict[TopicPartition, int], Failure | None]:
+    commits: dict[TopicPartition, int] = {}
+    last_failure: Failure | None = None
+    for topic in group.topics:
+        for partition in topic.partitions:
+            failure = wire.failure_of(partition.error_code)
+            if failure is not None:
+                last_failure = failure
+            elif partition.committed_offset != NO_COMMIT:
+                commits[topic.name, partition.partition_index] = partition.committed_offset
+    return commits, last_failure
+
+
+def _by_coordinator(groups: Iterable[GroupState]) -> dict[int, list[GroupState]]:
+    by_broker: dict[int, list[GroupState]] = defaultdict(list)
+    for group in groups:
+        by_broker[group.coordinator].append(group)
+    return dict(sorted(by_broker.items()))

@@ -1,0 +1,113 @@
+"""Offsets by partition: one ListOffsets to each leader, whatever the number of partitions."""
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from kraftd.kafka.model import Failure, LogDir, Partial, Partition, TopicPartition
+from kraftd.kafka.wire import Request, Wire
+
+LATEST = -1
+EARLIEST = -2
+NO_OFFSET = -1
+
+NO_LEADER = Failure("NO_LEADER", "the partition has no leader", retriable=True)
+
+
+Question: TypeAlias = tuple[Partition, int]
+"""Of which partition, and LATEST, EARLIEST or a time in milliseconds since the epoch."""
+
+
+class IsolationLevel(enum.IntEnum):
+    """Which end of a log is meant: that of all records, or that of committed transactions."""
+
+    READ_UNCOMMITTED = 0
+    READ_COMMITTED = 1
+
+
+def offsets_at(
+    wire: Wire,
+    partitions: Iterable[Partition],
+    at_ms: int,
+    isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+) -> Partial[TopicPartition, int]:
+    """Return offsets by partition; a partition without a leader, or in error, costs its own value only.
+
+    at_ms is LATEST, EARLIEST, or a time since the epoch, which means the first record that is not older; a partition
+    that has no such record is absent, without a failure.
+    """
+    return mixed_offsets(wire, ((partition, at_ms) for partition in partitions), isolation_level)
+
+
+def mixed_offsets(
+    wire: Wire, questions: Iterable[Question], isolation_level: IsolationLevel
+) -> Partial[TopicPartition, int]:
+    """Return offsets as offsets_at does, each partition's at a time of its own; no partition may stand there twice."""
+    by_leader, failures = _by_leader(questions)
+    answers = wire.ask([(leader, _request(theirs, isolation_level)) for leader, theirs in by_leader.items()])
+    values: dict[TopicPartition, int] = {}
+    for theirs, answer in zip(by_leader.values(), answers, strict=True):
+        if isinstance(answer, Failure):
+            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), answer))
+            continue
+        for topic in answer.topics:
+            for partition in topic.partitions:
+                key = (topic.name, partition.partition_index)
+                failure = wire.failure_of(partition.error_code)
+                if failure is not None:
+                    failures[key] = failure
+                elif partition.offset != NO_OFFSET:
+                    values[key] = partition.offset
+    return Partial(values, failures)
+
+
+def _by_leader(
+    questions: Iterable[Question],
+) -> tuple[Mapping[int, Sequence[Question]], dict[TopicPartition, Failure]]:
+    by_leader: dict[int, list[Question]] = defaultdict(list)
+    failures: dict[TopicPartition, Failure] = {}
+    for partition, at_ms in questions:
+        if partition.leader is None:
+            failures[partition.key] = NO_LEADER
+        else:
+            by_leader[partition.leader].append((partition, at_ms))
+    return dict(sorted(by_leader.items())), failures
+
+
+def _request(questions: Sequence[Question], isolation_level: IsolationLevel) -> Request:
+    by_topic: dict[str, list[dict[str, int]]] = defaultdict(list)
+    for partition, at_ms in questions:
+        by_topic[partition.topic].append({"partition_index": partition.partition, "timestamp": at_ms})
+    topics = [{"name": topic, "partitions": asked} for topic, asked in by_topic.items()]
+    return Request("ListOffsets", {"isolation_level": int(isolation_level), "topics": topics}, min_version=2)
+
+
+def describe_log_dirs(wire: Wire, broker_ids: Sequence[int]) -> Partial[int, tuple[LogDir, ...]]:
+    """Return each broker's log directories, in one request each; an offline one has a failure of its own."""
+    request = Request("DescribeLogDirs", {"topics": None}, min_version=1)
+    answers = wire.ask([(node_id, request) for node_id in broker_ids])
+    values: dict[int, tuple[LogDir, ...]] = {}
+    failures: dict[int, Failure] = {}
+    for node_id, answer in zip(broker_ids, answers, strict=True):
+        failure = answer if isinstance(answer, Failure) else wire.failure_of(answer.error_code)
+        if failure is not None:
+            failures[node_id] = failure
+        else:
+            values[node_id] = tuple(_log_dir(found, wire) for found in answer.results)
+    return Partial(values, failures)
+
+
+def _log_dir(found: Any, wire: Wire) -> LogDir:
+    replicas = {
+        (topic.name, partition.partition_index): partition.partition_size
+        for topic in found.topics
+        for partition in topic.partitions
+    }
+    return LogDir(
+        path=found.log_dir,
+        replica_bytes=replicas,
+        total_bytes=found.total_bytes if found.total_bytes >= 0 else None,
+        usable_bytes=found.usable_bytes if found.usable_bytes >= 0 else None,
+        failure=wire.failure_of(found.error_code),
+    )

@@ -1,0 +1,158 @@
+"""Topics: their state, their creation, the settings that decide how safe they are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    Difference,
+    Failure,
+    Partial,
+    Partition,
+    TopicState,
+)
+from kraftd.kafka.wire import Request, Wire
+from kraftd.plan.plan import Topic
+
+TOPIC_RESOURCE = 2
+ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
+
+
+def metadata_request(names: Iterable[str] | None) -> Request:
+    """Return the question for topics by name, for all with None, for the brokers alone with no name."""
+    topics = None if names is None else [{"topic_id": None, "name": name} for name in names]
+    return Request("Metadata", {"topics": topics, "allow_auto_topic_creation": False})
+
+
+def brokers_in(metadata: Any) -> tuple[BrokerEndpoint, ...]:
+    """Return the live brokers that a Metadata response names, in order of node id."""
+    endpoints = (BrokerEndpoint(broker.node_id, broker.host, broker.port) for broker in metadata.brokers)
+    return tuple(sorted(endpoints, key=lambda endpoint: endpoint.node_id))
+
+
+def topics_in(metadata: Any, wire: Wire) -> Partial[str, TopicState]:
+    """Return the topics of a Metadata response; one in error is a failure of its own."""
+    values: dict[str, TopicState] = {}
+    failures: dict[str, Failure] = {}
+    for topic in sorted(metadata.topics, key=lambda topic: topic.name):
+        failure = wire.failure_of(topic.error_code)
+        if failure is not None:
+            failures[topic.name] = failure
+        else:
+            topic_id = str(topic.topic_id) if topic.topic_id else None
+            values[topic.name] = TopicState(topic.name, topic.is_internal, _partitions_of(topic), topic_id)
+    return Partial(values, failures)
+
+
+def _partitions_of(topic: Any) -> tuple[Partition, ...]:
+    # A partition's own error (LEADER_NOT_AVAILABLE) says no more than its missing leader does.
+    partitions = (
+        Partition(
+            topic=topic.name,
+            partition=partition.partition_index,
+            leader=partition.leader_id if partition.leader_id >= 0 else None,
+            replicas=tuple(partition.replica_nodes),
+            in_sync_replicas=tuple(partition.isr_nodes),
+        )
+        for partition in topic.partitions
+    )
+    return tuple(sorted(partitions, key=lambda partition: partition.partition))
+
+
+def creation_request(declared: Sequence[Topic], timeout_s: float) -> Request:
+    """Return the request that creates topics; Kafka takes an assignment instead of the two counts, not with them."""
+    topics = [
+        {
+            "name": topic.name,
+            "num_partitions": -1,
+            "replication_factor": -1,
+            "assignments": [
+                {"partition_index": index, "broker_ids": list(replicas)}
+                for index, replicas in enumerate(topic.assignment)
+            ],
+            "configs": [{"name": name, "value": value} for name, value in topic.config.items()],
+        }
+        for topic in declared
+    ]
+    fields = {"topics": topics, "timeout_ms": round(timeout_s * 1000), "validate_only": False}
+    return Request("CreateTopics", fields)
+
+
+def creation_failures_in(response: Any, wire: Wire) -> dict[str, Failure]:
+    """Return why topics were not created, by name; a topic that exists already is among them."""
+    failures = {topic.name: wire.failure_of(topic.error_code, topic.error_message) for topic in response.topics}
+    return {name: failure for name, failure in failures.items() if failure is not None}
+
+
+def growth_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
+    """Return the request that adds partitions to a topic, one for each list of replicas; it changes no other."""
+    grown = {
+        "name": topic.name,
+        "count": len(topic.partitions) + len(added),
+        "assignments": [{"broker_ids": list(replicas)} for replicas in added],
+    }
+    fields = {"topics": [grown], "timeout_ms": round(timeout_s * 1000), "validate_only": False}
+    return Request("CreatePartitions", fields)
+
+
+def growth_failure_in(response: Any, wire: Wire) -> Failure | None:
+    """Return why partitions were not added; None where they were."""
+    (topic,) = response.results
+    return wire.failure_of(topic.error_code, topic.error_message)
+
+
+def differences(declared: Topic, actual: TopicState) -> tuple[Difference, ...]:
+    """Return where a topic is not as stated, in replica placement; its settings are not compared."""
+    placement = tuple(partition.replicas for partition in actual.partitions)
+    factors = sorted({len(replicas) for replicas in placement})
+    compared = (
+        Difference("partitions", str(declared.partitions), str(len(placement))),
+        Difference("replication_factor", str(declared.replication_factor), ", ".join(map(str, factors))),
+        Difference("assignment", _written(declared.assignment), _written(placement)),
+    )
+    return tuple(each for each in compared if each.setting in declared.stated and each.declared != each.actual)
+
+
+def _written(assignment: tuple[tuple[int, ...], ...]) -> str:
+    """Return an assignment as Kafka's tools and kraftd.toml write it: 1:2,2:1."""
+    return ",".join(":".join(map(str, replicas)) for replicas in assignment)
+
+
+def not_ready(names: Iterable[str], views: Mapping[int, Partial[str, TopicState]]) -> dict[str, str]:
+    """Return why topics cannot be used yet, by name, given each answering broker's view of them.
+
+    A topic can be used when every answering broker knows all of its leaders, and these are among the answering ones.
+    """
+    reasons: dict[str, str] = {}
+    for name in names:
+        for node_id, view in views.items():
+            topic = view.values.get(name)
+            if topic is None:
+                reasons[name] = f"broker {node_id} does not know it yet"
+                continue
+            if leaderless := [str(p.partition) for p in topic.partitions if p.leader is None]:
+                reasons[name] = f"no leader for partition {', '.join(leaderless)}, says broker {node_id}"
+            elif silent := sorted({p.leader for p in topic.partitions if p.leader is not None} - views.keys()):
+                reasons[name] = f"broker {silent[0]}, which leads a partition, does not answer"
+    return reasons
+
+
+def settings_request(names: Iterable[str], keys: Sequence[str]) -> Request:
+    """Return the question for the effective values of topic settings."""
+    resources = [
+        {"resource_type": TOPIC_RESOURCE, "resource_name": name, "configuration_keys": list(keys)} for name in names
+    ]
+    return Request("DescribeConfigs", {"resources": resources})
+
+
+def settings_in(response: Any, wire: Wire) -> Partial[str, Mapping[str, str]]:
+    """Return the effective settings by topic."""
+    values: dict[str, Mapping[str, str]] = {}
+    failures: dict[str, Failure] = {}
+    for resource in response.results:
+        failure = wire.failure_of(resource.error_code, resource.error_message)
+        if failure is not None:
+            failures[resource.resource_name] = failure
+        else:
+            values[resource.resource_name] = {setting.name: setting.value for setting in resource.configs}
+    return Partial(values, failures)

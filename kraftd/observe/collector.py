@@ -1,0 +1,258 @@
+"""The parts of a collection, guarded one by one and timed."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Protocol, TypeVar
+
+from kraftd.clock import Clock
+from kraftd.health.lag.selection import selector
+from kraftd.health.lag.view import CollectorRun, Dropped, KafkaView, LogDirs, Missing
+from kraftd.health.programs.state import ServiceState, Snapshot
+from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Groups, KafkaAccessError, LogDir, Partial, Quorum
+from kraftd.observe.canary import CANARY_EVERY_S, CanaryDoor, CanaryFlights
+from kraftd.observe.measurement import Measurement, OffsetSource
+from kraftd.plan.plan import Plan
+from kraftd.plan.planning import default_replication_factor
+from kraftd.plan.program import Kind
+
+logger = logging.getLogger("kraftd.daemon")
+
+T = TypeVar("T")
+
+_NEVER_RUN = CollectorRun(up=False, duration_s=0.0, last_success_s=None)
+
+
+class Parts:
+    """Runs parts, and keeps how each went the last time.
+
+    Attributes:
+        failures: By name of the part, why it failed the last time.
+        runs: By name of the part.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.failures: dict[str, str] = {}
+        self.runs: dict[str, CollectorRun] = {}
+
+    def run(self, name: str, ask: Callable[[], T]) -> T | None:
+        """Return what a part finds, None where it fails."""
+        begun_s = self._clock.monotonic_s()
+        before = self.runs.get(name, _NEVER_RUN)
+        try:
+            value = ask()
+        except KafkaAccessError as error:
+            self._note_failure(name, before, begun_s, str(error), str(error.details.get("error", error.code)))
+            return None
+        except Exception as error:
+            # A defect in one part must not end the others; it is in the log with its traceback.
+            logger.exception("Collecting %s failed", name)
+            self._note_failure(name, before, begun_s, f"cannot collect {name}: {error!r}", "defect")
+            return None
+        self.failures.pop(name, None)
+        duration_s, now_s = self._clock.monotonic_s() - begun_s, self._clock.now_s()
+        self.runs[name] = replace(before, up=True, duration_s=duration_s, last_success_s=now_s)
+        return value
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note that a part cannot be asked."""
+        before = self.runs.get(name, _NEVER_RUN)
+        self.failures[name] = reason
+        self.runs[name] = replace(before, up=False, duration_s=0.0)
+
+    def _note_failure(self, name: str, before: CollectorRun, begun_s: float, text: str, error: str) -> None:
+        self.failures[name] = text
+        errors = {**before.errors, error: before.errors.get(error, 0) + 1}
+        duration_s = self._clock.monotonic_s() - begun_s
+        self.runs[name] = replace(before, up=False, duration_s=duration_s, errors=errors)
+
+
+LEFT_TO_START_S = 15.0
+"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
+
+
+class Turn(Enum):
+    """What a turn of the collector is for."""
+
+    WAIT = auto()
+    ASK = auto()
+    GIVE_UP = auto()
+
+
+def next_turn(newest: Snapshot | None, *, has_seen_kafka: bool, waited_s: float) -> Turn:
+    """Return what to do: ask while a broker serves, but at first leave a start alone.
+
+    Args:
+        newest: The newest look at the programs; None before the first.
+        has_seen_kafka: Whether Kafka ever answered.
+        waited_s: Seconds since the daemon came up.
+    """
+    programs = newest.programs if newest else ()
+    is_coming_up = any(each.service_state is ServiceState.STARTING for each in programs)
+    if newest is None or (not has_seen_kafka and waited_s < LEFT_TO_START_S and is_coming_up):
+        return Turn.WAIT
+    return Turn.ASK if any(each.ready for each in programs if each.kind is Kind.BROKER) else Turn.GIVE_UP
+
+
+LOG_DIRS_EVERY_S = 60.0
+_LOG_DIRS_AFTER_S = 5.0
+_CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
+
+
+class Admin(OffsetSource, CanaryDoor, Protocol):
+    """The part of the Kafka door that is collected from."""
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Return how many requests were sent, by Kafka's name of the API."""
+
+    def quorum(self) -> Quorum:
+        """Return the controllers' state."""
+
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata:
+        """Return the live brokers and the topics."""
+
+    def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
+        """Return every group."""
+
+    def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
+        """Return each broker's log directories."""
+
+
+class Collector:
+    """Keeps the newest view; a part that fails loses its value and gains a reason.
+
+    A cluster that is well is asked once in a cycle, one that is not is asked for brokers, topics and quorum each time.
+    """
+
+    def __init__(self, admin: Admin, clock: Clock, plan: Plan) -> None:
+        self._admin = admin
+        self._clock = clock
+        self._daemon = plan.daemon
+        self._selector = selector(plan.daemon.selection)
+        self._measurement = Measurement(admin, clock, self._selector)
+        broker_ids = [broker.node_id for broker in plan.brokers]
+        replicas = default_replication_factor(len(broker_ids))
+        self._canary = CanaryFlights(admin, clock, broker_ids, replicas)
+        self._parts = Parts(clock)
+        self._cycle_due_s = clock.monotonic_s()
+        # Neither in the first cycle, which has start offsets to ask for, nor while a start goes on.
+        self._log_dirs_due_s = clock.monotonic_s() + _LOG_DIRS_AFTER_S
+        self._canary_due_s = clock.monotonic_s() + CANARY_EVERY_S
+        self.view = KafkaView()
+
+    def collect(self, *, is_settled: bool = False) -> KafkaView:
+        """Ask for what is due, and return the new view.
+
+        Args:
+            is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
+        """
+        is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
+        is_canary_due = self._daemon.canary and self._is_canary_due(is_cycle_due=is_cycle_due)
+        if is_settled and not (is_cycle_due or is_canary_due):
+            return self.view
+        self._publish(self._with_state(self.view))
+        if is_cycle_due:
+            self._cycle_due_s = self._clock.monotonic_s() + self._daemon.lag_interval_s
+            self._publish(self._with_cycle(self.view))
+        if is_canary_due:
+            self._canary_due_s = self._clock.monotonic_s() + CANARY_EVERY_S
+            self._publish(self._with_canary(self.view))
+        return self.view
+
+    def _is_canary_due(self, *, is_cycle_due: bool) -> bool:
+        """Return whether the canary shall fly; it joins a cycle near its time, so that both ask for the state once."""
+        now_s = self._clock.monotonic_s()
+        if is_cycle_due:
+            return now_s >= self._canary_due_s - CANARY_EVERY_S / 2
+        return now_s >= self._canary_due_s and self._cycle_due_s - now_s > CANARY_EVERY_S / 2
+
+    def give_up(self, reason: str) -> KafkaView:
+        """Drop every value, for nothing can be asked; what was seen before is no longer true."""
+        has_values = replace(self.view, failures={}, runs={}, requests={}) != KafkaView()
+        if has_values or not self.view.failures:
+            for part in ("quorum", "topics", *_CYCLE_PARTS):
+                self._parts.skip(part, reason)
+            self._cycle_due_s = self._log_dirs_due_s = self._clock.monotonic_s()
+            self._publish(KafkaView())
+        return self.view
+
+    def _publish(self, view: KafkaView) -> None:
+        failures, runs = dict(self._parts.failures), dict(self._parts.runs)
+        self.view = replace(view, failures=failures, runs=runs, requests=dict(self._admin.requests))
+
+    def _with_state(self, view: KafkaView) -> KafkaView:
+        metadata = self._parts.run("topics", self._admin.metadata)
+        quorum = self._parts.run("quorum", self._admin.quorum)
+        if metadata is None:
+            return replace(view, quorum=quorum, topics=None, brokers=None)
+        topics = tuple(metadata.topics.values.values())
+        measured = {topic.name for topic in self._selector.topics(topics)}
+        left_out = frozenset(topic.name for topic in topics if topic.name not in measured)
+        return replace(
+            view,
+            quorum=quorum,
+            topics=topics,
+            brokers=metadata.brokers,
+            missing=replace(view.missing, topics=metadata.topics.failures),
+            dropped=replace(view.dropped, topics=left_out),
+        )
+
+    def _with_cycle(self, view: KafkaView) -> KafkaView:
+        if view.topics is None or view.brokers is None:
+            for part in ("groups", "lag"):
+                self._parts.skip(part, self._parts.failures["topics"])
+            return _without_groups(view)
+        are_log_dirs_due = self._clock.monotonic_s() >= self._log_dirs_due_s
+        view = self._with_groups(view, with_details=not are_log_dirs_due)
+        if are_log_dirs_due and view.brokers is not None:
+            self._log_dirs_due_s = self._clock.monotonic_s() + LOG_DIRS_EVERY_S
+            brokers = view.brokers
+            found = self._parts.run("log_dirs", lambda: self._admin.log_dirs(brokers))
+            view = replace(view, log_dirs=None if found is None else LogDirs(self._clock.now_s(), found))
+        return view
+
+    def _with_groups(self, view: KafkaView, *, with_details: bool) -> KafkaView:
+        listed = self._parts.run("groups", lambda: self._admin.groups(view.brokers))
+        if listed is None:
+            self._parts.skip("lag", self._parts.failures["groups"])
+            return _without_groups(view)
+        groups = self._selector.groups(listed.groups)
+        topics = tuple(topic for topic in view.topics or () if topic.name not in view.dropped.topics)
+        measured = self._parts.run(
+            "lag",
+            lambda: self._measurement.measure(
+                groups,
+                topics,
+                view.missing.topics,
+                are_all_groups_listed=not listed.broker_failures,
+                with_details=with_details,
+            ),
+        )
+        missing = Missing(view.missing.topics, listed.failures, {}, listed.broker_failures)
+        if measured is None:
+            return replace(_without_groups(view), groups=groups, missing=missing)
+        return replace(
+            view,
+            groups=groups,
+            lags=measured.lags,
+            lags_taken_at_s=measured.offsets.taken_at_s,
+            offsets=measured.offsets,
+            waits=measured.waits,
+            paces=measured.paces,
+            missing=replace(missing, commits=measured.not_read),
+            dropped=Dropped(view.dropped.topics, len(listed.groups) - len(groups), measured.undetailed),
+        )
+
+    def _with_canary(self, view: KafkaView) -> KafkaView:
+        if view.topics is None or view.brokers is None:
+            self._parts.skip("canary", self._parts.failures["topics"])
+            return replace(view, canary=None)
+        topics, brokers = view.topics, view.brokers
+        return replace(view, canary=self._parts.run("canary", lambda: self._canary.fly(topics, brokers)))
+
+
+def _without_groups(view: KafkaView) -> KafkaView:
+    return replace(view, groups=None, lags=None, offsets=None, waits=None, paces=None)

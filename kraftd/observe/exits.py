@@ -1,0 +1,109 @@
+"""The last log records of one run of a program."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from kraftd.health.programs.causes import Cause, diagnose
+from kraftd.health.programs.facts import ProcessFact
+from kraftd.health.programs.state import LastExit
+from kraftd.host.files import tail
+from kraftd.plan.layout import Layout
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Program
+from kraftd.supervisord.log import Exit, last_exits
+from kraftd.units import timestamp
+
+_STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?)")
+"""How a record begins: in brackets in Kafka's logs, without in those of the apps."""
+
+_STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
+_LINES = 400
+
+
+def last_records(layout: Layout, program: Program, since_s: float | None) -> list[str]:
+    """Return the last records of a program's logs that belong to its run since a time, in seconds since the epoch.
+
+    An error of an earlier run must not explain the end of this one. Records with a time count from that time on, and
+    are in its order across the files of a node; what has no time counts when its file was written since, and is last.
+
+    Returns:
+        Records, oldest first. A record of Kafka's logs has the lines that continue it, as those of a stack trace.
+    """
+    since = datetime.fromtimestamp(since_s or 0.0).strftime(_STAMP_FORMAT)  # noqa: DTZ006 logs have local time
+    *stamped, console = layout.log_files(program)
+    found = [record for path in stamped for record in _records(path, since, since_s)]
+    found.sort(key=lambda record: record.at)
+    return [record.text for record in (*found, *_records(console, since, since_s))]
+
+
+@dataclass(slots=True)
+class _Record:
+    at: str
+    text: str
+    is_kafkas: bool
+
+
+def _records(path: Path, since: str, since_s: float | None) -> list[_Record]:
+    """Return a file's last records since a local time; none where it was last written before, or is absent."""
+    try:
+        written_s = path.stat().st_mtime
+    except FileNotFoundError:
+        return []
+    records: list[_Record] = []
+    for line in tail(path, _LINES) if written_s >= (since_s or 0.0) - 1 else ():
+        stamp = _STAMP.match(line)
+        if stamp is None and records and records[-1].is_kafkas:
+            records[-1].text += f"\n{line}"
+        else:
+            records.append(_Record(stamp["at"] if stamp else "", line, is_kafkas=bool(stamp and stamp["bracket"])))
+    return [record for record in records if not record.at or record.at >= since]
+
+
+_LOG_LINES = 1000
+_TERMINATED = 128 + 15
+"""The exit status of a JVM, and of an app, that ended because of SIGTERM."""
+
+_LONGEST_START_S = 120.0
+"""What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
+
+
+def exit_records(plan: Plan) -> dict[str, LastExit]:
+    """Return the last exit of each program that ended since supervisord's log begins."""
+    exits = last_exits(tail(plan.layout.supervisord_log, _LOG_LINES))
+    return {name: LastExit(_utc(ended), ended.status, ended.signal) for name, ended in exits.items()}
+
+
+def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
+    """Return why a program's last run ended.
+
+    A signal from outside says nothing about the program: its logs explain only an exit of its own.
+    """
+    if ended is None:
+        return Cause(f"it does not run ({fact.state})", "Read its log.")
+    if ended.signal is not None:
+        return Cause(str(ended), "Something sent it that signal; the kernel does when memory runs out.")
+    if ended.status == _TERMINATED:
+        return Cause(str(ended), "Something sent it SIGTERM; 'kraftd stop' stops it for good.")
+    records = last_records(plan.layout, plan.program(program), fact.started_at_s)
+    lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
+    return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)
+
+
+def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
+    """Return the records of programs that do not run now with their causes, the others as they are."""
+    told = dict(records)
+    for name, record in records.items():
+        fact = facts.get(name)
+        if fact is None or fact.pid is not None or name not in plan.names:
+            continue
+        text = cause_of(plan, name, fact, record).text
+        told[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
+    return told
+
+
+def _utc(ended: Exit) -> str:
+    # supervisord stamps its log in local time.
+    return timestamp(datetime.strptime(ended.at_local, "%Y-%m-%d %H:%M:%S").astimezone().timestamp())

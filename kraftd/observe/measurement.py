@@ -1,0 +1,183 @@
+"""One measurement of offsets, lag and time lag: commits first, end offsets after."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from kraftd.clock import Clock
+from kraftd.health.lag.lag import GroupLag, LagSum, group_lag
+from kraftd.health.lag.offsets import Commits, OffsetMemory
+from kraftd.health.lag.selection import Selector
+from kraftd.health.lag.status import partition_status, worst
+from kraftd.health.lag.time_lag import Age
+from kraftd.health.lag.view import GroupPace, Offsets
+from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.offsets import IsolationLevel, Question
+
+
+class OffsetSource(Protocol):
+    """The part of the Kafka door that knows offsets."""
+
+    def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
+        """Return the commits of groups."""
+
+    def end_offsets(
+        self, partitions: Iterable[Partition], isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> Partial[TopicPartition, int]:
+        """Return end offsets, or last stable ones."""
+
+    def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
+        """Return starts, and offsets at times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one measurement found; see KafkaView.
+
+    Attributes:
+        not_read: Why commits of a group are missing, by group.
+        undetailed: Groups with more partitions than there is room for: they have a lag, but no waits and no pace.
+    """
+
+    offsets: Offsets
+    lags: Mapping[str, GroupLag]
+    waits: Mapping[str, Mapping[TopicPartition, Age]]
+    paces: Mapping[str, GroupPace]
+    not_read: Mapping[str, Failure]
+    undetailed: frozenset[str]
+
+
+class Measurement:
+    """Measures again and again, and remembers what time lag and pace are made from."""
+
+    def __init__(self, source: OffsetSource, clock: Clock, selector: Selector) -> None:
+        self._source = source
+        self._clock = clock
+        self._selector = selector
+        self._memory = OffsetMemory()
+
+    def measure(
+        self,
+        groups: Mapping[str, GroupState],
+        topics: Collection[TopicState],
+        unreadable: Collection[str] = (),
+        *,
+        are_all_groups_listed: bool = True,
+        with_details: bool = True,
+    ) -> Measured:
+        """Return what is to be known now, in at most three requests to each broker.
+
+        Args:
+            groups: Those to measure, no older than this cycle.
+            topics: Those to measure, no older than this cycle.
+            unreadable: Names of topics that exist but whose partitions are not known.
+            are_all_groups_listed: Whether a group that is not among them is gone.
+            with_details: Whether to ask for more than commits and ends.
+        """
+        partitions = {partition.key: partition for topic in topics for partition in topic.partitions}
+        committed = self._source.committed(groups.values())
+        ends = self._source.end_offsets(partitions.values())
+        undetailed = self._selector.undetailed({name: len(found) for name, found in committed.values.items()})
+        detailed = _on(partitions, {name: each for name, each in committed.values.items() if name not in undetailed})
+        remembered = groups.keys() - undetailed if are_all_groups_listed else None
+        now_s = self._remember(topics, detailed, ends.values, remembered)
+        offsets = self._offsets(now_s, partitions, detailed, ends, with_details=with_details)
+        existing = frozenset(partitions) | {key for key in _keys(committed.values) if key[0] in unreadable}
+        return Measured(
+            offsets=offsets,
+            lags={name: self._lag(groups[name], committed, ends.values, existing) for name in committed.values},
+            waits={name: self._memory.waits(found, ends.values, now_s) for name, found in detailed.items()},
+            paces={name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()},
+            not_read=committed.failures,
+            undetailed=undetailed,
+        )
+
+    def _lag(
+        self,
+        group: GroupState,
+        committed: Partial[str, dict[TopicPartition, int]],
+        ends: Mapping[TopicPartition, int],
+        existing: Collection[TopicPartition],
+    ) -> GroupLag:
+        assigned = {key for member in group.members or () for key in member.assigned or ()}
+        lag = group_lag(committed.values[group.name], ends, self._memory.starts, existing=existing, assigned=assigned)
+        return _incomplete(lag) if group.name in committed.failures else lag
+
+    def _remember(
+        self,
+        topics: Iterable[TopicState],
+        commits: Commits,
+        ends: Mapping[TopicPartition, int],
+        groups: Collection[str] | None,
+    ) -> float:
+        now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        self._memory.forget_other_clock(now_s, monotonic_s)
+        self._memory.forget_topics(topics)
+        if groups is not None:
+            self._memory.forget_groups(groups)
+        self._memory.observe(ends, commits, now_s, monotonic_s)
+        return now_s
+
+    def _offsets(
+        self,
+        now_s: float,
+        partitions: Mapping[TopicPartition, Partition],
+        commits: Commits,
+        ends: Partial[TopicPartition, int],
+        *,
+        with_details: bool,
+    ) -> Offsets:
+        memory = self._memory
+        starts: Partial[TopicPartition, int] = Partial()
+        stable: Partial[TopicPartition, int] = Partial()
+        if with_details:
+            monotonic_s = self._clock.monotonic_s()
+            led = [partition for key, partition in partitions.items() if key in ends.values]
+            if questions := memory.questions(led, commits, now_s, monotonic_s):
+                starts = self._source.mixed_offsets(questions)
+                memory.learn(questions, starts)
+            else:
+                stable = self._source.end_offsets(led, IsolationLevel.READ_COMMITTED)
+                memory.learn_stable(stable.values, monotonic_s)
+        return Offsets(
+            taken_at_s=now_s,
+            ends=ends,
+            starts=Partial(_known(memory.starts, ends.values), {**ends.failures, **starts.failures}),
+            last_stable=Partial(_known(memory.stable, ends.values), {**ends.failures, **stable.failures}),
+        )
+
+    def _pace(
+        self, group: GroupState, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> GroupPace:
+        has_members = bool(group.members) if group.members is not None else None
+        found = {
+            key: partition_status(self._memory.window(group.name, key), has_members=has_members)
+            for key in commits
+            if key in ends
+        }
+        known = {key: status for key, status in found.items() if status is not None}
+        return GroupPace(worst(known.values()), known)
+
+
+def _on(partitions: Collection[TopicPartition], commits: Commits) -> dict[str, dict[TopicPartition, int]]:
+    """Return the commits on these partitions, with their keys: fifteen looks at each group hold no copies of them."""
+    keys = {key: key for key in partitions}
+    return {
+        name: {keys[key]: offset for key, offset in found.items() if key in keys} for name, found in commits.items()
+    }
+
+
+def _keys(commits: Commits) -> Iterable[TopicPartition]:
+    return {key for found in commits.values() for key in found}
+
+
+def _known(offsets: Mapping[TopicPartition, int], ends: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    """Return the offsets of partitions whose end is known too: of others they may be of long ago."""
+    return {key: offsets[key] for key in ends if key in offsets}
+
+
+def _incomplete(lag: GroupLag) -> GroupLag:
+    """Return a lag whose sums are not known, because commits are missing from them."""
+    topics = {topic: replace(each, lag=None) for topic, each in lag.topics.items()}
+    total: LagSum = replace(lag.total, lag=None)
+    return replace(lag, topics=topics, total=total)

@@ -1,0 +1,70 @@
+"""Which programs of a cluster have a process, under supervisord or without it."""
+
+from dataclasses import dataclass
+
+from kraftd.health.programs.facts import ORPHANED, ProcessFact
+from kraftd.host.processes import Process, describe, find_by_marker
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import python_marker
+from kraftd.supervisord.rpc import (
+    SUPERVISORD,
+    SupervisedProcess,
+    Supervisor,
+    SupervisorRefusedError,
+    SupervisorUnreachableError,
+)
+
+_PIDLESS = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The processes of a cluster.
+
+    Attributes:
+        supervisor: supervisord's process; None where it does not run.
+        facts: By program name; a program that supervisord does not know and that does not run is missing.
+        processes: The incarnations that run, by program name.
+    """
+
+    supervisor: Process | None
+    facts: dict[str, ProcessFact]
+    processes: dict[str, Process]
+
+    @property
+    def supervised(self) -> bool | None:
+        """Whether supervisord runs; None where nothing of the cluster does."""
+        return True if self.supervisor else False if self.processes else None
+
+
+def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
+    """Return which programs run.
+
+    Without supervisord, or while it shuts down and refuses every question, processes are known by their markers.
+    """
+    try:
+        supervised = supervisor.processes()
+        return _supervised(plan, supervised, describe(supervisor.pid()))
+    except (SupervisorUnreachableError, SupervisorRefusedError):
+        markers = {name: plan.marker(name) for name in plan.names}
+        own = python_marker(plan.layout.identity(SUPERVISORD))
+        found = find_by_marker((*markers.values(), own))
+        processes = {name: found[marker] for name, marker in markers.items() if marker in found}
+        facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in processes.items()}
+        return Roster(found.get(own), facts, processes)
+
+
+def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> Roster:
+    facts = {}
+    processes = {}
+    for name in plan.names:
+        row = supervised.get(name)
+        if row is None:
+            continue
+        # A pid whose process has ended, and that supervisord has not reaped yet, does not run.
+        process = describe(row.pid) if row.pid and row.state not in _PIDLESS else None
+        pid, started_at_s = (process.pid, process.started_at_s) if process else (None, row.started_at_s)
+        facts[name] = ProcessFact(row.state, pid, started_at_s)
+        if process:
+            processes[name] = process
+    return Roster(supervisor, facts, processes)

@@ -1,0 +1,70 @@
+"""`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from what else there is."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kraftd.errors import unknown_name
+from kraftd.health.programs.restarts import from_json
+from kraftd.health.report.documents import HealthDocument
+from kraftd.health.report.why import Fact, Happened, Records, why
+from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
+from kraftd.host.events import read_events
+from kraftd.host.files import read_text
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.status import fullest_document
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An answer, and the facts that it follows from.
+
+    Attributes:
+        facts: The answer first, each fact below the one that it explains.
+    """
+
+    question: str
+    source: str
+    facts: tuple[Fact, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        return {
+            "ok": True,
+            "schema_version": 1,
+            "question": self.question,
+            "source": self.source,
+            "facts": [asdict(fact) for fact in self.facts],
+        }
+
+
+def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
+    """Return the facts behind a group's lag, or behind its absence.
+
+    Raises:
+        UnknownNameError: There is no such group, which only a daemon that sees all groups can tell.
+    """
+    document = fullest_document(cluster)
+    if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
+        raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups or ()])
+    facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s())
+    return Explanation(f"lag of {group}", document.source, tuple(facts))
+
+
+def explain_program(cluster: ClusterContext, name: str) -> Explanation:
+    """Return the facts behind a program's state.
+
+    Raises:
+        UnknownNameError: There is no such program.
+    """
+    cluster.plan.check_names((name,))
+    document = fullest_document(cluster)
+    facts = why(document, name, _records(cluster), cluster.clock.now_s())
+    return Explanation(f"why {name}", document.source, tuple(facts))
+
+
+def _records(cluster: ClusterContext) -> Records:
+    events: dict[str, tuple[Happened, ...]] = {}
+    for event in read_events(cluster.layout.events):
+        events[event.program] = (*events.get(event.program, ()), Happened(event.at, event.kind, event.text))
+    return Records(cluster.store.desired(), from_json(read_text(cluster.layout.restarts)), events)

@@ -1,0 +1,90 @@
+"""What only a start reaches outside for: Java and Kafka, supervisord's launch, ports, readiness, JMX."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.clock import Clock
+from kraftd.health.programs.causes import Cause, diagnose
+from kraftd.health.programs.facts import Answer
+from kraftd.host.files import tail
+from kraftd.host.http import get
+from kraftd.host.jvm import ensure_management
+from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
+from kraftd.host.processes import Process
+from kraftd.kafka.admin import load_client
+from kraftd.observe.exits import last_records
+from kraftd.observe.probes import ask
+from kraftd.operate.context import Workspace
+from kraftd.operate.setup import Provision, provision
+from kraftd.operate.start.launch import launch_supervisord
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Listener, Program
+from kraftd.supervisord.log import last_exits
+from kraftd.supervisord.rpc import SupervisedProcess
+
+_ASK_TIMEOUT_S = 2.0
+_DAEMON_TIMEOUT_S = 4.0
+_EXIT_LOG_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StartDoors:
+    """The functions that a start is given; a test gives others.
+
+    Attributes:
+        provision: Fetches what runs the nodes of a plan.
+        locate: The same without fetching; raises where something is missing.
+        launch: Starts supervisord and returns when it answers.
+        ask: Whether a program serves.
+        cause_of_end: Why a program that supervisord says has ended, ended.
+        enable_jmx: Lets JMX clients into a broker's JVM on a listener, with the password in a directory.
+        daemon_sees_ready: Whether the daemon, looking again now, finds the cluster ready.
+        port_holder: Who listens on a host and port; None where it is free.
+        memory_bytes: The memory of this machine.
+    """
+
+    provision: Callable[[Plan, Workspace], Provision]
+    locate: Callable[[Plan, Workspace], Provision]
+    launch: Callable[[Plan, Workspace], object]
+    ask: Callable[[Program], Answer]
+    cause_of_end: Callable[[Plan, str, SupervisedProcess], Cause]
+    enable_jmx: Callable[[Process, Listener, Path, Clock], None]
+    daemon_sees_ready: Callable[[Plan], bool]
+    port_holder: Callable[[str, int], PortHolder | None]
+    memory_bytes: Callable[[], int]
+
+
+def start_doors() -> StartDoors:
+    """Return the real doors."""
+    return StartDoors(
+        provision=provision,
+        locate=functools.partial(provision, fetch=False),
+        # kafka-python is imported while supervisord boots, which takes it 0.1 s on a core of its own.
+        launch=functools.partial(launch_supervisord, meanwhile=load_client),
+        ask=functools.partial(ask, timeout_s=_ASK_TIMEOUT_S),
+        cause_of_end=cause_of_end,
+        enable_jmx=ensure_management,
+        daemon_sees_ready=_daemon_sees_ready,
+        port_holder=_port_holder,
+        memory_bytes=total_bytes,
+    )
+
+
+def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
+    """Return why a program's last run ended, from supervisord and the program's own log lines."""
+    if process.spawn_error:
+        return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
+    ended = last_exits(tail(plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(program)
+    records = last_records(plan.layout, plan.program(program), process.started_at_s)
+    return diagnose(str(ended or "it ended"), records)
+
+
+def _daemon_sees_ready(plan: Plan) -> bool:
+    daemon = plan.daemon
+    return get(daemon.host, daemon.port, "/readyz?fresh=1", timeout_s=_DAEMON_TIMEOUT_S).status == 200
+
+
+def _port_holder(host: str, port: int) -> PortHolder | None:
+    return None if is_free(host, port) else holder_of(port)

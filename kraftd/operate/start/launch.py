@@ -1,0 +1,99 @@
+"""Bringing supervisord up, detached from this terminal."""
+
+import contextlib
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kraftd.errors import KraftdError, TimedOutError
+from kraftd.host.environment import scrubbed
+from kraftd.host.files import tail
+from kraftd.operate.context import Workspace
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import python_marker
+from kraftd.supervisord.rpc import SUPERVISORD, Supervisor, SupervisorUnreachableError
+
+_LAUNCH_TIMEOUT_S = 20.0
+_POLL_S = 0.02
+_FILE_DESCRIPTORS = 100_000
+"""What Kafka's documentation asks for (Hardware and OS)."""
+
+
+def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[], None] | None = None) -> Supervisor:
+    """Start supervisord in a session of its own and return when it answers.
+
+    Args:
+        plan: The cluster.
+        workspace: The surroundings.
+        meanwhile: Called once while supervisord boots, which takes it 0.1 s on a core of its own.
+
+    Raises:
+        KraftdError: It ended, with the last lines that it wrote.
+        TimedOutError: It does not answer.
+    """
+    layout = plan.layout
+    layout.socket.unlink(missing_ok=True)
+    console = layout.logs("supervisord") / "console.log"
+    console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    console.touch(mode=0o600)
+    with console.open("ab") as output, _raised_descriptor_limit():
+        process = subprocess.Popen(
+            _command(plan, workspace),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=layout.state_dir,
+            env=scrubbed(workspace.environ),
+            start_new_session=True,
+            umask=0o077,
+        )
+    if meanwhile is not None:
+        meanwhile()
+    return _answering(process, console, plan, workspace)
+
+
+def _answering(process: "subprocess.Popen[bytes]", console: Path, plan: Plan, workspace: Workspace) -> Supervisor:
+    supervisor = Supervisor(plan.layout.socket)
+    deadline_s = workspace.clock.monotonic_s() + _LAUNCH_TIMEOUT_S
+    while True:
+        try:
+            supervisor.pid()
+        except SupervisorUnreachableError as error:
+            if process.poll() is not None:
+                raise _ended(process.returncode, console) from error
+            if workspace.clock.monotonic_s() > deadline_s:
+                raise TimedOutError(
+                    f"cannot reach supervisord within {_LAUNCH_TIMEOUT_S:g} s of its start",
+                    hint=f"Its log is {plan.layout.supervisord_log}.",
+                ) from error
+            workspace.clock.sleep(_POLL_S)
+        else:
+            return supervisor
+
+
+def _command(plan: Plan, workspace: Workspace) -> list[str]:
+    marker = python_marker(plan.layout.identity(SUPERVISORD))
+    conf = str(plan.layout.supervisord_conf)
+    return [str(workspace.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
+
+
+@contextlib.contextmanager
+def _raised_descriptor_limit() -> Iterator[None]:
+    """Let a child inherit a limit that no broker reaches. The child itself sets none: this process may have threads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _FILE_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _ended(status: int, console: Path) -> KraftdError:
+    said = "\n".join(f"  {line}" for line in tail(console, 5)) or "  (it wrote nothing)"
+    return KraftdError(
+        f"cannot start supervisord: it ended with status {status}, and its last words were\n{said}",
+        hint=f"The whole text is in {console}.",
+        code="supervisord_failed",
+    )

@@ -1,0 +1,100 @@
+"""What must hold before anything is written or started."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict
+
+from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
+from kraftd.host.files import make_private_directory
+from kraftd.host.machine import PortHolder
+from kraftd.plan.plan import Plan
+from kraftd.units import format_size, human_size
+
+
+class PortInUseError(KraftdError):
+    """Somebody else listens where a program of the plan should."""
+
+    code = "port_in_use"
+
+
+def check_memory(plan: Plan, machine_bytes: int) -> None:
+    """Refuse heaps that this machine cannot hold.
+
+    Raises:
+        ConfigurationError: With the keys to change.
+    """
+    needed = sum(node.heap_bytes for node in plan.nodes)
+    if needed <= machine_bytes:
+        return
+    heap = format_size(plan.brokers[0].heap_bytes)
+    raise ConfigurationError(
+        f"cannot give {len(plan.brokers)} brokers heaps of {heap}: the nodes' heaps take {human_size(needed)}, "
+        f"and this machine has {human_size(machine_bytes)} "
+        f'(cluster.heap = "{heap}", cluster.brokers = {len(plan.brokers)})',
+        hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
+        code="not_enough_memory",
+        details={"needed_bytes": needed, "machine_bytes": machine_bytes},
+    )
+
+
+def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) -> None:
+    """Refuse to start what serves only with a quorum where there would be none: the wait could only time out.
+
+    Raises:
+        NeedsRunningClusterError: Naming the voters that are missing.
+    """
+    node_ids = {node.node_id: node.name for node in plan.nodes}
+    voters = [node_ids[voter.node_id] for voter in plan.voters]
+    up = [name for name in voters if name in wanted or name in running]
+    waiting = [name for name in wanted if plan.program(name).start.needs_quorum]
+    if not waiting or len(up) > len(voters) // 2:
+        return
+    down = ", ".join(name for name in voters if name not in up)
+    raise NeedsRunningClusterError(
+        f"cannot start {', '.join(waiting)} alone: only {len(up)} of {len(voters)} voters would run, "
+        "and without a quorum nothing serves",
+        hint=f"'kraftd start' starts all. Or name more of the voters with it: {down}.",
+        code="no_quorum",
+        details={"voters": voters, "up": up},
+    )
+
+
+def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str, int], PortHolder | None]) -> None:
+    """Refuse to start programs whose ports are taken.
+
+    Args:
+        plan: The cluster.
+        programs: The programs that are about to start.
+        port_holder: Who listens on a host and port; None where it is free.
+
+    Raises:
+        PortInUseError: Naming each listener, port, and the process that holds it.
+    """
+    names = frozenset(programs)
+    taken = [
+        (port, holder)
+        for port in plan.ports
+        if port.program.name in names
+        if (holder := port_holder(port.listener.host, port.number)) is not None
+    ]
+    if not taken:
+        return
+    lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
+    raise PortInUseError(
+        "cannot listen where the plan says:\n" + "\n".join(lines),
+        hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
+        details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
+    )
+
+
+def make_directories(plan: Plan) -> None:
+    """Make the state directory and those of every program, all private.
+
+    Raises:
+        PermissionDeniedError: The state directory cannot be written.
+    """
+    layout = plan.layout
+    for directory in (layout.state_dir, layout.socket.parent, layout.supervisord_pid.parent, layout.events):
+        make_private_directory(directory)
+    for name in plan.names:
+        make_private_directory(layout.logs(name))
+        make_private_directory(layout.config(name))

@@ -1,0 +1,240 @@
+"""`kraftd start`: from a configuration to a cluster that serves."""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from kraftd.errors import KraftdError, UnknownNameError
+from kraftd.host.files import changed_files, write_changed
+from kraftd.host.jvm import write_management_files
+from kraftd.observe.processes import Roster
+from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.context import ClusterContext, Workspace, cluster_context
+from kraftd.operate.ownership import claim, refuse_foreign
+from kraftd.operate.render import files_of
+from kraftd.operate.start.doors import StartDoors, start_doors
+from kraftd.operate.start.formatting import format_nodes, unformatted
+from kraftd.operate.start.preflight import check_memory, check_ports, check_quorum, make_directories
+from kraftd.operate.start.sequence import Deadline, StartSequence, yield_to_stop
+from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.store import Store
+from kraftd.plan.desired import Wish
+from kraftd.plan.kinds import Node
+from kraftd.plan.manifest import check_against
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import DAEMON
+from kraftd.units import timestamp
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How to start.
+
+    Attributes:
+        names: Programs; none for the whole cluster.
+        timeout_s: How long the whole command may take.
+        command: The command on whose behalf.
+    """
+
+    names: tuple[str, ...] = ()
+    timeout_s: float = 180.0
+    command: str = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class StartResult:
+    """Answer to ``kraftd start``.
+
+    Attributes:
+        started: The programs that this command started; empty where all ran already.
+        formatted: The nodes that this command formatted.
+        notes: What the user should know, one sentence each.
+        names: The programs that were named; empty for the whole cluster.
+    """
+
+    plan: Plan
+    started: tuple[str, ...]
+    formatted: tuple[str, ...]
+    notes: tuple[str, ...]
+    took_s: float
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start: the configured cluster, how to start it, and until when.
+
+    Attributes:
+        cluster: The context of the configured plan.
+        doors: What only a start reaches outside for.
+    """
+
+    configured: Configured
+    cluster: ClusterContext
+    options: StartOptions
+    deadline: Deadline
+    doors: StartDoors = field(default_factory=start_doors)
+
+
+def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) -> StartResult:
+    """Bring the cluster up, or programs of it; idempotent. Returns when it serves.
+
+    Raises:
+        ConfigurationError: The configuration, or what it asks of this machine.
+        IdentityMismatchError: The data belongs to something else.
+        NeedsRunningClusterError: What is named would have no quorum.
+        RefusedError: The state directory holds files of somebody else under names that kraftd uses.
+        RuntimeMissingError: Java or Kafka is missing.
+        StartFailedError: A program ended before it served.
+        TimedOutError: Time was up.
+        YieldedError: A stop was asked for meanwhile.
+    """
+    # Before the lock, which is a file in that directory.
+    refuse_foreign(chosen.layout)
+    deadline = deadline_from_now(chosen, options.timeout_s, workspace)
+    configured = plan_for(chosen, workspace)
+    logger.debug("Configuration from %s", chosen.origin)
+    cluster = cluster_context(configured.plan, workspace)
+    return locked_start(Start(configured, cluster, options, deadline))
+
+
+def locked_start(start: Start) -> StartResult:
+    """Check what a start can be refused for before anything is written, then start under the lock."""
+    cluster, options = start.cluster, start.options
+    _refuse_absent(start.configured, options.names)
+    cluster.plan.check_names(options.names)
+    with cluster.lock(options.command, timeout_s=options.timeout_s):
+        return start_locked(start)
+
+
+def deadline_from_now(chosen: ChosenCluster, timeout_s: float, workspace: Workspace) -> Deadline:
+    """Return the deadline of a command that begins now, and yields to every stop from now on."""
+    return Deadline(workspace.clock.monotonic_s() + timeout_s, timeout_s, Store(chosen.layout).generation())
+
+
+def start_locked(start: Start) -> StartResult:
+    """Do what ``start`` does, for a caller that holds the lock."""
+    store = start.cluster.store
+    # Another command may have formatted the cluster while this one waited for the lock.
+    configured = start.configured.with_manifest(store.manifest())
+    start = replace(start, configured=configured, cluster=start.cluster.following(configured.plan))
+    # A stop that came and went in between ended programs, which must not come back.
+    yield_to_stop(store, start.deadline)
+    running = store.plan()
+    table = start.cluster.doors.find_processes(running or configured.plan)
+    store.desired()  # damaged, it is said before anything changes
+    if running is not None and table.supervisor is not None:
+        result = _complete(replace(start, cluster=start.cluster.following(running)), table)
+    else:
+        result = _from_nothing(start, running, table)
+    return replace(result, names=start.options.names)
+
+
+def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
+    """Refuse to start by name a tool that is not installed."""
+    absent = configured.absent
+    for name in names:
+        if name in absent:
+            raise UnknownNameError(
+                f"cannot start {name}: {absent[name]}",
+                hint="Only what the plan holds can be started: 'kraftd plan' shows it.",
+            )
+
+
+def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartResult:
+    cluster, plan = start.cluster, start.cluster.plan
+    names = _closure(plan, start.options.names)
+    empty = _checked(start, names)
+    has_leftovers = bool(table.processes) or table.supervisor is not None
+    if not has_leftovers:
+        check_ports(plan, plan.names, start.doors.port_holder)
+    prepared = start.doors.provision(plan, cluster.workspace)
+    logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
+    files = files_of(plan, prepared.launch, cluster.workspace)
+    notes = [*start.configured.absent.values(), *prepared.notes]
+    if has_leftovers:
+        # Only now: nothing but a port can be in the way of the new start any more.
+        notes.append("ended what an earlier run had left behind, and started anew")
+        _end_leftovers(start, previous, table)
+    claim(plan.layout, plan.names)
+    make_directories(plan)
+    if empty:
+        format_nodes(plan, empty, prepared.bootstrap_checkpoint)
+        logger.debug("Formatted %s", ", ".join(node.name for node in empty))
+    for path in write_changed(files):
+        logger.debug("Wrote %s", path)
+    write_management_files(plan.layout.jmx)
+    cluster.store.write_plan(plan)
+    cluster.store.forget_restarts()
+    _wish(start, names)
+    start.doors.launch(plan, cluster.workspace)
+    logger.debug("supervisord answers")
+    notes += StartSequence(cluster, start.doors, start.deadline).run(names)
+    return _result(start, names, tuple(node.name for node in empty), notes)
+
+
+def _end_leftovers(start: Start, previous: Plan | None, table: Roster) -> None:
+    """End what runs of an earlier start, and refuse where the ports are still taken."""
+    cluster = start.cluster
+    cluster.reporter.step(f"Ending what an earlier run left behind: {', '.join(table.processes) or 'supervisord'}")
+    stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
+    check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder)
+
+
+def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the nodes to format, where the plan fits its data and this machine."""
+    configured, plan = start.configured, start.cluster.plan
+    refuse_foreign(plan.layout, plan.names)
+    if configured.manifest is not None:
+        check_against(plan, configured.manifest, configured.chosen.origin)
+    empty = unformatted(plan, configured.manifest)
+    check_quorum(plan, names, ())
+    check_memory(plan, start.doors.memory_bytes())
+    return empty
+
+
+def _complete(start: Start, table: Roster) -> StartResult:
+    """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
+    plan, names = start.cluster.plan, start.options.names
+    plan.check_names(names)
+    notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
+    notes += _changes(start)
+    wanted = _closure(plan, names)
+    missing = tuple(name for name in wanted if name not in table.processes)
+    check_quorum(plan, wanted, table.processes)
+    check_ports(plan, missing, start.doors.port_holder)
+    _wish(start, wanted)
+    notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
+    return _result(start, missing, (), notes)
+
+
+def _changes(start: Start) -> list[str]:
+    """Return that the configuration changed since the cluster was started, where it did."""
+    plan, workspace = start.configured.plan, start.cluster.workspace
+    try:
+        prepared = start.doors.locate(plan, workspace)
+    except KraftdError as error:
+        return [f"the configuration changed since the start, and cannot be used now: {error}"]
+    files = files_of(plan, prepared.launch, workspace)
+    if plan == start.cluster.plan and not changed_files(files):
+        return []
+    return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]
+
+
+def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the programs to start: all where none is named; the daemon belongs to every cluster that runs."""
+    return tuple(name for name in plan.names if not names or name in names or name == DAEMON)
+
+
+def _wish(start: Start, names: tuple[str, ...]) -> None:
+    now = timestamp(start.cluster.clock.now_s())
+    wish = Wish(running=True, since=now, by=start.options.command, why="asked for on the command line")
+    start.cluster.store.wish(names, wish)
+
+
+def _result(start: Start, started: tuple[str, ...], formatted: tuple[str, ...], notes: list[str]) -> StartResult:
+    took_s = round(start.cluster.clock.monotonic_s() - start.deadline.began_s, 3)
+    if started:
+        start.cluster.record("cluster_started", f"started {', '.join(started)} in {took_s:.1f} s")
+    return StartResult(start.cluster.plan, started, formatted, tuple(notes), took_s)

@@ -1,0 +1,1 @@
+"""Stopping without losing a record: the order, its execution, what it refuses."""

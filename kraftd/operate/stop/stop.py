@@ -1,0 +1,207 @@
+"""`kraftd stop`: the whole cluster, or programs by name."""
+
+import contextlib
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kraftd.errors import PermissionDeniedError, RefusedError
+from kraftd.host.processes import Process
+from kraftd.kafka.model import KafkaAccessError
+from kraftd.observe.processes import Roster
+from kraftd.operate.context import ClusterContext, Reporter
+from kraftd.operate.ownership import ownership_of, was_locked
+from kraftd.operate.stop.execute import StopExecution, Stopped
+from kraftd.operate.stop.refuse import describe_blocker, stop_blockers
+from kraftd.plan.desired import Wish
+from kraftd.plan.kinds import Node
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import DAEMON, StopStage
+from kraftd.supervisord.rpc import SupervisorUnreachableError
+from kraftd.units import timestamp
+
+_ADMIN_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """Answer to ``kraftd stop``.
+
+    Attributes:
+        programs: What was stopped, in the order of its end; empty where nothing ran.
+        whole_cluster: Whether the cluster is down now, by this command or before.
+        took_s: Seconds in all.
+    """
+
+    cluster: str
+    programs: tuple[Stopped, ...]
+    whole_cluster: bool
+    took_s: float
+
+    @property
+    def unclean(self) -> tuple[str, ...]:
+        """The brokers that could not close their logs: they check them at their next start, and lose nothing."""
+        return tuple(each.name for each in self.programs if each.clean is False)
+
+
+@dataclass(frozen=True, slots=True)
+class StopOptions:
+    """How to stop.
+
+    Attributes:
+        names: Programs; none for the whole cluster.
+        force: Stop a node although it costs availability.
+        timeout_s: How long to wait for the lock, and for a broker while the quorum holds. KILL comes then, and the
+            stop ends at most 10 s later.
+        command: The command on whose behalf.
+    """
+
+    names: tuple[str, ...] = ()
+    force: bool = False
+    timeout_s: float = 330.0
+    command: str = "stop"
+
+
+def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
+    """Stop the cluster, or programs of it; idempotent.
+
+    Raises:
+        UnknownNameError: No program has one of the names.
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        TimedOutError: Another command kept the lock, or a process is still there after KILL.
+    """
+    plan = cluster.plan
+    plan.check_names(options.names)
+    if not was_locked(plan.layout) and not is_there(cluster):
+        # Nothing was ever started here, and a stop makes no directory.
+        return nothing_stopped(plan, options)
+    if not options.names:
+        # At once and without the lock: a start under way sees it and yields.
+        with _all_the_same(cluster.reporter):
+            cluster.store.raise_generation()
+    with cluster.lock(options.command, timeout_s=options.timeout_s):
+        if not is_there(cluster):
+            # The first start has yielded before it wrote anything.
+            return nothing_stopped(plan, options)
+        return stop_locked(cluster, options)
+
+
+def is_there(cluster: ClusterContext) -> bool:
+    """Return whether there is a cluster: its records or, where somebody removed them, its processes."""
+    if ownership_of(cluster.layout) is not None:
+        return True
+    roster = cluster.find_processes()
+    return bool(roster.processes) or roster.supervisor is not None
+
+
+def nothing_stopped(plan: Plan, options: StopOptions) -> StopResult:
+    """Return the result of a stop where nothing was ever started."""
+    return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
+
+
+def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
+    """Do what ``stop`` does, for a caller that holds the lock.
+
+    Raises:
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        TimedOutError: A process is still there after KILL; everything else was stopped.
+    """
+    plan, began_s = cluster.plan, cluster.clock.monotonic_s()
+    roster = cluster.find_processes()
+    names = options.names or plan.names
+    if options.names and not options.force:
+        _refuse_costly(cluster, roster, names)
+    now = timestamp(cluster.clock.now_s())
+    wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
+    with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
+        cluster.store.wish(names, wish, of_all=not options.names)
+    execution = StopExecution(cluster, roster.processes)
+    execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
+    execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
+    if DAEMON in names:
+        _end_supervision(execution, roster, whole=not options.names)
+    took_s = cluster.clock.monotonic_s() - began_s
+    whole_cluster = not options.names and not execution.stuck
+    result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
+    with _all_the_same(cluster.reporter):
+        _record(cluster, result, execution.stuck)
+    execution.check_ended()
+    return result
+
+
+@contextlib.contextmanager
+def _all_the_same(reporter: Reporter) -> Iterator[None]:
+    """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        reporter.step(f"Stopping all the same: {error}")
+
+
+def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
+    """Refuse to stop running nodes where that costs the quorum or the last in-sync replica of a partition."""
+    nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in roster.processes]
+    if not nodes:
+        return
+    try:
+        with cluster.doors.open_kafka(cluster.plan.access, _ADMIN_TIMEOUT_S) as kafka:
+            quorum = kafka.quorum()
+            topics = kafka.topics()
+            partitions = [each for topic in topics.values.values() for each in topic.partitions]
+            min_isr = kafka.min_in_sync_replicas(topics.values).values
+    except KafkaAccessError as error:
+        raise RefusedError(
+            f"cannot check what a stop of {_names(nodes)} would cost: {error}",
+            hint="--force stops it without this check.",
+        ) from error
+    unread = ", ".join(topics.failures)
+    if unread:
+        raise RefusedError(
+            f"cannot check what a stop of {_names(nodes)} would cost: the state of {unread} could not be read",
+            hint="--force stops it without this check.",
+        )
+    found = stop_blockers({node.node_id for node in nodes}, quorum, partitions, min_isr)
+    if found:
+        lines = [describe_blocker(blocker) for blocker in found]
+        raise RefusedError(
+            f"cannot stop {_names(nodes)} without harm:\n" + "\n".join(f"  {line}" for line in lines),
+            hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",
+            details={"nodes": [node.name for node in nodes], "blockers": lines},
+        )
+
+
+def _names(nodes: list[Node]) -> str:
+    return " and ".join(node.name for node in nodes)
+
+
+def _end_supervision(execution: StopExecution, roster: Roster, *, whole: bool) -> None:
+    """Stop the daemon; with the whole cluster, supervisord too."""
+    cluster = execution.cluster
+    supervisor = cluster.doors.supervisor
+    if not whole and roster.supervisor is not None:
+        # supervisord restarts the daemon but when it was itself told to stop it.
+        supervisor.stop(cluster.plan.daemon.supervised_name)
+    if not whole or roster.supervisor is None:
+        execution.stop_clients((DAEMON,))
+        return
+    process = roster.supervisor
+
+    def shut_down() -> None:
+        try:
+            supervisor.shutdown()
+        except SupervisorUnreachableError:
+            cluster.doors.send_signal(process, signal.SIGTERM)
+
+    execution.end_supervisor(process, shut_down)
+    execution.stop_clients((DAEMON,))
+
+
+def _record(cluster: ClusterContext, result: StopResult, stuck: Mapping[str, Process]) -> None:
+    for each in result.programs:
+        how = f"killed: {each.killed}" if each.killed else "ended by itself"
+        cluster.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
+    for name, process in stuck.items():
+        cluster.record("not_stopped", "it was still there after KILL", program=name, pid=process.pid)
+    if result.whole_cluster and result.programs:
+        unclean = f", unclean: {', '.join(result.unclean)}" if result.unclean else ""
+        cluster.record("cluster_stopped", f"stopped in {result.took_s:.1f} s{unclean}")

@@ -1,0 +1,1 @@
+"""What the user asked for, as the plan: settings, checks, programs, files. Pure."""

@@ -1,0 +1,327 @@
+"""The programs of others that kraftd runs beside a cluster. A new one is an entry here and its module below render."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.plan.program import (
+    CONSOLE,
+    CONSOLE_ONLY,
+    DAEMON,
+    LOOPBACK,
+    PLAINTEXT,
+    Kind,
+    Listener,
+    Logs,
+    Probe,
+    Program,
+    Purpose,
+    Question,
+    StartRule,
+    StartStage,
+    StopRule,
+    StopStage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolHome:
+    """The files that a tool needs beside its executable.
+
+    Attributes:
+        mark: A file by which a home is known.
+        packaged: Where the operating system's packages put it.
+    """
+
+    mark: str
+    packaged: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """What kraftd knows of a tool.
+
+    Attributes:
+        name: Of its program, its table in kraftd.toml, its directories and its executable on the PATH.
+        does: What it is for, as a clause for the sample of kraftd.toml.
+        health_path: Answers 200 while it serves.
+        configuration_option: The option that takes the path of its configuration.
+        configuration: The name of that file.
+        source: Where to get it.
+        renderer: The module with its ``arguments`` and ``files``; see render.tools.
+        home: None where it needs nothing beside its executable.
+    """
+
+    name: str
+    default_port: int
+    does: str
+    health_path: str
+    configuration_option: str
+    configuration: str
+    source: str
+    renderer: str
+    home: ToolHome | None = None
+
+
+PROMETHEUS = "prometheus"
+GRAFANA = "grafana"
+
+TOOL_DEFINITIONS = (
+    ToolDefinition(
+        name=PROMETHEUS,
+        default_port=9090,
+        does="it scrapes the daemon and the apps",
+        health_path="/-/ready",
+        configuration_option="--config.file",
+        configuration="prometheus.yml",
+        source="the Debian package prometheus, or prometheus.io",
+        renderer="kraftd.render.prometheus",
+    ),
+    ToolDefinition(
+        name=GRAFANA,
+        default_port=3000,
+        does="it runs, without a login, with Prometheus as its data source",
+        health_path="/api/health",
+        configuration_option="--config",
+        configuration="grafana.ini",
+        source="a package or the archive of grafana.com",
+        renderer="kraftd.render.grafana",
+        home=ToolHome("conf/defaults.ini", Path("/usr/share/grafana")),
+    ),
+)
+"""In the order in which they are shown."""
+
+
+_HTTP = "HTTP"
+_NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log")
+_BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
+"""A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(Program):
+    """A Kafka process: a broker, a controller, or both.
+
+    Attributes:
+        kind: BROKER for anything with a broker in it, CONTROLLER for a controller only.
+        config: The user's properties for this node, in the order of the file.
+    """
+
+    node_id: int
+    heap_bytes: int
+    config: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def client(self) -> Listener | None:
+        """The first of the clients' listeners; None on a controller."""
+        return self.first(Purpose.CLIENT)
+
+    @property
+    def controller(self) -> Listener | None:
+        """The quorum's listener; None on a broker that is no voter."""
+        return self.first(Purpose.CONTROLLER)
+
+    @property
+    def jmx(self) -> Listener | None:
+        """Where JMX clients are let in; None on a controller."""
+        return self.first(Purpose.JMX)
+
+    @property
+    def kafka_listeners(self) -> tuple[Listener, ...]:
+        """The listeners of server.properties, the clients' first."""
+        return tuple(each for each in self.listeners if each.purpose in (Purpose.CLIENT, Purpose.CONTROLLER))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Kafka's process.roles."""
+        return tuple(role for role, has in (("broker", self.client), ("controller", self.controller)) if has)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App(Program):
+    """An HTTP app under uvicorn.
+
+    Attributes:
+        module: What Python runs.
+        environment: The app's settings, as its ``.env`` holds them.
+    """
+
+    module: str
+    environment: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A program that is installed on this machine.
+
+    Attributes:
+        home: Where the files are that ship with it; None where it needs none, or they were not found.
+    """
+
+    path: Path
+    home: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool(Program):
+    """A program of others that looks at the cluster, such as Prometheus.
+
+    Attributes:
+        configuration_option: The option that takes the path of its configuration.
+        configuration: The name of that file.
+        renderer: The module that makes its command line and its files.
+    """
+
+    executable: Executable
+    configuration_option: str
+    configuration: str
+    renderer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which topics and groups are measured, and how much of them at most.
+
+    Attributes:
+        topics_allow: Patterns of names, in which ``*`` stands for any text.
+        topics_deny: What of these is left out.
+        max_partitions: Whole topics beyond it are left out.
+        max_group_partitions: Groups beyond it are summed up only.
+    """
+
+    topics_allow: tuple[str, ...] = ("*",)
+    topics_deny: tuple[str, ...] = ()
+    groups_allow: tuple[str, ...] = ("*",)
+    groups_deny: tuple[str, ...] = ()
+    max_partitions: int = 10_000
+    max_groups: int = 1000
+    max_group_partitions: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon(Program):
+    """The observing process: how often it looks, and at what.
+
+    Attributes:
+        canary: Whether a canary record goes through every broker.
+    """
+
+    interval_s: float
+    lag_interval_s: float
+    canary: bool = True
+    selection: Selection = Selection()
+
+
+def broker(
+    node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: tuple[tuple[str, str], ...] = ()
+) -> Node:
+    """Return a broker, which is a controller too where it has a listener for that.
+
+    It serves when it answers on its first listener, which KRaft opens only after unfencing; behind TLS or SASL a
+    connection says as much.
+
+    Args:
+        node_id: Its id.
+        listeners: That of the clients first.
+        heap_bytes: Of its JVM.
+        config: The user's properties.
+    """
+    client = listeners[0]
+    question = Question.API_VERSIONS if client.security_protocol == PLAINTEXT else Question.CONNECTION
+    return Node(
+        name=f"broker-{node_id}",
+        kind=Kind.BROKER,
+        section="broker",
+        listeners=listeners,
+        probe=Probe(question, client.name),
+        logs=_NODE_LOGS,
+        start=StartRule(StartStage.BROKERS, needs_quorum=True),
+        stop=_BROKER_STOP,
+        node_id=node_id,
+        heap_bytes=heap_bytes,
+        config=config,
+    )
+
+
+def controller(node_id: int, listener: Listener, heap_bytes: int) -> Node:
+    """Return a controller that is no broker.
+
+    That its port listens is all that it tells; whether it is a caught-up voter, the quorum must be asked.
+    """
+    return Node(
+        name=f"controller-{node_id}",
+        kind=Kind.CONTROLLER,
+        section="controller",
+        listeners=(listener,),
+        probe=Probe(Question.CONNECTION, listener.name),
+        logs=_NODE_LOGS,
+        start=StartRule(StartStage.CONTROLLERS),
+        stop=StopRule(StopStage.NODES, patience_s=30),
+        node_id=node_id,
+        heap_bytes=heap_bytes,
+    )
+
+
+def app(name: str, section: str, port: int, environment: tuple[tuple[str, str], ...]) -> App:
+    """Return an app; its module is named like its section of kraftd.toml."""
+    return App(
+        name=name,
+        kind=Kind.APP,
+        section=section,
+        listeners=(_http(port),),
+        probe=Probe(Question.HTTP, _HTTP, "/readyz"),
+        logs=CONSOLE_ONLY,
+        start=StartRule(StartStage.SERVICES, needs_quorum=True),
+        stop=StopRule(StopStage.CLIENTS, patience_s=20),
+        has_metrics=True,
+        module=f"kraftd_apps.{section}",
+        environment=environment,
+    )
+
+
+def tool(definition: ToolDefinition, port: int, executable: Executable) -> Tool:
+    """Return a tool of this machine; the cluster goes on without it."""
+    return Tool(
+        name=definition.name,
+        kind=Kind.TOOL,
+        section=definition.name,
+        listeners=(_http(port),),
+        probe=Probe(Question.HTTP, _HTTP, definition.health_path),
+        logs=CONSOLE_ONLY,
+        start=StartRule(StartStage.OPTIONAL),
+        stop=StopRule(StopStage.CLIENTS, patience_s=20),
+        executable=executable,
+        configuration_option=definition.configuration_option,
+        configuration=definition.configuration,
+        renderer=definition.renderer,
+    )
+
+
+def daemon(
+    port: int, *, interval_s: float, lag_interval_s: float, canary: bool = True, selection: Selection | None = None
+) -> Daemon:
+    """Return the daemon, the one program that supervisord starts again by itself."""
+    return Daemon(
+        name=DAEMON,
+        kind=Kind.DAEMON,
+        section="daemon",
+        listeners=(_http(port),),
+        probe=Probe(Question.HTTP, _HTTP, "/livez"),
+        logs=CONSOLE_ONLY,
+        start=StartRule(StartStage.SERVICES, by_supervisord=True),
+        stop=StopRule(StopStage.SUPERVISION, patience_s=10),
+        has_metrics=True,
+        interval_s=interval_s,
+        lag_interval_s=lag_interval_s,
+        canary=canary,
+        selection=selection or Selection(),
+    )
+
+
+def kafka_listener(purpose: Purpose, port: int) -> Listener:
+    """Return a listener of a node, as every one is today: on loopback, and without encryption."""
+    names = {Purpose.CLIENT: "PLAINTEXT", Purpose.CONTROLLER: "CONTROLLER", Purpose.JMX: "JMX"}
+    return Listener(names[purpose], purpose, LOOPBACK, port)
+
+
+def _http(port: int) -> Listener:
+    return Listener(_HTTP, Purpose.HTTP, LOOPBACK, port)

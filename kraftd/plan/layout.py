@@ -1,0 +1,275 @@
+"""Where the files of a cluster live."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError, IdentityMismatchError
+from kraftd.plan.program import Program
+
+SOCKET_PATH_MAX_BYTES = 95
+"""Longest control socket path that works everywhere: AF_UNIX takes 103 bytes on macOS (107 on Linux), and supervisord
+first binds ``<path>.<pid>``."""
+
+_UNUSABLE = {
+    ",": "Kafka takes a comma in log.dirs for the end of a path",
+    '"': "the JVM's -Xlog cannot quote a double quote",
+    "%p": "the JVM's -Xlog replaces %p",
+    "%t": "the JVM's -Xlog replaces %t",
+    "${": "Kafka's logging replaces ${...}",
+    "\n": "supervisord.conf has no line breaks in values",
+    "\r": "supervisord.conf has no line breaks in values",
+}
+"""What a state directory's path may not hold, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one cluster, all absolute."""
+
+    state_dir: Path
+    socket: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan that the running or last run cluster follows."""
+        return self.state_dir / "plan.json"
+
+    @property
+    def manifest(self) -> Path:
+        """What was fixed at the first format."""
+        return self.state_dir / "manifest.json"
+
+    @property
+    def ownership(self) -> Path:
+        """What kraftd wrote into the state directory, which may hold other things too."""
+        return self.state_dir / "ownership.json"
+
+    @property
+    def desired(self) -> Path:
+        """Which programs shall run."""
+        return self.state_dir / "desired.json"
+
+    @property
+    def generation(self) -> Path:
+        """How often a stop was asked for; a running start watches it."""
+        return self.state_dir / "generation"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one command that changes the cluster."""
+        return self.state_dir / "lock"
+
+    @property
+    def restarts(self) -> Path:
+        """The daemon's memory of restarts."""
+        return self.state_dir / "restarts.json"
+
+    @property
+    def supervisord_conf(self) -> Path:
+        """The rendered process tree."""
+        return self.state_dir / "supervisord.conf"
+
+    @property
+    def supervisord_pid(self) -> Path:
+        """The pid file that supervisord writes; kraftd never reads it."""
+        return self.state_dir / "run" / "supervisord.pid"
+
+    @property
+    def supervisord_log(self) -> Path:
+        """The log of supervisord, the only place with true exit statuses."""
+        return self.state_dir / "logs" / "supervisord.log"
+
+    @property
+    def events(self) -> Path:
+        """A file of events per writer."""
+        return self.state_dir / "events"
+
+    def data(self, program: str) -> Path:
+        """A node's log directory, in Kafka's sense of the word."""
+        return self.state_dir / "data" / program
+
+    def logs(self, program: str) -> Path:
+        """The log files of a program."""
+        return self.state_dir / "logs" / program
+
+    def log_files(self, program: Program) -> tuple[Path, ...]:
+        """Where a program logs, the most telling file last."""
+        return tuple(self.logs(program.name) / name for name in program.logs.files)
+
+    def main_log(self, program: Program) -> Path:
+        """The log that people want to see of a program."""
+        return self.logs(program.name) / program.logs.main
+
+    def console(self, program: str) -> Path:
+        """What a program writes to stdout and stderr."""
+        return self.logs(program) / "console.log"
+
+    def config(self, program: str) -> Path:
+        """The rendered files of a program."""
+        return self.state_dir / "config" / program
+
+    @property
+    def jmx(self) -> Path:
+        """The directory of the password for the brokers' JMX, among the files of the daemon."""
+        return self.config("kraftd")
+
+    def identity(self, program: str) -> str:
+        """The text in the marker of a program, which no other program of this or another cluster has."""
+        return f"{self.state_dir}/{program}"
+
+
+def clusters_dir(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the directory that holds a directory for each cluster without a state_dir of its own."""
+    return _base(environ, "XDG_STATE_HOME", home / ".local" / "state") / "kraftd"
+
+
+def cache_dir(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the directory of downloads and archives, shared by all clusters."""
+    return _base(environ, "XDG_CACHE_HOME", home / ".cache") / "kraftd"
+
+
+def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str], home: Path) -> Layout:
+    """Return the layout of a cluster.
+
+    The control socket lives in ``XDG_RUNTIME_DIR`` where that is set and the state directory is the default one;
+    a cluster with a ``state_dir`` keeps everything in it.
+
+    Raises:
+        ConfigurationError: The socket's path would be too long for the operating system, or a program that is given
+            the state directory's path would read another one.
+    """
+    if state_dir is not None:
+        return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    state = clusters_dir(environ, home) / cluster
+    run = Path(runtime) / "kraftd" / cluster if Path(runtime).is_absolute() else state / "run"
+    return _checked(Layout(state, run / "supervisor.sock"))
+
+
+def _checked(layout: Layout) -> Layout:
+    text = str(layout.state_dir)
+    reason = next((reason for part, reason in _UNUSABLE.items() if part in text), "")
+    if not reason and not _is_utf_8(str(layout.socket)):
+        reason = "it is not UTF-8"
+    if reason:
+        raise ConfigurationError(
+            f"cannot use the state directory {text!r}: {reason}",
+            hint="Set cluster.state_dir (or --state-dir) to a plainer path.",
+            code="unusable_state_dir",
+        )
+    length = len(str(layout.socket).encode())
+    if length > SOCKET_PATH_MAX_BYTES:
+        raise ConfigurationError(
+            f"cannot use the control socket {layout.socket}: its path has {length} bytes, "
+            f"and at most {SOCKET_PATH_MAX_BYTES} work",
+            hint="Set cluster.state_dir (or --state-dir) to a directory with a shorter path.",
+            code="socket_path_too_long",
+        )
+    return layout
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:
+    # The XDG base directory specification: a relative path is invalid and ignored.
+    chosen = Path(environ.get(variable, ""))
+    return chosen if chosen.is_absolute() else default
+
+
+PROGRAM_DIRECTORIES = ("config", "data", "logs")
+"""Directories that hold one directory for each program."""
+
+DIRECTORIES = (*PROGRAM_DIRECTORIES, "events", "run")
+"""Every directory that kraftd makes directly in a state directory."""
+
+RECORDS = (
+    "generation",
+    "desired.json",
+    "restarts.json",
+    "supervisord.conf",
+    "manifest.json",
+    "plan.json",
+    "ownership.json",
+)
+"""Every file that kraftd writes directly in a state directory, but the lock; what says whose it is comes last."""
+
+TOOLS = "kafka-tools"
+"""The directory of what Kafka's tools are given, which need no start; it is no program's."""
+
+TOO_NEW = "ownership_too_new"
+"""The code of the error about a record of a newer kraftd."""
+
+_SCHEMA_VERSION = 1
+_NOT_IN_THE_PLAN = (TOOLS, "supervisord")
+_PROGRAM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
+_FILES = {
+    "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
+    "logs": re.compile(r"supervisord\.log(\.\d+)?"),
+    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What kraftd wrote into a state directory.
+
+    Attributes:
+        programs: Every program that was ever started from it, in the order of their names.
+    """
+
+    programs: tuple[str, ...] = ()
+
+    def extended(self, programs: Iterable[str]) -> "Ownership":
+        """Return the ownership with further programs; a name that no program can have is left out."""
+        names = {name for name in programs if _PROGRAM.fullmatch(name)}
+        return Ownership(tuple(sorted({*self.programs, *names})))
+
+    def covers_record(self, name: str) -> bool:
+        """Return whether a file directly in the state directory is kraftd's."""
+        return name in RECORDS or _TEMPORARY.fullmatch(name) is not None
+
+    def covers(self, directory: str, name: str) -> bool:
+        """Return whether an entry of one of ``DIRECTORIES`` is kraftd's, with all that is below it."""
+        if directory in PROGRAM_DIRECTORIES and name in (*self.programs, *_NOT_IN_THE_PLAN):
+            return True
+        pattern = _FILES.get(directory)
+        return pattern is not None and pattern.fullmatch(name) is not None
+
+    def to_json(self) -> str:
+        """Return the text of ``ownership.json``."""
+        return json.dumps({"schema_version": _SCHEMA_VERSION, "programs": self.programs}, indent=2) + "\n"
+
+
+def parse_ownership(text: str, path: Path) -> Ownership:
+    """Return the ownership that a text holds.
+
+    Raises:
+        IdentityMismatchError: The text is damaged, or a newer kraftd wrote it.
+    """
+    try:
+        raw = json.loads(text)
+        version, programs = int(raw["schema_version"]), [str(name) for name in raw["programs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IdentityMismatchError(
+            f"cannot read the record of ownership {path}: it is damaged ({error})",
+            hint="Remove that file: the next start writes it anew.",
+            code="ownership_damaged",
+        ) from error
+    if version > _SCHEMA_VERSION:
+        raise IdentityMismatchError(
+            f"cannot read the record of ownership {path}: it has schema version {version}, "
+            f"this kraftd knows {_SCHEMA_VERSION}",
+            hint="Use the kraftd that made this cluster, or a newer one.",
+            code=TOO_NEW,
+        )
+    return Ownership().extended(programs)

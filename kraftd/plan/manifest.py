@@ -1,0 +1,144 @@
+"""What was fixed when a cluster was first formatted, and what a later plan may not change."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kraftd.errors import IdentityMismatchError
+from kraftd.plan.plan import Plan, Voter
+
+_SCHEMA_VERSION = 1
+_CLUSTER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+@dataclass(frozen=True, slots=True)
+class FormattedNode:
+    """A node as it was formatted.
+
+    Attributes:
+        ports: Every Kafka port of the node; clients and the other nodes know them.
+    """
+
+    name: str
+    node_id: int
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A cluster's birth certificate.
+
+    Attributes:
+        unfinished: Names of nodes that were being formatted when this was written: without identity they lost nothing.
+    """
+
+    cluster_id: str
+    kafka_version: str
+    voters: tuple[Voter, ...]
+    nodes: tuple[FormattedNode, ...]
+    unfinished: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``."""
+        return json.dumps({"schema_version": _SCHEMA_VERSION, **asdict(self)}, indent=2) + "\n"
+
+
+def manifest_of(plan: Plan, cluster_id: str) -> Manifest:
+    """Return the manifest that formatting a plan's nodes makes true."""
+    nodes = tuple(
+        FormattedNode(node.name, node.node_id, tuple(listener.port for listener in node.kafka_listeners))
+        for node in plan.nodes
+    )
+    return Manifest(cluster_id, plan.kafka_version, plan.voters, nodes)
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """Return the manifest that a text holds.
+
+    Raises:
+        IdentityMismatchError: The text is damaged, or a newer kraftd wrote it: formatting beside existing data must
+            not go by it.
+    """
+    try:
+        raw = json.loads(text)
+        _check_schema(int(raw["schema_version"]), path)
+        if not _CLUSTER_ID.fullmatch(raw["cluster_id"]):
+            raise ValueError(f"no cluster id: {raw['cluster_id']!r}")  # noqa: TRY301 one report for all damage
+        return Manifest(
+            cluster_id=raw["cluster_id"],
+            kafka_version=str(raw["kafka_version"]),
+            voters=tuple(Voter(int(v["node_id"]), str(v["host"]), int(v["port"])) for v in raw["voters"]),
+            nodes=tuple(
+                FormattedNode(str(n["name"]), int(n["node_id"]), tuple(int(port) for port in n["ports"]))
+                for n in raw["nodes"]
+            ),
+            unfinished=tuple(str(name) for name in raw.get("unfinished", [])),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise IdentityMismatchError(
+            f"cannot read the manifest {path}: it is damaged ({_cause(error)})",
+            hint="Restore the file from a backup. The cluster id also stands in data/*/meta.properties.",
+            code="manifest_damaged",
+        ) from error
+
+
+def _check_schema(version: int, path: Path) -> None:
+    if version > _SCHEMA_VERSION:
+        raise IdentityMismatchError(
+            f"cannot read the manifest {path}: it has schema version {version}, this kraftd knows {_SCHEMA_VERSION}",
+            hint="Use the kraftd that made this cluster, or a newer one.",
+            code="manifest_too_new",
+        )
+
+
+def differences(plan: Plan, manifest: Manifest) -> list[str]:
+    """Return in words how a plan contradicts the manifest; nothing where it only adds broker-only nodes."""
+    found = []
+    if plan.kafka_version != manifest.kafka_version:
+        found.append(f"Kafka version: planned {plan.kafka_version}, formatted with {manifest.kafka_version}")
+    if plan.voters != manifest.voters:
+        found.append(f"voters: planned {_voters(plan.voters)}, formatted with {_voters(manifest.voters)}")
+    planned = {node.node_id: tuple(listener.port for listener in node.kafka_listeners) for node in plan.nodes}
+    for node in manifest.nodes:
+        if node.node_id not in planned:
+            found.append(f"{node.name}: not in the plan, but formatted as node {node.node_id}, with data")
+        elif planned[node.node_id] != node.ports:
+            found.append(
+                f"{node.name}: planned ports {_ports(planned[node.node_id])}, formatted with {_ports(node.ports)}"
+            )
+    return found
+
+
+def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
+    """Refuse a plan that contradicts the manifest.
+
+    Args:
+        plan: What the configuration asks for.
+        manifest: What was fixed at the first format.
+        config_origin: Where the configuration comes from, for the message.
+
+    Raises:
+        IdentityMismatchError: With both values and both places.
+    """
+    found = differences(plan, manifest)
+    if found:
+        raise IdentityMismatchError(
+            f"cannot use {config_origin} with the cluster in {plan.layout.state_dir}: "
+            f"it contradicts {plan.layout.manifest}\n" + "\n".join(f"  {line}" for line in found),
+            hint="Set cluster.brokers, cluster.port_offset and cluster.kafka_version back, "
+            "or make a second cluster with --cluster NAME and its own port_offset.",
+            details={"differences": found, "manifest": str(plan.layout.manifest)},
+        )
+
+
+def _cause(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _voters(voters: tuple[Voter, ...]) -> str:
+    return ",".join(f"{voter.node_id}@{voter.host}:{voter.port}" for voter in voters)
+
+
+def _ports(ports: tuple[int, ...]) -> str:
+    return ", ".join(str(port) for port in ports)

@@ -1,0 +1,242 @@
+"""How many replicas there are, and how many of them must be in sync, where nobody says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kraftd.errors import ConfigurationError
+from kraftd.plan import kinds
+from kraftd.plan.checks import contradictions
+from kraftd.plan.kinds import (
+    TOOL_DEFINITIONS,
+    App,
+    Daemon,
+    Executable,
+    Node,
+    Selection,
+    Tool,
+    ToolDefinition,
+    kafka_listener,
+)
+from kraftd.plan.layout import Layout
+from kraftd.plan.manifest import Manifest
+from kraftd.plan.plan import Access, Plan, Topic, Voter, access_to
+from kraftd.plan.program import LOOPBACK, Purpose
+from kraftd.plan.settings import PropertyValue, Settings, TopicSettings
+from kraftd.units import parse_size
+
+
+def default_replication_factor(brokers: int) -> int:
+    """Return the replicas that a topic gets by default."""
+    return min(3, brokers)
+
+
+def min_in_sync_replicas(replicas: int) -> int:
+    """Return the min.insync.replicas of a topic: writes with acks=all go on while one broker is down."""
+    return max(1, min(replicas, 3) - 1)
+
+
+def default_min_in_sync_replicas(nodes: Iterable[Node]) -> int:
+    """Return the brokers' min.insync.replicas, which holds for every topic without its own, those that exist included.
+
+    It follows from the brokers of the first format, which are those that vote: one that is added changes it for none.
+    """
+    voting_brokers = [node for node in nodes if node.client and node.controller]
+    return min_in_sync_replicas(default_replication_factor(len(voting_brokers)))
+
+
+_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998}
+"""What is added to a broker's id, in the order of its listeners."""
+
+TIE_BREAKER_ID = 101
+_DEFAULT_PARTITIONS = 4
+_MIN_ISR = "min.insync.replicas"
+_NONE_INSTALLED: Mapping[str, Executable] = {}
+
+
+def build_plan(
+    settings: Settings,
+    layout: Layout,
+    kafka_version: str,
+    manifest: Manifest | None,
+    installed: Mapping[str, Executable] = _NONE_INSTALLED,
+    tools: Sequence[ToolDefinition] = TOOL_DEFINITIONS,
+) -> Plan:
+    """Return the plan of a configuration. A formatted cluster keeps its voters: later brokers are brokers only.
+
+    Args:
+        settings: What the user asks for.
+        layout: Where the files live.
+        kafka_version: The exact version, resolved.
+        manifest: What the first format fixed; None before it.
+        installed: The tools that this machine has, by name; what is asked for and absent is left out.
+        tools: The tools that kraftd knows.
+
+    Raises:
+        ConfigurationError: Values contradict each other; every contradiction is named.
+    """
+    nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
+    access = access_to(node.client for node in nodes if node.client)
+    plan = Plan(
+        cluster=settings.cluster.name,
+        kafka_version=kafka_version,
+        layout=layout,
+        access=access,
+        nodes=nodes,
+        voters=_voters(nodes),
+        topics=tuple(_topic(topic, settings, nodes) for topic in settings.topic),
+        apps=_apps(settings, access),
+        daemon=_daemon(settings),
+        tools=_tools(settings, installed, tools),
+        kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
+        java_home=Path(settings.java.home) if settings.java.home else None,
+        java_options=settings.java.options,
+    )
+    _refuse(contradictions(settings, plan))
+    return plan
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigurationError(
+            "cannot make a plan:\n" + "\n".join(f"  {problem}" for problem in problems),
+            hint="'kraftd config' shows each value and where it came from.",
+            details={"problems": list(problems)},
+        )
+
+
+def _voters(nodes: Sequence[Node]) -> tuple[Voter, ...]:
+    listeners = ((node.node_id, node.controller) for node in nodes)
+    return tuple(Voter(node_id, listener.host, listener.port) for node_id, listener in listeners if listener)
+
+
+def _voter_ids(brokers: int, manifest: Manifest | None) -> tuple[int, ...]:
+    if manifest is not None:
+        return tuple(voter.node_id for voter in manifest.voters)
+    if brokers == 2:
+        return (1, 2, TIE_BREAKER_ID)
+    return tuple(range(1, min(brokers, 3) + 1))
+
+
+def _nodes(settings: Settings, voter_ids: Sequence[int]) -> tuple[Node, ...]:
+    cluster = settings.cluster
+    brokers = [
+        kinds.broker(
+            node_id,
+            tuple(
+                kafka_listener(purpose, base + node_id + cluster.port_offset)
+                for purpose, base in _PORT_BASES.items()
+                if purpose is not Purpose.CONTROLLER or node_id in voter_ids
+            ),
+            parse_size(cluster.heap),
+            _broker_config(settings, node_id),
+        )
+        for node_id in range(1, cluster.brokers + 1)
+    ]
+    controllers = [
+        kinds.controller(
+            node_id,
+            kafka_listener(Purpose.CONTROLLER, _PORT_BASES[Purpose.CONTROLLER] + node_id + cluster.port_offset),
+            parse_size(settings.controller.heap),
+        )
+        for node_id in voter_ids
+        if node_id >= TIE_BREAKER_ID
+    ]
+    return (*brokers, *controllers)
+
+
+def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:
+    own = settings.broker.nodes.get(node_id)
+    merged = {**settings.broker.config, **(own.config if own else {})}
+    return _properties(merged)
+
+
+def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in values.items())
+
+
+def _topic(topic: TopicSettings, settings: Settings, nodes: Sequence[Node]) -> Topic:
+    assignment = _assignment(topic, settings.cluster.brokers)
+    of_brokers = [settings.broker.config, *(node.config for node in settings.broker.nodes.values())]
+    min_isr = min_in_sync_replicas(len(assignment[0]))
+    own: dict[str, PropertyValue] = {}
+    if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not any(_MIN_ISR in config for config in of_brokers):
+        own[_MIN_ISR] = min_isr
+    return Topic(topic.name, assignment, _properties({**own, **topic.config}), _stated(topic))
+
+
+def _stated(topic: TopicSettings) -> tuple[str, ...]:
+    names = ("partitions", "replication_factor", "assignment")
+    return names if topic.assignment else tuple(name for name in names if getattr(topic, name))
+
+
+def _assignment(topic: TopicSettings, brokers: int) -> tuple[tuple[int, ...], ...]:
+    if topic.assignment:
+        return tuple(tuple(int(part) for part in one.split(":")) for one in topic.assignment.split(","))
+    replicas = topic.replication_factor or default_replication_factor(brokers)
+    partitions = topic.partitions or _DEFAULT_PARTITIONS
+    return tuple(tuple((first + follower) % brokers + 1 for follower in range(replicas)) for first in range(partitions))
+
+
+def _daemon(settings: Settings) -> Daemon:
+    daemon = settings.daemon
+    return kinds.daemon(
+        daemon.port + settings.cluster.port_offset,
+        interval_s=daemon.interval_s,
+        lag_interval_s=daemon.lag_interval_s,
+        canary=daemon.probe,
+        selection=Selection(
+            topics_allow=daemon.topics_allow,
+            topics_deny=daemon.topics_deny,
+            groups_allow=daemon.groups_allow,
+            groups_deny=daemon.groups_deny,
+            max_partitions=daemon.max_partitions,
+            max_groups=daemon.max_groups,
+            max_group_partitions=daemon.max_group_partitions,
+        ),
+    )
+
+
+def tools_asked_for(
+    settings: Settings, tools: Sequence[ToolDefinition] = TOOL_DEFINITIONS
+) -> tuple[ToolDefinition, ...]:
+    """Return the tools that the user asks for."""
+    return tuple(tool for tool in tools if settings.tools[tool.name].enabled)
+
+
+def _tools(
+    settings: Settings, installed: Mapping[str, Executable], tools: Sequence[ToolDefinition]
+) -> tuple[Tool, ...]:
+    offset = settings.cluster.port_offset
+    return tuple(
+        kinds.tool(each, settings.tools[each.name].port + offset, installed[each.name])
+        for each in tools_asked_for(settings, tools)
+        if each.name in installed
+    )
+
+
+def _apps(settings: Settings, access: Access) -> tuple[App, ...]:
+    offset = settings.cluster.port_offset
+    apps: list[App] = []
+    if settings.producer.enabled:
+        kafka = {
+            **access.environment,
+            "KAFKA_TOPIC": settings.producer.topic,
+        }
+        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, settings.producer.env))
+    if settings.consumer.enabled:
+        kafka = {
+            **access.environment,
+            "KAFKA_TOPIC": settings.consumer.topic,
+            "KAFKA_GROUP_ID": settings.consumer.group,
+            "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
+        }
+        for number in range(1, settings.consumer.instances + 1):
+            name = "consumer" if number == 1 else f"consumer-{number}"
+            port = settings.consumer.port + offset + number - 1
+            apps.append(_app(name, "consumer", port, kafka, settings.consumer.env))
+    return tuple(apps)
+
+
+def _app(name: str, section: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
+    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
+    return kinds.app(name, section, port, tuple(environment.items()))

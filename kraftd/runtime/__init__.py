@@ -1,0 +1,1 @@
+"""What runs a node: Java, Kafka's jars, the start-up archive, formatting."""

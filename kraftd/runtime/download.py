@@ -1,0 +1,171 @@
+"""Jars from Maven Central through jgo, several at a time."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kraftd.errors import RuntimeMissingError
+from kraftd.runtime.jars import Jar, Progress, size_bytes
+
+_THREADS = 8
+_TRIES = 3
+_PAUSE_S = 1.0
+_REQUEST_TIMEOUT_S = 10
+_SILENCE_S = 14.0
+"""Without a byte for so long the network counts as absent; a name server that does not answer takes longer to fail."""
+
+Download = Callable[[Jar, Path, Callable[[int], None]], Path]
+"""Fetches one jar below a directory, tells the bytes as they come, and returns the file."""
+
+
+class MavenCentral:
+    """The public repository.
+
+    Args:
+        download: Fetches one jar; any exception means that it failed.
+        silence_s: How long to wait for the next byte of any jar.
+        pause_s: How long a thread waits before it tries a jar again.
+    """
+
+    def __init__(
+        self, download: Download | None = None, *, silence_s: float = _SILENCE_S, pause_s: float = _PAUSE_S
+    ) -> None:
+        self._download = download or download_with_jgo
+        self._silence_s = silence_s
+        self._pause_s = pause_s
+
+    def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
+        """Yield each jar with its file, as it is complete.
+
+        Raises:
+            RuntimeMissingError: A jar cannot be fetched, or nothing comes for a while.
+        """
+        batch = _Batch(jars, into, self._download, self._pause_s)
+        batch.start()
+        try:
+            left = len(jars)
+            while left:
+                event = batch.next_event(self._silence_s)
+                match event:
+                    case int():
+                        progress.advance(event)
+                    case (Jar() as jar, Path() as path):
+                        left -= 1
+                        yield jar, path
+                    case Exception() | None:
+                        raise _cannot_fetch(jars, event) from event
+        finally:
+            batch.stop()
+
+
+class _Batch:
+    """The threads of one fetch and the queue of what they report: bytes, a finished jar, or a failure.
+
+    The threads are daemons: one that hangs in a name look-up must not keep the command from ending.
+    """
+
+    def __init__(self, jars: Sequence[Jar], into: Path, download: Download, pause_s: float) -> None:
+        self._into = into
+        self._download = download
+        self._pause_s = pause_s
+        self._stopped = threading.Event()
+        self._something_came = threading.Event()
+        self._events: queue.SimpleQueue[int | tuple[Jar, Path] | Exception] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Jar] = queue.SimpleQueue()
+        for jar in sorted(jars, key=lambda jar: -jar.size_bytes):
+            self._todo.put(jar)
+
+    def start(self) -> None:
+        """Start fetching."""
+        for _ in range(min(_THREADS, self._todo.qsize())):
+            threading.Thread(target=self._work, name="kraftd-fetch", daemon=True).start()
+
+    def next_event(self, timeout_s: float) -> int | tuple[Jar, Path] | Exception | None:
+        """Return what a thread reports next; None when none does in time."""
+        try:
+            return self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def stop(self) -> None:
+        """Start no more jars."""
+        self._stopped.set()
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                jar = self._todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._events.put((jar, self._fetch(jar)))
+            except Exception as error:  # noqa: BLE001 - whatever jgo or requests raise is a failed download
+                self._events.put(error)
+                return
+
+    def _fetch(self, jar: Jar) -> Path:
+        for attempt in range(1, _TRIES):
+            try:
+                return self._attempt(jar, attempt)
+            except Exception:
+                # Where nothing came of any jar there is no network, and the user should not wait for that.
+                if not self._something_came.is_set():
+                    raise
+                self._stopped.wait(self._pause_s)
+        return self._attempt(jar, _TRIES)
+
+    def _attempt(self, jar: Jar, attempt: int) -> Path:
+        counted = 0
+
+        def count(byte_count: int) -> None:
+            nonlocal counted
+            counted += byte_count
+            self._something_came.set()
+            self._events.put(byte_count)
+
+        try:
+            path = self._download(jar, self._into / f"{jar.file_name}.{attempt}", count)
+        except Exception:
+            self._events.put(-counted)
+            raise
+        self._events.put(jar.size_bytes - counted)
+        return path
+
+
+def download_with_jgo(jar: Jar, into: Path, count: Callable[[int], None]) -> Path:
+    """Fetch one jar; jgo and requests are imported here, for a start that fetches nothing needs neither."""
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - see above
+
+    @contextmanager
+    def counting(_file_name: str, _total_bytes: int) -> Iterator[Callable[[int], None]]:
+        yield count
+
+    context = MavenContext(
+        resolver=PythonResolver(progress_callback=counting), repo_cache=into, timeout=_REQUEST_TIMEOUT_S
+    )
+    path: Path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+    return path
+
+
+def _cannot_fetch(jars: Sequence[Jar], cause: Exception | None) -> RuntimeMissingError:
+    missing_bytes = size_bytes(tuple(jars))
+    what = jars[0].file_name if len(jars) == 1 else f"{len(jars)} jars"
+    hint = "Connect this machine to the network and run 'kraftd setup', or set kafka.home to an unpacked Kafka release."
+    match cause:
+        case None:
+            reason = "nothing comes"
+        case OSError(strerror=str() as refusal):
+            # The errors of requests are OSErrors too, but without the system's text.
+            reason, hint = refusal.lower(), "Mend that, and run 'kraftd setup'."
+        case OSError():
+            reason = "no connection"
+        case _:
+            reason = "the repository does not hand it out"
+    return RuntimeMissingError(
+        f"cannot fetch {what} ({missing_bytes / 1e6:.1f} MB) from Maven Central: {reason}",
+        hint=hint,
+        code="cannot_fetch",
+        details={"missing_bytes": missing_bytes, "jars": [jar.file_name for jar in jars], "cause": str(cause)},
+    )

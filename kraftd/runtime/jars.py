@@ -1,0 +1,252 @@
+"""The locks: which jars make up a Kafka version, each with its SHA-256 and size. Written by ``tools/lock_kafka.py``."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Protocol
+
+from kraftd.clock import Clock
+from kraftd.errors import ConfigurationError, RuntimeMissingError
+from kraftd.host import lock
+from kraftd.host.files import explained, make_private_directory
+
+_SUFFIX = ".toml"
+_PREFIX = "kafka-"
+
+
+class JarSet(StrEnum):
+    """What a list of jars is for."""
+
+    BROKER = "broker"
+    TOOLS = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """A jar of a Maven repository.
+
+    Attributes:
+        sha256: Of the file, in lower-case hexadecimal digits.
+        sets: The sets that hold it. A jar that both hold has the same version in both.
+    """
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+    size_bytes: int
+    sets: tuple[JarSet, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The name that the repository gives it."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The jars of one Kafka version, in the order of the classpath."""
+
+    kafka_version: str
+    jars: tuple[Jar, ...]
+
+    def jars_of(self, jar_set: JarSet) -> tuple[Jar, ...]:
+        """Return the jars of a set."""
+        return tuple(jar for jar in self.jars if jar_set in jar.sets)
+
+
+def locked_versions() -> tuple[str, ...]:
+    """Return the Kafka versions that kraftd can fetch, oldest first."""
+    names = [entry.name for entry in (resources.files("kraftd.runtime") / "locks").iterdir()]
+    versions = [name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
+    return tuple(sorted(versions, key=lambda version: [int(part) for part in version.split(".")]))
+
+
+def read_lock(version: str) -> Lock:
+    """Return the lock of an exact Kafka version.
+
+    Raises:
+        ConfigurationError: There is no lock of this version.
+    """
+    available = locked_versions()
+    if version not in available:
+        raise ConfigurationError(
+            f"cannot fetch Kafka {version}: kraftd has locks for {', '.join(available)}",
+            hint="Set cluster.kafka_version to one of these, or kafka.home to an unpacked Kafka release.",
+            details={"available": list(available)},
+        )
+    file = resources.files("kraftd.runtime") / "locks" / f"{_PREFIX}{version}{_SUFFIX}"
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    return Lock(document["kafka_version"], tuple(_jar(entry) for entry in document["jars"]))
+
+
+def size_bytes(jars: tuple[Jar, ...]) -> int:
+    """Return the bytes of some jars."""
+    return sum(jar.size_bytes for jar in jars)
+
+
+def _jar(entry: dict[str, object]) -> Jar:
+    sets = entry["sets"]
+    size = entry["size_bytes"]
+    if not isinstance(sets, list) or not isinstance(size, int):
+        raise TypeError(f"not a jar: {entry}")
+    return Jar(
+        group=str(entry["group"]),
+        artifact=str(entry["artifact"]),
+        version=str(entry["version"]),
+        sha256=str(entry["sha256"]),
+        size_bytes=size,
+        sets=tuple(JarSet(name) for name in sets),
+    )
+
+
+_HASHING_THREADS = 4
+_OTHER_FETCH_TIMEOUT_S = 900.0
+_FIXED_MTIME_S = 1_000_000_000
+"""Of every jar in the cache. The JVM refuses an archive whose jars have other times: a jar fetched again keeps its."""
+
+
+class Progress(Protocol):
+    """What a download tells while it runs."""
+
+    def begin(self, total_bytes: int) -> None:
+        """Say how much will come."""
+
+    def advance(self, byte_count: int) -> None:
+        """Say how much more has come; negative where a part was lost and comes again."""
+
+    def note(self, text: str) -> None:
+        """Say something that a person should know."""
+
+
+class Source(Protocol):
+    """Where jars come from."""
+
+    def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
+        """Yield each jar with its file below a directory, as it is complete; nothing is checked yet.
+
+        Raises:
+            RuntimeMissingError: One cannot be fetched.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What the cache lacks; false where it lacks nothing."""
+
+    absent: tuple[Jar, ...]
+    damaged: tuple[Jar, ...]
+
+    @property
+    def jars(self) -> tuple[Jar, ...]:
+        """All that must be fetched."""
+        return self.absent + self.damaged
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes to fetch."""
+        return size_bytes(self.jars)
+
+    def __bool__(self) -> bool:
+        return bool(self.jars)
+
+
+class JarCache:
+    """The jars below one directory.
+
+    Every look hashes all jars: 48 MB take 24 ms with two or more threads, 43 ms with one (2 cores with SHA
+    instructions), which is less than a stamp is worth that trusts a size and a time.
+    """
+
+    def __init__(self, cache_dir: Path, source: Source, clock: Clock) -> None:
+        self._root = cache_dir / "jars"
+        self._staging = cache_dir / "staging"
+        self._source = source
+        self._clock = clock
+
+    def classpath(self, jars: Sequence[Jar]) -> tuple[Path, ...]:
+        """Return the paths of jars, in their order, present or not."""
+        return tuple(self._root / jar.group / jar.file_name for jar in jars)
+
+    def shortfall(self, jars: Sequence[Jar]) -> Shortfall:
+        """Return which jars are absent, and which differ from the lock."""
+        with ThreadPoolExecutor(_HASHING_THREADS) as executor:
+            # Largest first, so that no thread is left alone with the last one.
+            ordered = sorted(jars, key=lambda jar: -jar.size_bytes)
+            found = dict(zip(ordered, executor.map(_sha256, self.classpath(ordered)), strict=True))
+        return Shortfall(
+            absent=tuple(jar for jar in jars if found[jar] is None),
+            damaged=tuple(jar for jar in jars if found[jar] not in {None, jar.sha256}),
+        )
+
+    def fetch(self, jars: Sequence[Jar], progress: Progress) -> None:
+        """Make the cache complete.
+
+        A jar is staged, compared with the lock and then renamed into place, so that a jar in place is whole. Of
+        several processes one fetches and the others wait for it; what a killed one left is removed.
+
+        Raises:
+            RuntimeMissingError: A jar cannot be fetched, or what came is not what the lock says.
+            PermissionDeniedError: The cache cannot be written.
+            TimedOutError: Another process is fetching and does not come to an end.
+        """
+        with self._only_fetcher(progress) as staging:
+            lacking = self.shortfall(jars)
+            if not lacking:
+                return
+            for jar in lacking.damaged:
+                progress.note(f"{jar.file_name} in the cache is damaged: fetching it again")
+            progress.begin(lacking.size_bytes)
+            for jar, staged in self._source.fetch(lacking.jars, staging, progress):
+                self._take_in(jar, staged)
+
+    def _take_in(self, jar: Jar, staged: Path) -> None:
+        if (found := _sha256(staged)) != jar.sha256:
+            raise RuntimeMissingError(
+                f"cannot use {jar.file_name} as it came: its SHA-256 is {found}, and the lock says {jar.sha256}",
+                hint="Ask whoever runs the proxy or the mirror between this machine and the repository.",
+                code="jar_differs_from_lock",
+                details={"jar": jar.file_name},
+            )
+        (place,) = self.classpath([jar])
+        make_private_directory(place.parent)
+        with explained("write", place):
+            with staged.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.utime(staged, (_FIXED_MTIME_S, _FIXED_MTIME_S))
+            staged.replace(place)
+
+    @contextmanager
+    def _only_fetcher(self, progress: Progress) -> Iterator[Path]:
+        with lock.held(
+            self._staging / "lock",
+            command="setup",
+            clock=self._clock,
+            timeout_s=_OTHER_FETCH_TIMEOUT_S,
+            on_wait=lambda holder: progress.note(f"waiting for {holder}, which fetches Kafka"),
+        ):
+            for leftover in self._staging.glob("fetch-*"):
+                shutil.rmtree(leftover)
+            staging = Path(tempfile.mkdtemp(prefix="fetch-", dir=self._staging))
+            try:
+                yield staging
+            finally:
+                # A thread that waits for the network may still hold a file in it: the next fetch removes the rest.
+                shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

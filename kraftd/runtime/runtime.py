@@ -1,0 +1,204 @@
+"""An unpacked Kafka release, as ``kafka.home`` names it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraftd.clock import Clock
+from kraftd.errors import RuntimeMissingError
+from kraftd.plan.versions import check_java, check_kafka_version, resolve_kafka_version
+from kraftd.runtime.archive import archive_for
+from kraftd.runtime.download import MavenCentral
+from kraftd.runtime.jars import JarCache, JarSet, Progress, Shortfall, Source, locked_versions, read_lock
+from kraftd.runtime.java import Java, find_java
+from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
+
+_SERVER_JAR = re.compile(r"kafka_2\.1\d-(\d+\.\d+\.\d+[\w.-]*?)\.jar")
+_NOT_THE_CODE = re.compile(r"-(sources|javadoc|scaladoc|test|test-sources)\.jar$")
+_HINT = "Set kafka.home to the directory of an unpacked Kafka release, or remove it to use kraftd's own jars."
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a release's ``libs`` hold.
+
+    Attributes:
+        kafka_version: The version in the name of its server's jar.
+        classpath: Every jar in it, by name.
+    """
+
+    kafka_version: str
+    classpath: tuple[Path, ...]
+
+
+def read_release(home: Path) -> Release:
+    """Return the release unpacked in a directory.
+
+    Raises:
+        RuntimeMissingError: There is none, or two.
+        ConfigurationError: It is too old or too new for kraftd.
+    """
+    libs = home / "libs"
+    jars = tuple(sorted(path for path in libs.glob("*.jar") if not _NOT_THE_CODE.search(path.name)))
+    if not jars:
+        raise RuntimeMissingError(
+            f"cannot use kafka.home = {home}: {libs} {'has no jars' if libs.is_dir() else 'is no directory'}",
+            hint=_HINT,
+            code="kafka_missing",
+        )
+    versions = {match.group(1) for jar in jars if (match := _SERVER_JAR.fullmatch(jar.name))}
+    if len(versions) != 1:
+        found = " and ".join(sorted(versions)) if versions else "no kafka_2.13-VERSION.jar"
+        raise RuntimeMissingError(f"cannot use kafka.home = {home}: it holds {found}", hint=_HINT, code="kafka_broken")
+    (version,) = versions
+    check_kafka_version(version)
+    return Release(version, jars)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the configuration asks for.
+
+    Attributes:
+        kafka_version: The exact version.
+        kafka_home: An unpacked release to take the jars from; None for kraftd's own.
+        java_home: A JAVA_HOME; None for the Java that came with kraftd.
+        java_options: The user's options for nodes, on which the archive depends.
+    """
+
+    kafka_version: str
+    kafka_home: Path | None = None
+    java_home: Path | None = None
+    java_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A Java and the jars of one set, all present and checked.
+
+    Attributes:
+        archive: The start-up archive that fits; None starts without, and always for the tools.
+        bootstrap_checkpoint: What to put beside ``meta.properties``; None where this Kafka needs none.
+    """
+
+    kafka_version: str
+    java: Java
+    classpath: tuple[Path, ...]
+    archive: Path | None = None
+    bootstrap_checkpoint: Path | None = None
+
+
+def exact_kafka_version(asked: str, kafka_home: Path | None) -> str:
+    """Return the version that will run: that of the release in ``kafka.home``, else the locked one that is meant.
+
+    Raises:
+        ConfigurationError: No such version is locked, or kraftd cannot run it.
+        RuntimeMissingError: There is no release in ``kafka.home``.
+    """
+    return (
+        resolve_kafka_version(asked, locked_versions())
+        if kafka_home is None
+        else read_release(kafka_home).kafka_version
+    )
+
+
+def locate(wanted: Wanted, cache_dir: Path, clock: Clock, jar_set: JarSet = JarSet.BROKER) -> Runtime:
+    """Return what is on this machine; nothing is fetched and no JVM is started.
+
+    Raises:
+        RuntimeMissingError: Something is missing or damaged, with the megabytes to fetch; or this Java is unsuitable.
+        ConfigurationError: kraftd does not know this Kafka version.
+    """
+    java = _suitable_java(wanted)
+    classpath = _release_jars(wanted)
+    if classpath is None:
+        jars = read_lock(wanted.kafka_version).jars_of(jar_set)
+        cache = JarCache(cache_dir, MavenCentral(), clock)
+        if lacking := cache.shortfall(jars):
+            raise _missing(wanted.kafka_version, lacking)
+        classpath = cache.classpath(jars)
+    checkpoint = checkpoint_path(cache_dir, wanted.kafka_version)
+    if needs_checkpoint(wanted.kafka_version) and not checkpoint.is_file():
+        raise RuntimeMissingError(
+            f"cannot format Kafka {wanted.kafka_version}: {checkpoint} is missing",
+            hint="Run 'kraftd setup'; it needs no network for this.",
+            code="bootstrap_checkpoint_missing",
+        )
+    return _runtime(wanted, cache_dir, java, classpath, jar_set)
+
+
+def ensure(
+    wanted: Wanted,
+    cache_dir: Path,
+    clock: Clock,
+    progress: Progress,
+    jar_set: JarSet = JarSet.BROKER,
+    source: Source | None = None,
+) -> Runtime:
+    """Return what runs Kafka, after fetching what is missing or damaged; quick where nothing is.
+
+    The archive is not made here: ``archive_training`` does that.
+
+    Raises:
+        RuntimeMissingError: Something is missing and cannot be fetched; or this Java is unsuitable.
+        ConfigurationError: kraftd does not know this Kafka version.
+        PermissionDeniedError: The cache cannot be written.
+        KraftdError: Kafka's StorageTool failed.
+    """
+    java = _suitable_java(wanted)
+    classpath = _release_jars(wanted)
+    if classpath is None:
+        jars = read_lock(wanted.kafka_version).jars_of(jar_set)
+        cache = JarCache(cache_dir, source or MavenCentral(), clock)
+        if cache.shortfall(jars):
+            cache.fetch(jars, progress)
+        classpath = cache.classpath(jars)
+    if needs_checkpoint(wanted.kafka_version):
+        make_checkpoint(cache_dir, wanted.kafka_version, java, classpath, clock)
+    return _runtime(wanted, cache_dir, java, classpath, jar_set)
+
+
+def _suitable_java(wanted: Wanted) -> Java:
+    java = find_java(wanted.java_home)
+    check_java(wanted.kafka_version, java.major)
+    return java
+
+
+def _release_jars(wanted: Wanted) -> tuple[Path, ...] | None:
+    if wanted.kafka_home is None:
+        return None
+    release = read_release(wanted.kafka_home)
+    if release.kafka_version != wanted.kafka_version:
+        raise RuntimeMissingError(
+            f"cannot run Kafka {wanted.kafka_version} from {wanted.kafka_home}: it holds {release.kafka_version}",
+            hint="Set kafka.home to a release of the version that the cluster was formatted with.",
+            code="kafka_broken",
+        )
+    return release.classpath
+
+
+def _runtime(wanted: Wanted, cache_dir: Path, java: Java, classpath: tuple[Path, ...], jar_set: JarSet) -> Runtime:
+    version = wanted.kafka_version
+    is_for_nodes = jar_set is JarSet.BROKER
+    return Runtime(
+        kafka_version=version,
+        java=java,
+        classpath=classpath,
+        archive=archive_for(cache_dir, version, java, classpath, wanted.java_options) if is_for_nodes else None,
+        bootstrap_checkpoint=checkpoint_path(cache_dir, version) if needs_checkpoint(version) else None,
+    )
+
+
+def _missing(kafka_version: str, lacking: Shortfall) -> RuntimeMissingError:
+    damaged = ", ".join(jar.file_name for jar in lacking.damaged)
+    what = f"{damaged} in the cache is damaged" if damaged else f"{len(lacking.absent)} jars are not in the cache"
+    return RuntimeMissingError(
+        f"cannot run Kafka {kafka_version}: {what}",
+        hint=f"Run 'kraftd setup' with a network: it fetches {lacking.size_bytes / 1e6:.1f} MB.",
+        code="jars_missing",
+        details={
+            "missing_bytes": lacking.size_bytes,
+            "absent": [jar.file_name for jar in lacking.absent],
+            "damaged": [jar.file_name for jar in lacking.damaged],
+        },
+    )

@@ -1,0 +1,290 @@
+"""A throw-away node in a directory of its own: what archives are trained on, never the user's data."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kraftd.clock import Clock
+from kraftd.errors import KraftdError
+from kraftd.host import lock
+from kraftd.host.environment import scrubbed
+from kraftd.host.files import make_private_directory, tail
+from kraftd.host.processes import Process, describe, find_by_marker, send_signal
+from kraftd.plan import kinds
+from kraftd.plan.kinds import kafka_listener
+from kraftd.plan.layout import Layout
+from kraftd.plan.plan import Plan, Voter, access_to
+from kraftd.plan.program import LOOPBACK, Purpose, java_marker
+from kraftd.render.java_command import PROPERTIES
+from kraftd.render.logging_config import logging_config, logging_file
+from kraftd.render.server_properties import server_properties
+from kraftd.runtime.format import meta_properties, random_id
+from kraftd.runtime.java import Java
+
+NODE = "broker-1"
+_HEAP_BYTES = 256 * 1024**2
+_PREFIX = "scratch-"
+_POLL_S = 0.05
+
+
+def scratch_plan(
+    directory: Path, kafka_version: str, java_options: Sequence[str], ports: tuple[int, int, int] = (1, 2, 3)
+) -> Plan:
+    """Return a cluster of one broker that is its own quorum.
+
+    Args:
+        directory: Where all of it lives.
+        kafka_version: The exact version.
+        java_options: The user's, for the archive must be trained with them.
+        ports: For clients, for the quorum, and for JMX, which brokers have.
+    """
+    purposes = (Purpose.CLIENT, Purpose.CONTROLLER, Purpose.JMX)
+    client, controller, jmx = (kafka_listener(purpose, port) for purpose, port in zip(purposes, ports, strict=True))
+    return Plan(
+        cluster="scratch",
+        kafka_version=kafka_version,
+        layout=Layout(directory, directory / "unused.sock"),
+        access=access_to([client]),
+        nodes=(kinds.broker(1, (client, controller, jmx), _HEAP_BYTES),),
+        voters=(Voter(1, controller.host, controller.port),),
+        topics=(),
+        apps=(),
+        daemon=kinds.daemon(0, interval_s=1.0, lag_interval_s=10.0),
+        java_options=tuple(java_options),
+    )
+
+
+def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
+    """Write the files of a scratch plan and format its data directories."""
+    cluster_id = random_id()
+    for node in plan.nodes:
+        config, data, logs = (place(node.name) for place in (plan.layout.config, plan.layout.data, plan.layout.logs))
+        for directory in (config, data, logs):
+            directory.mkdir(parents=True)
+        (config / PROPERTIES).write_text(server_properties(plan, node), encoding="utf-8")
+        (config / logging_file(plan.kafka_version)).write_text(logging_config(plan.kafka_version), encoding="utf-8")
+        if bootstrap_checkpoint is not None:
+            shutil.copyfile(bootstrap_checkpoint, data / "bootstrap.checkpoint")
+        (data / "meta.properties").write_text(meta_properties(cluster_id, node.node_id), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """Make a directory and remove it afterwards, with all that a killed kraftd left: call it under a lock."""
+    end_abandoned(parent)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def has_abandoned(parent: Path) -> bool:
+    """Return whether there are scratch directories, of a kraftd that was killed or of one that still runs."""
+    return any(parent.glob(f"{_PREFIX}*"))
+
+
+def end_abandoned(parent: Path) -> None:
+    """Remove what a killed kraftd left: call it under a lock.
+
+    A JVM that outlived its kraftd is known by the directory in its command line, and ended.
+    """
+    for leftover in parent.glob(f"{_PREFIX}*"):
+        for process in find_by_marker([java_marker(f"{leftover}/{NODE}")]).values():
+            send_signal(process, signal.SIGKILL)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def free_ports() -> tuple[int, int, int]:
+    """Return three ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        client, controller, jmx = (each.getsockname()[1] for each in sockets)
+    return client, controller, jmx
+
+
+class ScratchProcess:
+    """A JVM of ours, with the processes that it starts; it ends with this process, unless that is killed."""
+
+    def __init__(self, command: Sequence[str], directory: Path, clock: Clock) -> None:
+        self._command = command
+        self._directory = directory
+        self._clock = clock
+        self._console = directory / "console.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._asked_to_end: int | None = None
+
+    def __enter__(self) -> "ScratchProcess":
+        self._catch_signals()
+        try:
+            self._process = self._spawn()
+        except OSError:
+            self._release_signals()
+            raise
+        if self._asked_to_end is not None:
+            self.__exit__()
+            raise SystemExit(128 + self._asked_to_end)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        # The group: the JVM writes the archive in a child.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._running.pid, signal.SIGKILL)
+        self._running.wait()
+        self._release_signals()
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        with self._console.open("wb") as console:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                cwd=self._directory,
+                env=scrubbed(os.environ),
+                start_new_session=True,
+            )
+
+    def _catch_signals(self) -> None:
+        """Leave as by an exception on signals that by default end Python at once, and nothing would end the JVM."""
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def _release_signals(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _end(self, number: int, _frame: object) -> None:
+        self._asked_to_end = number
+        if self._process is not None:
+            raise SystemExit(128 + number)
+
+    @property
+    def identity(self) -> Process:
+        """The JVM.
+
+        Raises:
+            KraftdError: It ended.
+        """
+        process = describe(self._running.pid)
+        if process is None:
+            raise KraftdError("cannot use the scratch node: its JVM ended", code="scratch_node_ended")
+        return process
+
+    def wait_for_port(self, port: int, timeout_s: float) -> None:
+        """Wait until something listens.
+
+        Raises:
+            KraftdError: The process ended, or nothing listens in time.
+        """
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while not _listens(port):
+            if self._running.poll() is not None or self._clock.monotonic_s() > deadline_s:
+                raise self.failure(f"it does not open its port within {timeout_s:g} s")
+            self._clock.sleep(_POLL_S)
+
+    def wait_for_exit(self, timeout_s: float) -> int:
+        """Return the exit status, negative for a signal.
+
+        Raises:
+            KraftdError: It still runs after that time.
+        """
+        try:
+            return self._running.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise self.failure(f"it does not end within {timeout_s:g} s") from error
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._running.send_signal(signal.SIGTERM)
+
+    def failure(self, reason: str) -> KraftdError:
+        """Return an error with what the process says about it."""
+        status = self._running.poll()
+        ended = reason if status is None else f"it ended with status {status}"
+        said = "\n".join(f"  {line}" for line in self._complaints()) or "  (it wrote nothing)"
+        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}, and it says\n{said}")
+
+    def _complaints(self) -> list[str]:
+        logged = [line for log in sorted(self._directory.glob("logs/*/server.log")) for line in tail(log, 200)]
+        return [line for line in logged if "Exception" in line or " ERROR " in line][-3:] + tail(self._console, 5)
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+_TIMEOUT_S = 60.0
+
+
+def needs_checkpoint(kafka_version: str) -> bool:
+    """Return whether a format of this Kafka version takes a checkpoint."""
+    return not kafka_version.startswith("3.")
+
+
+def checkpoint_path(cache_dir: Path, kafka_version: str) -> Path:
+    """Return where the checkpoint of a Kafka version belongs, present or not."""
+    return cache_dir / "bootstrap" / f"kafka-{kafka_version}.checkpoint"
+
+
+def make_checkpoint(cache_dir: Path, kafka_version: str, java: Java, classpath: Sequence[Path], clock: Clock) -> Path:
+    """Return the checkpoint of a Kafka version, made now where it is absent: a JVM of one to two seconds.
+
+    Raises:
+        KraftdError: StorageTool failed.
+        TimedOutError: Another process makes it and does not come to an end.
+    """
+    path = checkpoint_path(cache_dir, kafka_version)
+    if path.is_file():
+        return path
+    make_private_directory(path.parent)
+    with (
+        lock.held(path.parent / "lock", command="setup", clock=clock, timeout_s=_TIMEOUT_S),
+        scratch_directory(path.parent) as directory,
+    ):
+        plan = scratch_plan(directory, kafka_version, ())
+        data = plan.layout.data(plan.nodes[0].name)
+        properties = directory / PROPERTIES
+        properties.write_text(server_properties(plan, plan.nodes[0]), encoding="utf-8")
+        command = format_command(java, classpath, properties)
+        with ScratchProcess(command, directory, clock) as process:
+            if process.wait_for_exit(_TIMEOUT_S) or not (data / "bootstrap.checkpoint").is_file():
+                raise process.failure("it wrote no bootstrap.checkpoint")
+        (data / "bootstrap.checkpoint").replace(path)
+    return path
+
+
+def format_command(java: Java, classpath: Sequence[Path], properties: Path) -> tuple[str, ...]:
+    """Return the argv that formats the directories of a server.properties with a new cluster id."""
+    return (
+        str(java.executable),
+        "-Xmx128m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        ":".join(str(jar) for jar in classpath),
+        "kafka.tools.StorageTool",
+        "format",
+        # In one argument: an id may begin with "-" (KAFKA-15754).
+        f"--cluster-id={random_id()}",
+        f"--config={properties}",
+    )

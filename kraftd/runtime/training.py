@@ -1,0 +1,194 @@
+"""What a scratch broker is used for while its archive is trained: what the apps do, through the client of the apps."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from kraftd.clock import Clock
+from kraftd.errors import KraftdError
+from kraftd.host import lock
+from kraftd.host.jvm import ensure_management, write_management_files
+from kraftd.plan.plan import Access
+from kraftd.render.java_command import Launch, node_command
+from kraftd.runtime.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget_all_but, record
+from kraftd.runtime.java import Java
+from kraftd.runtime.runtime import Runtime
+from kraftd.runtime.scratch_node import (
+    ScratchProcess,
+    end_abandoned,
+    free_ports,
+    has_abandoned,
+    scratch_directory,
+    scratch_plan,
+    write_scratch,
+)
+
+_TOPIC = "scratch"
+_RECORDS = 20
+_TIMEOUT_S = 15.0
+
+
+def run_workload(access: Access) -> None:
+    """Create a topic, write to it and read it back in a group, so that the classes for that are in the archive.
+
+    Raises:
+        KraftdError: The broker does not do it.
+    """
+    client = {"bootstrap.servers": access.bootstrap_servers, **dict(access.properties), "log_level": 0}
+    try:
+        _create_topic(client)
+        _write(client)
+        _read(client)
+    except KafkaException as error:
+        raise KraftdError(f"cannot use the scratch broker at {access.bootstrap_servers}: {error}") from error
+
+
+def _create_topic(client: dict[str, Any]) -> None:
+    admin = AdminClient(client)
+    _wait_for(admin.create_topics([NewTopic(_TOPIC, num_partitions=1, replication_factor=1)]).values())
+    _wait_for([admin.describe_cluster(), admin.list_consumer_groups()])
+
+
+def _write(client: dict[str, Any]) -> None:
+    producer = Producer({**client, "enable.idempotence": True, "compression.type": "gzip"})
+    for number in range(_RECORDS):
+        producer.produce(_TOPIC, b"%d" % number)
+    left = producer.flush(_TIMEOUT_S)
+    if left:
+        raise KraftdError(f"cannot write to the scratch broker: {left} records are not acknowledged")
+
+
+def _read(client: dict[str, Any]) -> None:
+    consumer = Consumer({**client, "group.id": _TOPIC, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    try:
+        consumer.subscribe([_TOPIC])
+        messages = consumer.consume(_RECORDS, _TIMEOUT_S)
+        if len(messages) < _RECORDS:
+            raise KraftdError(f"cannot read from the scratch broker: {len(messages)} of {_RECORDS} records came")
+        consumer.commit(asynchronous=False)
+    finally:
+        consumer.close()
+
+
+def _wait_for(futures: Iterable[Any]) -> None:
+    for future in futures:
+        future.result(_TIMEOUT_S)
+
+
+_START_TIMEOUT_S = 90.0
+_EXIT_TIMEOUT_S = 120.0
+_OTHER_TRAINING_TIMEOUT_S = 300.0
+_LOCK = "lock"
+_KEPT = 4
+"""Archives of 60 to 75 MB each: for a few Kafka versions, or sets of java.options, in turn."""
+
+_WITHOUT_PROFILES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
+"""With profiles in the archive the JIT compiles at once what the training run called often: two brokers and a
+controller then took 6.5-7.1 s of CPU until all were up, instead of 5.4-5.6 s, and were up 0.5 s later (2 cores)."""
+
+
+def train_archive(
+    runtime: Runtime,
+    cache_dir: Path,
+    java_options: tuple[str, ...],
+    clock: Clock,
+    *,
+    note: Callable[[str], None],
+    workload: Callable[[Access], None] | None = None,
+) -> Path:
+    """Return the archive of a runtime, made now where it is absent: 10 to 15 s, with a JVM of 256 MB.
+
+    Args:
+        runtime: What the nodes run with.
+        cache_dir: kraftd's cache.
+        java_options: The user's options for nodes.
+        clock: Time.
+        note: Told why it waits.
+        workload: Uses the scratch broker, given its address; None for what the apps do.
+
+    Raises:
+        KraftdError: The archive could not be made; nodes start without it.
+        TimedOutError: Another process trains and does not come to an end.
+    """
+    _refuse_old(runtime.java)
+    facts = (runtime.kafka_version, runtime.java, runtime.classpath, java_options)
+    with _training_lock(cache_dir, clock, note):
+        if (present := archive_for(cache_dir, *facts)) is not None:
+            return present
+        path = archive_path(cache_dir, *facts)
+        with scratch_directory(archives_dir(cache_dir)) as directory:
+            written = _train(directory, runtime, java_options, clock, workload or _default_workload())
+            written.replace(path)
+        record(path)
+        forget_all_but(_KEPT, cache_dir)
+        return path
+
+
+def end_abandoned_training(cache_dir: Path) -> None:
+    """End the scratch node of a training whose kraftd was killed; one that goes on is left alone.
+
+    Raises:
+        PermissionDeniedError: The cache cannot be written.
+    """
+    directory = archives_dir(cache_dir)
+    if has_abandoned(directory):
+        with lock.held_if_free(directory / _LOCK, command="setup") as is_held:
+            if is_held:
+                end_abandoned(directory)
+
+
+def _training_lock(cache_dir: Path, clock: Clock, note: Callable[[str], None]) -> AbstractContextManager[None]:
+    return lock.held(
+        archives_dir(cache_dir) / _LOCK,
+        command="setup",
+        clock=clock,
+        timeout_s=_OTHER_TRAINING_TIMEOUT_S,
+        on_wait=lambda holder: note(f"waiting for {holder}, which makes a start-up archive"),
+    )
+
+
+def _refuse_old(java: Java) -> None:
+    if java.major < OLDEST_JAVA:
+        raise KraftdError(
+            f"cannot make a start-up archive with Java {java.version}: it takes Java {OLDEST_JAVA} or newer",
+            hint="Remove java.home from the configuration. Nodes start without an archive too, in twice the time.",
+            code="archive_unsupported",
+        )
+
+
+def _train(
+    directory: Path,
+    runtime: Runtime,
+    java_options: tuple[str, ...],
+    clock: Clock,
+    workload: Callable[[Access], None],
+) -> Path:
+    ports = free_ports()
+    plan = scratch_plan(directory, runtime.kafka_version, java_options, ports)
+    write_scratch(plan, runtime.bootstrap_checkpoint)
+    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath)
+    output = directory / "archive"
+    options = (f"-XX:AOTCacheOutput={output}", *_WITHOUT_PROFILES)
+    command = node_command(plan, plan.nodes[0], launch, archive_options=options)
+    with ScratchProcess(command, directory, clock) as process:
+        process.wait_for_port(ports[0], _START_TIMEOUT_S)
+        if plan.nodes[0].jmx is not None:
+            write_management_files(directory)
+            ensure_management(process.identity, plan.nodes[0].jmx, directory, clock)
+        workload(plan.access)
+        process.terminate()
+        process.wait_for_exit(_EXIT_TIMEOUT_S)
+        if not output.is_file():
+            raise process.failure("it wrote no archive")
+    return output
+
+
+def _default_workload() -> Callable[[Access], None]:
+    # Its Kafka client is imported only where a training runs.
+
+    return run_workload

@@ -1,0 +1,238 @@
+"""The metrics of groups' pace, the quorum, the log directories and of the collection itself."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from kraftd.health.lag.status import Status
+from kraftd.health.lag.view import CollectorRun, KafkaView
+from kraftd.kafka.model import Failure, LogDir, Voter
+from kraftd.serve.metrics.family import Family, MetricKind, Sample
+
+Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
+
+_LOG_DIR = ("broker_id", "log_dir")
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[KafkaView]:
+    return Family(f"kraftd_{name}", MetricKind.GAUGE, labels, text, samples)
+
+
+def _quorum(number: Callable[[KafkaView], int | None]) -> Samples:
+    def samples(view: KafkaView) -> Iterator[Sample]:
+        value = number(view)
+        if value is not None:
+            yield (), value
+
+    return samples
+
+
+def _of_voters(number: Callable[[Voter], float | None], *, observers: bool = False) -> Samples:
+    def samples(view: KafkaView) -> Iterator[Sample]:
+        if view.quorum is not None:
+            for each in view.quorum.observers if observers else view.quorum.voters:
+                if (value := number(each)) is not None:
+                    yield (each.node_id,), value
+
+    return samples
+
+
+def _of_log_dirs(number: Callable[[LogDir], int | None]) -> Samples:
+    def samples(view: KafkaView) -> Iterator[Sample]:
+        for node_id, log_dirs in view.log_dirs.brokers.values.items() if view.log_dirs else ():
+            for log_dir in log_dirs:
+                if (value := number(log_dir)) is not None:
+                    yield (node_id, log_dir.path), value
+
+    return samples
+
+
+def _topic_bytes(view: KafkaView) -> Iterator[Sample]:
+    sizes: Counter[tuple[str, int]] = Counter()
+    for node_id, log_dirs in view.log_dirs.brokers.values.items() if view.log_dirs else ():
+        for log_dir in log_dirs:
+            for (topic, _), size in log_dir.replica_bytes.items():
+                if topic not in view.dropped.topics:
+                    sizes[topic, node_id] += size
+    yield from sizes.items()
+
+
+def _statuses(view: KafkaView) -> Iterator[Sample]:
+    for group, pace in (view.paces or {}).items():
+        if pace.status is not None:
+            for status in Status:
+                yield (group, status.value), int(status is pace.status)
+
+
+def _unwell_partitions(view: KafkaView) -> Iterator[Sample]:
+    for group, pace in (view.paces or {}).items():
+        for (topic, partition), status in pace.partitions.items():
+            if status is not Status.OK:
+                yield (group, topic, partition, status.value), 1
+
+
+def _of_runs(number: Callable[[CollectorRun], float | None]) -> Samples:
+    def samples(view: KafkaView) -> Iterator[Sample]:
+        for name, run in view.runs.items():
+            if (value := number(run)) is not None:
+                yield (name,), value
+
+    return samples
+
+
+def _collector_errors(view: KafkaView) -> Iterator[Sample]:
+    for name, run in view.runs.items():
+        for error, count in run.errors.items():
+            yield (name, error), count
+
+
+def _requests(view: KafkaView) -> Iterator[Sample]:
+    for api, count in sorted(view.requests.items()):
+        yield (api,), count
+
+
+def _missing(view: KafkaView) -> Iterator[Sample]:
+    for kind, failures in _failures(view):
+        for error, count in sorted(Counter(failure.error for failure in failures).items()):
+            yield (kind, error), count
+
+
+def _failures(view: KafkaView) -> Iterator[tuple[str, Iterable[Failure]]]:
+    yield "topic", view.missing.topics.values()
+    yield "group", view.missing.groups.values()
+    yield "commits", view.missing.commits.values()
+    yield "coordinator", view.missing.coordinators.values()
+    if view.offsets is not None:
+        yield "end_offset", view.offsets.ends.failures.values()
+    if view.log_dirs is not None:
+        yield "log_dirs", view.log_dirs.brokers.failures.values()
+    if view.canary is not None:
+        yield "canary", view.canary.brokers.failures.values()
+
+
+def _dropped(view: KafkaView) -> Iterator[Sample]:
+    yield ("topics",), len(view.dropped.topics)
+    yield ("groups",), view.dropped.groups
+    yield ("group_partitions",), len(view.dropped.undetailed)
+
+
+COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
+    _gauge(
+        "consumergroup_status",
+        ("consumergroup", "status"),
+        "1 for how the group does on its worst partition, by Burrow's rules; absent for the first five measurements.",
+        _statuses,
+    ),
+    _gauge(
+        "consumergroup_partition_unwell",
+        ("consumergroup", "topic", "partition", "status"),
+        "1 for each partition where the group does not keep up.",
+        _unwell_partitions,
+    ),
+    _gauge(
+        "quorum_leader_id",
+        (),
+        "Node id of the active controller.",
+        _quorum(lambda view: view.quorum.leader_id if view.quorum else None),
+    ),
+    _gauge(
+        "quorum_leader_epoch",
+        (),
+        "The quorum's leader epoch.",
+        _quorum(lambda view: view.quorum.leader_epoch if view.quorum else None),
+    ),
+    _gauge(
+        "quorum_high_watermark",
+        (),
+        "Next offset of the metadata log that a majority of voters has.",
+        _quorum(lambda view: view.quorum.high_watermark if view.quorum else None),
+    ),
+    _gauge(
+        "quorum_voter_lag_records",
+        ("voter",),
+        "Metadata records that the voter is behind the leader.",
+        _of_voters(lambda each: each.lag_records),
+    ),
+    _gauge(
+        "quorum_voter_last_caught_up_age_seconds",
+        ("voter",),
+        "Seconds since the voter had everything that the leader had.",
+        _of_voters(lambda each: each.last_caught_up_age_s),
+    ),
+    _gauge(
+        "quorum_observer_lag_records",
+        ("observer",),
+        "Metadata records that a broker that is no voter is behind the leader.",
+        _of_voters(lambda each: each.lag_records, observers=True),
+    ),
+    _gauge(
+        "log_dir_total_bytes",
+        _LOG_DIR,
+        "Bytes of the file system of the broker's log directory.",
+        _of_log_dirs(lambda each: each.total_bytes if each.failure is None else None),
+    ),
+    _gauge(
+        "log_dir_usable_bytes",
+        _LOG_DIR,
+        "Bytes that are free there.",
+        _of_log_dirs(lambda each: each.usable_bytes if each.failure is None else None),
+    ),
+    _gauge(
+        "log_dir_used_bytes",
+        _LOG_DIR,
+        "Bytes of all replicas in it.",
+        _of_log_dirs(lambda each: sum(each.replica_bytes.values()) if each.failure is None else None),
+    ),
+    _gauge(
+        "log_dir_online",
+        _LOG_DIR,
+        "1 when the broker can use it.",
+        _of_log_dirs(lambda each: int(each.failure is None)),
+    ),
+    _gauge("topic_log_bytes", ("topic", "broker_id"), "Bytes of the topic's replicas on the broker.", _topic_bytes),
+    _gauge(
+        "collector_up",
+        ("collector",),
+        "1 when the part of the collection succeeded the last time.",
+        _of_runs(lambda run: int(run.up)),
+    ),
+    _gauge(
+        "collector_duration_seconds",
+        ("collector",),
+        "Seconds that it took the last time.",
+        _of_runs(lambda run: round(run.duration_s, 6)),
+    ),
+    _gauge(
+        "collector_last_success_timestamp_seconds",
+        ("collector",),
+        "When it last succeeded, in seconds since the Unix epoch.",
+        _of_runs(lambda run: run.last_success_s),
+    ),
+    Family(
+        "kraftd_collector_errors_total",
+        MetricKind.COUNTER,
+        ("collector", "error"),
+        "How often it failed.",
+        _collector_errors,
+    ),
+    Family(
+        "kraftd_kafka_requests_total",
+        MetricKind.COUNTER,
+        ("api",),
+        "Requests to brokers, without the ApiVersions that opens each connection and asks each broker every second.",
+        _requests,
+    ),
+    _gauge(
+        "missing_values",
+        ("kind", "error"),
+        "Topics, groups, partitions and brokers that have no value now, by reason; /health names them.",
+        _missing,
+    ),
+    _gauge(
+        "left_out",
+        ("kind",),
+        "Topics and groups that the settings leave out, and groups that are summed up only.",
+        _dropped,
+    ),
+)
+"""In the order in which they are exposed."""

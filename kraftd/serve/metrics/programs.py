@@ -1,0 +1,165 @@
+"""The metrics of brokers and programs, as this machine sees them."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TypeAlias
+
+import kraftd
+from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
+from kraftd.plan.program import Kind
+from kraftd.serve.metrics.family import Family, MetricKind, Sample
+
+Samples: TypeAlias = Callable[[Snapshot], Iterator[Sample]]
+
+_BROKER = ("broker_id",)
+_PROGRAM = ("name", "kind")
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[Snapshot]:
+    return Family(f"kraftd_{name}", MetricKind.GAUGE, labels, text, samples)
+
+
+def _build(_snapshot: Snapshot) -> Iterator[Sample]:
+    yield (kraftd.__version__,), 1
+
+
+def _taken_at(snapshot: Snapshot) -> Iterator[Sample]:
+    yield (), snapshot.taken_at_s
+
+
+def _supervised(snapshot: Snapshot) -> Iterator[Sample]:
+    if snapshot.supervised is not None:
+        yield (), int(snapshot.supervised)
+
+
+def _brokers(snapshot: Snapshot) -> Iterator[ProgramView]:
+    return (program for program in snapshot.programs if program.kind is Kind.BROKER)
+
+
+def _broker_up(snapshot: Snapshot) -> Iterator[Sample]:
+    for broker in _brokers(snapshot):
+        yield (str(broker.node_id),), int(broker.ready)
+
+
+def _broker_states(snapshot: Snapshot) -> Iterator[Sample]:
+    for broker in _brokers(snapshot):
+        for state in ServiceState:
+            yield (str(broker.node_id), state.value.lower()), int(broker.service_state is state)
+
+
+def _of_contacts(number: Callable[[BrokerContact], float | None]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        for node_id, contact in snapshot.contacts.items():
+            if (value := number(contact)) is not None:
+                yield (node_id,), value
+
+    return samples
+
+
+def _of_programs(number: Callable[[ProgramView], float | None]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        for program in snapshot.programs:
+            if (value := number(program)) is not None:
+                yield (program.name, program.kind.value), value
+
+    return samples
+
+
+def _of_usages(number: Callable[[ProcessUsage], float | None]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        for program in snapshot.programs:
+            usage = snapshot.usages.get(program.name)
+            if usage is not None and (value := number(usage)) is not None:
+                yield (program.name, program.kind.value), value
+
+    return samples
+
+
+def _process_states(snapshot: Snapshot) -> Iterator[Sample]:
+    for program in snapshot.programs:
+        yield (program.name, program.kind.value, program.process_state.lower()), 1
+
+
+def _has_process(program: ProgramView) -> int:
+    return int(program.pid is not None)
+
+
+def _exit_status(program: ProgramView) -> int | None:
+    return program.last_exit.status if program.last_exit else None
+
+
+def _exit_time(program: ProgramView) -> float | None:
+    if program.last_exit is None:
+        return None
+    return datetime.fromisoformat(re.sub(r"Z$", "+00:00", program.last_exit.at)).timestamp()
+
+
+PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
+    Family("kraftd_build_info", MetricKind.INFO, ("version",), "The running kraftd.", _build),
+    _gauge(
+        "snapshot_timestamp_seconds",
+        (),
+        "When the programs were looked at, in seconds since the Unix epoch.",
+        _taken_at,
+    ),
+    _gauge("supervised", (), "1 when supervisord answers.", _supervised),
+    _gauge("broker_up", _BROKER, "1 when the broker answers on its client port; for every configured one.", _broker_up),
+    _gauge("broker_state", ("broker_id", "state"), "1 for the state that the broker is in.", _broker_states),
+    _gauge(
+        "broker_unfenced",
+        _BROKER,
+        "1 when the cluster counts the broker as alive; absent while no broker can be asked.",
+        _of_contacts(lambda each: None if each.unfenced is None else int(each.unfenced)),
+    ),
+    _gauge(
+        "broker_api_versions_latency_seconds",
+        _BROKER,
+        "Seconds from connecting to the broker to the end of its ApiVersions response.",
+        _of_contacts(lambda each: None if each.latency_s is None else round(each.latency_s, 6)),
+    ),
+    _gauge("process_up", _PROGRAM, "1 when the program's process runs.", _of_programs(_has_process)),
+    _gauge("process_ready", _PROGRAM, "1 when the program serves.", _of_programs(lambda each: int(each.ready))),
+    _gauge("process_state", (*_PROGRAM, "state"), "1 for supervisord's word on the program.", _process_states),
+    Family(
+        "kraftd_process_restarts_total",
+        MetricKind.COUNTER,
+        _PROGRAM,
+        "Restarts by kraftd since the cluster was started.",
+        _of_programs(lambda each: each.restarts),
+    ),
+    _gauge(
+        "process_exit_status",
+        _PROGRAM,
+        "Exit status of the program's last run; absent where a signal ended it.",
+        _of_programs(_exit_status),
+    ),
+    _gauge(
+        "process_exit_timestamp_seconds",
+        _PROGRAM,
+        "When its last run ended, in seconds since the Unix epoch.",
+        _of_programs(_exit_time),
+    ),
+    _gauge(
+        "process_start_time_seconds",
+        _PROGRAM,
+        "When the process was started, in seconds since the Unix epoch.",
+        _of_usages(lambda each: each.started_at_s),
+    ),
+    Family(
+        "kraftd_process_cpu_seconds_total",
+        MetricKind.COUNTER,
+        _PROGRAM,
+        "CPU seconds of the process.",
+        _of_usages(lambda each: round(each.cpu_s, 3)),
+    ),
+    _gauge(
+        "process_resident_memory_bytes",
+        _PROGRAM,
+        "Resident memory of the process, in bytes.",
+        _of_usages(lambda each: each.resident_bytes),
+    ),
+    _gauge("process_open_fds", _PROGRAM, "Open file descriptors.", _of_usages(lambda each: each.open_files)),
+    _gauge("process_threads", _PROGRAM, "Threads.", _of_usages(lambda each: each.threads)),
+)
+"""In the order in which they are exposed."""

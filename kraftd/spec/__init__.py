@@ -1,1 +1,0 @@
-"""What the user asked for, and the plan that follows from it. No I/O."""

@@ -1,0 +1,77 @@
+"""Sizes as people and the JVM write them."""
+
+import re
+from datetime import UTC, datetime
+
+_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
+_SIZE = re.compile(r"([1-9][0-9]*)([kmg])", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as ``4g``, ``512m`` or ``65536k``.
+
+    Raises:
+        ValueError: The text is not a whole number followed by k, m or g.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"not a size: {text!r}")
+    return int(match.group(1)) * _UNITS[match.group(2).lower()]
+
+
+def format_size(size_bytes: int) -> str:
+    """Return the shortest exact form that the JVM reads back: ``4g``, ``1536m``, ``65536k``."""
+    for suffix in ("g", "m", "k"):
+        if size_bytes % _UNITS[suffix] == 0:
+            return f"{size_bytes // _UNITS[suffix]}{suffix}"
+    return str(size_bytes)
+
+
+def human_size(size_bytes: int) -> str:
+    """Return a size for people, with one decimal: ``23.4 GiB``, ``61.3 MiB``."""
+    for suffix, unit in (("GiB", _UNITS["g"]), ("MiB", _UNITS["m"])):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {suffix}"
+    return f"{size_bytes / 1024:.1f} KiB"
+
+
+_BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
+
+def count(number: float) -> str:
+    """Return a whole number with its thousands apart: ``1,234,567``."""
+    return f"{round(number):,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun: ``1 record``, ``2,000 records``."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def rate(per_s: float) -> str:
+    """Return a rate per second, with one decimal where it is small: ``2.5/s``, ``1,234/s``."""
+    return f"{per_s:.1f}/s" if 0 < per_s < 10 else f"{count(per_s)}/s"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 d 4 h``."""
+    if 0 < seconds < 1:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for unit_s, name, next_s, next_name in _BYTE_UNITS:
+        if whole >= unit_s:
+            rest = whole % unit_s // next_s
+            return f"{whole // unit_s} {name}" + (f" {rest} {next_name}" if rest else "")
+    return f"{whole} s"
+
+
+def latency(seconds: float) -> str:
+    """Return a short time: ``0.4 ms``, ``23 ms``, ``1.2 s``."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+
+
+def timestamp(now_s: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,159 @@
+"""The door to a real supervisord, and to sockets that are none."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import psutil
+import pytest
+
+from kraftd.host.files import tail
+from kraftd.supervisord.log import last_exits
+from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
+from tests.harness import Cluster, eventually
+from tests.integration.stand_ins import stand_ins
+
+pytestmark = pytest.mark.integration
+
+SLEEPER, QUITTER, GHOST = "producer", "broker-1", "consumer"
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory):
+    """A program that sleeps, one that ends at once, and one that there is not."""
+    cluster = Cluster(tmp_path_factory.mktemp("d") / "s")
+    with stand_ins(cluster, commands={GHOST: ("/nonexistent/program",)}) as made:
+        made.behave(QUITTER, after_s=0, status=7)
+        yield made
+
+
+@pytest.fixture
+def door(supervised):
+    return supervised.supervisor
+
+
+def state_of(door, name):
+    return door.processes()[name].state
+
+
+def test_supervisord_tells_its_pid_and_its_programs(door, supervised):
+    assert psutil.Process(door.pid()).is_running()
+    assert set(door.processes()) == set(supervised.plan.names)
+    assert door.processes()[GHOST].pid is None
+    assert door.processes()[GHOST].started_at_s is None
+
+
+def test_a_program_starts_and_stops_without_the_call_waiting(door, supervised):
+    supervised.start(SLEEPER)
+    eventually(lambda: state_of(door, SLEEPER) == "RUNNING", within_s=15)
+    process = door.processes()[SLEEPER]
+
+    assert abs(process.started_at_s - time.time()) < 10
+    door.start(f"apps:{SLEEPER}")
+    door.stop(f"apps:{SLEEPER}")
+    eventually(lambda: state_of(door, SLEEPER) == "STOPPED", within_s=15)
+    door.stop(f"apps:{SLEEPER}")
+    assert door.processes()[SLEEPER].pid is None
+
+
+def test_the_log_tells_the_true_end_of_a_killed_program(door, supervised):
+    door.start(f"apps:{SLEEPER}")
+    eventually(lambda: state_of(door, SLEEPER) == "RUNNING", within_s=15)
+
+    os.kill(door.processes()[SLEEPER].pid, signal.SIGKILL)
+
+    eventually(lambda: state_of(door, SLEEPER) == "EXITED", within_s=15)
+    assert last_exits(tail(supervised.plan.layout.supervisord_log, 50))[SLEEPER].signal == "SIGKILL"
+
+
+def test_an_early_exit_is_no_spawn_error(door, supervised):
+    door.start(f"brokers:{QUITTER}")
+
+    eventually(lambda: state_of(door, QUITTER) in ("EXITED", "FATAL", "BACKOFF"), within_s=15)
+    assert door.processes()[QUITTER].spawn_error == ""
+    log = supervised.plan.layout.supervisord_log
+    assert eventually(lambda: last_exits(tail(log, 50)).get(QUITTER), within_s=15).status == 7
+
+
+def test_a_program_that_is_not_there_is_refused(door):
+    with pytest.raises(SupervisorRefusedError, match="cannot carry out startProcess apps:consumer"):
+        door.start(f"apps:{GHOST}")
+
+
+def test_a_name_that_supervisord_does_not_know_is_refused(door):
+    with pytest.raises(SupervisorRefusedError, match="cannot carry out stopProcess nobody:nobody"):
+        door.stop("nobody:nobody")
+
+
+def test_calls_leak_no_descriptor(door):
+    door.processes()
+    before = psutil.Process().num_fds()
+
+    for _ in range(20):
+        door.processes()
+
+    assert psutil.Process().num_fds() == before
+
+
+def test_no_socket_is_unreachable(tmp_path):
+    with pytest.raises(SupervisorUnreachableError, match="cannot reach supervisord at") as caught:
+        Supervisor(tmp_path / "s").pid()
+
+    assert "kraftd status" in caught.value.hint
+
+
+@contextlib.contextmanager
+def server(path, serve):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def test_a_server_that_never_answers_is_unreachable_in_time(tmp_path):
+    def silent(listener):
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                listener.accept()
+
+    with server(tmp_path / "s", silent):
+        begun_s = time.monotonic()
+        with pytest.raises(SupervisorUnreachableError, match="timed out"):
+            Supervisor(tmp_path / "s", timeout_s=0.2).pid()
+
+        assert time.monotonic() - begun_s < 5
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<x>",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<x>",
+    ],
+)
+def test_a_server_that_speaks_another_language_is_unreachable(tmp_path, answer):
+    def babble(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+    with server(tmp_path / "s", babble), pytest.raises(SupervisorUnreachableError):
+        Supervisor(tmp_path / "s", timeout_s=2.0).pid()

@@ -1,0 +1,135 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kraftd.cli.options import Invocation, parse_duration, split_arguments
+from kraftd.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--json", "--state-dir", "/s", "status", "broker-1"],
+        ["status", "broker-1", "--json", "--state-dir", "/s"],
+        ["status", "--json", "--state-dir", "/s", "broker-1"],
+    ],
+)
+def test_a_global_option_may_stand_anywhere(argv):
+    assert split_arguments(argv) == (["--json", "--state-dir", "/s"], ["status", "broker-1"])
+
+
+def test_a_value_may_be_joined_to_its_option():
+    assert split_arguments(["start", "--set=cluster.brokers=1", "--timeout=3m"]) == (
+        ["--set=cluster.brokers=1", "--timeout=3m"],
+        ["start"],
+    )
+
+
+def test_a_value_that_looks_like_an_option_stays_a_value():
+    assert split_arguments(["-c", "--json", "status"]) == (["-c", "--json"], ["status"])
+
+
+@pytest.mark.parametrize("verb", ["kafka", "exec"])
+def test_what_follows_a_verb_that_hands_its_arguments_on_is_not_touched(verb):
+    argv = ["-q", verb, "topics", "--json", "--", "-c", "x"]
+
+    assert split_arguments(argv) == (["-q"], [verb, "topics", "--json", "--", "-c", "x"])
+
+
+def test_what_follows_two_dashes_is_not_touched():
+    assert split_arguments(["start", "--", "--json"]) == ([], ["start", "--", "--json"])
+
+
+def test_an_option_without_its_value_does_not_swallow_the_verb():
+    assert split_arguments(["status", "--set"]) == (["--set"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("180s", 180.0), ("3m", 180.0), ("0.5h", 1800.0), ("500ms", 0.5), ("7", 7.0), (" 2s ", 2.0)]
+)
+def test_a_duration_is_read_in_its_unit(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1s", "1 s", "1d", "s", "1e3", "nan", "0", "0ms"])
+def test_what_is_no_duration_or_none_at_all_is_refused(text):
+    with pytest.raises(ValueError, match=r"it is no duration|it leaves no time"):
+        parse_duration(text)
+
+
+@pytest.fixture
+def called_as_kraftd(monkeypatch, tmp_path):
+    command = tmp_path / "bin" / "kraftd"
+    command.parent.mkdir()
+    command.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(command.parent))
+    monkeypatch.setattr("sys.argv", [str(command)])
+
+
+@pytest.mark.usefixtures("called_as_kraftd")
+def test_suggested_commands_reach_the_same_cluster():
+    invocation = Invocation(cluster="blue", config=Path("a b.toml"), state_dir=Path("/s"))
+
+    assert invocation.command == "kraftd --config 'a b.toml' --cluster blue --state-dir /s"
+    assert Invocation(assignments=("cluster.brokers=1",)).command == "kraftd"
+
+
+def test_a_document_is_json_whatever_it_is_made_of(capsys):
+    @dataclass(frozen=True)
+    class Inner:
+        path: Path
+        names: tuple[str, ...]
+
+    Invocation().print_document({"inner": Inner(Path("/x"), ("é",)), "none": None, "number": 1.5})
+
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"inner": {"path": "/x", "names": ["é"]}, "none": None, "number": 1.5}
+    assert "é" in out
+
+
+ERROR = ConfigurationError("cannot use [x]: bad", hint="Mend [x].", details={"problems": ["one"]})
+
+
+def test_an_error_for_people_is_on_stderr_with_its_hint(capsys):
+    Invocation(no_color=True).print_error(ERROR)
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "kraftd: cannot use [x]: bad\nMend [x].\n")
+
+
+def test_with_verbose_an_error_says_where_it_came_from(capsys):
+    def fail():
+        raise ERROR from ValueError("the cause")
+
+    with pytest.raises(ConfigurationError) as caught:
+        fail()
+    Invocation(verbose=True, no_color=True).print_error(caught.value)
+
+    err = capsys.readouterr().err
+    assert "in fail" in err
+    assert "ValueError: the cause" in err
+    assert err.endswith("kraftd: cannot use [x]: bad\nMend [x].\n")
+
+
+def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
+    Invocation(json=True).print_error(ERROR)
+
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {
+        "ok": False,
+        "error": {
+            "code": "invalid_configuration",
+            "message": "cannot use [x]: bad",
+            "hint": "Mend [x].",
+            "details": {"problems": ["one"]},
+        },
+    }
+    assert captured.err == ""
+
+
+def test_what_is_no_terminal_is_wide_enough_for_whole_values(capsys):
+    Invocation().console().print("x" * 300)
+
+    assert capsys.readouterr().out == "x" * 300 + "\n"

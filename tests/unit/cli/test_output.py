@@ -1,0 +1,145 @@
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from kraftd.cli.output import started, status_head, status_table, stopped
+from kraftd.health.programs.state import ServiceState
+from kraftd.health.programs.verdict import judge
+from kraftd.health.report.health import status_document
+from kraftd.operate.start.start import StartResult
+from kraftd.operate.stop.execute import Stopped
+from kraftd.operate.stop.stop import StopResult
+from kraftd.plan.program import Kind
+from tests.plans import plan_of
+from tests.unit.health.views import program, snapshot
+
+
+def printed(*renderables, show=None):
+    """Return what people read, without styles."""
+    console = Console(file=StringIO(), width=300, highlight=False)
+    for renderable in renderables:
+        console.print(renderable)
+    if show is not None:
+        show(console)
+    return console.file.getvalue()
+
+
+def document(*programs):
+    look = snapshot(*programs)
+    return status_document(plan_of(), look, judge(look), "daemon")
+
+
+def rows(*programs):
+    return [line.split() for line in printed(status_table(document(*programs))).splitlines()]
+
+
+def test_the_status_table_has_a_line_for_each_program():
+    head, first, second = rows(program("broker-1"), program("producer", ServiceState.DOWN, "it ended"))
+
+    assert head == ["NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"]
+    assert first == ["broker-1", "broker", "READY", "4711", "12s", "0", "127.0.0.1:9092"]
+    assert second[:3] == ["producer", "app", "DOWN"]
+    assert second[-2:] == ["it", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("uptime_s", "shown"),
+    [(None, "-"), (0.4, "0s"), (59.9, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (90061, "1d01h")],
+)
+def test_an_uptime_is_shown_in_its_two_largest_units(uptime_s, shown):
+    assert rows(replace(program("broker-1"), uptime_s=uptime_s))[1][4] == shown
+
+
+def test_what_does_not_run_has_no_pid():
+    assert rows(replace(program("broker-1"), pid=None))[1][3] == "-"
+
+
+def test_a_long_reason_is_one_short_line():
+    (line,) = [row for row in rows(program("broker-1", ServiceState.DOWN, "x" * 200 + "\nsecond")) if "DOWN" in row]
+
+    assert line[-1] == "x" * 97 + "..."
+
+
+def test_a_reason_that_looks_like_markup_is_shown_as_it_is():
+    assert "[bold]oops[/x]" in printed(status_table(document(program("broker-1", ServiceState.DOWN, "[bold]oops[/x]"))))
+
+
+def test_the_head_tells_the_verdict_and_who_saw_it():
+    assert printed(status_head(document(program("broker-1")))).strip() == (
+        "Cluster local: ok · Kafka 3.9.2 · 127.0.0.1:9092,127.0.0.1:9093 · as seen by the daemon"
+    )
+
+
+def test_a_start_tells_where_everything_is_and_what_to_try():
+    result = StartResult(plan_of(), ("broker-1",), (), ("slow [disk]",), 2.61)
+
+    text = printed(show=lambda console: started(console, result, "kraftd -c local"))
+
+    assert "The cluster local is ready after 2.6 s: 2 brokers, Kafka 3.9.2" in text
+    assert "Note: slow [disk]" in text
+    assert "127.0.0.1:9092,127.0.0.1:9093" in text
+    assert "http://127.0.0.1:8002/" in text
+    assert "127.0.0.1:9999, 127.0.0.1:10000" in text
+    assert """curl -H 'Content-Type: application/json' -d '{"key":"Hello Kafka!"}' 127.0.0.1:8001/send""" in text
+    assert "kraftd -c local status" in text
+
+
+def test_a_second_start_says_that_nothing_changed():
+    result = StartResult(plan_of(), (), (), (), 0.1)
+
+    assert "runs already" in printed(show=lambda console: started(console, result, "kraftd"))
+
+
+@pytest.mark.parametrize(
+    ("new", "head"), [(("producer",), "Started producer in 0.5 s\n"), ((), "Running already: producer\n")]
+)
+def test_a_start_by_name_claims_nothing_of_the_others(new, head):
+    result = StartResult(plan_of(), new, (), (), 0.5, ("producer",))
+
+    text = printed(show=lambda console: started(console, result, "kraftd"))
+
+    assert text.startswith(head)
+    assert "is ready" not in text
+
+
+def test_a_single_broker_is_one():
+    result = StartResult(plan_of("[cluster]\nbrokers = 1"), ("broker-1",), (), (), 1.0)
+
+    assert ": 1 broker, Kafka" in printed(show=lambda console: started(console, result, "kraftd"))
+
+
+def test_a_cluster_without_a_producer_suggests_no_message():
+    result = StartResult(plan_of("[producer]\nenabled = false"), ("broker-1",), (), (), 1.0)
+
+    assert "curl" not in printed(show=lambda console: started(console, result, "kraftd"))
+
+
+STOPPED = (
+    Stopped("producer", Kind.APP, None, None, 0.1),
+    Stopped("broker-1", Kind.BROKER, clean=True, killed=None, took_s=0.5),
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (StopResult("local", STOPPED, whole_cluster=True, took_s=1.84), "Stopped the cluster local in 1.8 s"),
+        (StopResult("local", STOPPED, whole_cluster=False, took_s=1.0), "Stopped producer, broker-1 in 1.0 s"),
+        (StopResult("local", (), whole_cluster=True, took_s=0.0), "The cluster local is not running"),
+        (StopResult("local", (), whole_cluster=False, took_s=0.0), "Nothing of it was running"),
+    ],
+)
+def test_a_stop_tells_what_was_stopped(result, text):
+    assert printed(show=lambda console: stopped(console, result)).strip() == text
+
+
+@pytest.mark.parametrize(
+    ("killed", "why"), [("its time was up", "its time was up"), (None, "it did not close its logs")]
+)
+def test_an_unclean_end_is_told_with_what_it_means(killed, why):
+    unclean = Stopped("broker-1", Kind.BROKER, clean=False, killed=killed, took_s=0.5)
+    result = StopResult("local", (unclean,), whole_cluster=True, took_s=1.0)
+
+    assert f"broker-1 ended unclean ({why}): " in printed(show=lambda console: stopped(console, result))

@@ -1,0 +1,113 @@
+import pytest
+
+from kraftd.health.programs.causes import diagnose
+
+STAMP = "[2026-11-22 16:00:00,123]"
+STARTED = f"{STAMP} INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)"
+BAD_REQUEST = "org.apache.kafka.common.config.ConfigException: Invalid value -7 for configuration retention.ms"
+DISK_FULL = "java.io.IOException: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("line", "retry_helps", "remedy"),
+    [
+        ("java.net.BindException: Address already in use", True, "cluster.port_offset"),
+        ('err="listen tcp 127.0.0.1:9090: bind: address already in use"', True, "cluster.port_offset"),
+        ("Failed to acquire lock on file .lock in /srv/data. A Kafka instance", True, "end it"),
+        ("No `meta.properties` found in /srv/data/broker-1", False, "not formatted"),
+        ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
+        ("java.io.IOException: No space left on device", False, "Free disk space"),
+        ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
+        ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
+        ("Multiple garbage collectors selected", False, "java.options"),
+        ("Unrecognized VM option 'UseFoo'", False, "java.options"),
+        ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
+        ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
+        ("ModuleNotFoundError: No module named 'fastapi'", False, "install kraftd again"),
+    ],
+)
+def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(line, retry_helps, remedy):
+    cause = diagnose(
+        "exit status 1", [f"{STAMP} INFO starting", f"{STAMP} ERROR Exiting\n{line}\n\tat kafka.Kafka.main"]
+    )
+
+    assert cause.text == f"exit status 1: {line}"
+    assert cause.retry_helps is retry_helps
+    assert remedy in cause.remedy
+
+
+def test_an_error_of_a_tool_is_shown():
+    lines = ['ts=1 caller=main.go:1 level=error msg="bad"', 'ts=2 level=warn msg="bye"']
+
+    assert diagnose("exit status 1", lines).text == f"exit status 1: {lines[0]}"
+
+
+def test_the_last_telling_line_counts():
+    lines = ["BindException: port 1", "BindException: port 2"]
+
+    assert diagnose("exit status 1", lines).text == "exit status 1: BindException: port 2"
+
+
+def test_without_a_known_line_the_last_error_is_shown_and_a_retry_may_help():
+    lines = ["[stamp] ERROR first", "[stamp] ERROR second (kafka.Foo)", "[stamp] INFO shutting down"]
+
+    cause = diagnose("signal SIGABRT", lines)
+
+    assert (cause.text, cause.retry_helps) == ("signal SIGABRT: [stamp] ERROR second (kafka.Foo)", True)
+
+
+@pytest.mark.parametrize("lines", [[], ["[stamp] INFO no ERRORS here"], ["a terror"]])
+def test_without_any_error_the_exit_stands_alone(lines):
+    assert diagnose("exit status 3", lines).text == "exit status 3"
+
+
+def test_a_long_line_is_cut():
+    cause = diagnose("exit status 1", ["ERROR " + "x" * 1000])
+
+    assert len(cause.text) <= len("exit status 1: ") + 300
+    assert cause.text.endswith("...")
+
+
+def test_the_last_known_error_wins_whatever_the_kinds_of_both():
+    assert diagnose("exit status 1", [BAD_REQUEST, DISK_FULL]).text == f"exit status 1: {DISK_FULL}"
+    assert diagnose("exit status 1", [DISK_FULL, BAD_REQUEST]).text == f"exit status 1: {BAD_REQUEST}"
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARN"])
+def test_a_warning_or_less_explains_no_exit_with_what_follows_it(level):
+    cause = diagnose("exit status 1", [f"{STAMP} {level} Error processing a request\n{BAD_REQUEST}"])
+
+    assert (cause.text, cause.retry_helps) == ("exit status 1", True)
+
+
+@pytest.mark.parametrize(
+    "line", ["time=2026 level=WARN msg='ImportError'", "2026-11-22 16:00:00,123 INFO a: ImportError"]
+)
+def test_the_harmless_lines_of_tools_and_apps_explain_no_exit(line):
+    assert diagnose("exit status 1", [line]).retry_helps
+
+
+def test_a_clients_bad_request_is_not_the_cause_of_a_started_brokers_exit():
+    records = [
+        STARTED,
+        f"{STAMP} ERROR Error processing a request\n{BAD_REQUEST}",
+        f"{STAMP} ERROR Exiting (kafka.Kafka$)",
+    ]
+
+    cause = diagnose("exit status 1", records)
+
+    assert cause.text == f"exit status 1: {records[-1]}"
+    assert cause.retry_helps
+
+
+def test_what_a_node_survived_before_it_had_started_explains_nothing():
+    assert diagnose("exit status 1", [f"{STAMP} ERROR failed to bind", STARTED]).text == "exit status 1"
+
+
+@pytest.mark.parametrize(("records", "started"), [([STARTED, DISK_FULL], False), ([DISK_FULL], True)])
+def test_only_a_failed_start_can_be_known_to_fail_again(records, started):
+    cause = diagnose("exit status 1", records, started=started)
+
+    assert cause.text == f"exit status 1: {DISK_FULL}"
+    assert cause.retry_helps
+    assert not diagnose("exit status 1", [DISK_FULL]).retry_helps

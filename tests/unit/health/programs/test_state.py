@@ -1,0 +1,89 @@
+import pytest
+
+from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
+from kraftd.health.programs.restarts import Memory
+from kraftd.health.programs.state import Facts, LastExit, ServiceState, views
+from kraftd.plan.desired import NOTHING_DESIRED, Wish
+from tests.plans import TOOLS, plan_of
+
+NOW_S = 1000.0
+WISH = Wish(running=True, since="", by="start", why="")
+DESIRED = NOTHING_DESIRED.changed(plan_of().names, WISH, 1)
+KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory")
+
+
+def view(name, *, fact=None, answer=None, desired=DESIRED, memory=None, ended=None):
+    facts = Facts(
+        {name: fact} if fact else {},
+        {name: answer} if answer else {},
+        desired,
+        {name: memory} if memory else {},
+        {name: ended} if ended else {},
+    )
+    return next(each for each in views(plan_of(), facts, NOW_S) if each.name == name)
+
+
+def running(for_s):
+    return ProcessFact("RUNNING", 4711, NOW_S - for_s)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "reason"),
+    [
+        ({"fact": running(5), "answer": SERVES}, ServiceState.READY, None),
+        ({"fact": running(5), "answer": Answer(ready=False, reason="refused")}, ServiceState.STARTING, "refused"),
+        ({"fact": running(60), "answer": Answer(ready=False, reason="refused")}, ServiceState.UNREADY, "refused"),
+        ({"fact": running(5)}, ServiceState.STARTING, "it was not asked"),
+        ({"desired": NOTHING_DESIRED}, ServiceState.STOPPED, None),
+        ({"fact": ProcessFact("EXITED", None, 1.0)}, ServiceState.DOWN, "it does not run (EXITED)"),
+        ({}, ServiceState.DOWN, "it does not run (STOPPED)"),
+        ({"ended": KILLED}, ServiceState.DOWN, "it ended with signal SIGKILL: out of memory"),
+        ({"ended": LastExit("", 1, None)}, ServiceState.DOWN, "it ended with exit status 1"),
+        ({"memory": Memory(given_up="5 restarts"), "ended": KILLED}, ServiceState.GIVEN_UP, "5 restarts"),
+    ],
+)
+def test_what_was_found_out_decides_the_service_state(facts, state, reason):
+    found = view("broker-1", **facts)
+
+    assert (found.service_state, found.reason, found.ready) == (state, reason, state is ServiceState.READY)
+
+
+def test_what_has_served_and_does_not_answer_any_more_is_not_starting():
+    silent = Answer(ready=False, reason="no answer")
+    facts = Facts({"broker-1": running(5)}, {"broker-1": silent}, DESIRED, served=frozenset({"broker-1"}))
+
+    assert views(plan_of(), facts, NOW_S)[0].service_state is ServiceState.UNREADY
+
+
+def test_a_node_shows_what_the_plan_gives_it():
+    found = view("broker-2", fact=running(12.5), answer=SERVES, memory=Memory(restarts=3), ended=KILLED)
+
+    assert (found.node_id, found.pid, found.process_state, found.restarts) == (2, 4711, "RUNNING", 3)
+    assert (found.listeners, found.jmx_port) == (("127.0.0.1:9093", "127.0.0.1:10093"), 10000)
+    assert (found.heap_bytes, found.uptime_s, found.last_exit) == (4 * 1024**3, 12.5, KILLED)
+    assert found.log == "/srv/kraftd/local/logs/broker-2/server.log"
+
+
+def test_an_app_and_the_daemon_have_no_node():
+    producer, daemon = view("producer"), view("kraftd")
+
+    assert (producer.node_id, producer.jmx_port, producer.heap_bytes) == (None, None, None)
+    assert (producer.listeners, daemon.listeners) == (("127.0.0.1:8001",), ("127.0.0.1:8000",))
+    assert producer.log == "/srv/kraftd/local/logs/producer/console.log"
+
+
+def test_what_does_not_run_has_no_uptime():
+    assert view("broker-1", fact=ProcessFact("EXITED", None, 1.0)).uptime_s is None
+
+
+def test_programs_come_in_the_order_of_the_plan():
+    found = views(plan_of(), Facts({}, {}, DESIRED), NOW_S)
+
+    assert [each.name for each in found] == list(plan_of().names)
+
+
+def test_a_tool_shows_where_it_listens_and_logs():
+    found = next(each for each in views(plan_of(TOOLS), Facts({}, {}, DESIRED), NOW_S) if each.name == "grafana")
+
+    assert (found.kind.value, found.node_id, found.listeners) == ("tool", None, ("127.0.0.1:3000",))
+    assert found.log == "/srv/kraftd/local/logs/grafana/console.log"

@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import pytest
+
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.restarts import Memory
+from kraftd.health.programs.state import LastExit, ServiceState
+from kraftd.health.programs.verdict import judge
+from kraftd.health.report.health import health_document, status_document
+from kraftd.health.report.why import Happened, Records, why
+from kraftd.plan.desired import DesiredState, Wish
+from tests.plans import plan_of
+from tests.unit.health.views import full_view, program, quorum, snapshot, voter
+
+NOW_S = 1000.0
+WANTED = Wish(running=True, since="1970-01-01T00:15:40.000Z", by="start", why="the user started it")
+RECORDS = Records(DesiredState(1, dict.fromkeys(["broker-1", "broker-2", "kraftd"], WANTED)))
+KILLED = replace(
+    program("broker-2", ServiceState.DOWN, "it ended with signal SIGKILL"),
+    pid=None,
+    process_state="EXITED",
+    last_exit=LastExit("1970-01-01T00:16:10.000Z", None, "SIGKILL"),
+)
+
+
+def health(*programs, kafka=None, supervised=True):
+    look = snapshot(*programs, kafka=kafka, supervised=supervised)
+    return health_document(plan_of(), look, judge(look), NOW_S)
+
+
+def own_look(*programs, supervised=True):
+    look = snapshot(*programs, supervised=supervised)
+    return status_document(plan_of(), look, judge(look), "command")
+
+
+def texts(document, name, records=RECORDS):
+    return [f"{'  ' * fact.depth}{fact.text}" for fact in why(document, name, records, NOW_S)]
+
+
+def test_a_killed_broker_is_explained_from_the_exit_to_the_next_restart():
+    records = replace(RECORDS, memories={"broker-2": Memory((400.0, 970.0, 980.0), 3)})
+
+    assert texts(health(program("broker-1"), KILLED, program("kraftd")), "broker-2", records)[:4] == [
+        "is DOWN: it ended with signal SIGKILL",
+        "  shall run: 'start' said so 1 min ago (the user started it)",
+        "  its last run ended 30 s ago with signal SIGKILL",
+        # The first restart is more than ten minutes ago.
+        "  the daemon starts it again at once: 2 of 5 restarts within 10 minutes are used",
+    ]
+
+
+def test_a_cause_stands_below_the_exit_that_it_explains():
+    ended = replace(KILLED, last_exit=LastExit("1970-01-01T00:16:10.000Z", 1, None, "the disk is full"))
+
+    found = texts(health(ended, program("kraftd")), "broker-2")
+
+    assert found[2:4] == ["  its last run ended 30 s ago with exit status 1", "    the disk is full"]
+
+
+def test_what_was_given_up_says_why_and_what_to_do():
+    given_up = replace(KILLED, service_state=ServiceState.GIVEN_UP)
+    records = replace(RECORDS, memories={"broker-2": Memory(given_up="5 restarts did not help")})
+
+    found = texts(health(given_up, program("kraftd")), "broker-2", records)
+
+    assert "  is not started again: 5 restarts did not help" in found
+    assert "    mend that, then 'kraftd start'" in found
+
+
+def test_without_a_daemon_nobody_starts_anything_again():
+    no_daemon = replace(program("kraftd", ServiceState.DOWN), pid=None)
+
+    assert "  nobody starts it again: the daemon does not run; 'kraftd start' does" in texts(
+        own_look(KILLED, no_daemon), "broker-2"
+    )
+
+
+def test_an_unsupervised_cluster_starts_nothing_again():
+    found = texts(own_look(program("broker-1"), KILLED, program("kraftd"), supervised=False), "broker-2")
+
+    assert "  nobody starts it again: the daemon does not run; 'kraftd start' does" in found
+
+
+def test_a_daemon_is_started_again_by_supervisord():
+    ended = replace(KILLED, name="kraftd")
+
+    assert "  supervisord starts it again at once, as long as supervisord itself runs" in texts(
+        own_look(ended), "kraftd"
+    )
+
+
+def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
+    stopped = replace(program("broker-2", ServiceState.STOPPED), pid=None, process_state="STOPPED")
+    wish = Wish(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
+
+    found = texts(health(stopped, program("kraftd")), "broker-2", Records(DesiredState(1, {"broker-2": wish})))
+
+    assert found[:3] == [
+        "is STOPPED",
+        "  shall not run: 'stop' said so 1 min 40 s ago (asked for)",
+        "  no process of it runs (STOPPED)",
+    ]
+    assert not any("again" in text for text in found)
+
+
+def test_a_frozen_broker_runs_and_does_not_serve():
+    frozen = program("broker-2", ServiceState.UNREADY, "no answer within 2 s")
+
+    assert "  its process runs (pid 4711, RUNNING) but does not serve: no answer within 2 s" in texts(
+        health(frozen, program("kraftd")), "broker-2"
+    )
+
+
+def test_a_broker_that_serves_says_what_it_carries():
+    document = health(program("broker-1"), kafka=full_view())
+
+    assert texts(document, "broker-1")[:4] == [
+        "is READY",
+        "  shall run: 'start' said so 1 min ago (the user started it)",
+        "  runs as pid 4711 for 12 s and answers on 127.0.0.1:9092",
+        "  leads 1 partition; 2 of 2 replicas in sync",
+    ]
+
+
+def test_a_broker_that_is_gone_says_what_that_costs():
+    kafka = replace(full_view(), quorum=quorum(1, voter(1), voter(2)))
+
+    found = texts(health(program("broker-1"), KILLED, program("kraftd"), kafka=kafka), "broker-2")
+
+    assert "  2 of 2 replicas out of sync; leads 0 partitions" in found
+    assert "  it is a voter; the quorum has leader 1" in found
+
+
+def test_what_happened_lately_is_told_with_its_age():
+    events = tuple(Happened("1970-01-01T00:16:30.000Z", "given_up", str(number)) for number in range(5))
+
+    found = texts(health(KILLED, program("kraftd")), "broker-2", replace(RECORDS, events={"broker-2": events}))
+
+    assert [text for text in found if "given up" in text] == [f"  10 s ago: given up, {number}" for number in (2, 3, 4)]
+
+
+def test_who_looked_is_told():
+    looked = [next(why(document, "broker-2", RECORDS, NOW_S)).source for document in (health(KILLED), own_look(KILLED))]
+
+    assert looked == ["the daemon's look of 0.0 s ago", "this command's own look at supervisord and the ports"]
+
+
+def test_a_program_that_there_is_not_is_refused():
+    with pytest.raises(LookupError):
+        next(why(health(kafka=KafkaView()), "broker-9", RECORDS, NOW_S))

@@ -1,0 +1,99 @@
+from datetime import datetime
+
+import pytest
+
+from kraftd.health.programs.facts import ProcessFact
+from kraftd.health.programs.state import LastExit
+from kraftd.observe.exits import cause_of, exit_records, with_causes
+from kraftd.units import timestamp
+from tests.plans import plan_of
+
+STARTED_AT_S = 1_767_225_600.0
+ENDED = ProcessFact("EXITED", None, STARTED_AT_S)
+
+
+def ended_after(seconds, status=1):
+    return LastExit(timestamp(STARTED_AT_S + seconds), status, None)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return plan_of(state_dir=tmp_path / "s")
+
+
+def write(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_exits_are_read_from_supervisords_log_in_utc(plan):
+    write(plan.layout.supervisord_log, "2026-06-01 12:00:00,5 WARN exited: broker-1 (exit status 1; not expected)")
+
+    ended = exit_records(plan)["broker-1"]
+
+    local = datetime(2026, 6, 1, 12).astimezone()
+    assert datetime.fromisoformat(ended.at) == local
+    assert ended.at.endswith("Z")
+    assert (ended.status, ended.signal, ended.cause) == (1, None, None)
+
+
+def test_without_a_log_nothing_ended(plan):
+    assert exit_records(plan) == {}
+
+
+def test_a_signal_is_not_explained_by_the_logs(plan):
+    write(plan.layout.console("producer"), "ERROR something else")
+
+    cause = cause_of(plan, "producer", ENDED, LastExit("", None, "SIGKILL"))
+
+    assert (cause.text, cause.retry_helps) == ("signal SIGKILL", True)
+
+
+def test_an_exit_that_sigterm_asked_for_is_not_explained_by_the_logs(plan):
+    write(plan.layout.console("producer"), "ERROR something else")
+
+    cause = cause_of(plan, "producer", ENDED, ended_after(1.0, status=143))
+
+    assert (cause.text, cause.retry_helps) == ("exit status 143", True)
+
+
+def test_an_exit_of_its_own_is_explained_by_the_logs(plan):
+    write(plan.layout.console("producer"), "ModuleNotFoundError: No module named 'x'")
+
+    cause = cause_of(plan, "producer", ENDED, ended_after(1.0))
+
+    assert cause.text == "exit status 1: ModuleNotFoundError: No module named 'x'"
+    assert not cause.retry_helps
+
+
+def test_after_two_minutes_a_start_is_over_and_nothing_forbids_another(plan):
+    write(plan.layout.console("broker-1"), "No space left on device")
+
+    assert not cause_of(plan, "broker-1", ENDED, ended_after(119.0)).retry_helps
+    assert cause_of(plan, "broker-1", ENDED, ended_after(121.0)).retry_helps
+
+
+def test_a_program_without_a_record_does_not_run(plan):
+    assert cause_of(plan, "producer", ENDED, None).text == "it does not run (EXITED)"
+
+
+def test_only_programs_that_do_not_run_are_explained(plan):
+    for name in ("producer", "consumer"):
+        write(plan.layout.console(name), "ERROR why")
+    records = {name: ended_after(1.0) for name in ("producer", "consumer", "stranger", "unseen")}
+    facts = {"producer": ENDED, "consumer": ProcessFact("RUNNING", 7, 0.0), "stranger": ENDED}
+
+    told = with_causes(records, plan, facts)
+
+    assert {name: record.cause for name, record in told.items()} == {
+        "producer": "ERROR why",
+        "consumer": None,
+        "stranger": None,
+        "unseen": None,
+    }
+
+
+def test_a_cause_that_says_no_more_than_the_exit_is_none(plan):
+    told = with_causes({"producer": ended_after(1.0, status=3)}, plan, {"producer": ENDED})
+
+    assert told["producer"].cause is None

@@ -1,0 +1,95 @@
+import socket
+import stat
+
+import pytest
+
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.operate.start.doors import start_doors
+from kraftd.operate.start.preflight import PortInUseError, check_memory, check_ports, check_quorum, make_directories
+from tests.plans import plan_of
+
+GIB = 1024**3
+
+
+def test_heaps_that_fit_exactly_are_taken():
+    check_memory(plan_of(), 8 * GIB + 192 * 1024**2)
+
+
+def test_heaps_beyond_the_machine_are_refused_with_the_keys_that_mend_it():
+    with pytest.raises(ConfigurationError) as caught:
+        check_memory(plan_of(), 8 * GIB)
+
+    assert caught.value.exit_code == 2
+    assert caught.value.code == "not_enough_memory"
+    text = str(caught.value)
+    assert "the nodes' heaps take 8.2 GiB, and this machine has 8.0 GiB" in text
+    assert 'cluster.heap = "4g"' in text
+    assert "cluster.heap" in caught.value.hint
+    assert "cluster.brokers" in caught.value.hint
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server
+
+
+def test_a_port_in_use_is_told_with_listener_and_holder(listener):
+    port = listener.getsockname()[1]
+    plan = plan_of(f"[daemon]\nport = {port}")
+
+    with pytest.raises(PortInUseError, match=rf"kraftd \(HTTP\): port {port} is held by pid \d+ \(") as caught:
+        check_ports(plan, ["kraftd"], start_doors().port_holder)
+
+    assert caught.value.code == "port_in_use"
+    assert "cluster.port_offset" in caught.value.hint
+    assert caught.value.details["ports"][0]["port"] == port
+
+
+def test_the_ports_of_programs_that_are_not_asked_about_do_not_matter(listener):
+    check_ports(plan_of(f"[daemon]\nport = {listener.getsockname()[1]}"), [], start_doors().port_holder)
+
+
+def test_every_program_gets_its_private_directories(tmp_path):
+    plan = plan_of(state_dir=tmp_path / "s")
+
+    make_directories(plan)
+    make_directories(plan)
+
+    for name in plan.names:
+        assert plan.layout.logs(name).is_dir()
+        assert plan.layout.config(name).is_dir()
+    assert not plan.layout.data("broker-1").exists()
+    assert stat.S_IMODE(plan.layout.state_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(plan.layout.socket.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running"),
+    [
+        (("broker-1", "kraftd"), ()),
+        (("broker-1", "producer"), ("kraftd",)),
+        (("consumer",), ("broker-2",)),
+    ],
+)
+def test_a_broker_or_an_app_is_not_started_where_no_quorum_could_be(wanted, running):
+    with pytest.raises(NeedsRunningClusterError, match=r"only \d of 3 voters would run") as caught:
+        check_quorum(plan_of(), wanted, running)
+
+    assert (caught.value.code, caught.value.exit_code) == ("no_quorum", 7)
+    assert "controller-101" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running"),
+    [
+        (("broker-1", "controller-101", "kraftd"), ()),
+        (("broker-1",), ("broker-2",)),
+        (("controller-101", "kraftd"), ()),
+        (("kraftd",), ()),
+    ],
+)
+def test_what_makes_or_has_a_quorum_or_needs_none_is_started(wanted, running):
+    check_quorum(plan_of(), wanted, running)

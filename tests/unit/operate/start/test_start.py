@@ -1,0 +1,165 @@
+"""The order of a start and what ends it early, without a process."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from kraftd.errors import NeedsRunningClusterError, TimedOutError, UnknownNameError
+from kraftd.host.machine import PortHolder
+from kraftd.kafka.model import Failure
+from kraftd.operate.start.preflight import PortInUseError
+from kraftd.operate.start.sequence import TIE_BREAKER_AFTER_S, StartFailedError, TopicNotReadyError, YieldedError
+from kraftd.operate.start.start import locked_start
+from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
+
+TOOLS = "[prometheus]\nenabled = true"
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return FakeCluster(tmp_path)
+
+
+def test_brokers_start_first_the_tie_breaker_when_they_serve_then_topics_then_apps(cluster):
+    result = locked_start(cluster.starting())
+
+    assert cluster.did == [
+        ("launch", ""),
+        ("start", "broker-1"),
+        ("start", "broker-2"),
+        ("start", "controller-101"),
+        ("topics", ""),
+        ("start", "producer"),
+        ("start", "consumer"),
+        ("start", "kraftd"),
+        ("jmx", "broker-1"),
+        ("jmx", "broker-2"),
+    ]
+    assert result.started == tuple(cluster.plan.names)
+    assert result.formatted == ("broker-1", "broker-2", "controller-101")
+    assert all(cluster.store.desired().wants(name) for name in cluster.plan.names)
+
+
+def test_the_tie_breaker_does_not_wait_for_a_slow_broker_for_ever(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": FakeProgram(ready_after_s=9.0)})
+
+    locked_start(cluster.starting())
+
+    assert TIE_BREAKER_AFTER_S < cluster.at_s["start", "controller-101"] < TIE_BREAKER_AFTER_S + 0.1
+    assert cluster.at_s["topics", ""] >= 9.0
+
+
+def test_a_broker_that_ends_fails_the_start_with_its_cause_and_log(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": FakeProgram(fails=True)})
+
+    with pytest.raises(StartFailedError) as caught:
+        locked_start(cluster.starting())
+
+    assert caught.value.details["program"] == "broker-2"
+    assert caught.value.details["log"].endswith("logs/broker-2/console.log")
+    assert "producer" not in cluster.of("start")
+
+
+def test_a_start_that_takes_too_long_names_what_it_waits_for(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"consumer": FakeProgram(ready_after_s=None)})
+
+    with pytest.raises(TimedOutError, match=r"consumer \(not yet\)") as caught:
+        locked_start(cluster.starting(timeout_s=20.0))
+
+    assert caught.value.exit_code == 124
+    assert 20.0 < cluster.clock.monotonic_s() - cluster.began_s < 20.1
+
+
+def test_a_start_yields_to_a_stop_that_is_asked_for_meanwhile(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-1": FakeProgram(ready_after_s=None)})
+    start = cluster.starting()
+    cluster.store.raise_generation()
+
+    with pytest.raises(YieldedError):
+        locked_start(start)
+
+    assert cluster.did == []
+
+
+def test_a_topic_that_cannot_be_used_fails_the_start_before_the_apps(cluster):
+    cluster.topic_failure = Failure("INVALID_REPLICATION_FACTOR", "there are not so many brokers", retriable=False)
+
+    with pytest.raises(TopicNotReadyError) as caught:
+        locked_start(cluster.starting())
+
+    assert caught.value.details == {"topic": "test-topic", "error": "INVALID_REPLICATION_FACTOR"}
+    assert "producer" not in cluster.of("start")
+
+
+def test_a_tool_that_fails_is_a_note(tmp_path):
+    cluster = FakeCluster(tmp_path, TOOLS, {"prometheus": FakeProgram(fails=True)})
+
+    result = locked_start(cluster.starting())
+
+    assert "prometheus" in result.started
+    assert any(note.startswith("prometheus does not serve") for note in result.notes)
+
+
+def test_a_second_start_changes_nothing(cluster):
+    locked_start(cluster.starting())
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting())
+
+    assert result.started == ()
+    assert cluster.of("start") == []
+
+
+def test_a_start_completes_what_is_missing(cluster):
+    locked_start(cluster.starting())
+    cluster.programs["broker-2"].pid = None
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting())
+
+    assert (result.started, result.formatted) == (("broker-2",), ())
+    assert cluster.of("start") == ["broker-2"]
+
+
+def test_a_daemon_that_sees_it_late_is_waited_for_briefly_only(cluster):
+    cluster.daemon_sees_ready = False
+
+    assert locked_start(cluster.starting()).took_s < 6
+
+
+def test_leftovers_of_an_earlier_run_are_ended_before_anything_starts(cluster):
+    locked_start(cluster.starting())
+    cluster.supervisor_pid = None
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting())
+
+    launch = cluster.did.index(("launch", ""))
+    assert {name for verb, name in cluster.did[:launch] if verb == "SIGTERM"} == set(cluster.plan.names)
+    assert any("earlier run" in note for note in result.notes)
+
+
+@dataclass
+class Refusal:
+    names: tuple[str, ...]
+    error: type[Exception]
+    ports: dict[int, PortHolder]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Refusal(("zookeeper",), UnknownNameError, {}),
+        Refusal(("broker-1",), NeedsRunningClusterError, {}),
+        Refusal((), PortInUseError, {9093: PortHolder(7, "nc -l 9093")}),
+    ],
+    ids=lambda case: case.error.__name__,
+)
+def test_a_refused_start_writes_nothing(cluster, case):
+    cluster.taken_ports = case.ports
+
+    with pytest.raises(case.error):
+        locked_start(cluster.starting(*case.names))
+
+    assert cluster.did == []
+    assert not cluster.plan.layout.state_dir.exists()

@@ -1,0 +1,139 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kraftd.errors import IdentityMismatchError
+from kraftd.plan.manifest import check_against, differences, manifest_of, parse_manifest
+from tests.plans import plan_of
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+PATH = Path("/srv/kraftd/local/manifest.json")
+
+
+def brokers(number, **options):
+    return plan_of(f"[cluster]\nbrokers = {number}", **options)
+
+
+def test_a_manifest_reads_back_as_it_was_written():
+    manifest = manifest_of(plan_of(), CLUSTER_ID)
+
+    assert parse_manifest(manifest.to_json(), PATH) == manifest
+
+
+def test_a_manifest_holds_what_the_first_format_fixes():
+    raw = json.loads(manifest_of(plan_of(), CLUSTER_ID).to_json())
+
+    assert (raw["schema_version"], raw["cluster_id"], raw["kafka_version"]) == (1, CLUSTER_ID, "3.9.2")
+    assert [voter["node_id"] for voter in raw["voters"]] == [1, 2, 101]
+    assert raw["nodes"][0] == {"name": "broker-1", "node_id": 1, "ports": [9092, 10092]}
+
+
+def test_an_unchanged_plan_does_not_differ():
+    plan = plan_of()
+
+    assert differences(plan, manifest_of(plan, CLUSTER_ID)) == []
+    check_against(plan, manifest_of(plan, CLUSTER_ID), "kraftd.toml")
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 3), (3, 5)])
+def test_adding_brokers_does_not_differ(before, after):
+    manifest = manifest_of(brokers(before), CLUSTER_ID)
+
+    assert differences(brokers(after, manifest=manifest), manifest) == []
+
+
+def test_the_ports_of_http_may_change():
+    manifest = manifest_of(plan_of(), CLUSTER_ID)
+
+    assert differences(plan_of("[daemon]\nport = 7000"), manifest) == []
+
+
+def test_taking_a_voter_away_differs_in_voters_and_node():
+    manifest = manifest_of(brokers(3), CLUSTER_ID)
+
+    assert differences(brokers(2, manifest=manifest), manifest) == [
+        "voters: planned 1@127.0.0.1:10092,2@127.0.0.1:10093, "
+        "formatted with 1@127.0.0.1:10092,2@127.0.0.1:10093,3@127.0.0.1:10094",
+        "broker-3: not in the plan, but formatted as node 3, with data",
+    ]
+
+
+def test_taking_a_broker_away_that_is_no_voter_differs_too():
+    manifest = manifest_of(brokers(5), CLUSTER_ID)
+
+    assert differences(brokers(4, manifest=manifest), manifest) == [
+        "broker-5: not in the plan, but formatted as node 5, with data"
+    ]
+
+
+def test_other_ports_differ_for_each_node():
+    found = differences(plan_of("[cluster]\nport_offset = 5"), manifest_of(plan_of(), CLUSTER_ID))
+
+    assert found[0].startswith("voters: planned 1@127.0.0.1:10097")
+    assert found[1:] == [
+        "broker-1: planned ports 9097, 10097, formatted with 9092, 10092",
+        "broker-2: planned ports 9098, 10098, formatted with 9093, 10093",
+        "controller-101: planned ports 10197, formatted with 10192",
+    ]
+
+
+def test_another_kafka_version_differs():
+    manifest = manifest_of(plan_of(), CLUSTER_ID)
+
+    assert differences(plan_of(kafka_version="3.9.1"), manifest) == [
+        "Kafka version: planned 3.9.1, formatted with 3.9.2"
+    ]
+
+
+def test_a_plan_that_contradicts_the_manifest_is_refused_with_values_and_places():
+    manifest = replace(manifest_of(plan_of(), CLUSTER_ID), kafka_version="3.9.1")
+
+    with pytest.raises(IdentityMismatchError) as caught:
+        check_against(plan_of(), manifest, "/home/ada/kraftd.toml")
+
+    text = str(caught.value)
+    assert caught.value.exit_code == 6
+    assert text.startswith("cannot use /home/ada/kraftd.toml with the cluster in /srv/kraftd/local: ")
+    assert "/srv/kraftd/local/manifest.json" in text
+    assert "planned 3.9.2, formatted with 3.9.1" in text
+    assert "cluster.kafka_version" in caught.value.hint
+    assert caught.value.details["differences"] == ["Kafka version: planned 3.9.2, formatted with 3.9.1"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "null",
+        lambda text: text.replace(CLUSTER_ID, "short"),
+        lambda text: text.replace(f'"{CLUSTER_ID}"', "5"),
+        lambda text: text.replace("cluster_id", "id"),
+        lambda text: text.replace("voters", "boaters"),
+        lambda text: text.replace('"node_id": 1,', '"node_id": "one",'),
+        lambda text: text.replace('"schema_version": 1', '"schema_version": null'),
+    ],
+)
+def test_a_damaged_manifest_is_refused_by_its_path(damage):
+    with pytest.raises(IdentityMismatchError, match=f"cannot read the manifest {PATH}: it is damaged") as caught:
+        parse_manifest(damage(manifest_of(plan_of(), CLUSTER_ID).to_json()), PATH)
+
+    assert (caught.value.exit_code, caught.value.code) == (6, "manifest_damaged")
+    assert "meta.properties" in caught.value.hint
+
+
+def test_what_is_missing_in_a_damaged_manifest_is_named():
+    with pytest.raises(IdentityMismatchError, match=r"it is damaged \('schema_version' is missing\)"):
+        parse_manifest("{}", PATH)
+
+
+def test_a_manifest_of_a_newer_kraftd_is_refused_as_such():
+    text = manifest_of(plan_of(), CLUSTER_ID).to_json().replace('"schema_version": 1', '"schema_version": 2')
+
+    with pytest.raises(IdentityMismatchError, match="schema version 2, this kraftd knows 1") as caught:
+        parse_manifest(text, PATH)
+
+    assert caught.value.code == "manifest_too_new"

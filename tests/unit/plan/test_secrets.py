@@ -1,0 +1,91 @@
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from kraftd.plan.plan_json import plan_json
+from kraftd.plan.secrets import is_secret, masked_text, masked_value, without_secrets
+from tests.plans import plan_of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("APP_API_TOKEN", "ssl.key.password", "sasl.jaas.config", "CLIENT_SECRET", "ssl.keystore.key"),
+        *("SCHEMA_REGISTRY_API_KEY", "apikey", 'broker.config."ssl.keystore.key"', "broker.1.config.ssl.keystore.key"),
+    ],
+)
+def test_a_name_that_says_so_is_secret(name):
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["KAFKA_TOPIC", "log.retention.hours", "producer.port", "ssl.keystore.location", "key.serializer", "MONKEY"]
+)
+def test_other_names_are_not(name):
+    assert not is_secret(name)
+
+
+def test_a_plan_that_is_shown_has_no_secret_in_it():
+    plan = plan_of(
+        """
+        [producer]
+        env = { APP_API_TOKEN = "hunter2", APP_MAX_BODY = "1024" }
+        [broker.config]
+        "ssl.key.password" = "hunter3"
+        [java]
+        options = ["-Djavax.net.ssl.keyStorePassword=hunter4", "-Xss1m"]
+        [[topic]]
+        name = "test-topic"
+        config = { "some.secret" = "hunter5" }
+        """
+    )
+
+    plan = replace(plan, access=replace(plan.access, properties=(("ssl.truststore.password", "hunter6"),)))
+
+    shown = plan_json(without_secrets(plan))
+
+    assert "hunter2" in plan_json(plan)
+    assert "hunter" not in shown
+    assert "1024" in shown
+    assert "-Xss1m" in shown
+
+
+def test_a_rendered_file_is_shown_with_its_secrets_masked():
+    shown = masked_text("x.conf", "APP_API_TOKEN='hunter2'\nAPP_PORT='8001'\nssl.key.password=hunter3\n")
+
+    assert shown == "APP_API_TOKEN=***\nAPP_PORT='8001'\nssl.key.password=***\n"
+
+
+def test_a_secret_of_several_lines_is_masked_to_its_end():
+    env = "TLS_KEY='-----BEGIN\\'\nhunter2\n-----END'\nAPP_PORT='8001'\nAPI_KEY='hunter3'\n"
+    properties = "ssl.keystore.key=-----BEGIN \\\n  hunter2 \\\n  -----END\nnode.id=1\n"
+
+    assert masked_text(".env", env) == "TLS_KEY=***\nAPP_PORT='8001'\nAPI_KEY=***\n"
+    assert masked_text("server.properties", properties) == "ssl.keystore.key=***\nnode.id=1\n"
+
+
+def test_a_quote_in_the_value_of_another_name_hides_no_line_from_the_mask():
+    assert masked_text("x.conf", "x='\nssl.key.password=hunter2\ny='\n") == "x='\nssl.key.password=***\ny='\n"
+
+
+def test_a_password_among_the_options_of_a_jvm_is_masked_in_its_command_line():
+    words = ["/opt/java", "-Djavax.net.ssl.keyStorePassword=it's hunter2", "-Dx=a b", "%%p"]
+
+    shown = masked_text("x.conf", f"[program:broker-1]\ncommand={shlex.join(words)}\nautostart=false\n")
+
+    masked = ["/opt/java", "-Djavax.net.ssl.keyStorePassword=***", "-Dx=a b", "%%p"]
+    assert shown == f"[program:broker-1]\ncommand={shlex.join(masked)}\nautostart=false\n"
+    assert masked_text("x.conf", "command=java 'unclosed hunter2\n") == "command=***\n"
+
+
+def test_a_setting_is_shown_without_what_is_secret_in_it():
+    topics = ({"name": "t", "config": {"some.secret": "hunter2", "retention.ms": 1}},)
+
+    assert masked_value("topic", topics) == ({"name": "t", "config": {"some.secret": "***", "retention.ms": 1}},)
+    assert masked_value("java.options", ("-Dx.password=hunter2", "-Xss1m")) == ("-Dx.password=***", "-Xss1m")
+    assert masked_value("producer.env.API_KEY", "hunter2") == "***"
+
+
+def test_a_file_that_is_a_secret_shows_nothing_of_it():
+    assert masked_text("producer.token", "hunter2") == "***\n"

@@ -1,0 +1,78 @@
+import pytest
+
+from kraftd.units import count, duration, format_size, human_size, latency, parse_size, plural, rate
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1234567, "1,234,567"), (2.6, "3")])
+def test_a_count_has_its_thousands_apart(number, text):
+    assert count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("per_s", "text"), [(0, "0/s"), (0.04, "0.0/s"), (2.54, "2.5/s"), (12.4, "12/s"), (12345.0, "12,345/s")]
+)
+def test_a_small_rate_has_a_decimal(per_s, text):
+    assert rate(per_s) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.42, "0.4 s"),
+        (1.9, "1 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (185, "3 min 5 s"),
+        (3600, "1 h"),
+        (7260, "2 h 1 min"),
+        (90000, "1 d 1 h"),
+    ],
+)
+def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.00042, "0.4 ms"), (0.0234, "23 ms"), (1.24, "1.2 s")])
+def test_a_short_time_is_told_in_milliseconds(seconds, text):
+    assert latency(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 records"), (1, "1 record"), (2000, "2,000 records")])
+def test_a_noun_follows_its_number(number, text):
+    assert plural(number, "record") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("4g", 4 * 1024**3), ("512m", 512 * 1024**2), ("65536k", 64 * 1024**2), ("4G", 4 * 1024**3), (" 1g ", 1024**3)],
+)
+def test_a_size_is_a_whole_number_and_a_unit(text, size_bytes):
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "4", "g", "4gb!", "4gb", "0g", "04g", "-1g", "1.5g", "4 g", "4t", "٤g", "4g\n4g"])
+def test_anything_else_is_no_size(text):
+    with pytest.raises(ValueError, match="not a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(4 * 1024**3, "4g"), (1536 * 1024**2, "1536m"), (65536 * 1024, "64m"), (1025 * 1024, "1025k"), (1000, "1000")],
+)
+def test_the_shortest_exact_form_is_chosen(size_bytes, text):
+    assert format_size(size_bytes) == text
+
+
+@pytest.mark.parametrize("text", ["4g", "192m", "1025k"])
+def test_a_formatted_size_reads_back(text):
+    assert format_size(parse_size(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(int(23.4 * 1024**3), "23.4 GiB"), (int(61.3 * 1024**2), "61.3 MiB"), (1024**2, "1.0 MiB"), (512, "0.5 KiB")],
+)
+def test_people_get_one_decimal(size_bytes, text):
+    assert human_size(size_bytes) == text
