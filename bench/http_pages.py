@@ -61,10 +61,10 @@ async def visible_ms(producer: App, consumer: App, *, number: int) -> float:
     async with open_pages(consumer, number) as watched:
         for post in range(50):
             mark = f"mark-{number}-{post}"
-            begun_s = time.perf_counter()
+            began_s = time.perf_counter()
             posting = asyncio.create_task(asyncio.to_thread(_post, producer, "/send", json.dumps(mark)))
             await watched.see(mark)
-            times_ms.append((time.perf_counter() - begun_s) * 1000)
+            times_ms.append((time.perf_counter() - began_s) * 1000)
             await posting
             await asyncio.sleep(0.12)
     return statistics.median(times_ms)
@@ -102,13 +102,13 @@ async def keep_up(producer: App, consumer: App, seconds: int) -> None:
         while not writing.done():
             await asyncio.sleep(1)
             lags.append(await asyncio.to_thread(_lag, consumer))
-        begun_s = time.monotonic()
+        began_s = time.monotonic()
         while await asyncio.to_thread(_lag, consumer) > 0:  # noqa: ASYNC110 - the lag can only be polled
             await asyncio.sleep(0.5)
         draining.cancel()
     print(
         f"{writing.result().requests_per_s * BATCH:.0f} records/s with 10 pages open: at most {max(lags)} behind,"
-        f" level {time.monotonic() - begun_s:.1f} s after the last"
+        f" level {time.monotonic() - began_s:.1f} s after the last"
     )
 
 

@@ -34,9 +34,9 @@ def measure(call: Callable[[], object], left_running: Callable[[], Iterable[int]
         call: What to measure; processes that it waited for are counted.
         left_running: Returns the pids that it started and left running, for their CPU time.
     """
-    machine_s, children_s, begun_s = _machine_cpu_s(), _own_cpu_s(), time.monotonic()
+    machine_s, children_s, began_s = _machine_cpu_s(), _own_cpu_s(), time.monotonic()
     call()
-    wall_s = time.monotonic() - begun_s
+    wall_s = time.monotonic() - began_s
     machine_s, children_s = _machine_cpu_s() - machine_s, _own_cpu_s() - children_s
     cpu_s = children_s + sum(_process_cpu_s(pid) for pid in left_running())
     return Cost(wall_s, cpu_s, max(0.0, machine_s - cpu_s) / wall_s)

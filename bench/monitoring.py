@@ -66,17 +66,17 @@ class Meter:
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._brokers = [psutil.Process(pid) for pid in pids]
-        begun_s, idle_s = time.monotonic(), self._cpu_s()
+        began_s, idle_s = time.monotonic(), self._cpu_s()
         time.sleep(10)
-        self._idle = (self._cpu_s() - idle_s) / (time.monotonic() - begun_s)
+        self._idle = (self._cpu_s() - idle_s) / (time.monotonic() - began_s)
 
     def cost(self, act: Callable[[], float], own_cpu_s: Callable[[], float], rounds: int) -> Cost:
         """Return what an act costs that returns how long it took, in seconds."""
         act()
-        begun_s, brokers_s, own_s = time.monotonic(), self._cpu_s(), own_cpu_s()
+        began_s, brokers_s, own_s = time.monotonic(), self._cpu_s(), own_cpu_s()
         walls_s = [act() for _ in range(rounds)]
         own_s = own_cpu_s() - own_s
-        brokers_s = self._cpu_s() - brokers_s - self._idle * (time.monotonic() - begun_s)
+        brokers_s = self._cpu_s() - brokers_s - self._idle * (time.monotonic() - began_s)
         return Cost(*(1000 * each for each in (statistics.median(walls_s), own_s / rounds, brokers_s / rounds)))
 
     def _cpu_s(self) -> float:
@@ -175,9 +175,9 @@ def kraftd_cost(cluster: Cluster, meter: Meter, rounds: int, between: Callable[[
         def cycle() -> float:
             between()
             time.sleep(_CYCLE_S)
-            begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
+            began_s, begun_cpu_s = time.perf_counter(), time.process_time()
             exposition.show_kafka(collector.collect(is_settled=True))
-            took_s = time.perf_counter() - begun_s
+            took_s = time.perf_counter() - began_s
             spent_s.append(time.process_time() - begun_cpu_s)
             return took_s
 
@@ -212,9 +212,9 @@ def peer_cost(peer: Peer, meter: Meter, rounds: int) -> Cost:
     process = psutil.Process(peer.pid)
 
     def scrape() -> float:
-        begun_s = time.perf_counter()
+        began_s = time.perf_counter()
         peer.scrape()
-        took_s = time.perf_counter() - begun_s
+        took_s = time.perf_counter() - began_s
         time.sleep(_STREAMING_S if peer.is_streaming else _CYCLE_S)
         return took_s
 
@@ -228,9 +228,9 @@ def frozen(cluster: Cluster) -> None:
         time.sleep(5)
         walls_s, size = [], 0
         for _ in range(_SCRAPES):
-            begun_s = time.perf_counter()
+            began_s = time.perf_counter()
             size = len(fetch(cluster.url("kraftd", "/metrics"))[1])
-            walls_s.append(time.perf_counter() - begun_s)
+            walls_s.append(time.perf_counter() - began_s)
             time.sleep(0.02)
     finally:
         cluster.kill("broker-2", signal.SIGCONT)

@@ -18,21 +18,21 @@ def records_per_s(seconds: float) -> float:
     settings = read_settings(os.environ)
     client = Producer(client_config(settings))
     value = VALUE.encode()
-    done, begun_s = 0, time.monotonic()
+    done, began_s = 0, time.monotonic()
 
     def reported(error: object, _message: object) -> None:
         nonlocal done
         if error:
             raise SystemExit(f"a record was not acknowledged: {error}")
         done += 1
-        if time.monotonic() - begun_s < seconds:
+        if time.monotonic() - began_s < seconds:
             client.produce(settings.kafka.topic, value, on_delivery=reported)
 
     for _ in range(CONNECTIONS):
         client.produce(settings.kafka.topic, value, on_delivery=reported)
     while len(client):
         client.poll(0.05)
-    return done / (time.monotonic() - begun_s)
+    return done / (time.monotonic() - began_s)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class UnknownNameError(KraftdError):
     code = "unknown"
 
 
-class PermissionDeniedError(KraftdError):
+class FileAccessError(KraftdError):
     """The operating system refuses kraftd a file or a process."""
 
     exit_code = 4

@@ -119,7 +119,7 @@ class Cluster:
 
     def run(self, *arguments: str, timeout_s: float = 240, check: bool = False) -> Done:
         """Run a command to its end."""
-        begun_s = time.monotonic()
+        began_s = time.monotonic()
         done = subprocess.run(
             self.arguments(*arguments),
             capture_output=True,
@@ -130,7 +130,7 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             check=False,
         )
-        result = Done(done.returncode, done.stdout, done.stderr, time.monotonic() - begun_s)
+        result = Done(done.returncode, done.stdout, done.stderr, time.monotonic() - began_s)
         if check and result.status != 0:
             raise AssertionError(f"{' '.join(arguments)}: {result.status}\n{result.stdout}\n{result.stderr}")
         return result

@@ -9,11 +9,11 @@ from kraftd.plan.manifest import Manifest
 from kraftd.plan.plan import Plan
 from kraftd.plan.planning import build_plan
 from kraftd.plan.settings import Settings
-from kraftd.render.java_command import Launch
+from kraftd.render.java_command import JvmLaunch
 
 STATE_DIR = Path("/srv/kraftd/local")
 PYTHON = Path("/opt/venv/bin/python")
-LAUNCH = Launch(
+LAUNCH = JvmLaunch(
     java=Path("/opt/java/bin/java"), java_major=25, classpath=(Path("/cache/kafka.jar"), Path("/cache/scala.jar"))
 )
 

@@ -11,7 +11,7 @@ import typer
 import kraftd
 from kraftd.cli.commands import cluster, config, inspect, kafka
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
-from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
+from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
 _EPILOG = "Global options may stand before or after the verb. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
 configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, \
@@ -139,7 +139,7 @@ def _run(argv: list[str]) -> int:
 
 def _failure(error: OSError) -> KraftdError:
     """Return what the operating system refused where nothing more telling was said."""
-    kind = PermissionDeniedError if isinstance(error, PermissionError) else KraftdError
+    kind = FileAccessError if isinstance(error, PermissionError) else KraftdError
     what = (error.strerror or str(error)).lower()
     where = f": {error.filename}" if error.filename else ""
     return kind(f"cannot finish: {what}{where}", hint="Mend that, then run it again.", code="refused_by_system")

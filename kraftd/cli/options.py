@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kraftd.operate.configuring import ChosenCluster, Selection
-    from kraftd.operate.context import ClusterContext, Workspace
+    from kraftd.operate.context import ClusterContext, CommandContext
 
 
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
@@ -110,14 +110,14 @@ class Invocation:
         options = [word for option, value in chosen if value is not None for word in (option, shlex.quote(str(value)))]
         return " ".join((_command_name(), *options))
 
-    def workspace(self) -> "Workspace":
+    def command_context(self) -> "CommandContext":
         """Return the surroundings, with someone who shows progress on stderr."""
         from kraftd.cli.progress import reporter_for
-        from kraftd.operate.context import this_workspace
+        from kraftd.operate.context import this_command_context
 
-        return this_workspace(reporter_for(self))
+        return this_command_context(reporter_for(self))
 
-    def chosen(self, workspace: "Workspace") -> "ChosenCluster":
+    def chosen(self, command_context: "CommandContext") -> "ChosenCluster":
         """Return the cluster that this call is about, its configuration checked.
 
         Raises:
@@ -125,7 +125,7 @@ class Invocation:
         """
         from kraftd.operate.configuring import choose_cluster
 
-        return choose_cluster(self.selection, workspace)
+        return choose_cluster(self.selection, command_context)
 
     def recorded(self) -> "ClusterContext":
         """Return the context of a cluster with the plan that it was last started with.
@@ -136,10 +136,10 @@ class Invocation:
         from kraftd.operate.context import cluster_context
         from kraftd.operate.store import Store
 
-        workspace = self.workspace()
-        chosen = self.chosen(workspace)
+        command_context = self.command_context()
+        chosen = self.chosen(command_context)
         plan = Store(chosen.layout).plan_of_record(chosen.configuration.settings.cluster.name)
-        return cluster_context(plan, workspace)
+        return cluster_context(plan, command_context)
 
     def any_plan(self) -> "ClusterContext":
         """Return the context of a cluster with the plan that it was last started with, else with the configured one.
@@ -150,8 +150,10 @@ class Invocation:
         from kraftd.operate.configuring import recorded_or_configured_plan
         from kraftd.operate.context import cluster_context
 
-        workspace = self.workspace()
-        return cluster_context(recorded_or_configured_plan(self.chosen(workspace), workspace), workspace)
+        command_context = self.command_context()
+        return cluster_context(
+            recorded_or_configured_plan(self.chosen(command_context), command_context), command_context
+        )
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return where to print; without colours where none are wanted or nobody looks."""

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, cast
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.daemon.loop import Loop
-from kraftd.errors import KraftdError, PermissionDeniedError
+from kraftd.errors import FileAccessError, KraftdError
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import Answer, ProcessFact
-from kraftd.health.programs.restarts import Memory, from_json, to_json, unreadable
+from kraftd.health.programs.restarts import RestartHistory, from_json, to_json, unreadable
 from kraftd.health.programs.state import LastExit, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.health.programs.verdict import is_settled
 from kraftd.health.report.history import History, extended
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.garbage import collect_seldom
-from kraftd.host.jvm import AttachError, ensure_management
-from kraftd.host.lock import held_if_free
+from kraftd.host.jvm import AttachError, enable_jmx
+from kraftd.host.lock import try_acquire
 from kraftd.host.processes import ExitWatch, Process, usage
 from kraftd.kafka.admin import KafkaAdmin
-from kraftd.observe.collector import Collector, Turn, next_turn
+from kraftd.observe.collector import CollectAction, Collector, next_collect_action
 from kraftd.observe.exits import cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
-from kraftd.observe.processes import Roster, call_the_roll
+from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.desired import DesiredState, parse_desired
 from kraftd.plan.plan import Plan
 from kraftd.plan.plan_json import parse_plan
@@ -63,9 +63,9 @@ class Machine:
         self._clock = clock
         self._managed: set[Process] = set()
 
-    def roster(self) -> Roster:
+    def process_table(self) -> ProcessTable:
         """Return which programs run."""
-        return call_the_roll(self._plan, self._supervisor)
+        return find_processes(self._plan, self._supervisor)
 
     def desired(self) -> DesiredState:
         """Return which programs shall run."""
@@ -104,7 +104,7 @@ class Machine:
             if each is not None
         }
 
-    def open_management(self, serving: Mapping[str, Process]) -> None:
+    def enable_jmx(self, serving: Mapping[str, Process]) -> None:
         """Let JMX clients into brokers that serve, once for each process; a refusal is only logged."""
         for broker in self._plan.brokers:
             process = serving.get(broker.name)
@@ -112,27 +112,27 @@ class Machine:
                 continue
             self._managed.add(process)
             try:
-                ensure_management(process, broker.jmx, self._plan.layout.jmx, self._clock)
+                enable_jmx(process, broker.jmx, self._plan.layout.jmx, self._clock)
             except AttachError as error:
                 logger.warning("%s has no JMX: %s", broker.name, error)
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold the cluster's lock where no command does."""
-        return held_if_free(self._plan.layout.lock, command="daemon")
+        return try_acquire(self._plan.layout.lock, command="daemon")
 
-    def remember(self, memories: Mapping[str, Memory]) -> None:
+    def save_restarts(self, restart_histories: Mapping[str, RestartHistory]) -> None:
         """Keep the restart budget beyond this process; where the disk is full, only in it."""
         try:
-            write_atomically(self._plan.layout.restarts, to_json(memories))
-        except PermissionDeniedError as error:
+            write_atomically(self._plan.layout.restarts, to_json(restart_histories))
+        except FileAccessError as error:
             logger.warning("The restarts are not on record: %s", error)
 
-    def tell(self, kind: str, program: str, text: str) -> None:
+    def record_event(self, kind: str, program: str, text: str) -> None:
         """Record an event."""
         logger.warning("%s %s: %s", program, kind, text)
         try:
             self._events.record(kind, text, program=program)
-        except PermissionDeniedError as error:
+        except FileAccessError as error:
             logger.warning("That is not on record: %s", error)
 
 
@@ -167,7 +167,7 @@ class Service:
         """Return the body of /metrics and its content type, in a format that is accepted."""
         return self._exposition.body(accept)
 
-    def look_again(self) -> None:
+    def request_tick(self) -> None:
         """Turn the loop at once, or once more where it is just turning."""
         self._exit_watch.wake()
 
@@ -210,13 +210,13 @@ class Service:
 
     def _collect_once(self, waited_s: float) -> None:
         before = self._collector.view
-        match next_turn(self._newest, has_seen_kafka=before.quorum is not None, waited_s=waited_s):
-            case Turn.ASK:
+        match next_collect_action(self._newest, has_seen_kafka=before.quorum is not None, waited_s=waited_s):
+            case CollectAction.ASK:
                 self._admin.open()
                 self._collector.collect(is_settled=self._is_settled)
-            case Turn.GIVE_UP:
+            case CollectAction.GIVE_UP:
                 self._collector.give_up("no broker answers")
-            case Turn.WAIT:
+            case CollectAction.WAIT:
                 pass
         if self._collector.view is not before:
             self._exposition.show_kafka(self._collector.view)
@@ -238,7 +238,7 @@ class Service:
             self._stop.set()
 
 
-def _recorded_restarts(path: Path) -> dict[str, Memory]:
+def _recorded_restarts(path: Path) -> dict[str, RestartHistory]:
     text = read_text(path)
     if reason := unreadable(text):
         logger.warning("Every program has a fresh restart budget: cannot read %s: %s", path, reason)
@@ -259,7 +259,7 @@ def build(plan: Plan) -> tuple[Service, "uvicorn.Server"]:
     loop = Loop(plan, machine, clock, _recorded_restarts(plan.layout.restarts))
     service = Service(plan, loop, collector, admin)
     config = server_config(
-        create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.look_again),
+        create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
         lambda fault, _under_way: Problem("malformed_request", fault).answer(),
         drain_s=2,
         host=plan.daemon.host,

@@ -9,10 +9,10 @@ from kraftd.clock import Clock
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
-from kraftd.health.programs.restarts import GiveUp, Memory, Policy, Restart, decide
+from kraftd.health.programs.restarts import GiveUp, Policy, Restart, RestartHistory, decide
 from kraftd.health.programs.state import BrokerContact, Facts, LastExit, ProcessUsage, Snapshot, views
 from kraftd.host.processes import Process
-from kraftd.observe.processes import Roster
+from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON
@@ -23,7 +23,7 @@ _REAP_TURNS = 10
 class Surroundings(Protocol):
     """What the loop sees and does outside."""
 
-    def roster(self) -> Roster:
+    def process_table(self) -> ProcessTable:
         """Return which programs run."""
 
     def desired(self) -> DesiredState:
@@ -47,16 +47,16 @@ class Surroundings(Protocol):
     def usages(self, processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
         """Return what processes take, by program name."""
 
-    def open_management(self, serving: Mapping[str, Process]) -> None:
+    def enable_jmx(self, serving: Mapping[str, Process]) -> None:
         """Let JMX clients into brokers that serve."""
 
     def lock(self) -> AbstractContextManager[bool]:
         """Hold the cluster's lock where no command does; tell whether it is held."""
 
-    def remember(self, memories: Mapping[str, Memory]) -> None:
+    def save_restarts(self, restart_histories: Mapping[str, RestartHistory]) -> None:
         """Keep what restarts were tried."""
 
-    def tell(self, kind: str, program: str, text: str) -> None:
+    def record_event(self, kind: str, program: str, text: str) -> None:
         """Record an event."""
 
 
@@ -80,13 +80,13 @@ class Loop:
         plan: Plan,
         surroundings: Surroundings,
         clock: Clock,
-        memories: Mapping[str, Memory],
+        restart_histories: Mapping[str, RestartHistory],
         policy: Policy | None = None,
     ) -> None:
         self._plan = plan
         self._outside = surroundings
         self._clock = clock
-        self._memories = dict(memories)
+        self._restart_histories = dict(restart_histories)
         self._policy = policy or Policy()
         self._exits: dict[str, LastExit] = {}
         self._running: frozenset[str] = frozenset()
@@ -100,29 +100,31 @@ class Loop:
         """
         # The look is as old as its first question.
         now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
-        roster = self._roster(after_exit=after_exit)
+        process_table = self._process_table(after_exit=after_exit)
         desired = self._outside.desired()
-        self._note_exits(roster)
-        self._forget_given_up(roster)
-        if self._heal(roster, desired):
-            roster = self._outside.roster()
-        asked = tuple(name for name in roster.processes if name != DAEMON)
+        self._note_exits(process_table)
+        self._forget_given_up(process_table)
+        if self._heal(process_table, desired):
+            process_table = self._outside.process_table()
+        asked = tuple(name for name in process_table.processes if name != DAEMON)
         answers = {**self._outside.answers(asked), DAEMON: SERVES}
-        self._outside.open_management({name: roster.processes[name] for name in asked if answers[name].ready})
+        self._outside.enable_jmx({name: process_table.processes[name] for name in asked if answers[name].ready})
         kafka = self._outside.kafka()
         judged = {**answers, **self._voters(answers, kafka)}
-        self._note_serving(roster, judged)
-        facts = Facts(roster.facts, judged, desired, self._memories, self._exits, frozenset(self._served))
+        self._note_serving(process_table, judged)
+        facts = Facts(
+            process_table.facts, judged, desired, self._restart_histories, self._exits, frozenset(self._served)
+        )
         snapshot = Snapshot(
             taken_at_s=now_s,
             monotonic_s=monotonic_s,
-            supervised=roster.supervised,
+            supervised=process_table.supervised,
             programs=views(self._plan, facts, now_s),
             kafka=kafka,
             contacts=self._contacts(answers, kafka),
-            usages=self._outside.usages(roster.processes),
+            usages=self._outside.usages(process_table.processes),
         )
-        return Tick(snapshot, tuple(process.pid for name, process in roster.processes.items() if name != DAEMON))
+        return Tick(snapshot, tuple(process.pid for name, process in process_table.processes.items() if name != DAEMON))
 
     def _contacts(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[int, BrokerContact]:
         alive = None if kafka.brokers is None else {broker.node_id for broker in kafka.brokers}
@@ -141,65 +143,65 @@ class Loop:
         listening = (node for node in self._plan.controllers if node.name in answers and answers[node.name].ready)
         return {node.name: voter_answer(node, kafka.quorum) for node in listening}
 
-    def _roster(self, *, after_exit: bool) -> Roster:
-        roster = self._outside.roster()
+    def _process_table(self, *, after_exit: bool) -> ProcessTable:
+        process_table = self._outside.process_table()
         turns = _REAP_TURNS if after_exit else 0
-        while turns and any(fact.state == "RUNNING" and fact.pid is None for fact in roster.facts.values()):
+        while turns and any(fact.state == "RUNNING" and fact.pid is None for fact in process_table.facts.values()):
             # The call itself wakes supervisord, which then reaps the process and says how it ended.
             self._clock.sleep(0.02)
-            roster = self._outside.roster()
+            process_table = self._outside.process_table()
             turns -= 1
-        return roster
+        return process_table
 
-    def _note_exits(self, roster: Roster) -> None:
-        running = frozenset(roster.processes)
+    def _note_exits(self, process_table: ProcessTable) -> None:
+        running = frozenset(process_table.processes)
         if self._running - running or not self._exits:
-            self._exits = self._outside.exits(roster.facts)
+            self._exits = self._outside.exits(process_table.facts)
         for name in sorted(self._running - running):
             ended = self._exits.get(name)
-            self._outside.tell("exited", name, f"ended with {ended}" if ended else "ended")
+            self._outside.record_event("exited", name, f"ended with {ended}" if ended else "ended")
         self._running = running
 
-    def _note_serving(self, roster: Roster, answers: Mapping[str, Answer]) -> None:
+    def _note_serving(self, process_table: ProcessTable, answers: Mapping[str, Answer]) -> None:
         """Remember the incarnations that have served: one that stops answering is not starting."""
         self._served = {
             name: process
-            for name, process in roster.processes.items()
+            for name, process in process_table.processes.items()
             if self._served.get(name) == process or (name in answers and answers[name].ready)
         }
 
-    def _forget_given_up(self, roster: Roster) -> None:
-        for name, memory in self._memories.items():
-            if memory.given_up is not None and name in roster.processes:
-                self._memories[name] = Memory(restarts=memory.restarts)
+    def _forget_given_up(self, process_table: ProcessTable) -> None:
+        for name, memory in self._restart_histories.items():
+            if memory.given_up is not None and name in process_table.processes:
+                self._restart_histories[name] = RestartHistory(restarts=memory.restarts)
 
-    def _heal(self, roster: Roster, desired: DesiredState) -> bool:
+    def _heal(self, process_table: ProcessTable, desired: DesiredState) -> bool:
         """Restart what is due; return whether the programs may have changed since the look."""
-        due_before = self._due(roster, desired)
+        due_before = self._due(process_table, desired)
         if not due_before:
             return False
         with self._outside.lock() as is_held:
             if not is_held:
                 return False
             # A command may have started or stopped programs between the look and the lock.
-            roster = self._outside.roster()
-            due = [name for name in self._due(roster, self._outside.desired()) if name in due_before]
+            process_table = self._outside.process_table()
+            due = [name for name in self._due(process_table, self._outside.desired()) if name in due_before]
             for name in due:
-                self._decide(name, roster.facts[name])
+                self._decide(name, process_table.facts[name])
         if due:
-            self._outside.remember(self._memories)
+            self._outside.save_restarts(self._restart_histories)
         return True
 
-    def _due(self, roster: Roster, desired: DesiredState) -> tuple[str, ...]:
+    def _due(self, process_table: ProcessTable, desired: DesiredState) -> tuple[str, ...]:
         """Return the programs that shall run, do not, and are not given up; none where supervisord is gone."""
-        if roster.supervisor is None:
+        if process_table.supervisor is None:
             return ()
         return tuple(
             name
             for name in self._plan.names
             if name != DAEMON
-            and name not in roster.processes
-            and name in roster.facts
+            and name not in process_table.processes
+            and name in process_table.facts
             and desired.wants(name)
             and self._memory(name).given_up is None
         )
@@ -214,15 +216,15 @@ class Loop:
             cause=cause,
             now_s=self._clock.now_s(),
         )
-        self._memories[name] = memory
+        self._restart_histories[name] = memory
         match action:
             case Restart(program, why):
-                self._outside.tell("restarted", program, why)
+                self._outside.record_event("restarted", program, why)
                 self._outside.start(program)
             case GiveUp(program, why):
-                self._outside.tell("given_up", program, why)
+                self._outside.record_event("given_up", program, why)
             case None:
                 pass
 
-    def _memory(self, name: str) -> Memory:
-        return self._memories.get(name, Memory())
+    def _memory(self, name: str) -> RestartHistory:
+        return self._restart_histories.get(name, RestartHistory())

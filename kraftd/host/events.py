@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kraftd.clock import Clock
-from kraftd.host.files import explained, make_private_directory, tail
+from kraftd.host.files import make_private_directory, os_errors_named, tail
 from kraftd.units import timestamp
 
 _MOST_BYTES = 1_048_576
@@ -46,7 +46,7 @@ class EventLog:
         """Append an event; one write, so that lines of two processes never mix. The older half is kept aside.
 
         Raises:
-            PermissionDeniedError: The file cannot be written.
+            FileAccessError: The file cannot be written.
         """
         entry = {
             "at": timestamp(self._clock.now_s()),
@@ -57,7 +57,7 @@ class EventLog:
             **({"facts": facts} if facts else {}),
         }
         make_private_directory(self._path.parent)
-        with explained("write", self._path):
+        with os_errors_named("write", self._path):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kraftd.errors import PermissionDeniedError
+from kraftd.errors import FileAccessError
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_DIRECTORY = 0o700
@@ -17,17 +17,17 @@ _BLOCK_BYTES = 65_536
 
 
 @contextlib.contextmanager
-def explained(verb: str, path: Path) -> Iterator[None]:
+def os_errors_named(verb: str, path: Path) -> Iterator[None]:
     """Turn what the operating system refuses into an error that names the path.
 
     Raises:
-        PermissionDeniedError: In place of any OSError.
+        FileAccessError: In place of any OSError.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise PermissionDeniedError(
+        raise FileAccessError(
             f"cannot {verb} {path}: {reason.lower()}",
             hint=_remedy(error, "cluster.state_dir (--state-dir)"),
             details={"path": str(path)},
@@ -35,7 +35,7 @@ def explained(verb: str, path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def movable(place: Path, setting: str) -> Iterator[None]:
+def hint_names_setting(place: Path, setting: str) -> Iterator[None]:
     """Name the setting that moves a place, where the operating system refuses something in it.
 
     Args:
@@ -43,11 +43,11 @@ def movable(place: Path, setting: str) -> Iterator[None]:
         setting: What chooses it.
 
     Raises:
-        PermissionDeniedError: With that setting in its hint.
+        FileAccessError: With that setting in its hint.
     """
     try:
         yield
-    except PermissionDeniedError as error:
+    except FileAccessError as error:
         refused = Path(error.details.get("path", ""))
         if isinstance(error.__cause__, OSError) and refused.is_relative_to(place):
             error.hint = _remedy(error.__cause__, setting)
@@ -69,9 +69,9 @@ def make_private_directory(path: Path) -> None:
     """Make a directory that only its owner enters, and its parents the same, where they are absent.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
-    with explained("make the directory", path):
+    with os_errors_named("make the directory", path):
         # The mode of mkdir(parents=True) is not that of the parents.
         for parent in reversed(path.parents):
             if not parent.exists():
@@ -85,11 +85,11 @@ def write_atomically(path: Path, text: str) -> None:
     A symbolic link at the path is replaced, not followed: a caller that means its target resolves it.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
     make_private_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with explained("write", path):
+    with os_errors_named("write", path):
         try:
             # What a killed process with this pid left, or somebody put there: nothing is written through it.
             temporary.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:
     """Write the files whose text on disk differs, and return their paths.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
     changed = changed_files(files)
     for path in changed:
@@ -124,12 +124,12 @@ def read_text(path: Path) -> str | None:
     """Return a file's text, or None where there is no such file.
 
     Raises:
-        PermissionDeniedError: It is there and cannot be read.
+        FileAccessError: It is there and cannot be read.
     """
     try:
-        with explained("read", path):
+        with os_errors_named("read", path):
             return path.read_text(encoding="utf-8", errors="replace")
-    except PermissionDeniedError as error:
+    except FileAccessError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None
         raise
@@ -174,9 +174,9 @@ def remove(path: Path) -> None:
     """Remove a file, or a directory with all that is in it.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
-    with explained("remove", path):
+    with os_errors_named("remove", path):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -124,7 +124,7 @@ def write_management_files(directory: Path) -> None:
     Only one process may do so at a time.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
     password = jmx_password(directory) or os.urandom(_PASSWORD_BYTES).hex()
     options = {
@@ -151,7 +151,7 @@ def jmx_password(directory: Path) -> str | None:
     return words[1] if len(words) == 2 else None
 
 
-def ensure_management(process: Process, listener: Listener, directory: Path, clock: Clock) -> None:
+def enable_jmx(process: Process, listener: Listener, directory: Path, clock: Clock) -> None:
     """Make a JVM answer JMX clients on a port; nothing changes where it does.
 
     Args:

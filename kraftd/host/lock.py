@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.errors import PermissionDeniedError, TimedOutError
-from kraftd.host.files import explained, make_private_directory
+from kraftd.errors import FileAccessError, TimedOutError
+from kraftd.host.files import make_private_directory, os_errors_named
 
 _RETRY_S = 0.05
 
@@ -31,7 +31,7 @@ def held(
 
     Raises:
         TimedOutError: Another command kept it.
-        PermissionDeniedError: The lock file cannot be opened.
+        FileAccessError: The lock file cannot be opened.
     """
     absent = [place for place in (path, *path.parents) if not place.exists()]
     before = set(path.parent.glob("*"))
@@ -45,11 +45,11 @@ def held(
 
 
 @contextlib.contextmanager
-def held_if_free(path: Path, *, command: str) -> Iterator[bool]:
+def try_acquire(path: Path, *, command: str) -> Iterator[bool]:
     """Hold the lock where nobody else does; yield whether it is held.
 
     Raises:
-        PermissionDeniedError: The lock file cannot be opened.
+        FileAccessError: The lock file cannot be opened.
     """
     descriptor = _locked(path)
     if descriptor is None:
@@ -83,9 +83,9 @@ def _locked(path: Path) -> int | None:
     """Return an open descriptor that holds the lock; None where another process does."""
     try:
         make_private_directory(path.parent)
-        with explained("open the lock", path):
+        with os_errors_named("open the lock", path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except PermissionDeniedError as error:
+    except FileAccessError as error:
         if isinstance(error.__cause__, FileNotFoundError | FileExistsError) and not path.parent.is_file():
             return None  # the last holder is removing the directory
         raise

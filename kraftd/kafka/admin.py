@@ -127,8 +127,8 @@ class KafkaAdmin:
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        response = self._opened.ask_any(topic_calls.metadata_request(names))
-        self._opened.learn(response)
+        response = self._opened.request_any(topic_calls.metadata_request(names))
+        self._opened.add_brokers(response)
         return ClusterMetadata(topic_calls.brokers_in(response), topic_calls.topics_in(response, self._opened))
 
     def quorum(self) -> Quorum:
@@ -138,7 +138,7 @@ class KafkaAdmin:
             KafkaUnreachableError: No broker answers.
             KafkaUnavailableError: The quorum has no leader that the broker knows of.
         """
-        found = quorum_calls.quorum_in(self._opened.ask_any(quorum_calls.quorum_request()), self._opened)
+        found = quorum_calls.quorum_in(self._opened.request_any(quorum_calls.quorum_request()), self._opened)
         if isinstance(found, Failure):
             raise _access_error("cannot read the quorum's state", found)
         return found
@@ -159,9 +159,9 @@ class KafkaAdmin:
 
         The request goes through one broker, by its node id. What is returned is why it was refused; None for success.
         """
-        request = topic_calls.growth_request(topic, added, self._timeout_s)
+        request = topic_calls.create_partitions_request(topic, added, self._timeout_s)
         (answer,) = self._opened.ask([(through, request)])
-        return answer if isinstance(answer, Failure) else topic_calls.growth_failure_in(answer, self._opened)
+        return answer if isinstance(answer, Failure) else topic_calls.create_partitions_failure(answer, self._opened)
 
     def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]:
         """Return the effective min.insync.replicas of topics.
@@ -172,7 +172,7 @@ class KafkaAdmin:
         names = tuple(names)
         if not names:
             return Partial()
-        response = self._opened.ask_any(topic_calls.settings_request(names, [_MIN_IN_SYNC_REPLICAS]))
+        response = self._opened.request_any(topic_calls.settings_request(names, [_MIN_IN_SYNC_REPLICAS]))
         settings = topic_calls.settings_in(response, self._opened)
         values = {name: int(of_topic[_MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
         return Partial(values, settings.failures)

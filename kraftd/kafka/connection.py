@@ -105,7 +105,7 @@ class KafkaPythonWire(KafkaMessages):
         self._manager.close()
         self._net.close()
 
-    def learn(self, metadata: Any) -> None:
+    def add_brokers(self, metadata: Any) -> None:
         """Add the brokers that a Metadata response names to those that can be asked."""
         nodes = {
             broker.node_id: self._bootstrap.get((broker.host, broker.port), broker.node_id)
@@ -129,7 +129,7 @@ class KafkaPythonWire(KafkaMessages):
         answers: list[tuple[Answer, float]] = self._manager.run(self._gather, named) if named else []
         return answers
 
-    def ask_any(self, request: Request) -> Answer:
+    def request_any(self, request: Request) -> Answer:
         """Return the response of one broker: that which answered last time, else whichever is first.
 
         Raises:

@@ -40,7 +40,7 @@ class TopicCreation:
         """
         deadline_s = self._clock.monotonic_s() + self._limit_s
         metadata = self._first_metadata(deadline_s)
-        self._wire.learn(metadata)
+        self._wire.add_brokers(metadata)
         broker_ids = [broker.node_id for broker in brokers_in(metadata)]
         before = topics_in(metadata, self._wire).values
         missing = [topic for topic in self._declared if topic.name not in before]
@@ -63,7 +63,7 @@ class TopicCreation:
     def _first_metadata(self, deadline_s: float) -> Answer:
         """Return metadata that names brokers: one that opened its port a moment ago may not even know of itself."""
         while True:
-            metadata = self._wire.ask_any(metadata_request(self._names))
+            metadata = self._wire.request_any(metadata_request(self._names))
             if brokers_in(metadata) or self._clock.monotonic_s() >= deadline_s:
                 return metadata
             self._clock.sleep(_POLL_S)
@@ -120,7 +120,7 @@ class TopicCreation:
             alive: set[int] = set()
             for node_id, answer in zip(asked, answers, strict=True):
                 if not isinstance(answer, Failure):
-                    self._wire.learn(answer)
+                    self._wire.add_brokers(answer)
                     views[node_id] = topics_in(answer, self._wire)
                     states |= views[node_id].values
                     alive |= {broker.node_id for broker in brokers_in(answer)}

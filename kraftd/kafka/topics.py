@@ -84,7 +84,7 @@ def creation_failures_in(response: Any, wire: Wire) -> dict[str, Failure]:
     return {name: failure for name, failure in failures.items() if failure is not None}
 
 
-def growth_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
+def create_partitions_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
     """Return the request that adds partitions to a topic, one for each list of replicas; it changes no other."""
     grown = {
         "name": topic.name,
@@ -95,7 +95,7 @@ def growth_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s:
     return Request("CreatePartitions", fields)
 
 
-def growth_failure_in(response: Any, wire: Wire) -> Failure | None:
+def create_partitions_failure(response: Any, wire: Wire) -> Failure | None:
     """Return why partitions were not added; None where they were."""
     (topic,) = response.results
     return wire.failure_of(topic.error_code, topic.error_message)

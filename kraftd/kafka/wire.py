@@ -43,14 +43,14 @@ class Wire(Protocol):
     def ask_timed(self, requests: Sequence[tuple[int, Request]]) -> list[tuple[Answer, float]]:
         """Do as ask, and say with each answer after how many seconds it was there."""
 
-    def ask_any(self, request: Request) -> Answer:
+    def request_any(self, request: Request) -> Answer:
         """Return the response of one broker, whichever answers first.
 
         Raises:
             KafkaUnreachableError: None answered within the time limit.
         """
 
-    def learn(self, metadata: Answer) -> None:
+    def add_brokers(self, metadata: Answer) -> None:
         """Add the brokers that a Metadata response names to those that can be asked."""
 
     def failure_of(self, error_code: int, message: str | None = None) -> Failure | None:

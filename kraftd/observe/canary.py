@@ -30,7 +30,7 @@ _Outcome: TypeAlias = RoundTrip | Failure
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    flown_at_s: float
+    sent_at_s: float
     outcome: _Outcome
 
 
@@ -47,7 +47,7 @@ class CanaryDoor(Protocol):
         """Write a value through each broker and read it back."""
 
 
-class CanaryFlights:
+class CanaryProbe:
     """Sends canaries, and remembers how they fared since the daemon began.
 
     A third of the brokers, at least one, is flown through at a time: those that lead their partition and wait longest.
@@ -120,7 +120,7 @@ class CanaryFlights:
         self._verdicts = {
             node_id: verdict
             for node_id, verdict in (self._verdicts | new).items()
-            if 0 <= now_s - verdict.flown_at_s <= self._kept_s and not _is_unsent(verdict.outcome)
+            if 0 <= now_s - verdict.sent_at_s <= self._kept_s and not _is_unsent(verdict.outcome)
         }
 
 
@@ -146,5 +146,5 @@ def _counted(
     outcomes = {node_id: verdict.outcome for node_id, verdict in sorted(verdicts.items())}
     trips = {node_id: each for node_id, each in outcomes.items() if isinstance(each, RoundTrip)}
     failed = {node_id: each for node_id, each in outcomes.items() if isinstance(each, Failure)}
-    flown_at_s = {node_id: verdict.flown_at_s for node_id, verdict in verdicts.items()}
-    return Canary(now_s, Partial(trips, {**failed, **unsent}), flown_at_s, writes, reads, counts)
+    sent_at_s = {node_id: verdict.sent_at_s for node_id, verdict in verdicts.items()}
+    return Canary(now_s, Partial(trips, {**failed, **unsent}), sent_at_s, writes, reads, counts)

@@ -11,7 +11,7 @@ from kraftd.health.lag.selection import selector
 from kraftd.health.lag.view import CollectorRun, Dropped, KafkaView, LogDirs, Missing
 from kraftd.health.programs.state import ServiceState, Snapshot
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Groups, KafkaAccessError, LogDir, Partial, Quorum
-from kraftd.observe.canary import CANARY_EVERY_S, CanaryDoor, CanaryFlights
+from kraftd.observe.canary import CANARY_EVERY_S, CanaryDoor, CanaryProbe
 from kraftd.observe.measurement import Measurement, OffsetSource
 from kraftd.plan.plan import Plan
 from kraftd.plan.planning import default_replication_factor
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _NEVER_RUN = CollectorRun(up=False, duration_s=0.0, last_success_s=None)
 
 
-class Parts:
+class Collectors:
     """Runs parts, and keeps how each went the last time.
 
     Attributes:
@@ -39,20 +39,20 @@ class Parts:
 
     def run(self, name: str, ask: Callable[[], T]) -> T | None:
         """Return what a part finds, None where it fails."""
-        begun_s = self._clock.monotonic_s()
+        began_s = self._clock.monotonic_s()
         before = self.runs.get(name, _NEVER_RUN)
         try:
             value = ask()
         except KafkaAccessError as error:
-            self._note_failure(name, before, begun_s, str(error), str(error.details.get("error", error.code)))
+            self._note_failure(name, before, began_s, str(error), str(error.details.get("error", error.code)))
             return None
         except Exception as error:
             # A defect in one part must not end the others; it is in the log with its traceback.
             logger.exception("Collecting %s failed", name)
-            self._note_failure(name, before, begun_s, f"cannot collect {name}: {error!r}", "defect")
+            self._note_failure(name, before, began_s, f"cannot collect {name}: {error!r}", "defect")
             return None
         self.failures.pop(name, None)
-        duration_s, now_s = self._clock.monotonic_s() - begun_s, self._clock.now_s()
+        duration_s, now_s = self._clock.monotonic_s() - began_s, self._clock.now_s()
         self.runs[name] = replace(before, up=True, duration_s=duration_s, last_success_s=now_s)
         return value
 
@@ -62,10 +62,10 @@ class Parts:
         self.failures[name] = reason
         self.runs[name] = replace(before, up=False, duration_s=0.0)
 
-    def _note_failure(self, name: str, before: CollectorRun, begun_s: float, text: str, error: str) -> None:
+    def _note_failure(self, name: str, before: CollectorRun, began_s: float, text: str, error: str) -> None:
         self.failures[name] = text
         errors = {**before.errors, error: before.errors.get(error, 0) + 1}
-        duration_s = self._clock.monotonic_s() - begun_s
+        duration_s = self._clock.monotonic_s() - began_s
         self.runs[name] = replace(before, up=False, duration_s=duration_s, errors=errors)
 
 
@@ -73,7 +73,7 @@ LEFT_TO_START_S = 15.0
 """For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
 
 
-class Turn(Enum):
+class CollectAction(Enum):
     """What a turn of the collector is for."""
 
     WAIT = auto()
@@ -81,7 +81,7 @@ class Turn(Enum):
     GIVE_UP = auto()
 
 
-def next_turn(newest: Snapshot | None, *, has_seen_kafka: bool, waited_s: float) -> Turn:
+def next_collect_action(newest: Snapshot | None, *, has_seen_kafka: bool, waited_s: float) -> CollectAction:
     """Return what to do: ask while a broker serves, but at first leave a start alone.
 
     Args:
@@ -92,8 +92,10 @@ def next_turn(newest: Snapshot | None, *, has_seen_kafka: bool, waited_s: float)
     programs = newest.programs if newest else ()
     is_coming_up = any(each.service_state is ServiceState.STARTING for each in programs)
     if newest is None or (not has_seen_kafka and waited_s < LEFT_TO_START_S and is_coming_up):
-        return Turn.WAIT
-    return Turn.ASK if any(each.ready for each in programs if each.kind is Kind.BROKER) else Turn.GIVE_UP
+        return CollectAction.WAIT
+    return (
+        CollectAction.ASK if any(each.ready for each in programs if each.kind is Kind.BROKER) else CollectAction.GIVE_UP
+    )
 
 
 LOG_DIRS_EVERY_S = 60.0
@@ -135,8 +137,8 @@ class Collector:
         self._measurement = Measurement(admin, clock, self._selector)
         broker_ids = [broker.node_id for broker in plan.brokers]
         replicas = default_replication_factor(len(broker_ids))
-        self._canary = CanaryFlights(admin, clock, broker_ids, replicas)
-        self._parts = Parts(clock)
+        self._canary = CanaryProbe(admin, clock, broker_ids, replicas)
+        self._parts = Collectors(clock)
         self._cycle_due_s = clock.monotonic_s()
         # Neither in the first cycle, which has start offsets to ask for, nor while a start goes on.
         self._log_dirs_due_s = clock.monotonic_s() + _LOG_DIRS_AFTER_S
@@ -241,7 +243,7 @@ class Collector:
             lags_taken_at_s=measured.offsets.taken_at_s,
             offsets=measured.offsets,
             waits=measured.waits,
-            paces=measured.paces,
+            statuses=measured.statuses,
             missing=replace(missing, commits=measured.not_read),
             dropped=Dropped(view.dropped.topics, len(listed.groups) - len(groups), measured.undetailed),
         )
@@ -255,4 +257,4 @@ class Collector:
 
 
 def _without_groups(view: KafkaView) -> KafkaView:
-    return replace(view, groups=None, lags=None, offsets=None, waits=None, paces=None)
+    return replace(view, groups=None, lags=None, offsets=None, waits=None, statuses=None)

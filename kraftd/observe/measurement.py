@@ -42,7 +42,7 @@ class Measured:
     offsets: Offsets
     lags: Mapping[str, GroupLag]
     waits: Mapping[str, Mapping[TopicPartition, Age]]
-    paces: Mapping[str, GroupPace]
+    statuses: Mapping[str, GroupPace]
     not_read: Mapping[str, Failure]
     undetailed: frozenset[str]
 
@@ -87,7 +87,7 @@ class Measurement:
             offsets=offsets,
             lags={name: self._lag(groups[name], committed, ends.values, existing) for name in committed.values},
             waits={name: self._memory.waits(found, ends.values, now_s) for name, found in detailed.items()},
-            paces={name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()},
+            statuses={name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()},
             not_read=committed.failures,
             undetailed=undetailed,
         )
@@ -135,7 +135,7 @@ class Measurement:
             led = [partition for key, partition in partitions.items() if key in ends.values]
             if questions := memory.questions(led, commits, now_s, monotonic_s):
                 starts = self._source.mixed_offsets(questions)
-                memory.learn(questions, starts)
+                memory.add_brokers(questions, starts)
             else:
                 stable = self._source.end_offsets(led, IsolationLevel.READ_COMMITTED)
                 memory.learn_stable(stable.values, monotonic_s)

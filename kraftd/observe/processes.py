@@ -18,7 +18,7 @@ _PIDLESS = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class ProcessTable:
     """The processes of a cluster.
 
     Attributes:
@@ -37,7 +37,7 @@ class Roster:
         return True if self.supervisor else False if self.processes else None
 
 
-def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
+def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
     """Return which programs run.
 
     Without supervisord, or while it shuts down and refuses every question, processes are known by their markers.
@@ -51,10 +51,10 @@ def call_the_roll(plan: Plan, supervisor: Supervisor) -> Roster:
         found = find_by_marker((*markers.values(), own))
         processes = {name: found[marker] for name, marker in markers.items() if marker in found}
         facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in processes.items()}
-        return Roster(found.get(own), facts, processes)
+        return ProcessTable(found.get(own), facts, processes)
 
 
-def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> Roster:
+def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> ProcessTable:
     facts = {}
     processes = {}
     for name in plan.names:
@@ -67,4 +67,4 @@ def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor
         facts[name] = ProcessFact(row.state, pid, started_at_s)
         if process:
             processes[name] = process
-    return Roster(supervisor, facts, processes)
+    return ProcessTable(supervisor, facts, processes)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from kraftd.host.files import write_changed
 from kraftd.host.jvm import JMX_USER, jmx_password
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import Workspace
+from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import runtime_of
 from kraftd.operate.store import Store
 from kraftd.plan.layout import TOOLS, cache_dir
@@ -55,29 +55,31 @@ class PreparedTool:
     environ: Mapping[str, str]
 
 
-def tool_names(chosen: ChosenCluster, workspace: Workspace) -> tuple[str, ...]:
+def tool_names(chosen: ChosenCluster, command_context: CommandContext) -> tuple[str, ...]:
     """Return the tools of the cluster's Kafka version.
 
     Raises:
         ConfigurationError: The configuration is wrong.
     """
-    return tuple(tools(_plan(chosen, workspace).kafka_version))
+    return tuple(tools(_plan(chosen, command_context).kafka_version))
 
 
-def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], workspace: Workspace) -> PreparedTool:
+def prepared_tool(
+    chosen: ChosenCluster, name: str, arguments: tuple[str, ...], command_context: CommandContext
+) -> PreparedTool:
     """Return how a tool is run, its jars fetched; the brokers' addresses are added where none is given.
 
     Raises:
         ConfigurationError: There is no such tool.
         RuntimeMissingError: The tools' jars are missing, and could not be fetched.
     """
-    plan = _plan(chosen, workspace)
+    plan = _plan(chosen, command_context)
     tool = find_tool(name, plan.kafka_version)
     if tool.name == _JMX and "--help" not in arguments:
         tool, arguments = _jmx_client(plan, tool, arguments)
-    runtime = runtime_of(plan, workspace, jar_set=JarSet.TOOLS)
+    runtime = runtime_of(plan, command_context, jar_set=JarSet.TOOLS)
     # In the cache: a tool can be run for a cluster that was never started, and makes no state directory.
-    directory = cache_dir(workspace.environ, workspace.home) / TOOLS / plan.kafka_version
+    directory = cache_dir(command_context.environ, command_context.home) / TOOLS / plan.kafka_version
     client_config = plan.layout.config(TOOLS) / "client.properties" if plan.access.properties else None
     files = {directory / logging_file(plan.kafka_version): tools_logging_config(plan.kafka_version)}
     if client_config is not None:
@@ -91,7 +93,7 @@ def prepared_tool(chosen: ChosenCluster, name: str, arguments: tuple[str, ...], 
         classpath=runtime.classpath,
         logging_option=logging_option(plan.kafka_version, directory),
     )
-    return PreparedTool(command, scrubbed(workspace.environ))
+    return PreparedTool(command, inherited_environment(command_context.environ))
 
 
 def _jmx_client(plan: Plan, tool: Tool, arguments: tuple[str, ...]) -> tuple[Tool, tuple[str, ...]]:
@@ -115,6 +117,6 @@ def _jmx_client(plan: Plan, tool: Tool, arguments: tuple[str, ...]) -> tuple[Too
     return tool, tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
 
 
-def _plan(chosen: ChosenCluster, workspace: Workspace) -> Plan:
-    configured = plan_for(chosen, workspace)
+def _plan(chosen: ChosenCluster, command_context: CommandContext) -> Plan:
+    configured = plan_for(chosen, command_context)
     return Store(configured.plan.layout).plan() or configured.plan

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import ConfigurationError, KraftdError, PermissionDeniedError
-from kraftd.host.environment import installed_tool, scrubbed
+from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
+from kraftd.host.environment import inherited_environment, installed_tool
 from kraftd.host.files import read_text
-from kraftd.operate.context import Workspace
+from kraftd.operate.context import CommandContext
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Executable
 from kraftd.plan.layout import Layout, layout_of
@@ -87,14 +87,14 @@ class Configured:
         return self if manifest == self.manifest else _configured(self.chosen, manifest, self.installed)
 
 
-def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Configuration, str]:
+def read_configuration(selection: Selection, command_context: CommandContext) -> tuple[Configuration, str]:
     """Return the checked settings and the file they come from.
 
     Raises:
         ConfigurationError: The file, the environment or the command line is wrong.
     """
     layers: list[Layer] = []
-    path = selection.config or workspace.cwd / CONFIG_FILE
+    path = selection.config or command_context.cwd / CONFIG_FILE
     text = _config_text(path)
     if text is not None:
         layers.append(parse_toml(text, str(selection.config or CONFIG_FILE)))
@@ -103,35 +103,37 @@ def read_configuration(selection: Selection, workspace: Workspace) -> tuple[Conf
             f"cannot read {selection.config}: there is no such file", hint="'kraftd init' writes one."
         )
     origin = str(path) if text is not None else "the default configuration"
-    layers.append(environment_layer(workspace.environ))
+    layers.append(environment_layer(command_context.environ))
     layers.append(assignments_layer(_flags(selection)))
     return configure(layers), origin
 
 
-def choose_cluster(selection: Selection, workspace: Workspace) -> ChosenCluster:
+def choose_cluster(selection: Selection, command_context: CommandContext) -> ChosenCluster:
     """Return the cluster that the command line, the environment and the file name. Reads the configuration, once.
 
     Raises:
         ConfigurationError: The configuration is wrong.
     """
-    configuration, origin = read_configuration(selection, workspace)
+    configuration, origin = read_configuration(selection, command_context)
     cluster = configuration.settings.cluster
     state_dir = None
     if cluster.state_dir:
         # Processes are known by this path: one place must have one spelling.
-        state_dir = Path(os.path.normpath(workspace.cwd / Path(cluster.state_dir).expanduser()))
-    layout = layout_of(cluster=cluster.name, state_dir=state_dir, environ=workspace.environ, home=workspace.home)
+        state_dir = Path(os.path.normpath(command_context.cwd / Path(cluster.state_dir).expanduser()))
+    layout = layout_of(
+        cluster=cluster.name, state_dir=state_dir, environ=command_context.environ, home=command_context.home
+    )
     return ChosenCluster(configuration, origin, layout)
 
 
-def plan_for(chosen: ChosenCluster, workspace: Workspace) -> Configured:
+def plan_for(chosen: ChosenCluster, command_context: CommandContext) -> Configured:
     """Return the plan of a cluster's settings.
 
     Raises:
         ConfigurationError: The settings contradict each other.
         IdentityMismatchError: The manifest is damaged.
     """
-    return _configured(chosen, Store(chosen.layout).manifest(), installed_tools(chosen.configuration, workspace))
+    return _configured(chosen, Store(chosen.layout).manifest(), installed_tools(chosen.configuration, command_context))
 
 
 def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Mapping[str, Executable]) -> Configured:
@@ -153,15 +155,15 @@ def absent_tools(configuration: Configuration, installed: Collection[str]) -> di
     }
 
 
-def installed_tools(configuration: Configuration, workspace: Workspace) -> dict[str, Executable]:
+def installed_tools(configuration: Configuration, command_context: CommandContext) -> dict[str, Executable]:
     """Return the tools that are asked for and that this machine has, by name."""
     # supervisord gives programs the same PATH.
-    environ = scrubbed(workspace.environ)
+    environ = inherited_environment(command_context.environ)
     found = {tool.name: installed_tool(tool, environ) for tool in tools_asked_for(configuration.settings)}
     return {name: executable for name, executable in found.items() if executable is not None}
 
 
-def recorded_or_configured_plan(chosen: ChosenCluster, workspace: Workspace) -> Plan:
+def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandContext) -> Plan:
     """Return the plan that a cluster was last started with, else the configured one: enough to end or remove it.
 
     Raises:
@@ -171,7 +173,7 @@ def recorded_or_configured_plan(chosen: ChosenCluster, workspace: Workspace) -> 
         recorded = Store(chosen.layout).plan()
     except KraftdError:
         recorded = None  # damaged, it must not be in the way: its processes are known by the state directory
-    return recorded or plan_for(chosen, workspace).plan
+    return recorded or plan_for(chosen, command_context).plan
 
 
 def _kept_version(asked: str, manifest: Manifest | None) -> str | None:
@@ -194,7 +196,7 @@ def _flags(selection: Selection) -> Sequence[str]:
 def _config_text(path: Path) -> str | None:
     try:
         return read_text(path)
-    except PermissionDeniedError as error:
+    except FileAccessError as error:
         is_denied = isinstance(error.__cause__, PermissionError)
         hint = "Give this user read access to it." if is_denied else "Give --config the path of a TOML file."
         raise ConfigurationError(str(error), hint=hint) from error

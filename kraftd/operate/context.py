@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from kraftd.clock import Clock, SystemClock
 from kraftd.host.events import EventLog
 from kraftd.host.lock import held
-from kraftd.observe.processes import Roster
+from kraftd.observe.processes import ProcessTable
 from kraftd.operate.doors import Doors, doors_of
 from kraftd.operate.store import Store
 from kraftd.plan.layout import Layout
@@ -57,7 +57,7 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
+class CommandContext:
     """The surroundings of a command.
 
     Attributes:
@@ -75,9 +75,9 @@ class Workspace:
     reporter: Reporter = field(default_factory=Silent)
 
 
-def this_workspace(reporter: Reporter | None = None) -> Workspace:
+def this_command_context(reporter: Reporter | None = None) -> CommandContext:
     """Return the surroundings of this process."""
-    return Workspace(
+    return CommandContext(
         environ=dict(os.environ),
         home=Path.home(),
         cwd=Path.cwd(),
@@ -92,7 +92,7 @@ class ClusterContext:
 
     plan: Plan
     doors: Doors
-    workspace: Workspace
+    command_context: CommandContext
 
     @property
     def layout(self) -> Layout:
@@ -107,18 +107,18 @@ class ClusterContext:
     @property
     def clock(self) -> Clock:
         """Time."""
-        return self.workspace.clock
+        return self.command_context.clock
 
     @property
     def reporter(self) -> Reporter:
         """Shows what the command is doing."""
-        return self.workspace.reporter
+        return self.command_context.reporter
 
     def following(self, plan: Plan) -> "ClusterContext":
         """Return the context of the same cluster with another plan."""
         return replace(self, plan=plan)
 
-    def find_processes(self) -> Roster:
+    def find_processes(self) -> ProcessTable:
         """Return which programs run."""
         return self.doors.find_processes(self.plan)
 
@@ -127,7 +127,7 @@ class ClusterContext:
 
         Raises:
             TimedOutError: Another command kept it.
-            PermissionDeniedError: The lock file cannot be opened.
+            FileAccessError: The lock file cannot be opened.
         """
         return held(
             self.layout.lock,
@@ -142,6 +142,6 @@ class ClusterContext:
         EventLog(self.layout.events, "commands", self.clock).record(kind, text, **facts)
 
 
-def cluster_context(plan: Plan, workspace: Workspace) -> ClusterContext:
+def cluster_context(plan: Plan, command_context: CommandContext) -> ClusterContext:
     """Return the context of a plan's cluster with its real doors."""
-    return ClusterContext(plan, doors_of(plan.layout), workspace)
+    return ClusterContext(plan, doors_of(plan.layout), command_context)

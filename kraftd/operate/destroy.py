@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import NotRunningError, PermissionDeniedError, RefusedError
+from kraftd.errors import FileAccessError, NotRunningError, RefusedError
 from kraftd.host.files import remove, tree_bytes
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.ownership import Contents, claim, contents_of, ownership_of
@@ -48,19 +48,20 @@ def destroy(cluster: ClusterContext) -> Removal:
         RefusedError: It runs.
         NotRunningError: There is none.
         IdentityMismatchError: A newer kraftd wrote it.
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
     plan, layout = cluster.plan, cluster.layout
     _contents(layout, plan.cluster)  # before the lock makes a file there
     with cluster.lock("destroy", timeout_s=_LOCK_TIMEOUT_S):
-        roster = cluster.find_processes()
-        if roster.supervisor is not None or roster.processes:
+        process_table = cluster.find_processes()
+        if process_table.supervisor is not None or process_table.processes:
+            running = ", ".join(process_table.processes) or "supervisord"
             raise RefusedError(
-                f"cannot destroy the cluster {plan.cluster}: it runs ({', '.join(roster.processes) or 'supervisord'})",
+                f"cannot destroy the cluster {plan.cluster}: it runs ({running})",
                 hint="Run 'kraftd stop' first.",
             )
         what = planned_removal(layout, plan.cluster)
-        with contextlib.suppress(PermissionDeniedError):
+        with contextlib.suppress(FileAccessError):
             # What an earlier kraftd made is known by records that go now; on a full disk there is no better one.
             claim(layout, ())
         remove_contents(layout, _contents(layout, plan.cluster))
@@ -73,7 +74,7 @@ def remove_contents(layout: Layout, contents: Contents) -> None:
     """Remove what kraftd wrote, and the directories that it leaves empty.
 
     Raises:
-        PermissionDeniedError: The operating system refuses.
+        FileAccessError: The operating system refuses.
     """
     for path in contents.own:
         remove(path)

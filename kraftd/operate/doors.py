@@ -12,7 +12,7 @@ from typing import Protocol
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Partial, Quorum, TopicOutcome, TopicState
-from kraftd.observe.processes import Roster, call_the_roll
+from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Access, Plan, Topic
 from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
@@ -55,7 +55,7 @@ class Doors:
     """
 
     supervisor: SupervisorDoor
-    find_processes: Callable[[Plan], Roster]
+    find_processes: Callable[[Plan], ProcessTable]
     open_kafka: Callable[[Access, float], AbstractContextManager[KafkaDoor]]
     describe: Callable[[int], Process | None] = describe
     is_alive: Callable[[Process], bool] = is_alive
@@ -65,7 +65,7 @@ class Doors:
 def doors_of(layout: Layout) -> Doors:
     """Return the real doors of the cluster whose files are at a layout."""
     supervisor = Supervisor(layout.socket)
-    return Doors(supervisor, functools.partial(call_the_roll, supervisor=supervisor), _kafka_admin)
+    return Doors(supervisor, functools.partial(find_processes, supervisor=supervisor), _kafka_admin)
 
 
 def _kafka_admin(access: Access, timeout_s: float) -> KafkaAdmin:

@@ -6,12 +6,12 @@ from typing import Any
 from kraftd.errors import unknown_name
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.report.documents import HealthDocument
-from kraftd.health.report.why import Fact, Happened, Records, why
+from kraftd.health.report.why import ProgramEvent, Statement, StateRecords, why
 from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.operate.context import ClusterContext
-from kraftd.operate.status import fullest_document
+from kraftd.operate.status import best_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Explanation:
 
     question: str
     source: str
-    facts: tuple[Fact, ...]
+    facts: tuple[Statement, ...]
 
     @property
     def document(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
     Raises:
         UnknownNameError: There is no such group, which only a daemon that sees all groups can tell.
     """
-    document = fullest_document(cluster)
+    document = best_document(cluster)
     if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
         raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups or ()])
     facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s())
@@ -58,13 +58,13 @@ def explain_program(cluster: ClusterContext, name: str) -> Explanation:
         UnknownNameError: There is no such program.
     """
     cluster.plan.check_names((name,))
-    document = fullest_document(cluster)
+    document = best_document(cluster)
     facts = why(document, name, _records(cluster), cluster.clock.now_s())
     return Explanation(f"why {name}", document.source, tuple(facts))
 
 
-def _records(cluster: ClusterContext) -> Records:
-    events: dict[str, tuple[Happened, ...]] = {}
+def _records(cluster: ClusterContext) -> StateRecords:
+    events: dict[str, tuple[ProgramEvent, ...]] = {}
     for event in read_events(cluster.layout.events):
-        events[event.program] = (*events.get(event.program, ()), Happened(event.at, event.kind, event.text))
-    return Records(cluster.store.desired(), from_json(read_text(cluster.layout.restarts)), events)
+        events[event.program] = (*events.get(event.program, ()), ProgramEvent(event.at, event.kind, event.text))
+    return StateRecords(cluster.store.desired(), from_json(read_text(cluster.layout.restarts)), events)

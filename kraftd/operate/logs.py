@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kraftd.host.files import last_lines, tail
-from kraftd.operate.context import Workspace
+from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan
 
 _POLL_S = 0.2
@@ -34,7 +34,7 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
     ]
 
 
-def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace) -> Iterator[LogLine]:
+def follow(plan: Plan, names: tuple[str, ...], lines: int, command_context: CommandContext) -> Iterator[LogLine]:
     """Yield the last lines of each file and then what the programs write, for ever; no line is lost or told twice.
 
     A rotated file is read to its end, and then those that follow it, as long as they are kept; a truncated one is read
@@ -51,7 +51,7 @@ def follow(plan: Plan, names: tuple[str, ...], lines: int, workspace: Workspace)
         while True:
             for each in followed:
                 yield from each.new_lines()
-            workspace.clock.sleep(_POLL_S)
+            command_context.clock.sleep(_POLL_S)
 
 
 class _Followed:

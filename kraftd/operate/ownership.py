@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from kraftd.errors import IdentityMismatchError, KraftdError, PermissionDeniedError, RefusedError
-from kraftd.host.files import explained, read_text, write_changed
+from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, RefusedError
+from kraftd.host.files import os_errors_named, read_text, write_changed
 from kraftd.operate.store import Store
 from kraftd.plan.layout import (
     DIRECTORIES,
@@ -47,7 +47,7 @@ def ownership_of(layout: Layout) -> Ownership | None:
 
     Raises:
         IdentityMismatchError: A newer kraftd wrote the record.
-        PermissionDeniedError: A record cannot be read.
+        FileAccessError: A record cannot be read.
     """
     store = Store(layout)
     recorded, plan, manifest = _recorded(layout), _readable(store.plan), _readable(store.manifest)
@@ -67,7 +67,7 @@ def claim(layout: Layout, programs: Iterable[str]) -> None:
 
     Raises:
         IdentityMismatchError: A newer kraftd wrote the record.
-        PermissionDeniedError: It cannot be written.
+        FileAccessError: It cannot be written.
     """
     owned = (ownership_of(layout) or Ownership()).extended(programs)
     write_changed({layout.ownership: owned.to_json()})
@@ -100,7 +100,7 @@ def contents_of(layout: Layout, owned: Ownership) -> Contents:
     """Return what a state directory holds, without following a symbolic link in it.
 
     Raises:
-        PermissionDeniedError: A directory cannot be read.
+        FileAccessError: A directory cannot be read.
     """
     own: list[Path] = []
     records: list[Path] = []
@@ -140,7 +140,7 @@ def _readable(read: Callable[[], _Record]) -> _Record | None:
     """Return a record; None where it is damaged: the others can still say whose the directory is."""
     try:
         return read()
-    except PermissionDeniedError:
+    except FileAccessError:
         raise
     except KraftdError:
         return None
@@ -196,5 +196,5 @@ def _is_real_directory(path: Path) -> bool:
 
 
 def _entries(directory: Path) -> list[Path]:
-    with explained("read", directory):
+    with os_errors_named("read", directory):
         return sorted(directory.iterdir())

@@ -4,28 +4,28 @@ from pathlib import Path
 
 from kraftd.host.install import rule_files, template_text
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import Workspace
-from kraftd.operate.setup import provision
+from kraftd.operate.context import CommandContext
+from kraftd.operate.setup import prepare_runtime
 from kraftd.plan.plan import Plan
 from kraftd.render.files import render
-from kraftd.render.java_command import Launch
+from kraftd.render.java_command import JvmLaunch
 
 
-def files_of(plan: Plan, launch: Launch, workspace: Workspace) -> dict[Path, str]:
+def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> dict[Path, str]:
     """Return the text of each file of a plan.
 
     Raises:
         ConfigurationError: A value cannot be written.
     """
-    return render(plan, launch, python=workspace.python, template=template_text(), rules=rule_files())
+    return render(plan, launch, python=command_context.python, template=template_text(), rules=rule_files())
 
 
-def rendered(chosen: ChosenCluster, workspace: Workspace) -> dict[Path, str]:
+def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Path, str]:
     """Return the text of each file that a start would write.
 
     Raises:
         ConfigurationError: The configuration is wrong.
         RuntimeMissingError: The jars are not here yet, so that their paths are not known to be right.
     """
-    plan = plan_for(chosen, workspace).plan
-    return files_of(plan, provision(plan, workspace, fetch=False).launch, workspace)
+    plan = plan_for(chosen, command_context).plan
+    return files_of(plan, prepare_runtime(plan, command_context, fetch=False).launch, command_context)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import Workspace, cluster_context
+from kraftd.operate.context import CommandContext, cluster_context
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
 from kraftd.operate.start.preflight import check_memory
@@ -21,7 +21,7 @@ class RestartResult:
 
 
 def restart(
-    chosen: ChosenCluster, stop_options: StopOptions, start_options: StartOptions, workspace: Workspace
+    chosen: ChosenCluster, stop_options: StopOptions, start_options: StartOptions, command_context: CommandContext
 ) -> RestartResult:
     """Stop and start the cluster, or programs of it; a changed configuration takes effect with the whole cluster.
 
@@ -29,9 +29,9 @@ def restart(
         KraftdError: As ``stop`` and ``start`` raise; a configuration that cannot be used is refused before the stop.
     """
     refuse_foreign(chosen.layout)
-    deadline = deadline_from_now(chosen, start_options.timeout_s, workspace)
-    configured = plan_for(chosen, workspace)
-    cluster = cluster_context(configured.plan, workspace)
+    deadline = deadline_from_now(chosen, start_options.timeout_s, command_context)
+    configured = plan_for(chosen, command_context)
+    cluster = cluster_context(configured.plan, command_context)
     start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
     if not stop_options.names:
         _refuse_in_vain(start)
@@ -52,4 +52,6 @@ def _refuse_in_vain(start: Start) -> None:
         check_against(plan, configured.manifest, configured.chosen.origin)
     refuse_foreign(plan.layout, plan.names)
     check_memory(plan, start.doors.memory_bytes())
-    files_of(plan, start.doors.provision(plan, start.cluster.workspace).launch, start.cluster.workspace)
+    files_of(
+        plan, start.doors.prepare_runtime(plan, start.cluster.command_context).launch, start.cluster.command_context
+    )

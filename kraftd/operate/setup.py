@@ -3,22 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import KraftdError, PermissionDeniedError
-from kraftd.host.files import movable
-from kraftd.operate.context import Reporter, Workspace
+from kraftd.errors import FileAccessError, KraftdError
+from kraftd.host.files import hint_names_setting
+from kraftd.operate.context import CommandContext, Reporter
 from kraftd.plan.layout import cache_dir
 from kraftd.plan.plan import Plan
-from kraftd.render.java_command import Launch
+from kraftd.render.java_command import JvmLaunch
 from kraftd.runtime.archive import OLDEST_JAVA, mark_used
 from kraftd.runtime.jars import JarSet
-from kraftd.runtime.runtime import Runtime, Wanted, ensure, locate
+from kraftd.runtime.runtime import Runtime, RuntimeSpec, ensure, locate
 from kraftd.runtime.training import end_abandoned_training, train_archive
 
 _CACHE_SETTING = "XDG_CACHE_HOME in the environment"
 
 
 @dataclass(frozen=True, slots=True)
-class Provision:
+class PreparedRuntime:
     """What runs the nodes of a plan.
 
     Attributes:
@@ -26,7 +26,7 @@ class Provision:
         notes: What the user should know, one sentence each.
     """
 
-    launch: Launch
+    launch: JvmLaunch
     bootstrap_checkpoint: Path | None
     notes: tuple[str, ...]
 
@@ -47,72 +47,76 @@ class SetupResult:
     notes: tuple[str, ...]
 
 
-def provision(plan: Plan, workspace: Workspace, *, fetch: bool = True) -> Provision:
+def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool = True) -> PreparedRuntime:
     """Return what runs the nodes of a plan, fetched where it is missing.
 
     Args:
         plan: The cluster.
-        workspace: The surroundings.
+        command_context: The caller of the command.
         fetch: Whether to fetch; otherwise what is missing is an error.
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
     if fetch:
-        end_scratch_nodes(workspace)
-    runtime = runtime_of(plan, workspace, fetch=fetch)
-    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
+        end_scratch_nodes(command_context)
+    runtime = runtime_of(plan, command_context, fetch=fetch)
+    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     notes: tuple[str, ...] = ()
     if runtime.archive is not None:
         mark_used(runtime.archive)
     elif runtime.java.major >= OLDEST_JAVA:
         notes = ("there is no start-up archive for this Java and Kafka yet: 'kraftd setup' makes one, once, in 15 s",)
-    return Provision(launch, runtime.bootstrap_checkpoint, notes)
+    return PreparedRuntime(launch, runtime.bootstrap_checkpoint, notes)
 
 
-def runtime_of(plan: Plan, workspace: Workspace, *, fetch: bool = True, jar_set: JarSet = JarSet.BROKER) -> Runtime:
+def runtime_of(
+    plan: Plan, command_context: CommandContext, *, fetch: bool = True, jar_set: JarSet = JarSet.BROKER
+) -> Runtime:
     """Return the Java and the jars of a plan.
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
-    cache = cache_dir(workspace.environ, workspace.home)
-    wanted = Wanted(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
-    with movable(cache, _CACHE_SETTING):
+    cache = cache_dir(command_context.environ, command_context.home)
+    wanted = RuntimeSpec(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
+    with hint_names_setting(cache, _CACHE_SETTING):
         if not fetch:
-            return locate(wanted, cache, workspace.clock, jar_set)
-        progress = _Download(workspace.reporter, f"Kafka {plan.kafka_version}")
+            return locate(wanted, cache, command_context.clock, jar_set)
+        progress = _Download(command_context.reporter, f"Kafka {plan.kafka_version}")
         try:
-            return ensure(wanted, cache, workspace.clock, progress, jar_set)
+            return ensure(wanted, cache, command_context.clock, progress, jar_set)
         finally:
             progress.end()
 
 
-def set_up(plan: Plan, workspace: Workspace) -> SetupResult:
+def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
     """Fetch and check everything that a start needs, and make the start-up archive; idempotent.
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
     """
-    end_scratch_nodes(workspace)
-    runtime = runtime_of(plan, workspace)
-    cache = cache_dir(workspace.environ, workspace.home)
+    end_scratch_nodes(command_context)
+    runtime = runtime_of(plan, command_context)
+    cache = cache_dir(command_context.environ, command_context.home)
     archive, notes = runtime.archive, []
     if archive is None:
-        workspace.reporter.step("Making the start-up archive on a scratch node: about 15 s, once")
+        command_context.reporter.step("Making the start-up archive on a scratch node: about 15 s, once")
         try:
-            archive = train_archive(runtime, cache, plan.java_options, workspace.clock, note=workspace.reporter.step)
+            archive = train_archive(
+                runtime, cache, plan.java_options, command_context.clock, note=command_context.reporter.step
+            )
         except KraftdError as error:
             notes.append(f"{error}; nodes start without it, only slower")
     return SetupResult(plan.kafka_version, runtime.java.version, len(runtime.classpath), cache, archive, tuple(notes))
 
 
-def end_scratch_nodes(workspace: Workspace) -> None:
+def end_scratch_nodes(command_context: CommandContext) -> None:
     """End the scratch node of a 'kraftd setup' that was killed; where that is refused, say so and go on."""
     try:
-        end_abandoned_training(cache_dir(workspace.environ, workspace.home))
-    except PermissionDeniedError as error:
-        workspace.reporter.step(f"Leaving a scratch node of an earlier setup: {error}")
+        end_abandoned_training(cache_dir(command_context.environ, command_context.home))
+    except FileAccessError as error:
+        command_context.reporter.step(f"Leaving a scratch node of an earlier setup: {error}")
 
 
 class _Download:

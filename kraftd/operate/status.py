@@ -15,7 +15,7 @@ from kraftd.host.files import read_text
 from kraftd.host.http import Answer, get
 from kraftd.observe.exits import exit_records, with_causes
 from kraftd.observe.probes import ask_all
-from kraftd.operate.context import ClusterContext, Workspace, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import doors_of
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredState
@@ -122,8 +122,8 @@ def running_programs(layout: Layout) -> tuple[str, ...]:
     plan = Store(layout).plan()
     if plan is None:
         return ()
-    roster = doors_of(layout).find_processes(plan)
-    return (*roster.processes, *(("supervisord",) if roster.supervisor else ()))
+    process_table = doors_of(layout).find_processes(plan)
+    return (*process_table.processes, *(("supervisord",) if process_table.supervisor else ()))
 
 
 _DAEMON_TIMEOUT_S = 1.0
@@ -157,19 +157,19 @@ def status(cluster: ClusterContext) -> StatusResult:
     plan = cluster.plan
     fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
     document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
-    return StatusResult(document or _own_look(cluster))
+    return StatusResult(document or _observe_directly(cluster))
 
 
-def fullest_document(cluster: ClusterContext) -> StatusDocument:
+def best_document(cluster: ClusterContext) -> StatusDocument:
     """Return the document that tells most: the daemon's health, also one that is some seconds old, else an own look.
 
     While a broker is frozen a look of the daemon takes seconds; what it knows of Kafka, a command cannot see itself.
     """
     document = _from_daemon(cluster.plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
-    return document or _own_look(cluster)
+    return document or _observe_directly(cluster)
 
 
-def narrowed(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
+def filter_status(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
     """Return the status of some programs only: ``ok`` when they serve or are stopped on purpose."""
     nodes = tuple(node for node in result.document.nodes if node.name in names)
     failing = [node for node in nodes if not node.ready and node.service_state is not ServiceState.STOPPED]
@@ -189,20 +189,20 @@ def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> Heal
     return document if document.age_s < fresh_within_s else None
 
 
-def _own_look(cluster: ClusterContext) -> StatusDocument:
+def _observe_directly(cluster: ClusterContext) -> StatusDocument:
     plan = cluster.plan
-    roster = cluster.find_processes()
-    answers = ask_all(plan, tuple(roster.processes), timeout_s=_ASK_TIMEOUT_S)
-    desired = cluster.store.desired() if roster.processes else DesiredState(0, {})
+    process_table = cluster.find_processes()
+    answers = ask_all(plan, tuple(process_table.processes), timeout_s=_ASK_TIMEOUT_S)
+    desired = cluster.store.desired() if process_table.processes else DesiredState(0, {})
     facts = Facts(
-        roster.facts,
+        process_table.facts,
         answers,
         desired,
         from_json(read_text(plan.layout.restarts)),
-        with_causes(exit_records(plan), plan, roster.facts),
+        with_causes(exit_records(plan), plan, process_table.facts),
     )
     now_s = cluster.clock.now_s()
-    snapshot = Snapshot(now_s, cluster.clock.monotonic_s(), roster.supervised, views(plan, facts, now_s))
+    snapshot = Snapshot(now_s, cluster.clock.monotonic_s(), process_table.supervised, views(plan, facts, now_s))
     return status_document(plan, snapshot, judge(snapshot), "command")
 
 
@@ -282,19 +282,19 @@ class Listed:
     state_dir: str
 
 
-def list_clusters(workspace: Workspace) -> tuple[Listed, ...]:
+def list_clusters(command_context: CommandContext) -> tuple[Listed, ...]:
     """Return the clusters in the default place; one with a ``state_dir`` of its own is found there only by that."""
-    place = clusters_dir(workspace.environ, workspace.home)
+    place = clusters_dir(command_context.environ, command_context.home)
     names = sorted(path.parent.name for path in place.glob("*/plan.json"))
-    return tuple(_listed(name, workspace) for name in names)
+    return tuple(_listed(name, command_context) for name in names)
 
 
-def _listed(name: str, workspace: Workspace) -> Listed:
-    place = str(clusters_dir(workspace.environ, workspace.home) / name)
+def _listed(name: str, command_context: CommandContext) -> Listed:
+    place = str(clusters_dir(command_context.environ, command_context.home) / name)
     try:
-        layout = layout_of(cluster=name, state_dir=None, environ=workspace.environ, home=workspace.home)
+        layout = layout_of(cluster=name, state_dir=None, environ=command_context.environ, home=command_context.home)
         plan = Store(layout).plan_of_record(name)
-        result = status(cluster_context(plan, workspace))
+        result = status(cluster_context(plan, command_context))
     except KraftdError:
         return Listed(name, "damaged", "", 0, "", place)
     state = result.document.status if result.is_running else "stopped"

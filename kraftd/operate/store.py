@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kraftd.errors import KraftdError, NotRunningError
 from kraftd.host.files import read_text, write_atomically
-from kraftd.plan.desired import NOTHING_DESIRED, DesiredState, Wish, parse_desired
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram, DesiredState, parse_desired
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest, parse_manifest
 from kraftd.plan.plan import Plan
@@ -74,7 +74,7 @@ class Store:
         """
         return parse_desired(read_text(self.layout.desired), self.layout.desired)
 
-    def wish(self, programs: Iterable[str], wish: Wish, *, of_all: bool = False) -> None:
+    def wish(self, programs: Iterable[str], wish: DesiredProgram, *, of_all: bool = False) -> None:
         """Record another wish for some programs.
 
         Args:
@@ -94,7 +94,7 @@ class Store:
         changed = known.changed(programs, wish, self.generation())
         write_atomically(self.layout.desired, changed.to_json())
 
-    def forget_restarts(self) -> None:
+    def reset_restart_budget(self) -> None:
         """Give the daemon a fresh restart budget, as a cluster has that is started anew."""
         self.layout.restarts.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ _SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredProgram:
     """What is desired of one program.
 
     Attributes:
@@ -30,14 +30,14 @@ class DesiredState:
     """The wishes by program; a program without one shall not run."""
 
     generation: int
-    programs: Mapping[str, Wish]
+    programs: Mapping[str, DesiredProgram]
 
     def wants(self, program: str) -> bool:
         """Return whether a program shall run."""
         wish = self.programs.get(program)
         return wish is not None and wish.running
 
-    def changed(self, programs: Iterable[str], wish: Wish, generation: int) -> "DesiredState":
+    def changed(self, programs: Iterable[str], wish: DesiredProgram, generation: int) -> "DesiredState":
         """Return the state with another wish for some programs; who is of the same mind keeps its stamp."""
         updates = {name: wish for name in programs if self.wants(name) != wish.running or name not in self.programs}
         return replace(self, generation=generation, programs={**self.programs, **updates})
@@ -62,7 +62,7 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
         raw = json.loads(text)
         _check_schema(int(raw["schema_version"]), path)
         wishes = {
-            str(name): Wish(bool(wish["running"]), str(wish["since"]), str(wish["by"]), str(wish["why"]))
+            str(name): DesiredProgram(bool(wish["running"]), str(wish["since"]), str(wish["by"]), str(wish["why"]))
             for name, wish in raw["programs"].items()
         }
         return DesiredState(int(raw["generation"]), wishes)

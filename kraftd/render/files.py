@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kraftd.plan.plan import Plan
-from kraftd.render.java_command import PROPERTIES, Launch
+from kraftd.render.java_command import PROPERTIES, JvmLaunch
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.server_properties import server_properties
 from kraftd.render.supervisord_conf import dotenv, programs_of, supervisord_conf
 from kraftd.render.tools import tool_files
 
 
-def render(plan: Plan, launch: Launch, *, python: Path, template: str, rules: Sequence[Path] = ()) -> dict[Path, str]:
+def render(
+    plan: Plan, launch: JvmLaunch, *, python: Path, template: str, rules: Sequence[Path] = ()
+) -> dict[Path, str]:
     """Return the text of each rendered file by its path, byte for byte the same for the same plan.
 
     Args:

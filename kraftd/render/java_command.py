@@ -39,7 +39,7 @@ under load are slow for a minute longer.
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class JvmLaunch:
     """What runs a node on this machine.
 
     Attributes:
@@ -59,7 +59,7 @@ class Launch:
 
 
 def node_command(
-    plan: Plan, node: Node, launch: Launch, archive_options: Sequence[str] | None = None
+    plan: Plan, node: Node, launch: JvmLaunch, archive_options: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """Return the argv of a node.
 

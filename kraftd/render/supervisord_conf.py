@@ -11,7 +11,7 @@ from kraftd.errors import ConfigurationError
 from kraftd.plan.kinds import App, Node, Tool
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import GROUP_PRIORITIES, Kind, Program, group_of
-from kraftd.render.java_command import Launch, node_command
+from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.render.tools import tool_command
 
 
@@ -49,7 +49,7 @@ class GroupSection:
     priority: int
 
 
-def programs_of(plan: Plan, launch: Launch, python: Path) -> tuple[ProgramSection, ...]:
+def programs_of(plan: Plan, launch: JvmLaunch, python: Path) -> tuple[ProgramSection, ...]:
     """Return the section of every program of a plan.
 
     Args:
@@ -81,7 +81,7 @@ def _single_quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _command(plan: Plan, program: Program, launch: Launch, python: Path) -> tuple[str, ...]:
+def _command(plan: Plan, program: Program, launch: JvmLaunch, python: Path) -> tuple[str, ...]:
     match program:
         case Node():
             return node_command(plan, program, launch)

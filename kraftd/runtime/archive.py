@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kraftd.host.files import read_text, write_atomically
-from kraftd.render.java_command import Launch, node_command
+from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.runtime.java import Java
 from kraftd.runtime.scratch_node import scratch_plan
 
@@ -64,7 +64,7 @@ def archives_dir(cache_dir: Path) -> Path:
 def decisive_options(kafka_version: str, java: Java, java_options: Sequence[str]) -> tuple[str, ...]:
     """Return the options of a node on which its archive depends: all but those known to have no effect."""
     plan = scratch_plan(_NOWHERE, kafka_version, java_options)
-    command = node_command(plan, plan.nodes[0], Launch(java.executable, java.major, ()), archive_options=())
+    command = node_command(plan, plan.nodes[0], JvmLaunch(java.executable, java.major, ()), archive_options=())
     options = command[1 : command.index("-cp")]
     return tuple(option for option in options if option == _JMX or not option.startswith(_WITHOUT_EFFECT))
 
@@ -81,7 +81,7 @@ def mark_used(path: Path) -> None:
         _record_path(path).touch()
 
 
-def forget_all_but(count: int, cache_dir: Path) -> None:
+def prune_archives(count: int, cache_dir: Path) -> None:
     """Remove the archives that were not used for longest, as far as they can be removed."""
     by_use = sorted(archives_dir(cache_dir).glob("*.aot"), key=lambda path: -_used_s(path))
     for path in by_use[count:]:

@@ -17,7 +17,7 @@ from typing import Protocol
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, RuntimeMissingError
 from kraftd.host import lock
-from kraftd.host.files import explained, make_private_directory
+from kraftd.host.files import make_private_directory, os_errors_named
 
 _SUFFIX = ".toml"
 _PREFIX = "kafka-"
@@ -196,7 +196,7 @@ class JarCache:
 
         Raises:
             RuntimeMissingError: A jar cannot be fetched, or what came is not what the lock says.
-            PermissionDeniedError: The cache cannot be written.
+            FileAccessError: The cache cannot be written.
             TimedOutError: Another process is fetching and does not come to an end.
         """
         with self._only_fetcher(progress) as staging:
@@ -219,7 +219,7 @@ class JarCache:
             )
         (place,) = self.classpath([jar])
         make_private_directory(place.parent)
-        with explained("write", place):
+        with os_errors_named("write", place):
             with staged.open("rb+") as file:
                 os.fsync(file.fileno())
             os.utime(staged, (_FIXED_MTIME_S, _FIXED_MTIME_S))

@@ -56,7 +56,7 @@ def read_release(home: Path) -> Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RuntimeSpec:
     """What the configuration asks for.
 
     Attributes:
@@ -102,7 +102,7 @@ def exact_kafka_version(asked: str, kafka_home: Path | None) -> str:
     )
 
 
-def locate(wanted: Wanted, cache_dir: Path, clock: Clock, jar_set: JarSet = JarSet.BROKER) -> Runtime:
+def locate(wanted: RuntimeSpec, cache_dir: Path, clock: Clock, jar_set: JarSet = JarSet.BROKER) -> Runtime:
     """Return what is on this machine; nothing is fetched and no JVM is started.
 
     Raises:
@@ -128,7 +128,7 @@ def locate(wanted: Wanted, cache_dir: Path, clock: Clock, jar_set: JarSet = JarS
 
 
 def ensure(
-    wanted: Wanted,
+    wanted: RuntimeSpec,
     cache_dir: Path,
     clock: Clock,
     progress: Progress,
@@ -142,7 +142,7 @@ def ensure(
     Raises:
         RuntimeMissingError: Something is missing and cannot be fetched; or this Java is unsuitable.
         ConfigurationError: kraftd does not know this Kafka version.
-        PermissionDeniedError: The cache cannot be written.
+        FileAccessError: The cache cannot be written.
         KraftdError: Kafka's StorageTool failed.
     """
     java = _suitable_java(wanted)
@@ -158,13 +158,13 @@ def ensure(
     return _runtime(wanted, cache_dir, java, classpath, jar_set)
 
 
-def _suitable_java(wanted: Wanted) -> Java:
+def _suitable_java(wanted: RuntimeSpec) -> Java:
     java = find_java(wanted.java_home)
     check_java(wanted.kafka_version, java.major)
     return java
 
 
-def _release_jars(wanted: Wanted) -> tuple[Path, ...] | None:
+def _release_jars(wanted: RuntimeSpec) -> tuple[Path, ...] | None:
     if wanted.kafka_home is None:
         return None
     release = read_release(wanted.kafka_home)
@@ -177,7 +177,7 @@ def _release_jars(wanted: Wanted) -> tuple[Path, ...] | None:
     return release.classpath
 
 
-def _runtime(wanted: Wanted, cache_dir: Path, java: Java, classpath: tuple[Path, ...], jar_set: JarSet) -> Runtime:
+def _runtime(wanted: RuntimeSpec, cache_dir: Path, java: Java, classpath: tuple[Path, ...], jar_set: JarSet) -> Runtime:
     version = wanted.kafka_version
     is_for_nodes = jar_set is JarSet.BROKER
     return Runtime(

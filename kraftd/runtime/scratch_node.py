@@ -15,7 +15,7 @@ from typing import Any
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from kraftd.host.files import make_private_directory, tail
 from kraftd.host.processes import Process, describe, find_by_marker, send_signal
 from kraftd.plan import kinds
@@ -152,7 +152,7 @@ class ScratchProcess:
                 stdout=console,
                 stderr=console,
                 cwd=self._directory,
-                env=scrubbed(os.environ),
+                env=inherited_environment(os.environ),
                 start_new_session=True,
             )
 

@@ -12,10 +12,10 @@ from confluent_kafka.cimpl import NewTopic
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
-from kraftd.host.jvm import ensure_management, write_management_files
+from kraftd.host.jvm import enable_jmx, write_management_files
 from kraftd.plan.plan import Access
-from kraftd.render.java_command import Launch, node_command
-from kraftd.runtime.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, forget_all_but, record
+from kraftd.render.java_command import JvmLaunch, node_command
+from kraftd.runtime.archive import OLDEST_JAVA, archive_for, archive_path, archives_dir, prune_archives, record
 from kraftd.runtime.java import Java
 from kraftd.runtime.runtime import Runtime
 from kraftd.runtime.scratch_node import (
@@ -125,7 +125,7 @@ def train_archive(
             written = _train(directory, runtime, java_options, clock, workload or _default_workload())
             written.replace(path)
         record(path)
-        forget_all_but(_KEPT, cache_dir)
+        prune_archives(_KEPT, cache_dir)
         return path
 
 
@@ -133,11 +133,11 @@ def end_abandoned_training(cache_dir: Path) -> None:
     """End the scratch node of a training whose kraftd was killed; one that goes on is left alone.
 
     Raises:
-        PermissionDeniedError: The cache cannot be written.
+        FileAccessError: The cache cannot be written.
     """
     directory = archives_dir(cache_dir)
     if has_abandoned(directory):
-        with lock.held_if_free(directory / _LOCK, command="setup") as is_held:
+        with lock.try_acquire(directory / _LOCK, command="setup") as is_held:
             if is_held:
                 end_abandoned(directory)
 
@@ -171,7 +171,7 @@ def _train(
     ports = free_ports()
     plan = scratch_plan(directory, runtime.kafka_version, java_options, ports)
     write_scratch(plan, runtime.bootstrap_checkpoint)
-    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath)
+    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath)
     output = directory / "archive"
     options = (f"-XX:AOTCacheOutput={output}", *_WITHOUT_PROFILES)
     command = node_command(plan, plan.nodes[0], launch, archive_options=options)
@@ -179,7 +179,7 @@ def _train(
         process.wait_for_port(ports[0], _START_TIMEOUT_S)
         if plan.nodes[0].jmx is not None:
             write_management_files(directory)
-            ensure_management(process.identity, plan.nodes[0].jmx, directory, clock)
+            enable_jmx(process.identity, plan.nodes[0].jmx, directory, clock)
         workload(plan.access)
         process.terminate()
         process.wait_for_exit(_EXIT_TIMEOUT_S)

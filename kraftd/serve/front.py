@@ -69,7 +69,7 @@ def create_front(
     newest: Callable[[], Snapshot | None],
     clock: Clock,
     load: Callable[[], App],
-    look_again: Callable[[], None] = lambda: None,
+    request_tick: Callable[[], None] = lambda: None,
 ) -> App:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
@@ -80,20 +80,20 @@ def create_front(
         newest: Returns the newest snapshot; must not block.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
-        look_again: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for;
+        request_tick: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for;
             a few times at once, and twice a second in the long run.
     """
     names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
     access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
-    return Guard(_Front(plan, newest, clock, LazyApp(load), _Looks(clock, look_again)), access, Problem)
+    return Guard(_Front(plan, newest, clock, LazyApp(load), _Looks(clock, request_tick)), access, Problem)
 
 
 class _Looks:
     """Looks beyond those of the loop itself, limited in number: every page in this machine's browsers may ask."""
 
-    def __init__(self, clock: Clock, look_again: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, request_tick: Callable[[], None]) -> None:
         self._clock = clock
-        self._look_again = look_again
+        self._look_again = request_tick
         self._left: float = _LOOKS_AT_ONCE
         self._counted_s = clock.monotonic_s()
 

@@ -1,10 +1,10 @@
 """A cluster that was formatted and started once, without a JVM having run."""
 
 from kraftd.operate.configuring import Selection, choose_cluster, plan_for
-from kraftd.operate.context import this_workspace
+from kraftd.operate.context import this_command_context
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
-from kraftd.plan.desired import Wish
+from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.plan import Plan
 from tests.harness import Cluster
 
@@ -13,11 +13,11 @@ def format_cluster(cluster: Cluster) -> Plan:
     """Leave the records and the data directories of a stopped cluster, and return its plan."""
     settings = {"cluster.port_offset": cluster.offset, "cluster.heap": "256m", **cluster.settings}
     assignments = tuple(f"{key}={value}" for key, value in settings.items())
-    workspace = this_workspace()
-    chosen = choose_cluster(Selection(state_dir=cluster.state_dir, assignments=assignments), workspace)
-    plan = plan_for(chosen, workspace).plan
+    command_context = this_command_context()
+    chosen = choose_cluster(Selection(state_dir=cluster.state_dir, assignments=assignments), command_context)
+    plan = plan_for(chosen, command_context).plan
     format_nodes(plan, plan.nodes, None)
     store = Store(plan.layout)
     store.write_plan(plan)
-    store.wish(plan.names, Wish(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test"))
+    store.wish(plan.names, DesiredProgram(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test"))
     return plan

@@ -21,11 +21,11 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_changed
 from kraftd.host.install import template_text
 from kraftd.host.processes import Process
-from kraftd.observe.processes import Roster, call_the_roll
-from kraftd.operate.context import ClusterContext, cluster_context, this_workspace
+from kraftd.observe.processes import ProcessTable, find_processes
+from kraftd.operate.context import ClusterContext, cluster_context, this_command_context
 from kraftd.operate.start.preflight import make_directories
 from kraftd.operate.store import Store
-from kraftd.plan.desired import Wish
+from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.plan import Plan
 from kraftd.render.files import render
 from kraftd.render.supervisord_conf import programs_of, supervisord_conf
@@ -82,16 +82,16 @@ class StandIns:
 
     @property
     def context(self) -> ClusterContext:
-        return cluster_context(self.plan, this_workspace())
+        return cluster_context(self.plan, this_command_context())
 
-    def roster(self) -> Roster:
-        return call_the_roll(self.plan, self.supervisor)
+    def process_table(self) -> ProcessTable:
+        return find_processes(self.plan, self.supervisor)
 
     def process(self, name: str) -> Process:
-        return self.roster().processes[name]
+        return self.process_table().processes[name]
 
     def wish(self, running: bool, *names: str) -> None:
-        wish = Wish(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
+        wish = DesiredProgram(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
         self.store.wish(names or self.plan.names, wish)
 
     def behave(self, name: str, *, after_s: float = 60.0, status: int = 0, word: str = "bye") -> None:
@@ -199,6 +199,6 @@ def view_of(service: Service, name: str) -> ProgramView | None:
 
 def seconds_until(condition, *, within_s: float) -> float:
     """Return how long a condition took to come true."""
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     eventually(condition, within_s=within_s)
-    return time.monotonic() - begun_s
+    return time.monotonic() - began_s

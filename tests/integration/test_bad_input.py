@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.operate.context import this_workspace
-from kraftd.operate.setup import provision
+from kraftd.operate.context import this_command_context
+from kraftd.operate.setup import prepare_runtime
 from kraftd.plan.layout import cache_dir
 from tests.harness import Cluster
 from tests.integration.formatted import format_cluster
@@ -240,9 +240,9 @@ def test_a_damaged_jar_is_fetched_again_where_there_is_a_network(tmp_path):
     whole = jar.read_bytes()
     jar.unlink()
     jar.write_bytes(whole[:-1] + b"?")
-    workspace = replace(this_workspace(), environ={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    command_context = replace(this_command_context(), environ={"XDG_CACHE_HOME": str(tmp_path / "cache")})
 
-    provision(plan_of(), workspace)
+    prepare_runtime(plan_of(), command_context)
 
     assert jar.read_bytes() == whole
 

@@ -27,7 +27,7 @@ print(json.dumps(resource.getrlimit(resource.RLIMIT_NOFILE)))
 def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_own(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.roster().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
         script = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (512, 4096))" + LAUNCH_IT + LIMITS
 
         done = subprocess.run(
@@ -42,7 +42,7 @@ def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_
 def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.roster().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
 
         done = subprocess.run(
             [sys.executable, "-c", IN_A_CHILD + LAUNCH_IT, str(made.plan.layout.plan)],

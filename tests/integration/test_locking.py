@@ -13,7 +13,7 @@ import pytest
 from kraftd.clock import SystemClock
 from kraftd.errors import TimedOutError
 from kraftd.host.events import EventLog, read_events
-from kraftd.host.lock import held, held_if_free
+from kraftd.host.lock import held, try_acquire
 from tests.harness import eventually
 from tests.integration.formatted import format_cluster
 
@@ -83,7 +83,7 @@ def test_the_second_holder_is_told_the_command_and_pid_of_the_first(tmp_path, ho
         pass
 
     assert f"'kraftd start' (pid {holder.pid}) holds it" in str(caught.value)
-    with held_if_free(tmp_path / "state" / "lock", command="daemon") as is_held:
+    with try_acquire(tmp_path / "state" / "lock", command="daemon") as is_held:
         assert is_held is False
 
 
@@ -101,7 +101,7 @@ def test_a_killed_holder_releases_the_lock(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
 
-    with take(tmp_path, 5.0), held_if_free(tmp_path / "state" / "lock", command="daemon") as is_held:
+    with take(tmp_path, 5.0), try_acquire(tmp_path / "state" / "lock", command="daemon") as is_held:
         assert is_held is False
 
 
@@ -130,7 +130,7 @@ def test_a_lock_on_a_file_that_was_just_removed_counts_for_nothing(tmp_path, mon
 
     monkeypatch.setattr(fcntl, "flock", last_holder_removes_it_first)
 
-    with take(tmp_path, 5.0), held_if_free(path, command="daemon") as is_held:
+    with take(tmp_path, 5.0), try_acquire(path, command="daemon") as is_held:
         assert is_held is False
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kraftd.host.processes import describe
-from kraftd.observe.processes import call_the_roll
+from kraftd.observe.processes import find_processes
 from tests.harness import Cluster, eventually
 from tests.integration.stand_ins import java_in, stand_ins
 
@@ -25,7 +25,7 @@ def orphaned(cluster):
         made.wish(True, *NAMES)
         made.start(*NAMES)
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.roster().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
         yield made
 
 
@@ -78,17 +78,17 @@ def test_a_stop_ends_orphans_in_the_order_of_a_stop(orphaned):
 def test_one_orphan_can_be_stopped_alone(orphaned):
     assert orphaned.cluster.run("stop", "producer").status == 0
 
-    assert set(orphaned.roster().processes) == {"broker-1", "broker-2", "controller-101"}
+    assert set(orphaned.process_table().processes) == {"broker-1", "broker-2", "controller-101"}
 
 
 def test_a_stopped_orphan_is_not_waited_for_by_another_incarnation(orphaned):
     frozen = orphaned.process("producer")
     os.kill(frozen.pid, signal.SIGSTOP)
 
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     assert orphaned.cluster.run("stop", "producer").status == 0
 
-    assert time.monotonic() - begun_s < 15
+    assert time.monotonic() - began_s < 15
     assert orphaned.ends() == ["producer"]
 
 
@@ -113,10 +113,10 @@ def test_who_only_reads_our_files_is_not_ours(orphaned, bystander):
         bystander("--", *orphaned.plan.marker("broker-1").arguments),
     ]
 
-    roster = orphaned.roster()
+    process_table = orphaned.process_table()
 
-    assert roster.supervisor is None
-    assert not {process.pid for process in roster.processes.values()} & {reader.pid for reader in readers}
+    assert process_table.supervisor is None
+    assert not {process.pid for process in process_table.processes.values()} & {reader.pid for reader in readers}
     assert orphaned.cluster.run("stop").status == 0
     assert [reader.poll() for reader in readers] == [None] * len(readers)
 
@@ -136,15 +136,15 @@ def test_a_cluster_without_any_process_has_no_supervision_to_lose(cluster):
         os.kill(made.supervisor.pid(), signal.SIGKILL)
         eventually(lambda: not cluster.processes(), within_s=10)
 
-        assert call_the_roll(made.plan, made.supervisor).supervised is None
+        assert find_processes(made.plan, made.supervisor).supervised is None
         assert cluster.run("status").status == 3
         assert cluster.run("stop").status == 0
 
 
 def test_a_start_that_cannot_be_ends_nothing(orphaned, tmp_path):
     changed = Cluster(orphaned.cluster.state_dir, offset=orphaned.cluster.offset, settings={"cluster.brokers": 1})
-    before = {name: process.pid for name, process in orphaned.roster().processes.items()}
+    before = {name: process.pid for name, process in orphaned.process_table().processes.items()}
 
     assert changed.run("start").status == 6
 
-    assert {name: process.pid for name, process in orphaned.roster().processes.items()} == before
+    assert {name: process.pid for name, process in orphaned.process_table().processes.items()} == before

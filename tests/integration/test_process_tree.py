@@ -11,7 +11,7 @@ import pytest
 
 from kraftd.health.programs.facts import ORPHANED
 from kraftd.host.processes import is_alive
-from kraftd.observe.processes import call_the_roll
+from kraftd.observe.processes import find_processes
 from kraftd.supervisord.rpc import Supervisor
 from tests.harness import Cluster, eventually
 from tests.integration.stand_ins import stand_ins
@@ -34,19 +34,19 @@ def tree():
 
 
 def test_only_the_daemon_starts_by_itself(tree):
-    eventually(lambda: "kraftd" in tree.roster().processes, within_s=15)
+    eventually(lambda: "kraftd" in tree.process_table().processes, within_s=15)
 
-    roster = tree.roster()
-    assert set(roster.processes) == {"kraftd"}
-    assert set(roster.facts) == set(tree.plan.names)
-    assert roster.supervised is True
+    process_table = tree.process_table()
+    assert set(process_table.processes) == {"kraftd"}
+    assert set(process_table.facts) == set(tree.plan.names)
+    assert process_table.supervised is True
 
 
 def test_supervisord_runs_the_planned_commands_where_they_belong(tree):
     tree.start(*NODES)
 
     for name in NODES:
-        process = tree.roster().processes[name]
+        process = tree.process_table().processes[name]
         assert tree.plan.marker(name).marks(process.command)
         assert psutil.Process(process.pid).cwd() == str(tree.plan.layout.config(name))
         assert tree.plan.layout.console(name).is_file()
@@ -68,44 +68,46 @@ def test_a_killed_node_is_not_started_again_by_supervisord(tree):
     os.kill(tree.process("broker-1").pid, signal.SIGKILL)
 
     # Within startsecs a death counts as a start that failed; with no retries it is final too.
-    eventually(lambda: tree.roster().facts["broker-1"].state in ("EXITED", "FATAL"), within_s=15)
-    assert "broker-1" not in tree.roster().processes
+    eventually(lambda: tree.process_table().facts["broker-1"].state in ("EXITED", "FATAL"), within_s=15)
+    assert "broker-1" not in tree.process_table().processes
 
 
 def test_a_killed_daemon_is_started_again_by_supervisord(tree):
-    first = eventually(lambda: tree.roster().processes.get("kraftd"), within_s=15)
-    eventually(lambda: tree.roster().facts["kraftd"].state == "RUNNING", within_s=15)
+    first = eventually(lambda: tree.process_table().processes.get("kraftd"), within_s=15)
+    eventually(lambda: tree.process_table().facts["kraftd"].state == "RUNNING", within_s=15)
 
     os.kill(first.pid, signal.SIGKILL)
 
-    eventually(lambda: tree.roster().processes.get("kraftd") not in (None, first), within_s=15)
+    eventually(lambda: tree.process_table().processes.get("kraftd") not in (None, first), within_s=15)
 
 
 def test_after_the_death_of_supervisord_its_programs_are_known_and_go_on(tree):
     tree.start(*NODES)
-    before = tree.roster()
+    before = tree.process_table()
 
     os.kill(tree.supervisor.pid(), signal.SIGKILL)
 
-    roster = tree.roster()
-    assert (roster.supervisor, roster.supervised) == (None, False)
-    assert {name: roster.processes[name].pid for name in NODES} == {name: before.processes[name].pid for name in NODES}
-    assert {roster.facts[name].state for name in NODES} == {ORPHANED}
+    process_table = tree.process_table()
+    assert (process_table.supervisor, process_table.supervised) == (None, False)
+    assert {name: process_table.processes[name].pid for name in NODES} == {
+        name: before.processes[name].pid for name in NODES
+    }
+    assert {process_table.facts[name].state for name in NODES} == {ORPHANED}
 
 
 def test_where_nothing_runs_nothing_is_found(tmp_path):
     plan = plan_of(state_dir=tmp_path / "s")
 
-    roster = call_the_roll(plan, Supervisor(plan.layout.socket))
+    process_table = find_processes(plan, Supervisor(plan.layout.socket))
 
-    assert (roster.supervised, roster.facts, roster.processes) == (None, {}, {})
+    assert (process_table.supervised, process_table.facts, process_table.processes) == (None, {}, {})
 
 
 def test_a_shutdown_ends_every_program(tree):
     tree.start(*NODES)
-    running = tree.roster().processes
+    running = tree.process_table().processes
 
     tree.supervisor.shutdown()
 
     eventually(lambda: not [process for process in running.values() if is_alive(process)], within_s=15)
-    eventually(lambda: tree.roster().supervised is None, within_s=15)
+    eventually(lambda: tree.process_table().supervised is None, within_s=15)

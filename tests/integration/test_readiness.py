@@ -119,14 +119,14 @@ def test_a_broker_that_only_listens_does_not_serve_yet():
 def test_several_programs_are_asked_side_by_side():
     with listener() as one, listener() as other:
         plan = plan_of(f"[producer]\nport = {one}\n[consumer]\nport = {other}")
-        begun_s = time.monotonic()
+        began_s = time.monotonic()
         answers = ask_all(plan, ("producer", "consumer"), timeout_s=1.0)
 
     assert {name: answer.reason for name, answer in answers.items()} == {
         "producer": "/readyz: no answer within 1 s",
         "consumer": "/readyz: no answer within 1 s",
     }
-    assert time.monotonic() - begun_s < 1.9
+    assert time.monotonic() - began_s < 1.9
 
 
 def test_nobody_is_asked_where_there_is_nobody():

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kraftd.host.processes import describe
-from kraftd.operate.context import cluster_context, this_workspace
+from kraftd.operate.context import cluster_context, this_command_context
 from kraftd.operate.stop.execute import StopExecution
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from tests.harness import eventually
@@ -41,7 +41,7 @@ def test_a_frozen_program_is_stopped_without_a_kill(supervised):
 def test_a_stop_during_which_the_wall_clock_is_set_waits_for_its_programs(supervised, clock_that_is_set):
     supervised.start("broker-1", "controller-101")
     with clock_that_is_set():
-        processes = supervised.roster().processes
+        processes = supervised.process_table().processes
     execution = StopExecution(supervised.context, processes)
 
     execution.stop_nodes(("broker-1", "controller-101"), patience_s=10)
@@ -60,7 +60,7 @@ os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "imp
     monkeypatch.setenv("MARKER", plan.marker("producer").arguments[1])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        execution = StopExecution(cluster_context(plan, this_workspace()), {"producer": describe(child.pid)})
+        execution = StopExecution(cluster_context(plan, this_command_context()), {"producer": describe(child.pid)})
 
         execution.stop_clients(("producer",))
 

@@ -46,21 +46,21 @@ def comes_back(made, name, pid):
 def test_the_roster_has_who_runs_and_who_does_not(supervised):
     supervised.start("broker-1", "producer")
 
-    roster = supervised.roster()
+    process_table = supervised.process_table()
 
-    assert roster.supervised is True
-    assert set(roster.processes) == {"broker-1", "producer"}
-    assert roster.processes["broker-1"].pid == supervised.cluster.pid("broker-1")
-    assert roster.facts["broker-2"].state == "STOPPED"
+    assert process_table.supervised is True
+    assert set(process_table.processes) == {"broker-1", "producer"}
+    assert process_table.processes["broker-1"].pid == supervised.cluster.pid("broker-1")
+    assert process_table.facts["broker-2"].state == "STOPPED"
 
 
 def test_a_program_counts_as_running_after_a_second(supervised):
     supervised.supervisor.start("apps:producer")
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
 
-    assert supervised.roster().facts["producer"].state == "STARTING"
-    eventually(lambda: supervised.roster().facts["producer"].state == "RUNNING", within_s=20)
-    assert time.monotonic() - begun_s > 0.9
+    assert supervised.process_table().facts["producer"].state == "STARTING"
+    eventually(lambda: supervised.process_table().facts["producer"].state == "RUNNING", within_s=20)
+    assert time.monotonic() - began_s > 0.9
 
 
 def test_how_a_program_ended_is_told_by_status_and_by_signal_early_and_late(supervised):
@@ -68,10 +68,10 @@ def test_how_a_program_ended_is_told_by_status_and_by_signal_early_and_late(supe
     supervised.behave("consumer", after_s=1.5, status=3)
     supervised.start("producer", "consumer", "broker-1", "broker-2")
     os.kill(supervised.process("broker-1").pid, signal.SIGKILL)
-    eventually(lambda: supervised.roster().facts["broker-2"].state == "RUNNING", within_s=20)
+    eventually(lambda: supervised.process_table().facts["broker-2"].state == "RUNNING", within_s=20)
     os.kill(supervised.process("broker-2").pid, signal.SIGTERM)
 
-    eventually(lambda: supervised.roster() and len(exit_records(supervised.plan)) == 4, within_s=20)
+    eventually(lambda: supervised.process_table() and len(exit_records(supervised.plan)) == 4, within_s=20)
     records = exit_records(supervised.plan)
     ends = {name: (record.status, record.signal) for name, record in records.items()}
     assert ends == {
@@ -80,7 +80,7 @@ def test_how_a_program_ended_is_told_by_status_and_by_signal_early_and_late(supe
         "broker-1": (None, "SIGKILL"),
         "broker-2": (143, None),
     }
-    assert not {"producer", "consumer"} & set(supervised.roster().processes)
+    assert not {"producer", "consumer"} & set(supervised.process_table().processes)
 
 
 def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_known(supervised):
@@ -90,17 +90,17 @@ def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_known(
 
     os.kill(pid, signal.SIGSTOP)
     try:
-        begun_s = time.monotonic()
+        began_s = time.monotonic()
         with pytest.raises(SupervisorUnreachableError, match="timed out"):
             supervisor.processes()
-        took_s = time.monotonic() - begun_s
-        roster = supervised.roster()
+        took_s = time.monotonic() - began_s
+        process_table = supervised.process_table()
     finally:
         os.kill(pid, signal.SIGCONT)
 
     assert took_s < 3
-    assert roster.supervisor.pid == pid
-    assert set(roster.processes) == {"broker-1"}
+    assert process_table.supervisor.pid == pid
+    assert set(process_table.processes) == {"broker-1"}
     assert eventually(lambda: supervised.supervisor.pid() == pid, within_s=10)
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):
             eventually(lambda: events(supervised, "exited"), within_s=10)
             time.sleep(1.5)
 
-            assert "broker-1" not in supervised.roster().processes
+            assert "broker-1" not in supervised.process_table().processes
         eventually(comes_back(supervised, "broker-1", pid), within_s=20)
 
 
@@ -186,7 +186,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
         eventually(comes_back(supervised, "consumer", pid), within_s=20)
         time.sleep(1.2)
 
-        assert "producer" not in supervised.roster().processes
+        assert "producer" not in supervised.process_table().processes
         assert view_of(service, "producer").service_state is ServiceState.STOPPED
         assert view_of(service, "producer").reason is None
 
@@ -195,13 +195,13 @@ def test_a_damaged_desired_state_starts_nothing_and_does_not_end_the_watch(super
     supervised.wish(True, "broker-1")
     whole = supervised.plan.layout.desired.read_text()
     with healing(supervised) as service:
-        eventually(lambda: "broker-1" in supervised.roster().processes, within_s=20)
+        eventually(lambda: "broker-1" in supervised.process_table().processes, within_s=20)
         supervised.plan.layout.desired.write_text(whole[: len(whole) // 2])
         with pytest.raises(KraftdError, match="it is damaged"):
             supervised.store.desired()
         pid = killed(supervised, "broker-1")
         time.sleep(1.2)
-        assert "broker-1" not in supervised.roster().processes
+        assert "broker-1" not in supervised.process_table().processes
 
         supervised.plan.layout.desired.write_text(whole)
 

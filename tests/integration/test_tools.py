@@ -32,7 +32,7 @@ def start_sequence(made):
 def started(made, within_s=20):
     """Start Grafana as a start does, and return why it does not serve."""
     sequence = start_sequence(made)
-    made.roster()  # lets supervisord see who has ended, as the roll call of a start does
+    made.process_table()  # lets supervisord see who has ended, as the roll call of a start does
     made.wish(True, "grafana")
     sequence.spawn(["grafana"])
     return sequence.wait_for_tools(["grafana"], within_s=within_s)
@@ -44,7 +44,7 @@ def test_a_tool_serves_and_is_known_with_and_without_supervisord(supervised):
     process = supervised.process("grafana")
     assert supervised.plan.marker("grafana").marks(process.command)
     os.kill(supervised.supervisor.pid(), signal.SIGKILL)
-    eventually(lambda: supervised.roster().supervisor is None, within_s=10)
+    eventually(lambda: supervised.process_table().supervisor is None, within_s=10)
 
     assert supervised.process("grafana").pid == process.pid
 
@@ -97,7 +97,7 @@ def test_who_edits_a_tools_configuration_is_not_the_tool(supervised):
     with subprocess.Popen([sys.executable, "-c", editing, str(configuration)], stdout=subprocess.PIPE) as editor:
         editor.stdout.readline()
         os.kill(supervised.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: supervised.roster().supervisor is None, within_s=10)
+        eventually(lambda: supervised.process_table().supervisor is None, within_s=10)
 
-        assert "grafana" not in supervised.roster().processes
+        assert "grafana" not in supervised.process_table().processes
         editor.kill()

@@ -73,9 +73,9 @@ def test_a_request_is_answered_in_time_while_all_brokers_are_away(broken):
     assert producer.request("/send", b"1")[0] == 200
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGSTOP)
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     status, answer = producer.request("/send", b'"while away"')
-    took_s = time.monotonic() - begun_s
+    took_s = time.monotonic() - began_s
     problem = json.loads(answer)
     assert (status, problem["code"]) in {(504, "delivery_timeout"), (503, "brokers_down")}
     assert problem["retriable"] is True

@@ -9,12 +9,12 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from kraftd.host.processes import find_by_marker
 from kraftd.plan import kinds
 from kraftd.plan.layout import cache_dir
 from kraftd.plan.program import java_marker
-from kraftd.render.java_command import PROPERTIES, Launch, node_command
+from kraftd.render.java_command import PROPERTIES, JvmLaunch, node_command
 from kraftd.render.kafka_tools import find_tool, tool_command
 from kraftd.render.logging_config import logging_option
 from kraftd.runtime.jars import JarSet
@@ -53,7 +53,7 @@ def starts(plan, node, runtime, *options) -> None:
         KraftdError: It ended instead.
     """
     write_scratch(plan, runtime.bootstrap_checkpoint)
-    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
+    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     command = node_command(plan, node, launch)
     with ScratchProcess((command[0], *options, *command[1:]), plan.layout.state_dir, CLOCK) as process:
         process.wait_for_port(node.listeners[0].port, 60)
@@ -135,11 +135,11 @@ def finalized_features(plan, kafka_version) -> str:
         classpath=tools.classpath,
         logging_option=logging_option(kafka_version, plan.layout.config(node.name)),
     )
-    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
+    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     with ScratchProcess(node_command(plan, node, launch), plan.layout.state_dir, CLOCK) as process:
         process.wait_for_port(node.client.port, 60)
         # A node's logging configuration, without the node's directory of logs, writes beneath the working directory.
-        directory, env = plan.layout.state_dir, scrubbed(os.environ)
+        directory, env = plan.layout.state_dir, inherited_environment(os.environ)
         output = subprocess.run(describe, cwd=directory, env=env, capture_output=True, text=True, check=True).stdout
     assert "metadata.version" in output
     return "\n".join(line.split("Epoch")[0] for line in output.splitlines())
@@ -155,6 +155,6 @@ def test_a_format_without_jvm_begins_with_the_features_of_a_format_by_kafka(kafk
     write_scratch(theirs, None)
     (theirs.layout.data(NODE) / "meta.properties").unlink()
     command = format_command(runtime.java, runtime.classpath, theirs.layout.config(NODE) / PROPERTIES)
-    subprocess.run(command, env=scrubbed(os.environ), check=True, capture_output=True)
+    subprocess.run(command, env=inherited_environment(os.environ), check=True, capture_output=True)
 
     assert finalized_features(ours, kafka_version) == finalized_features(theirs, kafka_version)

@@ -83,10 +83,10 @@ def test_a_frozen_broker_shows_within_eight_seconds_and_a_scrape_stays_fast(quie
 def scrapes(cluster, count):
     took_s = []
     for _ in range(count):
-        begun_s = time.perf_counter()
+        began_s = time.perf_counter()
         with urllib.request.urlopen(cluster.url("kraftd", "/metrics"), timeout=10) as response:
             response.read()
-        took_s.append(time.perf_counter() - begun_s)
+        took_s.append(time.perf_counter() - began_s)
     return took_s
 
 

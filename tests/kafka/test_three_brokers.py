@@ -28,17 +28,17 @@ def test_three_brokers_form_a_cluster_and_a_fourth_gets_a_canary_too(fresh):
 
     eventually(lambda: flown(fresh), within_s=60, what="the canary's topic is there")
     log_requests(fresh, 3)
-    begun_s = time.time()
-    eventually(lambda: flown(fresh, since_s=begun_s) == {1, 2, 3}, within_s=90, what="three canaries")
+    began_s = time.time()
+    eventually(lambda: flown(fresh, since_s=began_s) == {1, 2, 3}, within_s=90, what="three canaries")
     counted = cycles(fresh, 3)
     assert len(counted) >= 3
     assert all(0 < each.total() <= MOST_REQUESTS for each in counted), counted
 
     assert fresh.stop("--json").document["unclean"] == []
     fresh.settings["cluster.brokers"] = 4
-    begun_s = time.time()
+    began_s = time.time()
     fresh.start()
-    eventually(lambda: 4 in flown(fresh, since_s=begun_s), within_s=90, what="a canary through the fourth")
+    eventually(lambda: 4 in flown(fresh, since_s=began_s), within_s=90, what="a canary through the fourth")
     assert placement(fresh) == ["1,2,3", "2,3,1", "3,1,2", "4,1,2"]
 
 

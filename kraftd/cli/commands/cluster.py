@@ -45,13 +45,13 @@ def start(context: typer.Context, names: Names = None) -> None:
     from kraftd.operate.status import status
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
+    command_context = invocation.command_context()
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
-    chosen = invocation.chosen(workspace)
+    chosen = invocation.chosen(command_context)
     with _report_running_programs(invocation, chosen.layout):
-        result = start_cluster(chosen, options, workspace)
+        result = start_cluster(chosen, options, command_context)
     if invocation.json:
-        document = status(cluster_context(result.plan, workspace)).document
+        document = status(cluster_context(result.plan, command_context)).document
         invocation.print_document(
             {**asdict(document), "started": result.started, "formatted": result.formatted, "notes": result.notes}
             | {"took_s": result.took_s}
@@ -89,14 +89,14 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
     invocation: Invocation = context.obj
     chosen = tuple(names or ())
-    workspace = invocation.workspace()
-    cluster = invocation.chosen(workspace)
+    command_context = invocation.command_context()
+    cluster = invocation.chosen(command_context)
     with _report_running_programs(invocation, cluster.layout):
         result = restart_cluster(
             cluster,
             StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
             StartOptions(chosen, invocation.timeout_s or _START_TIMEOUT_S),
-            workspace,
+            command_context,
         )
     if invocation.json:
         invocation.print_document(
@@ -116,11 +116,11 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
     from kraftd.operate.destroy import planned_removal
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    chosen = invocation.chosen(workspace)
+    command_context = invocation.command_context()
+    chosen = invocation.chosen(command_context)
     # Before the plan: of a directory that is not a cluster's, nothing else is read.
     planned = planned_removal(chosen.layout, chosen.configuration.settings.cluster.name)
-    plan = recorded_or_configured_plan(chosen, workspace)
+    plan = recorded_or_configured_plan(chosen, command_context)
     console = invocation.console(stderr=True)
     if not yes:
         output.planned_removal(console, planned)
@@ -131,7 +131,7 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
             )
         if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
             raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
-    result = destroy_cluster(cluster_context(plan, workspace))
+    result = destroy_cluster(cluster_context(plan, command_context))
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
         invocation.print_document(

@@ -32,7 +32,7 @@ def init(
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
 ) -> None:
     """Write kraftd.toml: every setting, commented out, with its default."""
-    from kraftd.host.files import movable, write_atomically
+    from kraftd.host.files import hint_names_setting, write_atomically
     from kraftd.operate.configuring import CONFIG_FILE
     from kraftd.render.sample import SAMPLE
 
@@ -45,7 +45,7 @@ def init(
         raise ConfigurationError(f"cannot write {path}: it exists", hint="Add --force to overwrite it.")
     # A link to a file that is kept elsewhere stays one.
     target = Path(os.path.realpath(path))
-    with movable(target, "--config"):
+    with hint_names_setting(target, "--config"):
         write_atomically(target, SAMPLE)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "written": target})
@@ -61,9 +61,9 @@ def config(context: typer.Context) -> None:
     from kraftd.plan.secrets import masked_value
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    configuration, origin = read_configuration(invocation.selection, workspace)
-    notes = tuple(absent_tools(configuration, installed_tools(configuration, workspace)).values())
+    command_context = invocation.command_context()
+    configuration, origin = read_configuration(invocation.selection, command_context)
+    notes = tuple(absent_tools(configuration, installed_tools(configuration, command_context)).values())
     rows = [
         {"key": key, "value": masked_value(key, value), "origin": source} for key, value, source in configuration.rows()
     ]
@@ -88,8 +88,8 @@ def plan(context: typer.Context) -> None:
     from kraftd.units import format_size
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    configured = plan_for(invocation.chosen(workspace), workspace)
+    command_context = invocation.command_context()
+    configured = plan_for(invocation.chosen(command_context), command_context)
     made = configured.plan
     if invocation.json:
         typer.echo(plan_json(without_secrets(made)), nl=False)
@@ -121,8 +121,8 @@ def render(
     from kraftd.plan.secrets import masked_text
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    files = rendered(invocation.chosen(workspace), workspace)
+    command_context = invocation.command_context()
+    files = rendered(invocation.chosen(command_context), command_context)
     if invocation.json:
         documents = [
             {"path": path, "text": masked_text(path.name, text), "changed": read_text(path) != text}
@@ -145,8 +145,8 @@ def setup(context: typer.Context) -> None:
     from kraftd.operate.setup import set_up
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
-    result = set_up(plan_for(invocation.chosen(workspace), workspace).plan, workspace)
+    command_context = invocation.command_context()
+    result = set_up(plan_for(invocation.chosen(command_context), command_context).plan, command_context)
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "setup": result})
         return

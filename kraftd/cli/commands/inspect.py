@@ -85,7 +85,9 @@ def logs(
         last = last_log_lines(plan, chosen, lines)
         invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
         return
-    for line in follow_logs(plan, chosen, lines, cluster.workspace) if follow else last_log_lines(plan, chosen, lines):
+    for line in (
+        follow_logs(plan, chosen, lines, cluster.command_context) if follow else last_log_lines(plan, chosen, lines)
+    ):
         typer.echo(_log_line(line, as_json=invocation.json))
 
 
@@ -103,7 +105,7 @@ def list_clusters(context: typer.Context) -> None:
     from kraftd.operate.status import list_clusters as listed
 
     invocation: Invocation = context.obj
-    clusters = listed(invocation.workspace())
+    clusters = listed(invocation.command_context())
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "clusters": clusters})
         return
@@ -156,21 +158,21 @@ def kafka(context: typer.Context) -> None:
     from kraftd.operate.clients import prepared_tool, tool_names
 
     invocation: Invocation = context.obj
-    workspace = invocation.workspace()
+    command_context = invocation.command_context()
     if not context.args or context.args[0] in ("-h", "--help"):
         typer.echo(
             "Usage: kraftd kafka TOOL ARGS...\n\nTools: "
-            + ", ".join(tool_names(invocation.chosen(workspace), workspace))
+            + ", ".join(tool_names(invocation.chosen(command_context), command_context))
         )
         return
-    tool = prepared_tool(invocation.chosen(workspace), context.args[0], tuple(context.args[1:]), workspace)
+    tool = prepared_tool(invocation.chosen(command_context), context.args[0], tuple(context.args[1:]), command_context)
     become(tool.command, tool.environ)
 
 
 def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":
-    from kraftd.operate.status import narrowed
+    from kraftd.operate.status import filter_status
 
-    return narrowed(result, tuple(names)) if names else result
+    return filter_status(result, tuple(names)) if names else result
 
 
 def _show_status(invocation: Invocation, result: "StatusResult") -> None:

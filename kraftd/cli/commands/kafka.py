@@ -86,23 +86,23 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print it once, as where stdout is no terminal.")] = False,
 ) -> None:
     """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
-    from kraftd.operate.status import fullest_document
+    from kraftd.operate.status import best_document
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
     if invocation.json:
-        invocation.print_document(fullest_document(cluster))
+        invocation.print_document(best_document(cluster))
         return
     from kraftd.cli.live import watch as watch_it
     from kraftd.cli.top import top_view
 
     console = invocation.console()
     if once or not console.is_terminal:
-        console.print(top_view(fullest_document(cluster), keys=False))
+        console.print(top_view(best_document(cluster), keys=False))
         return
     watch_it(
         invocation,
-        lambda: top_view(fullest_document(cluster), keys=True),
+        lambda: top_view(best_document(cluster), keys=True),
         lambda: None,
         every_s=_EVERY_S,
         screen=True,

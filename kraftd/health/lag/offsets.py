@@ -135,7 +135,7 @@ class OffsetMemory:
         only_lookups = not any(at_ms == EARLIEST for _, at_ms in found)
         return [] if only_lookups and monotonic_s >= self._stable_due_s else found
 
-    def learn(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
+    def add_brokers(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
         """Remember what questions() led to."""
         for partition, at_ms in questions:
             key = partition.key

@@ -114,7 +114,7 @@ class Canary:
 
     taken_at_s: float
     brokers: Partial[int, RoundTrip] = field(default_factory=Partial)
-    flown_at_s: Mapping[int, float] = field(default_factory=dict)
+    sent_at_s: Mapping[int, float] = field(default_factory=dict)
     writes: Mapping[int, Histogram] = field(default_factory=dict)
     reads: Mapping[int, Histogram] = field(default_factory=dict)
     failures: Mapping[tuple[int, str], int] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class KafkaView:
     brokers: tuple[BrokerEndpoint, ...] | None = None
     offsets: Offsets | None = None
     waits: Mapping[str, Mapping[TopicPartition, Age]] | None = None
-    paces: Mapping[str, GroupPace] | None = None
+    statuses: Mapping[str, GroupPace] | None = None
     log_dirs: LogDirs | None = None
     canary: Canary | None = None
     missing: Missing = Missing()

@@ -36,7 +36,7 @@ def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None, 
         in_sync=_count(partitions, lambda each: broker.node_id in each.in_sync_replicas),
         replicas=_count(partitions, lambda each: broker.node_id in each.replicas),
         disks=_disks(snapshot.kafka, broker.node_id),
-        canary_age_s=age_s(canary.flown_at_s.get(broker.node_id), now_s) if canary else None,
+        canary_age_s=age_s(canary.sent_at_s.get(broker.node_id), now_s) if canary else None,
     )
 
 

@@ -20,7 +20,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class RestartHistory:
     """What is remembered of one program.
 
     Attributes:
@@ -51,8 +51,8 @@ class GiveUp:
 
 
 def decide(
-    policy: Policy, memory: Memory, *, program: str, process_state: str, cause: Cause, now_s: float
-) -> tuple[Memory, Restart | GiveUp | None]:
+    policy: Policy, memory: RestartHistory, *, program: str, process_state: str, cause: Cause, now_s: float
+) -> tuple[RestartHistory, Restart | GiveUp | None]:
     """Return what to do about a program that shall run, and what to remember.
 
     Args:
@@ -72,20 +72,20 @@ def decide(
     if len(recent) >= policy.most_restarts:
         why = f"{len(recent)} restarts in {policy.window_s / 60:g} minutes did not help: {cause.text}. {cause.remedy}"
         return replace(memory, restarted_at_s=recent, given_up=why), GiveUp(program, why)
-    remembered = Memory((*recent, now_s), memory.restarts + 1)
+    remembered = RestartHistory((*recent, now_s), memory.restarts + 1)
     return remembered, Restart(program, cause.text)
 
 
-def to_json(memories: Mapping[str, Memory]) -> str:
+def to_json(restart_histories: Mapping[str, RestartHistory]) -> str:
     """Return the text of ``restarts.json``."""
-    programs = {name: asdict(memory) for name, memory in memories.items()}
+    programs = {name: asdict(memory) for name, memory in restart_histories.items()}
     return json.dumps({"schema_version": _SCHEMA_VERSION, "programs": programs}, indent=2) + "\n"
 
 
-def from_json(text: str | None) -> dict[str, Memory]:
+def from_json(text: str | None) -> dict[str, RestartHistory]:
     """Return what a text remembers; nothing where it is absent or ``unreadable``: a fresh budget harms nobody."""
     try:
-        return _memories(text)
+        return _restart_histories(text)
     except _UNREADABLE:
         return {}
 
@@ -93,19 +93,21 @@ def from_json(text: str | None) -> dict[str, Memory]:
 def unreadable(text: str | None) -> str | None:
     """Return why a text is damaged, or of which newer kraftd it is; None where it can be read, or is absent."""
     try:
-        _memories(text)
+        _restart_histories(text)
     except _UNREADABLE as error:
         return str(error) or type(error).__name__
     return None
 
 
-def _memories(text: str | None) -> dict[str, Memory]:
+def _restart_histories(text: str | None) -> dict[str, RestartHistory]:
     raw = json.loads(text or "{}")
     # An earlier kraftd wrote no version.
     version = int(raw.get("schema_version", _SCHEMA_VERSION))
     if version > _SCHEMA_VERSION:
         raise ValueError(f"it has schema version {version}, this kraftd knows {_SCHEMA_VERSION}")
     return {
-        str(name): Memory(tuple(float(at) for at in each["restarted_at_s"]), int(each["restarts"]), each["given_up"])
+        str(name): RestartHistory(
+            tuple(float(at) for at in each["restarted_at_s"]), int(each["restarts"]), each["given_up"]
+        )
         for name, each in raw.get("programs", {}).items()
     }

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
-from kraftd.health.programs.restarts import Memory
+from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
@@ -150,7 +150,7 @@ class Facts:
     processes: Mapping[str, ProcessFact]
     answers: Mapping[str, Answer]
     desired: DesiredState
-    memories: Mapping[str, Memory] = field(default_factory=dict)
+    restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     exits: Mapping[str, LastExit] = field(default_factory=dict)
     served: frozenset[str] = frozenset()
 
@@ -166,7 +166,7 @@ def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
 def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramView:
     name = program.name
     process = facts.processes.get(name, _NO_PROCESS)
-    memory = facts.memories.get(name, Memory())
+    memory = facts.restart_histories.get(name, RestartHistory())
     uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
     state, reason = _service(name, process, uptime_s, facts, memory)
     node = program if isinstance(program, Node) else None
@@ -190,7 +190,7 @@ def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramVi
 
 
 def _service(
-    name: str, process: ProcessFact, uptime_s: float | None, facts: Facts, memory: Memory
+    name: str, process: ProcessFact, uptime_s: float | None, facts: Facts, memory: RestartHistory
 ) -> tuple[ServiceState, str | None]:
     if process.pid is None:
         return _absent(name, process, facts, memory)
@@ -203,7 +203,7 @@ def _service(
     return ServiceState.UNREADY, reason
 
 
-def _absent(name: str, process: ProcessFact, facts: Facts, memory: Memory) -> tuple[ServiceState, str | None]:
+def _absent(name: str, process: ProcessFact, facts: Facts, memory: RestartHistory) -> tuple[ServiceState, str | None]:
     if not facts.desired.wants(name):
         return ServiceState.STOPPED, None
     if memory.given_up is not None:

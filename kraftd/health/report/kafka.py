@@ -94,7 +94,7 @@ def _group(
 ) -> GroupSummary:
     lag = (kafka.lags or {}).get(name)
     waits = (kafka.waits or {}).get(name)
-    pace = (kafka.paces or {}).get(name)
+    pace = (kafka.statuses or {}).get(name)
     return GroupSummary(
         group=name,
         state=group.state,
@@ -135,8 +135,8 @@ def _partitions(
     if lag is None or group in kafka.dropped.undetailed:
         return None
     waits = (kafka.waits or {}).get(group, {})
-    pace = (kafka.paces or {}).get(group)
-    paces = pace.partitions if pace else {}
+    pace = (kafka.statuses or {}).get(group)
+    statuses = pace.partitions if pace else {}
     found = []
     for each in lag.partitions:
         key = (each.topic, each.partition)
@@ -153,7 +153,7 @@ def _partitions(
                 each.retention_margin,
                 each.ahead_of_end,
                 time_lag=_time_lag(waits.get(key)),
-                pace=paces.get(key),
+                pace=statuses.get(key),
                 leader=partition.leader if partition else None,
                 replicas=partition.replicas if partition else (),
                 reason=_unknown_end(kafka, key) if each.end is None else None,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kraftd.health.programs.restarts import Memory, Policy
+from kraftd.health.programs.restarts import Policy, RestartHistory
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDocument
 from kraftd.plan.desired import DesiredState
@@ -13,7 +13,7 @@ from kraftd.units import duration, plural
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Statement:
     """One sentence.
 
     Attributes:
@@ -30,7 +30,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class ProgramEvent:
     """One event of a program, as the log of events has it."""
 
     at: str
@@ -39,7 +39,7 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class StateRecords:
     """What the state directory tells beside the document.
 
     Attributes:
@@ -49,11 +49,11 @@ class Records:
     """
 
     desired: DesiredState
-    memories: Mapping[str, Memory] = field(default_factory=dict)
-    events: Mapping[str, tuple[Happened, ...]] = field(default_factory=dict)
+    restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
+    events: Mapping[str, tuple[ProgramEvent, ...]] = field(default_factory=dict)
 
 
-def below(facts: Iterator[Fact], depth: int = 1) -> Iterator[Fact]:
+def indented(facts: Iterator[Statement], depth: int = 1) -> Iterator[Statement]:
     """Yield facts further down."""
     for fact in facts:
         yield replace(fact, depth=fact.depth + depth)
@@ -81,8 +81,8 @@ _EVENTS_SHOWN = 3
 
 
 def why(
-    document: StatusDocument, name: str, records: Records, now_s: float, policy: Policy | None = None
-) -> Iterator[Fact]:
+    document: StatusDocument, name: str, records: StateRecords, now_s: float, policy: Policy | None = None
+) -> Iterator[Statement]:
     """Yield the chain behind a program's state.
 
     Args:
@@ -95,18 +95,18 @@ def why(
     node = node_named(document, name)
     if node is None:
         raise LookupError(name)
-    yield Fact(0, name, _state(node), look(document))
+    yield Statement(0, name, _state(node), look(document))
     yield from _wish(name, records, now_s)
     if node.ready:
-        yield Fact(1, name, _serving(node), "its own answer")
+        yield Statement(1, name, _serving(node), "its own answer")
         yield from _part(document, node)
     else:
         yield from _exit(node, now_s)
         yield from _next(document, node, records, now_s, policy or Policy())
         yield from _consequences(document, node)
     for event in records.events.get(name, ())[-_EVENTS_SHOWN:]:
-        yield Fact(1, name, f"{_ago(event.at, now_s)}: {event.kind.replace('_', ' ')}, {event.text}", "events")
-    yield Fact(1, name, f"logs to {node.log}", "plan")
+        yield Statement(1, name, f"{_ago(event.at, now_s)}: {event.kind.replace('_', ' ')}, {event.text}", "events")
+    yield Statement(1, name, f"logs to {node.log}", "plan")
 
 
 def _state(node: ProgramView) -> str:
@@ -119,73 +119,73 @@ def _serving(node: ProgramView) -> str:
     return f"runs as pid {node.pid}{since} and answers on {node.listeners[0]}"
 
 
-def _wish(name: str, records: Records, now_s: float) -> Iterator[Fact]:
+def _wish(name: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
     wish = records.desired.programs.get(name)
     if wish is None:
-        yield Fact(1, name, "was never asked to run", "desired.json")
+        yield Statement(1, name, "was never asked to run", "desired.json")
         return
     wanted = "shall run" if wish.running else "shall not run"
-    yield Fact(1, name, f"{wanted}: '{wish.by}' said so {_ago(wish.since, now_s)} ({wish.why})", "desired.json")
+    yield Statement(1, name, f"{wanted}: '{wish.by}' said so {_ago(wish.since, now_s)} ({wish.why})", "desired.json")
 
 
-def _exit(node: ProgramView, now_s: float) -> Iterator[Fact]:
+def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
     if node.pid is not None:
         text = f"its process runs (pid {node.pid}, {node.process_state}) but does not serve: {node.reason}"
-        yield Fact(1, node.name, text, "its port")
+        yield Statement(1, node.name, text, "its port")
         return
     ended = node.last_exit
     if ended is None:
-        yield Fact(1, node.name, f"no process of it runs ({node.process_state})", "supervisord")
+        yield Statement(1, node.name, f"no process of it runs ({node.process_state})", "supervisord")
         return
-    yield Fact(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
+    yield Statement(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
     if ended.cause:
-        yield Fact(2, node.name, ended.cause, "its log")
+        yield Statement(2, node.name, ended.cause, "its log")
 
 
 def _next(
-    document: StatusDocument, node: ProgramView, records: Records, now_s: float, policy: Policy
-) -> Iterator[Fact]:
+    document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float, policy: Policy
+) -> Iterator[Statement]:
     name = node.name
     if node.pid is not None or node.service_state is ServiceState.STOPPED:
         return
-    memory = records.memories.get(name, Memory())
+    memory = records.restart_histories.get(name, RestartHistory())
     recent = [at_s for at_s in memory.restarted_at_s if 0 <= now_s - at_s < policy.window_s]
     spent = f"{len(recent)} of {policy.most_restarts} restarts within {policy.window_s / 60:g} minutes are used"
     daemon = node_named(document, DAEMON)
     if name == DAEMON:
-        yield Fact(1, name, "supervisord starts it again at once, as long as supervisord itself runs", "plan")
+        yield Statement(1, name, "supervisord starts it again at once, as long as supervisord itself runs", "plan")
     elif memory.given_up is not None:
-        yield Fact(1, name, f"is not started again: {memory.given_up}", "restarts.json")
-        yield Fact(2, name, "mend that, then 'kraftd start'", "restarts.json")
+        yield Statement(1, name, f"is not started again: {memory.given_up}", "restarts.json")
+        yield Statement(2, name, "mend that, then 'kraftd start'", "restarts.json")
     elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
-        yield Fact(1, name, "nobody starts it again: the daemon does not run; 'kraftd start' does", look(document))
+        yield Statement(1, name, "nobody starts it again: the daemon does not run; 'kraftd start' does", look(document))
     else:
-        yield Fact(1, name, f"the daemon starts it again at once: {spent}", "restarts.json")
+        yield Statement(1, name, f"the daemon starts it again at once: {spent}", "restarts.json")
 
 
-def _part(document: StatusDocument, node: ProgramView) -> Iterator[Fact]:
+def _part(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
     """Yield what a broker that serves carries."""
     broker = _broker(document, node)
     if broker is None:
         return
     if broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
-        yield Fact(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", look(document))
+        yield Statement(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", look(document))
     if broker.unfenced is False:
-        yield Fact(1, node.name, "the cluster does not count it as alive: it is fenced", look(document))
+        yield Statement(1, node.name, "the cluster does not count it as alive: it is fenced", look(document))
 
 
-def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[Fact]:
+def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
     """Yield what a program that does not serve costs."""
     broker = _broker(document, node)
     if broker and broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
         behind = broker.replicas - broker.in_sync
-        yield Fact(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", look(document))
+        yield Statement(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", look(document))
     quorum = document.quorum if isinstance(document, HealthDocument) else None
     if quorum is not None and node.node_id in {voter.node_id for voter in quorum.voters}:
         leader = "no leader" if quorum.leader_id is None else f"leader {quorum.leader_id}"
-        yield Fact(1, node.name, f"it is a voter; the quorum has {leader}", look(document))
+        yield Statement(1, node.name, f"it is a voter; the quorum has {leader}", look(document))
 
 
 def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:

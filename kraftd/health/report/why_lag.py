@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kraftd.health.lag.status import Status as Pace
 from kraftd.health.report.documents import GroupPartition, GroupSummary, HealthDocument, StatusDocument, TimeLag
-from kraftd.health.report.why import Fact, Records, below, broker_with, look, why
+from kraftd.health.report.why import Statement, StateRecords, broker_with, indented, look, why
 from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import count, duration, plural
 
@@ -19,7 +19,7 @@ _PACES = {
 }
 
 
-def explain_lag(document: StatusDocument, group: str, records: Records, now_s: float) -> Iterator[Fact]:
+def explain_lag(document: StatusDocument, group: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
     """Yield the chain behind a group's lag.
 
     Args:
@@ -31,26 +31,26 @@ def explain_lag(document: StatusDocument, group: str, records: Records, now_s: f
     found = group_named(document, group)
     about = f"group {group}"
     if found is None or not isinstance(document, HealthDocument):
-        yield Fact(0, about, "its lag is not known", look(document))
-        yield from below(_unread(document, records, now_s))
+        yield Statement(0, about, "its lag is not known", look(document))
+        yield from indented(_unread(document, records, now_s))
         return
-    yield Fact(0, about, _answer(found), f"commits and log ends, read {document.groups_age_s or 0:.1f} s ago")
-    yield from below(_coordinator(document, found, records, now_s))
+    yield Statement(0, about, _answer(found), f"commits and log ends, read {document.groups_age_s or 0:.1f} s ago")
+    yield from indented(_coordinator(document, found, records, now_s))
     if found.reason and found.committed_partitions != 0:
-        yield Fact(1, about, found.reason, "Kafka")
+        yield Statement(1, about, found.reason, "Kafka")
     if found.uncommitted_partitions:
         uncommitted = plural(found.uncommitted_partitions, "assigned partition")
         text = f"has no commit on {uncommitted}: no lag can be told there"
-        yield Fact(1, about, text, "Kafka")
+        yield Statement(1, about, text, "Kafka")
     if found.partitions is None and found.committed_partitions:
         text = "has more partitions than daemon.max_group_partitions leaves room for: it is summed up only"
-        yield Fact(1, about, text, "kraftd.toml")
+        yield Statement(1, about, text, "kraftd.toml")
     partitions = sorted(found.partitions or (), key=_by_lag)
     for partition in partitions[:_PARTITIONS_SHOWN]:
-        yield from below(_partition(document, partition, records, now_s))
+        yield from indented(_partition(document, partition, records, now_s))
     if len(partitions) > _PARTITIONS_SHOWN:
         rest = plural(len(partitions) - _PARTITIONS_SHOWN, "more partition")
-        yield Fact(1, about, f"has {rest} with less lag: 'kraftd lag --group {group}'", look(document))
+        yield Statement(1, about, f"has {rest} with less lag: 'kraftd lag --group {group}'", look(document))
 
 
 def group_named(document: StatusDocument, group: str) -> GroupSummary | None:
@@ -89,79 +89,85 @@ def _pace(pace: Pace | None) -> str:
     return f"; {_PACES[pace]}" if pace else ""
 
 
-def _coordinator(document: StatusDocument, group: GroupSummary, records: Records, now_s: float) -> Iterator[Fact]:
+def _coordinator(
+    document: StatusDocument, group: GroupSummary, records: StateRecords, now_s: float
+) -> Iterator[Statement]:
     members = group.members
     who = "an unknown number of members" if members is None else plural(members, "member")
     state = f"is {group.state or 'in an unknown state'} with {who}"
     broker = broker_with(document, group.coordinator)
     name = broker.name if broker else f"broker {group.coordinator}"
-    yield Fact(0, f"group {group.group}", f"{state}; {name} coordinates it", "Kafka")
+    yield Statement(0, f"group {group.group}", f"{state}; {name} coordinates it", "Kafka")
     if broker is not None and not broker.ready:
-        yield from below(why(document, name, records, now_s))
+        yield from indented(why(document, name, records, now_s))
 
 
-def _partition(document: StatusDocument, partition: GroupPartition, records: Records, now_s: float) -> Iterator[Fact]:
+def _partition(
+    document: StatusDocument, partition: GroupPartition, records: StateRecords, now_s: float
+) -> Iterator[Statement]:
     about = f"partition {partition.topic}-{partition.partition}"
     committed = count(partition.committed)
     if partition.lag is None or partition.end is None:
-        yield Fact(0, about, f"committed at {committed}, its end is not known: {partition.reason}", "Kafka")
-        yield from below(_leader(document, partition, records, now_s))
+        yield Statement(0, about, f"committed at {committed}, its end is not known: {partition.reason}", "Kafka")
+        yield from indented(_leader(document, partition, records, now_s))
         return
     lag = f"committed at {committed} of {count(partition.end)}: {count(partition.lag)} behind"
-    yield Fact(0, about, f"{lag}{_wait(partition.time_lag)}{_pace(partition.pace)}", "Kafka")
+    yield Statement(0, about, f"{lag}{_wait(partition.time_lag)}{_pace(partition.pace)}", "Kafka")
     if partition.ahead_of_end:
         text = "the commit lies beyond the end: the topic was created again, or its log was truncated"
-        yield Fact(1, about, text, "Kafka")
+        yield Statement(1, about, text, "Kafka")
     if partition.retention_margin is not None and partition.retention_margin < 0:
         lost = plural(-partition.retention_margin, "record")
-        yield Fact(1, about, f"lost {lost} to retention before the group read them", "Kafka")
-    yield from below(_leader(document, partition, records, now_s))
+        yield Statement(1, about, f"lost {lost} to retention before the group read them", "Kafka")
+    yield from indented(_leader(document, partition, records, now_s))
 
 
-def _leader(document: StatusDocument, partition: GroupPartition, records: Records, now_s: float) -> Iterator[Fact]:
+def _leader(
+    document: StatusDocument, partition: GroupPartition, records: StateRecords, now_s: float
+) -> Iterator[Statement]:
     about = f"partition {partition.topic}-{partition.partition}"
     if partition.leader is not None:
         broker = broker_with(document, partition.leader)
         if broker is None or broker.ready:
             return
-        yield Fact(0, about, f"is led by {broker.name}", "Kafka")
-        yield from below(why(document, broker.name, records, now_s))
+        yield Statement(0, about, f"is led by {broker.name}", "Kafka")
+        yield from indented(why(document, broker.name, records, now_s))
         return
-    yield Fact(0, about, f"has no leader; its replicas are on {_names(document, partition)}", "Kafka")
+    yield Statement(0, about, f"has no leader; its replicas are on {_names(document, partition)}", "Kafka")
     for node_id in partition.replicas:
         broker = broker_with(document, node_id)
         if broker is not None and not broker.ready:
-            yield from below(why(document, broker.name, records, now_s))
+            yield from indented(why(document, broker.name, records, now_s))
 
 
-def _unread(document: StatusDocument, records: Records, now_s: float) -> Iterator[Fact]:
+def _unread(document: StatusDocument, records: StateRecords, now_s: float) -> Iterator[Statement]:
     """Yield why nothing is known of a group: the daemon, the collection, or the brokers."""
     if isinstance(document, HealthDocument):
         yield from _unread_parts(document)
     else:
-        yield Fact(0, DAEMON, "is asked for the lag of groups, and does not answer", "its port")
-        yield from below(why(document, DAEMON, records, now_s))
+        yield Statement(0, DAEMON, "is asked for the lag of groups, and does not answer", "its port")
+        yield from indented(why(document, DAEMON, records, now_s))
     for node in document.nodes:
         if node.kind is Kind.BROKER and not node.ready:
             yield from why(document, node.name, records, now_s)
 
 
-def _unread_parts(document: HealthDocument) -> Iterator[Fact]:
+def _unread_parts(document: HealthDocument) -> Iterator[Statement]:
     """Yield what the daemon could not read, or leaves out."""
     reasons: dict[str, list[str]] = {}
     for part, reason in document.failures.items():
         if part in ("groups", "lag", "topics"):
             reasons.setdefault(reason, []).append(part)
     for reason, parts in reasons.items():
-        yield Fact(0, " and ".join(parts), f"could not be read: {reason}", look(document))
+        yield Statement(0, " and ".join(parts), f"could not be read: {reason}", look(document))
     for each in document.missing:
         if each.what == "groups of broker":
             text = f"did not list its groups, this one may be among them: {each.text}"
-            yield Fact(0, f"broker {each.name}", text, "Kafka")
+            yield Statement(0, f"broker {each.name}", text, "Kafka")
     if document.dropped.groups:
         left_out = plural(document.dropped.groups, "group")
         text = f"leave out {left_out}, perhaps this one: groups_allow, groups_deny, max_groups"
-        yield Fact(0, "the settings of [daemon]", text, "kraftd.toml")
+        yield Statement(0, "the settings of [daemon]", text, "kraftd.toml")
 
 
 def _names(document: StatusDocument, partition: GroupPartition) -> str:

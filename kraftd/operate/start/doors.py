@@ -10,14 +10,14 @@ from kraftd.health.programs.causes import Cause, diagnose
 from kraftd.health.programs.facts import Answer
 from kraftd.host.files import tail
 from kraftd.host.http import get
-from kraftd.host.jvm import ensure_management
+from kraftd.host.jvm import enable_jmx
 from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
 from kraftd.observe.exits import last_records
 from kraftd.observe.probes import ask
-from kraftd.operate.context import Workspace
-from kraftd.operate.setup import Provision, provision
+from kraftd.operate.context import CommandContext
+from kraftd.operate.setup import PreparedRuntime, prepare_runtime
 from kraftd.operate.start.launch import launch_supervisord
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Listener, Program
@@ -45,9 +45,9 @@ class StartDoors:
         memory_bytes: The memory of this machine.
     """
 
-    provision: Callable[[Plan, Workspace], Provision]
-    locate: Callable[[Plan, Workspace], Provision]
-    launch: Callable[[Plan, Workspace], object]
+    prepare_runtime: Callable[[Plan, CommandContext], PreparedRuntime]
+    locate: Callable[[Plan, CommandContext], PreparedRuntime]
+    launch: Callable[[Plan, CommandContext], object]
     ask: Callable[[Program], Answer]
     cause_of_end: Callable[[Plan, str, SupervisedProcess], Cause]
     enable_jmx: Callable[[Process, Listener, Path, Clock], None]
@@ -59,13 +59,13 @@ class StartDoors:
 def start_doors() -> StartDoors:
     """Return the real doors."""
     return StartDoors(
-        provision=provision,
-        locate=functools.partial(provision, fetch=False),
+        prepare_runtime=prepare_runtime,
+        locate=functools.partial(prepare_runtime, fetch=False),
         # kafka-python is imported while supervisord boots, which takes it 0.1 s on a core of its own.
         launch=functools.partial(launch_supervisord, meanwhile=load_client),
         ask=functools.partial(ask, timeout_s=_ASK_TIMEOUT_S),
         cause_of_end=cause_of_end,
-        enable_jmx=ensure_management,
+        enable_jmx=enable_jmx,
         daemon_sees_ready=_daemon_sees_ready,
         port_holder=_port_holder,
         memory_bytes=total_bytes,

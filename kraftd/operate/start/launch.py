@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from kraftd.host.files import tail
-from kraftd.operate.context import Workspace
+from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker
 from kraftd.supervisord.rpc import SUPERVISORD, Supervisor, SupervisorUnreachableError
@@ -20,12 +20,14 @@ _FILE_DESCRIPTORS = 100_000
 """What Kafka's documentation asks for (Hardware and OS)."""
 
 
-def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[], None] | None = None) -> Supervisor:
+def launch_supervisord(
+    plan: Plan, command_context: CommandContext, meanwhile: Callable[[], None] | None = None
+) -> Supervisor:
     """Start supervisord in a session of its own and return when it answers.
 
     Args:
         plan: The cluster.
-        workspace: The surroundings.
+        command_context: The caller of the command.
         meanwhile: Called once while supervisord boots, which takes it 0.1 s on a core of its own.
 
     Raises:
@@ -39,43 +41,45 @@ def launch_supervisord(plan: Plan, workspace: Workspace, meanwhile: Callable[[],
     console.touch(mode=0o600)
     with console.open("ab") as output, _raised_descriptor_limit():
         process = subprocess.Popen(
-            _command(plan, workspace),
+            _command(plan, command_context),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd=layout.state_dir,
-            env=scrubbed(workspace.environ),
+            env=inherited_environment(command_context.environ),
             start_new_session=True,
             umask=0o077,
         )
     if meanwhile is not None:
         meanwhile()
-    return _answering(process, console, plan, workspace)
+    return _answering(process, console, plan, command_context)
 
 
-def _answering(process: "subprocess.Popen[bytes]", console: Path, plan: Plan, workspace: Workspace) -> Supervisor:
+def _answering(
+    process: "subprocess.Popen[bytes]", console: Path, plan: Plan, command_context: CommandContext
+) -> Supervisor:
     supervisor = Supervisor(plan.layout.socket)
-    deadline_s = workspace.clock.monotonic_s() + _LAUNCH_TIMEOUT_S
+    deadline_s = command_context.clock.monotonic_s() + _LAUNCH_TIMEOUT_S
     while True:
         try:
             supervisor.pid()
         except SupervisorUnreachableError as error:
             if process.poll() is not None:
                 raise _ended(process.returncode, console) from error
-            if workspace.clock.monotonic_s() > deadline_s:
+            if command_context.clock.monotonic_s() > deadline_s:
                 raise TimedOutError(
                     f"cannot reach supervisord within {_LAUNCH_TIMEOUT_S:g} s of its start",
                     hint=f"Its log is {plan.layout.supervisord_log}.",
                 ) from error
-            workspace.clock.sleep(_POLL_S)
+            command_context.clock.sleep(_POLL_S)
         else:
             return supervisor
 
 
-def _command(plan: Plan, workspace: Workspace) -> list[str]:
+def _command(plan: Plan, command_context: CommandContext) -> list[str]:
     marker = python_marker(plan.layout.identity(SUPERVISORD))
     conf = str(plan.layout.supervisord_conf)
-    return [str(workspace.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
+    return [str(command_context.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ def make_directories(plan: Plan) -> None:
     """Make the state directory and those of every program, all private.
 
     Raises:
-        PermissionDeniedError: The state directory cannot be written.
+        FileAccessError: The state directory cannot be written.
     """
     layout = plan.layout
     for directory in (layout.state_dir, layout.socket.parent, layout.supervisord_pid.parent, layout.events):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.jvm import write_management_files
-from kraftd.observe.processes import Roster
+from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
-from kraftd.operate.context import ClusterContext, Workspace, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import claim, refuse_foreign
 from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors, start_doors
@@ -17,7 +17,7 @@ from kraftd.operate.start.preflight import check_memory, check_ports, check_quor
 from kraftd.operate.start.sequence import Deadline, StartSequence, yield_to_stop
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
-from kraftd.plan.desired import Wish
+from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
@@ -77,7 +77,7 @@ class Start:
     doors: StartDoors = field(default_factory=start_doors)
 
 
-def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) -> StartResult:
+def start(chosen: ChosenCluster, options: StartOptions, command_context: CommandContext) -> StartResult:
     """Bring the cluster up, or programs of it; idempotent. Returns when it serves.
 
     Raises:
@@ -92,10 +92,10 @@ def start(chosen: ChosenCluster, options: StartOptions, workspace: Workspace) ->
     """
     # Before the lock, which is a file in that directory.
     refuse_foreign(chosen.layout)
-    deadline = deadline_from_now(chosen, options.timeout_s, workspace)
-    configured = plan_for(chosen, workspace)
+    deadline = deadline_from_now(chosen, options.timeout_s, command_context)
+    configured = plan_for(chosen, command_context)
     logger.debug("Configuration from %s", chosen.origin)
-    cluster = cluster_context(configured.plan, workspace)
+    cluster = cluster_context(configured.plan, command_context)
     return locked_start(Start(configured, cluster, options, deadline))
 
 
@@ -108,9 +108,9 @@ def locked_start(start: Start) -> StartResult:
         return start_locked(start)
 
 
-def deadline_from_now(chosen: ChosenCluster, timeout_s: float, workspace: Workspace) -> Deadline:
+def deadline_from_now(chosen: ChosenCluster, timeout_s: float, command_context: CommandContext) -> Deadline:
     """Return the deadline of a command that begins now, and yields to every stop from now on."""
-    return Deadline(workspace.clock.monotonic_s() + timeout_s, timeout_s, Store(chosen.layout).generation())
+    return Deadline(command_context.clock.monotonic_s() + timeout_s, timeout_s, Store(chosen.layout).generation())
 
 
 def start_locked(start: Start) -> StartResult:
@@ -142,16 +142,16 @@ def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
             )
 
 
-def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartResult:
+def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> StartResult:
     cluster, plan = start.cluster, start.cluster.plan
     names = _closure(plan, start.options.names)
     empty = _checked(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
         check_ports(plan, plan.names, start.doors.port_holder)
-    prepared = start.doors.provision(plan, cluster.workspace)
+    prepared = start.doors.prepare_runtime(plan, cluster.command_context)
     logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
-    files = files_of(plan, prepared.launch, cluster.workspace)
+    files = files_of(plan, prepared.launch, cluster.command_context)
     notes = [*start.configured.absent.values(), *prepared.notes]
     if has_leftovers:
         # Only now: nothing but a port can be in the way of the new start any more.
@@ -166,15 +166,15 @@ def _from_nothing(start: Start, previous: Plan | None, table: Roster) -> StartRe
         logger.debug("Wrote %s", path)
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
-    cluster.store.forget_restarts()
+    cluster.store.reset_restart_budget()
     _wish(start, names)
-    start.doors.launch(plan, cluster.workspace)
+    start.doors.launch(plan, cluster.command_context)
     logger.debug("supervisord answers")
     notes += StartSequence(cluster, start.doors, start.deadline).run(names)
     return _result(start, names, tuple(node.name for node in empty), notes)
 
 
-def _end_leftovers(start: Start, previous: Plan | None, table: Roster) -> None:
+def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> None:
     """End what runs of an earlier start, and refuse where the ports are still taken."""
     cluster = start.cluster
     cluster.reporter.step(f"Ending what an earlier run left behind: {', '.join(table.processes) or 'supervisord'}")
@@ -194,7 +194,7 @@ def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     return empty
 
 
-def _complete(start: Start, table: Roster) -> StartResult:
+def _complete(start: Start, table: ProcessTable) -> StartResult:
     """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
     plan, names = start.cluster.plan, start.options.names
     plan.check_names(names)
@@ -211,12 +211,12 @@ def _complete(start: Start, table: Roster) -> StartResult:
 
 def _changes(start: Start) -> list[str]:
     """Return that the configuration changed since the cluster was started, where it did."""
-    plan, workspace = start.configured.plan, start.cluster.workspace
+    plan, command_context = start.configured.plan, start.cluster.command_context
     try:
-        prepared = start.doors.locate(plan, workspace)
+        prepared = start.doors.locate(plan, command_context)
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
-    files = files_of(plan, prepared.launch, workspace)
+    files = files_of(plan, prepared.launch, command_context)
     if plan == start.cluster.plan and not changed_files(files):
         return []
     return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]
@@ -229,7 +229,7 @@ def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _wish(start: Start, names: tuple[str, ...]) -> None:
     now = timestamp(start.cluster.clock.now_s())
-    wish = Wish(running=True, since=now, by=start.options.command, why="asked for on the command line")
+    wish = DesiredProgram(running=True, since=now, by=start.options.command, why="asked for on the command line")
     start.cluster.store.wish(names, wish)
 
 

@@ -5,15 +5,15 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kraftd.errors import PermissionDeniedError, RefusedError
+from kraftd.errors import FileAccessError, RefusedError
 from kraftd.host.processes import Process
 from kraftd.kafka.model import KafkaAccessError
-from kraftd.observe.processes import Roster
+from kraftd.observe.processes import ProcessTable
 from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.stop.execute import StopExecution, Stopped
 from kraftd.operate.stop.refuse import describe_blocker, stop_blockers
-from kraftd.plan.desired import Wish
+from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, StopStage
@@ -90,8 +90,8 @@ def is_there(cluster: ClusterContext) -> bool:
     """Return whether there is a cluster: its records or, where somebody removed them, its processes."""
     if ownership_of(cluster.layout) is not None:
         return True
-    roster = cluster.find_processes()
-    return bool(roster.processes) or roster.supervisor is not None
+    process_table = cluster.find_processes()
+    return bool(process_table.processes) or process_table.supervisor is not None
 
 
 def nothing_stopped(plan: Plan, options: StopOptions) -> StopResult:
@@ -107,19 +107,19 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
         TimedOutError: A process is still there after KILL; everything else was stopped.
     """
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
-    roster = cluster.find_processes()
+    process_table = cluster.find_processes()
     names = options.names or plan.names
     if options.names and not options.force:
-        _refuse_costly(cluster, roster, names)
+        _refuse_costly(cluster, process_table, names)
     now = timestamp(cluster.clock.now_s())
-    wish = Wish(running=False, since=now, by=options.command, why="asked for on the command line")
+    wish = DesiredProgram(running=False, since=now, by=options.command, why="asked for on the command line")
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.wish(names, wish, of_all=not options.names)
-    execution = StopExecution(cluster, roster.processes)
+    execution = StopExecution(cluster, process_table.processes)
     execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
-        _end_supervision(execution, roster, whole=not options.names)
+        _end_supervision(execution, process_table, whole=not options.names)
     took_s = cluster.clock.monotonic_s() - began_s
     whole_cluster = not options.names and not execution.stuck
     result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
@@ -134,13 +134,13 @@ def _all_the_same(reporter: Reporter) -> Iterator[None]:
     """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
     try:
         yield
-    except PermissionDeniedError as error:
+    except FileAccessError as error:
         reporter.step(f"Stopping all the same: {error}")
 
 
-def _refuse_costly(cluster: ClusterContext, roster: Roster, names: tuple[str, ...]) -> None:
+def _refuse_costly(cluster: ClusterContext, process_table: ProcessTable, names: tuple[str, ...]) -> None:
     """Refuse to stop running nodes where that costs the quorum or the last in-sync replica of a partition."""
-    nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in roster.processes]
+    nodes = [node for node in cluster.plan.nodes if node.name in names and node.name in process_table.processes]
     if not nodes:
         return
     try:
@@ -174,17 +174,17 @@ def _names(nodes: list[Node]) -> str:
     return " and ".join(node.name for node in nodes)
 
 
-def _end_supervision(execution: StopExecution, roster: Roster, *, whole: bool) -> None:
+def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, whole: bool) -> None:
     """Stop the daemon; with the whole cluster, supervisord too."""
     cluster = execution.cluster
     supervisor = cluster.doors.supervisor
-    if not whole and roster.supervisor is not None:
+    if not whole and process_table.supervisor is not None:
         # supervisord restarts the daemon but when it was itself told to stop it.
         supervisor.stop(cluster.plan.daemon.supervised_name)
-    if not whole or roster.supervisor is None:
+    if not whole or process_table.supervisor is None:
         execution.stop_clients((DAEMON,))
         return
-    process = roster.supervisor
+    process = process_table.supervisor
 
     def shut_down() -> None:
         try:

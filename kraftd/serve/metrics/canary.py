@@ -16,7 +16,7 @@ def _canary_success(view: KafkaView) -> Iterator[Sample]:
 
 
 def _canary_times(view: KafkaView) -> Iterator[Sample]:
-    for node_id, at_s in sorted(view.canary.flown_at_s.items()) if view.canary else ():
+    for node_id, at_s in sorted(view.canary.sent_at_s.items()) if view.canary else ():
         yield (node_id,), at_s
 
 

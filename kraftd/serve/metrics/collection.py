@@ -58,14 +58,14 @@ def _topic_bytes(view: KafkaView) -> Iterator[Sample]:
 
 
 def _statuses(view: KafkaView) -> Iterator[Sample]:
-    for group, pace in (view.paces or {}).items():
+    for group, pace in (view.statuses or {}).items():
         if pace.status is not None:
             for status in Status:
                 yield (group, status.value), int(status is pace.status)
 
 
 def _unwell_partitions(view: KafkaView) -> Iterator[Sample]:
-    for group, pace in (view.paces or {}).items():
+    for group, pace in (view.statuses or {}).items():
         for (topic, partition), status in pace.partitions.items():
             if status is not Status.OK:
                 yield (group, topic, partition, status.value), 1

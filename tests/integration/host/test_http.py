@@ -52,20 +52,20 @@ def test_a_redirect_is_an_answer_and_is_not_followed():
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
 def test_a_server_that_falls_silent_costs_the_timeout_and_no_more(answer):
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     with server(answer, then_silent=True) as (port, _):
         found = get("127.0.0.1", port, "/", timeout_s=0.2)
 
     assert (found.status, found.body) == (None, "no answer within 0.2 s")
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - began_s < 5
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
 def test_a_server_that_drips_costs_the_timeout_and_no_more(answer):
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     with server(answer, then_drip=True) as (port, _):
         found = get("127.0.0.1", port, "/", timeout_s=0.2)
-        took_s = time.monotonic() - begun_s
+        took_s = time.monotonic() - began_s
 
     assert (found.status, found.body) == (None, "no answer within 0.2 s")
     assert took_s < 5

@@ -125,10 +125,10 @@ def test_an_exit_ends_the_wait_and_is_told_once(spawn):
     watch.watch((one.pid, other.pid))
 
     one.kill()
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
 
     assert watch.wait(10.0) == (one.pid,)
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - began_s < 5
     assert watch.wait(0.0) == ()
     watch.close()
 
@@ -164,7 +164,7 @@ def test_watching_leaks_no_descriptor(spawn):
 def test_a_wait_is_ended_from_another_thread(spawn):
     watch = ExitWatch()
     watch.watch((spawn().pid,))
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     waking = threading.Timer(0.05, watch.wake)
     waking.start()
 
@@ -172,7 +172,7 @@ def test_a_wait_is_ended_from_another_thread(spawn):
 
     waking.join()
     assert ended == ()
-    assert time.monotonic() - begun_s < 5.0
+    assert time.monotonic() - began_s < 5.0
     assert watch.wait(0.05) == ()
     watch.close()
 

@@ -49,7 +49,7 @@ def brokers_at(ports):
 
 def test_where_nothing_listens_kafka_is_unreachable_and_the_error_says_where(free_port):
     with wire_to(free_port) as wire, pytest.raises(KafkaUnreachableError) as raised:
-        wire.ask_any(METADATA)
+        wire.request_any(METADATA)
 
     assert str(raised.value) == f"cannot reach Kafka at 127.0.0.1:{free_port}: connection refused"
     assert raised.value.retriable
@@ -59,7 +59,7 @@ def test_a_refused_connection_leaves_no_socket_behind(free_port):
     with wire_to(free_port) as wire, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(KafkaUnreachableError):
-            wire.ask_any(METADATA)
+            wire.request_any(METADATA)
         gc.collect()
 
     assert [str(warning.message) for warning in caught] == []
@@ -69,7 +69,7 @@ def test_a_refused_connection_leaves_no_socket_behind(free_port):
 def test_a_frozen_broker_costs_one_time_limit(silent_port):
     started_s = time.monotonic()
     with wire_to(silent_port) as wire, pytest.raises(KafkaUnreachableError, match=r"no answer within 0\.2 s"):
-        wire.ask_any(METADATA)
+        wire.request_any(METADATA)
 
     assert time.monotonic() - started_s < 5 * BRIEF_S
 
@@ -81,7 +81,7 @@ def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silen
         for _ in range(2):
             started_s = time.monotonic()
             with pytest.raises(KafkaUnreachableError, match="no answer"):
-                wire.ask_any(METADATA)
+                wire.request_any(METADATA)
             took_s.append(time.monotonic() - started_s)
 
     assert took_s[0] >= 0.9
@@ -91,7 +91,7 @@ def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silen
 @pytest.mark.perf
 def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
     with wire_to(silent_port, timeout_s=1.0) as wire:
-        wire.learn(brokers_at({1: silent_port}))
+        wire.add_brokers(brokers_at({1: silent_port}))
         ((_, first_s),) = wire.ask_timed([(1, METADATA)])
         ((again, again_s),) = wire.ask_timed([(1, METADATA)])
 
@@ -102,7 +102,7 @@ def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
 
 def test_each_broker_fails_for_itself(free_port, silent_port):
     with wire_to(free_port, silent_port) as wire:
-        wire.learn(brokers_at({1: free_port, 2: silent_port}))
+        wire.add_brokers(brokers_at({1: free_port, 2: silent_port}))
         refused, silent, unknown = wire.ask([(1, METADATA), (2, METADATA), (3, METADATA)])
 
     assert (refused.error, silent.error, unknown.error) == ("CONNECTION_FAILED", "TIMED_OUT", "CONNECTION_FAILED")

@@ -84,7 +84,7 @@ def test_everything_is_there_and_exact(collector):
 def test_the_canary_flies_through_one_broker_after_the_other_once_its_topic_is_there(collector):
     def flown():
         canary = looked(collector).canary
-        return canary is not None and len(canary.flown_at_s) == 2 and collector.view
+        return canary is not None and len(canary.sent_at_s) == 2 and collector.view
 
     view = eventually(flown, within_s=50)
 

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from kraftd.health.lag.lag import group_lag
 from kraftd.health.lag.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from kraftd.kafka.offsets import IsolationLevel
 from kraftd.render.kafka_tools import find_tool, tool_command
 from kraftd.runtime.jars import JarSet
@@ -128,7 +128,9 @@ def _lag_by_tool(bootstrap_servers, *groups):
         classpath=runtime.classpath,
         logging_option="-Dunused=true",
     )
-    output = subprocess.run(command, env=scrubbed(os.environ), capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        command, env=inherited_environment(os.environ), capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split() for line in output.splitlines() if line.startswith(groups)]
     return {(row[0], row[1], int(row[2])): int(row[5]) for row in rows}
 

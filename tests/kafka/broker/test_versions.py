@@ -8,7 +8,7 @@ from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.probe import probe
 from kraftd.kafka.round_trip import PROBE_TOPIC, probe_topic
 from kraftd.plan.plan import Access, Topic
-from kraftd.render.java_command import Launch, node_command
+from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.runtime.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
 from tests.harness import eventually
 from tests.kafka.broker.library import commit, library_client, start_offsets
@@ -27,7 +27,7 @@ def broker(request, tmp_path_factory):
     runtime = runtime_of(request.param)
     plan = scratch_plan(directory, request.param, (), ports)
     write_scratch(plan, runtime.bootstrap_checkpoint)
-    launch = Launch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
+    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
     with ScratchProcess(node_command(plan, plan.nodes[0], launch), directory, CLOCK):
         eventually(lambda: probe(HOST, ports[0], 1.0).api_versions_ok)
         yield f"{HOST}:{ports[0]}"

@@ -5,19 +5,19 @@ from kraftd.daemon.loop import Loop
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
-from kraftd.health.programs.restarts import Memory, Policy
+from kraftd.health.programs.restarts import Policy, RestartHistory
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.host.processes import Process
 from kraftd.kafka.model import BrokerEndpoint, Voter
-from kraftd.observe.processes import Roster
-from kraftd.plan.desired import NOTHING_DESIRED, Wish
+from kraftd.observe.processes import ProcessTable
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import quorum
 
 PLAN = plan_of()
-RUN = Wish(running=True, since="", by="start", why="")
-REST = Wish(running=False, since="", by="stop", why="")
+RUN = DesiredProgram(running=True, since="", by="start", why="")
+REST = DesiredProgram(running=False, since="", by="stop", why="")
 KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL")
 
 
@@ -43,10 +43,10 @@ class FakeSurroundings:
         self.states[name] = state
         self.ends[name] = KILLED
 
-    def roster(self):
+    def process_table(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
         processes = {name: Process(pid, 1.0, started_at_s=900.0) for name, pid in self.pids.items()}
-        return Roster(self.supervisor, facts, processes)
+        return ProcessTable(self.supervisor, facts, processes)
 
     def desired(self):
         return self.wishes
@@ -72,7 +72,7 @@ class FakeSurroundings:
     def usages(self, processes):
         return {name: ProcessUsage(1.0, 2, 3, 4, process.started_at_s) for name, process in processes.items()}
 
-    def open_management(self, serving):
+    def enable_jmx(self, serving):
         self.opened.append(dict(serving))
 
     @contextlib.contextmanager
@@ -80,15 +80,15 @@ class FakeSurroundings:
         self.on_lock()
         yield not self.locked_by_a_command
 
-    def remember(self, memories):
-        self.remembered.append(dict(memories))
+    def save_restarts(self, restart_histories):
+        self.remembered.append(dict(restart_histories))
 
-    def tell(self, kind, program, text):
+    def record_event(self, kind, program, text):
         self.told.append((kind, program, text))
 
 
-def loop_over(outside, *, memories=None, policy=None, clock=None):
-    return Loop(PLAN, outside, clock or ManualClock(1000.0), memories or {}, policy)
+def loop_over(outside, *, restart_histories=None, policy=None, clock=None):
+    return Loop(PLAN, outside, clock or ManualClock(1000.0), restart_histories or {}, policy)
 
 
 def test_a_quiet_cluster_is_looked_at_and_left_alone():
@@ -229,7 +229,9 @@ def test_the_budget_outlives_the_daemon():
     outside = FakeSurroundings()
     outside.end("broker-1")
 
-    loop_over(outside, memories={"broker-1": Memory((990.0, 995.0), 2)}, policy=Policy(most_restarts=2)).tick()
+    loop_over(
+        outside, restart_histories={"broker-1": RestartHistory((990.0, 995.0), 2)}, policy=Policy(most_restarts=2)
+    ).tick()
 
     assert outside.started == []
     assert outside.remembered[-1]["broker-1"].given_up
@@ -237,7 +239,7 @@ def test_the_budget_outlives_the_daemon():
 
 def test_a_program_that_runs_again_is_no_longer_given_up():
     outside = FakeSurroundings()
-    loop = loop_over(outside, memories={"broker-1": Memory((990.0,), 5, "enough")})
+    loop = loop_over(outside, restart_histories={"broker-1": RestartHistory((990.0,), 5, "enough")})
 
     loop.tick()
     outside.end("broker-1")
@@ -252,10 +254,10 @@ def test_after_an_exit_supervisord_is_asked_until_it_has_noticed():
 
         looks = 0
 
-        def roster(self):
+        def process_table(self):
             self.looks += 1
             self.states["broker-1"] = "RUNNING" if self.looks < 3 else "EXITED"
-            return super().roster()
+            return super().process_table()
 
     outside, clock = Late(), ManualClock(1000.0)
     outside.end("broker-1")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.host.environment import installed_tool, scrubbed
+from kraftd.host.environment import inherited_environment, installed_tool
 from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolHome
 
 HARMFUL = [
@@ -14,12 +14,12 @@ HARMFUL = [
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_what_can_change_a_node_stays_behind(name):
-    assert scrubbed({name: "x"}) == {}
+    assert inherited_environment({name: "x"}) == {}
 
 
 @pytest.mark.parametrize("name", ["HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE"])
 def test_what_a_program_needs_goes_along(name):
-    assert scrubbed({name: "x"}) == {name: "x"}
+    assert inherited_environment({name: "x"}) == {name: "x"}
 
 
 KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}

@@ -4,12 +4,12 @@ import stat
 
 import pytest
 
-from kraftd.errors import PermissionDeniedError
+from kraftd.errors import FileAccessError
 from kraftd.host.files import (
     changed_files,
-    explained,
+    hint_names_setting,
     make_private_directory,
-    movable,
+    os_errors_named,
     read_text,
     remove,
     tail,
@@ -85,7 +85,7 @@ def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(tmp_path):
 def test_a_file_where_a_directory_must_be_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(PermissionDeniedError, match=f"cannot make the directory {tmp_path}/file/below") as caught:
+    with pytest.raises(FileAccessError, match=f"cannot make the directory {tmp_path}/file/below") as caught:
         make_private_directory(tmp_path / "file" / "below")
 
     assert caught.value.exit_code == 4
@@ -101,7 +101,7 @@ def test_a_file_where_a_directory_must_be_is_explained(tmp_path):
     ],
 )
 def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, remedy):
-    with pytest.raises(PermissionDeniedError) as caught, explained("write", tmp_path):
+    with pytest.raises(FileAccessError) as caught, os_errors_named("write", tmp_path):
         raise OSError(number, os.strerror(number))
 
     assert str(caught.value) == f"cannot write {tmp_path}: {os.strerror(number).lower()}"
@@ -110,8 +110,8 @@ def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, remed
 
 def test_of_a_place_that_another_setting_moves_that_setting_is_named(tmp_path):
     def refused(path):
-        cache = movable(tmp_path / "cache", "XDG_CACHE_HOME")
-        with pytest.raises(PermissionDeniedError) as caught, cache, explained("write", path):
+        cache = hint_names_setting(tmp_path / "cache", "XDG_CACHE_HOME")
+        with pytest.raises(FileAccessError) as caught, cache, os_errors_named("write", path):
             raise OSError(errno.EACCES, "denied")
         return caught.value.hint
 
@@ -140,7 +140,7 @@ def test_an_absent_file_has_no_text(tmp_path):
 
 
 def test_a_directory_has_no_text_to_read(tmp_path):
-    with pytest.raises(PermissionDeniedError, match="cannot read"):
+    with pytest.raises(FileAccessError, match="cannot read"):
         read_text(tmp_path)
 
 

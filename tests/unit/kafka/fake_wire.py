@@ -47,13 +47,13 @@ class FakeWire:
     def ask_timed(self, requests):
         return [(answer, 0.25) for answer in self.ask(requests)]
 
-    def ask_any(self, request):
+    def request_any(self, request):
         answer = self._answer(None, request)
         if isinstance(answer, Failure):
             raise KafkaUnreachableError(f"cannot reach Kafka: {answer.text}")
         return answer
 
-    def learn(self, metadata):
+    def add_brokers(self, metadata):
         self.learned.append([broker.node_id for broker in metadata.brokers])
 
     def failure_of(self, error_code, message=None):

@@ -4,7 +4,7 @@ import pytest
 
 from kraftd.kafka.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicState
 from kraftd.kafka.round_trip import NOT_LEADING, PROBE_TOPIC
-from kraftd.observe.canary import CANARY_EVERY_S, NO_PARTITION, NOT_DUE, CanaryFlights
+from kraftd.observe.canary import CANARY_EVERY_S, NO_PARTITION, NOT_DUE, CanaryProbe
 from tests.clocks import ManualClock
 from tests.unit.health.views import topic
 
@@ -42,7 +42,7 @@ class Sky:
     def __init__(self, count):
         self.door, self.clock = FakeDoor(), ManualClock()
         ids = range(1, count + 1)
-        self.flights = CanaryFlights(self.door, self.clock, ids, 1)
+        self.flights = CanaryProbe(self.door, self.clock, ids, 1)
         self.alive = [BrokerEndpoint(node_id, "127.0.0.1", 9091 + node_id) for node_id in ids]
         self.leaders = {node_id: node_id for node_id in ids}
 
@@ -79,14 +79,14 @@ def test_a_third_of_the_brokers_has_its_turn_at_a_time(count, flown):
 
 def test_each_broker_keeps_its_last_verdict_with_its_time():
     sky = Sky(3)
-    begun_s = sky.clock.now_s()
+    began_s = sky.clock.now_s()
     sky.door.failing = {2}
 
     canary = sky.fly(4)
 
     assert canary.brokers.values == {1: TRIP, 3: TRIP}
     assert canary.brokers.failures == {2: TIMED_OUT}
-    assert canary.flown_at_s == {1: begun_s + 30, 2: begun_s + 10, 3: begun_s + 20}
+    assert canary.sent_at_s == {1: began_s + 30, 2: began_s + 10, 3: began_s + 20}
     assert canary.failures == {(2, "TIMED_OUT"): 1}
 
 
@@ -105,7 +105,7 @@ def test_a_verdict_that_is_older_than_three_rounds_is_none():
 
     canary = sky.fly()
 
-    assert (set(canary.brokers.values), set(canary.flown_at_s)) == ({1}, {1})
+    assert (set(canary.brokers.values), set(canary.sent_at_s)) == ({1}, {1})
     assert canary.brokers.failures[2].error == NOT_DUE
 
 
@@ -124,7 +124,7 @@ def test_a_broker_that_does_not_lead_has_no_verdict_and_is_first_when_it_leads_a
 
     without = sky.fly()
 
-    assert (without.brokers.failures, set(without.flown_at_s)) == ({3: ELSEWHERE}, {1, 2})
+    assert (without.brokers.failures, set(without.sent_at_s)) == ({3: ELSEWHERE}, {1, 2})
     sky.fly(3)
     sky.leaders[3] = 3
     sky.door.flown.clear()

@@ -18,7 +18,7 @@ from kraftd.kafka.model import (
 )
 from kraftd.kafka.offsets import EARLIEST, IsolationLevel
 from kraftd.kafka.round_trip import PROBE_TOPIC
-from kraftd.observe.collector import LEFT_TO_START_S, Collector, Turn, next_turn
+from kraftd.observe.collector import LEFT_TO_START_S, CollectAction, Collector, next_collect_action
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, quorum, snapshot, topic, voter
@@ -29,28 +29,28 @@ UP = snapshot(program("broker-1"), program("broker-2", DOWN))
 
 
 def test_before_the_first_look_nothing_is_asked():
-    assert next_turn(None, has_seen_kafka=False, waited_s=100.0) is Turn.WAIT
+    assert next_collect_action(None, has_seen_kafka=False, waited_s=100.0) is CollectAction.WAIT
 
 
 def test_a_start_is_left_alone_until_all_of_it_is_up():
-    assert next_turn(COMING_UP, has_seen_kafka=False, waited_s=1.0) is Turn.WAIT
-    assert next_turn(UP, has_seen_kafka=False, waited_s=1.0) is Turn.ASK
+    assert next_collect_action(COMING_UP, has_seen_kafka=False, waited_s=1.0) is CollectAction.WAIT
+    assert next_collect_action(UP, has_seen_kafka=False, waited_s=1.0) is CollectAction.ASK
 
 
 def test_a_start_that_takes_long_is_watched():
-    assert next_turn(COMING_UP, has_seen_kafka=False, waited_s=LEFT_TO_START_S - 0.1) is Turn.WAIT
-    assert next_turn(COMING_UP, has_seen_kafka=False, waited_s=LEFT_TO_START_S) is Turn.ASK
+    assert next_collect_action(COMING_UP, has_seen_kafka=False, waited_s=LEFT_TO_START_S - 0.1) is CollectAction.WAIT
+    assert next_collect_action(COMING_UP, has_seen_kafka=False, waited_s=LEFT_TO_START_S) is CollectAction.ASK
 
 
 def test_what_comes_up_later_stops_no_collecting():
-    assert next_turn(COMING_UP, has_seen_kafka=True, waited_s=1.0) is Turn.ASK
+    assert next_collect_action(COMING_UP, has_seen_kafka=True, waited_s=1.0) is CollectAction.ASK
 
 
 @pytest.mark.parametrize("state", [STARTING, DOWN])
 def test_without_a_serving_broker_there_is_nobody_to_ask(state):
     look = snapshot(program("broker-1", state), program("producer"))
 
-    assert next_turn(look, has_seen_kafka=True, waited_s=1.0) is Turn.GIVE_UP
+    assert next_collect_action(look, has_seen_kafka=True, waited_s=1.0) is CollectAction.GIVE_UP
 
 
 ORDERS = topic("orders", 1, 1)
@@ -275,7 +275,7 @@ def test_in_the_long_run_there_is_time_lag_pace_and_the_last_stable_offset():
 
     (age,) = view.waits["g"].values()
     assert age.at_least_s >= 290.0
-    assert view.paces["g"].status == "stall"
+    assert view.statuses["g"].status == "stall"
     assert view.offsets.last_stable.values["orders", 0] == 10
 
 

@@ -61,7 +61,7 @@ def test_a_group_beyond_the_limit_has_a_lag_but_neither_wait_nor_pace():
     found = subject.measure({name: group(name) for name in ("big", "small")}, [topic("orders", 2)])
 
     assert found.undetailed == {"big"}
-    assert (set(found.waits), set(found.paces)) == ({"small"}, {"small"})
+    assert (set(found.waits), set(found.statuses)) == ({"small"}, {"small"})
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"big": 20, "small": 5}
 
 
@@ -78,12 +78,12 @@ def test_five_thousand_partitions_and_two_hundred_groups_take_two_seconds_of_cpu
         source.end += 1
         clock.advance(10.0)
 
-    begun_s = time.process_time()
+    began_s = time.process_time()
     found = subject.measure(groups, topics)
     exposition.show_kafka(
         KafkaView(topics=tuple(topics), groups=groups, lags=found.lags, offsets=found.offsets, waits=found.waits)
     )
-    took_s = time.process_time() - begun_s
+    took_s = time.process_time() - began_s
 
     assert len(found.offsets.ends.values) == 5000
     assert sum(len(waits) for waits in found.waits.values()) == sum(len(each) for each in commits.values())
@@ -102,7 +102,7 @@ def test_groups_that_stand_still_keep_their_lag_and_get_a_verdict():
 
     found = subject.measure(groups, [orders])
 
-    assert {name: pace.status for name, pace in found.paces.items()} == {"idle": Status.STOP, "read": Status.OK}
+    assert {name: pace.status for name, pace in found.statuses.items()} == {"idle": Status.STOP, "read": Status.OK}
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"idle": 5, "read": 0}
 
 
@@ -117,7 +117,7 @@ def test_a_group_that_stood_still_is_judged_by_its_last_looks_when_it_moves_agai
     statuses = []
     for _ in range(CAPACITY):
         source.commits = {"g": {("orders", 0): 96}}
-        statuses.append(subject.measure({"g": group("g")}, [orders]).paces["g"].status)
+        statuses.append(subject.measure({"g": group("g")}, [orders]).statuses["g"].status)
         clock.advance(10.0)
 
     # Silent for longer than it was active before, within the window.

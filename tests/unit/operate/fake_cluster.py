@@ -8,11 +8,11 @@ from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.host.processes import Process
 from kraftd.kafka.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
-from kraftd.observe.processes import Roster
+from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured
-from kraftd.operate.context import ClusterContext, Workspace
+from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import Doors
-from kraftd.operate.setup import Provision
+from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.doors import StartDoors
 from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions
@@ -76,16 +76,18 @@ class FakeCluster:
         self.began_s = self.clock.monotonic_s()
         self.plan = plan_of(self.toml, state_dir=self.tmp_path / "s")
         self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.names}
-        workspace = Workspace({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
+        command_context = CommandContext({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
         doors = Doors(
             supervisor=self,
-            find_processes=lambda plan: self.roster(),
+            find_processes=lambda plan: self.process_table(),
             open_kafka=lambda access, timeout_s: contextlib.nullcontext(self),
-            describe=lambda pid: next((each for each in self.roster().processes.values() if each.pid == pid), None),
+            describe=lambda pid: next(
+                (each for each in self.process_table().processes.values() if each.pid == pid), None
+            ),
             is_alive=self.is_alive,
             send_signal=self.send_signal,
         )
-        self.context = ClusterContext(self.plan, doors, workspace)
+        self.context = ClusterContext(self.plan, doors, command_context)
         self.store = Store(self.plan.layout)
 
     # What a test does.
@@ -99,8 +101,8 @@ class FakeCluster:
 
     def start_doors(self):
         return StartDoors(
-            provision=lambda plan, workspace: Provision(LAUNCH, None, ()),
-            locate=lambda plan, workspace: Provision(LAUNCH, None, ()),
+            prepare_runtime=lambda plan, command_context: PreparedRuntime(LAUNCH, None, ()),
+            locate=lambda plan, command_context: PreparedRuntime(LAUNCH, None, ()),
             launch=self.launch,
             ask=self.ask,
             cause_of_end=lambda plan, program, process: Cause("exit status 1: it is broken", "Fix it."),
@@ -130,7 +132,7 @@ class FakeCluster:
     def name_of(self, process):
         return next(name for name, each in self.programs.items() if each.pid == process.pid)
 
-    def launch(self, plan, workspace):
+    def launch(self, plan, command_context):
         self.note("launch", "")
         self.supervisor_pid = 1
         self.spawn(DAEMON)
@@ -161,13 +163,13 @@ class FakeCluster:
         live = [node for node in self.plan.nodes if node.node_id in voters and self.programs[node.name].pid]
         return len(live) > len(voters) // 2
 
-    def roster(self):
+    def process_table(self):
         self.settle()
         live = {name: each for name, each in self.programs.items() if each.pid is not None}
         processes = {name: self.process(name, each.pid) for name, each in live.items()}
         facts = {name: ProcessFact("RUNNING", each.pid, 0.0) for name, each in live.items()}
         supervisor = Process(1, 0.0, 0.0) if self.supervisor_pid else None
-        return Roster(supervisor, facts, processes)
+        return ProcessTable(supervisor, facts, processes)
 
     def process(self, name, pid):
         marker = self.plan.marker(name)

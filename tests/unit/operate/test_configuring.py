@@ -11,7 +11,7 @@ from kraftd.operate.configuring import (
     read_configuration,
     recorded_or_configured_plan,
 )
-from kraftd.operate.context import Workspace
+from kraftd.operate.context import CommandContext
 from kraftd.operate.store import Store
 from kraftd.plan.manifest import manifest_of
 from tests.plans import plan_of
@@ -20,52 +20,55 @@ CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 
 @pytest.fixture
-def workspace(tmp_path):
+def command_context(tmp_path):
     (tmp_path / "work").mkdir()
     # Only the control socket goes there; below tmp_path its path can be too long.
     environ = {"XDG_RUNTIME_DIR": "/run/user/7"}
-    return Workspace(environ, home=tmp_path / "home", cwd=tmp_path / "work", python=Path("/python"))
+    return CommandContext(environ, home=tmp_path / "home", cwd=tmp_path / "work", python=Path("/python"))
 
 
-def configured_with(selection, workspace):
-    return plan_for(choose_cluster(selection, workspace), workspace)
+def configured_with(selection, command_context):
+    return plan_for(choose_cluster(selection, command_context), command_context)
 
 
-def write_config(workspace, text):
-    (workspace.cwd / "kraftd.toml").write_text(text)
+def write_config(command_context, text):
+    (command_context.cwd / "kraftd.toml").write_text(text)
 
 
-def values(workspace, **selection):
-    configuration, _ = read_configuration(Selection(**selection), workspace)
+def values(command_context, **selection):
+    configuration, _ = read_configuration(Selection(**selection), command_context)
     return {key: (value, origin) for key, value, origin in configuration.rows()}
 
 
-def test_no_file_is_needed(workspace):
-    configured = configured_with(Selection(), workspace)
+def test_no_file_is_needed(command_context):
+    configured = configured_with(Selection(), command_context)
 
     assert (configured.chosen.origin, configured.manifest) == ("the default configuration", None)
-    assert configured.plan.layout.state_dir == workspace.home / ".local/state/kraftd/local"
+    assert configured.plan.layout.state_dir == command_context.home / ".local/state/kraftd/local"
     assert configured.plan.kafka_version == "3.9.2"
 
 
-def test_the_file_in_the_working_directory_is_read(workspace):
-    write_config(workspace, "[cluster]\nbrokers = 3")
+def test_the_file_in_the_working_directory_is_read(command_context):
+    write_config(command_context, "[cluster]\nbrokers = 3")
 
-    assert values(workspace)["cluster.brokers"] == (3, "kraftd.toml")
-    assert configured_with(Selection(), workspace).chosen.origin == str(workspace.cwd / "kraftd.toml")
+    assert values(command_context)["cluster.brokers"] == (3, "kraftd.toml")
+    assert configured_with(Selection(), command_context).chosen.origin == str(command_context.cwd / "kraftd.toml")
 
 
-def test_a_named_file_is_read_instead(workspace, tmp_path):
-    write_config(workspace, "[cluster]\nbrokers = 3")
+def test_a_named_file_is_read_instead(command_context, tmp_path):
+    write_config(command_context, "[cluster]\nbrokers = 3")
     (tmp_path / "other.toml").write_text("[cluster]\nbrokers = 5")
 
-    assert values(workspace, config=tmp_path / "other.toml")["cluster.brokers"] == (5, str(tmp_path / "other.toml"))
+    assert values(command_context, config=tmp_path / "other.toml")["cluster.brokers"] == (
+        5,
+        str(tmp_path / "other.toml"),
+    )
 
 
-def test_flags_win_over_the_environment_and_the_environment_over_the_file(workspace):
-    write_config(workspace, '[cluster]\nbrokers = 3\nheap = "1g"\nname = "a"')
+def test_flags_win_over_the_environment_and_the_environment_over_the_file(command_context):
+    write_config(command_context, '[cluster]\nbrokers = 3\nheap = "1g"\nname = "a"')
     environ = {"KRAFTD_CLUSTER_BROKERS": "4", "KRAFTD_CLUSTER_NAME": "b"}
-    surroundings = Workspace(environ, workspace.home, workspace.cwd, workspace.python)
+    surroundings = CommandContext(environ, command_context.home, command_context.cwd, command_context.python)
 
     found = values(surroundings, cluster="c", assignments=("cluster.port_offset=7", "cluster.name=d"))
 
@@ -76,70 +79,70 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(worksp
 
 
 @pytest.mark.parametrize("name", ["absent.toml", "."])
-def test_a_named_file_that_cannot_be_read_is_refused(workspace, name):
+def test_a_named_file_that_cannot_be_read_is_refused(command_context, name):
     with pytest.raises(ConfigurationError, match="cannot read") as caught:
-        configured_with(Selection(config=workspace.cwd / name), workspace)
+        configured_with(Selection(config=command_context.cwd / name), command_context)
 
     assert caught.value.exit_code == 2
     assert caught.value.hint
 
 
-def test_a_relative_state_dir_is_relative_to_the_working_directory(workspace):
-    layout = choose_cluster(Selection(state_dir=Path("state")), workspace).layout
+def test_a_relative_state_dir_is_relative_to_the_working_directory(command_context):
+    layout = choose_cluster(Selection(state_dir=Path("state")), command_context).layout
 
-    assert layout.state_dir == workspace.cwd / "state"
+    assert layout.state_dir == command_context.cwd / "state"
 
 
-def test_what_cannot_be_planned_writes_nothing(workspace, tmp_path):
-    write_config(workspace, '[cluster]\nheap = "4gb!"')
+def test_what_cannot_be_planned_writes_nothing(command_context, tmp_path):
+    write_config(command_context, '[cluster]\nheap = "4gb!"')
 
     with pytest.raises(ConfigurationError):
-        configured_with(Selection(), workspace)
+        configured_with(Selection(), command_context)
 
-    assert not workspace.home.exists()
+    assert not command_context.home.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
-def manifest_on_disk(workspace, kafka_version):
-    plan = configured_with(Selection(), workspace).plan
+def manifest_on_disk(command_context, kafka_version):
+    plan = configured_with(Selection(), command_context).plan
     Store(plan.layout).write_manifest(manifest_of(plan_of(kafka_version=kafka_version), CLUSTER_ID))
 
 
-def test_a_formatted_cluster_keeps_its_patch_version(workspace):
-    manifest_on_disk(workspace, "3.9.1")
+def test_a_formatted_cluster_keeps_its_patch_version(command_context):
+    manifest_on_disk(command_context, "3.9.1")
 
-    assert configured_with(Selection(), workspace).plan.kafka_version == "3.9.1"
+    assert configured_with(Selection(), command_context).plan.kafka_version == "3.9.1"
 
 
-def test_another_version_than_the_formatted_one_is_planned_where_it_is_asked_for(workspace):
-    manifest_on_disk(workspace, "3.9.1")
+def test_another_version_than_the_formatted_one_is_planned_where_it_is_asked_for(command_context):
+    manifest_on_disk(command_context, "3.9.1")
 
-    configured = configured_with(Selection(assignments=("cluster.kafka_version=3.9.2",)), workspace)
+    configured = configured_with(Selection(assignments=("cluster.kafka_version=3.9.2",)), command_context)
 
     assert (configured.plan.kafka_version, configured.manifest.kafka_version) == ("3.9.2", "3.9.1")
 
 
-def test_a_damaged_manifest_stops_the_plan(workspace):
-    manifest_on_disk(workspace, "3.9.2")
-    Store(configured_with(Selection(), workspace).plan.layout).layout.manifest.write_text("{")
+def test_a_damaged_manifest_stops_the_plan(command_context):
+    manifest_on_disk(command_context, "3.9.2")
+    Store(configured_with(Selection(), command_context).plan.layout).layout.manifest.write_text("{")
 
     with pytest.raises(IdentityMismatchError, match="it is damaged"):
-        configured_with(Selection(), workspace)
+        configured_with(Selection(), command_context)
 
 
-def test_the_recorded_plan_is_enough_to_end_a_cluster(workspace):
-    recorded = configured_with(Selection(assignments=("cluster.brokers=3",)), workspace).plan
+def test_the_recorded_plan_is_enough_to_end_a_cluster(command_context):
+    recorded = configured_with(Selection(assignments=("cluster.brokers=3",)), command_context).plan
     Store(recorded.layout).write_plan(recorded)
 
-    assert recorded_or_configured_plan(choose_cluster(Selection(), workspace), workspace) == recorded
+    assert recorded_or_configured_plan(choose_cluster(Selection(), command_context), command_context) == recorded
 
 
-def test_a_damaged_recorded_plan_does_not_stand_in_the_way(workspace):
-    planned = configured_with(Selection(), workspace).plan
+def test_a_damaged_recorded_plan_does_not_stand_in_the_way(command_context):
+    planned = configured_with(Selection(), command_context).plan
     planned.layout.plan.parent.mkdir(parents=True)
     planned.layout.plan.write_text("{")
 
-    assert recorded_or_configured_plan(choose_cluster(Selection(), workspace), workspace) == planned
+    assert recorded_or_configured_plan(choose_cluster(Selection(), command_context), command_context) == planned
 
 
 def installed_in(directory, *names):
@@ -153,9 +156,9 @@ def installed_in(directory, *names):
 ASKED = Selection(assignments=("prometheus.enabled=true", "grafana.enabled=true"))
 
 
-def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(workspace, tmp_path):
+def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(command_context, tmp_path):
     configured = configured_with(
-        ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus", "grafana"))
+        ASKED, replace(command_context, environ=installed_in(tmp_path / "bin", "prometheus", "grafana"))
     )
 
     assert [tool.executable.path for tool in configured.plan.tools] == [
@@ -165,8 +168,8 @@ def test_a_tool_that_is_asked_for_and_on_the_path_is_planned(workspace, tmp_path
     assert configured.absent == {}
 
 
-def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remedy(workspace, tmp_path):
-    configured = configured_with(ASKED, replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remedy(command_context, tmp_path):
+    configured = configured_with(ASKED, replace(command_context, environ=installed_in(tmp_path / "bin", "prometheus")))
 
     assert [tool.name for tool in configured.plan.tools] == ["prometheus"]
     assert configured.absent == {
@@ -175,7 +178,9 @@ def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remed
     }
 
 
-def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(workspace, tmp_path):
-    configured = configured_with(Selection(), replace(workspace, environ=installed_in(tmp_path / "bin", "prometheus")))
+def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(command_context, tmp_path):
+    configured = configured_with(
+        Selection(), replace(command_context, environ=installed_in(tmp_path / "bin", "prometheus"))
+    )
 
     assert (configured.plan.tools, configured.absent) == ((), {})

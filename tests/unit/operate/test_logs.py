@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from supervisor.loggers import RotatingFileHandler
 
-from kraftd.operate.context import this_workspace
+from kraftd.operate.context import this_command_context
 from kraftd.operate.logs import follow, last_log_lines
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -63,9 +63,9 @@ def log(plan):
 def followed(plan, *steps, lines=0):
     """Return what is told while the steps are done, each between two looks."""
     told = []
-    workspace = replace(this_workspace(), clock=StepClock(steps))
+    command_context = replace(this_command_context(), clock=StepClock(steps))
     with contextlib.suppress(EndedError):
-        told.extend(line.text for line in follow(plan, (PROGRAM,), lines, workspace))
+        told.extend(line.text for line in follow(plan, (PROGRAM,), lines, command_context))
     return told
 
 

@@ -7,11 +7,11 @@ from kraftd.operate.ownership import claim, contents_of, ownership_of, refuse_fo
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.preflight import make_directories
 from kraftd.operate.store import Store
-from kraftd.plan.desired import Wish
+from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.layout import Ownership
 from tests.plans import layout_at, plan_of
 
-STOP = Wish(running=False, since="2026-01-01T00:00:00Z", by="stop", why="asked")
+STOP = DesiredProgram(running=False, since="2026-01-01T00:00:00Z", by="stop", why="asked")
 
 
 @pytest.fixture

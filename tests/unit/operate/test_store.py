@@ -2,11 +2,11 @@ import pytest
 
 from kraftd.errors import NotRunningError
 from kraftd.operate.store import Store
-from kraftd.plan.desired import NOTHING_DESIRED, Wish
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from kraftd.plan.manifest import manifest_of
 from tests.plans import layout_at, plan_of
 
-START = Wish(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
+START = DesiredProgram(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
 
 
 @pytest.fixture

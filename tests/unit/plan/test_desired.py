@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import KraftdError
-from kraftd.plan.desired import NOTHING_DESIRED, Wish, parse_desired
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram, parse_desired
 
 PATH = Path("/srv/desired.json")
-START = Wish(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
-STOP = Wish(running=False, since="2026-01-02T00:00:00Z", by="stop", why="asked")
+START = DesiredProgram(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
+STOP = DesiredProgram(running=False, since="2026-01-02T00:00:00Z", by="stop", why="asked")
 
 
 def test_nothing_is_desired_where_there_is_no_file():
@@ -29,7 +29,7 @@ def test_a_change_reaches_the_named_programs_only():
 
 
 def test_who_is_of_the_same_mind_keeps_its_stamp():
-    later = Wish(running=True, since="2026-01-03T00:00:00Z", by="start", why="again")
+    later = DesiredProgram(running=True, since="2026-01-03T00:00:00Z", by="start", why="again")
 
     state = NOTHING_DESIRED.changed(["broker-1"], START, 1).changed(["broker-1", "broker-2"], later, 2)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError
-from kraftd.render.java_command import Launch, node_command
+from kraftd.render.java_command import JvmLaunch, node_command
 from tests.plans import LAUNCH, plan_of
 
 HEAP = ("-Xms", "-Xmx")
@@ -167,4 +167,4 @@ def test_a_node_is_told_the_logging_of_its_kafka_version(kafka_version, option):
 
 
 def test_an_archive_is_no_option_where_there_is_none():
-    assert Launch(Path("/java"), 25, ()).archive_options == ()
+    assert JvmLaunch(Path("/java"), 25, ()).archive_options == ()

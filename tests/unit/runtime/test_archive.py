@@ -9,8 +9,8 @@ from kraftd.runtime.archive import (
     archive_path,
     decisive_options,
     forget,
-    forget_all_but,
     mark_used,
+    prune_archives,
     record,
 )
 from kraftd.runtime.java import Java
@@ -141,6 +141,6 @@ def test_the_archives_that_were_used_last_are_kept(tmp_path):
         os.utime(path.with_suffix(".json"), (1_000_000_000 - age_s, 1_000_000_000 - age_s))
     mark_used(archives[2])
 
-    forget_all_but(2, tmp_path)
+    prune_archives(2, tmp_path)
 
     assert [path.exists() for path in archives] == [True, False, True]

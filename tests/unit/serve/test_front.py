@@ -115,12 +115,12 @@ def test_a_fresh_answer_is_from_a_look_that_began_after_the_question():
     clock = ManualClock()
     clock.advance(0.2)
 
-    def look_again():
+    def request_tick():
         views.append(
             replace(views[0], monotonic_s=clock.monotonic_s(), programs=(program("broker-1", ServiceState.DOWN),))
         )
 
-    front = create_front(PLAN, lambda: views[-1], clock, Loaded().load, look_again)
+    front = create_front(PLAN, lambda: views[-1], clock, Loaded().load, request_tick)
 
     plain = asyncio.run(call(front, "GET", "/readyz", host=HOST))
     fresh = asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
@@ -178,9 +178,9 @@ def test_who_asks_for_fresh_answers_on_and_on_waits_for_them():
         lambda: views.append(replace(OK, monotonic_s=clock.monotonic_s())),
     )
 
-    begun_s = clock.monotonic_s()
+    began_s = clock.monotonic_s()
     for _ in range(10):
         asyncio.run(call(front, "GET", "/readyz?fresh=1", host=HOST))
 
     assert len(views) == 11
-    assert clock.monotonic_s() - begun_s > 2.0
+    assert clock.monotonic_s() - began_s > 2.0

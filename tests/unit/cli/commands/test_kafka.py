@@ -3,13 +3,13 @@ from rich.text import Text
 
 from kraftd.cli.commands.kafka import lag_or_reason, lines
 from kraftd.errors import NeedsRunningClusterError, UnknownNameError
-from kraftd.health.report.why import Fact
+from kraftd.health.report.why import Statement
 from kraftd.operate.explain import Explanation
 
 FACTS = (
-    Fact(0, "group readers", "its lag is not known", "the daemon's look of 1.0 s ago"),
-    Fact(1, "broker-2", "is DOWN", "supervisord"),
-    Fact(2, "broker-2", "ended with [bold]SIGKILL", "supervisord.log"),
+    Statement(0, "group readers", "its lag is not known", "the daemon's look of 1.0 s ago"),
+    Statement(1, "broker-2", "is DOWN", "supervisord"),
+    Statement(2, "broker-2", "ended with [bold]SIGKILL", "supervisord.log"),
 )
 
 

@@ -127,10 +127,10 @@ def test_an_unbounded_age_is_looked_up_but_stable_offsets_have_their_turn(memory
 def test_an_answer_narrows_the_age(memory):
     questions = [(PARTITION, 990_000)]
 
-    memory.learn(questions, Partial({KEY: 6}))
+    memory.add_brokers(questions, Partial({KEY: 6}))
     (age,) = memory.waits({KEY: 5}, {KEY: 40}, 1030.0).values()
     assert (age.at_least_s, age.at_most_s) == (40.0, None)
-    memory.learn([(PARTITION, 980_000)], Partial({KEY: 5}))
+    memory.add_brokers([(PARTITION, 980_000)], Partial({KEY: 5}))
     (age,) = memory.waits({KEY: 5}, {KEY: 40}, 1030.0).values()
     assert (age.at_least_s, age.at_most_s) == (40.0, 50.0)
 
@@ -138,7 +138,7 @@ def test_an_answer_narrows_the_age(memory):
 def test_a_failed_question_teaches_nothing(memory):
     before = dict(memory.timelines)
 
-    memory.learn([(PARTITION, 990_000)], NO_ANSWER)
+    memory.add_brokers([(PARTITION, 990_000)], NO_ANSWER)
 
     assert memory.timelines == before
 
@@ -151,7 +151,7 @@ def test_an_hour_of_churn_leaves_no_more_than_what_exists():
         memory.forget_topics([now])
         memory.forget_groups([f"g-{cycle}"])
         memory.observe(ends, {f"g-{cycle}": dict.fromkeys(ends, 0)}, 1000.0 + 10 * cycle, 10.0 * cycle)
-        memory.learn([(partition, EARLIEST) for partition in now.partitions], Partial(dict.fromkeys(ends, 0)))
+        memory.add_brokers([(partition, EARLIEST) for partition in now.partitions], Partial(dict.fromkeys(ends, 0)))
         memory.learn_stable(ends, 10.0 * cycle)
 
     sizes = [len(known) for known in (memory.starts, memory.stable, memory.timelines, memory._ends)]

@@ -1,13 +1,13 @@
 import pytest
 
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
-from kraftd.health.programs.restarts import Memory
+from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import Facts, LastExit, ServiceState, views
-from kraftd.plan.desired import NOTHING_DESIRED, Wish
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from tests.plans import TOOLS, plan_of
 
 NOW_S = 1000.0
-WISH = Wish(running=True, since="", by="start", why="")
+WISH = DesiredProgram(running=True, since="", by="start", why="")
 DESIRED = NOTHING_DESIRED.changed(plan_of().names, WISH, 1)
 KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory")
 
@@ -39,7 +39,7 @@ def running(for_s):
         ({}, ServiceState.DOWN, "it does not run (STOPPED)"),
         ({"ended": KILLED}, ServiceState.DOWN, "it ended with signal SIGKILL: out of memory"),
         ({"ended": LastExit("", 1, None)}, ServiceState.DOWN, "it ended with exit status 1"),
-        ({"memory": Memory(given_up="5 restarts"), "ended": KILLED}, ServiceState.GIVEN_UP, "5 restarts"),
+        ({"memory": RestartHistory(given_up="5 restarts"), "ended": KILLED}, ServiceState.GIVEN_UP, "5 restarts"),
     ],
 )
 def test_what_was_found_out_decides_the_service_state(facts, state, reason):
@@ -56,7 +56,7 @@ def test_what_has_served_and_does_not_answer_any_more_is_not_starting():
 
 
 def test_a_node_shows_what_the_plan_gives_it():
-    found = view("broker-2", fact=running(12.5), answer=SERVES, memory=Memory(restarts=3), ended=KILLED)
+    found = view("broker-2", fact=running(12.5), answer=SERVES, memory=RestartHistory(restarts=3), ended=KILLED)
 
     assert (found.node_id, found.pid, found.process_state, found.restarts) == (2, 4711, "RUNNING", 3)
     assert (found.listeners, found.jmx_port) == (("127.0.0.1:9093", "127.0.0.1:10093"), 10000)

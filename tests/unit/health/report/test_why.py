@@ -3,18 +3,18 @@ from dataclasses import replace
 import pytest
 
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.restarts import Memory
+from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import LastExit, ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
-from kraftd.health.report.why import Happened, Records, why
-from kraftd.plan.desired import DesiredState, Wish
+from kraftd.health.report.why import ProgramEvent, StateRecords, why
+from kraftd.plan.desired import DesiredProgram, DesiredState
 from tests.plans import plan_of
 from tests.unit.health.views import full_view, program, quorum, snapshot, voter
 
 NOW_S = 1000.0
-WANTED = Wish(running=True, since="1970-01-01T00:15:40.000Z", by="start", why="the user started it")
-RECORDS = Records(DesiredState(1, dict.fromkeys(["broker-1", "broker-2", "kraftd"], WANTED)))
+WANTED = DesiredProgram(running=True, since="1970-01-01T00:15:40.000Z", by="start", why="the user started it")
+RECORDS = StateRecords(DesiredState(1, dict.fromkeys(["broker-1", "broker-2", "kraftd"], WANTED)))
 KILLED = replace(
     program("broker-2", ServiceState.DOWN, "it ended with signal SIGKILL"),
     pid=None,
@@ -38,7 +38,7 @@ def texts(document, name, records=RECORDS):
 
 
 def test_a_killed_broker_is_explained_from_the_exit_to_the_next_restart():
-    records = replace(RECORDS, memories={"broker-2": Memory((400.0, 970.0, 980.0), 3)})
+    records = replace(RECORDS, restart_histories={"broker-2": RestartHistory((400.0, 970.0, 980.0), 3)})
 
     assert texts(health(program("broker-1"), KILLED, program("kraftd")), "broker-2", records)[:4] == [
         "is DOWN: it ended with signal SIGKILL",
@@ -59,7 +59,7 @@ def test_a_cause_stands_below_the_exit_that_it_explains():
 
 def test_what_was_given_up_says_why_and_what_to_do():
     given_up = replace(KILLED, service_state=ServiceState.GIVEN_UP)
-    records = replace(RECORDS, memories={"broker-2": Memory(given_up="5 restarts did not help")})
+    records = replace(RECORDS, restart_histories={"broker-2": RestartHistory(given_up="5 restarts did not help")})
 
     found = texts(health(given_up, program("kraftd")), "broker-2", records)
 
@@ -91,9 +91,9 @@ def test_a_daemon_is_started_again_by_supervisord():
 
 def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
     stopped = replace(program("broker-2", ServiceState.STOPPED), pid=None, process_state="STOPPED")
-    wish = Wish(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
+    wish = DesiredProgram(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
 
-    found = texts(health(stopped, program("kraftd")), "broker-2", Records(DesiredState(1, {"broker-2": wish})))
+    found = texts(health(stopped, program("kraftd")), "broker-2", StateRecords(DesiredState(1, {"broker-2": wish})))
 
     assert found[:3] == [
         "is STOPPED",
@@ -132,7 +132,7 @@ def test_a_broker_that_is_gone_says_what_that_costs():
 
 
 def test_what_happened_lately_is_told_with_its_age():
-    events = tuple(Happened("1970-01-01T00:16:30.000Z", "given_up", str(number)) for number in range(5))
+    events = tuple(ProgramEvent("1970-01-01T00:16:30.000Z", "given_up", str(number)) for number in range(5))
 
     found = texts(health(KILLED, program("kraftd")), "broker-2", replace(RECORDS, events={"broker-2": events}))
 

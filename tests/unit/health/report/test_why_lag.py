@@ -7,7 +7,7 @@ from kraftd.health.lag.view import Dropped, KafkaView, Missing
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
-from kraftd.health.report.why import Records
+from kraftd.health.report.why import StateRecords
 from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
 from kraftd.plan.desired import NOTHING_DESIRED
 from tests.plans import plan_of
@@ -15,7 +15,7 @@ from tests.unit.health.views import REFUSED, full_view, program, snapshot, topic
 
 NOW_S = 1000.0
 KEY, OTHER = ("orders", 0), ("orders", 1)
-RECORDS = Records(NOTHING_DESIRED)
+RECORDS = StateRecords(NOTHING_DESIRED)
 DOWN = replace(program("broker-2", ServiceState.DOWN, "it ended with signal SIGKILL"), pid=None)
 
 

@@ -132,7 +132,7 @@ def test_a_broker_that_no_kill_ends_keeps_nothing_else_from_being_stopped(cluste
         stop(cluster.context, StopOptions(timeout_s=60.0))
 
     assert cluster.of("SIGKILL") == ["broker-1"]
-    assert set(cluster.roster().processes) == {"broker-1"}
+    assert set(cluster.process_table().processes) == {"broker-1"}
     assert cluster.did[-1] == ("shutdown", "")
     assert sum(cluster.clock.slept_s) < 72.0
     kinds = [(event.kind, event.program) for event in read_events(cluster.plan.layout.events)]
@@ -147,7 +147,7 @@ def test_a_process_that_ends_after_all_before_the_stop_does_is_no_error(cluster)
 
     stop(cluster.context, StopOptions())
 
-    assert cluster.roster().processes == {}
+    assert cluster.process_table().processes == {}
 
 
 @pytest.mark.parametrize(("survives", "waited_s"), [(False, 15.0), (True, 25.0)])

@@ -45,7 +45,7 @@ FULL = snapshot(
             1000.0, Partial({KEY: 10}, {OTHER: TIMED_OUT}), Partial({KEY: 2}), last_stable=Partial({KEY: 9})
         ),
         waits={"g": {KEY: Age(10.0, 20.0), OTHER: Age(300.0, None)}},
-        paces={"g": GroupPace(Status.STALL, {KEY: Status.STALL, OTHER: Status.OK})},
+        statuses={"g": GroupPace(Status.STALL, {KEY: Status.STALL, OTHER: Status.OK})},
         log_dirs=LogDirs(1000.0, Partial({1: (LogDir("/d", {KEY: 300}, 1000, 400, None),)})),
         canary=Canary(
             1000.0,
