@@ -35,6 +35,7 @@ def healthy(crashing):
     return crashing
 
 
+@pytest.mark.perf
 def test_every_killed_program_comes_back_while_records_flow_and_none_is_lost(healthy):
     with Writer(healthy.bootstrap_servers, "test-topic") as writer:
         for name in PROGRAMS:
@@ -48,6 +49,7 @@ def test_every_killed_program_comes_back_while_records_flow_and_none_is_lost(hea
     assert writer.lost(log) == {}
 
 
+@pytest.mark.perf
 def test_a_killed_broker_is_a_process_again_at_once_and_the_status_says_how_it_ended(healthy):
     old = healthy.kill("broker-1")
 
