@@ -79,3 +79,17 @@ def test_the_address_that_kraftd_binds_is_written_in_one_place():
     found = [path.relative_to(ROOT) for path in (ROOT / "kraftd").rglob("*.py") if "127.0.0.1" in path.read_text()]
 
     assert [str(path) for path in found] == ["kraftd/plan/program.py"]
+
+
+def test_every_file_that_the_architecture_names_exists():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    # A paragraph names the folder once, and further files of it without.
+    named = re.findall(r"`([\w./-]+\.(?:py|j2|toml))`", text)
+    places = [
+        *ROOT.glob("*"),
+        *(path for room in ("kraftd", "apps", "tests", "tools") for path in (ROOT / room).rglob("*.*")),
+    ]
+    known = {str(path.relative_to(ROOT)) for path in places}
+
+    assert named
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in known)] == []
