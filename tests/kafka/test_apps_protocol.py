@@ -39,7 +39,7 @@ def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(tmp_path, cl
 
 def kind_of_group_joined_by_itself(apps):
     member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="auto", KAFKA_GROUP_ID="by-itself")
-    with KafkaAdmin(Access((apps.bootstrap_servers,))) as admin:
+    with KafkaAdmin(Access(tuple(apps.bootstrap_servers.split(",")))) as admin:
         kind = admin.groups().groups["by-itself"].kind
     assert member.stop()[0] == 0
     return kind

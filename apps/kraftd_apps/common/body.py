@@ -2,8 +2,10 @@
 
 import asyncio
 
-from kraftd.web.asgi import ClientGoneError, Receive, Scope
+from kraftd.web.asgi import ClientGoneError, Message, Receive, Scope
 from kraftd_apps.common.problems import ProblemError, problem
+
+_TOO_SLOW = "the body is too slow"
 
 
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
@@ -16,23 +18,35 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
     for name, value in scope["headers"]:
         if name == b"content-length":
             _check_length(int(value), max_bytes)
+    task = asyncio.current_task()
+    # What `asyncio.timeout` does, without 5 us of its cost on the hot path.
+    timer = asyncio.get_running_loop().call_later(timeout_s, task.cancel, _TOO_SLOW) if task else None
     try:
-        async with asyncio.timeout(timeout_s):
-            return await _received(receive, max_bytes)
-    except TimeoutError:
-        raise ProblemError(problem("slow_body", f"the body did not arrive within {timeout_s:g} s")) from None
-
-
-async def _received(receive: Receive, max_bytes: int) -> bytes:
-    body = bytearray()
-    while True:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            _check_length(len(body), max_bytes)
+            return body
+        return await _rest(message, receive, max_bytes)
+    except asyncio.CancelledError as cancelled:
+        if cancelled.args != (_TOO_SLOW,) or task is None:
+            raise
+        task.uncancel()
+        raise ProblemError(problem("slow_body", f"the body did not arrive within {timeout_s:g} s")) from None
+    finally:
+        if timer:
+            timer.cancel()
+
+
+async def _rest(message: Message, receive: Receive, max_bytes: int) -> bytes:
+    body = bytearray()
+    while message["type"] != "http.disconnect":
         body += message.get("body", b"")
         _check_length(len(body), max_bytes)
         if not message.get("more_body", False):
             return bytes(body)
+        message = await receive()
+    raise ClientGoneError
 
 
 def _check_length(length: int, max_bytes: int) -> None:
