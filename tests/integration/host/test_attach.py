@@ -55,7 +55,7 @@ def test_a_process_that_ended_before_it_was_attached_to_is_told():
     child.wait()
 
     with pytest.raises(AttachError):
-        attach(Process(child.pid, 1.0))
+        attach(Process(child.pid, 1.0, 1.0))
 
 
 def test_a_working_directory_that_is_gone_is_told(deaf, tmp_path):
