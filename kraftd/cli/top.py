@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kraftd.cli.output import status_head
-from kraftd.health.lag.status import Status as Pace
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import BrokerView, GroupSummary, HealthDocument, StatusDocument, TimeLag
 from kraftd.units import count, duration, human_size, latency, rate
 
-_PACE_STYLES = {Pace.OK: "green", Pace.WARN: "yellow"}
+_STATUS_STYLES = {LagStatus.OK: "green", LagStatus.WARN: "yellow"}
 _STATE_STYLES = {ServiceState.READY: "green", ServiceState.STARTING: "yellow", ServiceState.STOPPED: "dim"}
 _BAD = "bold red"
 _MOST_ROWS = 20
@@ -146,7 +146,7 @@ def add_group(table: Table, group: GroupSummary) -> None:
         _known(group.members),
         _UNKNOWN if group.lag is None else count(group.lag),
         time_lag(group.time_lag),
-        pace(group.pace),
+        lag_status(group.status),
     )
 
 
@@ -159,9 +159,9 @@ def time_lag(age: TimeLag | None) -> Text:
     return Text("none" if age.at_most_s == 0 else duration(age.estimate_s))
 
 
-def pace(status: Pace | None) -> Text:
+def lag_status(status: LagStatus | None) -> Text:
     """Return whether a group keeps up, for people."""
-    return Text("-", style="dim") if status is None else Text(status, style=_PACE_STYLES.get(status, _BAD))
+    return Text("-", style="dim") if status is None else Text(status, style=_STATUS_STYLES.get(status, _BAD))
 
 
 def _topics(document: HealthDocument) -> RenderableType:

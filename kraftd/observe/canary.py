@@ -13,7 +13,7 @@ from kraftd.plan.plan import Topic
 
 CANARY_EVERY_S = 10.0
 _SHARE = 3
-"""One broker in so many is flown through at a time: a round costs no more requests in a cycle than this allows."""
+"""One broker in so many gets a canary at a time: a round costs no more requests in a cycle than this allows."""
 _KEPT_ROUNDS = 3
 _CREATION_LIMIT_S = 5.0
 NO_PARTITION = "NO_PARTITION"
@@ -50,7 +50,7 @@ class CanaryDoor(Protocol):
 class CanaryProbe:
     """Sends canaries, and remembers how they fared since the daemon began.
 
-    A third of the brokers, at least one, is flown through at a time: those that lead their partition and wait longest.
+    A third of the brokers, at least one, gets a canary at a time: those that lead their partition and wait longest.
     """
 
     def __init__(self, door: CanaryDoor, clock: Clock, broker_ids: Collection[int], replication_factor: int) -> None:
@@ -60,13 +60,13 @@ class CanaryProbe:
         self._replication_factor = replication_factor
         self._at_a_time = max(1, len(broker_ids) // _SHARE)
         self._kept_s = _KEPT_ROUNDS * ceil(len(broker_ids) / self._at_a_time) * CANARY_EVERY_S
-        self._flights = 0
+        self._rounds = 0
         self._turns: dict[int, int] = {}
         self._verdicts: dict[int, _Verdict] = {}
         self._refusal: Failure | None = None
         self._newest = Canary(clock.now_s())
 
-    def fly(self, topics: Iterable[TopicState], alive: Iterable[BrokerEndpoint]) -> Canary | None:
+    def run(self, topics: Iterable[TopicState], alive: Iterable[BrokerEndpoint]) -> Canary | None:
         """Send a canary through each broker whose turn it is; None while their topic is not there.
 
         Other brokers keep their last verdict, for three rounds and while they lead their partition.
@@ -81,10 +81,10 @@ class CanaryProbe:
                 declared = probe_topic(self._broker_ids, self._replication_factor)
                 self._door.create_topics([declared], _CREATION_LIMIT_S)
             return None
-        self._flights += 1
+        self._rounds += 1
         now_s = self._clock.now_s()
         asked = self._asked(topic.partitions)
-        found = self._door.round_trips(asked, f"{now_s!r} {self._flights}".encode())
+        found = self._door.round_trips(asked, f"{now_s!r} {self._rounds}".encode())
         self._remember(found, now_s)
         unsent = {node_id: each for node_id, each in found.failures.items() if each.error in NOT_SENT}
         unplaced = self._unplaced(topic, min(alive_ids) if are_all_alive else None)
@@ -110,7 +110,7 @@ class CanaryProbe:
         """Return the partitions of the brokers whose turn it is, and those that another leads: they cost nothing."""
         led = {each.replicas[0]: each for each in partitions if each.leader == each.replicas[0]}
         due = sorted(led, key=lambda node_id: (self._turns.get(node_id, 0), node_id))[: self._at_a_time]
-        self._turns |= dict.fromkeys(due, self._flights)
+        self._turns |= dict.fromkeys(due, self._rounds)
         return [each for each in partitions if each.replicas[0] not in led] + [led[node_id] for node_id in due]
 
     def _remember(self, found: Partial[int, RoundTrip], now_s: float) -> None:
@@ -135,7 +135,7 @@ def _counted(
     unsent: Mapping[int, Failure],
     now_s: float,
 ) -> Canary:
-    """Return what is known after a flight: the newest verdicts, and every flight counted."""
+    """Return what is known after a round: the newest verdicts, and every round trip counted."""
     writes, reads, counts = dict(before.writes), dict(before.reads), dict(before.failures)
     for node_id, trip in found.values.items():
         writes[node_id] = writes.get(node_id, Histogram()).with_one(trip.write_s)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from kraftd.clock import Clock
 from kraftd.health.lag.selection import selector
-from kraftd.health.lag.view import CollectorRun, Dropped, KafkaView, LogDirs, Missing
+from kraftd.health.lag.view import CollectorRun, Excluded, KafkaView, LogDirs, Unreadable
 from kraftd.health.programs.state import ServiceState, Snapshot
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Groups, KafkaAccessError, LogDir, Partial, Quorum
 from kraftd.observe.canary import CANARY_EVERY_S, CanaryDoor, CanaryProbe
@@ -37,7 +37,7 @@ class Collectors:
         self.failures: dict[str, str] = {}
         self.runs: dict[str, CollectorRun] = {}
 
-    def run(self, name: str, ask: Callable[[], T]) -> T | None:
+    def run_collector(self, name: str, ask: Callable[[], T]) -> T | None:
         """Return what a part finds, None where it fails."""
         began_s = self._clock.monotonic_s()
         before = self.runs.get(name, _NEVER_RUN)
@@ -138,7 +138,7 @@ class Collector:
         broker_ids = [broker.node_id for broker in plan.brokers]
         replicas = default_replication_factor(len(broker_ids))
         self._canary = CanaryProbe(admin, clock, broker_ids, replicas)
-        self._parts = Collectors(clock)
+        self._collectors = Collectors(clock)
         self._cycle_due_s = clock.monotonic_s()
         # Neither in the first cycle, which has start offsets to ask for, nor while a start goes on.
         self._log_dirs_due_s = clock.monotonic_s() + _LOG_DIRS_AFTER_S
@@ -165,7 +165,7 @@ class Collector:
         return self.view
 
     def _is_canary_due(self, *, is_cycle_due: bool) -> bool:
-        """Return whether the canary shall fly; it joins a cycle near its time, so that both ask for the state once."""
+        """Return whether a canary is due; it joins a cycle near its time, so that both ask for the state once."""
         now_s = self._clock.monotonic_s()
         if is_cycle_due:
             return now_s >= self._canary_due_s - CANARY_EVERY_S / 2
@@ -176,18 +176,18 @@ class Collector:
         has_values = replace(self.view, failures={}, runs={}, requests={}) != KafkaView()
         if has_values or not self.view.failures:
             for part in ("quorum", "topics", *_CYCLE_PARTS):
-                self._parts.skip(part, reason)
+                self._collectors.skip(part, reason)
             self._cycle_due_s = self._log_dirs_due_s = self._clock.monotonic_s()
             self._publish(KafkaView())
         return self.view
 
     def _publish(self, view: KafkaView) -> None:
-        failures, runs = dict(self._parts.failures), dict(self._parts.runs)
+        failures, runs = dict(self._collectors.failures), dict(self._collectors.runs)
         self.view = replace(view, failures=failures, runs=runs, requests=dict(self._admin.requests))
 
     def _with_state(self, view: KafkaView) -> KafkaView:
-        metadata = self._parts.run("topics", self._admin.metadata)
-        quorum = self._parts.run("quorum", self._admin.quorum)
+        metadata = self._collectors.run_collector("topics", self._admin.metadata)
+        quorum = self._collectors.run_collector("quorum", self._admin.quorum)
         if metadata is None:
             return replace(view, quorum=quorum, topics=None, brokers=None)
         topics = tuple(metadata.topics.values.values())
@@ -198,63 +198,63 @@ class Collector:
             quorum=quorum,
             topics=topics,
             brokers=metadata.brokers,
-            missing=replace(view.missing, topics=metadata.topics.failures),
-            dropped=replace(view.dropped, topics=left_out),
+            unreadable=replace(view.unreadable, topics=metadata.topics.failures),
+            excluded=replace(view.excluded, topics=left_out),
         )
 
     def _with_cycle(self, view: KafkaView) -> KafkaView:
         if view.topics is None or view.brokers is None:
             for part in ("groups", "lag"):
-                self._parts.skip(part, self._parts.failures["topics"])
+                self._collectors.skip(part, self._collectors.failures["topics"])
             return _without_groups(view)
         are_log_dirs_due = self._clock.monotonic_s() >= self._log_dirs_due_s
         view = self._with_groups(view, with_details=not are_log_dirs_due)
         if are_log_dirs_due and view.brokers is not None:
             self._log_dirs_due_s = self._clock.monotonic_s() + LOG_DIRS_EVERY_S
             brokers = view.brokers
-            found = self._parts.run("log_dirs", lambda: self._admin.log_dirs(brokers))
+            found = self._collectors.run_collector("log_dirs", lambda: self._admin.log_dirs(brokers))
             view = replace(view, log_dirs=None if found is None else LogDirs(self._clock.now_s(), found))
         return view
 
     def _with_groups(self, view: KafkaView, *, with_details: bool) -> KafkaView:
-        listed = self._parts.run("groups", lambda: self._admin.groups(view.brokers))
+        listed = self._collectors.run_collector("groups", lambda: self._admin.groups(view.brokers))
         if listed is None:
-            self._parts.skip("lag", self._parts.failures["groups"])
+            self._collectors.skip("lag", self._collectors.failures["groups"])
             return _without_groups(view)
         groups = self._selector.groups(listed.groups)
-        topics = tuple(topic for topic in view.topics or () if topic.name not in view.dropped.topics)
-        measured = self._parts.run(
+        topics = tuple(topic for topic in view.topics or () if topic.name not in view.excluded.topics)
+        measured = self._collectors.run_collector(
             "lag",
             lambda: self._measurement.measure(
                 groups,
                 topics,
-                view.missing.topics,
+                view.unreadable.topics,
                 are_all_groups_listed=not listed.broker_failures,
                 with_details=with_details,
             ),
         )
-        missing = Missing(view.missing.topics, listed.failures, {}, listed.broker_failures)
+        unreadable = Unreadable(view.unreadable.topics, listed.failures, {}, listed.broker_failures)
         if measured is None:
-            return replace(_without_groups(view), groups=groups, missing=missing)
+            return replace(_without_groups(view), groups=groups, unreadable=unreadable)
         return replace(
             view,
             groups=groups,
             lags=measured.lags,
             lags_taken_at_s=measured.offsets.taken_at_s,
             offsets=measured.offsets,
-            waits=measured.waits,
+            time_lags=measured.time_lags,
             statuses=measured.statuses,
-            missing=replace(missing, commits=measured.not_read),
-            dropped=Dropped(view.dropped.topics, len(listed.groups) - len(groups), measured.undetailed),
+            unreadable=replace(unreadable, commits=measured.not_read),
+            excluded=Excluded(view.excluded.topics, len(listed.groups) - len(groups), measured.undetailed),
         )
 
     def _with_canary(self, view: KafkaView) -> KafkaView:
         if view.topics is None or view.brokers is None:
-            self._parts.skip("canary", self._parts.failures["topics"])
+            self._collectors.skip("canary", self._collectors.failures["topics"])
             return replace(view, canary=None)
         topics, brokers = view.topics, view.brokers
-        return replace(view, canary=self._parts.run("canary", lambda: self._canary.fly(topics, brokers)))
+        return replace(view, canary=self._collectors.run_collector("canary", lambda: self._canary.run(topics, brokers)))
 
 
 def _without_groups(view: KafkaView) -> KafkaView:
-    return replace(view, groups=None, lags=None, offsets=None, waits=None, statuses=None)
+    return replace(view, groups=None, lags=None, offsets=None, time_lags=None, statuses=None)

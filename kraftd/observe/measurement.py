@@ -9,8 +9,8 @@ from kraftd.health.lag.lag import GroupLag, LagSum, group_lag
 from kraftd.health.lag.offsets import Commits, OffsetMemory
 from kraftd.health.lag.selection import Selector
 from kraftd.health.lag.status import partition_status, worst
-from kraftd.health.lag.time_lag import Age
-from kraftd.health.lag.view import GroupPace, Offsets
+from kraftd.health.lag.time_lag import AgeBounds
+from kraftd.health.lag.view import GroupStatus, Offsets
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.offsets import IsolationLevel, Question
 
@@ -41,8 +41,8 @@ class Measured:
 
     offsets: Offsets
     lags: Mapping[str, GroupLag]
-    waits: Mapping[str, Mapping[TopicPartition, Age]]
-    statuses: Mapping[str, GroupPace]
+    time_lags: Mapping[str, Mapping[TopicPartition, AgeBounds]]
+    statuses: Mapping[str, GroupStatus]
     not_read: Mapping[str, Failure]
     undetailed: frozenset[str]
 
@@ -86,8 +86,8 @@ class Measurement:
         return Measured(
             offsets=offsets,
             lags={name: self._lag(groups[name], committed, ends.values, existing) for name in committed.values},
-            waits={name: self._memory.waits(found, ends.values, now_s) for name, found in detailed.items()},
-            statuses={name: self._pace(groups[name], found, ends.values) for name, found in detailed.items()},
+            time_lags={name: self._memory.time_lags(found, ends.values, now_s) for name, found in detailed.items()},
+            statuses={name: self._status(groups[name], found, ends.values) for name, found in detailed.items()},
             not_read=committed.failures,
             undetailed=undetailed,
         )
@@ -135,10 +135,10 @@ class Measurement:
             led = [partition for key, partition in partitions.items() if key in ends.values]
             if questions := memory.questions(led, commits, now_s, monotonic_s):
                 starts = self._source.mixed_offsets(questions)
-                memory.add_brokers(questions, starts)
+                memory.store_answers(questions, starts)
             else:
                 stable = self._source.end_offsets(led, IsolationLevel.READ_COMMITTED)
-                memory.learn_stable(stable.values, monotonic_s)
+                memory.store_stable(stable.values, monotonic_s)
         return Offsets(
             taken_at_s=now_s,
             ends=ends,
@@ -146,9 +146,9 @@ class Measurement:
             last_stable=Partial(_known(memory.stable, ends.values), {**ends.failures, **stable.failures}),
         )
 
-    def _pace(
+    def _status(
         self, group: GroupState, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
-    ) -> GroupPace:
+    ) -> GroupStatus:
         has_members = bool(group.members) if group.members is not None else None
         found = {
             key: partition_status(self._memory.window(group.name, key), has_members=has_members)
@@ -156,7 +156,7 @@ class Measurement:
             if key in ends
         }
         known = {key: status for key, status in found.items() if status is not None}
-        return GroupPace(worst(known.values()), known)
+        return GroupStatus(worst(known.values()), known)
 
 
 def _on(partitions: Collection[TopicPartition], commits: Commits) -> dict[str, dict[TopicPartition, int]]:

@@ -74,16 +74,16 @@ class Store:
         """
         return parse_desired(read_text(self.layout.desired), self.layout.desired)
 
-    def wish(self, programs: Iterable[str], wish: DesiredProgram, *, of_all: bool = False) -> None:
-        """Record another wish for some programs.
+    def set_desired(self, programs: Iterable[str], desired: DesiredProgram, *, of_all: bool = False) -> None:
+        """Record whether some programs are to run.
 
         Args:
             programs: Their names.
-            wish: What is wished.
+            desired: Whether they are to run, and who asked for it.
             of_all: Whether these are all programs, so that nothing is lost where the file is damaged.
 
         Raises:
-            KraftdError: The file is damaged, and the wishes for other programs with it.
+            KraftdError: The file is damaged, so that what is desired of other programs is lost.
         """
         try:
             known = self.desired()
@@ -91,7 +91,7 @@ class Store:
             if not of_all:
                 raise
             known = NOTHING_DESIRED
-        changed = known.changed(programs, wish, self.generation())
+        changed = known.changed(programs, desired, self.generation())
         write_atomically(self.layout.desired, changed.to_json())
 
     def reset_restart_budget(self) -> None:

@@ -19,5 +19,7 @@ def format_cluster(cluster: Cluster) -> Plan:
     format_nodes(plan, plan.nodes, None)
     store = Store(plan.layout)
     store.write_plan(plan)
-    store.wish(plan.names, DesiredProgram(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test"))
+    store.set_desired(
+        plan.names, DesiredProgram(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test")
+    )
     return plan

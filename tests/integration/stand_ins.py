@@ -90,9 +90,9 @@ class StandIns:
     def process(self, name: str) -> Process:
         return self.process_table().processes[name]
 
-    def wish(self, running: bool, *names: str) -> None:
-        wish = DesiredProgram(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
-        self.store.wish(names or self.plan.names, wish)
+    def set_desired(self, running: bool, *names: str) -> None:
+        desired = DesiredProgram(running=running, since="2026-11-22T16:00:00.000Z", by="test", why="a test")
+        self.store.set_desired(names or self.plan.names, desired)
 
     def behave(self, name: str, *, after_s: float = 60.0, status: int = 0, word: str = "bye") -> None:
         """Say what a program does from its next start on."""

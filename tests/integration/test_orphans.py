@@ -22,7 +22,7 @@ NAMES = ("producer", "broker-1", "broker-2", "controller-101")
 def orphaned(cluster):
     """Yield a cluster whose supervisord was killed."""
     with stand_ins(cluster) as made:
-        made.wish(True, *NAMES)
+        made.set_desired(True, *NAMES)
         made.start(*NAMES)
         os.kill(made.supervisor.pid(), signal.SIGKILL)
         eventually(lambda: made.process_table().supervisor is None, within_s=10)

@@ -27,7 +27,7 @@ def supervised(cluster):
 
 
 def test_a_frozen_program_is_stopped_without_a_kill(supervised):
-    supervised.wish(True, "producer")
+    supervised.set_desired(True, "producer")
     supervised.start("producer")
     os.kill(supervised.process("producer").pid, signal.SIGSTOP)
 
@@ -70,7 +70,7 @@ os.execv(sys.executable, [sys.executable, "-X", os.environ["MARKER"], "-c", "imp
 
 def test_a_stop_ends_apps_then_brokers_then_the_tie_breaker_then_supervisord(supervised):
     names = ("consumer", "producer", *NODES)
-    supervised.wish(True, *names)
+    supervised.set_desired(True, *names)
     supervised.start(*names)
 
     done = supervised.cluster.run("stop", "--json")
@@ -94,7 +94,7 @@ def test_a_pid_file_of_nonsense_harms_nothing(supervised):
 
 
 def test_a_full_disk_keeps_no_cluster_from_being_stopped(supervised):
-    supervised.wish(True, "producer", "broker-1")
+    supervised.set_desired(True, "producer", "broker-1")
     supervised.start("producer", "broker-1")
     no_file_may_grow = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash"]
 
@@ -107,7 +107,7 @@ def test_a_full_disk_keeps_no_cluster_from_being_stopped(supervised):
 
 
 def test_a_full_disk_keeps_the_daemon_from_nothing(supervised):
-    supervised.wish(True, "broker-1")
+    supervised.set_desired(True, "broker-1")
     supervised.start("broker-1")
     with healing(supervised) as service:
         # What is a directory cannot be written either.

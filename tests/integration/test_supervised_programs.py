@@ -106,7 +106,7 @@ def test_a_frozen_supervisord_is_unreachable_in_time_and_its_programs_are_known(
 
 @pytest.mark.perf
 def test_what_ends_and_is_desired_is_started_again_at_once(supervised):
-    supervised.wish(True, "broker-1")
+    supervised.set_desired(True, "broker-1")
     supervised.start("broker-1")
     with healing(supervised) as service:
         eventually(service.newest, within_s=10)
@@ -125,7 +125,7 @@ def test_what_ends_and_is_desired_is_started_again_at_once(supervised):
 
 def test_what_ends_again_and_again_is_given_up_with_its_cause_and_stays_so(supervised):
     supervised.behave("producer", after_s=0.0, status=3, word="ERROR the cupboard is bare")
-    supervised.wish(True, "producer")
+    supervised.set_desired(True, "producer")
     supervised.start("producer")
 
     with healing(supervised) as service:
@@ -149,7 +149,7 @@ def test_what_ends_again_and_again_is_given_up_with_its_cause_and_stays_so(super
 
 
 def test_a_restarted_watch_goes_on_with_the_same_budget(supervised):
-    supervised.wish(True, "consumer")
+    supervised.set_desired(True, "consumer")
     supervised.start("consumer")
     for restarts in (1, 2):
         with healing(supervised) as service:
@@ -162,7 +162,7 @@ def test_a_restarted_watch_goes_on_with_the_same_budget(supervised):
 
 
 def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):
-    supervised.wish(True, "broker-1")
+    supervised.set_desired(True, "broker-1")
     supervised.start("broker-1")
     with healing(supervised) as service:
         eventually(service.newest, within_s=10)
@@ -176,7 +176,7 @@ def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):
 
 
 def test_what_the_user_stopped_stays_stopped(supervised):
-    supervised.wish(True, "producer", "consumer")
+    supervised.set_desired(True, "producer", "consumer")
     supervised.start("producer", "consumer")
     with healing(supervised) as service:
         eventually(service.newest, within_s=10)
@@ -192,7 +192,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
 
 
 def test_a_damaged_desired_state_starts_nothing_and_does_not_end_the_watch(supervised):
-    supervised.wish(True, "broker-1")
+    supervised.set_desired(True, "broker-1")
     whole = supervised.plan.layout.desired.read_text()
     with healing(supervised) as service:
         eventually(lambda: "broker-1" in supervised.process_table().processes, within_s=20)

@@ -33,7 +33,7 @@ def started(made, within_s=20):
     """Start Grafana as a start does, and return why it does not serve."""
     sequence = start_sequence(made)
     made.process_table()  # lets supervisord see who has ended, as the roll call of a start does
-    made.wish(True, "grafana")
+    made.set_desired(True, "grafana")
     sequence.spawn(["grafana"])
     return sequence.wait_for_tools(["grafana"], within_s=within_s)
 

@@ -67,7 +67,7 @@ def test_a_frozen_broker_shows_within_eight_seconds_and_a_scrape_stays_fast(quie
         took_s = scrapes(quiet, 200)
         eventually(
             lambda: (
-                value(quiet, "kraftd_missing_values", kind="coordinator", error="TIMED_OUT")
+                value(quiet, "kraftd_unreadable", kind="coordinator", error="TIMED_OUT")
                 or value(quiet, "kraftd_broker_unfenced", broker_id=2) == 0
             ),
             within_s=20,

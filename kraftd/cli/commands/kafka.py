@@ -142,7 +142,7 @@ def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableT
     from rich.table import Table
     from rich.text import Text
 
-    from kraftd.cli.top import add_group, groups_table, pace, time_lag
+    from kraftd.cli.top import add_group, groups_table, lag_status, time_lag
 
     groups = groups_table()
     for each in document.groups:
@@ -153,7 +153,7 @@ def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableT
         partitions.header_style = "dim"
         for one in document.groups[0].partitions or ():
             numbers = (one.partition, one.committed, one.end, one.lag)
-            facts = (time_lag(one.time_lag), pace(one.pace), Text(one.reason or ""))
+            facts = (time_lag(one.time_lag), lag_status(one.status), Text(one.reason or ""))
             partitions.add_row(Text(one.topic), *(_known(number) for number in numbers), *facts)
         parts.append(partitions)
     unknown = [each for each in document.groups if each.reason]

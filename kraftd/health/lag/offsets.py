@@ -1,6 +1,6 @@
 """What is remembered of offsets from one measurement to the next. Pure: it grows and shrinks with what exists.
 
-It holds as much as there is to measure: a timeline for each partition that a group has committed on, the newest looks
+It holds as much as there is to measure: a timeline for each partition that a group has committed on, the newest samples
 at each group, one start and one last stable offset for each partition.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from kraftd.health.lag.status import CAPACITY, Window
-from kraftd.health.lag.time_lag import Age, Timeline, group_wait, looked_up, lookup_time_s, observed
+from kraftd.health.lag.time_lag import AgeBounds, Timeline, group_wait, looked_up, lookup_time_s, observed
 from kraftd.kafka.model import Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.offsets import EARLIEST, Question
 
@@ -28,7 +28,7 @@ Commits = Mapping[str, Mapping[TopicPartition, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Sample:
     """What one measurement saw of a group: its commits, and the ends of every partition after them."""
 
     time_s: float
@@ -43,10 +43,10 @@ class OffsetMemory:
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     stable: dict[TopicPartition, int] = field(default_factory=dict)
     timelines: dict[TopicPartition, Timeline] = field(default_factory=dict)
-    looks: dict[str, tuple[Look, ...]] = field(default_factory=dict)
+    samples: dict[str, tuple[Sample, ...]] = field(default_factory=dict)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
     _begun_after_s: dict[TopicPartition, float] = field(default_factory=dict)
-    _looked_s: float = 0.0
+    _sampled_s: float = 0.0
     _topic_ids: dict[str, str | None] = field(default_factory=dict)
     _starts_due_s: float = 0.0
     _stable_due_s: float = 0.0
@@ -68,8 +68,8 @@ class OffsetMemory:
 
     def forget_groups(self, groups: Collection[str]) -> None:
         """Forget all groups but these."""
-        for name in self.looks.keys() - set(groups):
-            del self.looks[name]
+        for name in self.samples.keys() - set(groups):
+            del self.samples[name]
 
     def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
         """Remember end offsets, and how far behind them the groups are that committed before."""
@@ -82,29 +82,29 @@ class OffsetMemory:
             for key in read
             if key in ends or key in self.timelines
         }
-        self._looked_s = monotonic_s
+        self._sampled_s = monotonic_s
         for group, of_group in commits.items():
-            looks = self.looks.get(group, ())
-            # One mapping for all looks that saw the same: most groups stand still most of the time.
-            kept = looks[-1].commits if looks and looks[-1].commits == of_group else of_group
-            self.looks[group] = (*looks, Look(monotonic_s, kept, ends))[-CAPACITY:]
-        oldest_s = min((looks[0].time_s for looks in self.looks.values()), default=inf)
+            samples = self.samples.get(group, ())
+            # One mapping for all samples that saw the same: most groups stand still most of the time.
+            kept = samples[-1].commits if samples and samples[-1].commits == of_group else of_group
+            self.samples[group] = (*samples, Sample(monotonic_s, kept, ends))[-CAPACITY:]
+        oldest_s = min((samples[0].time_s for samples in self.samples.values()), default=inf)
         self._begun_after_s = {key: at_s for key, at_s in self._begun_after_s.items() if at_s >= oldest_s}
 
     def window(self, group: str, key: TopicPartition) -> Window:
         """Return what was seen of a group on a partition, since the partition's log began."""
-        looks = self.looks.get(group, ())
+        samples = self.samples.get(group, ())
         if (begun_after_s := self._begun_after_s.get(key)) is not None:
-            looks = tuple(look for look in looks if look.time_s > begun_after_s)
+            samples = tuple(sample for sample in samples if sample.time_s > begun_after_s)
         try:
-            return _columns(looks, key)
+            return _columns(samples, key)
         except KeyError:
-            # Some looks saw no commit, or no end: no leader, a broker that did not answer.
-            return _columns([look for look in looks if key in look.commits and key in look.ends], key)
+            # Some samples saw no commit, or no end: no leader, a broker that did not answer.
+            return _columns([sample for sample in samples if key in sample.commits and key in sample.ends], key)
 
-    def waits(
+    def time_lags(
         self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
-    ) -> dict[TopicPartition, Age]:
+    ) -> dict[TopicPartition, AgeBounds]:
         """Return how long a group's oldest unread records wait, of the partitions whose end is known now."""
         return {
             key: group_wait(self.timelines[key], committed, ends[key], self.starts.get(key), now_s)
@@ -135,7 +135,7 @@ class OffsetMemory:
         only_lookups = not any(at_ms == EARLIEST for _, at_ms in found)
         return [] if only_lookups and monotonic_s >= self._stable_due_s else found
 
-    def add_brokers(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
+    def store_answers(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
         """Remember what questions() led to."""
         for partition, at_ms in questions:
             key = partition.key
@@ -147,7 +147,7 @@ class OffsetMemory:
             elif offset is not None:
                 self.starts[key] = offset
 
-    def learn_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
+    def store_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
         """Remember last stable offsets."""
         self.stable.update(answers)
         self._stable_due_s = monotonic_s + STABLE_EVERY_S
@@ -163,10 +163,12 @@ class OffsetMemory:
             self.timelines.pop(key, None)
             for offsets in (self.starts, self.stable, self._ends):
                 offsets.pop(key, None)
-            self._begun_after_s[key] = self._looked_s
+            self._begun_after_s[key] = self._sampled_s
 
 
-def _columns(looks: Sequence[Look], key: TopicPartition) -> Window:
+def _columns(samples: Sequence[Sample], key: TopicPartition) -> Window:
     return Window(
-        [look.time_s for look in looks], [look.commits[key] for look in looks], [look.ends[key] for look in looks]
+        [sample.time_s for sample in samples],
+        [sample.commits[key] for sample in samples],
+        [sample.ends[key] for sample in samples],
     )

@@ -17,7 +17,7 @@ MIN_SAMPLES = 5
 """With fewer, nothing is said."""
 
 
-class Status(enum.StrEnum):
+class LagStatus(enum.StrEnum):
     """How a group does on a partition."""
 
     OK = "ok"
@@ -27,7 +27,7 @@ class Status(enum.StrEnum):
     REWIND = "rewind"
 
 
-_SEVERITY = {Status.OK: 0, Status.WARN: 1, Status.STALL: 2, Status.REWIND: 3, Status.STOP: 4}
+_SEVERITY = {LagStatus.OK: 0, LagStatus.WARN: 1, LagStatus.STALL: 2, LagStatus.REWIND: 3, LagStatus.STOP: 4}
 
 
 class Window(NamedTuple):
@@ -44,7 +44,7 @@ class Window(NamedTuple):
     ends: Sequence[int]
 
 
-def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> Status | None:
+def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> LagStatus | None:
     """Return how a group does on a partition, None while too little is known.
 
     Args:
@@ -57,15 +57,15 @@ def partition_status(window: Window, *, has_members: bool | None, allowed_lag: i
     # Below 0 where the log was truncated; only those above allowed_lag are compared.
     lags = list(map(sub, window.ends, window.commits))
     if lags[-1] <= allowed_lag:
-        return Status.OK
+        return LagStatus.OK
     if not has_members and _stopped(window):
-        return Status.STOP
+        return LagStatus.STOP
     if max(window.commits) > window.commits[-1]:
-        return Status.REWIND
-    return _pace(window.commits, lags) if min(lags) > allowed_lag else Status.OK
+        return LagStatus.REWIND
+    return _pace(window.commits, lags) if min(lags) > allowed_lag else LagStatus.OK
 
 
-def worst(statuses: Iterable[Status | None]) -> Status | None:
+def worst(statuses: Iterable[LagStatus | None]) -> LagStatus | None:
     """Return the status of a group, which is that of its worst partition; None where none is known."""
     return max((status for status in statuses if status is not None), key=_SEVERITY.__getitem__, default=None)
 
@@ -83,8 +83,8 @@ def _stopped(window: Window) -> bool:
     return silent_s > active_s
 
 
-def _pace(commits: Sequence[int], lags: Sequence[int]) -> Status:
+def _pace(commits: Sequence[int], lags: Sequence[int]) -> LagStatus:
     """Return how a group moves that was behind all the while."""
     if commits[0] == commits[-1]:
-        return Status.STALL
-    return Status.WARN if all(map(le, lags, lags[1:])) else Status.OK
+        return LagStatus.STALL
+    return LagStatus.WARN if all(map(le, lags, lags[1:])) else LagStatus.OK

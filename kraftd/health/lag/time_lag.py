@@ -40,7 +40,7 @@ Timeline = tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Age:
+class AgeBounds:
     """How old a record is.
 
     Attributes:
@@ -57,7 +57,7 @@ class Age:
         return self.at_least_s if self.at_most_s is None else (self.at_least_s + self.at_most_s) / 2
 
 
-NO_WAIT = Age(0.0, 0.0)
+NO_WAIT = AgeBounds(0.0, 0.0)
 
 
 def observed(timeline: Timeline, now_s: float, end: int) -> Timeline:
@@ -80,23 +80,23 @@ def extended(timeline: Timeline, point: Point) -> Timeline:
     return _thinned((*before, point, *after))
 
 
-def age_of(timeline: Timeline, offset: int, now_s: float) -> Age:
+def age_of(timeline: Timeline, offset: int, now_s: float) -> AgeBounds:
     """Return the age of the record at an offset that the partition has; NO_WAIT where nothing was written there yet."""
     first_after = bisect_right(timeline, offset, key=lambda point: point.offset)
     if first_after == len(timeline):
         return NO_WAIT
     at_least_s = max(0.0, now_s - timeline[first_after].time_s)
     at_most_s = max(0.0, now_s - timeline[first_after - 1].time_s) if first_after else None
-    return Age(at_least_s, at_most_s)
+    return AgeBounds(at_least_s, at_most_s)
 
 
-def group_wait(timeline: Timeline, committed: int, end: int, start: int | None, now_s: float) -> Age:
+def group_wait(timeline: Timeline, committed: int, end: int, start: int | None, now_s: float) -> AgeBounds:
     """Return how long the oldest unread record waits, of those that retention has left."""
     first_unread = committed if start is None else max(committed, start)
     return NO_WAIT if first_unread >= end else age_of(timeline, first_unread, now_s)
 
 
-def lookup_time_s(ages: Iterable[Age], now_s: float) -> float | None:
+def lookup_time_s(ages: Iterable[AgeBounds], now_s: float) -> float | None:
     """Return the time to ask the broker about, so as to narrow the widest of a partition's intervals.
 
     None where all are narrow enough. One question per partition and cycle: the next cycle asks the next.
@@ -109,13 +109,13 @@ def lookup_time_s(ages: Iterable[Age], now_s: float) -> float | None:
     return now_s - (widest.at_least_s + widest.at_most_s) / 2
 
 
-def _too_wide(age: Age) -> bool:
+def _too_wide(age: AgeBounds) -> bool:
     if age.at_most_s is None:
         return age.at_least_s < MAX_AGE_S
     return age.at_most_s - age.at_least_s > max(MIN_WIDTH_S, RELATIVE_ERROR * age.at_most_s) * 2
 
 
-def _width_s(age: Age) -> float:
+def _width_s(age: AgeBounds) -> float:
     return float("inf") if age.at_most_s is None else age.at_most_s - age.at_least_s
 
 

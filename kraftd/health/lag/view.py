@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kraftd.health.lag.lag import GroupLag
-from kraftd.health.lag.status import Status
-from kraftd.health.lag.time_lag import Age
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.kafka.model import (
     BrokerEndpoint,
     Failure,
@@ -41,7 +41,7 @@ class Offsets:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupPace:
+class GroupStatus:
     """Whether a group keeps up, by Burrow's rules.
 
     Attributes:
@@ -49,12 +49,12 @@ class GroupPace:
         partitions: Each partition whose status is known.
     """
 
-    status: Status | None
-    partitions: Mapping[TopicPartition, Status]
+    status: LagStatus | None
+    partitions: Mapping[TopicPartition, LagStatus]
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class Unreadable:
     """Why single items have no value or only a part of one; what failed as a whole is in KafkaView.failures.
 
     Partitions without offsets have their reasons in Offsets, brokers without log directories or canary beside those.
@@ -138,7 +138,7 @@ class CollectorRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class Excluded:
     """What the allow and deny lists and the limits leave out.
 
     Attributes:
@@ -158,7 +158,7 @@ class KafkaView:
 
     Attributes:
         brokers: Those that the cluster counts as alive, which means unfenced.
-        waits: Time lag: by group and partition, how long the oldest unread record waits.
+        time_lags: Time lag: by group and partition, how long the oldest unread record waits.
         paces: By group.
         failures: By the name of the part, why it could not be read the last time.
         runs: By the name of the part.
@@ -174,11 +174,11 @@ class KafkaView:
     failures: Mapping[str, str] = field(default_factory=dict)
     brokers: tuple[BrokerEndpoint, ...] | None = None
     offsets: Offsets | None = None
-    waits: Mapping[str, Mapping[TopicPartition, Age]] | None = None
-    statuses: Mapping[str, GroupPace] | None = None
+    time_lags: Mapping[str, Mapping[TopicPartition, AgeBounds]] | None = None
+    statuses: Mapping[str, GroupStatus] | None = None
     log_dirs: LogDirs | None = None
     canary: Canary | None = None
-    missing: Missing = Missing()
+    unreadable: Unreadable = Unreadable()
     runs: Mapping[str, CollectorRun] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
-    dropped: Dropped = Dropped()
+    excluded: Excluded = Excluded()

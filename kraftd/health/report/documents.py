@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kraftd.health.lag.lag import PartitionLag
-from kraftd.health.lag.status import Status as Pace
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.kafka.model import Quorum, RoundTrip
 
@@ -130,7 +130,7 @@ class GroupPartition(PartitionLag):
     __pydantic_config__ = DESCRIBED
 
     time_lag: TimeLag | None
-    pace: Pace | None
+    status: LagStatus | None
     """Whether the group keeps up, by Burrow's rules."""
     leader: int | None
     replicas: tuple[int, ...]
@@ -153,7 +153,7 @@ class GroupSummary:
     known_lag: int | None
     """At least so much."""
     time_lag: TimeLag | None
-    pace: Pace | None
+    status: LagStatus | None
     """Whether the group keeps up, by Burrow's rules."""
     committed_partitions: int | None
     uncommitted_partitions: int | None

@@ -84,7 +84,7 @@ def health_document(
         failures=kafka.failures,
         missing=missing[:MOST_MISSING],
         missing_total=len(missing),
-        dropped=DroppedCounts(len(kafka.dropped.topics), kafka.dropped.groups, len(kafka.dropped.undetailed)),
+        dropped=DroppedCounts(len(kafka.excluded.topics), kafka.excluded.groups, len(kafka.excluded.undetailed)),
         collectors=collector_summaries(kafka.runs, now_s),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kraftd.health.lag.time_lag import Age
+from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.health.lag.view import CollectorRun, KafkaView
 from kraftd.health.report.documents import (
     CollectorSummary,
@@ -43,16 +43,16 @@ def group_summaries(kafka: KafkaView, *, details: bool = True) -> tuple[GroupSum
     )
 
 
-def longest(ages: Iterable[Age]) -> Age | None:
+def longest(ages: Iterable[AgeBounds]) -> AgeBounds | None:
     """Return the age of the oldest of several records; None of none."""
     known = list(ages)
     if not known:
         return None
     bounds = [age.at_most_s for age in known if age.at_most_s is not None]
-    return Age(max(age.at_least_s for age in known), max(bounds) if len(bounds) == len(known) else None)
+    return AgeBounds(max(age.at_least_s for age in known), max(bounds) if len(bounds) == len(known) else None)
 
 
-def _time_lag(age: Age | None) -> TimeLag | None:
+def _time_lag(age: AgeBounds | None) -> TimeLag | None:
     return None if age is None else TimeLag(age.at_least_s, age.at_most_s, age.estimate_s)
 
 
@@ -93,8 +93,8 @@ def _group(
     kafka: KafkaView, name: str, group: GroupState, partitions: tuple[GroupPartition, ...] | None
 ) -> GroupSummary:
     lag = (kafka.lags or {}).get(name)
-    waits = (kafka.waits or {}).get(name)
-    pace = (kafka.statuses or {}).get(name)
+    time_lags = (kafka.time_lags or {}).get(name)
+    group_status = (kafka.statuses or {}).get(name)
     return GroupSummary(
         group=name,
         state=group.state,
@@ -102,8 +102,8 @@ def _group(
         members=len(group.members) if group.members is not None else None,
         lag=lag.total.lag if lag else None,
         known_lag=lag.total.known_lag if lag else None,
-        time_lag=_time_lag(longest(waits.values())) if waits else None,
-        pace=pace.status if pace else None,
+        time_lag=_time_lag(longest(time_lags.values())) if time_lags else None,
+        status=group_status.status if group_status else None,
         committed_partitions=lag.total.partitions if lag else None,
         uncommitted_partitions=len(lag.uncommitted) if lag else None,
         reason=_unknown_lag(kafka, name) if lag is None or lag.total.lag is None else None,
@@ -113,7 +113,7 @@ def _group(
 
 def _unknown_lag(kafka: KafkaView, group: str) -> str:
     """Return why a group's lag is not known, or only in part."""
-    for failures in (kafka.missing.commits, kafka.missing.groups):
+    for failures in (kafka.unreadable.commits, kafka.unreadable.groups):
         if group in failures:
             return failures[group].text
     lag = (kafka.lags or {}).get(group)
@@ -132,11 +132,11 @@ def _partitions(
     kafka: KafkaView, group: str, known: Mapping[TopicPartition, Partition]
 ) -> tuple[GroupPartition, ...] | None:
     lag = (kafka.lags or {}).get(group)
-    if lag is None or group in kafka.dropped.undetailed:
+    if lag is None or group in kafka.excluded.undetailed:
         return None
-    waits = (kafka.waits or {}).get(group, {})
-    pace = (kafka.statuses or {}).get(group)
-    statuses = pace.partitions if pace else {}
+    time_lags = (kafka.time_lags or {}).get(group, {})
+    group_status = (kafka.statuses or {}).get(group)
+    statuses = group_status.partitions if group_status else {}
     found = []
     for each in lag.partitions:
         key = (each.topic, each.partition)
@@ -152,8 +152,8 @@ def _partitions(
                 each.available_lag,
                 each.retention_margin,
                 each.ahead_of_end,
-                time_lag=_time_lag(waits.get(key)),
-                pace=statuses.get(key),
+                time_lag=_time_lag(time_lags.get(key)),
+                status=statuses.get(key),
                 leader=partition.leader if partition else None,
                 replicas=partition.replicas if partition else (),
                 reason=_unknown_end(kafka, key) if each.end is None else None,
@@ -164,10 +164,10 @@ def _partitions(
 
 def missing_values(kafka: KafkaView) -> Iterator[MissingValue]:
     """Yield every single thing that has no value or only a part of one, with the reason."""
-    yield from _reasons("topic", kafka.missing.topics)
-    yield from _reasons("group", kafka.missing.groups)
-    yield from _reasons("commits of group", kafka.missing.commits)
-    yield from _reasons("groups of broker", kafka.missing.coordinators)
+    yield from _reasons("topic", kafka.unreadable.topics)
+    yield from _reasons("group", kafka.unreadable.groups)
+    yield from _reasons("commits of group", kafka.unreadable.commits)
+    yield from _reasons("groups of broker", kafka.unreadable.coordinators)
     if kafka.log_dirs is not None:
         yield from _reasons("log directories of broker", kafka.log_dirs.brokers.failures)
     if kafka.canary is not None:

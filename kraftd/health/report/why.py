@@ -96,7 +96,7 @@ def why(
     if node is None:
         raise LookupError(name)
     yield Statement(0, name, _state(node), look(document))
-    yield from _wish(name, records, now_s)
+    yield from _desired(name, records, now_s)
     if node.ready:
         yield Statement(1, name, _serving(node), "its own answer")
         yield from _part(document, node)
@@ -119,13 +119,15 @@ def _serving(node: ProgramView) -> str:
     return f"runs as pid {node.pid}{since} and answers on {node.listeners[0]}"
 
 
-def _wish(name: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
-    wish = records.desired.programs.get(name)
-    if wish is None:
+def _desired(name: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
+    desired = records.desired.programs.get(name)
+    if desired is None:
         yield Statement(1, name, "was never asked to run", "desired.json")
         return
-    wanted = "shall run" if wish.running else "shall not run"
-    yield Statement(1, name, f"{wanted}: '{wish.by}' said so {_ago(wish.since, now_s)} ({wish.why})", "desired.json")
+    wanted = "shall run" if desired.running else "shall not run"
+    yield Statement(
+        1, name, f"{wanted}: '{desired.by}' said so {_ago(desired.since, now_s)} ({desired.why})", "desired.json"
+    )
 
 
 def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:

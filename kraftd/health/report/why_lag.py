@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kraftd.health.lag.status import Status as Pace
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.report.documents import GroupPartition, GroupSummary, HealthDocument, StatusDocument, TimeLag
 from kraftd.health.report.why import Statement, StateRecords, broker_with, indented, look, why
 from kraftd.plan.program import DAEMON, Kind
@@ -10,12 +10,12 @@ from kraftd.units import count, duration, plural
 
 _PARTITIONS_SHOWN = 10
 
-_PACES = {
-    Pace.OK: "it keeps up",
-    Pace.WARN: "it falls further behind: the lag grew at every look",
-    Pace.STALL: "it stands still: it has members, and the commit did not move",
-    Pace.STOP: "it stopped: it has no member that could move the commit",
-    Pace.REWIND: "its commit went back",
+_STATUS_TEXTS = {
+    LagStatus.OK: "it keeps up",
+    LagStatus.WARN: "it falls further behind: the lag grew at every look",
+    LagStatus.STALL: "it stands still: it has members, and the commit did not move",
+    LagStatus.STOP: "it stopped: it has no member that could move the commit",
+    LagStatus.REWIND: "its commit went back",
 }
 
 
@@ -73,7 +73,7 @@ def _answer(group: GroupSummary) -> str:
         at_least = f", but at least {plural(group.known_lag, 'record')}" if group.known_lag else ""
         return f"its lag is not known{at_least}"
     offsets = f"is {plural(group.lag, 'record')} behind over {plural(group.committed_partitions, 'partition')}"
-    return f"{offsets}{_wait(group.time_lag)}{_pace(group.pace)}"
+    return f"{offsets}{_wait(group.time_lag)}{_status(group.status)}"
 
 
 def _wait(age: TimeLag | None) -> str:
@@ -85,8 +85,8 @@ def _wait(age: TimeLag | None) -> str:
     return f"; the oldest unread record waits {bounds}"
 
 
-def _pace(pace: Pace | None) -> str:
-    return f"; {_PACES[pace]}" if pace else ""
+def _status(status: LagStatus | None) -> str:
+    return f"; {_STATUS_TEXTS[status]}" if status else ""
 
 
 def _coordinator(
@@ -112,7 +112,7 @@ def _partition(
         yield from indented(_leader(document, partition, records, now_s))
         return
     lag = f"committed at {committed} of {count(partition.end)}: {count(partition.lag)} behind"
-    yield Statement(0, about, f"{lag}{_wait(partition.time_lag)}{_pace(partition.pace)}", "Kafka")
+    yield Statement(0, about, f"{lag}{_wait(partition.time_lag)}{_status(partition.status)}", "Kafka")
     if partition.ahead_of_end:
         text = "the commit lies beyond the end: the topic was created again, or its log was truncated"
         yield Statement(1, about, text, "Kafka")

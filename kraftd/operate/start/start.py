@@ -167,7 +167,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
     cluster.store.reset_restart_budget()
-    _wish(start, names)
+    _set_desired(start, names)
     start.doors.launch(plan, cluster.command_context)
     logger.debug("supervisord answers")
     notes += StartSequence(cluster, start.doors, start.deadline).run(names)
@@ -204,7 +204,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
     check_ports(plan, missing, start.doors.port_holder)
-    _wish(start, wanted)
+    _set_desired(start, wanted)
     notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
     return _result(start, missing, (), notes)
 
@@ -227,10 +227,10 @@ def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in plan.names if not names or name in names or name == DAEMON)
 
 
-def _wish(start: Start, names: tuple[str, ...]) -> None:
+def _set_desired(start: Start, names: tuple[str, ...]) -> None:
     now = timestamp(start.cluster.clock.now_s())
-    wish = DesiredProgram(running=True, since=now, by=start.options.command, why="asked for on the command line")
-    start.cluster.store.wish(names, wish)
+    desired = DesiredProgram(running=True, since=now, by=start.options.command, why="asked for on the command line")
+    start.cluster.store.set_desired(names, desired)
 
 
 def _result(start: Start, started: tuple[str, ...], formatted: tuple[str, ...], notes: list[str]) -> StartResult:

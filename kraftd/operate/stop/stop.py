@@ -112,9 +112,9 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     if options.names and not options.force:
         _refuse_costly(cluster, process_table, names)
     now = timestamp(cluster.clock.now_s())
-    wish = DesiredProgram(running=False, since=now, by=options.command, why="asked for on the command line")
+    desired = DesiredProgram(running=False, since=now, by=options.command, why="asked for on the command line")
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
-        cluster.store.wish(names, wish, of_all=not options.names)
+        cluster.store.set_desired(names, desired, of_all=not options.names)
     execution = StopExecution(cluster, process_table.processes)
     execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from kraftd.health.lag.status import Status
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.lag.view import CollectorRun, KafkaView
 from kraftd.kafka.model import Failure, LogDir, Voter
 from kraftd.serve.metrics.family import Family, MetricKind, Sample
@@ -52,22 +52,22 @@ def _topic_bytes(view: KafkaView) -> Iterator[Sample]:
     for node_id, log_dirs in view.log_dirs.brokers.values.items() if view.log_dirs else ():
         for log_dir in log_dirs:
             for (topic, _), size in log_dir.replica_bytes.items():
-                if topic not in view.dropped.topics:
+                if topic not in view.excluded.topics:
                     sizes[topic, node_id] += size
     yield from sizes.items()
 
 
 def _statuses(view: KafkaView) -> Iterator[Sample]:
-    for group, pace in (view.statuses or {}).items():
-        if pace.status is not None:
-            for status in Status:
-                yield (group, status.value), int(status is pace.status)
+    for group, found in (view.statuses or {}).items():
+        if found.status is not None:
+            for status in LagStatus:
+                yield (group, status.value), int(status is found.status)
 
 
-def _unwell_partitions(view: KafkaView) -> Iterator[Sample]:
-    for group, pace in (view.statuses or {}).items():
-        for (topic, partition), status in pace.partitions.items():
-            if status is not Status.OK:
+def _partition_statuses(view: KafkaView) -> Iterator[Sample]:
+    for group, found in (view.statuses or {}).items():
+        for (topic, partition), status in found.partitions.items():
+            if status is not LagStatus.OK:
                 yield (group, topic, partition, status.value), 1
 
 
@@ -91,17 +91,17 @@ def _requests(view: KafkaView) -> Iterator[Sample]:
         yield (api,), count
 
 
-def _missing(view: KafkaView) -> Iterator[Sample]:
+def _unreadable(view: KafkaView) -> Iterator[Sample]:
     for kind, failures in _failures(view):
         for error, count in sorted(Counter(failure.error for failure in failures).items()):
             yield (kind, error), count
 
 
 def _failures(view: KafkaView) -> Iterator[tuple[str, Iterable[Failure]]]:
-    yield "topic", view.missing.topics.values()
-    yield "group", view.missing.groups.values()
-    yield "commits", view.missing.commits.values()
-    yield "coordinator", view.missing.coordinators.values()
+    yield "topic", view.unreadable.topics.values()
+    yield "group", view.unreadable.groups.values()
+    yield "commits", view.unreadable.commits.values()
+    yield "coordinator", view.unreadable.coordinators.values()
     if view.offsets is not None:
         yield "end_offset", view.offsets.ends.failures.values()
     if view.log_dirs is not None:
@@ -110,10 +110,10 @@ def _failures(view: KafkaView) -> Iterator[tuple[str, Iterable[Failure]]]:
         yield "canary", view.canary.brokers.failures.values()
 
 
-def _dropped(view: KafkaView) -> Iterator[Sample]:
-    yield ("topics",), len(view.dropped.topics)
-    yield ("groups",), view.dropped.groups
-    yield ("group_partitions",), len(view.dropped.undetailed)
+def _excluded(view: KafkaView) -> Iterator[Sample]:
+    yield ("topics",), len(view.excluded.topics)
+    yield ("groups",), view.excluded.groups
+    yield ("group_partitions",), len(view.excluded.undetailed)
 
 
 COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
@@ -124,10 +124,10 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
         _statuses,
     ),
     _gauge(
-        "consumergroup_partition_unwell",
+        "consumergroup_partition_status",
         ("consumergroup", "topic", "partition", "status"),
         "1 for each partition where the group does not keep up.",
-        _unwell_partitions,
+        _partition_statuses,
     ),
     _gauge(
         "quorum_leader_id",
@@ -223,16 +223,16 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
         _requests,
     ),
     _gauge(
-        "missing_values",
+        "unreadable",
         ("kind", "error"),
         "Topics, groups, partitions and brokers that have no value now, by reason; /health names them.",
-        _missing,
+        _unreadable,
     ),
     _gauge(
-        "left_out",
+        "excluded",
         ("kind",),
         "Topics and groups that the settings leave out, and groups that are summed up only.",
-        _dropped,
+        _excluded,
     ),
 )
 """In the order in which they are exposed."""

@@ -37,14 +37,14 @@ def _broker_info(view: KafkaView) -> Iterator[Sample]:
 
 def _topic_partitions(view: KafkaView) -> Iterator[Sample]:
     for topic in view.topics or ():
-        if topic.name not in view.dropped.topics:
+        if topic.name not in view.excluded.topics:
             yield (topic.name,), len(topic.partitions)
 
 
 def _of_partitions(number: Callable[[Partition], int | None]) -> Samples:
     def samples(view: KafkaView) -> Iterator[Sample]:
         for topic in view.topics or ():
-            if topic.name in view.dropped.topics:
+            if topic.name in view.excluded.topics:
                 continue
             for partition in topic.partitions:
                 if (value := number(partition)) is not None:
@@ -64,7 +64,7 @@ def _of_offsets(offsets: Callable[[Offsets], Mapping[TopicPartition, int]]) -> S
 def _of_group_partitions(number: Callable[[PartitionLag], int | None]) -> Samples:
     def samples(view: KafkaView) -> Iterator[Sample]:
         for group, lag in (view.lags or {}).items():
-            if group in view.dropped.undetailed:
+            if group in view.excluded.undetailed:
                 continue
             for partition in lag.partitions:
                 if (value := number(partition)) is not None:
@@ -87,8 +87,8 @@ def _offset_sums(view: KafkaView) -> Iterator[Sample]:
 
 
 def _lag_seconds(view: KafkaView) -> Iterator[Sample]:
-    for group, waits in (view.waits or {}).items():
-        for (topic, partition), age in waits.items():
+    for group, time_lags in (view.time_lags or {}).items():
+        for (topic, partition), age in time_lags.items():
             # Without an upper bound the search for the age goes on; its lower bound alone would look like an answer.
             if age.at_most_s is not None:
                 yield (group, topic, partition), round(age.estimate_s, 3)

@@ -119,7 +119,7 @@ def test_the_time_lag_is_that_of_the_records(collector, nodes):
     produce(nodes, ORDERS, {0: 1})
 
     def bounded():
-        age = looked(collector).waits[GROUPS[0]].get((ORDERS.name, 0))
+        age = looked(collector).time_lags[GROUPS[0]].get((ORDERS.name, 0))
         return age if age is not None and age.at_most_s is not None else None
 
     age = eventually(bounded)
@@ -148,7 +148,7 @@ def test_a_topic_created_anew_under_its_name_has_no_old_offsets_and_no_old_group
     assert {view.offsets.starts.values[ORDERS.name, partition] for partition in range(4)} == {0}
     lags = [lag for name, lag in view.lags.items() if name in GROUPS]
     assert all(each.lag == 0 for lag in lags for each in lag.partitions)
-    assert all(age.at_least_s == 0 for waits in view.waits.values() for age in waits.values())
+    assert all(age.at_least_s == 0 for time_lags in view.time_lags.values() for age in time_lags.values())
 
 
 def test_a_killed_broker_costs_its_own_values_and_each_has_a_reason(collector, nodes):
@@ -157,13 +157,13 @@ def test_a_killed_broker_costs_its_own_values_and_each_has_a_reason(collector, n
     view = looked(collector)
 
     ends = view.offsets.ends
-    assert set(view.missing.coordinators) <= {2}
+    assert set(view.unreadable.coordinators) <= {2}
     assert {key for key in (*ends.values, *ends.failures) if key[0] == ORDERS.name} == {
         (ORDERS.name, partition) for partition in range(4)
     }
     assert {failure.error for failure in ends.failures.values()} <= {"CONNECTION_FAILED", "NOT_LEADER_OR_FOLLOWER"}
     after = eventually(lambda: (found := looked(collector)) and [b.node_id for b in found.brokers] == [1] and found)
-    assert (after.offsets.ends.failures, after.missing.coordinators) == ({}, {})
+    assert (after.offsets.ends.failures, after.unreadable.coordinators) == ({}, {})
 
 
 def test_a_lost_quorum_leaves_topics_and_lag_and_says_so(collector, nodes):

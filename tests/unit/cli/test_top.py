@@ -4,8 +4,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from kraftd.cli.top import pace, time_lag, top_view
-from kraftd.health.lag.status import Status as Pace
+from kraftd.cli.top import lag_status, time_lag, top_view
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
@@ -88,5 +88,5 @@ def test_a_time_lag_is_told_as_well_as_it_is_known(age, text):
     assert time_lag(age).plain == text
 
 
-def test_a_pace_is_told_in_its_word():
-    assert (pace(None).plain, pace(Pace.STALL).plain) == ("-", "stall")
+def test_a_lag_status_is_shown_as_its_word():
+    assert (lag_status(None).plain, lag_status(LagStatus.STALL).plain) == ("-", "stall")

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from kraftd.health.lag.lag import group_lag
-from kraftd.health.lag.status import Status as LagStatus
-from kraftd.health.lag.time_lag import Age
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.health.lag.view import (
     Canary,
     CollectorRun,
-    Dropped,
-    GroupPace,
+    Excluded,
+    GroupStatus,
     KafkaView,
     LogDirs,
-    Missing,
     Offsets,
+    Unreadable,
 )
 from kraftd.health.programs.state import (
     BrokerContact,
@@ -121,11 +121,11 @@ def full_view():
         failures={"log_dirs": "no answer"},
         brokers=(BrokerEndpoint(1, "127.0.0.1", 9092),),
         offsets=Offsets(995.0, Partial({key: 10}, {other: REFUSED}), Partial({key: 0}), Partial({key: 10})),
-        waits={"readers": {key: Age(10.0, 14.0)}},
-        statuses={"readers": GroupPace(LagStatus.STALL, {key: LagStatus.STALL})},
+        time_lags={"readers": {key: AgeBounds(10.0, 14.0)}},
+        statuses={"readers": GroupStatus(LagStatus.STALL, {key: LagStatus.STALL})},
         log_dirs=LogDirs(980.0, Partial({1: (LogDir("/data", {key: 2048}, 1000, 400, None), bad_disk)}, {2: REFUSED})),
         canary=Canary(998.0, Partial({1: RoundTrip(0.003, 0.002)}, {2: REFUSED}), {1: 998.0, 2: 988.0}),
-        missing=Missing(groups={"gone": REFUSED}, commits={"gone": REFUSED}, coordinators={2: REFUSED}),
+        unreadable=Unreadable(groups={"gone": REFUSED}, commits={"gone": REFUSED}, coordinators={2: REFUSED}),
         runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
-        dropped=Dropped(topics=frozenset(("a", "b"))),
+        excluded=Excluded(topics=frozenset(("a", "b"))),
     )

@@ -42,18 +42,18 @@ class Sky:
     def __init__(self, count):
         self.door, self.clock = FakeDoor(), ManualClock()
         ids = range(1, count + 1)
-        self.flights = CanaryProbe(self.door, self.clock, ids, 1)
+        self.probe = CanaryProbe(self.door, self.clock, ids, 1)
         self.alive = [BrokerEndpoint(node_id, "127.0.0.1", 9091 + node_id) for node_id in ids]
         self.leaders = {node_id: node_id for node_id in ids}
 
-    def fly(self, times=1):
+    def run(self, times=1):
         canary = None
         for _ in range(times):
             partitions = [
                 Partition(PROBE_TOPIC, index, leader, (node_id,), (node_id,))
                 for index, (node_id, leader) in enumerate(self.leaders.items())
             ]
-            canary = self.flights.fly(
+            canary = self.probe.run(
                 [topic("orders", 1), TopicState(PROBE_TOPIC, internal=False, partitions=tuple(partitions))], self.alive
             )
             self.clock.advance(CANARY_EVERY_S)
@@ -72,7 +72,7 @@ class Sky:
 def test_a_third_of_the_brokers_has_its_turn_at_a_time(count, flown):
     sky = Sky(count)
 
-    sky.fly(3)
+    sky.run(3)
 
     assert sky.door.flown == flown
 
@@ -82,7 +82,7 @@ def test_each_broker_keeps_its_last_verdict_with_its_time():
     began_s = sky.clock.now_s()
     sky.door.failing = {2}
 
-    canary = sky.fly(4)
+    canary = sky.run(4)
 
     assert canary.brokers.values == {1: TRIP, 3: TRIP}
     assert canary.brokers.failures == {2: TIMED_OUT}
@@ -91,7 +91,7 @@ def test_each_broker_keeps_its_last_verdict_with_its_time():
 
 
 def test_before_its_turn_a_broker_has_no_verdict_and_a_reason():
-    canary = Sky(3).fly()
+    canary = Sky(3).run()
 
     assert set(canary.brokers.values) == {1}
     assert {node_id: each.error for node_id, each in canary.brokers.failures.items()} == {2: NOT_DUE, 3: NOT_DUE}
@@ -100,10 +100,10 @@ def test_before_its_turn_a_broker_has_no_verdict_and_a_reason():
 
 def test_a_verdict_that_is_older_than_three_rounds_is_none():
     sky = Sky(3)
-    sky.fly(3)
+    sky.run(3)
     sky.clock.advance(95.0)
 
-    canary = sky.fly()
+    canary = sky.run()
 
     assert (set(canary.brokers.values), set(canary.sent_at_s)) == ({1}, {1})
     assert canary.brokers.failures[2].error == NOT_DUE
@@ -111,24 +111,24 @@ def test_a_verdict_that_is_older_than_three_rounds_is_none():
 
 def test_a_verdict_of_a_time_to_come_is_none():
     sky = Sky(2)
-    sky.fly(2)
+    sky.run(2)
     sky.clock.advance(-100.0)
 
-    assert set(sky.fly().brokers.values) == {1}
+    assert set(sky.run().brokers.values) == {1}
 
 
 def test_a_broker_that_does_not_lead_has_no_verdict_and_is_first_when_it_leads_again():
     sky = Sky(3)
-    sky.fly(3)
+    sky.run(3)
     sky.leaders[3] = 1
 
-    without = sky.fly()
+    without = sky.run()
 
     assert (without.brokers.failures, set(without.sent_at_s)) == ({3: ELSEWHERE}, {1, 2})
-    sky.fly(3)
+    sky.run(3)
     sky.leaders[3] = 3
     sky.door.flown.clear()
-    assert sky.fly().brokers.failures == {}
+    assert sky.run().brokers.failures == {}
     assert sky.door.flown == [[3]]
 
 
@@ -136,17 +136,17 @@ def test_a_broker_without_a_partition_is_named():
     sky = Sky(3)
     del sky.leaders[3]
 
-    assert sky.fly().brokers.failures[3].error == NO_PARTITION
+    assert sky.run().brokers.failures[3].error == NO_PARTITION
 
 
 def test_a_broker_that_comes_later_gets_a_partition_that_it_leads_and_then_its_turn():
     sky = Sky(3)
     del sky.leaders[3]
 
-    sky.fly(2)
+    sky.run(2)
     sky.leaders[3] = 3
     sky.door.flown.clear()
-    canary = sky.fly()
+    canary = sky.run()
 
     assert sky.door.added == [(PROBE_TOPIC, ((3,),), 1)] * 2
     assert (sky.door.flown, canary.brokers.failures) == ([[3]], {})
@@ -157,7 +157,7 @@ def test_no_partition_is_added_while_a_broker_is_not_alive():
     del sky.leaders[3]
     sky.alive.pop()
 
-    assert sky.fly().brokers.failures[3].error == NO_PARTITION
+    assert sky.run().brokers.failures[3].error == NO_PARTITION
     assert sky.door.added == []
 
 
@@ -167,7 +167,7 @@ def test_a_refusal_is_the_reason_and_only_one_that_may_pass_is_asked_again(retri
     del sky.leaders[3]
     sky.door.refusal = Failure("POLICY_VIOLATION", "not here", retriable)
 
-    canary = sky.fly(3)
+    canary = sky.run(3)
 
     assert canary.brokers.failures[3].text.endswith("prefers this broker: not here")
     assert len(sky.door.added) == asked

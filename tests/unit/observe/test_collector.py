@@ -142,7 +142,7 @@ def test_the_first_view_has_everything():
     assert (view.quorum.leader_id, view.topics, set(view.groups), view.failures) == (1, (ORDERS,), {"g"}, {})
     assert view.lags["g"].total.lag == 3
     assert view.lags_taken_at_s == 1_700_000_000.0
-    assert (view.brokers, view.missing.topics) == (BROKERS, {"odd": TIMED_OUT})
+    assert (view.brokers, view.unreadable.topics) == (BROKERS, {"odd": TIMED_OUT})
     assert view.offsets.ends.values == {("orders", 0): 10, ("orders", 1): 10}
     assert view.offsets.starts.values == {("orders", 0): 0, ("orders", 1): 0}
 
@@ -234,7 +234,7 @@ def test_without_groups_or_topics_there_is_no_lag_rather_than_an_old_one():
 
         view = subject.collect()
 
-        assert (view.groups, view.lags, view.offsets, view.waits) == (None, None, None, None)
+        assert (view.groups, view.lags, view.offsets, view.time_lags) == (None, None, None, None)
         assert view.failures["lag"] == f"cannot ask for {part}"
 
 
@@ -263,7 +263,7 @@ def test_a_broker_that_lists_no_groups_is_named():
     admin = FakeAdmin()
     admin.unlisted = {2: TIMED_OUT}
 
-    assert collector(admin).collect().missing.coordinators == {2: TIMED_OUT}
+    assert collector(admin).collect().unreadable.coordinators == {2: TIMED_OUT}
 
 
 def test_in_the_long_run_there_is_time_lag_pace_and_the_last_stable_offset():
@@ -273,7 +273,7 @@ def test_in_the_long_run_there_is_time_lag_pace_and_the_last_stable_offset():
 
     view = after(subject, clock, 300)
 
-    (age,) = view.waits["g"].values()
+    (age,) = view.time_lags["g"].values()
     assert age.at_least_s >= 290.0
     assert view.statuses["g"].status == "stall"
     assert view.offsets.last_stable.values["orders", 0] == 10
@@ -342,7 +342,7 @@ def test_what_the_settings_leave_out_is_not_asked_for_and_counted():
     view = subject.collect()
 
     assert {name for name, _ in view.offsets.ends.values} == {"orders"}
-    assert (view.groups, view.dropped.topics, view.dropped.groups) == ({}, {"secret"}, 1)
+    assert (view.groups, view.excluded.topics, view.excluded.groups) == ({}, {"secret"}, 1)
     assert {each.name for each in view.topics} == {"orders", "secret"}
 
 

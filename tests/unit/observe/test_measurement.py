@@ -3,7 +3,7 @@ import time
 import pytest
 
 from kraftd.health.lag.selection import selector
-from kraftd.health.lag.status import CAPACITY, Status
+from kraftd.health.lag.status import CAPACITY, LagStatus
 from kraftd.health.lag.view import KafkaView
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicState
 from kraftd.kafka.offsets import EARLIEST, IsolationLevel
@@ -61,7 +61,7 @@ def test_a_group_beyond_the_limit_has_a_lag_but_neither_wait_nor_pace():
     found = subject.measure({name: group(name) for name in ("big", "small")}, [topic("orders", 2)])
 
     assert found.undetailed == {"big"}
-    assert (set(found.waits), set(found.statuses)) == ({"small"}, {"small"})
+    assert (set(found.time_lags), set(found.statuses)) == ({"small"}, {"small"})
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"big": 20, "small": 5}
 
 
@@ -81,12 +81,14 @@ def test_five_thousand_partitions_and_two_hundred_groups_take_two_seconds_of_cpu
     began_s = time.process_time()
     found = subject.measure(groups, topics)
     exposition.show_kafka(
-        KafkaView(topics=tuple(topics), groups=groups, lags=found.lags, offsets=found.offsets, waits=found.waits)
+        KafkaView(
+            topics=tuple(topics), groups=groups, lags=found.lags, offsets=found.offsets, time_lags=found.time_lags
+        )
     )
     took_s = time.process_time() - began_s
 
     assert len(found.offsets.ends.values) == 5000
-    assert sum(len(waits) for waits in found.waits.values()) == sum(len(each) for each in commits.values())
+    assert sum(len(each) for each in found.time_lags.values()) == sum(len(each) for each in commits.values())
     assert {lag.total.known_lag for lag in found.lags.values() if len(lag.partitions) == 100} == {4300}
     assert took_s < 2.0
 
@@ -102,7 +104,10 @@ def test_groups_that_stand_still_keep_their_lag_and_get_a_verdict():
 
     found = subject.measure(groups, [orders])
 
-    assert {name: pace.status for name, pace in found.statuses.items()} == {"idle": Status.STOP, "read": Status.OK}
+    assert {name: each.status for name, each in found.statuses.items()} == {
+        "idle": LagStatus.STOP,
+        "read": LagStatus.OK,
+    }
     assert {name: lag.total.lag for name, lag in found.lags.items()} == {"idle": 5, "read": 0}
 
 
@@ -121,5 +126,5 @@ def test_a_group_that_stood_still_is_judged_by_its_last_looks_when_it_moves_agai
         clock.advance(10.0)
 
     # Silent for longer than it was active before, within the window.
-    assert statuses.index(Status.STOP) == 8
-    assert statuses[0] is Status.OK
+    assert statuses.index(LagStatus.STOP) == 8
+    assert statuses[0] is LagStatus.OK

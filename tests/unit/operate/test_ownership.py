@@ -31,7 +31,7 @@ def earlier(layout, toml=""):
     make_directories(plan)
     format_nodes(plan, plan.nodes, None)
     Store(layout).write_plan(plan)
-    Store(layout).wish(plan.names, STOP)
+    Store(layout).set_desired(plan.names, STOP)
     return plan
 
 

@@ -40,7 +40,7 @@ def test_a_wish_carries_the_generation_under_which_it_was_made(store):
     store.raise_generation()
     store.raise_generation()
 
-    store.wish(["broker-1"], START)
+    store.set_desired(["broker-1"], START)
 
     assert (store.generation(), store.desired().generation) == (2, 2)
     assert store.desired().wants("broker-1")

@@ -25,13 +25,13 @@ def memory():
 
 
 def test_a_record_written_before_the_first_look_is_at_least_as_old_as_that(memory):
-    (age,) = memory.waits({KEY: 5}, {KEY: 40}, 1030.0).values()
+    (age,) = memory.time_lags({KEY: 5}, {KEY: 40}, 1030.0).values()
 
     assert (age.at_least_s, age.at_most_s) == (30.0, None)
 
 
 def test_a_partition_whose_end_is_not_known_now_has_no_wait(memory):
-    assert memory.waits({KEY: 5}, {}, 1030.0) == {}
+    assert memory.time_lags({KEY: 5}, {}, 1030.0) == {}
 
 
 def test_an_end_that_could_not_be_read_keeps_what_is_known(memory):
@@ -47,7 +47,7 @@ def test_a_clock_that_was_set_leaves_no_point_in_time(memory):
     memory.forget_other_clock(1031.0 + 3600.0, 81.0)
     memory.observe({KEY: 41}, {"g": {KEY: 5}}, 4631.0, 81.0)
 
-    (age,) = memory.waits({KEY: 5}, {KEY: 41}, 4631.0).values()
+    (age,) = memory.time_lags({KEY: 5}, {KEY: 41}, 4631.0).values()
     assert (age.at_least_s, age.at_most_s) == (0.0, None)
     assert len(memory.window("g", KEY).commits) == 5
 
@@ -72,7 +72,7 @@ def test_a_log_that_became_shorter_has_no_past_even_where_topics_have_no_id(memo
     assert len(memory.window("g", KEY).commits) == 1
 
 
-def test_a_window_keeps_the_newest_looks():
+def test_a_window_keeps_the_newest_samples():
     memory = OffsetMemory()
     for index in range(CAPACITY + 3):
         memory.observe({KEY: index}, {"g": {KEY: index}}, 1000.0 + index, float(index))
@@ -89,16 +89,16 @@ def test_a_window_of_a_topic_created_anew_holds_nothing_of_the_old_one(memory):
     assert memory.window("g", KEY) == Window([120.0], [0], [1])
 
 
-def test_looks_that_saw_the_same_commits_share_them(memory):
+def test_samples_that_saw_the_same_commits_share_them(memory):
     memory.observe({KEY: 41}, {"g": {KEY: 5}}, 1040.0, 90.0)
 
-    assert len({id(look.commits) for look in memory.looks["g"]}) == 1
+    assert len({id(sample.commits) for sample in memory.samples["g"]}) == 1
 
 
 def test_groups_that_are_gone_are_forgotten(memory):
     memory.forget_groups([])
 
-    assert memory.looks == {}
+    assert memory.samples == {}
 
 
 def test_partitions_that_no_group_reads_have_no_timeline(memory):
@@ -109,7 +109,7 @@ def test_partitions_that_no_group_reads_have_no_timeline(memory):
 
 def test_starts_are_asked_for_at_their_own_pace(memory):
     assert memory.questions([PARTITION], {}, 1030.0, 80.0) == [(PARTITION, EARLIEST)]
-    memory.learn_stable({}, 80.0)
+    memory.store_stable({}, 80.0)
     assert memory.questions([PARTITION], {}, 1040.0, 90.0) == []
     assert memory.questions([PARTITION], {}, 1090.0, 80.0 + STARTS_EVERY_S) == [(PARTITION, EARLIEST)]
 
@@ -117,7 +117,7 @@ def test_starts_are_asked_for_at_their_own_pace(memory):
 def test_an_unbounded_age_is_looked_up_but_stable_offsets_have_their_turn(memory):
     commits = {"g": {KEY: 5}}
     memory.questions([PARTITION], commits, 1030.0, 80.0)
-    memory.learn_stable({KEY: 40}, 80.0)
+    memory.store_stable({KEY: 40}, 80.0)
 
     ((partition, at_ms),) = memory.questions([PARTITION], commits, 1030.0, 80.0)
     assert (partition, at_ms) == (PARTITION, round((1030.0 - 240.0) * 1000))
@@ -127,18 +127,18 @@ def test_an_unbounded_age_is_looked_up_but_stable_offsets_have_their_turn(memory
 def test_an_answer_narrows_the_age(memory):
     questions = [(PARTITION, 990_000)]
 
-    memory.add_brokers(questions, Partial({KEY: 6}))
-    (age,) = memory.waits({KEY: 5}, {KEY: 40}, 1030.0).values()
+    memory.store_answers(questions, Partial({KEY: 6}))
+    (age,) = memory.time_lags({KEY: 5}, {KEY: 40}, 1030.0).values()
     assert (age.at_least_s, age.at_most_s) == (40.0, None)
-    memory.add_brokers([(PARTITION, 980_000)], Partial({KEY: 5}))
-    (age,) = memory.waits({KEY: 5}, {KEY: 40}, 1030.0).values()
+    memory.store_answers([(PARTITION, 980_000)], Partial({KEY: 5}))
+    (age,) = memory.time_lags({KEY: 5}, {KEY: 40}, 1030.0).values()
     assert (age.at_least_s, age.at_most_s) == (40.0, 50.0)
 
 
 def test_a_failed_question_teaches_nothing(memory):
     before = dict(memory.timelines)
 
-    memory.add_brokers([(PARTITION, 990_000)], NO_ANSWER)
+    memory.store_answers([(PARTITION, 990_000)], NO_ANSWER)
 
     assert memory.timelines == before
 
@@ -151,9 +151,9 @@ def test_an_hour_of_churn_leaves_no_more_than_what_exists():
         memory.forget_topics([now])
         memory.forget_groups([f"g-{cycle}"])
         memory.observe(ends, {f"g-{cycle}": dict.fromkeys(ends, 0)}, 1000.0 + 10 * cycle, 10.0 * cycle)
-        memory.add_brokers([(partition, EARLIEST) for partition in now.partitions], Partial(dict.fromkeys(ends, 0)))
-        memory.learn_stable(ends, 10.0 * cycle)
+        memory.store_answers([(partition, EARLIEST) for partition in now.partitions], Partial(dict.fromkeys(ends, 0)))
+        memory.store_stable(ends, 10.0 * cycle)
 
     sizes = [len(known) for known in (memory.starts, memory.stable, memory.timelines, memory._ends)]
     assert len(memory._begun_after_s) <= 2 * CAPACITY
-    assert (sizes, list(memory.looks)) == ([2, 2, 2, 2], ["g-359"])
+    assert (sizes, list(memory.samples)) == ([2, 2, 2, 2], ["g-359"])

@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.health.lag.status import MIN_SAMPLES, Status, Window, partition_status, worst
+from kraftd.health.lag.status import MIN_SAMPLES, LagStatus, Window, partition_status, worst
 
 
 def window(commits, ends):
@@ -15,19 +15,19 @@ def status(commits, ends, has_members=True, allowed_lag=0):
 @pytest.mark.parametrize(
     ("commits", "ends", "expected"),
     [
-        pytest.param([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], Status.OK, id="caught up"),
-        pytest.param([5, 5, 5, 5, 5], 5, Status.OK, id="idle and caught up"),
-        pytest.param([1, 2, 3, 4, 5], 9, Status.OK, id="behind and catching up"),
-        pytest.param([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], Status.WARN, id="falling behind"),
-        pytest.param([1, 2, 3, 4, 5], [3, 4, 5, 6, 7], Status.WARN, id="behind and not catching up"),
-        pytest.param([1, 2, 3, 4, 5], [2, 4, 6, 5, 10], Status.OK, id="less behind once"),
-        pytest.param([1, 2, 3, 3, 5], [1, 4, 6, 8, 10], Status.OK, id="caught up once in the window"),
-        pytest.param([5, 5, 5, 5, 5], [6, 7, 8, 9, 10], Status.STALL, id="standing still while records come"),
-        pytest.param([5, 5, 5, 5, 5], 9, Status.STALL, id="standing still on an idle topic with records unread"),
-        pytest.param([5, 5, 5, 5, 5], [5, 5, 5, 5, 9], Status.OK, id="records have only just come"),
-        pytest.param([5, 6, 2, 3, 4], 9, Status.REWIND, id="went back"),
-        pytest.param([5, 6, 2, 5, 6], 9, Status.OK, id="went back and came back"),
-        pytest.param([5, 6, 2, 3, 4], [5, 6, 6, 6, 4], Status.OK, id="went back and has nothing to read"),
+        pytest.param([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], LagStatus.OK, id="caught up"),
+        pytest.param([5, 5, 5, 5, 5], 5, LagStatus.OK, id="idle and caught up"),
+        pytest.param([1, 2, 3, 4, 5], 9, LagStatus.OK, id="behind and catching up"),
+        pytest.param([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], LagStatus.WARN, id="falling behind"),
+        pytest.param([1, 2, 3, 4, 5], [3, 4, 5, 6, 7], LagStatus.WARN, id="behind and not catching up"),
+        pytest.param([1, 2, 3, 4, 5], [2, 4, 6, 5, 10], LagStatus.OK, id="less behind once"),
+        pytest.param([1, 2, 3, 3, 5], [1, 4, 6, 8, 10], LagStatus.OK, id="caught up once in the window"),
+        pytest.param([5, 5, 5, 5, 5], [6, 7, 8, 9, 10], LagStatus.STALL, id="standing still while records come"),
+        pytest.param([5, 5, 5, 5, 5], 9, LagStatus.STALL, id="standing still on an idle topic with records unread"),
+        pytest.param([5, 5, 5, 5, 5], [5, 5, 5, 5, 9], LagStatus.OK, id="records have only just come"),
+        pytest.param([5, 6, 2, 3, 4], 9, LagStatus.REWIND, id="went back"),
+        pytest.param([5, 6, 2, 5, 6], 9, LagStatus.OK, id="went back and came back"),
+        pytest.param([5, 6, 2, 3, 4], [5, 6, 6, 6, 4], LagStatus.OK, id="went back and has nothing to read"),
     ],
 )
 def test_a_group_with_members_is_judged_by_how_its_commits_move(commits, ends, expected):
@@ -37,12 +37,12 @@ def test_a_group_with_members_is_judged_by_how_its_commits_move(commits, ends, e
 @pytest.mark.parametrize(
     ("commits", "ends", "expected"),
     [
-        pytest.param([5, 5, 5, 5, 5], 9, Status.STOP, id="commits ended before the window"),
-        pytest.param([4, 5, 5, 5, 5], 9, Status.STOP, id="commits ended early in the window"),
-        pytest.param([2, 3, 4, 5, 5], 9, Status.OK, id="commits ended a moment ago"),
-        pytest.param([3, 4, 5, 5, 5], 9, Status.OK, id="as long silent as active before"),
-        pytest.param([5, 5, 5, 5, 5], [5, 6, 7, 8, 9], Status.OK, id="was caught up in the window"),
-        pytest.param([5, 5, 5, 5, 5], 5, Status.OK, id="nothing to read"),
+        pytest.param([5, 5, 5, 5, 5], 9, LagStatus.STOP, id="commits ended before the window"),
+        pytest.param([4, 5, 5, 5, 5], 9, LagStatus.STOP, id="commits ended early in the window"),
+        pytest.param([2, 3, 4, 5, 5], 9, LagStatus.OK, id="commits ended a moment ago"),
+        pytest.param([3, 4, 5, 5, 5], 9, LagStatus.OK, id="as long silent as active before"),
+        pytest.param([5, 5, 5, 5, 5], [5, 6, 7, 8, 9], LagStatus.OK, id="was caught up in the window"),
+        pytest.param([5, 5, 5, 5, 5], 5, LagStatus.OK, id="nothing to read"),
     ],
 )
 def test_a_group_without_members_stops_when_its_commits_end_with_records_unread(commits, ends, expected):
@@ -50,12 +50,12 @@ def test_a_group_without_members_stops_when_its_commits_end_with_records_unread(
 
 
 def test_a_group_whose_members_are_unknown_is_judged_as_burrow_does():
-    assert status([5, 5, 5, 5, 5], 9, has_members=None) is Status.STOP
+    assert status([5, 5, 5, 5, 5], 9, has_members=None) is LagStatus.STOP
 
 
 def test_a_lag_that_is_allowed_is_no_concern():
-    assert status([5, 5, 5, 5, 5], 9, allowed_lag=4) is Status.OK
-    assert status([5, 5, 5, 5, 5], 9, allowed_lag=3) is Status.STALL
+    assert status([5, 5, 5, 5, 5], 9, allowed_lag=4) is LagStatus.OK
+    assert status([5, 5, 5, 5, 5], 9, allowed_lag=3) is LagStatus.STALL
 
 
 def test_too_few_samples_say_nothing():
@@ -63,6 +63,6 @@ def test_too_few_samples_say_nothing():
 
 
 def test_a_group_is_as_well_as_its_worst_partition():
-    assert worst([Status.OK, None, Status.STALL, Status.WARN]) is Status.STALL
-    assert worst([Status.STALL, Status.STOP]) is Status.STOP
+    assert worst([LagStatus.OK, None, LagStatus.STALL, LagStatus.WARN]) is LagStatus.STALL
+    assert worst([LagStatus.STALL, LagStatus.STOP]) is LagStatus.STOP
     assert worst([None]) is None

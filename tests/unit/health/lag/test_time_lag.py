@@ -7,7 +7,7 @@ from kraftd.health.lag.time_lag import (
     MIN_WIDTH_S,
     NO_WAIT,
     RELATIVE_ERROR,
-    Age,
+    AgeBounds,
     Point,
     age_of,
     group_wait,
@@ -22,15 +22,15 @@ def timeline(*points):
 
 
 def test_a_records_age_lies_between_the_looks_around_it():
-    assert age_of(timeline((0, 5), (10, 8), (20, 9)), offset=6, now_s=20.0) == Age(10.0, 20.0)
+    assert age_of(timeline((0, 5), (10, 8), (20, 9)), offset=6, now_s=20.0) == AgeBounds(10.0, 20.0)
 
 
 def test_a_record_that_was_written_right_after_a_look_belongs_to_the_next_interval():
-    assert age_of(timeline((0, 5), (10, 8), (20, 9)), offset=8, now_s=20.0) == Age(0.0, 10.0)
+    assert age_of(timeline((0, 5), (10, 8), (20, 9)), offset=8, now_s=20.0) == AgeBounds(0.0, 10.0)
 
 
 def test_a_record_from_before_the_first_look_has_no_upper_bound():
-    assert age_of(timeline((0, 5), (10, 8)), offset=3, now_s=10.0) == Age(10.0, None)
+    assert age_of(timeline((0, 5), (10, 8)), offset=3, now_s=10.0) == AgeBounds(10.0, None)
 
 
 def test_a_group_that_has_read_everything_waits_for_nothing():
@@ -46,7 +46,7 @@ def test_on_an_idle_topic_an_unread_record_grows_older():
     for now_s in (20.0, 30.0, 40.0):
         points = observed(points, now_s, 6)
 
-    assert group_wait(points, committed=5, end=6, start=0, now_s=40.0) == Age(30.0, 40.0)
+    assert group_wait(points, committed=5, end=6, start=0, now_s=40.0) == AgeBounds(30.0, 40.0)
 
 
 def test_what_retention_has_deleted_does_not_wait():
@@ -56,8 +56,8 @@ def test_what_retention_has_deleted_does_not_wait():
 
 
 def test_the_estimate_is_the_middle_of_the_interval():
-    assert Age(10.0, 20.0).estimate_s == 15.0
-    assert Age(10.0, None).estimate_s == 10.0
+    assert AgeBounds(10.0, 20.0).estimate_s == 15.0
+    assert AgeBounds(10.0, None).estimate_s == 10.0
 
 
 def test_a_log_that_was_created_again_forgets_its_past():
@@ -81,15 +81,15 @@ def test_of_an_idle_time_the_ends_are_kept():
 
 
 def test_an_unbounded_age_is_asked_for_ever_further_back():
-    assert lookup_time_s([Age(0.0, None)], now_s=1000.0) == 940.0
-    assert lookup_time_s([Age(60.0, None)], now_s=1000.0) == 520.0
+    assert lookup_time_s([AgeBounds(0.0, None)], now_s=1000.0) == 940.0
+    assert lookup_time_s([AgeBounds(60.0, None)], now_s=1000.0) == 520.0
 
 
 def test_the_widest_interval_is_halved_first():
-    assert lookup_time_s([Age(0.0, 5.0), Age(100.0, 300.0)], now_s=1000.0) == 800.0
+    assert lookup_time_s([AgeBounds(0.0, 5.0), AgeBounds(100.0, 300.0)], now_s=1000.0) == 800.0
 
 
-@pytest.mark.parametrize("age", [Age(0.0, 10.0), Age(100.0, 119.0), Age(900.0, 1000.0), NO_WAIT])
+@pytest.mark.parametrize("age", [AgeBounds(0.0, 10.0), AgeBounds(100.0, 119.0), AgeBounds(900.0, 1000.0), NO_WAIT])
 def test_an_interval_that_is_narrow_for_its_age_is_not_asked_about(age):
     assert lookup_time_s([age], now_s=2000.0) is None
 

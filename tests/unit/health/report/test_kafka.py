@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from kraftd.health.lag.lag import group_lag
-from kraftd.health.lag.time_lag import Age
-from kraftd.health.lag.view import KafkaView, Missing
+from kraftd.health.lag.time_lag import AgeBounds
+from kraftd.health.lag.view import KafkaView, Unreadable
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.documents import age_s
 from kraftd.health.report.health import MOST_MISSING, health_document
@@ -74,7 +74,7 @@ def test_a_topic_whose_offsets_are_known_tells_how_many_there_are():
     assert document(replace(view, offsets=offsets))["topics"][0]["offsets"] == 6
 
 
-def test_a_group_is_told_with_lag_time_lag_and_pace():
+def test_a_group_has_lag_time_lag_and_status():
     readers, gone = document(full_view())["groups"]
 
     assert (readers["group"], readers["state"], readers["members"], readers["coordinator"]) == (
@@ -84,10 +84,10 @@ def test_a_group_is_told_with_lag_time_lag_and_pace():
         1,
     )
     assert readers["time_lag"] == {"at_least_s": 10.0, "at_most_s": 14.0, "estimate_s": 12.0}
-    assert readers["pace"] == "stall"
+    assert readers["status"] == "stall"
     # The end of one partition is not known: neither is the sum, but so much at least.
     assert (readers["lag"], readers["known_lag"]) == (None, 3)
-    assert (gone["members"], gone["lag"], gone["time_lag"], gone["pace"], gone["partitions"]) == (None,) * 5
+    assert (gone["members"], gone["lag"], gone["time_lag"], gone["status"], gone["partitions"]) == (None,) * 5
     assert gone["reason"] == "it was deleted"
 
 
@@ -103,8 +103,13 @@ def test_a_group_that_has_committed_nothing_has_no_lag_and_says_so():
 def test_a_partition_without_a_lag_says_why():
     first, second = document(full_view())["groups"][0]["partitions"]
 
-    assert (first["lag"], first["pace"], first["time_lag"]["estimate_s"], first["reason"]) == (3, "stall", 12.0, None)
-    assert (second["lag"], second["pace"], second["time_lag"], second["reason"]) == (None, None, None, "it was deleted")
+    assert (first["lag"], first["status"], first["time_lag"]["estimate_s"], first["reason"]) == (3, "stall", 12.0, None)
+    assert (second["lag"], second["status"], second["time_lag"], second["reason"]) == (
+        None,
+        None,
+        None,
+        "it was deleted",
+    )
     assert (first["leader"], second["leader"], second["replicas"]) == (1, None, [1, 2])
 
 
@@ -132,7 +137,7 @@ def test_every_missing_thing_has_a_reason():
 def test_of_very_many_missing_things_some_are_only_counted():
     failures = {f"t{number}": Failure("TIMED_OUT", "no answer", retriable=True) for number in range(1000)}
 
-    known = document(KafkaView(missing=Missing(topics=failures)))
+    known = document(KafkaView(unreadable=Unreadable(topics=failures)))
 
     assert (len(known["missing"]), known["missing_total"]) == (MOST_MISSING, 1000)
 
@@ -155,9 +160,9 @@ def test_an_age_is_never_negative(at_s, age):
     ("ages", "found"),
     [
         ([], None),
-        ([Age(1.0, 2.0), Age(5.0, 9.0)], Age(5.0, 9.0)),
-        ([Age(1.0, 20.0), Age(5.0, 9.0)], Age(5.0, 20.0)),
-        ([Age(1.0, None), Age(5.0, 9.0)], Age(5.0, None)),
+        ([AgeBounds(1.0, 2.0), AgeBounds(5.0, 9.0)], AgeBounds(5.0, 9.0)),
+        ([AgeBounds(1.0, 20.0), AgeBounds(5.0, 9.0)], AgeBounds(5.0, 20.0)),
+        ([AgeBounds(1.0, None), AgeBounds(5.0, 9.0)], AgeBounds(5.0, None)),
     ],
 )
 def test_a_group_waits_as_long_as_its_longest_waiting_partition(ages, found):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.health.lag.lag import group_lag
-from kraftd.health.lag.view import Dropped, KafkaView, Missing
+from kraftd.health.lag.view import Excluded, KafkaView, Unreadable
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
@@ -32,7 +32,7 @@ def with_lag(committed, ends, starts=None, **changes):
     view = full_view()
     lag = group_lag(committed, ends, starts or {}, existing=[KEY, OTHER], assigned=changes.pop("assigned", ()))
     topics = (topic("orders", 1, 2),)
-    return replace(view, lags={"readers": lag}, topics=topics, offsets=None, missing=Missing(), **changes)
+    return replace(view, lags={"readers": lag}, topics=topics, offsets=None, unreadable=Unreadable(), **changes)
 
 
 def test_a_known_lag_is_explained_partition_by_partition_the_greatest_first():
@@ -102,7 +102,7 @@ def test_of_very_many_partitions_the_rest_is_counted():
 
 
 def test_a_group_that_is_summed_up_only_says_so():
-    view = replace(with_lag({KEY: 7}, {KEY: 10}), dropped=Dropped(undetailed=frozenset({"readers"})))
+    view = replace(with_lag({KEY: 7}, {KEY: 10}), excluded=Excluded(undetailed=frozenset({"readers"})))
 
     found = lines(health(view))
 
@@ -123,7 +123,7 @@ def test_groups_that_could_not_be_read_lead_to_the_brokers():
 
 
 def test_a_group_that_a_silent_broker_may_have_is_explained_by_that_broker():
-    view = replace(full_view(), groups={}, lags={}, missing=Missing(coordinators={2: REFUSED}))
+    view = replace(full_view(), groups={}, lags={}, unreadable=Unreadable(coordinators={2: REFUSED}))
     document = health(view, program("broker-1"), DOWN, program("kraftd"))
 
     assert lines(document)[1] == "  broker 2 did not list its groups, this one may be among them: it was deleted"
@@ -131,7 +131,7 @@ def test_a_group_that_a_silent_broker_may_have_is_explained_by_that_broker():
 
 
 def test_a_group_that_the_settings_may_leave_out_says_so():
-    view = replace(full_view(), groups={}, lags={}, missing=Missing(), dropped=Dropped(groups=2))
+    view = replace(full_view(), groups={}, lags={}, unreadable=Unreadable(), excluded=Excluded(groups=2))
 
     assert lines(health(view))[1] == (
         "  the settings of [daemon] leave out 2 groups, perhaps this one: groups_allow, groups_deny, max_groups"
@@ -153,11 +153,11 @@ def test_without_the_daemon_its_absence_is_the_reason():
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (replace(full_view(), missing=Missing()), False),
-        (replace(full_view(), missing=Missing(topics={"t": REFUSED})), False),
+        (replace(full_view(), unreadable=Unreadable()), False),
+        (replace(full_view(), unreadable=Unreadable(topics={"t": REFUSED})), False),
         (KafkaView(), True),
-        (replace(full_view(), missing=Missing(), dropped=Dropped(groups=1)), True),
-        (KafkaView(groups={}, lags={}, canary=None, missing=Missing(coordinators={1: REFUSED})), True),
+        (replace(full_view(), unreadable=Unreadable(), excluded=Excluded(groups=1)), True),
+        (KafkaView(groups={}, lags={}, canary=None, unreadable=Unreadable(coordinators={1: REFUSED})), True),
     ],
 )
 def test_only_who_sees_every_group_can_say_that_there_is_none(view, expected):

@@ -9,18 +9,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import kraftd
 from kraftd.health.lag.lag import group_lag
-from kraftd.health.lag.status import Status
-from kraftd.health.lag.time_lag import Age
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.health.lag.view import (
     Canary,
     CollectorRun,
-    Dropped,
-    GroupPace,
+    Excluded,
+    GroupStatus,
     Histogram,
     KafkaView,
     LogDirs,
-    Missing,
     Offsets,
+    Unreadable,
 )
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, Partial, RoundTrip
@@ -44,8 +44,8 @@ FULL = snapshot(
         offsets=Offsets(
             1000.0, Partial({KEY: 10}, {OTHER: TIMED_OUT}), Partial({KEY: 2}), last_stable=Partial({KEY: 9})
         ),
-        waits={"g": {KEY: Age(10.0, 20.0), OTHER: Age(300.0, None)}},
-        statuses={"g": GroupPace(Status.STALL, {KEY: Status.STALL, OTHER: Status.OK})},
+        time_lags={"g": {KEY: AgeBounds(10.0, 20.0), OTHER: AgeBounds(300.0, None)}},
+        statuses={"g": GroupStatus(LagStatus.STALL, {KEY: LagStatus.STALL, OTHER: LagStatus.OK})},
         log_dirs=LogDirs(1000.0, Partial({1: (LogDir("/d", {KEY: 300}, 1000, 400, None),)})),
         canary=Canary(
             1000.0,
@@ -57,7 +57,7 @@ FULL = snapshot(
         ),
         runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
         requests={"Metadata": 5},
-        missing=Missing(coordinators={2: TIMED_OUT}),
+        unreadable=Unreadable(coordinators={2: TIMED_OUT}),
     ),
 )
 FULL = replace(
@@ -192,10 +192,10 @@ def test_a_time_lag_without_an_upper_bound_is_absent():
 
 
 def test_only_partitions_that_are_not_well_are_named():
-    unwell = [key for key in samples(FULL) if key[0] == "kraftd_consumergroup_partition_unwell"]
+    behind = [key for key in samples(FULL) if key[0] == "kraftd_consumergroup_partition_status"]
 
-    assert unwell == [
-        (unwell[0][0], ("consumergroup", "g"), ("partition", "0"), ("status", "stall"), ("topic", "orders"))
+    assert behind == [
+        (behind[0][0], ("consumergroup", "g"), ("partition", "0"), ("status", "stall"), ("topic", "orders"))
     ]
 
 
@@ -220,25 +220,25 @@ def test_a_broker_through_which_no_canary_was_sent_has_no_verdict():
 
     assert value(found, "kraftd_probe_success", broker_id="1") is None
     assert value(found, "kraftd_probe_success", broker_id="2") == 0
-    assert value(found, "kraftd_missing_values", kind="canary", error="NOT_LEADER") == 1
+    assert value(found, "kraftd_unreadable", kind="canary", error="NOT_LEADER") == 1
 
 
 def test_what_is_missing_is_counted_by_reason():
     found = samples(FULL)
 
-    assert value(found, "kraftd_missing_values", kind="end_offset", error="TIMED_OUT") == 1
-    assert value(found, "kraftd_missing_values", kind="coordinator", error="TIMED_OUT") == 1
+    assert value(found, "kraftd_unreadable", kind="end_offset", error="TIMED_OUT") == 1
+    assert value(found, "kraftd_unreadable", kind="coordinator", error="TIMED_OUT") == 1
 
 
 def test_what_the_settings_leave_out_has_no_series_but_a_number():
-    dropped = Dropped(topics=frozenset({"orders"}), groups=3, undetailed=frozenset({"g"}))
+    excluded = Excluded(topics=frozenset({"orders"}), groups=3, undetailed=frozenset({"g"}))
 
-    found = samples(replace(FULL, kafka=replace(FULL.kafka, dropped=dropped)))
+    found = samples(replace(FULL, kafka=replace(FULL.kafka, excluded=excluded)))
 
     assert value(found, "kafka_topic_partitions", topic="orders") is None
     assert value(found, "kafka_consumergroup_lag", consumergroup="g", topic="orders", partition="0") is None
     assert value(found, "kafka_consumergroup_lag_sum", consumergroup="g", topic="orders") == 3
-    assert value(found, "kraftd_left_out", kind="groups") == 3
+    assert value(found, "kraftd_excluded", kind="groups") == 3
 
 
 def test_a_label_that_holds_quotes_and_backslashes_reads_back():
