@@ -58,10 +58,10 @@ LAUNCH_IT = """
 import sys
 from pathlib import Path
 from kraftd.operate.start.launch import launch_supervisord
-from kraftd.operate.context import this_workspace
+from kraftd.operate.context import this_command_context
 from kraftd.plan.plan_json import parse_plan
 path = Path(sys.argv[1])
-launch_supervisord(parse_plan(path.read_text(), path), this_workspace())
+launch_supervisord(parse_plan(path.read_text(), path), this_command_context())
 """
 
 
@@ -181,7 +181,7 @@ def healing(made: StandIns) -> Iterator[Service]:
     plan = made.plan
     machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
     loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
-    service = Service(plan, loop, NoKafka(), None, clock)
+    service = Service(plan, loop, NoKafka(), None)
     thread = threading.Thread(target=service.watch)
     thread.start()
     try:
