@@ -24,8 +24,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from bench.monitoring_memory import print_memory
 from bench.monitoring_peers import Peer, PeerFailedError, running
 from kraftd.clock import SystemClock
+from kraftd.daemon.service import tune_gc
 from kraftd.health.lag.status import CAPACITY
-from kraftd.host.garbage import collect_seldom
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.observe.collector import Collector
 from kraftd.plan.plan import Access, Plan, Topic
@@ -167,7 +167,7 @@ def kraftd_cost(cluster: Cluster, meter: Meter, rounds: int, between: Callable[[
     addresses = [broker.client.address for broker in plan.brokers if broker.client]
     exposition = Exposition()
     # As the daemon does.
-    collect_seldom()
+    tune_gc()
     with KafkaAdmin(Access(tuple(addresses))) as admin:
         collector = Collector(admin, SystemClock(), quick)
         spent_s: list[float] = []

@@ -1,71 +1,29 @@
-"""The daemon's loop: look, decide, act, wait. Everything outside is reached through what it is given."""
+"""The daemon's loop: observe, decide, restart. Everything outside is reached through the doors that it is given."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from kraftd.clock import Clock
+from kraftd.daemon.doors import DaemonDoors
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.health.programs.restarts import GiveUp, Policy, Restart, RestartHistory, decide
-from kraftd.health.programs.state import BrokerContact, Facts, LastExit, ProcessUsage, Snapshot, views
+from kraftd.health.programs.state import BrokerContact, Facts, LastExit, Snapshot, views
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON
 
-_REAP_TURNS = 10
-
-
-class Surroundings(Protocol):
-    """What the loop sees and does outside."""
-
-    def process_table(self) -> ProcessTable:
-        """Return which programs run."""
-
-    def desired(self) -> DesiredState:
-        """Return which programs shall run."""
-
-    def answers(self, programs: tuple[str, ...]) -> dict[str, Answer]:
-        """Ask programs whether they serve."""
-
-    def kafka(self) -> KafkaView:
-        """Return the newest view of Kafka; never waits for it."""
-
-    def exits(self, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
-        """Return how programs last ended."""
-
-    def cause(self, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
-        """Return why a program's last run ended."""
-
-    def start(self, program: str) -> None:
-        """Start a program and return at once."""
-
-    def usages(self, processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
-        """Return what processes take, by program name."""
-
-    def enable_jmx(self, serving: Mapping[str, Process]) -> None:
-        """Let JMX clients into brokers that serve."""
-
-    def lock(self) -> AbstractContextManager[bool]:
-        """Hold the cluster's lock where no command does; tell whether it is held."""
-
-    def save_restarts(self, restart_histories: Mapping[str, RestartHistory]) -> None:
-        """Keep what restarts were tried."""
-
-    def record_event(self, kind: str, program: str, text: str) -> None:
-        """Record an event."""
+_MOST_REAP_QUERIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one turn found.
+    """What one tick found.
 
     Attributes:
-        pids: The processes to watch for an exit until the next turn.
+        pids: The processes to watch for an exit until the next tick.
     """
 
     snapshot: Snapshot
@@ -73,43 +31,44 @@ class Tick:
 
 
 class Loop:
-    """Observes a cluster and starts again what ended and shall run."""
+    """Observes a cluster and restarts what ended and should run."""
 
     def __init__(
         self,
         plan: Plan,
-        surroundings: Surroundings,
+        doors: DaemonDoors,
         clock: Clock,
         restart_histories: Mapping[str, RestartHistory],
         policy: Policy | None = None,
     ) -> None:
         self._plan = plan
-        self._outside = surroundings
+        self._doors = doors
         self._clock = clock
         self._restart_histories = dict(restart_histories)
         self._policy = policy or Policy()
         self._exits: dict[str, LastExit] = {}
         self._running: frozenset[str] = frozenset()
         self._served: dict[str, Process] = {}
+        self._jmx_tried: dict[str, Process] = {}
 
     def tick(self, *, after_exit: bool = False) -> Tick:
-        """Look at everything, heal what may be healed, and return what there is now.
+        """Observe everything, restart what is due, and return what there is now.
 
         Args:
             after_exit: A watched process ended: supervisord is asked until it has noticed.
         """
-        # The look is as old as its first question.
+        # An observation is as old as its first question.
         now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
         process_table = self._process_table(after_exit=after_exit)
-        desired = self._outside.desired()
+        desired = self._doors.read_desired()
         self._note_exits(process_table)
         self._forget_given_up(process_table)
-        if self._heal(process_table, desired):
-            process_table = self._outside.process_table()
+        if self._restart_due(process_table, desired):
+            process_table = self._doors.find_processes()
         asked = tuple(name for name in process_table.processes if name != DAEMON)
-        answers = {**self._outside.answers(asked), DAEMON: SERVES}
-        self._outside.enable_jmx({name: process_table.processes[name] for name in asked if answers[name].ready})
-        kafka = self._outside.kafka()
+        answers = {**self._doors.ask(asked), DAEMON: SERVES}
+        self._enable_jmx(process_table, answers)
+        kafka = self._doors.kafka_view()
         judged = {**answers, **self._voters(answers, kafka)}
         self._note_serving(process_table, judged)
         facts = Facts(
@@ -122,7 +81,7 @@ class Loop:
             programs=views(self._plan, facts, now_s),
             kafka=kafka,
             contacts=self._contacts(answers, kafka),
-            usages=self._outside.usages(process_table.processes),
+            usages=self._doors.usages(process_table.processes),
         )
         return Tick(snapshot, tuple(process.pid for name, process in process_table.processes.items() if name != DAEMON))
 
@@ -144,22 +103,22 @@ class Loop:
         return {node.name: voter_answer(node, kafka.quorum) for node in listening}
 
     def _process_table(self, *, after_exit: bool) -> ProcessTable:
-        process_table = self._outside.process_table()
-        turns = _REAP_TURNS if after_exit else 0
-        while turns and any(fact.state == "RUNNING" and fact.pid is None for fact in process_table.facts.values()):
+        process_table = self._doors.find_processes()
+        queries_left = _MOST_REAP_QUERIES if after_exit else 0
+        while queries_left and _has_unreaped(process_table):
             # The call itself wakes supervisord, which then reaps the process and says how it ended.
             self._clock.sleep(0.02)
-            process_table = self._outside.process_table()
-            turns -= 1
+            process_table = self._doors.find_processes()
+            queries_left -= 1
         return process_table
 
     def _note_exits(self, process_table: ProcessTable) -> None:
         running = frozenset(process_table.processes)
         if self._running - running or not self._exits:
-            self._exits = self._outside.exits(process_table.facts)
+            self._exits = self._doors.last_exits(process_table.facts)
         for name in sorted(self._running - running):
             ended = self._exits.get(name)
-            self._outside.record_event("exited", name, f"ended with {ended}" if ended else "ended")
+            self._doors.record_event("exited", name, f"ended with {ended}" if ended else "ended")
         self._running = running
 
     def _note_serving(self, process_table: ProcessTable, answers: Mapping[str, Answer]) -> None:
@@ -170,30 +129,39 @@ class Loop:
             if self._served.get(name) == process or (name in answers and answers[name].ready)
         }
 
+    def _enable_jmx(self, process_table: ProcessTable, answers: Mapping[str, Answer]) -> None:
+        """Let JMX clients into the brokers that serve, once for each incarnation: it costs a signal and a command."""
+        for broker in self._plan.brokers:
+            process = process_table.processes.get(broker.name)
+            if process is None or not answers[broker.name].ready or self._jmx_tried.get(broker.name) == process:
+                continue
+            self._jmx_tried[broker.name] = process
+            self._doors.enable_jmx(broker, process)
+
     def _forget_given_up(self, process_table: ProcessTable) -> None:
         for name, memory in self._restart_histories.items():
             if memory.given_up is not None and name in process_table.processes:
                 self._restart_histories[name] = RestartHistory(restarts=memory.restarts)
 
-    def _heal(self, process_table: ProcessTable, desired: DesiredState) -> bool:
-        """Restart what is due; return whether the programs may have changed since the look."""
+    def _restart_due(self, process_table: ProcessTable, desired: DesiredState) -> bool:
+        """Restart what is due; return whether the programs may have changed since they were observed."""
         due_before = self._due(process_table, desired)
         if not due_before:
             return False
-        with self._outside.lock() as is_held:
+        with self._doors.try_lock() as is_held:
             if not is_held:
                 return False
-            # A command may have started or stopped programs between the look and the lock.
-            process_table = self._outside.process_table()
-            due = [name for name in self._due(process_table, self._outside.desired()) if name in due_before]
+            # A command may have started or stopped programs between the observation and the lock.
+            process_table = self._doors.find_processes()
+            due = [name for name in self._due(process_table, self._doors.read_desired()) if name in due_before]
             for name in due:
                 self._decide(name, process_table.facts[name])
         if due:
-            self._outside.save_restarts(self._restart_histories)
+            self._doors.save_restarts(self._restart_histories)
         return True
 
     def _due(self, process_table: ProcessTable, desired: DesiredState) -> tuple[str, ...]:
-        """Return the programs that shall run, do not, and are not given up; none where supervisord is gone."""
+        """Return the programs that should run, do not, and are not given up; none where supervisord is gone."""
         if process_table.supervisor is None:
             return ()
         return tuple(
@@ -207,7 +175,7 @@ class Loop:
         )
 
     def _decide(self, name: str, fact: ProcessFact) -> None:
-        cause = self._outside.cause(name, fact, self._exits.get(name))
+        cause = self._doors.cause_of_exit(name, fact, self._exits.get(name))
         memory, action = decide(
             self._policy,
             self._memory(name),
@@ -219,12 +187,17 @@ class Loop:
         self._restart_histories[name] = memory
         match action:
             case Restart(program, why):
-                self._outside.record_event("restarted", program, why)
-                self._outside.start(program)
+                self._doors.record_event("restarted", program, why)
+                self._doors.start(program)
             case GiveUp(program, why):
-                self._outside.record_event("given_up", program, why)
+                self._doors.record_event("given_up", program, why)
             case None:
                 pass
 
     def _memory(self, name: str) -> RestartHistory:
         return self._restart_histories.get(name, RestartHistory())
+
+
+def _has_unreaped(process_table: ProcessTable) -> bool:
+    """Return whether a process is gone of which supervisord has not noticed that yet."""
+    return any(fact.state == "RUNNING" and fact.pid is None for fact in process_table.facts.values())

@@ -207,7 +207,9 @@ class ExitWatch:
     def close(self) -> None:
         """Watch nothing any more."""
         self.watch(())
-        for descriptor in (self._woken, self._wake):
+        # Another thread may still wake: never what is opened next under this number.
+        wake, self._wake = self._wake, -1
+        for descriptor in (self._woken, wake):
             os.close(descriptor)
 
     def _forget(self, pid: int) -> None:

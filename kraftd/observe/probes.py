@@ -1,7 +1,7 @@
 """Does a program serve? Asked of itself, from outside, each question bounded in time."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from kraftd.health.programs.facts import SERVES, Answer
 from kraftd.host.http import get
@@ -24,13 +24,10 @@ def ask(program: Program, *, timeout_s: float) -> Answer:
             return _ask_http(listener.host, listener.port, program.probe.path, timeout_s)
 
 
-def ask_all(plan: Plan, programs: tuple[str, ...], *, timeout_s: float) -> dict[str, Answer]:
-    """Return the answers of several programs, asked side by side; the daemon does not ask itself."""
-    if not programs:
-        return {}
-    with ThreadPoolExecutor(max_workers=len(programs)) as pool:
-        answers = pool.map(lambda name: ask(plan.program(name), timeout_s=timeout_s), programs)
-        return dict(zip(programs, answers, strict=True))
+def ask_all(plan: Plan, programs: tuple[str, ...], pool: Executor, *, timeout_s: float) -> dict[str, Answer]:
+    """Return the answers of several programs, asked side by side in the threads of a pool."""
+    answers = pool.map(lambda name: ask(plan.program(name), timeout_s=timeout_s), programs)
+    return dict(zip(programs, answers, strict=True))
 
 
 def _ask_http(host: str, port: int, path: str, timeout_s: float) -> Answer:

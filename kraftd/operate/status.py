@@ -1,6 +1,7 @@
 """What the cluster is like: the daemon's documents while they are fresh, else what a command observes itself."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -192,7 +193,8 @@ def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> Heal
 def _observe_directly(cluster: ClusterContext) -> StatusDocument:
     plan = cluster.plan
     process_table = cluster.find_processes()
-    answers = ask_all(plan, tuple(process_table.processes), timeout_s=_ASK_TIMEOUT_S)
+    with ThreadPoolExecutor(max_workers=len(plan.names)) as pool:
+        answers = ask_all(plan, tuple(process_table.processes), pool, timeout_s=_ASK_TIMEOUT_S)
     desired = cluster.store.desired() if process_table.processes else DesiredState(0, {})
     facts = Facts(
         process_table.facts,

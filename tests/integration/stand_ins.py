@@ -13,8 +13,9 @@ from types import MappingProxyType
 import psutil
 
 from kraftd.clock import SystemClock
-from kraftd.daemon.__main__ import Machine, Service
+from kraftd.daemon.doors import daemon_doors
 from kraftd.daemon.loop import Loop
+from kraftd.daemon.service import Service
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import KafkaView, ProgramView
 from kraftd.host.events import EventLog
@@ -179,15 +180,16 @@ def healing(made: StandIns) -> Iterator[Service]:
     """Run the daemon's watch in this process; yields it."""
     clock = SystemClock()
     plan = made.plan
-    machine = Machine(plan, made.supervisor, NoKafka(), EventLog(plan.layout.events, "daemon", clock), clock)
-    loop = Loop(plan, machine, clock, from_json(read_text(plan.layout.restarts)))
+    events = EventLog(plan.layout.events, "daemon", clock)
+    doors = daemon_doors(plan, made.supervisor, NoKafka(), events, clock)
+    loop = Loop(plan, doors, clock, from_json(read_text(plan.layout.restarts)))
     service = Service(plan, loop, NoKafka(), None)
     thread = threading.Thread(target=service.watch)
     thread.start()
     try:
         yield service
     finally:
-        service._stop.set()
+        service.stop()
         thread.join(30)
 
 

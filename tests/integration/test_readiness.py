@@ -5,6 +5,7 @@ import http.server
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -117,10 +118,10 @@ def test_a_broker_that_only_listens_does_not_serve_yet():
 
 @pytest.mark.perf
 def test_several_programs_are_asked_side_by_side():
-    with listener() as one, listener() as other:
+    with listener() as one, listener() as other, ThreadPoolExecutor(max_workers=2) as pool:
         plan = plan_of(f"[producer]\nport = {one}\n[consumer]\nport = {other}")
         began_s = time.monotonic()
-        answers = ask_all(plan, ("producer", "consumer"), timeout_s=1.0)
+        answers = ask_all(plan, ("producer", "consumer"), pool, timeout_s=1.0)
 
     assert {name: answer.reason for name, answer in answers.items()} == {
         "producer": "/readyz: no answer within 1 s",
@@ -130,4 +131,5 @@ def test_several_programs_are_asked_side_by_side():
 
 
 def test_nobody_is_asked_where_there_is_nobody():
-    assert ask_all(plan_of(), (), timeout_s=1.0) == {}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        assert ask_all(plan_of(), (), pool, timeout_s=1.0) == {}

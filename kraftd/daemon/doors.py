@@ -1,0 +1,129 @@
+"""What the daemon's loop sees and does outside of it: a value of functions, so that a test can give others."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from kraftd.clock import Clock
+from kraftd.errors import FileAccessError
+from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.facts import Answer, ProcessFact
+from kraftd.health.programs.restarts import RestartHistory, to_json
+from kraftd.health.programs.state import LastExit, ProcessUsage
+from kraftd.host.events import EventLog
+from kraftd.host.files import read_text, write_atomically
+from kraftd.host.jvm import AttachError, enable_jmx
+from kraftd.host.lock import try_acquire
+from kraftd.host.processes import Process, usage
+from kraftd.observe.collector import Collector
+from kraftd.observe.exits import cause_of, exit_records, with_causes
+from kraftd.observe.probes import ask_all
+from kraftd.observe.processes import ProcessTable, find_processes
+from kraftd.plan.desired import DesiredState, parse_desired
+from kraftd.plan.kinds import Node
+from kraftd.plan.layout import Layout
+from kraftd.plan.plan import Plan
+from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
+
+logger = logging.getLogger("kraftd.daemon")
+
+_ASK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonDoors:
+    """The functions that the loop is given; none of them waits for Kafka.
+
+    Attributes:
+        find_processes: The programs that run.
+        read_desired: The programs that should run.
+        ask: Whether programs serve, asked side by side.
+        kafka_view: The newest view of Kafka.
+        last_exits: How programs last ended.
+        cause_of_exit: Why a program's last run ended.
+        start: Starts a program and returns at once; what supervisord refuses is logged, and due again at the next tick.
+        usages: What processes take, by program name.
+        enable_jmx: Lets JMX clients into a broker's process; a refusal is logged.
+        try_lock: Holds the cluster's lock where no command does; whether it is held.
+        save_restarts: Writes the restart histories to disk; where it is full, that is logged.
+        record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
+    """
+
+    find_processes: Callable[[], ProcessTable]
+    read_desired: Callable[[], DesiredState]
+    ask: Callable[[tuple[str, ...]], dict[str, Answer]]
+    kafka_view: Callable[[], KafkaView]
+    last_exits: Callable[[Mapping[str, ProcessFact]], dict[str, LastExit]]
+    cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
+    start: Callable[[str], None]
+    usages: Callable[[Mapping[str, Process]], dict[str, ProcessUsage]]
+    enable_jmx: Callable[[Node, Process], None]
+    try_lock: Callable[[], AbstractContextManager[bool]]
+    save_restarts: Callable[[Mapping[str, RestartHistory]], None]
+    record_event: Callable[[str, str, str], None]
+
+
+def daemon_doors(
+    plan: Plan, supervisor: Supervisor, collector: Collector, events: EventLog, clock: Clock
+) -> DaemonDoors:
+    """Return the real doors; the threads that ask programs whether they serve live as long as these."""
+    layout = plan.layout
+    pool = ThreadPoolExecutor(max_workers=len(plan.names), thread_name_prefix="probe")
+    return DaemonDoors(
+        find_processes=lambda: find_processes(plan, supervisor),
+        read_desired=lambda: parse_desired(read_text(layout.desired), layout.desired),
+        ask=lambda programs: ask_all(plan, programs, pool, timeout_s=_ASK_TIMEOUT_S),
+        kafka_view=lambda: collector.view,
+        last_exits=lambda facts: with_causes(exit_records(plan), plan, facts),
+        cause_of_exit=functools.partial(cause_of, plan),
+        start=functools.partial(_start, plan, supervisor),
+        usages=_usages,
+        enable_jmx=functools.partial(_enable_jmx, layout, clock),
+        try_lock=lambda: try_acquire(layout.lock, command="daemon"),
+        save_restarts=functools.partial(_save_restarts, layout),
+        record_event=functools.partial(_record_event, events),
+    )
+
+
+def _start(plan: Plan, supervisor: Supervisor, program: str) -> None:
+    try:
+        supervisor.start(plan.program(program).supervised_name)
+    except (SupervisorUnreachableError, SupervisorRefusedError) as error:
+        logger.warning("Restart of %s failed: %s", program, error)
+
+
+def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
+    found = {name: (usage(process.pid), process.started_at_s) for name, process in processes.items()}
+    return {
+        name: ProcessUsage(each.cpu_s, each.resident_bytes, each.open_files, each.threads, started_at_s)
+        for name, (each, started_at_s) in found.items()
+        if each is not None
+    }
+
+
+def _enable_jmx(layout: Layout, clock: Clock, broker: Node, process: Process) -> None:
+    if broker.jmx is None:
+        return
+    try:
+        enable_jmx(process, broker.jmx, layout.jmx, clock)
+    except AttachError as error:
+        logger.warning("%s has no JMX: %s", broker.name, error)
+
+
+def _save_restarts(layout: Layout, restart_histories: Mapping[str, RestartHistory]) -> None:
+    try:
+        write_atomically(layout.restarts, to_json(restart_histories))
+    except FileAccessError as error:
+        logger.warning("The restarts are not on record: %s", error)
+
+
+def _record_event(events: EventLog, kind: str, program: str, text: str) -> None:
+    logger.warning("%s %s: %s", program, kind, text)
+    try:
+        events.record(kind, text, program=program)
+    except FileAccessError as error:
+        logger.warning("That is not on record: %s", error)
