@@ -1,9 +1,10 @@
 """The page's live part to many open pages: rendered once for all, and only the newest counts for a slow one.
 
-Everything here but the rendering runs on the loop's thread.
+Everything here runs on the loop's thread, but for the rendering and the notice that something changed.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -39,12 +40,13 @@ class Source(Protocol):
         """Return the body of /metrics and its content type, in a format that is accepted."""
 
     def is_ending(self) -> bool:
-        """Return whether the daemon was told to end."""
+        """Return whether open streams should end."""
+
+    def subscribe(self, on_change: Callable[[], None]) -> None:
+        """Have a function called, in any thread, at each new snapshot and when open streams should end."""
 
 
 MOST_PAGES = 64
-POLL_S = 0.25
-"""How soon an open page sees a new snapshot, and how soon it is let go when the daemon ends."""
 _RETRY_MS = 1000
 
 
@@ -61,33 +63,30 @@ class Live:
 
     def __init__(
         self,
-        newest: Callable[[], Snapshot | None],
+        source: Source,
         render: Callable[[Snapshot | None], str],
-        is_ending: Callable[[], bool],
         clock: Clock,
         *,
-        poll_s: float = POLL_S,
         ping_s: float = PING_INTERVAL_S,
     ) -> None:
         """Store the arguments.
 
         Args:
-            newest: Returns the newest snapshot; must not block.
+            source: Has the newest snapshot, and says when there is another.
             render: Returns the live part of a snapshot's page; called in a thread.
-            is_ending: Whether the daemon ends: open pages would keep it from that.
             clock: Time, for ages.
-            poll_s: How often a page looks for something new.
             ping_s: After so long without anything new a page is sent a sign of life.
         """
-        self._newest = newest
+        self._source = source
         self._render = render
-        self._is_ending = is_ending
         self._clock = clock
-        self._poll_s = poll_s
         self._ping_s = ping_s
         self._pages = 0
         self._frame: Frame | None = None
         self._rendering = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        source.subscribe(self._wake_pages)
 
     @property
     def pages(self) -> int:
@@ -105,27 +104,46 @@ class Live:
         A page that takes one late gets the newest next: what came in between was never queued for it.
         """
         self._pages += 1
+        self._loop = asyncio.get_running_loop()
         try:
             yield retry(_RETRY_MS)
             sent: Frame | None = None
-            silent_s = 0.0
-            while not self._is_ending():
+            while True:
+                # Taken first: what changes while this page renders or sends ends its next wait at once.
+                changed = self._changed
+                if self._source.is_ending():
+                    return
                 frame = await self._current()
                 if frame is not sent:
-                    sent, silent_s = frame, 0.0
+                    sent = frame
                     yield self._event(frame)
-                elif silent_s >= self._ping_s:
-                    silent_s = 0.0
+                while not await self._is_set(changed):
                     yield PING
-                await asyncio.sleep(self._poll_s)
-                silent_s += self._poll_s
         finally:
             self._pages -= 1
+
+    async def _is_set(self, changed: asyncio.Event) -> bool:
+        """Wait for a change; return whether there was one before it was time for a ping."""
+        try:
+            await asyncio.wait_for(changed.wait(), self._ping_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _wake_pages(self) -> None:
+        """Have every open page look at the source; called in any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no page is open any more
+                self._loop.call_soon_threadsafe(self._renew)
+
+    def _renew(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _current(self) -> Frame:
         """Return the frame of the newest snapshot; the first page that asks has it rendered for all."""
         async with self._rendering:
-            snapshot = self._newest()
+            snapshot = self._source.newest()
             if self._frame is None or self._frame.snapshot is not snapshot:
                 html = await asyncio.to_thread(self._render, snapshot)
                 self._frame = Frame(json.dumps(html), snapshot)
@@ -160,7 +178,7 @@ def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
         """Return the page; without JavaScript it loads itself again every five seconds."""
         return HTMLResponse(page.whole(source.newest(), source.history(), events(), clock.now_s()))
 
-    _add_events(app, Live(source.newest, content, source.is_ending, clock))
+    _add_events(app, Live(source, content, clock))
     _add_static(app, page)
 
 

@@ -11,6 +11,7 @@ class Seen:
         self.snapshot = snapshot
         self.remembered = history or History()
         self.ending = False
+        self.subscribers = []
 
     def newest(self):
         return self.snapshot
@@ -27,3 +28,20 @@ class Seen:
 
     def is_ending(self):
         return self.ending
+
+    def subscribe(self, on_change):
+        self.subscribers.append(on_change)
+
+    def show(self, snapshot):
+        """Have a new snapshot, as the daemon does."""
+        self.snapshot = snapshot
+        self._notify()
+
+    def end(self):
+        """Have open streams end, as the daemon does."""
+        self.ending = True
+        self._notify()
+
+    def _notify(self):
+        for on_change in self.subscribers:
+            on_change()

@@ -24,7 +24,7 @@ def live_of(seen, rendered=None, now_s=1000.0, ping_s=60.0):
             rendered.append(look)
         return "\n".join(each.name for each in look.programs) if look else "nothing"
 
-    return Live(seen.newest, render, seen.is_ending, ManualClock(now_s), poll_s=0.0, ping_s=ping_s)
+    return Live(seen, render, ManualClock(now_s), ping_s=ping_s)
 
 
 def look_of(frame):
@@ -42,7 +42,7 @@ def test_a_page_gets_the_newest_look_at_once_and_each_new_one():
         seen = Seen(FIRST)
         frames = live_of(seen, now_s=1002.5).frames()
         retry, first = await take(frames, 2)
-        seen.snapshot = SECOND
+        seen.show(SECOND)
         (second,) = await take(frames, 1)
         return retry, look_of(first), look_of(second)
 
@@ -68,7 +68,7 @@ def test_a_look_is_rendered_once_for_all_pages():
 def test_an_old_look_is_sent_with_its_age_of_now():
     async def run():
         seen, clock = Seen(FIRST), ManualClock(1000.0)
-        live = Live(seen.newest, lambda _look: "", seen.is_ending, clock, poll_s=0.0)
+        live = Live(seen, lambda _look: "", clock)
         await take(live.frames(), 2)
         clock.advance(60.0)
         return look_of((await take(live.frames(), 2))[1])
@@ -89,7 +89,7 @@ def test_a_slow_page_gets_the_newest_and_none_that_came_in_between():
         slow = live_of(seen).frames()
         await take(slow, 2)
         for number in range(100):
-            seen.snapshot = snapshot(program(f"broker-{number}"))
+            seen.show(snapshot(program(f"broker-{number}")))
         return look_of((await take(slow, 1))[0])
 
     assert asyncio.run(run())["html"] == "broker-99"
@@ -101,10 +101,51 @@ def test_pages_are_let_go_when_the_daemon_ends():
         live = live_of(seen)
         frames = live.frames()
         await take(frames, 2)
-        seen.ending = True
+        seen.end()
         return [frame async for frame in frames], live.pages
 
     assert asyncio.run(run()) == ([], 0)
+
+
+def test_a_waiting_page_is_woken_from_another_thread_by_a_look_and_by_the_end():
+    async def run():
+        seen = Seen(FIRST)
+        frames = live_of(seen).frames()
+        await take(frames, 2)
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.to_thread(seen.show, SECOND)
+        second = await waiting
+        waiting = asyncio.ensure_future(anext(frames, None))
+        await asyncio.to_thread(seen.end)
+        return look_of(second)["html"], await waiting
+
+    assert asyncio.run(run()) == ("broker-2", None)
+
+
+def test_a_look_that_comes_while_one_is_rendered_is_sent_next():
+    async def run():
+        seen = Seen(FIRST)
+
+        def render(look):
+            if look is FIRST:
+                seen.show(SECOND)
+            return look.programs[0].name
+
+        frames = Live(seen, render, ManualClock()).frames()
+        return [look_of(frame)["html"] for frame in (await take(frames, 3))[1:]]
+
+    assert asyncio.run(run()) == ["broker-1", "broker-2"]
+
+
+def test_a_look_after_the_last_page_has_gone_disturbs_nobody():
+    seen = Seen(FIRST)
+
+    async def run():
+        await take(live_of(seen).frames(), 2)
+
+    asyncio.run(run())
+
+    seen.show(SECOND)
 
 
 def test_a_page_that_leaves_makes_room():
