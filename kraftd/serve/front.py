@@ -60,8 +60,8 @@ def readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> Answer:
 _FRESH_WITHIN_S = 2.0
 _POLL_S = 0.01
 _LOCAL_NAMES = ("localhost", "::1")
-_LOOKS_AT_ONCE = 5
-_LOOKS_PER_S = 2.0
+_TICKS_AT_ONCE = 5
+_TICKS_PER_S = 2.0
 
 
 def create_front(
@@ -73,39 +73,39 @@ def create_front(
 ) -> App:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
-    ``/readyz?fresh=1`` answers from a look that began after the question, where one comes within 2 s.
+    ``/readyz?fresh=1`` answers from a tick that began after the question, where one comes within 2 s.
 
     Args:
         plan: The cluster.
         newest: Returns the newest snapshot; must not block.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
-        request_tick: Called when what was seen may be of before: the cluster is not ready, or a new look is asked for;
+        request_tick: Called when what was seen may be of before: the cluster is not ready, or a new tick is asked for;
             a few times at once, and twice a second in the long run.
     """
     names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
     access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
-    return Guard(_Front(plan, newest, clock, LazyApp(load), _Looks(clock, request_tick)), access, Problem)
+    return Guard(_Front(plan, newest, clock, LazyApp(load), _TickRequests(clock, request_tick)), access, Problem)
 
 
-class _Looks:
-    """Looks beyond those of the loop itself, limited in number: every page in this machine's browsers may ask."""
+class _TickRequests:
+    """Ticks beyond those of the loop itself, limited in number: every page in this machine's browsers may ask."""
 
     def __init__(self, clock: Clock, request_tick: Callable[[], None]) -> None:
         self._clock = clock
-        self._look_again = request_tick
-        self._left: float = _LOOKS_AT_ONCE
+        self._request_tick = request_tick
+        self._left: float = _TICKS_AT_ONCE
         self._counted_s = clock.monotonic_s()
 
-    def ask(self) -> bool:
-        """Ask for a look, and return whether there will be one."""
+    def request(self) -> bool:
+        """Request a tick, and return whether there will be one."""
         now_s = self._clock.monotonic_s()
-        self._left = min(_LOOKS_AT_ONCE, self._left + (now_s - self._counted_s) * _LOOKS_PER_S)
+        self._left = min(_TICKS_AT_ONCE, self._left + (now_s - self._counted_s) * _TICKS_PER_S)
         self._counted_s = now_s
         if self._left < 1:
             return False
         self._left -= 1
-        self._look_again()
+        self._request_tick()
         return True
 
 
@@ -118,14 +118,14 @@ class _Front:
         newest: Callable[[], Snapshot | None],
         clock: Clock,
         behind: App,
-        looks: _Looks,
+        tick_requests: _TickRequests,
     ) -> None:
         self._newest = newest
         self._interval_s = plan.daemon.interval_s
         self._topics = tuple(topic.name for topic in plan.topics)
         self._clock = clock
         self._behind = behind
-        self._looks = looks
+        self._tick_requests = tick_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
@@ -135,20 +135,20 @@ class _Front:
             case "GET", "/readyz", b"":
                 answer = readyz(self._newest(), self._topics)
                 if answer.status != 200:
-                    self._looks.ask()
+                    self._tick_requests.request()
                 await send_answer(send, answer)
             case "GET", "/readyz", b"fresh=1":
-                await self._see_anew()
+                await self._wait_for_tick()
                 await send_answer(send, readyz(self._newest(), self._topics))
             case _:
                 await self._behind(scope, receive, send)
 
-    async def _see_anew(self) -> None:
+    async def _wait_for_tick(self) -> None:
         asked_s = self._clock.monotonic_s()
         is_coming = False
         while not self._is_since(asked_s) and self._clock.monotonic_s() < asked_s + _FRESH_WITHIN_S:
-            # The loop does not forget that it was asked, also where it is just looking.
-            is_coming = is_coming or self._looks.ask()
+            # The loop does not forget a request, also where it comes during a tick.
+            is_coming = is_coming or self._tick_requests.request()
             await asyncio.sleep(_POLL_S)
 
     def _is_since(self, monotonic_s: float) -> bool:
