@@ -1,4 +1,4 @@
-"""What can go wrong, grouped by who can mend it.
+"""Errors, grouped by who can fix them, with their exit codes.
 
 Every text starts with "cannot", names the value at fault and ends without a full stop; the hint says what to do next.
 The exit codes are those of the Linux Standard Base for init scripts where it has one; 8 and 124 (GNU timeout's) are
@@ -33,28 +33,28 @@ class KraftdError(Exception):
 
 
 class ConfigurationError(KraftdError):
-    """The configuration or the arguments are wrong; their author can mend them."""
+    """The configuration or the arguments are wrong; their author can fix them."""
 
     exit_code = 2
     code = "invalid_configuration"
 
 
 class NotRunningError(KraftdError):
-    """The cluster is not running, and that is the answer to the question asked."""
+    """The cluster is not running, which is what the command was to report."""
 
     exit_code = 3
     code = "not_running"
 
 
 class UnknownNameError(KraftdError):
-    """No such cluster or program, or no permission to look."""
+    """No such cluster or program, or no permission to read it."""
 
     exit_code = 4
     code = "unknown"
 
 
 class FileAccessError(KraftdError):
-    """The operating system refuses kraftd a file or a process."""
+    """The operating system refuses access to a file or a process."""
 
     exit_code = 4
     code = "permission_denied"
@@ -89,7 +89,7 @@ class RefusedError(KraftdError):
 
 
 class TimedOutError(KraftdError):
-    """The wait ended before what was waited for came."""
+    """The time limit passed before the awaited state was reached."""
 
     exit_code = 124
     code = "timed_out"
@@ -99,12 +99,12 @@ _MOST_NAMES_LISTED = 20
 
 
 def unknown_name(message: str, name: str, known: Sequence[str]) -> UnknownNameError:
-    """Return the error, with the nearest name and those that there are.
+    """Return the error, with the nearest name and the existing ones in its hint.
 
     Args:
-        message: What could not be found.
-        name: The name that was given.
-        known: Every name that there is.
+        message: The text of the error.
+        name: The name that was not found.
+        known: Every existing name.
     """
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"Did you mean {near[0]}? " if near else ""

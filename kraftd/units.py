@@ -1,4 +1,4 @@
-"""Sizes as people and the JVM write them."""
+"""Sizes, counts, rates and durations as people and the JVM write them."""
 
 import re
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ _BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "
 
 
 def count(number: float) -> str:
-    """Return a whole number with its thousands apart: ``1,234,567``."""
+    """Return a whole number with thousands separators: ``1,234,567``."""
     return f"{round(number):,}"
 
 

@@ -1,1 +1,1 @@
-"""The door to this machine: files, processes, ports, the running JVMs."""
+"""Access to this machine: files, processes, ports, running JVMs."""

@@ -11,22 +11,22 @@ _KEPT_PREFIXES = ("LC_", "SSL_CERT_")
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that programs may see.
+    """Return the variables that programs inherit.
 
-    KAFKA_*, JMX_*, CLASSPATH, JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, PYTHON* and all else stay behind: each of them
-    can change what a node runs or bind a second JMX port.
+    KAFKA_*, JMX_*, CLASSPATH, JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, PYTHON* and all others are dropped: any of them
+    could change how a node runs or bind a second JMX port.
     """
     return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
 
 
 def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Executable | None:
-    """Return a tool as the PATH has it; None where it is on none of its directories.
+    """Return the tool found on the PATH; None if it is in none of its directories.
 
     Args:
         definition: The tool.
         environ: The environment variables.
     """
-    # An empty path would make which() look at this process' own.
+    # With an empty path, which() would search this process's own PATH.
     found = shutil.which(definition.name, path=environ.get("PATH") or "/nonexistent")
     if found is None:
         return None
@@ -35,9 +35,9 @@ def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Ex
 
 
 def _with_home(found: Path, wanted: ToolHome) -> Executable:
-    """Return a tool with its home: beside its executable (its archive, Homebrew), or where packages put it.
+    """Return a tool with its home: beside its executable (its archive, Homebrew), or in the packages' place.
 
-    What packages have on the PATH may be a script with paths of its own.
+    The executable that packages put on the PATH may be a script with paths of its own.
     """
     prefix = found.resolve().parent.parent
     for home in (prefix, prefix / "share" / found.name, wanted.packaged):

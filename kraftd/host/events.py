@@ -1,4 +1,4 @@
-"""What happened to a cluster: a file of JSON lines per writer, merged when read."""
+"""Events of a cluster: a file of JSON lines for each writer, merged when read."""
 
 import json
 import os
@@ -17,13 +17,13 @@ _RECENT_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened.
+    """An event of a cluster.
 
     Attributes:
         at: RFC 3339, UTC.
-        writer: Which part of kraftd says so.
+        writer: The part of kraftd that recorded it.
         kind: A stable word, such as ``started`` or ``restarted``.
-        program: The program it is about; empty for the cluster.
+        program: The program concerned; empty for the cluster.
     """
 
     at: str
@@ -43,7 +43,7 @@ class EventLog:
         self._clock = clock
 
     def record(self, kind: str, text: str, *, program: str = "", **facts: Any) -> None:
-        """Append an event; one write, so that lines of two processes never mix. The older half is kept aside.
+        """Append an event in one write, so that lines of two processes never mix; a full file is rotated.
 
         Raises:
             FileAccessError: The file cannot be written.
@@ -69,7 +69,7 @@ class EventLog:
 
 
 def read_events(directory: Path) -> list[Event]:
-    """Return every writer's events, oldest first; a line cut by a crash is passed over."""
+    """Return every writer's events, oldest first; a line that a crash cut off is skipped."""
     lines = (
         line
         for path in sorted(directory.glob("*.jsonl*"))
@@ -79,7 +79,7 @@ def read_events(directory: Path) -> list[Event]:
 
 
 def recent_events(directory: Path, most: int) -> list[Event]:
-    """Return the newest events, oldest first, without reading all that is kept."""
+    """Return the newest events, oldest first, without reading whole files."""
     lines = (line for path in sorted(directory.glob("*.jsonl")) for line in tail(path, most, most_bytes=_RECENT_BYTES))
     return _merged(lines)[-most:] if most else []
 

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 65_536
 
 @contextlib.contextmanager
 def os_errors_named(verb: str, path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into an error that names the path.
+    """Turn an OSError into an error that names the path.
 
     Raises:
         FileAccessError: In place of any OSError.
@@ -36,11 +36,11 @@ def os_errors_named(verb: str, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hint_names_setting(place: Path, setting: str) -> Iterator[None]:
-    """Name the setting that moves a place, where the operating system refuses something in it.
+    """Name the setting that moves a place, in the hint of a FileAccessError about that place.
 
     Args:
         place: A file or directory that does not belong to the state directory.
-        setting: What chooses it.
+        setting: The setting that chooses it.
 
     Raises:
         FileAccessError: With that setting in its hint.
@@ -66,7 +66,7 @@ def _remedy(error: OSError, setting: str) -> str:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory that only its owner enters, and its parents the same, where they are absent.
+    """Make a directory, and its absent parents, accessible to the owner only.
 
     Raises:
         FileAccessError: The operating system refuses.
@@ -91,7 +91,7 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with os_errors_named("write", path):
         try:
-            # What a killed process with this pid left, or somebody put there: nothing is written through it.
+            # A killed process with this pid, or another user, may have left a file: never write through it.
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -104,7 +104,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:
-    """Write the files whose text on disk differs, and return their paths.
+    """Write the files whose text differs from that on disk, and return their paths.
 
     Raises:
         FileAccessError: The operating system refuses.
@@ -116,15 +116,15 @@ def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:
 
 
 def changed_files(files: dict[Path, str]) -> tuple[Path, ...]:
-    """Return the paths whose text on disk differs from the given one, or is absent."""
+    """Return the paths whose text on disk differs from the given one or is absent."""
     return tuple(path for path, text in files.items() if read_text(path) != text)
 
 
 def read_text(path: Path) -> str | None:
-    """Return a file's text, or None where there is no such file.
+    """Return a file's text; None if there is no such file.
 
     Raises:
-        FileAccessError: It is there and cannot be read.
+        FileAccessError: The file exists but cannot be read.
     """
     try:
         with os_errors_named("read", path):
@@ -136,12 +136,12 @@ def read_text(path: Path) -> str | None:
 
 
 def tail(path: Path, lines: int, *, most_bytes: int | None = _TAIL_BYTES) -> list[str]:
-    """Return the last lines of a file; none where there is no such file.
+    """Return the last lines of a file; none if there is no such file.
 
     Args:
         path: The file.
-        lines: How many.
-        most_bytes: So many at most are read; None for as many as the lines have.
+        lines: The number of lines.
+        most_bytes: The most bytes to read; None for no limit.
     """
     try:
         with path.open("rb") as file:
@@ -155,9 +155,9 @@ def last_lines(file: BinaryIO, lines: int, end: int, *, most_bytes: int | None =
 
     Args:
         file: The file.
-        lines: How many.
-        end: Only what is before this offset counts.
-        most_bytes: So many at most are read; None for as many as the lines have.
+        lines: The number of lines.
+        end: The offset before which to look.
+        most_bytes: The most bytes to read; None for no limit.
     """
     first = max(0, end - most_bytes) if most_bytes is not None else 0
     start, blocks, breaks = end, [b""], 0
@@ -184,7 +184,7 @@ def remove(path: Path) -> None:
 
 
 def tree_bytes(path: Path) -> int:
-    """Return the bytes of all files below a directory; what vanishes meanwhile does not count."""
+    """Return the bytes of all files below a directory; files that vanish meanwhile do not count."""
     total = 0
     for directory, _, names in os.walk(path):
         for name in names:

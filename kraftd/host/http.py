@@ -13,11 +13,11 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """The outcome of a GET.
 
     Attributes:
-        status: The HTTP status; None where no answer came.
-        body: The body, or why there is none.
+        status: The HTTP status; None if no answer came.
+        body: The body, or the reason why there is none.
     """
 
     status: int | None
@@ -25,21 +25,21 @@ class Answer:
 
 
 def get(host: str, port: int, path: str, *, timeout_s: float, most_bytes: int = _MOST_BYTES) -> Answer:
-    """Return the answer of a server on this machine; no proxy, no redirect, no exception.
+    """Return the answer of a server on this machine; uses no proxy, follows no redirect and never raises.
 
     Args:
         host: Its host.
         port: Its port.
         path: Path and query.
         timeout_s: Limits the whole exchange.
-        most_bytes: A longer answer is none.
+        most_bytes: The longest answer to accept.
     """
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     deadline_s = time.monotonic() + timeout_s
     try:
         connection.request("GET", path, headers={"Accept": "application/json"})
         with http.client.HTTPResponse(connection.sock, method="GET") as response:
-            # The socket's own limit would begin anew with each byte.
+            # The socket's own time limit would start over with each byte.
             response.fp = io.BufferedReader(
                 _BoundedReader(connection.sock, response.fp.detach(), deadline_s, most_bytes)
             )

@@ -10,7 +10,7 @@ _TEMPLATE = "supervisord.conf.j2"
 
 
 def template_text() -> str:
-    """Return the text of the template of supervisord.conf.
+    """Return the text of supervisord.conf's template.
 
     Raises:
         KraftdError: The installation is incomplete.
@@ -19,7 +19,7 @@ def template_text() -> str:
 
 
 def monitoring_dir() -> Path:
-    """Return the directory of the Prometheus and Grafana configuration.
+    """Return the directory of the rules for Prometheus and the dashboards for Grafana.
 
     Raises:
         KraftdError: The installation is incomplete.
@@ -28,7 +28,7 @@ def monitoring_dir() -> Path:
 
 
 def rule_files() -> tuple[Path, ...]:
-    """Return the files of Prometheus' rules that ship with kraftd; none where there are none.
+    """Return the rule files for Prometheus that ship with kraftd.
 
     Raises:
         KraftdError: The installation is incomplete.
@@ -45,6 +45,6 @@ def _root() -> Path:
             return candidate
     raise KraftdError(
         f"cannot find {_TEMPLATE}: it is in none of {', '.join(str(place) for place in (checkout, *installed))}",
-        hint="Install kraftd again from its wheel.",
+        hint="Reinstall kraftd from its wheel.",
         code="installation_incomplete",
     )

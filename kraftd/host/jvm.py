@@ -1,7 +1,7 @@
-"""Talking to a running JVM of this user through HotSpot's attach mechanism, as jcmd does, without a JVM of our own.
+"""Commands to a running JVM of this user through HotSpot's attach mechanism, as jcmd sends them, but without a JVM.
 
-The protocol is HotSpot's (attachListener_posix.cpp, version 1): the target listens on a Unix socket in the temporary
-directory once it is asked to by a file in its working directory and SIGQUIT.
+The protocol is HotSpot's (attachListener_posix.cpp, version 1): a file in the target's working directory and SIGQUIT
+make the target listen on a Unix socket in the temporary directory.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ _ARGUMENTS = 3
 
 
 class AttachError(KraftdError):
-    """A JVM does not let itself be attached to, or refuses the command."""
+    """A JVM cannot be attached to, or refuses the command."""
 
     code = "attach_failed"
 
 
 def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
-    """Run a diagnostic command in a JVM and return what it prints.
+    """Run a diagnostic command in a JVM and return its output.
 
-    Only for a JVM that has finished booting: before it handles SIGQUIT, the signal would end it.
+    Only for a JVM that has finished booting: until it handles SIGQUIT, the signal would end it.
 
     Raises:
         AttachError: The JVM does not answer in time, or answers with an error.
@@ -53,7 +53,7 @@ def _listens(path: Path) -> bool:
     """Return whether a JVM of this user listens on a path.
 
     Raises:
-        AttachError: Somebody else's file is there: anybody may write to that directory.
+        AttachError: The file belongs to another user, since every user may write to that directory.
     """
     try:
         found = path.lstat()
@@ -79,9 +79,7 @@ def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
             send_signal(process, signal.SIGQUIT)
             while not _listens(path):
                 if clock.monotonic_s() > deadline_s or not is_alive(process):
-                    raise AttachError(
-                        f"cannot attach to the JVM {process.pid}: it does not answer within {_TIMEOUT_S:g} s"
-                    )
+                    raise AttachError(f"cannot attach to the JVM {process.pid}: no answer within {_TIMEOUT_S:g} s")
                 clock.sleep(_POLL_S)
         finally:
             request.unlink(missing_ok=True)
@@ -105,7 +103,7 @@ def _exchange(path: Path, command: str) -> str:
 
 
 def _temporary_directory() -> str:
-    # HotSpot looks there whatever TMPDIR or java.io.tmpdir say, but for macOS, where the user's own is meant.
+    # HotSpot ignores TMPDIR and java.io.tmpdir; on macOS it uses the user's temporary directory.
     return "/tmp" if os.uname().sysname == "Linux" else tempfile.gettempdir()  # noqa: S108
 
 
@@ -119,9 +117,9 @@ _PASSWORD_BYTES = 16
 
 
 def write_management_files(directory: Path) -> None:
-    """Write what the JMX agents of a cluster read, for its owner's eyes only; a password that is there stays.
+    """Write the configuration of a cluster's JMX agents, readable by its owner only; keeps an existing password.
 
-    Only one process may do so at a time.
+    Only one process may call this at a time.
 
     Raises:
         FileAccessError: The operating system refuses.
@@ -131,7 +129,7 @@ def write_management_files(directory: Path) -> None:
         "ssl": "false",
         "authenticate": "true",
         "password.file": str(directory / _PASSWORD),
-        # The agent would replace the password by its hash, and no client could read it any more.
+        # Otherwise the agent replaces the password by its hash, which clients cannot use.
         "password.toHashes": "false",
         "access.file": str(directory / _ACCESS),
     }
@@ -146,18 +144,18 @@ def write_management_files(directory: Path) -> None:
 
 
 def jmx_password(directory: Path) -> str | None:
-    """Return the password of the JMX agents whose files are in a directory; None where there are none."""
+    """Return the password of the JMX agents with files in a directory; None if there are no files."""
     words = (read_text(directory / _PASSWORD) or "").split()
     return words[1] if len(words) == 2 else None
 
 
 def enable_jmx(process: Process, listener: Listener, directory: Path, clock: Clock) -> None:
-    """Make a JVM answer JMX clients on a port; nothing changes where it does.
+    """Make a JVM serve JMX clients on a port; does nothing if it does already.
 
     Args:
-        process: A JVM that serves already.
-        listener: Where its registry and its server shall listen.
-        directory: Where write_management_files wrote.
+        process: A JVM that has finished booting.
+        listener: The address for its registry and its server.
+        directory: The directory of write_management_files.
         clock: Time.
 
     Raises:

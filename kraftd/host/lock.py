@@ -15,29 +15,30 @@ _RETRY_S = 0.05
 
 
 @contextlib.contextmanager
-def held(
+def acquire(
     path: Path, *, command: str, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None = None
 ) -> Iterator[None]:
-    """Hold the lock; the kernel releases it when the process ends, however it ends.
+    """Acquire the lock and hold it in a context; the kernel releases it when the process ends, even if killed.
 
-    A lock file that this call made goes again where nothing else came beside it: what is refused leaves no trace.
+    A lock file that this call created is removed again if nothing else was created beside it, so that a refused
+    command leaves no trace.
 
     Args:
         path: The lock file; its content says who holds it.
-        command: What this process is doing, for others that wait.
+        command: The command of this process, for messages of waiting processes.
         clock: Time.
         timeout_s: How long to wait for another holder.
-        on_wait: Told once who holds it.
+        on_wait: Called once with the holder, if there is another.
 
     Raises:
-        TimedOutError: Another command kept it.
+        TimedOutError: Another command kept the lock.
         FileAccessError: The lock file cannot be opened.
     """
     absent = [place for place in (path, *path.parents) if not place.exists()]
     before = set(path.parent.glob("*"))
-    descriptor = _acquired(path, clock, timeout_s, on_wait)
+    descriptor = _wait_for_lock(path, clock, timeout_s, on_wait)
     try:
-        _sign(descriptor, command)
+        _write_holder(descriptor, command)
         yield
     finally:
         _remove_unused(path, absent, before)
@@ -46,41 +47,41 @@ def held(
 
 @contextlib.contextmanager
 def try_acquire(path: Path, *, command: str) -> Iterator[bool]:
-    """Hold the lock where nobody else does; yield whether it is held.
+    """Acquire the lock if it is free; yield whether it was.
 
     Raises:
         FileAccessError: The lock file cannot be opened.
     """
-    descriptor = _locked(path)
+    descriptor = _try_lock(path)
     if descriptor is None:
         yield False
         return
     try:
-        _sign(descriptor, command)
+        _write_holder(descriptor, command)
         yield True
     finally:
         os.close(descriptor)
 
 
-def _acquired(path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None) -> int:
+def _wait_for_lock(path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None) -> int:
     deadline_s = clock.monotonic_s() + timeout_s
-    told = False
-    while (descriptor := _locked(path)) is None:
+    is_reported = False
+    while (descriptor := _try_lock(path)) is None:
         if clock.monotonic_s() >= deadline_s:
             raise TimedOutError(
                 f"cannot take the lock {path} within {timeout_s:g} s: {_holder(path)} holds it",
                 hint="Wait for that command, or end it.",
                 code="locked",
             )
-        if not told and on_wait is not None:
+        if not is_reported and on_wait is not None:
             on_wait(_holder(path))
-            told = True
+            is_reported = True
         clock.sleep(_RETRY_S)
     return descriptor
 
 
-def _locked(path: Path) -> int | None:
-    """Return an open descriptor that holds the lock; None where another process does."""
+def _try_lock(path: Path) -> int | None:
+    """Return an open descriptor that holds the lock; None if another process holds it."""
     try:
         make_private_directory(path.parent)
         with os_errors_named("open the lock", path):
@@ -91,7 +92,7 @@ def _locked(path: Path) -> int | None:
         raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The last holder may have removed the file: a lock on what nobody else can open protects nothing.
+        # The last holder may have removed the file: a lock on a file that no other process can open is no lock.
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
@@ -100,8 +101,8 @@ def _locked(path: Path) -> int | None:
     return None
 
 
-def _sign(descriptor: int, command: str) -> None:
-    # On a full disk nobody learns who holds the lock; it is held all the same.
+def _write_holder(descriptor: int, command: str) -> None:
+    # The name of the holder is only for messages: a full disk must not prevent the lock.
     with contextlib.suppress(OSError):
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
@@ -116,7 +117,7 @@ def _holder(path: Path) -> str:
 
 
 def _remove_unused(path: Path, absent: list[Path], before: set[Path]) -> None:
-    """Remove a lock file that was absent before, and its directories that were, where nothing came beside it."""
+    """Remove a lock file and its directories as far as they were absent before and nothing else was created there."""
     if path not in absent or set(path.parent.glob("*")) - before - {path}:
         return
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How much memory this machine, or this container, has."""
+"""This machine: its memory, and which process holds a port."""
 
 import errno
 import re
@@ -12,28 +12,28 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 
 def total_bytes(limit_files: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
-    """Return the memory that processes here may use together: the machine's, or the cgroup's lower limit."""
+    """Return the total memory for processes: the machine's, or the cgroup's limit if that is lower."""
     limits = [int(psutil.virtual_memory().total)]
     for path in limit_files:
         try:
             text = path.read_text(encoding="ascii").strip()
         except OSError:
-            continue  # no such kind of cgroup here
+            continue  # this kind of cgroup does not exist on this machine
         if text.isdecimal():
             limits.append(int(text))
     return min(limits)
 
 
 _PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
-"""The marker that the programs of a cluster carry in their command line."""
+"""The marker in the command lines of a cluster's programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PortHolder:
-    """The process that has a port.
+    """The process that holds a port.
 
     Attributes:
-        pid: None where the operating system does not tell this user.
+        pid: None if the operating system does not show it to this user.
         command: Its command line, shortened; empty where unknown.
     """
 
@@ -50,9 +50,9 @@ class PortHolder:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Return whether a server could listen there now.
+    """Return whether a server could listen on a port now.
 
-    ``SO_REUSEADDR`` as servers set it: connections in TIME_WAIT do not count, listeners do.
+    Uses ``SO_REUSEADDR`` as servers do, so that connections in TIME_WAIT do not count.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,13 +66,13 @@ def is_free(host: str, port: int) -> bool:
 
 
 def holder_of(port: int) -> PortHolder:
-    """Return who has a port, as far as this user may know."""
+    """Return the process that holds a port, as far as this user may see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         return PortHolder(None)
     holders = {each.status: each.pid for each in connections if each.laddr and each.laddr.port == port and each.pid}
-    # Without a listener, a connection that goes out from this port is in the way.
+    # Without a listener, an outgoing connection from this port blocks it.
     pid = holders.get(psutil.CONN_LISTEN) or next(iter(holders.values()), None)
     return PortHolder(pid, _command(pid)) if pid else PortHolder(None)
 

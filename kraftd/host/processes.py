@@ -1,4 +1,4 @@
-"""Becoming another program, where running it is all that is left to do."""
+"""Processes of this user: find by marker, signal, watch for the exit, measure, and replace this one."""
 
 import contextlib
 import os
@@ -16,15 +16,15 @@ from kraftd.plan.program import Marker
 
 
 def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Replace this process by a program: every signal reaches it, and its end is this process's own.
+    """Replace this process by a program, which so receives every signal and sets the exit status.
 
     Raises:
-        OSError: There is no such program, or it cannot be run.
+        OSError: The program does not exist or cannot be run.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        # Python ignores them, and a program inherits what is ignored.
+        # Python ignores these signals, and the program would inherit that.
         signal.signal(number, signal.SIG_DFL)
     os.execvpe(command[0], list(command), environ)  # noqa: S606 no shell is wanted
 
@@ -48,7 +48,7 @@ class Process:
 
 
 def describe(pid: int) -> Process | None:
-    """Return the live process with a pid; None where there is none, or only its exit status is left."""
+    """Return the live process with a pid; None if there is none, or it is a zombie."""
     incarnation = _incarnation(pid)
     if incarnation is None:
         return None
@@ -63,7 +63,7 @@ def describe(pid: int) -> Process | None:
 
 
 def _incarnation(pid: int) -> float | None:
-    """Return a live process's start, on a clock that nobody sets where the system has one."""
+    """Return a live process's start, on a clock that is never set, if the system has one."""
     if sys.platform != "linux":
         return _created_at_s(pid)
     try:
@@ -87,11 +87,11 @@ def _created_at_s(pid: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process takes, its children not counted.
+    """The resources that a process uses, without its children.
 
     Attributes:
         cpu_s: CPU time since its start.
-        open_files: None where the system does not say.
+        open_files: None if the system does not report it.
     """
 
     cpu_s: float
@@ -101,7 +101,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage | None:
-    """Return what a live process takes; None where there is none, or it may not be asked."""
+    """Return the resources of a live process; None if there is none, or access is denied."""
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -113,14 +113,14 @@ def usage(pid: int) -> Usage | None:
 
 
 def is_alive(process: Process) -> bool:
-    """Return whether this very incarnation still runs."""
+    """Return whether this incarnation still runs."""
     return _incarnation(process.pid) == process.incarnation
 
 
 def find_by_marker(markers: Iterable[Marker]) -> dict[Marker, Process]:
-    """Return this user's processes that carry one of the markers, by marker.
+    """Return this user's processes with one of the markers, by marker.
 
-    Of several with one marker it is the oldest: a forked child has its parent's command line.
+    Of several with the same marker the oldest is returned, because a forked child has its parent's command line.
     """
     wanted = tuple(markers)
     found: dict[Marker, Process] = {}
@@ -132,9 +132,9 @@ def find_by_marker(markers: Iterable[Marker]) -> dict[Marker, Process]:
 
 
 def send_signal(process: Process, number: signal.Signals) -> bool:
-    """Signal this very incarnation; return False where it is gone.
+    """Send a signal to this incarnation; return False if it has ended.
 
-    Where the system gives a pidfd, the pid cannot be taken over by another process between the check and the signal.
+    With a pidfd, no other process can take over the pid between the check and the signal.
     """
     try:
         descriptor = _pidfd(process.pid)
@@ -155,7 +155,7 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
 
 
 class ExitWatch:
-    """Tells at once when one of several processes ends (pidfds); where the system gives none, it only waits."""
+    """A watch for the exit of processes, prompt through pidfds; without pidfds it only waits for the timeout."""
 
     def __init__(self) -> None:
         self._descriptors: dict[int, int] = {}
@@ -182,13 +182,13 @@ class ExitWatch:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether the exit of each watched process ends a wait at once."""
+        """Whether the exit of every watched process ends a wait at once."""
         return self._is_prompt
 
     def wait(self, timeout_s: float) -> tuple[int, ...]:
-        """Wait for an exit; return the pids that ended, none when the time is up or ``wake`` was called.
+        """Wait for an exit and return the pids that ended; none after the timeout or a call of ``wake``.
 
-        Each is told once.
+        Each exit is reported once.
         """
         by_descriptor = {descriptor: pid for pid, descriptor in self._descriptors.items()}
         ready = [descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)]
@@ -201,11 +201,11 @@ class ExitWatch:
 
     def wake(self) -> None:
         """End a wait at once, from another thread."""
-        with contextlib.suppress(OSError):  # a full pipe wakes too, and a closed one has nobody to wake
+        with contextlib.suppress(OSError):  # a full pipe wakes too, and a closed one has no reader
             os.write(self._wake, b"x")
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching and release the descriptors."""
         self.watch(())
         # Another thread may still wake: never what is opened next under this number.
         wake, self._wake = self._wake, -1
@@ -219,10 +219,10 @@ class ExitWatch:
 
 
 def _pidfd(pid: int) -> int | None:
-    """Return a pidfd; None where the kernel, a sandbox or the limit of open files gives none.
+    """Return a pidfd; None if the kernel, a sandbox or the limit on open files prevents it.
 
     Raises:
-        ProcessLookupError: There is no such process.
+        ProcessLookupError: The process does not exist.
     """
     if not hasattr(os, "pidfd_open"):
         return None

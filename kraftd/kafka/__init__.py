@@ -1,1 +1,1 @@
-"""The Kafka door: a client for what the daemon and the commands ask brokers, and its plain answers."""
+"""Access to Kafka: a client for the requests of the daemon and the commands, with plain results."""

@@ -1,4 +1,4 @@
-"""What kraftd asks of a running cluster, each call bounded in time and partial where a part of the cluster is down.
+"""The administrator of a running cluster: calls bounded in time, with partial results if a part of it is down.
 
 Importing this module does not import kafka-python; opening a KafkaAdmin does.
 """
@@ -41,22 +41,22 @@ _MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
 
 
 def load_client() -> None:
-    """Import kafka-python now, while there is time, so that the first open() need not."""
+    """Import kafka-python now, so that the first open() is fast."""
     with warnings.catch_warnings():
-        # kafka-python 3.0 reads its schemas with a function that Python 3.11 deprecates.
+        # kafka-python 3.0 loads its schemas with a function that Python 3.11 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         import kraftd.kafka.connection  # noqa: F401, PLC0415 - 0.15 s of CPU, not for 'kraftd status'
 
 
 Connect = Callable[[Access, float, str], Wire]
-"""Makes an open wire from the way to a cluster, a time limit in seconds and a client id."""
+"""Makes an open wire from the access to a cluster, a time limit in seconds and a client id."""
 
 
 class KafkaAdmin:
     """One cluster's administrator: a context manager, usable from several threads.
 
-    A call raises where it has nothing at all to return; where a broker, topic, partition or group fails, its value is
-    absent and the reason is among the failures.
+    A call raises if it has nothing at all to return; if a broker, topic, partition or group fails, its value is absent
+    and the reason is among the failures.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class KafkaAdmin:
         self._wire: Wire | None = None
 
     def open(self) -> None:
-        """Load kafka-python and start its thread; no broker needs to run yet."""
+        """Load kafka-python and start its thread; does not need a running broker."""
         if self._wire is None:
             self._wire = self._connect(self._access, self._timeout_s, self._client_id)
 
     def close(self) -> None:
-        """Close every connection; a closed administrator can be opened again."""
+        """Close every connection; the administrator can be opened again."""
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -102,11 +102,11 @@ class KafkaAdmin:
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """Return how many requests were sent since open(), by Kafka's name of the API; none before it."""
+        """Return the number of requests since open(), by Kafka's name of the API; empty before it."""
         return dict(self._wire.requests) if self._wire is not None else {}
 
     def brokers(self) -> tuple[BrokerEndpoint, ...]:
-        """Return the brokers that the cluster counts as alive: a killed one stays for up to a session timeout.
+        """Return the brokers that the cluster counts as alive, killed ones until their session times out.
 
         Raises:
             KafkaUnreachableError: No broker answers.
@@ -114,7 +114,7 @@ class KafkaAdmin:
         return self.metadata(()).brokers
 
     def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]:
-        """Return the named topics, or all; one that does not exist is a failure of its own.
+        """Return the named topics, or all; a topic that does not exist is a failure.
 
         Raises:
             KafkaUnreachableError: No broker answers.
@@ -122,7 +122,7 @@ class KafkaAdmin:
         return self.metadata(names).topics
 
     def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata:
-        """Return the live brokers together with the named topics, or all, in one request.
+        """Return the live brokers and the named topics, or all, in one request.
 
         Raises:
             KafkaUnreachableError: No broker answers.
@@ -136,18 +136,18 @@ class KafkaAdmin:
 
         Raises:
             KafkaUnreachableError: No broker answers.
-            KafkaUnavailableError: The quorum has no leader that the broker knows of.
+            KafkaUnavailableError: The broker knows no leader of the quorum.
         """
         found = quorum_calls.quorum_in(self._opened.request_any(quorum_calls.quorum_request()), self._opened)
         if isinstance(found, Failure):
-            raise _access_error("cannot read the quorum's state", found)
+            raise _access_error("cannot read the state of the quorum", found)
         return found
 
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]:
-        """Create what is missing and wait until every partition has a leader that every broker knows.
+        """Create the missing topics and wait until every partition has a leader that every broker knows.
 
-        A topic that exists is left alone; where it differs from its declaration, the outcome says so.
-        One that is not ready after limit_s has a failure in its outcome.
+        An existing topic is not changed; its outcome lists the differences from its declaration.
+        A topic that is not ready after limit_s has a failure in its outcome.
 
         Raises:
             KafkaUnreachableError: No broker answers.
@@ -155,12 +155,12 @@ class KafkaAdmin:
         return TopicCreation(self._opened, self._clock, declared, limit_s).run()
 
     def add_partitions(self, topic: TopicState, added: Sequence[Sequence[int]], through: int) -> Failure | None:
-        """Add a partition to a topic for each list of replicas; those that it has stay as they are.
+        """Add a partition to a topic for each list of replicas; existing partitions are not changed.
 
-        The request goes through one broker, by its node id. What is returned is why it was refused; None for success.
+        The request goes through one broker, by its node id. Returns the reason of a refusal; None for success.
         """
         request = topic_calls.create_partitions_request(topic, added, self._timeout_s)
-        (answer,) = self._opened.ask([(through, request)])
+        (answer,) = self._opened.request_each([(through, request)])
         return answer if isinstance(answer, Failure) else topic_calls.create_partitions_failure(answer, self._opened)
 
     def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]:
@@ -178,9 +178,9 @@ class KafkaAdmin:
         return Partial(values, settings.failures)
 
     def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
-        """Return every group, those of the classic and of the new protocol (KIP-848) with their members.
+        """Return every group, with members for those of the classic and of the consumer protocol (KIP-848).
 
-        The brokers are those of this cycle's metadata; without them they are asked for.
+        The brokers are those of this cycle's metadata; without them, metadata is requested.
 
         Raises:
             KafkaUnreachableError: No broker answers.
@@ -189,9 +189,9 @@ class KafkaAdmin:
         return group_calls.list_groups(self._opened, [broker.node_id for broker in asked])
 
     def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
-        """Return every commit of each group, by group; ask for commits first and for end offsets after.
+        """Return every committed offset of each group, by group; request end offsets only after these.
 
-        The groups come from groups(), no older than this cycle: they know their coordinators.
+        The groups come from groups(), in this cycle, because they carry their coordinators.
         """
         return group_calls.committed_offsets(self._opened, groups)
 
@@ -202,14 +202,14 @@ class KafkaAdmin:
     ) -> Partial[TopicPartition, int]:
         """Return the next offset of each partition, or with READ_COMMITTED its last stable offset.
 
-        The partitions come from topics(), no older than this cycle: they know their leaders.
+        The partitions come from topics(), in this cycle, because they carry their leaders.
         """
         return offset_calls.offsets_at(self._opened, partitions, offset_calls.LATEST, isolation_level)
 
     def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
         """Return start offsets of some partitions and offsets at times of others, in one round of requests.
 
-        A partition that has no record at its time or later is absent, without a failure.
+        A partition without a record at its time or later is absent, without a failure.
         """
         return offset_calls.mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
 
@@ -218,7 +218,7 @@ class KafkaAdmin:
         return describe_log_dirs(self._opened, [broker.node_id for broker in brokers])
 
     def round_trips(self, partitions: Sequence[Partition], value: bytes) -> Partial[int, RoundTrip]:
-        """Write a value through each broker to the canary's topic and read it back; see round_trip."""
+        """Write a value through each broker to the canary topic and read it back; see round_trip."""
         return round_trips(self._opened, partitions, value, self._clock.now_s(), self._timeout_s)
 
     @property

@@ -1,7 +1,7 @@
-"""The door itself, over kafka-python: the only importer of kafka, and costly to import (0.13 s of CPU).
+"""Connections to brokers over kafka-python; the only importer of kafka, and expensive to import (0.13 s of CPU).
 
-It uses the library's connections and protocol and none of its admin client, whose calls end at the first error, go to
-one broker after the other, and find coordinators in a cache that is never invalidated.
+It uses the library's connections and protocol but not its admin client, whose calls end at the first error, go to one
+broker after the other, and use a cache of coordinators that is never invalidated.
 """
 
 import time
@@ -18,7 +18,7 @@ from kafka.net.selector import NetworkSelector
 
 from kraftd.kafka.messages import KafkaMessages, message_of
 from kraftd.kafka.model import Failure, KafkaUnreachableError
-from kraftd.kafka.wire import Answer, Request
+from kraftd.kafka.wire import Request, Response
 from kraftd.plan.plan import Access
 
 TIMED_OUT = "TIMED_OUT"
@@ -27,14 +27,14 @@ _RESPONSE_MAX_BYTES = 100_000_000
 _MAX_REQUESTS_IN_FLIGHT = 100
 _SILENT_LIMIT_S = 0.3
 _SILENT_FOR_S = 8.0
-# RuntimeError is what the library says of a connection that was closed under a request.
+# The library raises RuntimeError if a connection is closed during a request.
 _SEND_ERRORS = (kafka_errors.KafkaError, OSError, RuntimeError)
 
 
 class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
-    """Connects as the library does, but closes the socket of a failed attempt instead of leaving it to be collected.
+    """Connects as the library does, but closes the socket of a failed attempt instead of leaking it.
 
-    The library takes another way to connect by the scheme of its proxy_url.
+    The library selects a socket class by the scheme of its proxy_url.
     """
 
     SCHEMES = ("direct",)
@@ -50,7 +50,7 @@ class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library h
         return made
 
     async def connect(self, *arguments: Any, **options: Any) -> Socket:
-        """Return a connected socket; see the library for the arguments and errors."""
+        """Return a connected socket; arguments and errors are the library's."""
         try:
             connected: Socket = await super().connect(*arguments, **options)
         except BaseException:
@@ -61,10 +61,10 @@ class _ClosedWhenRefused(KafkaNetSocket):  # type: ignore[misc]  # the library h
 
 
 class KafkaPythonWire(KafkaMessages):
-    """Connections to one cluster's brokers, made when first used; safe to share between threads.
+    """Connections to one cluster's brokers, opened when first used; safe to share between threads.
 
     Attributes:
-        requests: How many requests were sent, by Kafka's name of the API.
+        requests: The number of requests sent, by Kafka's name of the API.
     """
 
     def __init__(self, access: Access, *, timeout_s: float, client_id: str) -> None:
@@ -83,12 +83,12 @@ class KafkaPythonWire(KafkaMessages):
             reconnect_backoff_max_ms=_RECONNECT_BACKOFF_MAX_MS,
             receive_message_max_bytes=_RESPONSE_MAX_BYTES,
             max_in_flight_requests_per_connection=_MAX_REQUESTS_IN_FLIGHT,
-            # The library has Kafka's names, with other separators.
+            # The library uses Kafka's names, with underscores.
             **{name.replace(".", "_"): value for name, value in access.properties},
             proxy_url=f"{_ClosedWhenRefused.SCHEMES[0]}://",
         )
-        # The library names the servers it was given bootstrap-0, bootstrap-1 ... A broker among them keeps that name,
-        # and with it the connection: the library's own bootstrap connects twice, and hangs on a frozen broker.
+        # The library names the bootstrap servers bootstrap-0, bootstrap-1 ... A broker among them keeps that name and
+        # so its connection: the library's own bootstrap connects twice, and hangs on a frozen broker.
         self._bootstrap = {
             (broker.host, broker.port): broker.node_id for broker in self._manager.cluster.bootstrap_brokers()
         }
@@ -97,7 +97,7 @@ class KafkaPythonWire(KafkaMessages):
         self._silent_until_s: dict[Any, float] = {}
 
     def open(self) -> None:
-        """Start the thread that does the input and output; connects to nothing yet."""
+        """Start the I/O thread; opens no connection yet."""
         self._net.start()
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class KafkaPythonWire(KafkaMessages):
         self._net.close()
 
     def add_brokers(self, metadata: Any) -> None:
-        """Add the brokers that a Metadata response names to those that can be asked."""
+        """Add the brokers of a Metadata response to the known ones."""
         nodes = {
             broker.node_id: self._bootstrap.get((broker.host, broker.port), broker.node_id)
             for broker in metadata.brokers
@@ -116,24 +116,24 @@ class KafkaPythonWire(KafkaMessages):
         # A new mapping: another thread may be reading the old one.
         self._nodes = self._nodes | nodes
 
-    def ask(self, requests: Sequence[tuple[int, Request]]) -> list[Answer]:
-        """Send every request to its broker, all at once, and return the answers in the same order.
+    def request_each(self, requests: Sequence[tuple[int, Request]]) -> list[Response]:
+        """Send every request to its broker, all at once, and return the responses in the same order.
 
-        Never raises for a broker: what did not come within the time limit is a Failure.
+        Never raises for a broker: a response that does not arrive within the time limit is a Failure.
         """
-        return [answer for answer, _ in self.ask_timed(requests)]
+        return [answer for answer, _ in self.request_each_timed(requests)]
 
-    def ask_timed(self, requests: Sequence[tuple[int, Request]]) -> list[tuple[Answer, float]]:
-        """Do as ask, and say with each answer after how many seconds it was there."""
+    def request_each_timed(self, requests: Sequence[tuple[int, Request]]) -> list[tuple[Response, float]]:
+        """Do as request_each, and return each response with its duration in seconds."""
         named = [(self._nodes.get(node_id, node_id), request) for node_id, request in requests]
-        answers: list[tuple[Answer, float]] = self._manager.run(self._gather, named) if named else []
+        answers: list[tuple[Response, float]] = self._manager.run(self._gather, named) if named else []
         return answers
 
-    def request_any(self, request: Request) -> Answer:
-        """Return the response of one broker: that which answered last time, else whichever is first.
+    def request_any(self, request: Request) -> Response:
+        """Return the response of one broker: of the one that answered last time, else of the fastest.
 
         Raises:
-            KafkaUnreachableError: None answered within the time limit, twice that after a broker fell silent.
+            KafkaUnreachableError: No broker answered within the time limit, or twice that after one fell silent.
         """
         names = list(self._nodes.values() or self._bootstrap.values())
         attempts = [[self._preferred]] if self._preferred in names else []
@@ -148,10 +148,10 @@ class KafkaPythonWire(KafkaMessages):
         causes = "; ".join(sorted({failure.text for failure in failures}))
         raise KafkaUnreachableError(
             f"cannot reach Kafka at {self._access.bootstrap_servers}: {causes}",
-            hint="See what runs with 'kraftd status'.",
+            hint="'kraftd status' shows which brokers run.",
         )
 
-    async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[tuple[Answer, float]]:
+    async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[tuple[Response, float]]:
         started_s = time.monotonic()
         settled_s: dict[int, float] = {}
         pending = []
@@ -167,17 +167,17 @@ class KafkaPythonWire(KafkaMessages):
         return answers
 
     def _limit_s(self, name: Any) -> float:
-        """Return how long to wait for a broker; briefly where it was silent a moment ago, or every call would hang."""
+        """Return the time limit for a broker, short if it was just silent, so that not every call waits in full."""
         is_silent = time.monotonic() < self._silent_until_s.get(name, 0.0)
         return min(_SILENT_LIMIT_S, self._timeout_s) if is_silent else self._timeout_s
 
-    def _note(self, name: Any, answer: Answer, limit_s: float) -> None:
+    def _note(self, name: Any, answer: Response, limit_s: float) -> None:
         if not isinstance(answer, Failure):
             self._silent_until_s.pop(name, None)
         elif answer.error == TIMED_OUT and limit_s == self._timeout_s:
             self._silent_until_s[name] = time.monotonic() + _SILENT_FOR_S
 
-    async def _first(self, names: Sequence[Any], request: Request) -> tuple[Any, Answer] | list[Failure]:
+    async def _first(self, names: Sequence[Any], request: Request) -> tuple[Any, Response] | list[Failure]:
         limit_s = max(map(self._limit_s, names))
         deadline_s = time.monotonic() + limit_s
         first = Future()
@@ -197,7 +197,7 @@ class KafkaPythonWire(KafkaMessages):
             self._send(name, request).add_callback(answered, name).add_errback(failed, name)
         answer = await self._settled(first, deadline_s, limit_s)
         if not isinstance(answer, Failure):
-            found: tuple[Any, Answer] | list[Failure] = answer
+            found: tuple[Any, Response] | list[Failure] = answer
             return found
         for name in names:
             self._note(name, answer, limit_s)
@@ -207,12 +207,12 @@ class KafkaPythonWire(KafkaMessages):
         message = message_of(request)
         self.requests[request.api] += 1
         try:
-            # Without this argument a lost connection starts the library's own loop of metadata requests.
+            # Otherwise a lost connection starts the library's own loop of metadata requests.
             return self._manager.get_connection(name, refresh_metadata_on_err=False).send_request(message)
         except _SEND_ERRORS as error:
             return Future().failure(error)
 
-    async def _settled(self, future: Future, deadline_s: float, limit_s: float) -> Answer:
+    async def _settled(self, future: Future, deadline_s: float, limit_s: float) -> Response:
         try:
             return await self._manager.wait_for(future, max(0.0, deadline_s - time.monotonic()) * 1000)
         except _SEND_ERRORS as error:

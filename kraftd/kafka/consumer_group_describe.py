@@ -1,6 +1,6 @@
-"""ConsumerGroupDescribe, the message that describes groups of the new protocol (KIP-848), which kafka-python 3.0 lacks.
+"""ConsumerGroupDescribe, the API that describes groups of the consumer protocol (KIP-848); kafka-python 3.0 lacks it.
 
-The shape is that of version 0 in the protocol guide of Kafka 4.
+The schema is that of version 0 in the protocol guide of Kafka 4.
 """
 
 from typing import Any
@@ -58,20 +58,20 @@ _GROUP = (
 _RESPONSE = _message("response", _field("ThrottleTimeMs", "int32"), _field("Groups", "[]DescribedGroup", *_GROUP))
 
 
-# The library reads a message's shape from its own file of the class's name, and lets json_patch replace it.
+# The library loads a message's schema from a file named like the class, and lets json_patch replace it.
 class DescribeGroupsRequest(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """ConsumerGroupDescribe, the question."""
+    """The ConsumerGroupDescribe request."""
 
     @classmethod
     def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the shape of the question."""
+        """Return the schema of the request."""
         return _REQUEST
 
 
 class DescribeGroupsResponse(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """ConsumerGroupDescribe, the answer; the library finds it by the number of the API."""
+    """The ConsumerGroupDescribe response, which the library finds by the API key."""
 
     @classmethod
     def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the shape of the answer."""
+        """Return the schema of the response."""
         return _RESPONSE

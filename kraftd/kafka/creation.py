@@ -1,4 +1,4 @@
-"""Creating declared topics, so that they can be used when the call returns."""
+"""Creation of declared topics, with a wait until they are usable."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -15,7 +15,7 @@ from kraftd.kafka.topics import (
     not_ready,
     topics_in,
 )
-from kraftd.kafka.wire import Answer, Request, Wire
+from kraftd.kafka.wire import Request, Response, Wire
 from kraftd.plan.plan import Topic
 
 _POLL_S = 0.01
@@ -23,7 +23,7 @@ _RETRY_S = 0.1
 
 
 class TopicCreation:
-    """Creates what is missing of the declared topics and waits until all of them can be used."""
+    """Creates the missing ones of the declared topics and waits until all are usable."""
 
     def __init__(self, wire: Wire, clock: Clock, declared: Sequence[Topic], limit_s: float) -> None:
         self._wire = wire
@@ -33,10 +33,10 @@ class TopicCreation:
         self._names = [topic.name for topic in declared]
 
     def run(self) -> tuple[TopicOutcome, ...]:
-        """Return what became of each topic, in the order of declaration.
+        """Return the outcome of each topic, in the order of declaration.
 
         Raises:
-            KafkaUnreachableError: No broker answers at all.
+            KafkaUnreachableError: No broker answers.
         """
         deadline_s = self._clock.monotonic_s() + self._limit_s
         metadata = self._first_metadata(deadline_s)
@@ -60,8 +60,8 @@ class TopicCreation:
             for topic in self._declared
         )
 
-    def _first_metadata(self, deadline_s: float) -> Answer:
-        """Return metadata that names brokers: one that opened its port a moment ago may not even know of itself."""
+    def _first_metadata(self, deadline_s: float) -> Response:
+        """Return metadata with brokers: a broker that just opened its port may not even know itself."""
         while True:
             metadata = self._wire.request_any(metadata_request(self._names))
             if brokers_in(metadata) or self._clock.monotonic_s() >= deadline_s:
@@ -69,7 +69,7 @@ class TopicCreation:
             self._clock.sleep(_POLL_S)
 
     def _create(self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float) -> dict[str, Failure]:
-        """Return the topics that could not be created; a broker passes the request on to the controller."""
+        """Return the failures by topic; any broker forwards the request to the controller."""
         refused: dict[str, Failure] = {}
         pending: dict[str, Failure] = {}
         todo = list(missing)
@@ -86,36 +86,36 @@ class TopicCreation:
         return refused | pending
 
     def _create_through(self, node_id: int, topics: Sequence[Topic], remaining_s: float) -> dict[str, Failure]:
-        (answer,) = self._wire.ask([(node_id, creation_request(topics, remaining_s))])
+        (answer,) = self._wire.request_each([(node_id, creation_request(topics, remaining_s))])
         if isinstance(answer, Failure):
             return {topic.name: answer for topic in topics}
         found = creation_failures_in(answer, self._wire)
         return {name: failure for name, failure in found.items() if failure.error != ALREADY_EXISTS}
 
     def _prepare_clients(self, broker_ids: Sequence[int]) -> None:
-        """Have the brokers do now what the first clients would make them do later; the answers do not matter.
+        """Trigger the work that the first clients would otherwise wait for; the responses do not matter.
 
-        Each fetches its block of producer ids. That also writes to the metadata log, and only the next write, or 0.5 s,
-        lets the other nodes learn of the topics (Kafka before 4.1): 60 ms instead of 330 ms, measured.
-        One creates the topic of the groups' offsets, while the apps load: a consumer that finds it missing asks again
-        only after 0.5 s.
+        Each broker fetches its block of producer ids. That also writes to the metadata log, and before Kafka 4.1 the
+        other nodes learn of the topics only with the next write, or after 0.5 s: measured 60 ms instead of 330 ms.
+        One broker creates the offsets topic while the apps load: a consumer that finds it missing retries only after
+        0.5 s.
         """
         producer_ids = Request("InitProducerId", {"transactional_id": None, "transaction_timeout_ms": 60_000})
         coordinator = Request("FindCoordinator", {"key_type": 0, "coordinator_keys": ["any"]}, min_version=4)
-        self._wire.ask([*((node_id, producer_ids) for node_id in broker_ids), (broker_ids[0], coordinator)])
+        self._wire.request_each([*((node_id, producer_ids) for node_id in broker_ids), (broker_ids[0], coordinator)])
 
     def _wait(
         self, names: Sequence[str], broker_ids: Sequence[int], deadline_s: float
     ) -> tuple[Mapping[str, TopicState], dict[str, str]]:
-        """Poll every broker until all know the topics and their leaders.
+        """Poll every broker until all of them know the topics and their leaders.
 
-        One broker is not enough: on Kafka 3.9 the others may learn of a topic up to 0.5 s later, and a leader that does
-        not know that it leads refuses the first records.
+        One broker is not enough: with Kafka 3.9 the others may learn of a topic up to 0.5 s later, and a leader that
+        does not yet know its role refuses the first records.
         """
         states: dict[str, TopicState] = {}
         asked = list(broker_ids)
         while names:
-            answers = self._wire.ask([(node_id, metadata_request(names)) for node_id in asked])
+            answers = self._wire.request_each([(node_id, metadata_request(names)) for node_id in asked])
             views: dict[int, Partial[str, TopicState]] = {}
             alive: set[int] = set()
             for node_id, answer in zip(asked, answers, strict=True):
@@ -124,7 +124,7 @@ class TopicCreation:
                     views[node_id] = topics_in(answer, self._wire)
                     states |= views[node_id].values
                     alive |= {broker.node_id for broker in brokers_in(answer)}
-            # A broker that has just come up may be the only one that it knows of.
+            # A broker that has just started may know only itself.
             asked = sorted(alive) or asked
             reasons = not_ready(names, views) if views else dict.fromkeys(names, "no broker answers")
             if not reasons or self._clock.monotonic_s() >= deadline_s:

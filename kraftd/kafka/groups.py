@@ -1,4 +1,4 @@
-"""Groups and their commits. The broker that lists a group is its coordinator: nothing is cached, nothing looked up."""
+"""Groups and their committed offsets. The broker that lists a group is its coordinator, so none is looked up."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ CONSUMER = "consumer"
 NO_COMMIT = -1
 
 _Bucket: TypeAlias = tuple[int, str]
-"""A coordinator's node id, and the kind of its groups."""
+"""A coordinator's node id, and the kind of groups."""
 
 
 def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
     """List each broker's groups and describe them, in one request for each broker and kind of group.
 
-    Groups of another kind than classic and consumer (KIP-848) are listed only.
+    Groups of other kinds than classic and consumer (KIP-848) are listed but not described.
     """
-    answers = wire.ask([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
+    answers = wire.request_each([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
     listed: dict[str, GroupState] = {}
     broker_failures: dict[int, Failure] = {}
     for node_id, answer in zip(broker_ids, answers, strict=True):
@@ -53,7 +53,7 @@ def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, Group
     requests = [(node_id, _describe_request(kind, theirs)) for (node_id, kind), theirs in buckets.items()]
     described: dict[str, GroupState] = {}
     failures: dict[str, Failure] = {}
-    for theirs, answer in zip(buckets.values(), wire.ask(requests), strict=True):
+    for theirs, answer in zip(buckets.values(), wire.request_each(requests), strict=True):
         if isinstance(answer, Failure):
             failures.update(dict.fromkeys((group.name for group in theirs), answer))
             continue
@@ -98,12 +98,12 @@ def _assigned_by_member(member: Any, wire: Wire) -> tuple[TopicPartition, ...] |
 
 
 def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
-    """Return every commit of each group, in one request to each coordinator.
+    """Return every committed offset of each group, with one request to each coordinator.
 
-    A partition without a commit is absent. A group with a partition in error has the others, and a failure.
+    A partition without a committed offset is absent. A group with a partition in error has the others, and a failure.
     """
     by_broker = _by_coordinator(groups)
-    answers = wire.ask([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
+    answers = wire.request_each([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
     values: dict[str, dict[TopicPartition, int]] = {}
     failures: dict[str, Failure] = {}
     for theirs, answer in zip(by_broker.values(), answers, strict=True):
@@ -121,7 +121,7 @@ def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, 
 
 def _fetch_request(groups: Sequence[GroupState]) -> Request:
     fields = {"groups": [{"group_id": group.name, "topics": None} for group in groups], "require_stable": False}
-    # From version 10 topics go by id; version 8 is the first for many groups (KIP-709, Kafka 3.0).
+    # Version 8 is the first for several groups (KIP-709, Kafka 3.0); from version 10 on, topics are named by id.
     return Request("OffsetFetch", fields, min_version=8, max_version=8)
 
 

@@ -1,4 +1,4 @@
-"""kafka-python's messages, records and errors, made from kraftd's values and turned into them."""
+"""Conversion between kraftd's values and kafka-python's messages, records and errors."""
 
 import struct
 from collections.abc import Mapping
@@ -46,13 +46,13 @@ _NO_VERSIONS: Mapping[str, int | None] = {}
 
 
 def message_of(request: Request) -> Any:
-    """Return a request as the library sends it."""
+    """Return a request as the library's message."""
     versions = {"min_version": request.min_version, "max_version": request.max_version}
     return _message(_MESSAGES[request.api], request.fields, versions)
 
 
 class KafkaMessages:
-    """What a wire knows of Kafka's codes and bytes; see Wire."""
+    """The part of a Wire that decodes error codes and bytes."""
 
     def failure_of(self, error_code: int, message: str | None = None) -> Failure | None:
         """Return Kafka's error code as a Failure, None for success."""
@@ -63,7 +63,7 @@ class KafkaMessages:
         return Failure(name, message or name.lower().replace("_", " "), retriable=known.retriable)
 
     def assigned_partitions(self, assignment: bytes) -> tuple[TopicPartition, ...] | None:
-        """Return what a classic member's assignment says, None where it cannot be read."""
+        """Return the partitions in a classic member's assignment; None if it is malformed."""
         if not assignment:
             return ()
         try:
@@ -82,7 +82,7 @@ class KafkaMessages:
         return bytes(builder.buffer())
 
     def record_values(self, batches: bytes) -> list[bytes | None]:
-        """Return the value of each record in what a broker sent."""
+        """Return the value of each record in fetched batches."""
         values = []
         records = MemoryRecords(batches)
         while (batch := records.next_batch()) is not None:
@@ -91,7 +91,7 @@ class KafkaMessages:
 
 
 def _message(container: Any, fields: Mapping[str, Any], versions: Mapping[str, int | None] = _NO_VERSIONS) -> Any:
-    """Return a structure of the protocol, with the structures inside it."""
+    """Return a structure of the protocol, with its nested structures."""
     values = {}
     for name, value in fields.items():
         field = container.fields[name]

@@ -1,4 +1,4 @@
-"""What can go wrong between kraftd and the brokers."""
+"""Values and errors of Kafka access, independent of the client library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from kraftd.errors import KraftdError
 
 
 class KafkaAccessError(KraftdError):
-    """Base of the Kafka door's errors.
+    """Base of the errors of Kafka access.
 
     Attributes:
         retriable: Whether the same call can succeed later.
@@ -19,21 +19,21 @@ class KafkaAccessError(KraftdError):
 
 
 class KafkaUnreachableError(KafkaAccessError):
-    """No broker that was asked answered in time."""
+    """No broker answered in time."""
 
     code = "kafka_unreachable"
     retriable = True
 
 
 class KafkaUnavailableError(KafkaAccessError):
-    """A broker answered that it cannot serve the request for now; details has Kafka's name of the error."""
+    """A broker cannot serve the request for now; details has Kafka's name of the error."""
 
     code = "kafka_unavailable"
     retriable = True
 
 
 class KafkaRejectedError(KafkaAccessError):
-    """A broker refused the request for good; details has Kafka's name of the error."""
+    """A broker refused the request permanently; details has Kafka's name of the error."""
 
     code = "kafka_rejected"
 
@@ -47,13 +47,12 @@ TopicPartition: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one broker, topic, partition or group has no value.
+    """The reason why a broker, topic, partition or group has no value.
 
     Attributes:
-        error: The error's name as kafka-python spells it, as NOT_COORDINATOR; CONNECTION_FAILED and TIMED_OUT where no
-            answer came.
-        text: The cause in words, without "cannot" and without a full stop.
-        retriable: Whether the same question can succeed later.
+        error: Kafka's name of the error, such as NOT_COORDINATOR; CONNECTION_FAILED or TIMED_OUT without a response.
+        text: The cause for people, without "cannot" and without a full stop.
+        retriable: Whether the same request can succeed later.
     """
 
     error: str
@@ -66,8 +65,8 @@ class Partial(Generic[K, V]):
     """Values by key, and the reason for each key that has none or only a part.
 
     Attributes:
-        values: What was answered.
-        failures: What was not. A key stands in both where its value is incomplete.
+        values: The values.
+        failures: The reasons; a key with an incomplete value is in both.
     """
 
     values: Mapping[K, V] = field(default_factory=dict)
@@ -76,7 +75,7 @@ class Partial(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True)
 class BrokerEndpoint:
-    """A broker that the cluster counts as alive, and where clients reach it."""
+    """A broker that the cluster counts as alive, with its address for clients."""
 
     node_id: int
     host: str
@@ -85,12 +84,12 @@ class BrokerEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A controller, or an observer, as the quorum's leader sees it.
+    """A voter or an observer of the quorum, as its leader reports it.
 
     Attributes:
-        log_end_offset: Next offset of its metadata log; None before its first fetch.
+        log_end_offset: The next offset of its metadata log; None before its first fetch.
         lag_records: Records behind the leader.
-        last_caught_up_age_s: Seconds since it had everything that the leader had; 0 for the leader.
+        last_caught_up_age_s: Seconds since it was last caught up with the leader; 0 for the leader.
     """
 
     node_id: int
@@ -122,16 +121,16 @@ class Partition:
 
     @property
     def key(self) -> TopicPartition:
-        """Return what mappings of offsets are keyed by."""
+        """The key of this partition in mappings of offsets."""
         return self.topic, self.partition
 
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """One topic as a broker's metadata has it, partitions in order of index.
+    """A topic in a broker's metadata, its partitions in order of index.
 
     Attributes:
-        topic_id: Another one when a topic is created again under the same name; None on brokers that do not say.
+        topic_id: The id, which changes when a topic is recreated under the same name; None if the broker reports none.
     """
 
     name: str
@@ -142,7 +141,7 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where an existing topic is not as declared; kraftd does not change it."""
+    """A difference of an existing topic from its declaration; kraftd does not change the topic."""
 
     setting: str
     declared: str
@@ -151,12 +150,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class TopicOutcome:
-    """What became of a declared topic.
+    """The outcome of the creation of a declared topic.
 
     Attributes:
         created: Whether this call created it.
-        differences: Where a topic that was there before differs from its declaration.
-        failure: Why it cannot be used yet; None where every partition has a leader and every broker knows it.
+        differences: The differences of an existing topic from its declaration.
+        failure: Why it is not usable yet; None if every partition has a leader that every broker knows.
     """
 
     name: str
@@ -167,7 +166,7 @@ class TopicOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a group; assigned is None where it could not be read."""
+    """A member of a group; assigned is None if it could not be read."""
 
     member_id: str
     client_id: str
@@ -177,14 +176,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group as its coordinator describes it.
+    """A group, as described by its coordinator.
 
     Attributes:
-        state: Kafka's word, as Stable or Empty.
-        protocol_type: As consumer or connect; empty for a group that only commits.
-        kind: classic, consumer (KIP-848) or share; None on brokers that do not say.
-        coordinator: Node id of the broker that listed the group.
-        members: None where they could not be read.
+        state: Kafka's name, such as Stable or Empty.
+        protocol_type: Such as consumer or connect; empty for a group that only commits.
+        kind: classic, consumer (KIP-848) or share; None if the broker reports none.
+        coordinator: The node id of the broker that listed the group.
+        members: None if they could not be read.
     """
 
     name: str
@@ -201,8 +200,8 @@ class Groups:
 
     Attributes:
         groups: By name.
-        failures: By name: a group that is listed but could not be described.
-        broker_failures: By node id: a broker that did not list its groups, so that any group may be missing.
+        failures: By name, for a group that is listed but could not be described.
+        broker_failures: By node id, for a broker that did not list its groups, so that any group may be missing.
     """
 
     groups: Mapping[str, GroupState]
@@ -212,7 +211,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class ClusterMetadata:
-    """One broker's view of the cluster: the live brokers, and topics with the reason for each that has no state."""
+    """One broker's view of the cluster: the live brokers, and topics with the reason for each without a state."""
 
     brokers: tuple[BrokerEndpoint, ...]
     topics: Partial[str, TopicState]
@@ -220,13 +219,13 @@ class ClusterMetadata:
 
 @dataclass(frozen=True, slots=True)
 class LogDir:
-    """One log directory of a broker.
+    """A log directory of a broker.
 
     Attributes:
         replica_bytes: The size of each replica in it.
-        total_bytes: Of its file system; None on brokers that do not say (before Kafka 3.3).
-        usable_bytes: Free for the broker on that file system.
-        failure: Why the broker cannot use it; its other values then mean nothing.
+        total_bytes: The size of its file system; None before Kafka 3.3.
+        usable_bytes: The space available to the broker on that file system.
+        failure: Why the broker cannot use it; the other values are then meaningless.
     """
 
     path: str
@@ -238,7 +237,7 @@ class LogDir:
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """A record's way through a broker: until all replicas in sync had it, and until it was read back."""
+    """The durations of a record's write to all in-sync replicas and of its read, through one broker."""
 
     write_s: float
     read_s: float

@@ -1,4 +1,4 @@
-"""Offsets by partition: one ListOffsets to each leader, whatever the number of partitions."""
+"""Offsets by partition, with one ListOffsets request to each leader, and log directories of brokers."""
 
 import enum
 from collections import defaultdict
@@ -16,11 +16,11 @@ NO_LEADER = Failure("NO_LEADER", "the partition has no leader", retriable=True)
 
 
 Question: TypeAlias = tuple[Partition, int]
-"""Of which partition, and LATEST, EARLIEST or a time in milliseconds since the epoch."""
+"""A partition, and LATEST, EARLIEST or a time in milliseconds since the epoch."""
 
 
 class IsolationLevel(enum.IntEnum):
-    """Which end of a log is meant: that of all records, or that of committed transactions."""
+    """The end of a log to report: that of all records, or that of committed transactions."""
 
     READ_UNCOMMITTED = 0
     READ_COMMITTED = 1
@@ -32,10 +32,10 @@ def offsets_at(
     at_ms: int,
     isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
 ) -> Partial[TopicPartition, int]:
-    """Return offsets by partition; a partition without a leader, or in error, costs its own value only.
+    """Return offsets by partition; a partition without a leader, or in error, is among the failures.
 
-    at_ms is LATEST, EARLIEST, or a time since the epoch, which means the first record that is not older; a partition
-    that has no such record is absent, without a failure.
+    at_ms is LATEST, EARLIEST, or a time since the epoch, for the first record at that time or later; a partition
+    without such a record is absent, without a failure.
     """
     return mixed_offsets(wire, ((partition, at_ms) for partition in partitions), isolation_level)
 
@@ -43,9 +43,9 @@ def offsets_at(
 def mixed_offsets(
     wire: Wire, questions: Iterable[Question], isolation_level: IsolationLevel
 ) -> Partial[TopicPartition, int]:
-    """Return offsets as offsets_at does, each partition's at a time of its own; no partition may stand there twice."""
+    """Return offsets as offsets_at does, at a time of its own for each partition, which may occur only once."""
     by_leader, failures = _by_leader(questions)
-    answers = wire.ask([(leader, _request(theirs, isolation_level)) for leader, theirs in by_leader.items()])
+    answers = wire.request_each([(leader, _request(theirs, isolation_level)) for leader, theirs in by_leader.items()])
     values: dict[TopicPartition, int] = {}
     for theirs, answer in zip(by_leader.values(), answers, strict=True):
         if isinstance(answer, Failure):
@@ -84,9 +84,9 @@ def _request(questions: Sequence[Question], isolation_level: IsolationLevel) -> 
 
 
 def describe_log_dirs(wire: Wire, broker_ids: Sequence[int]) -> Partial[int, tuple[LogDir, ...]]:
-    """Return each broker's log directories, in one request each; an offline one has a failure of its own."""
+    """Return each broker's log directories, with one request each; an offline directory has a failure."""
     request = Request("DescribeLogDirs", {"topics": None}, min_version=1)
-    answers = wire.ask([(node_id, request) for node_id in broker_ids])
+    answers = wire.request_each([(node_id, request) for node_id in broker_ids])
     values: dict[int, tuple[LogDir, ...]] = {}
     failures: dict[int, Failure] = {}
     for node_id, answer in zip(broker_ids, answers, strict=True):

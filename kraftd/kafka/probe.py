@@ -1,4 +1,4 @@
-"""Does something answer on this port? Plain sockets, cheap enough to ask every 20 ms while a cluster starts."""
+"""Probes of a port with plain sockets, cheap enough to repeat every 20 ms while a cluster starts."""
 
 import enum
 import errno
@@ -15,7 +15,7 @@ _REQUEST = struct.pack(">i", len(_REQUEST_BODY)) + _REQUEST_BODY
 
 
 class ProbeState(enum.StrEnum):
-    """What a port did."""
+    """The reaction of a port to a probe."""
 
     ANSWERS = "answers"
     REFUSED = "refused"
@@ -27,14 +27,14 @@ class ProbeState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One probe of a broker's client port.
+    """The result of a probe of a broker's client port.
 
     Attributes:
-        state: answers: an ApiVersions response came. refused: nothing listens. silent: the connection stands but no
-            answer came in time, as with a frozen process. closed: the peer hung up. unreachable: no connection.
+        state: answers: an ApiVersions response came. refused: nothing listens. silent: connected, but no response in
+            time, as with a frozen process. closed: the peer closed the connection. unreachable: no connection.
             not_kafka: something else answered.
-        latency_s: From the first packet to the end of the response; None where none came.
-        error: The cause in words; None where it answers.
+        latency_s: From the first packet to the end of the response; None without a response.
+        error: The cause for people; None if it answers.
     """
 
     state: ProbeState
@@ -43,12 +43,12 @@ class Probe:
 
     @property
     def api_versions_ok(self) -> bool:
-        """Return whether a broker answered; KRaft opens the client port only once the broker is unfenced."""
+        """Whether a broker answered; KRaft opens the client port only once the broker is unfenced."""
         return self.state is ProbeState.ANSWERS
 
 
 def probe(host: str, port: int, timeout_s: float) -> Probe:
-    """Ask a broker for its ApiVersions (version 0) on a fresh connection; timeout_s limits the whole exchange."""
+    """Send ApiVersions (version 0) on a new connection; timeout_s limits the whole exchange."""
     started_s = time.monotonic()
     try:
         with _connect(host, port, timeout_s) as connection:
@@ -68,7 +68,11 @@ def probe(host: str, port: int, timeout_s: float) -> Probe:
 
 
 def port_listens(host: str, port: int, timeout_s: float) -> bool:
-    """Return whether a connection can be made: all that can be asked of a controller's port from outside."""
+    """Return whether a port accepts a connection, which is all that can be probed of a controller from outside.
+
+    Raises:
+        OSError: The host cannot be resolved.
+    """
     try:
         _connect(host, port, timeout_s).close()
     except _ProbeFailedError:
@@ -101,10 +105,10 @@ def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
 def _has_another_peer(connection: socket.socket) -> bool:
     """Return whether a connection still leads to another socket."""
     try:
-        # Where nothing listens on an ephemeral port, TCP may pair a socket with itself.
+        # If nothing listens on an ephemeral port, TCP may connect a socket to itself.
         return bool(connection.getsockname() != connection.getpeername())
     except OSError:
-        # The listener ended with this connection in its queue, as when its process is killed.
+        # The listener ended with this connection in its backlog, as when its process is killed.
         return False
 
 

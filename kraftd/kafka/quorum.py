@@ -1,4 +1,4 @@
-"""The controllers' quorum, asked through a broker."""
+"""The state of the controllers' quorum, requested through a broker."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ METADATA_TOPIC = "__cluster_metadata"
 
 
 def quorum_request() -> Request:
-    """Return the question for the state of the metadata log's quorum; a broker passes it on to the leader."""
+    """Return the request for the state of the quorum, which a broker forwards to the leader."""
     topic = {"topic_name": METADATA_TOPIC, "partitions": [{"partition_index": 0}]}
     return Request("DescribeQuorum", {"topics": [topic]})
 
 
 def quorum_in(response: Any, wire: Wire) -> Quorum | Failure:
-    """Return the quorum, or why it is not known."""
+    """Return the quorum, or the reason why it is not known."""
     failure = wire.failure_of(response.error_code, response.error_message)
     if failure is not None:
         return failure
@@ -36,7 +36,7 @@ def quorum_in(response: Any, wire: Wire) -> Quorum | Failure:
 def _voter(state: Any, leader: Any) -> Voter:
     end = _known(state.log_end_offset)
     leader_end = None if leader is None else _known(leader.log_end_offset)
-    # The leader stamps all of these, and itself with now: the age needs no clock of ours.
+    # The leader sets all of these times, and its own to now, so that no local clock is needed for the age.
     caught_up_ms = _known(state.last_caught_up_timestamp)
     now_ms = None if leader is None else _known(leader.last_caught_up_timestamp)
     return Voter(

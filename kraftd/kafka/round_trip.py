@@ -1,16 +1,16 @@
-"""The canary: a record written to each broker and read back, on a topic of kraftd's own.
+"""The canary's round trip: a record written to each broker and read back, on kraftd's own topic.
 
-One partition is led by each broker, from the first or from when the broker came; nothing is ever reassigned, and no
-group is joined, so that the canary disturbs nothing that it watches.
+Each broker is the preferred leader of one partition, added together with the broker. Nothing is ever reassigned and no
+group is joined, so that the canary does not disturb the cluster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from kraftd.kafka.model import Failure, Partial, Partition, RoundTrip, TopicState
-from kraftd.kafka.wire import Answer, Request, Wire
+from kraftd.kafka.wire import Request, Response, Wire
 from kraftd.plan.plan import Topic
 
-PROBE_TOPIC = "__kraftd_probe"
+CANARY_TOPIC = "__kraftd_probe"
 _KEPT_MS = 600_000
 _KEPT_BYTES = 1_048_576
 _SETTINGS = (
@@ -22,7 +22,7 @@ _SETTINGS = (
     ("segment.ms", str(_KEPT_MS)),
 )
 NOT_LEADING = "NOT_LEADER"
-"""The error of a broker through which nothing was sent."""
+"""The error for a broker that does not lead its partition, so that nothing was sent."""
 
 _ALL_IN_SYNC = -1
 _FETCH_MAX_BYTES = 65_536
@@ -31,15 +31,15 @@ _PRODUCE_VERSIONS = {"min_version": 3, "max_version": 12}
 _FETCH_VERSIONS = {"min_version": 4, "max_version": 12}
 
 
-def probe_topic(broker_ids: Iterable[int], replication_factor: int) -> Topic:
-    """Return the declaration of the canary's topic: partition n is led by the nth broker and followed by the next."""
-    return Topic(PROBE_TOPIC, _assignment(sorted(broker_ids), replication_factor), _SETTINGS)
+def canary_topic(broker_ids: Iterable[int], replication_factor: int) -> Topic:
+    """Return the declaration of the canary topic, whose partition n has the nth broker as its preferred leader."""
+    return Topic(CANARY_TOPIC, _assignment(sorted(broker_ids), replication_factor), _SETTINGS)
 
 
 def missing_partitions(topic: TopicState, broker_ids: Iterable[int]) -> tuple[tuple[int, ...], ...]:
-    """Return the replicas of each partition that the canary's topic lacks: of brokers that prefer to lead none.
+    """Return the replicas of the partitions that the canary topic lacks, for brokers without a partition to lead.
 
-    They are as many as those of its other partitions, which Kafka demands.
+    Their number is that of the other partitions, as Kafka demands.
     """
     led = {partition.replicas[0] for partition in topic.partitions}
     wanted = _assignment(sorted(broker_ids), len(topic.partitions[0].replicas))
@@ -59,38 +59,40 @@ def round_trips(
 
     Args:
         wire: Connections to the brokers.
-        partitions: The canary's, as metadata has them now.
-        value: What is written; no two calls with the same.
+        partitions: The canary's partitions in current metadata.
+        value: The record's value, different in each call.
         now_s: The record's timestamp, in seconds since the epoch.
         limit_s: How long a leader may wait for its followers.
 
     Returns:
-        How long it took, by the broker that prefers to lead; one that does not lead its partition now is a failure.
+        The durations, by preferred leader; a broker that does not lead its partition now is a failure.
     """
     led = {partition.replicas[0]: partition for partition in partitions if partition.leader == partition.replicas[0]}
     not_leading = {p.replicas[0]: _not_leading(p) for p in partitions if p.leader != p.replicas[0]}
     written, not_written = _write(wire, led, wire.record_batch(value, round(now_s * 1000)), limit_s)
-    reads = wire.ask_timed([(node_id, _fetch(led[node_id], offset)) for node_id, (offset, _) in written.items()])
+    reads = wire.request_each_timed(
+        [(node_id, _fetch(led[node_id], offset)) for node_id, (offset, _) in written.items()]
+    )
     values: dict[int, RoundTrip] = {}
-    not_read: dict[int, Failure] = {}
+    unread: dict[int, Failure] = {}
     for node_id, (answer, took_s) in zip(written, reads, strict=True):
-        failure = _not_read(answer, value, wire)
+        failure = _read_failure(answer, value, wire)
         if failure is not None:
-            not_read[node_id] = failure
+            unread[node_id] = failure
         else:
             values[node_id] = RoundTrip(write_s=written[node_id][1], read_s=took_s)
-    return Partial(values, not_leading | not_written | not_read)
+    return Partial(values, not_leading | not_written | unread)
 
 
 def _write(
     wire: Wire, led: Mapping[int, Partition], batch: bytes, limit_s: float
 ) -> tuple[dict[int, tuple[int, float]], dict[int, Failure]]:
-    """Return at which offset each broker wrote, and how long it took."""
+    """Return the offset and the duration of each broker's write."""
     written: dict[int, tuple[int, float]] = {}
     failures: dict[int, Failure] = {}
     requests = [(node_id, _produce(partition, batch, limit_s)) for node_id, partition in led.items()]
-    for node_id, (answer, took_s) in zip(led, wire.ask_timed(requests), strict=True):
-        offset = _written_at(answer, wire)
+    for node_id, (answer, took_s) in zip(led, wire.request_each_timed(requests), strict=True):
+        offset = _offset_in(answer, wire)
         if isinstance(offset, Failure):
             failures[node_id] = offset
         else:
@@ -124,7 +126,7 @@ def _fetch(partition: Partition, offset: int) -> Request:
     return Request("Fetch", fields, **_FETCH_VERSIONS)
 
 
-def _written_at(answer: Answer, wire: Wire) -> int | Failure:
+def _offset_in(answer: Response, wire: Wire) -> int | Failure:
     if isinstance(answer, Failure):
         return answer
     partition = answer.responses[0].partition_responses[0]
@@ -132,7 +134,7 @@ def _written_at(answer: Answer, wire: Wire) -> int | Failure:
     return wire.failure_of(partition.error_code, partition.error_message) or offset
 
 
-def _not_read(answer: Answer, value: bytes, wire: Wire) -> Failure | None:
+def _read_failure(answer: Response, value: bytes, wire: Wire) -> Failure | None:
     if isinstance(answer, Failure):
         return answer
     failure = wire.failure_of(answer.error_code)
@@ -141,5 +143,5 @@ def _not_read(answer: Answer, value: bytes, wire: Wire) -> Failure | None:
     partition = answer.responses[0].partitions[0]
     failure = wire.failure_of(partition.error_code)
     if failure is None and value not in wire.record_values(partition.records):
-        failure = Failure("NOT_READ_BACK", "what was written is not there", retriable=True)
+        failure = Failure("NOT_READ_BACK", "the written record is not at its offset", retriable=True)
     return failure

@@ -1,4 +1,4 @@
-"""Topics: their state, their creation, the settings that decide how safe they are."""
+"""Topics: requests and responses for their state, creation and configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,19 +19,19 @@ ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
 
 
 def metadata_request(names: Iterable[str] | None) -> Request:
-    """Return the question for topics by name, for all with None, for the brokers alone with no name."""
+    """Return the request for the named topics: None for all topics, no name for the brokers only."""
     topics = None if names is None else [{"topic_id": None, "name": name} for name in names]
     return Request("Metadata", {"topics": topics, "allow_auto_topic_creation": False})
 
 
 def brokers_in(metadata: Any) -> tuple[BrokerEndpoint, ...]:
-    """Return the live brokers that a Metadata response names, in order of node id."""
+    """Return the live brokers of a Metadata response, in order of node id."""
     endpoints = (BrokerEndpoint(broker.node_id, broker.host, broker.port) for broker in metadata.brokers)
     return tuple(sorted(endpoints, key=lambda endpoint: endpoint.node_id))
 
 
 def topics_in(metadata: Any, wire: Wire) -> Partial[str, TopicState]:
-    """Return the topics of a Metadata response; one in error is a failure of its own."""
+    """Return the topics of a Metadata response; a topic in error is a failure."""
     values: dict[str, TopicState] = {}
     failures: dict[str, Failure] = {}
     for topic in sorted(metadata.topics, key=lambda topic: topic.name):
@@ -45,7 +45,7 @@ def topics_in(metadata: Any, wire: Wire) -> Partial[str, TopicState]:
 
 
 def _partitions_of(topic: Any) -> tuple[Partition, ...]:
-    # A partition's own error (LEADER_NOT_AVAILABLE) says no more than its missing leader does.
+    # A partition's error (LEADER_NOT_AVAILABLE) adds nothing to its missing leader.
     partitions = (
         Partition(
             topic=topic.name,
@@ -60,7 +60,7 @@ def _partitions_of(topic: Any) -> tuple[Partition, ...]:
 
 
 def creation_request(declared: Sequence[Topic], timeout_s: float) -> Request:
-    """Return the request that creates topics; Kafka takes an assignment instead of the two counts, not with them."""
+    """Return the request that creates topics; Kafka refuses an assignment together with the two counts."""
     topics = [
         {
             "name": topic.name,
@@ -79,13 +79,13 @@ def creation_request(declared: Sequence[Topic], timeout_s: float) -> Request:
 
 
 def creation_failures_in(response: Any, wire: Wire) -> dict[str, Failure]:
-    """Return why topics were not created, by name; a topic that exists already is among them."""
+    """Return why topics were not created, by name; existing topics are among them."""
     failures = {topic.name: wire.failure_of(topic.error_code, topic.error_message) for topic in response.topics}
     return {name: failure for name, failure in failures.items() if failure is not None}
 
 
 def create_partitions_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
-    """Return the request that adds partitions to a topic, one for each list of replicas; it changes no other."""
+    """Return the request that adds a partition to a topic for each list of replicas."""
     grown = {
         "name": topic.name,
         "count": len(topic.partitions) + len(added),
@@ -96,13 +96,13 @@ def create_partitions_request(topic: TopicState, added: Sequence[Sequence[int]],
 
 
 def create_partitions_failure(response: Any, wire: Wire) -> Failure | None:
-    """Return why partitions were not added; None where they were."""
+    """Return why partitions were not added; None if they were."""
     (topic,) = response.results
     return wire.failure_of(topic.error_code, topic.error_message)
 
 
 def differences(declared: Topic, actual: TopicState) -> tuple[Difference, ...]:
-    """Return where a topic is not as stated, in replica placement; its settings are not compared."""
+    """Return the differences in replica placement from what was stated; settings are not compared."""
     placement = tuple(partition.replicas for partition in actual.partitions)
     factors = sorted({len(replicas) for replicas in placement})
     compared = (
@@ -121,7 +121,7 @@ def _written(assignment: tuple[tuple[int, ...], ...]) -> str:
 def not_ready(names: Iterable[str], views: Mapping[int, Partial[str, TopicState]]) -> dict[str, str]:
     """Return why topics cannot be used yet, by name, given each answering broker's view of them.
 
-    A topic can be used when every answering broker knows all of its leaders, and these are among the answering ones.
+    A topic is usable when every answering broker knows all of its leaders, and these are among the answering brokers.
     """
     reasons: dict[str, str] = {}
     for name in names:
@@ -131,14 +131,14 @@ def not_ready(names: Iterable[str], views: Mapping[int, Partial[str, TopicState]
                 reasons[name] = f"broker {node_id} does not know it yet"
                 continue
             if leaderless := [str(p.partition) for p in topic.partitions if p.leader is None]:
-                reasons[name] = f"no leader for partition {', '.join(leaderless)}, says broker {node_id}"
+                reasons[name] = f"broker {node_id} knows no leader of partition {', '.join(leaderless)}"
             elif silent := sorted({p.leader for p in topic.partitions if p.leader is not None} - views.keys()):
                 reasons[name] = f"broker {silent[0]}, which leads a partition, does not answer"
     return reasons
 
 
 def settings_request(names: Iterable[str], keys: Sequence[str]) -> Request:
-    """Return the question for the effective values of topic settings."""
+    """Return the request for the effective values of topic settings."""
     resources = [
         {"resource_type": TOPIC_RESOURCE, "resource_name": name, "configuration_keys": list(keys)} for name in names
     ]

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 from kraftd.clock import Clock
 from kraftd.health.lag.view import Canary, Histogram
 from kraftd.kafka.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicOutcome, TopicState
-from kraftd.kafka.round_trip import NOT_LEADING, PROBE_TOPIC, missing_partitions, probe_topic
+from kraftd.kafka.round_trip import CANARY_TOPIC, NOT_LEADING, canary_topic, missing_partitions
 from kraftd.plan.plan import Topic
 
 CANARY_EVERY_S = 10.0
@@ -21,7 +21,7 @@ NOT_DUE = "NOT_DUE"
 NOT_SENT = frozenset({NOT_LEADING, NO_PARTITION, NOT_DUE})
 """The errors that say nothing about a broker: no canary was sent through it."""
 
-_NO_PARTITION = Failure(NO_PARTITION, f"{PROBE_TOPIC} has no partition that prefers this broker", retriable=False)
+_NO_PARTITION = Failure(NO_PARTITION, f"{CANARY_TOPIC} has no partition that prefers this broker", retriable=False)
 _NOT_DUE = Failure(NOT_DUE, "no canary was sent through it lately, its turn comes", retriable=True)
 
 
@@ -75,10 +75,10 @@ class CanaryProbe:
         """
         alive_ids = {broker.node_id for broker in alive}
         are_all_alive = alive_ids.issuperset(self._broker_ids)
-        topic = next((each for each in topics if each.name == PROBE_TOPIC), None)
+        topic = next((each for each in topics if each.name == CANARY_TOPIC), None)
         if topic is None:
             if are_all_alive:
-                declared = probe_topic(self._broker_ids, self._replication_factor)
+                declared = canary_topic(self._broker_ids, self._replication_factor)
                 self._door.create_topics([declared], _CREATION_LIMIT_S)
             return None
         self._rounds += 1

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.host.events import EventLog
-from kraftd.host.lock import held
+from kraftd.host.lock import acquire
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.doors import Doors, doors_of
 from kraftd.operate.store import Store
@@ -129,7 +129,7 @@ class ClusterContext:
             TimedOutError: Another command kept it.
             FileAccessError: The lock file cannot be opened.
         """
-        return held(
+        return acquire(
             self.layout.lock,
             command=command,
             clock=self.clock,

@@ -11,7 +11,7 @@ from kraftd.plan.plan import Plan
 from kraftd.render.java_command import JvmLaunch
 from kraftd.runtime.archive import OLDEST_JAVA, mark_used
 from kraftd.runtime.jars import JarSet
-from kraftd.runtime.runtime import Runtime, RuntimeSpec, ensure, locate
+from kraftd.runtime.runtime import Runtime, RuntimeSpec, fetch_runtime, find_runtime
 from kraftd.runtime.training import end_abandoned_training, train_archive
 
 _CACHE_SETTING = "XDG_CACHE_HOME in the environment"
@@ -82,10 +82,10 @@ def runtime_of(
     wanted = RuntimeSpec(plan.kafka_version, plan.kafka_home, plan.java_home, plan.java_options)
     with hint_names_setting(cache, _CACHE_SETTING):
         if not fetch:
-            return locate(wanted, cache, command_context.clock, jar_set)
+            return find_runtime(wanted, cache, command_context.clock, jar_set)
         progress = _Download(command_context.reporter, f"Kafka {plan.kafka_version}")
         try:
-            return ensure(wanted, cache, command_context.clock, progress, jar_set)
+            return fetch_runtime(wanted, cache, command_context.clock, progress, jar_set)
         finally:
             progress.end()
 

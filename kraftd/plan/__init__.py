@@ -1,1 +1,1 @@
-"""What the user asked for, as the plan: settings, checks, programs, files. Pure."""
+"""The plan of a cluster: settings, checks, programs, paths. Pure."""

@@ -1,4 +1,4 @@
-"""What kraftd decides of properties, variables and JVM options, and the setting to use instead."""
+"""Checks of settings: the properties, variables and JVM options that kraftd sets itself, and contradictions."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,7 +28,7 @@ OWNED_PROPERTIES = {
 """Property name to the reason and the setting to use."""
 
 OWNED_VARIABLES = {
-    "APP_HOST": "the apps listen on loopback",
+    "APP_HOST": "the apps listen on loopback only",
     "APP_PORT": "use {section}.port",
     "KAFKA_BOOTSTRAP_SERVERS": "it names every broker of the cluster",
     "KAFKA_GROUP_ID": "use consumer.group",
@@ -53,7 +53,7 @@ _JVM_OPTIONS = {
 
 
 def owned_jvm_option(option: str) -> str:
-    """Return why a JVM option is kraftd's and the setting to use; empty where it is not."""
+    """Return why kraftd sets a JVM option itself, and the setting to use instead; empty if users may set it."""
     return next((reason for start, reason in _JVM_OPTIONS.items() if option.startswith(start)), "")
 
 
@@ -61,11 +61,11 @@ _MAX_PORT = 65535
 
 
 def contradictions(settings: Settings, plan: Plan) -> list[str]:
-    """Return every contradiction between settings, in words.
+    """Return a message for every contradiction between settings.
 
     Args:
-        settings: What the user asks for.
-        plan: What follows from it.
+        settings: The user's settings.
+        plan: The plan made from them.
     """
     return [
         *_topic_problems(settings, plan),
@@ -98,7 +98,7 @@ def _assignment_problems(topic: TopicSettings, planned: Topic, brokers: int) -> 
     if unknown:
         yield f"{stated}: no broker {', '.join(map(str, unknown))}; {_there_are(brokers)}"
     if any(len(set(replicas)) != len(replicas) for replicas in planned.assignment):
-        yield f"{stated}: a broker stands twice in one partition"
+        yield f"{stated}: a broker appears twice in one partition"
     counts = sorted({len(replicas) for replicas in planned.assignment})
     if len(counts) > 1:
         yield f"{stated}: every partition needs the same number of replicas"
@@ -119,7 +119,7 @@ def _property_problems(settings: Settings) -> Iterator[str]:
     for table, config in tables.items():
         for key, value in config.items():
             if key in OWNED_PROPERTIES:
-                yield f'{table}."{key}" = "{value}": kraftd decides it: {OWNED_PROPERTIES[key]}'
+                yield f'{table}."{key}" = "{value}": kraftd sets it: {OWNED_PROPERTIES[key]}'
     for node_id in nodes:
         if not 1 <= node_id <= settings.cluster.brokers:
             yield f"broker.{node_id}: no such broker; {_there_are(settings.cluster.brokers)}"
@@ -130,14 +130,14 @@ def _variable_problems(settings: Settings) -> Iterator[str]:
     for section, env in tables.items():
         for name in env:
             if name in OWNED_VARIABLES:
-                yield f"{section}.env.{name}: kraftd decides it: {OWNED_VARIABLES[name].format(section=section)}"
+                yield f"{section}.env.{name}: kraftd sets it: {OWNED_VARIABLES[name].format(section=section)}"
 
 
 def _option_problems(settings: Settings) -> Iterator[str]:
     for option in settings.java.options:
         reason = owned_jvm_option(option)
         if reason:
-            yield f'java.options "{option}": kraftd decides it: {reason}'
+            yield f'java.options "{option}": kraftd sets it: {reason}'
 
 
 def _port_problems(ports: tuple[Port, ...]) -> Iterator[str]:
@@ -149,4 +149,4 @@ def _port_problems(ports: tuple[Port, ...]) -> Iterator[str]:
         other = first.setdefault(port.number, port)
         if other is not port:
             keys = " or ".join(dict.fromkeys(filter(None, (other.setting, port.setting))))
-            yield f"port {port.number} is wanted by {other.owner} and by {port.owner}; change {keys}"
+            yield f"port {port.number} is used by both {other.owner} and {port.owner}; change {keys}"

@@ -1,4 +1,4 @@
-"""The desired state: which programs shall run, who said so and why."""
+"""The desired state: which programs should run, and the command that asked for it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class DesiredProgram:
-    """What is desired of one program.
+    """The desired state of one program.
 
     Attributes:
         since: RFC 3339, UTC.
@@ -27,18 +27,18 @@ class DesiredProgram:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The wishes by program; a program without one shall not run."""
+    """Desired programs by name; a program without an entry should not run."""
 
     generation: int
     programs: Mapping[str, DesiredProgram]
 
     def wants(self, program: str) -> bool:
-        """Return whether a program shall run."""
+        """Return whether a program should run."""
         wish = self.programs.get(program)
         return wish is not None and wish.running
 
     def changed(self, programs: Iterable[str], wish: DesiredProgram, generation: int) -> "DesiredState":
-        """Return the state with another wish for some programs; who is of the same mind keeps its stamp."""
+        """Return the state with some programs changed; one that is desired so already keeps its time and command."""
         updates = {name: wish for name in programs if self.wants(name) != wish.running or name not in self.programs}
         return replace(self, generation=generation, programs={**self.programs, **updates})
 
@@ -51,7 +51,7 @@ NOTHING_DESIRED = DesiredState(generation=0, programs={})
 
 
 def parse_desired(text: str | None, path: Path) -> DesiredState:
-    """Return the desired state that a text holds; nothing is desired where there is no text.
+    """Return the desired state that a text holds; without a text, no program should run.
 
     Raises:
         KraftdError: The text is damaged, or a newer kraftd wrote it.
@@ -69,7 +69,7 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KraftdError(
             f"cannot read the desired state {path}: it is damaged ({error})",
-            hint="Remove that file: it holds no data, and 'kraftd start' or 'kraftd stop' writes it anew.",
+            hint="Remove that file: it holds no data, and 'kraftd start' or 'kraftd stop' writes a new one.",
             code="desired_state_damaged",
         ) from error
 
@@ -79,6 +79,6 @@ def _check_schema(version: int, path: Path) -> None:
         raise KraftdError(
             f"cannot read the desired state {path}: it has schema version {version}, "
             f"this kraftd knows {_SCHEMA_VERSION}",
-            hint="Use the kraftd that wrote it, or a newer one; 'kraftd stop' writes it anew.",
+            hint="Use the kraftd that wrote it, or a newer one; 'kraftd stop' writes a new one.",
             code="desired_state_too_new",
         )

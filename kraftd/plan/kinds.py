@@ -1,4 +1,4 @@
-"""The programs of others that kraftd runs beside a cluster. A new one is an entry here and its module below render."""
+"""The kinds of programs: Kafka nodes, apps, the daemon, and tools such as Prometheus, defined here and in render."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,11 @@ from kraftd.plan.program import (
 
 @dataclass(frozen=True, slots=True)
 class ToolHome:
-    """The files that a tool needs beside its executable.
+    """The files that a tool needs in addition to its executable.
 
     Attributes:
-        mark: A file by which a home is known.
-        packaged: Where the operating system's packages put it.
+        mark: A file that every home contains.
+        packaged: The home in the operating system's packages.
     """
 
     mark: str
@@ -38,17 +38,17 @@ class ToolHome:
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
-    """What kraftd knows of a tool.
+    """A third-party tool that kraftd can run.
 
     Attributes:
-        name: Of its program, its table in kraftd.toml, its directories and its executable on the PATH.
-        does: What it is for, as a clause for the sample of kraftd.toml.
-        health_path: Answers 200 while it serves.
+        name: The name of its program, its table in kraftd.toml, its directories and its executable on the PATH.
+        does: Its purpose, as a clause for the sample of kraftd.toml.
+        health_path: The path that answers 200 while the tool serves.
         configuration_option: The option that takes the path of its configuration.
         configuration: The name of that file.
-        source: Where to get it.
+        source: Where to download it.
         renderer: The module with its ``arguments`` and ``files``; see render.tools.
-        home: None where it needs nothing beside its executable.
+        home: None if the executable is all it needs.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Node(Program):
 
     @property
     def jmx(self) -> Listener | None:
-        """Where JMX clients are let in; None on a controller."""
+        """The JMX listener; None on a controller."""
         return self.first(Purpose.JMX)
 
     @property
@@ -141,7 +141,7 @@ class App(Program):
     """An HTTP app under uvicorn.
 
     Attributes:
-        module: What Python runs.
+        module: The Python module to run.
         environment: The app's settings, as its ``.env`` holds them.
     """
 
@@ -154,7 +154,7 @@ class Executable:
     """A program that is installed on this machine.
 
     Attributes:
-        home: Where the files are that ship with it; None where it needs none, or they were not found.
+        home: The directory of the files that ship with it; None if it needs none, or they were not found.
     """
 
     path: Path
@@ -163,7 +163,7 @@ class Executable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool(Program):
-    """A program of others that looks at the cluster, such as Prometheus.
+    """A third-party program that monitors the cluster, such as Prometheus.
 
     Attributes:
         configuration_option: The option that takes the path of its configuration.
@@ -179,13 +179,13 @@ class Tool(Program):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which topics and groups are measured, and how much of them at most.
+    """The topics and groups to measure, and the limits on their number.
 
     Attributes:
         topics_allow: Patterns of names, in which ``*`` stands for any text.
-        topics_deny: What of these is left out.
-        max_partitions: Whole topics beyond it are left out.
-        max_group_partitions: Groups beyond it are summed up only.
+        topics_deny: Patterns of names to exclude from these.
+        max_partitions: Whole topics beyond this limit are excluded.
+        max_group_partitions: Groups beyond this limit have only their sums.
     """
 
     topics_allow: tuple[str, ...] = ("*",)
@@ -199,7 +199,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(Program):
-    """The observing process: how often it looks, and at what.
+    """The process that observes the cluster.
 
     Attributes:
         canary: Whether a canary record goes through every broker.
@@ -216,13 +216,13 @@ def broker(
 ) -> Node:
     """Return a broker, which is a controller too where it has a listener for that.
 
-    It serves when it answers on its first listener, which KRaft opens only after unfencing; behind TLS or SASL a
-    connection says as much.
+    It serves when its first listener answers, because KRaft opens that only after unfencing; with TLS or SASL an
+    accepted connection is enough.
 
     Args:
         node_id: Its id.
-        listeners: That of the clients first.
-        heap_bytes: Of its JVM.
+        listeners: The clients' listener first.
+        heap_bytes: The heap of its JVM.
         config: The user's properties.
     """
     client = listeners[0]
@@ -243,9 +243,9 @@ def broker(
 
 
 def controller(node_id: int, listener: Listener, heap_bytes: int) -> Node:
-    """Return a controller that is no broker.
+    """Return a controller that is not a broker.
 
-    That its port listens is all that it tells; whether it is a caught-up voter, the quorum must be asked.
+    From outside only its port can be probed; whether it is a caught-up voter is for the quorum to answer.
     """
     return Node(
         name=f"controller-{node_id}",
@@ -262,7 +262,7 @@ def controller(node_id: int, listener: Listener, heap_bytes: int) -> Node:
 
 
 def app(name: str, section: str, port: int, environment: tuple[tuple[str, str], ...]) -> App:
-    """Return an app; its module is named like its section of kraftd.toml."""
+    """Return an app; its module has the name of its section in kraftd.toml."""
     return App(
         name=name,
         kind=Kind.APP,
@@ -299,7 +299,7 @@ def tool(definition: ToolDefinition, port: int, executable: Executable) -> Tool:
 def daemon(
     port: int, *, interval_s: float, lag_interval_s: float, canary: bool = True, selection: Selection | None = None
 ) -> Daemon:
-    """Return the daemon, the one program that supervisord starts again by itself."""
+    """Return the daemon, the only program that supervisord restarts by itself."""
     return Daemon(
         name=DAEMON,
         kind=Kind.DAEMON,
@@ -318,7 +318,7 @@ def daemon(
 
 
 def kafka_listener(purpose: Purpose, port: int) -> Listener:
-    """Return a listener of a node, as every one is today: on loopback, and without encryption."""
+    """Return a listener of a node: on loopback, without encryption."""
     names = {Purpose.CLIENT: "PLAINTEXT", Purpose.CONTROLLER: "CONTROLLER", Purpose.JMX: "JMX"}
     return Listener(names[purpose], purpose, LOOPBACK, port)
 

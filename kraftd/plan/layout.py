@@ -1,4 +1,4 @@
-"""Where the files of a cluster live."""
+"""The layout of a state directory: the path of every file of a cluster, and which of them kraftd owns."""
 
 import json
 import re
@@ -14,7 +14,7 @@ SOCKET_PATH_MAX_BYTES = 95
 first binds ``<path>.<pid>``."""
 
 _UNUSABLE = {
-    ",": "Kafka takes a comma in log.dirs for the end of a path",
+    ",": "Kafka reads a comma in log.dirs as the end of a path",
     '"': "the JVM's -Xlog cannot quote a double quote",
     "%p": "the JVM's -Xlog replaces %p",
     "%t": "the JVM's -Xlog replaces %t",
@@ -22,7 +22,7 @@ _UNUSABLE = {
     "\n": "supervisord.conf has no line breaks in values",
     "\r": "supervisord.conf has no line breaks in values",
 }
-"""What a state directory's path may not hold, and why."""
+"""Texts that a state directory's path must not contain, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +34,32 @@ class Layout:
 
     @property
     def plan(self) -> Path:
-        """The plan that the running or last run cluster follows."""
+        """The plan of the cluster that is running, or ran last."""
         return self.state_dir / "plan.json"
 
     @property
     def manifest(self) -> Path:
-        """What was fixed at the first format."""
+        """The manifest: values fixed at the first format."""
         return self.state_dir / "manifest.json"
 
     @property
     def ownership(self) -> Path:
-        """What kraftd wrote into the state directory, which may hold other things too."""
+        """The list of what kraftd wrote into the state directory, which may hold other files too."""
         return self.state_dir / "ownership.json"
 
     @property
     def desired(self) -> Path:
-        """Which programs shall run."""
+        """The desired state."""
         return self.state_dir / "desired.json"
 
     @property
     def generation(self) -> Path:
-        """How often a stop was asked for; a running start watches it."""
+        """The number of stops so far; a start that is under way ends when it changes."""
         return self.state_dir / "generation"
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that changes the cluster."""
+        """The lock of the one command that may change the cluster."""
         return self.state_dir / "lock"
 
     @property
@@ -69,7 +69,7 @@ class Layout:
 
     @property
     def supervisord_conf(self) -> Path:
-        """The rendered process tree."""
+        """The rendered configuration of supervisord."""
         return self.state_dir / "supervisord.conf"
 
     @property
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def events(self) -> Path:
-        """A file of events per writer."""
+        """The directory of events, with a file for each writer."""
         return self.state_dir / "events"
 
     def data(self, program: str) -> Path:
@@ -96,15 +96,15 @@ class Layout:
         return self.state_dir / "logs" / program
 
     def log_files(self, program: Program) -> tuple[Path, ...]:
-        """Where a program logs, the most telling file last."""
+        """The log files of a program, the most informative one last."""
         return tuple(self.logs(program.name) / name for name in program.logs.files)
 
     def main_log(self, program: Program) -> Path:
-        """The log that people want to see of a program."""
+        """The log of a program to show first."""
         return self.logs(program.name) / program.logs.main
 
     def console(self, program: str) -> Path:
-        """What a program writes to stdout and stderr."""
+        """The stdout and stderr of a program."""
         return self.logs(program) / "console.log"
 
     def config(self, program: str) -> Path:
@@ -117,12 +117,12 @@ class Layout:
         return self.config("kraftd")
 
     def identity(self, program: str) -> str:
-        """The text in the marker of a program, which no other program of this or another cluster has."""
+        """The text in the marker of a program, unique to it across all clusters of this machine."""
         return f"{self.state_dir}/{program}"
 
 
 def clusters_dir(environ: Mapping[str, str], home: Path) -> Path:
-    """Return the directory that holds a directory for each cluster without a state_dir of its own."""
+    """Return the parent of the default state directories."""
     return _base(environ, "XDG_STATE_HOME", home / ".local" / "state") / "kraftd"
 
 
@@ -138,8 +138,8 @@ def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str
     a cluster with a ``state_dir`` keeps everything in it.
 
     Raises:
-        ConfigurationError: The socket's path would be too long for the operating system, or a program that is given
-            the state directory's path would read another one.
+        ConfigurationError: The socket's path would be too long for the operating system, or the path has a
+            character that one of the programs would misread.
     """
     if state_dir is not None:
         return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
@@ -164,7 +164,7 @@ def _checked(layout: Layout) -> Layout:
     if length > SOCKET_PATH_MAX_BYTES:
         raise ConfigurationError(
             f"cannot use the control socket {layout.socket}: its path has {length} bytes, "
-            f"and at most {SOCKET_PATH_MAX_BYTES} work",
+            f"and the limit is {SOCKET_PATH_MAX_BYTES}",
             hint="Set cluster.state_dir (or --state-dir) to a directory with a shorter path.",
             code="socket_path_too_long",
         )
@@ -200,13 +200,13 @@ RECORDS = (
     "plan.json",
     "ownership.json",
 )
-"""Every file that kraftd writes directly in a state directory, but the lock; what says whose it is comes last."""
+"""Every file that kraftd writes directly in a state directory, except the lock; the record of ownership is last."""
 
 TOOLS = "kafka-tools"
-"""The directory of what Kafka's tools are given, which need no start; it is no program's."""
+"""The directory of the files for Kafka's tools, which belong to no program."""
 
 TOO_NEW = "ownership_too_new"
-"""The code of the error about a record of a newer kraftd."""
+"""The code of the error about a record that a newer kraftd wrote."""
 
 _SCHEMA_VERSION = 1
 _NOT_IN_THE_PLAN = (TOOLS, "supervisord")
@@ -221,7 +221,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What kraftd wrote into a state directory.
+    """The record of what kraftd wrote into a state directory.
 
     Attributes:
         programs: Every program that was ever started from it, in the order of their names.
@@ -230,7 +230,7 @@ class Ownership:
     programs: tuple[str, ...] = ()
 
     def extended(self, programs: Iterable[str]) -> "Ownership":
-        """Return the ownership with further programs; a name that no program can have is left out."""
+        """Return the ownership with further programs; names that no program can have are ignored."""
         names = {name for name in programs if _PROGRAM.fullmatch(name)}
         return Ownership(tuple(sorted({*self.programs, *names})))
 
@@ -239,7 +239,7 @@ class Ownership:
         return name in RECORDS or _TEMPORARY.fullmatch(name) is not None
 
     def covers(self, directory: str, name: str) -> bool:
-        """Return whether an entry of one of ``DIRECTORIES`` is kraftd's, with all that is below it."""
+        """Return whether an entry of one of ``DIRECTORIES``, with all below it, is kraftd's."""
         if directory in PROGRAM_DIRECTORIES and name in (*self.programs, *_NOT_IN_THE_PLAN):
             return True
         pattern = _FILES.get(directory)
@@ -262,7 +262,7 @@ def parse_ownership(text: str, path: Path) -> Ownership:
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(
             f"cannot read the record of ownership {path}: it is damaged ({error})",
-            hint="Remove that file: the next start writes it anew.",
+            hint="Remove that file: the next start writes a new one.",
             code="ownership_damaged",
         ) from error
     if version > _SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""The settings by their paths: what each allows, and which one a wrong name may have meant."""
+"""Loading of settings: layers of files, environment and arguments, merged and checked, with messages for people."""
 
 import difflib
 import tomllib
@@ -27,7 +27,7 @@ def dotted(path: Path) -> str:
 
 @cache
 def schema() -> Mapping[Path, FieldInfo]:
-    """Return every setting by its path; a broker's id stands there as NODES, a topic's number not at all."""
+    """Return every setting by its path, in which NODES stands for a broker's id and a topic has no number."""
     return dict(_fields(SETTINGS, ()))
 
 
@@ -54,7 +54,7 @@ def in_schema(path: Path) -> Path:
 
 
 def nearest_described(path: Path) -> tuple[Path, str]:
-    """Return the nearest setting on the way to a path that says what it allows, and its words."""
+    """Return the nearest setting above a path that has a description, and that description."""
     steps = in_schema(path)
     for length in range(len(steps), 0, -1):
         field = schema().get(steps[:length])
@@ -75,7 +75,7 @@ def suggested_setting(path: Path) -> str:
 
 
 def suggested_name(name: str, known: Sequence[str]) -> str:
-    """Return a remark on an unknown name among known ones; empty where none is near and they are many."""
+    """Return a remark on an unknown name: the nearest known ones, or all if they are few; else an empty text."""
     return _remark(difflib.get_close_matches(name, known, n=1), known)
 
 
@@ -122,7 +122,7 @@ def parse_toml(text: str, origin: str) -> Layer:
         return Layer(origin, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
-            f"cannot read {origin}: {error}", hint="Mend the line, or compare with 'kraftd init --stdout'."
+            f"cannot read {origin}: {error}", hint="Fix that line, or compare with 'kraftd init --stdout'."
         ) from error
 
 
@@ -141,7 +141,7 @@ def assignments_layer(assignments: Sequence[str], origin: str = "command line") 
     """Return the layer of ``section.key=value`` texts.
 
     Raises:
-        ConfigurationError: A text has another form or names no setting.
+        ConfigurationError: A text does not have this form or names no setting.
     """
     malformed = [f"{text}: must have the form section.key=value" for text in assignments if "=" not in text]
     _raise_if(malformed, "the command line")
@@ -151,7 +151,7 @@ def assignments_layer(assignments: Sequence[str], origin: str = "command line") 
 
 
 def configure(layers: Sequence[Layer]) -> Configuration:
-    """Return the settings that the layers make together, the last one winning.
+    """Return the settings merged from the layers, in which a later layer overrides an earlier one.
 
     Raises:
         ConfigurationError: Keys or values are wrong; ``details["problems"]`` lists every one.
@@ -206,7 +206,7 @@ def _merge(
 
 
 def _problem(item: Any, merged: Mapping[str, Any], origins: Mapping[str, str]) -> str:
-    """Return one of pydantic's findings as a line: key path, bad value, what is allowed, where it stands."""
+    """Return one of pydantic's findings as a line: key path, bad value, what is allowed, where it came from."""
     path: Path = tuple(str(part) for part in item["loc"] if part != "[key]")
     where = dotted(_with_topic_name(path, merged))
     field, allowed = nearest_described(path)
@@ -231,7 +231,7 @@ def _variable(path: Path) -> str:
 
 
 def _with_topic_name(path: Path, merged: Mapping[str, Any]) -> Path:
-    """Return a path in which a topic stands by its name, or else by its number from 1."""
+    """Return a path with a topic's name in place of its index, or with its number from 1 if it has no name."""
     if path[0] != "topic" or len(path) == 1:
         return path
     topic = merged["topic"][int(path[1])]
@@ -259,7 +259,7 @@ def _origin_below(table: Path, origins: Mapping[str, str]) -> str:
 
 
 def _from_text(text: str, path: Path) -> Any:
-    """Return a text as the setting takes it: a list is written as TOML, everything else as it stands."""
+    """Return the value that a text stands for: a list is parsed as TOML, everything else stays a text."""
     if not isinstance(schema()[path].default, tuple):
         return text
     try:

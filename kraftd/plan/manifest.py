@@ -1,4 +1,4 @@
-"""What was fixed when a cluster was first formatted, and what a later plan may not change."""
+"""The manifest: what was fixed when a cluster was first formatted, and so must not change in a later plan."""
 
 import json
 import re
@@ -27,10 +27,10 @@ class FormattedNode:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A cluster's birth certificate.
+    """The identity of a cluster, as first formatted.
 
     Attributes:
-        unfinished: Names of nodes that were being formatted when this was written: without identity they lost nothing.
+        unfinished: Names of nodes that were being formatted when this was written: these may have no identity yet.
     """
 
     cluster_id: str
@@ -45,7 +45,7 @@ class Manifest:
 
 
 def manifest_of(plan: Plan, cluster_id: str) -> Manifest:
-    """Return the manifest that formatting a plan's nodes makes true."""
+    """Return the manifest of a plan whose nodes are being formatted."""
     nodes = tuple(
         FormattedNode(node.name, node.node_id, tuple(listener.port for listener in node.kafka_listeners))
         for node in plan.nodes
@@ -57,8 +57,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     """Return the manifest that a text holds.
 
     Raises:
-        IdentityMismatchError: The text is damaged, or a newer kraftd wrote it: formatting beside existing data must
-            not go by it.
+        IdentityMismatchError: The text is damaged, or a newer kraftd wrote it: nodes must not be formatted by it.
     """
     try:
         raw = json.loads(text)
@@ -78,7 +77,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(
             f"cannot read the manifest {path}: it is damaged ({_cause(error)})",
-            hint="Restore the file from a backup. The cluster id also stands in data/*/meta.properties.",
+            hint="Restore the file from a backup. The cluster id is also in data/*/meta.properties.",
             code="manifest_damaged",
         ) from error
 
@@ -93,7 +92,7 @@ def _check_schema(version: int, path: Path) -> None:
 
 
 def differences(plan: Plan, manifest: Manifest) -> list[str]:
-    """Return in words how a plan contradicts the manifest; nothing where it only adds broker-only nodes."""
+    """Return a message for each contradiction of the manifest; adding broker-only nodes is none."""
     found = []
     if plan.kafka_version != manifest.kafka_version:
         found.append(f"Kafka version: planned {plan.kafka_version}, formatted with {manifest.kafka_version}")
@@ -114,12 +113,12 @@ def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
     """Refuse a plan that contradicts the manifest.
 
     Args:
-        plan: What the configuration asks for.
-        manifest: What was fixed at the first format.
-        config_origin: Where the configuration comes from, for the message.
+        plan: The plan made from the configuration.
+        manifest: The manifest of the first format.
+        config_origin: The source of the configuration, for the message.
 
     Raises:
-        IdentityMismatchError: With both values and both places.
+        IdentityMismatchError: The plan contradicts the manifest; the text has both values and both places.
     """
     found = differences(plan, manifest)
     if found:

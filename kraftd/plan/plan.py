@@ -27,11 +27,11 @@ _SECURITY_PROTOCOL = "security.protocol"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The way to a cluster, for every client of it.
+    """The addresses and client properties with which clients reach a cluster.
 
     Attributes:
         addresses: The brokers that clients ask first, each ``host:port``.
-        properties: What clients must set beside the addresses, under Kafka's names; nothing for plaintext.
+        properties: Further properties that clients must set, under Kafka's names; none for plaintext.
     """
 
     addresses: tuple[str, ...]
@@ -39,18 +39,18 @@ class Access:
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients put into ``bootstrap.servers``."""
+        """The value for ``bootstrap.servers``."""
         return ",".join(self.addresses)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that tell a client, such as KAFKA_BOOTSTRAP_SERVERS."""
+        """The environment variables of an app, such as KAFKA_BOOTSTRAP_SERVERS."""
         more = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in self.properties}
         return {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers, **more}
 
 
 def access_to(listeners: Iterable[Listener]) -> Access:
-    """Return the way to the brokers that have these client listeners, all with the same protection."""
+    """Return the access to the brokers with these client listeners, which all have the same security protocol."""
     found = tuple(listeners)
     protocols = dict.fromkeys(each.security_protocol for each in found if each.security_protocol != PLAINTEXT)
     return Access(tuple(each.address for each in found), tuple((_SECURITY_PROTOCOL, each) for each in protocols))
@@ -58,7 +58,7 @@ def access_to(listeners: Iterable[Listener]) -> Access:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of the plan, with whose it is."""
+    """A port of the plan, with its program and purpose."""
 
     program: Program
     listener: Listener
@@ -70,12 +70,12 @@ class Port:
 
     @property
     def owner(self) -> str:
-        """Whose it is and what for, as ``broker-1 (client listener)``."""
+        """The program and purpose, such as ``broker-1 (client listener)``."""
         return f"{self.program.name} ({self.listener.purpose})"
 
     @property
     def setting(self) -> str | None:
-        """The setting that chooses it; None of Kafka's ports, which only the offset moves."""
+        """The setting that chooses the port; None for Kafka's ports, which only the offset moves."""
         return f"{self.program.section}.port" if self.listener.purpose is Purpose.HTTP else None
 
 
@@ -154,7 +154,7 @@ class Plan:
 
     @cached_property
     def from_top(self) -> tuple[Program, ...]:
-        """Every program, those first that need the others: the daemon, tools, apps, brokers, controllers."""
+        """Every program, dependents first: the daemon, tools, apps, brokers, controllers."""
         return tuple(sorted(self.programs, key=lambda program: -GROUP_PRIORITIES[program.kind]))
 
     @cached_property
@@ -169,7 +169,7 @@ class Plan:
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """Everything that will listen, in the order of the programs."""
+        """Every listening port, in the order of the programs."""
         return tuple(Port(program, listener) for program in self.programs for listener in program.listeners)
 
     def program(self, name: str) -> Program:
@@ -185,13 +185,13 @@ class Plan:
         return tuple(name for name in names if self.program(name).start.stage is stage)
 
     def stopping(self, stage: StopStage, names: Iterable[str]) -> tuple[str, ...]:
-        """Return which of some programs are ended in a stage, those first that need the others."""
+        """Return which of some programs are stopped in a stage, dependents first."""
         chosen = frozenset(names)
         return tuple(each.name for each in self.from_top if each.name in chosen and each.stop.stage is stage)
 
     @cached_property
     def web_programs(self) -> tuple[Program, ...]:
-        """The programs beside the daemon that people open in a browser."""
+        """The programs, other than the daemon, with a page for browsers."""
         return tuple(each for each in self.programs if each.url and each is not self.daemon)
 
     def tool(self, name: str) -> Tool | None:
@@ -199,9 +199,9 @@ class Plan:
         return next((tool for tool in self.tools if tool.name == name), None)
 
     def marker(self, program: str) -> Marker:
-        """Return the arguments by which a program's process is known as this cluster's.
+        """Return the arguments that identify a program's process as this cluster's.
 
-        Tools refuse options that they do not know: the option with their configuration's path is theirs.
+        Tools refuse unknown options, so theirs is the option with the path of their configuration.
         """
         match self.program(program):
             case Tool() as tool:
@@ -216,7 +216,7 @@ class Plan:
         """Refuse names that no program of the plan has.
 
         Raises:
-            UnknownNameError: With the names that there are.
+            UnknownNameError: The plan has no such program; the hint lists those it has.
         """
         unknown = [name for name in names if name not in self.names]
         if unknown:

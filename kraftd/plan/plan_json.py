@@ -1,4 +1,4 @@
-"""The plan as kraftd wrote it before a program was its unit: enough of it to see and to stop a cluster that runs."""
+"""The plan as JSON, written and read back; also the schema of earlier releases, whose clusters may still run."""
 
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def plan_json(plan: Plan) -> str:
 
 
 def parse_plan(text: str, path: Path) -> Plan:
-    """Return the plan that a text holds; that of the schema before too, for its cluster may still run.
+    """Return the plan that a text holds, of this schema or the one before.
 
     Raises:
         KraftdError: The text is damaged, or a newer kraftd wrote it.
@@ -138,7 +138,7 @@ def parse_plan(text: str, path: Path) -> Plan:
     except msgspec.DecodeError as error:
         raise KraftdError(
             f"cannot read the plan {path}: it is damaged",
-            hint="Remove that file and run 'kraftd start': it is made from the configuration.",
+            hint="Remove that file and run 'kraftd start', which makes it from the configuration.",
             code="plan_damaged",
         ) from error
     raise KraftdError(
@@ -149,7 +149,7 @@ def parse_plan(text: str, path: Path) -> Plan:
 
 
 class _Head(msgspec.Struct):
-    """What comes before all else; the first schema had no version."""
+    """The schema version, which the first schema lacked."""
 
     schema_version: int = 1
 

@@ -1,4 +1,4 @@
-"""How many replicas there are, and how many of them must be in sync, where nobody says."""
+"""Planning: the plan that follows from settings, with defaults for replication and in-sync replicas."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,19 +26,19 @@ from kraftd.units import parse_size
 
 
 def default_replication_factor(brokers: int) -> int:
-    """Return the replicas that a topic gets by default."""
+    """Return the default replication factor of a topic."""
     return min(3, brokers)
 
 
 def min_in_sync_replicas(replicas: int) -> int:
-    """Return the min.insync.replicas of a topic: writes with acks=all go on while one broker is down."""
+    """Return a min.insync.replicas that allows writes with acks=all while one broker is down."""
     return max(1, min(replicas, 3) - 1)
 
 
 def default_min_in_sync_replicas(nodes: Iterable[Node]) -> int:
-    """Return the brokers' min.insync.replicas, which holds for every topic without its own, those that exist included.
+    """Return the brokers' min.insync.replicas, the default of every topic, including existing ones.
 
-    It follows from the brokers of the first format, which are those that vote: one that is added changes it for none.
+    It depends on the brokers of the first format, the voters, only: adding a broker does not change it.
     """
     voting_brokers = [node for node in nodes if node.client and node.controller]
     return min_in_sync_replicas(default_replication_factor(len(voting_brokers)))
@@ -64,12 +64,12 @@ def build_plan(
     """Return the plan of a configuration. A formatted cluster keeps its voters: later brokers are brokers only.
 
     Args:
-        settings: What the user asks for.
-        layout: Where the files live.
-        kafka_version: The exact version, resolved.
-        manifest: What the first format fixed; None before it.
-        installed: The tools that this machine has, by name; what is asked for and absent is left out.
-        tools: The tools that kraftd knows.
+        settings: The user's settings.
+        layout: The paths of the cluster.
+        kafka_version: The exact version.
+        manifest: The manifest of the first format; None before it.
+        installed: The tools on this machine, by name; an enabled tool that is absent is left out of the plan.
+        tools: The tools that kraftd supports.
 
     Raises:
         ConfigurationError: Values contradict each other; every contradiction is named.
@@ -199,7 +199,7 @@ def _daemon(settings: Settings) -> Daemon:
 def tools_asked_for(
     settings: Settings, tools: Sequence[ToolDefinition] = TOOL_DEFINITIONS
 ) -> tuple[ToolDefinition, ...]:
-    """Return the tools that the user asks for."""
+    """Return the enabled tools."""
     return tuple(tool for tool in tools if settings.tools[tool.name].enabled)
 
 

@@ -1,4 +1,4 @@
-"""How the processes of a cluster are known: by arguments that nothing else is started with."""
+"""The program, the unit of a plan: its listeners, probe, logs, start and stop rules, and its process's marker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The proof that a process is a certain program of a certain cluster.
+    """Arguments that prove a process to be a certain program of a certain cluster.
 
-    A path alone proves nothing: an editor, a pager or a backup has the paths of our files in its arguments too.
+    A path alone is no proof: an editor, a pager or a backup also has the cluster's paths in its arguments.
 
     Attributes:
-        arguments: They follow each other in the command line.
-        executable: The name of what runs, or of the script that is run; empty where the arguments prove it.
+        arguments: Consecutive arguments of the command line.
+        executable: The name of the executable, or of the script; empty if the arguments are proof enough.
     """
 
     arguments: tuple[str, ...]
     executable: str = ""
 
     def marks(self, command: Sequence[str]) -> bool:
-        """Return whether a process with this command line, the executable first, is the program."""
+        """Return whether this command line, executable first, is the program's."""
         if self.executable and self.executable not in [PurePath(word).name for word in command[:2]]:
             return False
         count = len(self.arguments)
@@ -49,7 +49,7 @@ PLAINTEXT = "PLAINTEXT"
 
 
 class Kind(StrEnum):
-    """What a program is."""
+    """The kind of a program."""
 
     DAEMON = "daemon"
     APP = "app"
@@ -68,7 +68,7 @@ def group_of(kind: Kind) -> str:
 
 
 class Purpose(StrEnum):
-    """What a port is for."""
+    """The purpose of a port."""
 
     CLIENT = "client listener"
     CONTROLLER = "controller listener"
@@ -78,13 +78,13 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a program listens, and with what protection.
+    """An address on which a program listens, with its security protocol.
 
     Attributes:
-        name: Unique in its program; of Kafka's listeners, the name in server.properties.
-        host: The address that it binds.
+        name: Unique within its program; for Kafka's listeners, the name in server.properties.
+        host: The address to bind.
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
-        advertised_host: The address that clients are told, where that is another one.
+        advertised_host: The address for clients, if it differs.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Listener:
 
 
 class Question(StrEnum):
-    """How a program is asked whether it serves."""
+    """The kind of a probe."""
 
     API_VERSIONS = "api_versions"
     CONNECTION = "connection"
@@ -110,11 +110,11 @@ class Question(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The question whether a program serves.
+    """The readiness probe of a program.
 
     Attributes:
-        listener: The name of the listener that is asked.
-        path: What is requested by HTTP; 200 means that it serves.
+        listener: The name of the listener to probe.
+        path: The path of an HTTP probe; 200 means that the program serves.
     """
 
     question: Question
@@ -127,8 +127,8 @@ class Logs:
     """The log files of a program, by their names in its directory of logs.
 
     Attributes:
-        files: The file that tells most about a failure comes last.
-        main: What people want to see.
+        files: The log files, the most informative one about a failure last.
+        main: The file to show to people.
     """
 
     files: tuple[str, ...]
@@ -136,13 +136,13 @@ class Logs:
 
 
 CONSOLE = "console.log"
-"""What supervisord captures of a program's stdout and stderr."""
+"""The file into which supervisord captures a program's stdout and stderr."""
 
 CONSOLE_ONLY = Logs((CONSOLE,), CONSOLE)
 
 
 class StartStage(StrEnum):
-    """When a program is started: brokers and controllers have an order of their own, the others need both."""
+    """The stage of a start to which a program belongs; apps and tools need the brokers and controllers first."""
 
     BROKERS = "brokers"
     CONTROLLERS = "controllers"
@@ -152,11 +152,11 @@ class StartStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StartRule:
-    """How a program comes up.
+    """The rule for starting a program.
 
     Attributes:
-        needs_quorum: Whether it serves only while most of the voters run.
-        by_supervisord: Whether supervisord starts it, and starts it again, by itself.
+        needs_quorum: Whether it serves only while a majority of the voters runs.
+        by_supervisord: Whether supervisord starts and restarts it by itself.
     """
 
     stage: StartStage
@@ -165,7 +165,7 @@ class StartRule:
 
 
 class StopStage(StrEnum):
-    """When `kraftd stop` ends a program, in this order: clients at once, nodes in an order of their own."""
+    """The stages in which `kraftd stop` stops programs: clients together, nodes in an order of their own."""
 
     CLIENTS = "clients"
     NODES = "nodes"
@@ -174,11 +174,11 @@ class StopStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """How a program is ended.
+    """The rule for stopping a program.
 
     Attributes:
         patience_s: Seconds between TERM and KILL.
-        has_logs: Whether it holds records, and ends cleanly only by closing their logs.
+        has_logs: Whether it stores records, so that a clean end includes closing their logs.
     """
 
     stage: StopStage
@@ -192,7 +192,7 @@ class Program:
 
     Attributes:
         section: The table of kraftd.toml that configures it.
-        listeners: Every port that it opens; the first one is what people and clients use.
+        listeners: Every listener; the first one is for people and clients.
         has_metrics: Whether its first listener serves ``/metrics`` to Prometheus.
     """
 
@@ -218,18 +218,18 @@ class Program:
 
     @property
     def url(self) -> str:
-        """Where a browser finds it; empty where it does not speak HTTP."""
+        """The URL for browsers; empty if the program does not speak HTTP."""
         first = self.listeners[0]
         return f"http://{first.host}:{first.port}/" if first.purpose is Purpose.HTTP else ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it serves, JMX left out."""
+        """The ``host:port`` of every listener except JMX."""
         return tuple(each.address for each in self.listeners if each.purpose is not Purpose.JMX)
 
     @property
     def supervised_name(self) -> str:
-        """The name by which supervisord knows it."""
+        """The program's name in supervisord, with its group."""
         return f"{group_of(self.kind)}:{self.name}"
 
     def listener(self, name: str) -> Listener:

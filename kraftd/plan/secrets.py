@@ -1,4 +1,4 @@
-"""What is not shown: the values of settings whose names say that they are secret."""
+"""Masking of secrets: values whose names mark them as secret are never shown."""
 
 import re
 import shlex
@@ -12,14 +12,14 @@ MASK = "***"
 _SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|jaas|(?:^|[._-]|api)key$", re.IGNORECASE)
 _NAME = re.compile(r"^(?P<name>[\w.-]+)[ \t]*=", re.MULTILINE)
 _VALUE = re.compile(r"'(?:[^'\\]|\\[\s\S])*'|(?:\\[\s\S]|[^\n\\])*")
-"""In single quotes, as ``.env`` has it, or to the end of the line; properties go on after a backslash."""
+"""In single quotes, as in ``.env``, or to the end of the line; a backslash continues a property."""
 
 _COMMAND = re.compile(r"^command=(?P<words>.*)$", re.MULTILINE)
 _SYSTEM_PROPERTY = re.compile(r"-D(?P<name>[^=]+)=.*", re.DOTALL)
 
 
 def is_secret(name: str) -> bool:
-    """Return whether the value under a name is to be kept from screens and logs."""
+    """Return whether a name marks its value as secret, to be kept from screens and logs."""
     return _SECRET.search((name.rpartition(".config.")[2] or name).strip('"')) is not None
 
 
@@ -29,7 +29,7 @@ def masked(items: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
 
 
 def masked_value(name: str, value: Any) -> Any:
-    """Return the value of a setting as it may be shown, masked below tables and in lists of JVM options too."""
+    """Return the value of a setting with secrets masked, also in tables and in lists of JVM options."""
     if is_secret(name):
         return MASK
     if isinstance(value, dict):
@@ -40,13 +40,13 @@ def masked_value(name: str, value: Any) -> Any:
 
 
 def masked_option(option: str) -> str:
-    """Return a JVM option as it may be shown: ``-Djavax.net.ssl.keyStorePassword=***``."""
+    """Return a JVM option with its secret masked: ``-Djavax.net.ssl.keyStorePassword=***``."""
     found = _SYSTEM_PROPERTY.fullmatch(option)
     return f"-D{found['name']}={MASK}" if found and is_secret(found["name"]) else option
 
 
 def without_secrets(plan: Plan) -> Plan:
-    """Return a plan that may be shown."""
+    """Return a plan with all secrets masked."""
     nodes = tuple(replace(node, config=masked(node.config)) for node in plan.nodes)
     apps = tuple(replace(app, environment=masked(app.environment)) for app in plan.apps)
     topics = tuple(replace(topic, config_items=masked(topic.config_items)) for topic in plan.topics)

@@ -1,6 +1,6 @@
-"""Every setting, its default and what it may be.
+"""Settings: every key of kraftd.toml with its default and its allowed values.
 
-A field's description says what is allowed; the messages about bad values are made from it.
+A field's description states what is allowed; messages about bad values repeat it.
 """
 
 import re
@@ -24,7 +24,7 @@ from kraftd.units import parse_size
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
 NODES = "<id>"
-"""What stands for a broker's id in the path of a setting; no user can write it."""
+"""The placeholder for a broker's id in the path of a setting; it is not valid in kraftd.toml."""
 
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -160,7 +160,7 @@ class BrokerSettings(_Section):
 
 
 class ControllerSettings(_Section):
-    """``[controller]``: controllers that are not brokers."""
+    """``[controller]``: controller-only nodes."""
 
     heap: Annotated[str, _heap_of_at_least(_MIN_CONTROLLER_HEAP_BYTES)] = Field(
         "192m", description="a whole number followed by k, m or g, at least 64m"
@@ -223,7 +223,7 @@ class ToolSettings(_Section):
 
 
 class Settings(_Section):
-    """The whole configuration but for the tools, which ``settings_model`` adds."""
+    """The whole configuration, except the tools' tables, which ``settings_model`` adds."""
 
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
@@ -245,7 +245,7 @@ class Settings(_Section):
 
 
 def settings_model(tools: Iterable[ToolDefinition]) -> type[Settings]:
-    """Return the whole configuration's model, with a table for each tool."""
+    """Return the model of the whole configuration, with a table for each tool."""
     tables: dict[str, Any] = {}
     for tool in tools:
         table = _tool_table(tool)

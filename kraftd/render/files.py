@@ -1,4 +1,4 @@
-"""Every file that a plan renders to."""
+"""The rendered files of a plan."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ def render(
 
     Args:
         plan: The cluster.
-        launch: What runs the nodes.
-        python: What runs the daemon and the apps.
+        launch: The Java and jars of the nodes.
+        python: The interpreter of the daemon and the apps.
         template: The text of ``supervisord.conf.j2``.
         rules: Files of alerting and recording rules, for Prometheus.
 

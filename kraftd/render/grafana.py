@@ -1,4 +1,4 @@
-"""Grafana as kraftd runs it: on loopback, without a login, calling nobody but the cluster."""
+"""Grafana's arguments and configuration: on loopback, without a login, connecting to nothing outside the cluster."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def _provisioning(plan: Plan, tool: Tool) -> Path:
 def _datasources(prometheus: Tool | None) -> str:
     head = [f"# {RENDERED}", "apiVersion: 1"]
     if prometheus is None:
-        # What an earlier start provided stays in Grafana's database otherwise.
+        # Otherwise the data source of an earlier start stays in Grafana's database.
         return "\n".join([*head, "deleteDatasources:", f"  - name: {_DATASOURCE}", "    orgId: 1", ""])
     return "\n".join(
         [
@@ -62,9 +62,9 @@ def _grafana_ini(plan: Plan, tool: Tool) -> str:
             "plugins": data / "plugins",
             "provisioning": _provisioning(plan, tool),
         },
-        # A page of another origin could rebind its name to this machine.
+        # Against DNS rebinding by a page of another origin.
         "server": {"http_addr": tool.host, "http_port": tool.port, "domain": tool.host, "enforce_domain": "true"},
-        # Nobody can log in, so that there is no admin, and no password of one.
+        # Without logins there is no admin account with a default password.
         "security": {"disable_initial_admin_creation": "true", "disable_gravatar": "true"},
         "auth": {"disable_login_form": "true"},
         "auth.basic": {"enabled": "false"},

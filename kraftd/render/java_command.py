@@ -1,4 +1,4 @@
-"""The command line of a Kafka node, as a list that is exec'ed: no shell, none of Kafka's scripts.
+"""The Java command line of a Kafka node, as an argument list: no shell, none of Kafka's scripts.
 
 The flags are those of Kafka's scripts (kafka-run-class.sh, kafka-server-start.sh), with JMX on loopback only.
 """
@@ -31,7 +31,7 @@ _LATE_C2 = (
     "-XX:Tier4CompileThreshold=75000",
     "-XX:Tier4BackEdgeThreshold=200000",
 )
-"""Five times HotSpot's defaults: what only the boot repeats is not optimised, what serves for long is.
+"""Five times HotSpot's defaults, so that C2 skips code that is hot only during the boot.
 
 C2 takes 0.4 s of a broker's boot or less, instead of 0.9-1.5 s. At ten times the boot takes little less, but brokers
 under load are slow for a minute longer.
@@ -40,11 +40,11 @@ under load are slow for a minute longer.
 
 @dataclass(frozen=True, slots=True)
 class JvmLaunch:
-    """What runs a node on this machine.
+    """The Java and the jars that run a node on this machine.
 
     Attributes:
-        classpath: Every jar by its path: a wildcard's order is the file system's, and breaks the start-up archive.
-        archive: The start-up archive of this JDK, classpath and module flags; None starts without.
+        classpath: Every jar by its path: a wildcard has the file system's order, which breaks the start-up archive.
+        archive: The start-up archive for this JDK, class path and module flags; None to start without one.
     """
 
     java: Path
@@ -54,7 +54,7 @@ class JvmLaunch:
 
     @property
     def archive_options(self) -> tuple[str, ...]:
-        """The flags that use the archive."""
+        """The flags that make the JVM use the archive."""
         return (f"-XX:AOTCache={self.archive}",) if self.archive else ()
 
 
@@ -66,11 +66,11 @@ def node_command(
     Args:
         plan: The cluster.
         node: One of its nodes.
-        launch: What runs it.
-        archive_options: Other flags in place of those that use the archive, for a training run.
+        launch: The Java and jars that run it.
+        archive_options: Flags of a training run, in place of those that use the archive.
 
     Raises:
-        ConfigurationError: A jar's path cannot stand on a class path.
+        ConfigurationError: A jar's path contains a colon.
     """
     layout = plan.layout
     logs = layout.logs(node.name)
@@ -103,8 +103,8 @@ def _class_path(jars: Sequence[Path]) -> str:
     for jar in jars:
         if ":" in str(jar):
             raise ConfigurationError(
-                f"cannot put {jar} on the class path: Java takes the colon for the end of a path",
-                hint="Set XDG_CACHE_HOME or kafka.home to a path without one.",
+                f"cannot put {jar} on the class path: Java reads the colon as the end of a path",
+                hint="Set XDG_CACHE_HOME or kafka.home to a path without a colon.",
                 code="unwritable_value",
             )
     return ":".join(str(jar) for jar in jars)
@@ -119,15 +119,15 @@ def _heap_and_collector(node: Node, java_options: Sequence[str]) -> tuple[str, .
 
 
 def _collector(own: tuple[str, ...], java_options: Sequence[str]) -> tuple[str, ...]:
-    """Return kraftd's choice of a collector; nothing where the user chose another: the JVM refuses two."""
+    """Return kraftd's choice of a collector, or nothing if the user chose one: the JVM refuses two."""
     chosen = [option for option in java_options if _COLLECTOR.fullmatch(option)]
     return () if chosen and own[0] not in chosen else own
 
 
 def _modules(node: Node, java_major: int) -> tuple[str, ...]:
-    """Return the flags that decide the JVM's modules: the same set for all nodes, so that one archive serves them."""
+    """Return the flags that decide the JVM's modules, the same for all nodes, so that they can share one archive."""
     native = ("--enable-native-access=ALL-UNNAMED",) if java_major >= 22 else ()
     unsafe = ("--sun-misc-unsafe-memory-access=allow",) if java_major >= 23 else ()
-    # JMX is started in the running JVM (host.management): started by flags, it also listens on every address.
+    # JMX is started in the running JVM (host.jvm), because JMX started by flags also listens on every address.
     host = (f"-Djava.rmi.server.hostname={node.jmx.host}",) if node.jmx else ()
     return (*native, *unsafe, "--add-modules=jdk.management.agent", *host)

@@ -1,4 +1,4 @@
-"""Kafka's own command-line tools: their main classes, and how each is told where the cluster is. Pure.
+"""Kafka's own command-line tools: their main classes, and the options that take the cluster's addresses. Pure.
 
 Read from the jars of 3.9.1, 3.9.2 and 4.3.1; the versions in between from ``bin/*.sh``.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from kraftd.errors import ConfigurationError
 
 _HEAP_BYTES = 256 * 1024**2
-"""As Kafka's scripts give their tools; the performance tests need it, the others less."""
+"""The heap that Kafka's scripts give their tools; the performance tests need all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Tool:
 
     Attributes:
         name: The name of its script without ``kafka-`` and ``.sh``.
-        address_option: The option that takes the cluster's addresses; None where there is none to add.
-        is_address_last: Whether that option belongs to a sub-command, and so comes after it.
-        config_option: The option that takes a file of client properties; None where there is none.
+        address_option: The option that takes the cluster's addresses; None if there is none to add.
+        is_address_last: Whether that option belongs to a sub-command and so must follow it.
+        config_option: The option that takes a file of client properties; None if there is none.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Tool:
     def arguments(
         self, given: Sequence[str], bootstrap_servers: str, client_config: Path | None = None
     ) -> tuple[str, ...]:
-        """Return the arguments, with the cluster's addresses and client properties where they were not given.
+        """Return the arguments, completed with the cluster's addresses and client properties.
 
         Args:
-            given: What the user gave.
+            given: The user's arguments.
             bootstrap_servers: The addresses.
-            client_config: A file of client properties; None where a client needs none.
+            client_config: A file of client properties; None if clients need none.
         """
         names = [argument.partition("=")[0] for argument in given]
         is_told = any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
@@ -52,13 +52,13 @@ class Tool:
 
     @property
     def _older_address_option(self) -> str | None:
-        # Elsewhere --broker-list is a list of broker ids.
+        # In other tools --broker-list is a list of broker ids.
         return "--broker-list" if self.name in _TOOLS_WITH_OLDER_OPTION else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Release:
-    """From which Kafka release on a tool is this."""
+    """A tool, and the first Kafka release in which it has this form."""
 
     since: tuple[int, int]
     tool: Tool
@@ -161,14 +161,14 @@ def tool_command(
     """Return the argv of a tool: a small JVM that starts fast and has neither JMX nor settings of a node.
 
     Args:
-        tool: What to run.
-        arguments: Its arguments, complete.
+        tool: The tool.
+        arguments: Its complete arguments.
         java: The java executable.
-        java_major: Its release.
+        java_major: The major version of that Java.
         classpath: The jars of the tools set.
-        logging_option: The JVM option that names a logging configuration; it should log warnings to stderr.
+        logging_option: The JVM option that names a logging configuration, which should log warnings to stderr.
     """
-    # Java 24 and newer warn on stderr of what Kafka's jars do; the output of a tool is often read by a script.
+    # Java 24 and newer warn about Kafka's jars on stderr, which would disturb scripts that read a tool's output.
     quiet = ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
     return (
         str(java),

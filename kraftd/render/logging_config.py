@@ -1,6 +1,6 @@
-"""Logging of a node: files rotated by size, each line written once, nothing on stdout.
+"""Logging configuration of a node: files rotated by size, each line written once, nothing on stdout.
 
-Kafka 3.9 logs through log4j 1 (reload4j), 4.x through log4j 2; both texts say the same.
+Kafka 3.9 logs through log4j 1 (reload4j), 4.x through log4j 2; both configurations are equivalent.
 """
 
 from pathlib import Path

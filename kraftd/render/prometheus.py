@@ -1,4 +1,4 @@
-"""Prometheus as kraftd runs it: on loopback, scraping what the daemon names."""
+"""Prometheus' arguments and configuration: on loopback, with its targets discovered through the daemon."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -20,14 +20,14 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
         f"--storage.tsdb.path={plan.layout.data(tool.name)}",
         f"--storage.tsdb.retention.time={_RETENTION}",
         f"--web.listen-address={tool.host}:{tool.port}",
-        # By default a page of any origin may read the API.
+        # By default pages of every origin may read the API.
         f"--web.cors.origin={tool.url.rstrip('/')}",
         "--log.level=warn",
     )
 
 
 def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
-    """Return its configuration, and the tokens of the apps that want one."""
+    """Return its configuration, and the token file of each app that requires a token."""
     tokens = {_token_file(plan, app): token for app, token in _tokens(plan).items()}
     return {configuration_path(plan, tool): _prometheus_yml(plan, rules), **tokens}
 
@@ -43,7 +43,7 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path]) -> str:
         lines += _only("drop", guarded)
     for app in guarded:
         lines += _scrape_job(plan, app)
-        # By file: anyone on this machine who finds Prometheus' port can read its configuration.
+        # In a file, because every user of this machine can read Prometheus' configuration through its port.
         lines += [
             "    authorization:",
             f"      credentials_file: {_quoted(_token_file(plan, app))}",
@@ -71,7 +71,7 @@ def _only(action: str, programs: Iterable[str]) -> list[str]:
 
 
 def _tokens(plan: Plan) -> dict[str, str]:
-    """Return the tokens of the apps that want one from whoever reads their metrics, by app."""
+    """Return the tokens of the apps that require one, by app."""
     tokens = {app.name: dict(app.environment).get(_TOKEN_VARIABLE, "").strip() for app in plan.apps}
     return {name: token for name, token in tokens.items() if token}
 

@@ -12,9 +12,9 @@ _CLUSTER = """\
 #name = "local"
 # A minor version for its newest patch, or an exact one. Fixed when the cluster is first formatted.
 #kafka_version = "3.9"
-# 1 to 32. The first format fixes the voters of the quorum: later brokers join as brokers only.
+# The number of brokers: 1 to 32. The first format fixes the voters of the quorum: brokers added later do not vote.
 #brokers = 2
-# Of each broker: a whole number followed by k, m or g, at least 160m.
+# The heap of each broker: a whole number followed by k, m or g, at least 160m.
 #heap = "4g"
 # Added to every port, Kafka's and HTTP's, 0 to 55000: for a second cluster on this machine.
 #port_offset = 0
@@ -32,19 +32,19 @@ _CLUSTER = """\
 #options = []
 
 [broker.config]
-# Any property of server.properties that kraftd does not decide itself, for every broker. Example:
+# Any property of server.properties that kraftd does not set itself, for every broker. Example:
 #   "log.retention.hours" = 24
-# One broker's own go into a table of its id, which wins over this one: [broker.2.config]
+# Properties of one broker go into a table with its id, which overrides this one: [broker.2.config]
 
 [controller]
-# Of each controller that is no broker: a whole number followed by k, m or g, at least 64m.
+# The heap of each controller-only node: a whole number followed by k, m or g, at least 64m.
 #heap = "192m"
 
-# One [[topic]] for each topic that start makes sure of. The first one replaces this default.
+# One [[topic]] for each topic that start creates if it is missing. The first one replaces this default.
 #[[topic]]
 # Up to 249 letters, digits, '.', '_' and '-'.
 #name = "test-topic"
-# 1 to 10000.
+# The number of partitions: 1 to 10000.
 #partitions = 4
 # Instead of the defaults: replication_factor = 2 (the default is one replica per broker, 3 at most), or
 # assignment = "1:2,2:1,1:2,2:1" (broker ids per partition, the preferred leader first).
@@ -52,51 +52,52 @@ _CLUSTER = """\
 #config = {}
 
 [producer]
-# Whether the cluster has it: true or false.
+# Whether the cluster runs a producer app: true or false.
 #enabled = true
-# Of its HTTP side: 1 to 65535.
+# Its HTTP port: 1 to 65535.
 #port = 8001
-# Where it publishes; it must be one of the topics above.
+# The topic to publish to; it must be one of the topics above.
 #topic = "test-topic"
 # More environment variables of the app, as text.
 #env = {}
 
 [consumer]
-# Whether the cluster has it: true or false.
+# Whether the cluster runs a consumer app: true or false.
 #enabled = true
-# Of the first instance's HTTP side: 1 to 65535. The next instances take the next ports.
+# The HTTP port of the first instance: 1 to 65535. The next instances take the next ports.
 #port = 8002
-# What it reads; it must be one of the topics above.
+# The topic to read; it must be one of the topics above.
 #topic = "test-topic"
 # The consumer group that all instances join.
 #group = "test-group"
-# 1 to 16.
+# The number of instances: 1 to 16.
 #instances = 1
 # More environment variables of the app, as text.
 #env = {}
 
 [daemon]
-# Of the health, metrics and status pages: 1 to 65535.
+# The port of the health, metrics and status pages: 1 to 65535.
 #port = 8000
-# Seconds between two looks at the cluster: 0.2 to 3600.
+# Seconds between two observations of the cluster: 0.2 to 3600.
 #interval_s = 1.0
 # Seconds between two measurements of consumer lag: 0.2 to 3600.
 #lag_interval_s = 10.0
-# Whether each 10 seconds canary records go through a third of the brokers, in turn, in __kraftd_probe: true or false.
+# Whether to send canary records through the topic __kraftd_probe: every 10 seconds through a third of the brokers,
+# in turn; true or false.
 #probe = true
 # Topics whose offsets are read: names, in which "*" stands for any text.
 #topics_allow = ["*"]
-# Which of these are left out all the same.
+# Which of these to exclude.
 #topics_deny = []
 # Groups whose lag is measured, in the same way.
 #groups_allow = ["*"]
-# Which of these are left out all the same.
+# Which of these to exclude.
 #groups_deny = []
-# Partitions that are read at most; whole topics are left out, and counted in the metrics.
+# The maximum number of partitions to read; whole topics beyond it are excluded, and counted in the metrics.
 #max_partitions = 10000
-# Groups that are measured at most.
+# The maximum number of groups to measure.
 #max_groups = 1000
-# Pairs of group and partition that have series of their own; other groups have their sums.
+# The maximum number of pairs of group and partition with series of their own; other groups have their sums.
 #max_group_partitions = 20000
 
 """
@@ -107,14 +108,14 @@ def _tool_table(tool: ToolDefinition) -> str:
 [{tool.name}]
 # Whether {tool.does}: true or false.
 #enabled = false
-# Of its HTTP side: 1 to 65535.
+# Its HTTP port: 1 to 65535.
 #port = {tool.default_port}
 """
 
 
 _TOOLS = " and ".join(tool.name.capitalize() for tool in TOOL_DEFINITIONS)
 
-SAMPLE = f"{_CLUSTER}# {_TOOLS} run beside the cluster where they are asked for and found on the PATH.\n" + "\n".join(
+SAMPLE = f"{_CLUSTER}# {_TOOLS} run with the cluster if they are enabled and found on the PATH.\n" + "\n".join(
     map(_tool_table, TOOL_DEFINITIONS)
 )
 """Commented settings start with ``#`` and no space, remarks with ``# ``."""

@@ -8,8 +8,8 @@ from kraftd.plan.program import Kind, Listener
 _SMALL_HEAP_BYTES = 512 * 1024**2
 
 _TIMERS = {
-    # Where every node is a voter, the brokers that stop together must all be approved before two of them have closed
-    # their logs, and who was not approved at once asks again after this time.
+    # If every node is a voter, all brokers that stop together must be approved before two of them have closed their
+    # logs, and a broker that was not approved at once asks again after this time.
     "broker.heartbeat.interval.ms": "200",
     "broker.session.timeout.ms": "6000",
     "controller.quorum.election.backoff.max.ms": "500",
@@ -19,12 +19,12 @@ _TIMERS = {
     "initial.broker.registration.timeout.ms": "120000",
     "leader.imbalance.check.interval.seconds": "30",
 }
-"""Shorter than Kafka's defaults: until a killed broker's session ends, its new process is refused, and until the next
-check of the imbalance it leads nothing."""
+"""Shorter than Kafka's defaults: a killed broker's new process is refused until the old session ends, and leads no
+partition until the next check of the imbalance."""
 
 _FIRST_ELECTION_TIMEOUT_MS = "200"
-"""Of the first voter. A start waits for an election: two voters that wait equally long often stand at the same time,
-and both lose; one that is always first does not (median of 8 starts of two brokers: 2.5 s instead of 3.4 s)."""
+"""For the first voter. A start waits for an election, and two voters with equal timeouts often become candidates at
+the same time, so that neither wins (median of 8 starts of two brokers: 2.5 s instead of 3.4 s)."""
 
 _BROKER = {
     "auto.create.topics.enable": "false",
@@ -58,7 +58,7 @@ _CONTROLLER = {
 
 
 def server_properties(plan: Plan, node: Node) -> str:
-    """Return the server.properties of a node; the user's properties override the defaults, never what kraftd owns."""
+    """Return the server.properties of a node; the user's properties override defaults, but not those kraftd sets."""
     defaults = {**_TIMERS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
     if node.kind is Kind.BROKER:
         defaults["log.cleaner.dedupe.buffer.size"] = _cleaner_buffer_bytes(node)
@@ -70,12 +70,12 @@ def server_properties(plan: Plan, node: Node) -> str:
 
 
 def client_properties(access: Access) -> str:
-    """Return the file of properties that a client of the cluster needs beside the addresses."""
+    """Return the text of a client's properties file, without the addresses."""
     return "".join(f"{name}={escaped(value)}\n" for name, value in access.properties)
 
 
 def _cleaner_buffer_bytes(node: Node) -> str:
-    """Return what the log cleaner takes from the heap, and fills, at start: not Kafka's 128 MiB, which costs 0.1 s.
+    """Return the log cleaner's buffer, which is allocated and zeroed at start: Kafka's 128 MiB would cost 0.1 s.
 
     32 MiB hold 1.2 million keys (24 bytes each, 90 % full) in one pass; a log with more is cleaned in several.
     """
@@ -83,7 +83,7 @@ def _cleaner_buffer_bytes(node: Node) -> str:
 
 
 def _replication(plan: Plan) -> dict[str, str]:
-    """Return what follows from the number of brokers; none of it changes a topic that exists when brokers are added.
+    """Return the properties that depend on the number of brokers; adding brokers changes no existing topic.
 
     Kafka writes the min ISR of its own topics, but not that of the offsets' topic, into these when it creates them.
     """

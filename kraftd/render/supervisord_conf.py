@@ -1,4 +1,4 @@
-"""The programs of a plan as supervisord runs them: who starts, restarts and stops which, as data."""
+"""supervisord.conf: the sections of a plan's programs and groups as data, and the rendered text."""
 
 import re
 import shlex
@@ -22,8 +22,8 @@ class ProgramSection:
     Attributes:
         command: The argv, unquoted.
         directory: The working directory.
-        startsecs: Seconds alive that supervisord takes for a start that worked.
-        exitcodes: Exit statuses that are no fault.
+        startsecs: Seconds that the program must stay alive for supervisord to count the start as successful.
+        exitcodes: Exit statuses that count as expected.
         stopwaitsecs: Seconds between supervisord's TERM and its KILL.
     """
 
@@ -50,18 +50,18 @@ class GroupSection:
 
 
 def programs_of(plan: Plan, launch: JvmLaunch, python: Path) -> tuple[ProgramSection, ...]:
-    """Return the section of every program of a plan.
+    """Return the section of each program of a plan.
 
     Args:
         plan: The cluster.
-        launch: What runs the nodes.
-        python: What runs the daemon and the apps.
+        launch: The Java and jars of the nodes.
+        python: The interpreter of the daemon and the apps.
     """
     return tuple(_section(plan, program, _command(plan, program, launch, python)) for program in plan.from_top)
 
 
 def groups_of(programs: tuple[ProgramSection, ...]) -> tuple[GroupSection, ...]:
-    """Return the groups, the one that stops first first."""
+    """Return the groups in the order in which they stop."""
     groups = []
     for kind, priority in GROUP_PRIORITIES.items():
         members = tuple(program.name for program in programs if program.kind is kind)
@@ -71,7 +71,7 @@ def groups_of(programs: tuple[ProgramSection, ...]) -> tuple[GroupSection, ...]:
 
 
 def dotenv(app: App) -> str:
-    """Return an app's ``.env``; values reach it by file, so that none shows in a command line."""
+    """Return an app's ``.env``; its settings are passed by file, so that no secret shows in a command line."""
     lines = [f"{key}={_single_quoted(value)}" for key, value in app.environment]
     return "\n".join([*lines, ""])
 
@@ -108,7 +108,7 @@ def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramS
         console=plan.layout.console(program.name),
         autostart=by_supervisord,
         autorestart=by_supervisord,
-        # One that ends sooner each time is started again after pauses that grow by a second.
+        # A program that ends sooner is restarted after pauses that grow by a second each time.
         startsecs=10 if by_supervisord else 1,
         startretries=1000 if by_supervisord else 0,
         exitcodes=(0,) if by_supervisord else (0, 143),
@@ -130,7 +130,7 @@ def supervisord_conf(template: str, plan: Plan, programs: tuple[ProgramSection, 
     Raises:
         ConfigurationError: A path or a value cannot be written so that supervisord reads it back.
     """
-    # Nothing here is HTML; autoescaping would corrupt quotes.
+    # The text is not HTML: autoescaping would corrupt quotes.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -156,9 +156,9 @@ def _corruption(text: str) -> str:
     """Return what supervisord's parser would do to a value; empty where it reads it back as it is."""
     comment = _COMMENT.search(text)
     if comment:
-        return f"it takes {comment.group()!r} for the start of a comment"
+        return f"it reads {comment.group()!r} as the start of a comment"
     if "\n" in text or "\r" in text:
-        return "it takes a line break for the end of the value"
+        return "it reads a line break as the end of the value"
     if text != text.strip():
         return "it drops space at either end"
     return ""

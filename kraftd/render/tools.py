@@ -1,4 +1,4 @@
-"""The tools of a plan as text: each by the module that its definition names."""
+"""Rendering of tools: each by the module that its definition names."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,13 +12,13 @@ RENDERED = "Rendered by kraftd; changes here are overwritten."
 
 
 class ToolRenderer(Protocol):
-    """The module of a tool."""
+    """The module that renders a tool."""
 
     def arguments(self, plan: Plan, tool: Tool) -> tuple[str, ...]:
-        """Return the arguments of its executable; ``plan.marker`` is among them, and names its configuration."""
+        """Return the arguments of its executable; they include ``plan.marker``, the path of its configuration."""
 
     def files(self, plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
-        """Return the text of each of its files by its path, its configuration among them."""
+        """Return the texts of its files by path, its configuration included."""
 
 
 def tool_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def tool_command(plan: Plan, tool: Tool) -> tuple[str, ...]:
 
 
 def tool_files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
-    """Return the text of each of a tool's files by its path.
+    """Return the texts of a tool's files by path.
 
     Args:
         plan: The cluster.
@@ -38,7 +38,7 @@ def tool_files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]
 
 
 def configuration_path(plan: Plan, tool: Tool) -> Path:
-    """Return where a tool's configuration is."""
+    """Return the path of a tool's configuration."""
     return plan.layout.config(tool.name) / tool.configuration
 
 

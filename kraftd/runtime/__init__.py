@@ -1,1 +1,1 @@
-"""What runs a node: Java, Kafka's jars, the start-up archive, formatting."""
+"""The runtime of a node: Java, Kafka's jars, the start-up archive, formatting."""

@@ -1,9 +1,9 @@
-"""The start-up archive (JDK 25's AOT cache): which one fits, if any.
+"""The start-up archive (JDK 25's AOT cache): its path, its dependencies and the check that it fits.
 
 One archive serves brokers and controller-only nodes. Measured on 2 cores, Kafka 3.9.2: a broker opens its port after
 1.2-1.5 s and 2.1 s of CPU instead of 2.5 s and 4.1 s. The JVM refuses an archive made by another JDK, with another
 class path (order, path, size, time of each jar) or other modules, object headers or pointer compression (ZGC, heaps
-from 32 GB). Another heap, G1, parallel or serial collector, JIT, log options and properties do not matter.
+from 32 GB). Heap size, G1, parallel or serial collector, JIT, log options and properties do not matter.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ _NOWHERE = Path("/scratch")
 def archive_for(
     cache_dir: Path, kafka_version: str, java: Java, classpath: Sequence[Path], java_options: Sequence[str]
 ) -> Path | None:
-    """Return the archive to start nodes with; None where none fits, or it is not as it was written.
+    """Return the archive to start nodes with; None if none fits or it was changed since it was written.
 
     Args:
         cache_dir: kraftd's cache.
         kafka_version: The exact version.
-        java: What runs the nodes.
-        classpath: Their jars, all present.
-        java_options: The user's options for them.
+        java: The Java that runs the nodes.
+        classpath: The nodes' jars, all present.
+        java_options: The user's options for nodes.
     """
     if java.major < OLDEST_JAVA:
         return None
@@ -46,7 +46,7 @@ def archive_for(
 def archive_path(
     cache_dir: Path, kafka_version: str, java: Java, classpath: Sequence[Path], java_options: Sequence[str]
 ) -> Path:
-    """Return where the archive of exactly these belongs, present or not."""
+    """Return the path of the archive for these arguments, present or not."""
     key = hashlib.sha256()
     runtime_image = java.home / "lib" / "modules"
     for path in (runtime_image, *classpath):
@@ -62,7 +62,7 @@ def archives_dir(cache_dir: Path) -> Path:
 
 
 def decisive_options(kafka_version: str, java: Java, java_options: Sequence[str]) -> tuple[str, ...]:
-    """Return the options of a node on which its archive depends: all but those known to have no effect."""
+    """Return the options of a node on which its archive depends: all except those known not to matter."""
     plan = scratch_plan(_NOWHERE, kafka_version, java_options)
     command = node_command(plan, plan.nodes[0], JvmLaunch(java.executable, java.major, ()), archive_options=())
     options = command[1 : command.index("-cp")]
@@ -70,19 +70,19 @@ def decisive_options(kafka_version: str, java: Java, java_options: Sequence[str]
 
 
 def record(path: Path) -> None:
-    """Remember what a complete archive looks like, beside it."""
+    """Write the size and time of a complete archive into a file beside it."""
     document = {"stamp": _stamp(path), "sha256": _sha256(path)}
     write_atomically(_record_path(path), json.dumps(document))
 
 
 def mark_used(path: Path) -> None:
-    """Remember that nodes start with an archive now; a cache that cannot be written is no obstacle."""
+    """Record the time of use of an archive; does nothing if the cache cannot be written."""
     with contextlib.suppress(OSError):
         _record_path(path).touch()
 
 
 def prune_archives(count: int, cache_dir: Path) -> None:
-    """Remove the archives that were not used for longest, as far as they can be removed."""
+    """Keep the most recently used archives and remove the others, as far as they can be removed."""
     by_use = sorted(archives_dir(cache_dir).glob("*.aot"), key=lambda path: -_used_s(path))
     for path in by_use[count:]:
         with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ def prune_archives(count: int, cache_dir: Path) -> None:
 
 
 def forget(path: Path) -> None:
-    """Remove an archive; nodes that run with it keep it until they end."""
+    """Remove an archive; running nodes keep the deleted file open until they end."""
     _record_path(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
@@ -103,7 +103,7 @@ def _used_s(path: Path) -> float:
 
 
 def _is_as_written(path: Path) -> bool:
-    # The JVM finds a truncated archive out, but not a changed byte, and hashing 63 MB at each start takes 60 ms.
+    # The JVM detects a truncated archive, but not a changed byte, and hashing 63 MB at each start takes 60 ms.
     text = read_text(_record_path(path))
     stamp = _stamp(path)
     if text is None or stamp is None:
@@ -120,7 +120,7 @@ def _record_path(path: Path) -> Path:
 
 
 def _stamp(path: Path) -> str | None:
-    """Return size and time of change; whole seconds, as the JVM compares them and as archivers keep them."""
+    """Return size and modification time, in whole seconds as the JVM compares and archivers keep them."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

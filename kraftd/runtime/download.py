@@ -1,4 +1,4 @@
-"""Jars from Maven Central through jgo, several at a time."""
+"""Download of jars from Maven Central through jgo, several at a time."""
 
 import queue
 import threading
@@ -14,19 +14,19 @@ _TRIES = 3
 _PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10
 _SILENCE_S = 14.0
-"""Without a byte for so long the network counts as absent; a name server that does not answer takes longer to fail."""
+"""After this time without a byte the network counts as absent; a silent name server takes longer to fail."""
 
 Download = Callable[[Jar, Path, Callable[[int], None]], Path]
-"""Fetches one jar below a directory, tells the bytes as they come, and returns the file."""
+"""Fetches one jar into a directory, reports the bytes as they arrive, and returns the file."""
 
 
 class MavenCentral:
     """The public repository.
 
     Args:
-        download: Fetches one jar; any exception means that it failed.
+        download: Fetches one jar; raises any exception on failure.
         silence_s: How long to wait for the next byte of any jar.
-        pause_s: How long a thread waits before it tries a jar again.
+        pause_s: The pause before another attempt at a jar.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class MavenCentral:
         self._pause_s = pause_s
 
     def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
-        """Yield each jar with its file, as it is complete.
+        """Yield each jar with its file as soon as it is complete.
 
         Raises:
-            RuntimeMissingError: A jar cannot be fetched, or nothing comes for a while.
+            RuntimeMissingError: A jar cannot be fetched, or no byte arrives for a while.
         """
         batch = _Batch(jars, into, self._download, self._pause_s)
         batch.start()
@@ -63,7 +63,7 @@ class MavenCentral:
 class _Batch:
     """The threads of one fetch and the queue of what they report: bytes, a finished jar, or a failure.
 
-    The threads are daemons: one that hangs in a name look-up must not keep the command from ending.
+    The threads are daemons: a thread that hangs in a name look-up must not keep the command from ending.
     """
 
     def __init__(self, jars: Sequence[Jar], into: Path, download: Download, pause_s: float) -> None:
@@ -83,14 +83,14 @@ class _Batch:
             threading.Thread(target=self._work, name="kraftd-fetch", daemon=True).start()
 
     def next_event(self, timeout_s: float) -> int | tuple[Jar, Path] | Exception | None:
-        """Return what a thread reports next; None when none does in time."""
+        """Return the next report of a thread; None if none arrives in time."""
         try:
             return self._events.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
     def stop(self) -> None:
-        """Start no more jars."""
+        """Begin no further jars."""
         self._stopped.set()
 
     def _work(self) -> None:
@@ -110,7 +110,7 @@ class _Batch:
             try:
                 return self._attempt(jar, attempt)
             except Exception:
-                # Where nothing came of any jar there is no network, and the user should not wait for that.
+                # If no jar received a byte, there is no network, and further attempts only make the user wait.
                 if not self._something_came.is_set():
                     raise
                 self._stopped.wait(self._pause_s)
@@ -135,7 +135,7 @@ class _Batch:
 
 
 def download_with_jgo(jar: Jar, into: Path, count: Callable[[int], None]) -> Path:
-    """Fetch one jar; jgo and requests are imported here, for a start that fetches nothing needs neither."""
+    """Fetch one jar; jgo and requests are imported late, because most starts fetch nothing."""
     from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - see above
 
     @contextmanager
@@ -157,12 +157,12 @@ def _cannot_fetch(jars: Sequence[Jar], cause: Exception | None) -> RuntimeMissin
         case None:
             reason = "nothing comes"
         case OSError(strerror=str() as refusal):
-            # The errors of requests are OSErrors too, but without the system's text.
-            reason, hint = refusal.lower(), "Mend that, and run 'kraftd setup'."
+            # Errors of requests are OSErrors too, but have no strerror.
+            reason, hint = refusal.lower(), "Fix that, then run 'kraftd setup'."
         case OSError():
             reason = "no connection"
         case _:
-            reason = "the repository does not hand it out"
+            reason = "the repository does not serve it"
     return RuntimeMissingError(
         f"cannot fetch {what} ({missing_bytes / 1e6:.1f} MB) from Maven Central: {reason}",
         hint=hint,

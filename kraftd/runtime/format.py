@@ -5,7 +5,7 @@ import secrets
 
 
 def random_id() -> str:
-    """Return a random id in Kafka's form: 16 bytes in URL-safe base64; a leading "-" would read as an option."""
+    """Return a random id in Kafka's form, 16 bytes in URL-safe base64; never with "-" first, as options have it."""
     while True:
         text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         if not text.startswith("-"):

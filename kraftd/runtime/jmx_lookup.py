@@ -1,7 +1,7 @@
-"""Finding a JMX server in its RMI registry, in the place of Java's JNDI.
+"""Look-up of a JMX server in its RMI registry, in place of Java's JNDI.
 
 The Java that comes with kraftd has no JNDI provider for RMI (module jdk.naming.rmi), so that its JMX clients cannot use
-``service:jmx:rmi:///jndi/rmi://host:port/jmxrmi``. They take the same server by its stub, which is looked up here.
+``service:jmx:rmi:///jndi/rmi://host:port/jmxrmi``. They accept the server's stub instead, which this module looks up.
 """
 
 import base64
@@ -26,22 +26,22 @@ _UID_BYTES = 14
 
 
 class JmxLookupError(KraftdError):
-    """The registry does not answer, or knows no such name."""
+    """The registry does not answer, or does not have the name."""
 
     code = "jmx_lookup_failed"
 
 
 def registry_address(url: str) -> str | None:
-    """Return the ``host:port`` of the registry that a JMX service URL names; None where it names none."""
+    """Return the ``host:port`` of the registry in a JMX service URL; None if it has none."""
     match = _JNDI_URL.fullmatch(url)
     return f"{match['host']}:{match['port']}" if match else None
 
 
 def direct_url(url: str) -> str:
-    """Return a JMX service URL that needs no JNDI; one that needs none as it is.
+    """Return an equivalent JMX service URL that needs no JNDI.
 
     Raises:
-        JmxLookupError: The registry does not answer, or knows no such name.
+        JmxLookupError: The registry does not answer, or does not have the name.
     """
     match = _JNDI_URL.fullmatch(url)
     if match is None:
@@ -72,8 +72,8 @@ def _lookup(host: str, port: int, name: str) -> bytes:
 def _stub_in(answer: bytes, what: str) -> bytes:
     head = bytes([_RETURN]) + _STREAM_HEADER + bytes([_BLOCK_DATA, 1 + _UID_BYTES, _NORMAL_RETURN])
     if not answer.startswith(head):
-        raise JmxLookupError(f"cannot look up {what}: the answer is not a registry's", hint="Check the port.")
-    # The block holds no object, so that the object's back references stay right without it.
+        raise JmxLookupError(f"cannot look up {what}: the answer is not from an RMI registry", hint="Check the port.")
+    # The block holds no object, so dropping it does not change the object's back references.
     return _STREAM_HEADER + answer[len(head) + _UID_BYTES :]
 
 

@@ -1,4 +1,4 @@
-"""An unpacked Kafka release, as ``kafka.home`` names it."""
+"""The runtime: the Java and the jars for a configuration, from the cache or an unpacked release (``kafka.home``)."""
 
 import re
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _HINT = "Set kafka.home to the directory of an unpacked Kafka release, or remove
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a release's ``libs`` hold.
+    """The jars in the ``libs`` of an unpacked Kafka release.
 
     Attributes:
-        kafka_version: The version in the name of its server's jar.
-        classpath: Every jar in it, by name.
+        kafka_version: The version in the name of the server's jar.
+        classpath: Every jar, ordered by name.
     """
 
     kafka_version: str
@@ -35,8 +35,8 @@ def read_release(home: Path) -> Release:
     """Return the release unpacked in a directory.
 
     Raises:
-        RuntimeMissingError: There is none, or two.
-        ConfigurationError: It is too old or too new for kraftd.
+        RuntimeMissingError: The directory holds no release, or several.
+        ConfigurationError: kraftd does not support the release.
     """
     libs = home / "libs"
     jars = tuple(sorted(path for path in libs.glob("*.jar") if not _NOT_THE_CODE.search(path.name)))
@@ -57,7 +57,7 @@ def read_release(home: Path) -> Release:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSpec:
-    """What the configuration asks for.
+    """The runtime that the configuration asks for.
 
     Attributes:
         kafka_version: The exact version.
@@ -74,11 +74,11 @@ class RuntimeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A Java and the jars of one set, all present and checked.
+    """A Java and the jars of one set, all present and verified.
 
     Attributes:
-        archive: The start-up archive that fits; None starts without, and always for the tools.
-        bootstrap_checkpoint: What to put beside ``meta.properties``; None where this Kafka needs none.
+        archive: The start-up archive that fits; None to start without one, as tools always do.
+        bootstrap_checkpoint: The file to put beside ``meta.properties``; None if this Kafka needs none.
     """
 
     kafka_version: str
@@ -89,11 +89,11 @@ class Runtime:
 
 
 def exact_kafka_version(asked: str, kafka_home: Path | None) -> str:
-    """Return the version that will run: that of the release in ``kafka.home``, else the locked one that is meant.
+    """Return the version that will run: that of the release in ``kafka.home``, else the locked one.
 
     Raises:
-        ConfigurationError: No such version is locked, or kraftd cannot run it.
-        RuntimeMissingError: There is no release in ``kafka.home``.
+        ConfigurationError: No such version is locked, or kraftd does not support it.
+        RuntimeMissingError: ``kafka.home`` holds no release.
     """
     return (
         resolve_kafka_version(asked, locked_versions())
@@ -102,12 +102,12 @@ def exact_kafka_version(asked: str, kafka_home: Path | None) -> str:
     )
 
 
-def locate(wanted: RuntimeSpec, cache_dir: Path, clock: Clock, jar_set: JarSet = JarSet.BROKER) -> Runtime:
-    """Return what is on this machine; nothing is fetched and no JVM is started.
+def find_runtime(wanted: RuntimeSpec, cache_dir: Path, clock: Clock, jar_set: JarSet = JarSet.BROKER) -> Runtime:
+    """Return the runtime found on this machine; fetches nothing and starts no JVM.
 
     Raises:
-        RuntimeMissingError: Something is missing or damaged, with the megabytes to fetch; or this Java is unsuitable.
-        ConfigurationError: kraftd does not know this Kafka version.
+        RuntimeMissingError: A part is missing or damaged (the text has the size to fetch), or Java is unsuitable.
+        ConfigurationError: This Kafka version has no lock.
     """
     java = _suitable_java(wanted)
     classpath = _release_jars(wanted)
@@ -127,7 +127,7 @@ def locate(wanted: RuntimeSpec, cache_dir: Path, clock: Clock, jar_set: JarSet =
     return _runtime(wanted, cache_dir, java, classpath, jar_set)
 
 
-def ensure(
+def fetch_runtime(
     wanted: RuntimeSpec,
     cache_dir: Path,
     clock: Clock,
@@ -135,13 +135,13 @@ def ensure(
     jar_set: JarSet = JarSet.BROKER,
     source: Source | None = None,
 ) -> Runtime:
-    """Return what runs Kafka, after fetching what is missing or damaged; quick where nothing is.
+    """Return the runtime, after fetching missing or damaged parts; fast if there are none.
 
-    The archive is not made here: ``archive_training`` does that.
+    The start-up archive is not made; see ``training``.
 
     Raises:
-        RuntimeMissingError: Something is missing and cannot be fetched; or this Java is unsuitable.
-        ConfigurationError: kraftd does not know this Kafka version.
+        RuntimeMissingError: A missing part cannot be fetched, or Java is unsuitable.
+        ConfigurationError: This Kafka version has no lock.
         FileAccessError: The cache cannot be written.
         KraftdError: Kafka's StorageTool failed.
     """

@@ -1,4 +1,4 @@
-"""A throw-away node in a directory of its own: what archives are trained on, never the user's data."""
+"""A scratch node: a throw-away Kafka in its own directory, for training archives and making checkpoints."""
 
 import contextlib
 import os
@@ -38,13 +38,13 @@ _POLL_S = 0.05
 def scratch_plan(
     directory: Path, kafka_version: str, java_options: Sequence[str], ports: tuple[int, int, int] = (1, 2, 3)
 ) -> Plan:
-    """Return a cluster of one broker that is its own quorum.
+    """Return the plan of a cluster with one broker that is its own quorum.
 
     Args:
-        directory: Where all of it lives.
+        directory: The directory of all its files.
         kafka_version: The exact version.
-        java_options: The user's, for the archive must be trained with them.
-        ports: For clients, for the quorum, and for JMX, which brokers have.
+        java_options: The user's options, which the archive depends on.
+        ports: The ports for clients, for the quorum, and for JMX.
     """
     purposes = (Purpose.CLIENT, Purpose.CONTROLLER, Purpose.JMX)
     client, controller, jmx = (kafka_listener(purpose, port) for purpose, port in zip(purposes, ports, strict=True))
@@ -78,7 +78,7 @@ def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
 
 @contextlib.contextmanager
 def scratch_directory(parent: Path) -> Iterator[Path]:
-    """Make a directory and remove it afterwards, with all that a killed kraftd left: call it under a lock."""
+    """Make a directory and remove it afterwards, with the leftovers of killed kraftds; call it under a lock."""
     end_abandoned(parent)
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
@@ -88,14 +88,14 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
 
 
 def has_abandoned(parent: Path) -> bool:
-    """Return whether there are scratch directories, of a kraftd that was killed or of one that still runs."""
+    """Return whether there are scratch directories, of a killed or a running kraftd."""
     return any(parent.glob(f"{_PREFIX}*"))
 
 
 def end_abandoned(parent: Path) -> None:
-    """Remove what a killed kraftd left: call it under a lock.
+    """Remove the leftovers of killed kraftds; call it under a lock.
 
-    A JVM that outlived its kraftd is known by the directory in its command line, and ended.
+    A JVM that outlived its kraftd is identified by the directory in its command line, and ended.
     """
     for leftover in parent.glob(f"{_PREFIX}*"):
         for process in find_by_marker([java_marker(f"{leftover}/{NODE}")]).values():
@@ -104,7 +104,7 @@ def end_abandoned(parent: Path) -> None:
 
 
 def free_ports() -> tuple[int, int, int]:
-    """Return three ports that nobody listens on now."""
+    """Return three ports that are free now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
         for each in sockets:
@@ -114,7 +114,7 @@ def free_ports() -> tuple[int, int, int]:
 
 
 class ScratchProcess:
-    """A JVM of ours, with the processes that it starts; it ends with this process, unless that is killed."""
+    """A JVM with its child processes, which ends together with this process unless that is killed."""
 
     def __init__(self, command: Sequence[str], directory: Path, clock: Clock) -> None:
         self._command = command
@@ -138,7 +138,7 @@ class ScratchProcess:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        # The group: the JVM writes the archive in a child.
+        # Signals go to the group, because the JVM writes the archive in a child process.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._running.pid, signal.SIGKILL)
         self._running.wait()
@@ -157,7 +157,7 @@ class ScratchProcess:
             )
 
     def _catch_signals(self) -> None:
-        """Leave as by an exception on signals that by default end Python at once, and nothing would end the JVM."""
+        """Raise an exception on signals that by default end Python at once, which would leave the JVM running."""
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGHUP)}
 
@@ -175,7 +175,7 @@ class ScratchProcess:
         """The JVM.
 
         Raises:
-            KraftdError: It ended.
+            KraftdError: It has ended.
         """
         process = describe(self._running.pid)
         if process is None:
@@ -183,15 +183,15 @@ class ScratchProcess:
         return process
 
     def wait_for_port(self, port: int, timeout_s: float) -> None:
-        """Wait until something listens.
+        """Wait until the port listens.
 
         Raises:
-            KraftdError: The process ended, or nothing listens in time.
+            KraftdError: The process ended, or the port does not listen in time.
         """
         deadline_s = self._clock.monotonic_s() + timeout_s
         while not _listens(port):
             if self._running.poll() is not None or self._clock.monotonic_s() > deadline_s:
-                raise self.failure(f"it does not open its port within {timeout_s:g} s")
+                raise self.failure(f"it did not open its port within {timeout_s:g} s")
             self._clock.sleep(_POLL_S)
 
     def wait_for_exit(self, timeout_s: float) -> int:
@@ -203,18 +203,18 @@ class ScratchProcess:
         try:
             return self._running.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise self.failure(f"it does not end within {timeout_s:g} s") from error
+            raise self.failure(f"it did not end within {timeout_s:g} s") from error
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._running.send_signal(signal.SIGTERM)
 
     def failure(self, reason: str) -> KraftdError:
-        """Return an error with what the process says about it."""
+        """Return an error with the last errors that the process logged."""
         status = self._running.poll()
         ended = reason if status is None else f"it ended with status {status}"
         said = "\n".join(f"  {line}" for line in self._complaints()) or "  (it wrote nothing)"
-        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}, and it says\n{said}")
+        return KraftdError(f"cannot finish a scratch run of Kafka: {ended}; its output ends with\n{said}")
 
     def _complaints(self) -> list[str]:
         logged = [line for log in sorted(self._directory.glob("logs/*/server.log")) for line in tail(log, 200)]
@@ -237,28 +237,28 @@ _TIMEOUT_S = 60.0
 
 
 def needs_checkpoint(kafka_version: str) -> bool:
-    """Return whether a format of this Kafka version takes a checkpoint."""
+    """Return whether formatting for this Kafka version needs a checkpoint."""
     return not kafka_version.startswith("3.")
 
 
 def checkpoint_path(cache_dir: Path, kafka_version: str) -> Path:
-    """Return where the checkpoint of a Kafka version belongs, present or not."""
+    """Return the path of a Kafka version's checkpoint, present or not."""
     return cache_dir / "bootstrap" / f"kafka-{kafka_version}.checkpoint"
 
 
 def make_checkpoint(cache_dir: Path, kafka_version: str, java: Java, classpath: Sequence[Path], clock: Clock) -> Path:
-    """Return the checkpoint of a Kafka version, made now where it is absent: a JVM of one to two seconds.
+    """Return the checkpoint of a Kafka version; making an absent one takes a JVM one to two seconds.
 
     Raises:
         KraftdError: StorageTool failed.
-        TimedOutError: Another process makes it and does not come to an end.
+        TimedOutError: Another process was making it for the whole time limit.
     """
     path = checkpoint_path(cache_dir, kafka_version)
     if path.is_file():
         return path
     make_private_directory(path.parent)
     with (
-        lock.held(path.parent / "lock", command="setup", clock=clock, timeout_s=_TIMEOUT_S),
+        lock.acquire(path.parent / "lock", command="setup", clock=clock, timeout_s=_TIMEOUT_S),
         scratch_directory(path.parent) as directory,
     ):
         plan = scratch_plan(directory, kafka_version, ())
@@ -284,7 +284,7 @@ def format_command(java: Java, classpath: Sequence[Path], properties: Path) -> t
         ":".join(str(jar) for jar in classpath),
         "kafka.tools.StorageTool",
         "format",
-        # In one argument: an id may begin with "-" (KAFKA-15754).
+        # As one argument, because an id may begin with "-" (KAFKA-15754).
         f"--cluster-id={random_id()}",
         f"--config={properties}",
     )

@@ -1,4 +1,4 @@
-"""What a scratch broker is used for while its archive is trained: what the apps do, through the client of the apps."""
+"""Training of start-up archives: a scratch broker under the apps' workload, whose JVM writes the archive."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -34,10 +34,10 @@ _TIMEOUT_S = 15.0
 
 
 def run_workload(access: Access) -> None:
-    """Create a topic, write to it and read it back in a group, so that the classes for that are in the archive.
+    """Create a topic, write to it and read it back in a group, so that the archive has the classes for that.
 
     Raises:
-        KraftdError: The broker does not do it.
+        KraftdError: The broker refuses, or does not answer in time.
     """
     client = {"bootstrap.servers": access.bootstrap_servers, **dict(access.properties), "log_level": 0}
     try:
@@ -85,7 +85,7 @@ _EXIT_TIMEOUT_S = 120.0
 _OTHER_TRAINING_TIMEOUT_S = 300.0
 _LOCK = "lock"
 _KEPT = 4
-"""Archives of 60 to 75 MB each: for a few Kafka versions, or sets of java.options, in turn."""
+"""The number of archives to keep, of 60 to 75 MB each: enough for a few Kafka versions or sets of java.options."""
 
 _WITHOUT_PROFILES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
 """With profiles in the archive the JIT compiles at once what the training run called often: two brokers and a
@@ -101,19 +101,19 @@ def train_archive(
     note: Callable[[str], None],
     workload: Callable[[Access], None] | None = None,
 ) -> Path:
-    """Return the archive of a runtime, made now where it is absent: 10 to 15 s, with a JVM of 256 MB.
+    """Return the archive of a runtime; making an absent one takes 10 to 15 s and a JVM of 256 MB.
 
     Args:
-        runtime: What the nodes run with.
+        runtime: The runtime of the nodes.
         cache_dir: kraftd's cache.
         java_options: The user's options for nodes.
         clock: Time.
-        note: Told why it waits.
-        workload: Uses the scratch broker, given its address; None for what the apps do.
+        note: Called with the reason for a wait.
+        workload: Uses the scratch broker, given the access to it; None for the apps' workload.
 
     Raises:
-        KraftdError: The archive could not be made; nodes start without it.
-        TimedOutError: Another process trains and does not come to an end.
+        KraftdError: The archive could not be made; nodes can start without it.
+        TimedOutError: Another process was training for the whole time limit.
     """
     _refuse_old(runtime.java)
     facts = (runtime.kafka_version, runtime.java, runtime.classpath, java_options)
@@ -130,7 +130,7 @@ def train_archive(
 
 
 def end_abandoned_training(cache_dir: Path) -> None:
-    """End the scratch node of a training whose kraftd was killed; one that goes on is left alone.
+    """End the scratch node of a training whose kraftd was killed; a training in progress is not touched.
 
     Raises:
         FileAccessError: The cache cannot be written.
@@ -143,20 +143,20 @@ def end_abandoned_training(cache_dir: Path) -> None:
 
 
 def _training_lock(cache_dir: Path, clock: Clock, note: Callable[[str], None]) -> AbstractContextManager[None]:
-    return lock.held(
+    return lock.acquire(
         archives_dir(cache_dir) / _LOCK,
         command="setup",
         clock=clock,
         timeout_s=_OTHER_TRAINING_TIMEOUT_S,
-        on_wait=lambda holder: note(f"waiting for {holder}, which makes a start-up archive"),
+        on_wait=lambda holder: note(f"waiting for {holder}, which is making a start-up archive"),
     )
 
 
 def _refuse_old(java: Java) -> None:
     if java.major < OLDEST_JAVA:
         raise KraftdError(
-            f"cannot make a start-up archive with Java {java.version}: it takes Java {OLDEST_JAVA} or newer",
-            hint="Remove java.home from the configuration. Nodes start without an archive too, in twice the time.",
+            f"cannot make a start-up archive with Java {java.version}: it needs Java {OLDEST_JAVA} or newer",
+            hint="Remove java.home from the configuration. Nodes also start without an archive, in twice the time.",
             code="archive_unsupported",
         )
 
@@ -189,6 +189,6 @@ def _train(
 
 
 def _default_workload() -> Callable[[Access], None]:
-    # Its Kafka client is imported only where a training runs.
+    # Imported late, because only a training needs the Kafka client.
 
     return run_workload

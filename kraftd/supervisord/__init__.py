@@ -1,1 +1,1 @@
-"""The RPC door to supervisord."""
+"""Access to supervisord: its RPC interface and its log."""

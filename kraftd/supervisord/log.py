@@ -1,4 +1,4 @@
-"""True exit statuses, from supervisord's log: over RPC a signal is -1 and an early death is 0."""
+"""Exit statuses from supervisord's log, because RPC reports a signal as -1 and an early exit as 0."""
 
 import re
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ _STARTED = "supervisord started with pid"
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a program's last run ended: by status or by signal, one of them None.
+    """The exit of a program's last run, by status or by signal; the other is None.
 
     Attributes:
-        at_local: The log's stamp, in local time, ``2026-11-22 16:00:00``.
+        at_local: The log's timestamp, in local time, ``2026-11-22 16:00:00``.
     """
 
     at_local: str
@@ -29,7 +29,7 @@ class Exit:
 
 
 def last_exits(log_lines: Iterable[str]) -> dict[str, Exit]:
-    """Return the last exit of each program under the present supervisord, by name without its group."""
+    """Return the last exit of each program under the current supervisord, by name without the group."""
     found: dict[str, Exit] = {}
     for line in log_lines:
         if _STARTED in line:

@@ -1,6 +1,6 @@
-"""supervisord over its Unix socket, every call bounded in time.
+"""supervisord's RPC interface over its Unix socket, every call bounded in time.
 
-RUNNING here means alive for a second, nothing more; readiness is asked of Kafka and of the apps.
+supervisord's RUNNING means alive for a second, nothing more; readiness is probed at Kafka and the apps.
 """
 
 import http.client
@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 from kraftd.errors import KraftdError
 
 SUPERVISORD = "supervisord"
-"""Its name in the marker of its command line, as a program's name is in its own."""
+"""The name in the marker of supervisord's own command line."""
 
 _SPAWN_ERROR = 50
 _ALREADY_STARTED = 60
@@ -23,11 +23,11 @@ _SHUTDOWN_STATE = 6
 _DO_NOT_WAIT = False
 
 _ENDED_AFTER_SPAWN = ("Exited too quickly", "Bad exit code")
-"""What supervisord also calls a spawn error: the process did run."""
+"""Texts that supervisord also reports as spawn errors, although the process did run."""
 
 
 class SupervisorUnreachableError(KraftdError):
-    """Nothing answers on the control socket."""
+    """The control socket does not answer."""
 
     code = "supervisord_unreachable"
 
@@ -40,13 +40,13 @@ class SupervisorRefusedError(KraftdError):
 
 @dataclass(frozen=True, slots=True)
 class SupervisedProcess:
-    """What supervisord knows of a program.
+    """The state of a program in supervisord.
 
     Attributes:
         state: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN.
         pid: None while it does not run.
         started_at_s: Its last start, in seconds since the Unix epoch; None before the first.
-        spawn_error: Why it could not be spawned; empty otherwise.
+        spawn_error: The reason why it could not be spawned; empty otherwise.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Supervisor:
         """Return supervisord's own pid.
 
         Raises:
-            SupervisorUnreachableError: Nothing answers in time.
+            SupervisorUnreachableError: supervisord does not answer in time.
         """
         return int(cast("int", self._call("getPID")))
 
@@ -76,37 +76,37 @@ class Supervisor:
         """Return every program by its name without the group.
 
         Raises:
-            SupervisorUnreachableError: Nothing answers in time.
+            SupervisorUnreachableError: supervisord does not answer in time.
         """
         rows = cast("list[dict[str, Any]]", self._call("getAllProcessInfo"))
         return {row["name"]: _process(row) for row in rows}
 
     def start(self, supervised_name: str) -> None:
-        """Spawn a program and return at once; no fault where it runs already, or ended within that moment.
+        """Spawn a program and return at once; no error if it runs already, or has ended since.
 
         Args:
             supervised_name: ``group:name``.
 
         Raises:
-            SupervisorUnreachableError: Nothing answers in time.
-            SupervisorRefusedError: It cannot be spawned.
+            SupervisorUnreachableError: supervisord does not answer in time.
+            SupervisorRefusedError: The program cannot be spawned.
         """
         self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=(_ALREADY_STARTED, _SPAWN_ERROR))
 
     def stop(self, supervised_name: str) -> None:
-        """Send TERM and return at once; no fault where it does not run.
+        """Send TERM and return at once; no error if the program does not run.
 
         Raises:
-            SupervisorUnreachableError: Nothing answers in time.
+            SupervisorUnreachableError: supervisord does not answer in time.
             SupervisorRefusedError: supervisord refuses.
         """
         self._call("stopProcess", supervised_name, _DO_NOT_WAIT, accept=(_NOT_RUNNING,))
 
     def shutdown(self) -> None:
-        """Make supervisord stop what still runs and exit; no fault where it is doing so.
+        """Make supervisord stop the remaining programs and exit; no error if it already does.
 
         Raises:
-            SupervisorUnreachableError: Nothing answers in time.
+            SupervisorUnreachableError: supervisord does not answer in time.
         """
         self._call("shutdown", accept=(_SHUTDOWN_STATE,))
 
@@ -120,7 +120,7 @@ class Supervisor:
                     return None
                 raise SupervisorRefusedError(
                     f"cannot carry out {' '.join((method, *map(str, arguments)))}: "
-                    f"supervisord answers {fault.faultString}"
+                    f"supervisord answered {fault.faultString}"
                 ) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise SupervisorUnreachableError(
@@ -147,7 +147,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._timeout_s = timeout_s
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        # The base class closes what it finds here; a connection kept elsewhere would leak its descriptor.
+        # The base class closes the connection in this attribute; kept elsewhere, its descriptor would leak.
         connection = _UnixConnection(self._path, self._timeout_s)
         self._connection = host, connection
         return connection

@@ -1,1 +1,1 @@
-"""What every HTTP side here shares, the daemon's and the apps'; it imports nothing of either."""
+"""The HTTP parts that the daemon and the apps share; imports nothing of either."""

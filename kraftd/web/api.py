@@ -1,6 +1,6 @@
-"""What FastAPI apps share: answers as responses, every error as a problem, and a description that says so.
+"""Common parts of FastAPI apps: responses, every error as a problem document, and an OpenAPI that says so.
 
-The only module here that imports the framework.
+The only module of this package that imports the framework.
 """
 
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
 
 
 class DescribedApi(FastAPI):
-    """An app whose description lacks the framework's own 422: a wrong parameter is answered with 400 here."""
+    """An app whose OpenAPI lacks the framework's 422, because a wrong parameter is answered with 400."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, made once."""
@@ -35,9 +35,9 @@ class DescribedApi(FastAPI):
 
 
 def as_response(answer: Answer) -> Response:
-    """Return an answer in the framework's form."""
+    """Return an answer as the framework's response."""
     response = Response(answer.body, answer.status)
-    # Not as a media type: the framework would complete it with a charset.
+    # As a header: to a media type the framework would add a charset.
     response.headers["content-type"] = answer.content_type.decode("latin-1")
     response.raw_headers.extend(answer.headers)
     return response
@@ -47,10 +47,10 @@ def install_problems(api: FastAPI, make_problem: MakeProblem, *, server: str, de
     """Answer every error of the framework, and every `HttpProblemError`, as `application/problem+json`.
 
     Args:
-        api: Gets the handlers.
+        api: The app to install the handlers in.
         make_problem: Makes the problems of the framework's errors.
-        server: What serves, as the subject of a sentence.
-        description: Where its addresses are described.
+        server: The name of the server, as the subject of a sentence.
+        description: The place where its paths are described.
     """
 
     @api.exception_handler(HttpProblemError)
@@ -68,7 +68,7 @@ def install_problems(api: FastAPI, make_problem: MakeProblem, *, server: str, de
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             found = make_problem("method_not_allowed", f"{path} does not take {request.method}; it takes {methods}")
         elif error.status_code == HTTPStatus.NOT_FOUND:
-            found = make_problem("not_found", f"{path} is no address of {server}; see {description}")
+            found = make_problem("not_found", f"{server} has no path {path}; see {description}")
         else:
             found = make_problem("bad_parameter", str(error.detail))
         response = as_response(found.answer())
@@ -79,7 +79,7 @@ def install_problems(api: FastAPI, make_problem: MakeProblem, *, server: str, de
 
     @api.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Response:
-        return as_response(make_problem("internal", f"{server} failed; its log says why").answer())
+        return as_response(make_problem("internal", f"{server} failed; see its log for the cause").answer())
 
 
 def _fault(found: Any) -> str:
@@ -91,7 +91,7 @@ def _fault(found: Any) -> str:
 
 
 def _methods(api: FastAPI, path: str) -> list[str]:
-    """Return the methods of every route at a path; the framework's own answer knows those of the first only."""
+    """Return the methods of every route at a path; the framework's own answer has those of the first only."""
     found: set[str] = set()
     for route in api.routes:
         if isinstance(route, Route) and route.path_regex.match(path):

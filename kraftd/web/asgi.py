@@ -1,4 +1,4 @@
-"""The ASGI types, and a whole answer as one value."""
+"""ASGI types, and a complete answer as one value."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,11 +22,11 @@ class Answer(NamedTuple):
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its request was complete: there is nobody to answer."""
+    """The client closed the connection before its request was complete."""
 
 
 def json_answer(status: int, document: object, content_type: bytes = b"application/json") -> Answer:
-    """Return a document as an answer."""
+    """Return an answer with a JSON document."""
     return Answer(status, json.dumps(document).encode(), content_type)
 
 
@@ -38,7 +38,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 
 def endpoint(make: Callable[[], Answer]) -> App:
-    """Return an ASGI app that answers every request with a freshly made value."""
+    """Return an ASGI app that makes a new answer for every request."""
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send_answer(send, make())

@@ -1,4 +1,4 @@
-"""Work off the loop: blocking calls, and apps that are built when they are first needed."""
+"""Work outside the event loop: blocking calls, and apps that are built when first needed."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
-    """Run a blocking call on a daemon thread of its own and return its result, or raise what it raises.
+    """Run a blocking call on a daemon thread and return its result, or raise its exception.
 
-    `asyncio.to_thread` would hold the end of the process until the call returns, however long that takes.
+    `asyncio.to_thread` would delay the end of the process until the call returns.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
@@ -37,7 +37,7 @@ async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
             result = call(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it is waited for
             fault = error
-        # The loop is closed when the process has ended meanwhile: then nobody waits.
+        # If the process is ending, the loop is closed already, and nothing waits for the result.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, fault)
 
@@ -46,7 +46,7 @@ async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
 
 
 class LazyApp:
-    """An ASGI app that is built in a thread: importing FastAPI costs more than everything else at start."""
+    """An ASGI app that is built in a thread, because importing FastAPI costs most of the start."""
 
     def __init__(self, build: Callable[[], App]) -> None:
         self._build = build
@@ -54,7 +54,7 @@ class LazyApp:
         self._lock = asyncio.Lock()
 
     async def load(self) -> App:
-        """Build the app, once; later calls return the same."""
+        """Build the app on the first call, and return it."""
         async with self._lock:
             if self._built is None:
                 started_s = time.perf_counter()

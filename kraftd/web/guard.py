@@ -1,4 +1,4 @@
-"""The outermost layer: who is served, the headers of every answer, and an answer to every failure."""
+"""The guard, the outermost ASGI layer: access control, security headers, and an answer to every failure."""
 
 import base64
 import hmac
@@ -12,31 +12,31 @@ from kraftd.web.asgi import App, ClientGoneError, Headers, Message, Receive, Sco
 from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
 
 CLIENT_CLOSED_REQUEST = 499
-"""nginx's number for a client that closed the connection."""
+"""nginx's status for a client that closed the connection."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_ADMITTED = 64
-"""Spellings of allowed names that are remembered, so that each is parsed once."""
+"""The number of spellings of allowed names to cache, so that each is parsed once."""
 _NO_STORE = (b"cache-control", b"no-store")
 
 OnAnswer = Callable[[Scope, int, float], None]
-"""Takes a request that has ended, the status of its answer (0: cut off) and its duration in seconds."""
+"""Receives a request that has ended, the status of its answer (0: cut off) and its duration in seconds."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who is served.
+    """The rules of access.
 
     Attributes:
-        server: What serves, as the subject of a sentence.
-        hosts: Names that a request may use in `Host`; `*` allows every name. Stops DNS rebinding.
-        host_hint: How a client gets in whose name is refused.
-        token: Every request needs it as a bearer token or a password; empty: none.
-        unauthorized_hint: Where the token comes from.
+        server: The name of the server, as the subject of a sentence.
+        hosts: Names that a request may use in `Host`; `*` allows every name. Prevents DNS rebinding.
+        host_hint: How to allow a refused name.
+        token: Required in every request as a bearer token or a password; empty for no token.
+        unauthorized_hint: Where to find the token.
         without_token: Paths that need no token.
-        has_forms: Whether own pages submit forms.
+        has_forms: Whether the server's own pages submit forms.
     """
 
     server: str
@@ -49,7 +49,7 @@ class Access:
 
 
 class Guard:
-    """Wraps an app: refuses what `Access` does not allow, turns errors into problems, adds the security headers."""
+    """Wraps an app: refuses requests that `Access` does not allow, answers errors, adds the security headers."""
 
     def __init__(
         self, app: App, access: Access, make_problem: MakeProblem, on_answer: OnAnswer = lambda *_ended: None
@@ -90,7 +90,7 @@ class Guard:
             if status:
                 raise  # The server logs it and closes the connection.
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            failure = self._make_problem("internal", f"{self._access.server} failed; its log says why")
+            failure = self._make_problem("internal", f"{self._access.server} failed; see its log for the cause")
             await send_answer(guarded_send, failure.answer())
         finally:
             self._on_answer(scope, status, time.perf_counter() - started_s)
@@ -120,7 +120,7 @@ class Guard:
 
 
 def security_headers(*, has_forms: bool) -> Headers:
-    """Return the headers of every answer: nothing is loaded from elsewhere, framed or sent there."""
+    """Return the security headers: pages load from, send to and are framed by no other origin."""
     form_action = b"'self'" if has_forms else b"'none'"
     return (
         (
@@ -129,7 +129,7 @@ def security_headers(*, has_forms: bool) -> Headers:
             b"base-uri 'none'; form-action %b; frame-ancestors 'none'" % form_action,
         ),
         (b"x-content-type-options", b"nosniff"),
-        # With no-referrer browsers send "Origin: null" when a form of ours posts.
+        # With no-referrer, browsers would send "Origin: null" for the server's own forms.
         (b"referrer-policy", b"same-origin" if has_forms else b"no-referrer"),
         (b"cross-origin-opener-policy", b"same-origin"),
         (b"cross-origin-resource-policy", b"same-origin"),
@@ -137,7 +137,7 @@ def security_headers(*, has_forms: bool) -> Headers:
 
 
 def completed(headers: Iterable[tuple[bytes, bytes]], security: Headers) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers and those of every answer; `no-store` where it says nothing of caching."""
+    """Return an answer's headers with the security headers, and `no-store` unless it controls caching."""
     found = list(headers)
     if all(name.lower() != b"cache-control" for name, _ in found):
         found.append(_NO_STORE)
@@ -146,10 +146,10 @@ def completed(headers: Iterable[tuple[bytes, bytes]], security: Headers) -> list
 
 
 def token_in(authorization: bytes) -> bytes:
-    """Return the token in an `Authorization` header; empty where there is none.
+    """Return the token in an `Authorization` header; empty if there is none.
 
-    Browsers can only ask for a name and a password: the password is the token. That they send it for pages of other
-    origins too does no harm, because such a page may neither write nor read an answer.
+    Browsers can only ask for a name and a password, so the password is the token. They also send it for pages of other
+    origins, which is harmless, because such a page may neither write nor read an answer.
     """
     scheme, _, credentials = authorization.partition(b" ")
     if scheme.lower() == b"bearer":
@@ -170,10 +170,10 @@ def host_name(host: str) -> str:
 
 
 def is_cross_site(headers: dict[bytes, bytes], host: bytes) -> bool:
-    """Return whether a browser sends this request for a page of another origin.
+    """Return whether a browser sent this request for a page of another origin.
 
-    Browsers name the relation in `Sec-Fetch-Site` and, on writes, the page in `Origin`; curl sends neither. Another
-    port of the same host is the same site to a browser and another origin here.
+    Browsers state the relation in `Sec-Fetch-Site` and, for writes, the page in `Origin`; curl sends neither. Another
+    port of the same host is the same site for a browser, but counts as another origin.
     """
     if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
         return True

@@ -1,6 +1,6 @@
 """Error answers as the problem details of RFC 9457.
 
-Which problems there are, and what else each of them says, belongs to the daemon and to the apps.
+The daemon and the apps define their own problems and further members.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from kraftd.web.asgi import Answer, Headers, json_answer
 CONTENT_TYPE = "application/problem+json"
 
 _SCHEMES = (b"Bearer", b'Basic realm="kraftd", charset="UTF-8"')
-"""Programs know the first; the second makes a browser ask."""
+"""The first is for programs; the second makes a browser ask for the token."""
 
 
 class HttpProblem(Protocol):
     """One error answer."""
 
     def answer(self) -> Answer:
-        """Return it as `application/problem+json`."""
+        """Return the problem as `application/problem+json`."""
 
 
 MakeProblem = Callable[[str, str], HttpProblem]
@@ -30,10 +30,10 @@ The code is bad_host, cross_site, unauthorized, internal, bad_parameter, not_fou
 
 
 class HttpProblemError(Exception):
-    """Carries a problem from deep inside to the answer.
+    """An exception that is answered with a problem.
 
     Attributes:
-        problem: What to answer.
+        problem: The problem.
     """
 
     def __init__(self, problem: HttpProblem) -> None:
@@ -48,9 +48,9 @@ def problem_answer(
 
     Args:
         status: HTTP status; 401 also names the ways to give a token.
-        title: What all problems of this type have in common.
-        detail: What is wrong with this request, with its values.
-        type_uri: Names the type of the problem.
+        title: A summary, the same for all problems of this type.
+        detail: The error of this request, with its values.
+        type_uri: The type of the problem.
         headers: Further headers.
         members: Further members of the document, after the standard ones.
     """

@@ -1,6 +1,6 @@
-"""uvicorn, as every HTTP side here runs it. Imported where a server is made, because uvicorn costs start-up time.
+"""uvicorn as the daemon and the apps run it. Imported late, because uvicorn costs start-up time.
 
-What a connection does beside plain requests (malformed ones, offers to upgrade, keep-alive) belongs here.
+Also handles what is not a plain request: malformed ones, offers to upgrade, keep-alive.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from kraftd.web.asgi import Answer, App, Headers, Message
 from kraftd.web.guard import completed, security_headers
 
 OnMalformed = Callable[[str, bool], Answer]
-"""Makes the answer to what is not HTTP, from the fault and whether an earlier request is still under way."""
+"""Makes the answer to malformed HTTP, from the fault and whether an earlier request is still in progress."""
 
 CYCLE_ATTRIBUTES = (
     "access_log",
@@ -29,16 +29,16 @@ CYCLE_ATTRIBUTES = (
     "transport",
     "waiting_for_100_continue",
 )
-"""What `FastPathCycle` uses of uvicorn's cycle; where one is missing, uvicorn's own way is taken."""
+"""The attributes of uvicorn's cycle that `FastPathCycle` uses; if one is missing, uvicorn's own path is used."""
 
 
 def server_config(app: App, on_malformed: OnMalformed, *, drain_s: float, **options: Any) -> uvicorn.Config:
-    """Return the configuration of a server for HTTP alone.
+    """Return uvicorn's configuration for plain HTTP.
 
     Args:
-        app: Serves the requests.
-        on_malformed: Answers what the parser cannot read.
-        drain_s: How long requests may take after the stop has begun.
+        app: The ASGI app to serve.
+        on_malformed: Answers requests that the parser cannot read.
+        drain_s: How long requests may take after a stop has begun.
         options: Further options of uvicorn's.
     """
     return uvicorn.Config(
@@ -54,7 +54,7 @@ def server_config(app: App, on_malformed: OnMalformed, *, drain_s: float, **opti
 
 
 class FastPathCycle(RequestResponseCycle):
-    """One request and its answer, which is written at once where it is whole.
+    """One request and its answer, which is written in one piece if it is complete.
 
     uvicorn matches each header against two patterns, and writes head and body separately.
     """
@@ -75,7 +75,7 @@ class FastPathCycle(RequestResponseCycle):
         await super().send(message)
 
     def _is_sent_whole(self, start: Message, message: Message) -> bool:
-        """Send a whole answer in one piece and return True, where that is possible now."""
+        """Send a complete answer in one piece and return True, if possible now."""
         body: bytes = message.get("body", b"")
         if (
             message["type"] != "http.response.body"
@@ -100,10 +100,10 @@ class FastPathCycle(RequestResponseCycle):
 
 
 def header_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Return headers with their line ends.
+    """Return headers as lines of HTTP/1.1.
 
     Raises:
-        ValueError: A name or a value would end its line.
+        ValueError: A name or a value contains a line break.
     """
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
     if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
@@ -112,7 +112,7 @@ def header_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def protocol_of(on_malformed: OnMalformed) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol with the fast path, and an own answer to what the parser cannot read."""
+    """Return uvicorn's protocol with the fast path and the given answer to malformed requests."""
 
     class HttpProtocol(HttpToolsProtocol):
         has_fast_path: bool | None = None
@@ -123,15 +123,15 @@ def protocol_of(on_malformed: OnMalformed) -> type[HttpToolsProtocol]:
             if HttpProtocol.has_fast_path is None:
                 HttpProtocol.has_fast_path = all(hasattr(self.cycle, name) for name in CYCLE_ATTRIBUTES)
             if HttpProtocol.has_fast_path and type(self.cycle) is RequestResponseCycle:
-                # Its task begins only after this.
+                # The request's task begins only after this.
                 self.cycle.__class__ = FastPathCycle
 
         def send_400_response(self, msg: str) -> None:
-            """Answer, and close the connection.
+            """Answer a malformed request and close the connection.
 
-            Requests before it on the connection may still be under way; nobody can say then which one this answers.
+            Earlier requests on the connection may still be in progress, so that the answer could be taken for theirs.
             """
-            # uvicorn says that there always is one; before the first request there is none.
+            # uvicorn's type has no None, but before the first request there is no cycle.
             cycle = cast("RequestResponseCycle | None", self.cycle)
             answer = on_malformed(msg, cycle is not None and not cycle.response_complete)
             head = header_lines([*self.server_state.default_headers, *_headers_of(answer), (b"connection", b"close")])

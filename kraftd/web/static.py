@@ -1,4 +1,4 @@
-"""The few files of the pages, from memory: no build step, nothing from elsewhere."""
+"""Static files of the pages, served from memory."""
 
 import hashlib
 import mimetypes
@@ -8,7 +8,7 @@ from importlib.resources import files
 from kraftd.web.asgi import Answer
 
 SHARED = "kraftd.web"
-"""The package whose files every page uses: the icon and the colours."""
+"""The package with the files that all pages use: the icon and the colours."""
 
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 
@@ -17,8 +17,8 @@ class StaticFiles:
     """The files of some packages' `static` folders, and of the shared one.
 
     Attributes:
-        hashed: Answers by address; the address holds the file's hash, so that a copy may be kept for ever.
-        plain: Answers by an address with the file's own name, which are never kept: for scripts that import each other.
+        hashed: Answers by a path with the file's hash, which clients may cache for ever.
+        plain: Answers by a path with the file's own name, never cached: for scripts that import each other.
     """
 
     def __init__(self, *packages: str) -> None:
@@ -30,10 +30,10 @@ class StaticFiles:
                 self._add(name, content)
 
     def address(self, name: str) -> str:
-        """Return where a file is served; it changes when the file does.
+        """Return the path of a file, which changes with its content.
 
         Raises:
-            KeyError: There is no such file.
+            KeyError: The file does not exist.
         """
         return self._addresses[name]
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kraftd.clock import SystemClock
-from kraftd.host.lock import held
+from kraftd.host.lock import acquire
 from tests.harness import cluster_in, eventually
 from tests.integration.refusals import error_of
 
@@ -100,7 +100,7 @@ def test_a_stop_makes_a_start_yield(started):
 
 def test_a_start_that_waits_for_its_turn_yields_to_a_stop_too(started):
     cluster = started()
-    with held(cluster.state_dir / "lock", command="test", clock=SystemClock(), timeout_s=5):
+    with acquire(cluster.state_dir / "lock", command="test", clock=SystemClock(), timeout_s=5):
         start = cluster.spawn("start", "--json")
         assert start.stderr.readline().startswith("Waiting for 'kraftd test'")
         stop = cluster.spawn("stop")

@@ -13,7 +13,7 @@ import pytest
 from kraftd.clock import SystemClock
 from kraftd.errors import TimedOutError
 from kraftd.host.events import EventLog, read_events
-from kraftd.host.lock import held, try_acquire
+from kraftd.host.lock import acquire, try_acquire
 from tests.harness import eventually
 from tests.integration.formatted import format_cluster
 
@@ -23,8 +23,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from kraftd.clock import SystemClock
-from kraftd.host.lock import held
-with held(Path(sys.argv[1]), command="start", clock=SystemClock(), timeout_s=30):
+from kraftd.host.lock import acquire
+with acquire(Path(sys.argv[1]), command="start", clock=SystemClock(), timeout_s=30):
     print("held", flush=True)
     input()
 """
@@ -33,9 +33,9 @@ TAKE_OFTEN = """
 import sys
 from pathlib import Path
 from kraftd.clock import SystemClock
-from kraftd.host.lock import held
+from kraftd.host.lock import acquire
 for _ in range(200):
-    with held(Path(sys.argv[1]), command="setup", clock=SystemClock(), timeout_s=30):
+    with acquire(Path(sys.argv[1]), command="setup", clock=SystemClock(), timeout_s=30):
         pass
 """
 
@@ -75,7 +75,7 @@ def holder(tmp_path):
 
 
 def take(tmp_path, timeout_s):
-    return held(tmp_path / "state" / "lock", command="stop", clock=SystemClock(), timeout_s=timeout_s)
+    return acquire(tmp_path / "state" / "lock", command="stop", clock=SystemClock(), timeout_s=timeout_s)
 
 
 def test_the_second_holder_is_told_the_command_and_pid_of_the_first(tmp_path, holder):

@@ -8,7 +8,7 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
-from kraftd.host.lock import held
+from kraftd.host.lock import acquire
 from kraftd.host.processes import describe, is_alive
 from kraftd.plan.program import java_marker
 from kraftd.runtime.archive import archives_dir
@@ -61,7 +61,7 @@ def test_the_next_command_ends_a_training_whose_kraftd_was_killed(tmp_path):
 
 def test_a_training_that_goes_on_is_left_alone(tmp_path):
     with abandoned(tmp_path) as process:
-        with held(archives_dir(tmp_path) / "lock", command="setup", clock=SystemClock(), timeout_s=1):
+        with acquire(archives_dir(tmp_path) / "lock", command="setup", clock=SystemClock(), timeout_s=1):
             end_abandoned_training(tmp_path)
 
             assert (process.poll(), has_abandoned(archives_dir(tmp_path))) == (None, True)
@@ -100,7 +100,7 @@ def test_a_process_that_ends_early_is_told_with_its_last_words(tmp_path):
     command = [sys.executable, "-c", "print('no such option'); raise SystemExit(3)"]
 
     with (
-        pytest.raises(KraftdError, match=r"it ended with status 3, and it says\n  no such option"),
+        pytest.raises(KraftdError, match=r"it ended with status 3; its output ends with\n  no such option"),
         ScratchProcess(command, tmp_path, SystemClock()) as process,
     ):
         process.wait_for_port(1, 20)

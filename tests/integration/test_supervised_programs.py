@@ -12,7 +12,7 @@ from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ServiceState
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
-from kraftd.host.lock import held
+from kraftd.host.lock import acquire
 from kraftd.observe.exits import exit_records
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.supervisord.rpc import Supervisor, SupervisorUnreachableError
@@ -166,7 +166,7 @@ def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):
     supervised.start("broker-1")
     with healing(supervised) as service:
         eventually(service.newest, within_s=10)
-        with held(supervised.plan.layout.lock, command="stop", clock=SystemClock(), timeout_s=10):
+        with acquire(supervised.plan.layout.lock, command="stop", clock=SystemClock(), timeout_s=10):
             pid = killed(supervised, "broker-1")
             eventually(lambda: events(supervised, "exited"), within_s=10)
             time.sleep(1.5)

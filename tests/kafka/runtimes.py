@@ -6,7 +6,7 @@ from pathlib import Path
 from kraftd.clock import SystemClock
 from kraftd.plan.layout import cache_dir
 from kraftd.runtime.jars import JarSet
-from kraftd.runtime.runtime import Runtime, RuntimeSpec, ensure
+from kraftd.runtime.runtime import Runtime, RuntimeSpec, fetch_runtime
 
 CACHE = cache_dir(os.environ, Path.home())
 
@@ -26,4 +26,4 @@ class Silent:
 
 def runtime_of(kafka_version: str, jar_set: JarSet = JarSet.BROKER) -> Runtime:
     """Return what runs a node, or Kafka's tools, of a version."""
-    return ensure(RuntimeSpec(kafka_version), CACHE, SystemClock(), Silent(), jar_set)
+    return fetch_runtime(RuntimeSpec(kafka_version), CACHE, SystemClock(), Silent(), jar_set)

@@ -10,7 +10,7 @@ from kraftd.clock import SystemClock
 from kraftd.plan.layout import cache_dir
 from kraftd.render.kafka_tools import tools
 from kraftd.runtime.jars import JarSet, locked_versions
-from kraftd.runtime.runtime import RuntimeSpec, ensure
+from kraftd.runtime.runtime import RuntimeSpec, fetch_runtime
 from tests.harness import Cluster
 from tests.unit.runtime.jars import Heard
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 @pytest.mark.parametrize("kafka_version", locked_versions())
 def test_the_main_class_of_every_tool_is_in_the_jars_of_its_version(kafka_version):
     cache = cache_dir(os.environ, Path.home())
-    runtime = ensure(RuntimeSpec(kafka_version), cache, SystemClock(), Heard(), JarSet.TOOLS)
+    runtime = fetch_runtime(RuntimeSpec(kafka_version), cache, SystemClock(), Heard(), JarSet.TOOLS)
     entries = {name for jar in runtime.classpath for name in zipfile.ZipFile(jar).namelist()}
 
     absent = [

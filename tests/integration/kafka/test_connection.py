@@ -92,8 +92,8 @@ def test_a_frozen_broker_makes_only_the_first_question_to_any_wait_in_full(silen
 def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
     with wire_to(silent_port, timeout_s=1.0) as wire:
         wire.add_brokers(brokers_at({1: silent_port}))
-        ((_, first_s),) = wire.ask_timed([(1, METADATA)])
-        ((again, again_s),) = wire.ask_timed([(1, METADATA)])
+        ((_, first_s),) = wire.request_each_timed([(1, METADATA)])
+        ((again, again_s),) = wire.request_each_timed([(1, METADATA)])
 
     assert first_s >= 0.9
     assert again.error == "TIMED_OUT"
@@ -103,7 +103,7 @@ def test_a_frozen_broker_is_waited_for_in_full_only_once(silent_port):
 def test_each_broker_fails_for_itself(free_port, silent_port):
     with wire_to(free_port, silent_port) as wire:
         wire.add_brokers(brokers_at({1: free_port, 2: silent_port}))
-        refused, silent, unknown = wire.ask([(1, METADATA), (2, METADATA), (3, METADATA)])
+        refused, silent, unknown = wire.request_each([(1, METADATA), (2, METADATA), (3, METADATA)])
 
     assert (refused.error, silent.error, unknown.error) == ("CONNECTION_FAILED", "TIMED_OUT", "CONNECTION_FAILED")
     assert refused.retriable
@@ -112,11 +112,11 @@ def test_each_broker_fails_for_itself(free_port, silent_port):
 
 def test_every_attempt_is_counted(free_port):
     with wire_to(free_port) as wire:
-        wire.ask([(1, METADATA), (1, Request("ListGroups", {}))])
+        wire.request_each([(1, METADATA), (1, Request("ListGroups", {}))])
 
         assert wire.requests == {"Metadata": 1, "ListGroups": 1}
 
 
 def test_nothing_to_ask_asks_nothing(free_port):
     with wire_to(free_port) as wire:
-        assert wire.ask([]) == []
+        assert wire.request_each([]) == []

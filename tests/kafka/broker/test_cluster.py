@@ -9,7 +9,7 @@ from confluent_kafka import Consumer
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Difference
 from kraftd.kafka.probe import ProbeState, port_listens, probe
-from kraftd.kafka.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.kafka.round_trip import CANARY_TOPIC, canary_topic
 from kraftd.operate.stop.refuse import stop_blockers
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
@@ -117,8 +117,8 @@ def _api_key_name(api):
 
 
 def test_the_canary_goes_through_each_broker_and_back(admin):
-    (outcome,) = admin.create_topics([probe_topic([1, 2], replication_factor=2)], limit_s=20.0)
-    partitions = partitions_of(admin, PROBE_TOPIC)
+    (outcome,) = admin.create_topics([canary_topic([1, 2], replication_factor=2)], limit_s=20.0)
+    partitions = partitions_of(admin, CANARY_TOPIC)
 
     found = [admin.round_trips(partitions, value) for value in (b"first", b"second")]
 

@@ -10,7 +10,7 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.kafka.admin import KafkaAdmin
-from kraftd.kafka.round_trip import PROBE_TOPIC
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.observe.collector import Collector
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
@@ -89,7 +89,7 @@ def test_the_canary_flies_through_one_broker_after_the_other_once_its_topic_is_t
     view = eventually(flown, within_s=50)
 
     assert (set(view.canary.brokers.values), view.canary.failures) == ({1, 2}, {})
-    assert PROBE_TOPIC in {topic.name for topic in view.topics}
+    assert CANARY_TOPIC in {topic.name for topic in view.topics}
 
 
 def test_a_cycle_takes_as_many_requests_as_promised_as_the_brokers_count_them(collector, nodes, admin):

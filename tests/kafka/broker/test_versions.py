@@ -6,7 +6,7 @@ from confluent_kafka import Consumer
 from kraftd.clock import SystemClock
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.probe import probe
-from kraftd.kafka.round_trip import PROBE_TOPIC, probe_topic
+from kraftd.kafka.round_trip import CANARY_TOPIC, canary_topic
 from kraftd.plan.plan import Access, Topic
 from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.runtime.scratch_node import ScratchProcess, free_ports, scratch_plan, write_scratch
@@ -40,14 +40,14 @@ def admin(broker):
 
 
 def test_every_collector_reads_every_version(broker, admin):
-    declared = [Topic("t", ((1,), (1,))), probe_topic([1], replication_factor=1)]
+    declared = [Topic("t", ((1,), (1,))), canary_topic([1], replication_factor=1)]
     assert [outcome.failure for outcome in admin.create_topics(declared, limit_s=20.0)] == [None, None]
     with library_client(broker) as library:
         commit(library, "classic", {("t", 0): 0})
 
     metadata = admin.metadata()
     partitions = metadata.topics.values["t"].partitions
-    canary = admin.round_trips(metadata.topics.values[PROBE_TOPIC].partitions, b"nonce")
+    canary = admin.round_trips(metadata.topics.values[CANARY_TOPIC].partitions, b"nonce")
     groups = admin.groups(metadata.brokers)
     committed = admin.committed(groups.groups.values())
 

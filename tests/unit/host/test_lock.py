@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from kraftd.errors import FileAccessError, TimedOutError
-from kraftd.host.lock import held, try_acquire
+from kraftd.host.lock import acquire, try_acquire
 from tests.clocks import ManualClock
 
 
@@ -16,7 +16,7 @@ def path(tmp_path):
 
 def take(path, *, timeout_s=1.0, on_wait=None, clock=None):
     # flock holds between open files, so that one process can contend with itself.
-    return held(path, command="start", clock=clock or ManualClock(), timeout_s=timeout_s, on_wait=on_wait)
+    return acquire(path, command="start", clock=clock or ManualClock(), timeout_s=timeout_s, on_wait=on_wait)
 
 
 def test_the_file_says_who_holds_the_lock_and_is_private(path):

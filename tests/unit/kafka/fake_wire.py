@@ -41,11 +41,11 @@ class FakeWire:
         self.requests = Counter()
         self.closed = False
 
-    def ask(self, requests):
+    def request_each(self, requests):
         return [self._answer(node_id, request) for node_id, request in requests]
 
-    def ask_timed(self, requests):
-        return [(answer, 0.25) for answer in self.ask(requests)]
+    def request_each_timed(self, requests):
+        return [(answer, 0.25) for answer in self.request_each(requests)]
 
     def request_any(self, request):
         answer = self._answer(None, request)

@@ -98,7 +98,7 @@ def test_a_partition_is_asked_for_the_offset_at_a_time_in_milliseconds():
 def test_a_quorum_that_cannot_be_read_says_why_and_whether_to_try_again(code, error, retriable):
     _, admin = admin_over({"DescribeQuorum": record(error_code=code, error_message="no leader")})
 
-    with admin, pytest.raises(error, match=r"^cannot read the quorum's state: no leader$") as raised:
+    with admin, pytest.raises(error, match=r"^cannot read the state of the quorum: no leader$") as raised:
         admin.quorum()
 
     assert raised.value.retriable is retriable

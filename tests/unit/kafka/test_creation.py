@@ -81,7 +81,7 @@ def test_a_topic_without_a_leader_at_the_limit_is_not_ready():
 
     assert outcome.created
     assert outcome.failure.error == "NOT_READY"
-    assert outcome.failure.text.startswith("no leader for partition 1")
+    assert outcome.failure.text.endswith("knows no leader of partition 1")
 
 
 def test_a_refused_topic_costs_only_itself():

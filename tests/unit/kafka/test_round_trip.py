@@ -1,12 +1,12 @@
 import pytest
 
 from kraftd.kafka.model import Partition, RoundTrip, TopicState
-from kraftd.kafka.round_trip import PROBE_TOPIC, missing_partitions, probe_topic, round_trips
+from kraftd.kafka.round_trip import CANARY_TOPIC, canary_topic, missing_partitions, round_trips
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
 
 VALUE = b"nonce"
-LED_BY_1 = Partition(PROBE_TOPIC, 0, 1, (1, 2), (1, 2))
-LED_BY_2 = Partition(PROBE_TOPIC, 1, 2, (2, 1), (2, 1))
+LED_BY_1 = Partition(CANARY_TOPIC, 0, 1, (1, 2), (1, 2))
+LED_BY_2 = Partition(CANARY_TOPIC, 1, 2, (2, 1), (2, 1))
 
 
 def written(offset=7, error_code=0):
@@ -34,7 +34,7 @@ def run(answers, *partitions):
     ],
 )
 def test_one_partition_is_led_by_each_broker(broker_ids, replication_factor, assignment):
-    assert probe_topic(broker_ids, replication_factor).assignment == assignment
+    assert canary_topic(broker_ids, replication_factor).assignment == assignment
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_one_partition_is_led_by_each_broker(broker_ids, replication_factor, ass
     ],
 )
 def test_a_broker_that_leads_no_partition_gets_one_with_the_others_replication(replicas, broker_ids, missing):
-    partitions = tuple(Partition(PROBE_TOPIC, index, None, each, ()) for index, each in enumerate(replicas))
+    partitions = tuple(Partition(CANARY_TOPIC, index, None, each, ()) for index, each in enumerate(replicas))
 
-    found = missing_partitions(TopicState(PROBE_TOPIC, internal=False, partitions=partitions), broker_ids)
+    found = missing_partitions(TopicState(CANARY_TOPIC, internal=False, partitions=partitions), broker_ids)
 
     assert found == missing
 
@@ -72,8 +72,8 @@ def test_the_value_is_acknowledged_by_all_in_sync_and_read_where_it_was_written(
 
 
 def test_a_broker_that_does_not_lead_its_partition_is_not_written_to():
-    taken_over = Partition(PROBE_TOPIC, 1, 1, (2, 1), (1,))
-    leaderless = Partition(PROBE_TOPIC, 2, None, (3, 1), ())
+    taken_over = Partition(CANARY_TOPIC, 1, 1, (2, 1), (1,))
+    leaderless = Partition(CANARY_TOPIC, 2, None, (3, 1), ())
 
     wire, found = run({}, LED_BY_1, taken_over, leaderless)
 

@@ -132,7 +132,7 @@ def test_a_topic_that_one_broker_does_not_know_is_not_ready():
 def test_a_topic_with_a_partition_without_a_leader_is_not_ready():
     views = {1: Partial({"t": state([1, 2], [2, 1], leaders=[1, None])})}
 
-    assert not_ready(["t"], views) == {"t": "no leader for partition 1, says broker 1"}
+    assert not_ready(["t"], views) == {"t": "broker 1 knows no leader of partition 1"}
 
 
 def test_a_topic_whose_leader_does_not_answer_is_not_ready():

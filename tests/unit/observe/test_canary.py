@@ -3,7 +3,7 @@
 import pytest
 
 from kraftd.kafka.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicState
-from kraftd.kafka.round_trip import NOT_LEADING, PROBE_TOPIC
+from kraftd.kafka.round_trip import CANARY_TOPIC, NOT_LEADING
 from kraftd.observe.canary import CANARY_EVERY_S, NO_PARTITION, NOT_DUE, CanaryProbe
 from tests.clocks import ManualClock
 from tests.unit.health.views import topic
@@ -50,11 +50,11 @@ class Sky:
         canary = None
         for _ in range(times):
             partitions = [
-                Partition(PROBE_TOPIC, index, leader, (node_id,), (node_id,))
+                Partition(CANARY_TOPIC, index, leader, (node_id,), (node_id,))
                 for index, (node_id, leader) in enumerate(self.leaders.items())
             ]
             canary = self.probe.run(
-                [topic("orders", 1), TopicState(PROBE_TOPIC, internal=False, partitions=tuple(partitions))], self.alive
+                [topic("orders", 1), TopicState(CANARY_TOPIC, internal=False, partitions=tuple(partitions))], self.alive
             )
             self.clock.advance(CANARY_EVERY_S)
         return canary
@@ -148,7 +148,7 @@ def test_a_broker_that_comes_later_gets_a_partition_that_it_leads_and_then_its_t
     sky.door.flown.clear()
     canary = sky.run()
 
-    assert sky.door.added == [(PROBE_TOPIC, ((3,),), 1)] * 2
+    assert sky.door.added == [(CANARY_TOPIC, ((3,),), 1)] * 2
     assert (sky.door.flown, canary.brokers.failures) == ([[3]], {})
 
 

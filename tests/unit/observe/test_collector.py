@@ -17,7 +17,7 @@ from kraftd.kafka.model import (
     TopicState,
 )
 from kraftd.kafka.offsets import EARLIEST, IsolationLevel
-from kraftd.kafka.round_trip import PROBE_TOPIC
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.observe.collector import LEFT_TO_START_S, CollectAction, Collector, next_collect_action
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -55,9 +55,9 @@ def test_without_a_serving_broker_there_is_nobody_to_ask(state):
 
 ORDERS = topic("orders", 1, 1)
 PROBE = TopicState(
-    PROBE_TOPIC,
+    CANARY_TOPIC,
     internal=False,
-    partitions=(Partition(PROBE_TOPIC, 0, 1, (1, 2), (1, 2)), Partition(PROBE_TOPIC, 1, 2, (2, 1), (1, 2))),
+    partitions=(Partition(CANARY_TOPIC, 0, 1, (1, 2), (1, 2)), Partition(CANARY_TOPIC, 1, 2, (2, 1), (1, 2))),
 )
 GROUP = GroupState("g", "Stable", "consumer", "classic", 1, (Member("m", "c", "h", (("orders", 0), ("orders", 1))),))
 BROKERS = tuple(BrokerEndpoint(node_id, "127.0.0.1", 9091 + node_id) for node_id in (1, 2))
@@ -115,7 +115,7 @@ class FakeAdmin:
         )
 
     def create_topics(self, declared, limit_s):
-        self.known = self.known | {PROBE_TOPIC: PROBE}
+        self.known = self.known | {CANARY_TOPIC: PROBE}
         return self._answer("creation", tuple(TopicOutcome(each.name, created=True) for each in declared))
 
     def round_trips(self, partitions, value):

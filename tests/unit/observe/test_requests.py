@@ -4,7 +4,7 @@ from collections import Counter
 
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Failure
-from kraftd.kafka.round_trip import PROBE_TOPIC
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.observe.collector import Collector
 from kraftd.plan.plan import Access
 from tests.clocks import ManualClock
@@ -71,7 +71,7 @@ def wire():
     unanswered = Failure("TIMED_OUT", "no answer within 3 s", retriable=True)
     return FakeWire(
         {
-            "Metadata": metadata([*topics, topic(PROBE_TOPIC, *leads)], BROKERS),
+            "Metadata": metadata([*topics, topic(CANARY_TOPIC, *leads)], BROKERS),
             "DescribeQuorum": quorum,
             **{(node_id, "ListGroups"): listed(node_id) for node_id in BROKERS},
             "DescribeGroups": described,

@@ -22,7 +22,7 @@ def problems_of(toml):
         ),
         ('assignment = "1:3,3:1"', 'assignment = "1:3,3:1": no broker 3; there are brokers 1 to 2'),
         ('assignment = "0:7,1:2"', 'assignment = "0:7,1:2": no broker 0, 7; there are brokers 1 to 2'),
-        ('assignment = "1:1"', 'assignment = "1:1": a broker stands twice in one partition'),
+        ('assignment = "1:1"', 'assignment = "1:1": a broker appears twice in one partition'),
         ('assignment = "1:2,1"', 'assignment = "1:2,1": every partition needs the same number of replicas'),
         (
             'assignment = "1:2"\nreplication_factor = 1',
@@ -68,7 +68,7 @@ def test_the_topic_of_an_app_that_is_left_out_does_not_matter():
 @pytest.mark.parametrize("table", ["broker.config", "broker.2.config"])
 def test_a_property_that_kraftd_decides_is_refused_with_the_setting_to_use(table, key):
     assert problems_of(f'[{table}]\n"{key}" = "x"') == [
-        f'{table}."{key}" = "x": kraftd decides it: {OWNED_PROPERTIES[key]}'
+        f'{table}."{key}" = "x": kraftd sets it: {OWNED_PROPERTIES[key]}'
     ]
 
 
@@ -89,13 +89,11 @@ def test_the_first_and_the_last_broker_may_have_properties_of_their_own():
 def test_a_variable_that_kraftd_decides_is_refused(name):
     (problem,) = problems_of(f'[producer.env]\n{name} = "x"')
 
-    assert problem.startswith(f"producer.env.{name}: kraftd decides it: ")
+    assert problem.startswith(f"producer.env.{name}: kraftd sets it: ")
 
 
 def test_the_refusal_of_a_variable_names_the_setting_of_the_same_app():
-    assert problems_of('[consumer.env]\nAPP_PORT = "1"') == [
-        "consumer.env.APP_PORT: kraftd decides it: use consumer.port"
-    ]
+    assert problems_of('[consumer.env]\nAPP_PORT = "1"') == ["consumer.env.APP_PORT: kraftd sets it: use consumer.port"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +109,7 @@ def test_the_refusal_of_a_variable_names_the_setting_of_the_same_app():
 )
 def test_a_jvm_option_that_kraftd_decides_is_refused(option, remedy):
     assert problems_of(f'[java]\noptions = ["-Xss1m", "{option}"]') == [
-        f'java.options "{option}": kraftd decides it: {remedy}'
+        f'java.options "{option}": kraftd sets it: {remedy}'
     ]
 
 
@@ -120,23 +118,23 @@ def test_a_jvm_option_that_kraftd_decides_is_refused(option, remedy):
     [
         (
             "[producer]\nport = 8002",
-            "port 8002 is wanted by producer (HTTP) and by consumer (HTTP); change producer.port or consumer.port",
+            "port 8002 is used by both producer (HTTP) and consumer (HTTP); change producer.port or consumer.port",
         ),
         (
             "[daemon]\nport = 9092",
-            "port 9092 is wanted by broker-1 (client listener) and by kraftd (HTTP); change daemon.port",
+            "port 9092 is used by both broker-1 (client listener) and kraftd (HTTP); change daemon.port",
         ),
         (
             "[producer]\nport = 8003\n[consumer]\ninstances = 2",
-            "port 8003 is wanted by producer (HTTP) and by consumer-2 (HTTP); change producer.port or consumer.port",
+            "port 8003 is used by both producer (HTTP) and consumer-2 (HTTP); change producer.port or consumer.port",
         ),
         (
             "[producer]\nport = 8003\n[daemon]\nport = 10000",
-            "port 10000 is wanted by broker-2 (JMX) and by kraftd (HTTP); change daemon.port",
+            "port 10000 is used by both broker-2 (JMX) and kraftd (HTTP); change daemon.port",
         ),
         (
             "[prometheus]\nenabled = true\nport = 8000",
-            "port 8000 is wanted by prometheus (HTTP) and by kraftd (HTTP); change prometheus.port or daemon.port",
+            "port 8000 is used by both prometheus (HTTP) and kraftd (HTTP); change prometheus.port or daemon.port",
         ),
         (
             "[cluster]\nport_offset = 2000\n[producer]\nport = 64000",

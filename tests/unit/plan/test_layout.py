@@ -58,7 +58,7 @@ def test_the_longest_socket_path_is_taken_and_one_byte_more_is_refused():
     longest = Path("/" + "d" * (SOCKET_PATH_MAX_BYTES - rest - 1))
 
     assert len(str(layout(state_dir=longest).socket)) == SOCKET_PATH_MAX_BYTES
-    with pytest.raises(ConfigurationError, match="its path has 96 bytes, and at most 95 work") as caught:
+    with pytest.raises(ConfigurationError, match="its path has 96 bytes, and the limit is 95") as caught:
         layout(state_dir=Path(f"{longest}d"))
     assert caught.value.exit_code == 2
     assert "cluster.state_dir" in caught.value.hint

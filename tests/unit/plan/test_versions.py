@@ -50,5 +50,5 @@ def test_a_java_that_does_not_is_refused_with_the_range_and_the_remedy(kafka, ja
 
 @pytest.mark.parametrize("version", ["3.8.1", "2.8.0", "4.4.0", "5.0.0", "trunk"])
 def test_a_kafka_outside_of_what_kraftd_knows_is_refused(version):
-    with pytest.raises(ConfigurationError, match=r"kraftd runs 3\.9 to 4\.3"):
+    with pytest.raises(ConfigurationError, match=r"kraftd supports 3\.9 to 4\.3"):
         check_kafka_version(version)

@@ -139,9 +139,9 @@ def test_a_template_that_names_nothing_that_exists_fails():
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("a ;b", "it takes ' ;' for the start of a comment"),
-        ("a\t#b", r"it takes '\t#' for the start of a comment"),
-        ("a\nb", "it takes a line break for the end of the value"),
+        ("a ;b", "it reads ' ;' as the start of a comment"),
+        ("a\t#b", r"it reads '\t#' as the start of a comment"),
+        ("a\nb", "it reads a line break as the end of the value"),
         (" a", "it drops space at either end"),
         ("a ", "it drops space at either end"),
     ],

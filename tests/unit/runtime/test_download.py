@@ -81,7 +81,7 @@ def test_without_network_each_thread_tries_once(tmp_path):
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
-        (RuntimeError("not found in remote repositories"), "the repository does not hand it out"),
+        (RuntimeError("not found in remote repositories"), "the repository does not serve it"),
     ],
 )
 def test_other_causes_are_told_as_they_are(tmp_path, error, said):

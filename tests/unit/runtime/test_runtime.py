@@ -3,7 +3,7 @@ import pytest
 from kraftd.clock import SystemClock
 from kraftd.errors import ConfigurationError, RuntimeMissingError
 from kraftd.runtime.jars import JarSet, read_lock
-from kraftd.runtime.runtime import RuntimeSpec, ensure, exact_kafka_version, locate, read_release
+from kraftd.runtime.runtime import RuntimeSpec, exact_kafka_version, fetch_runtime, find_runtime, read_release
 from tests.unit.host.installations import java_home, release_at
 from tests.unit.runtime.jars import Heard, Source
 
@@ -67,7 +67,7 @@ class Unreachable:
 
 def test_an_empty_cache_is_told_with_what_to_fetch(tmp_path):
     with pytest.raises(RuntimeMissingError, match=r"cannot run Kafka 3\.9\.2: 57 jars are not in the cache") as caught:
-        locate(RuntimeSpec("3.9.2"), tmp_path, CLOCK)
+        find_runtime(RuntimeSpec("3.9.2"), tmp_path, CLOCK)
 
     assert caught.value.hint == "Run 'kraftd setup' with a network: it fetches 47.9 MB."
     assert caught.value.exit_code == 5
@@ -80,20 +80,22 @@ def test_a_damaged_jar_is_named(tmp_path):
     path.write_bytes(b"damaged")
 
     with pytest.raises(RuntimeMissingError, match=rf"{jar.file_name} in the cache is damaged") as caught:
-        locate(RuntimeSpec("3.9.2"), tmp_path, CLOCK)
+        find_runtime(RuntimeSpec("3.9.2"), tmp_path, CLOCK)
 
     assert caught.value.details["damaged"] == [jar.file_name]
 
 
 def test_without_network_a_first_setup_ends_as_the_source_says(tmp_path):
     with pytest.raises(RuntimeMissingError, match="no connection"):
-        ensure(RuntimeSpec("3.9.2"), tmp_path, CLOCK, Heard(), source=Source(fails_after=0))
+        fetch_runtime(RuntimeSpec("3.9.2"), tmp_path, CLOCK, Heard(), source=Source(fails_after=0))
 
 
 def test_a_release_at_home_is_used_without_any_download(tmp_path):
     home = release_at(tmp_path / "kafka", "kafka_2.13-3.9.2.jar", "a.jar")
 
-    runtime = ensure(RuntimeSpec("3.9.2", kafka_home=home), tmp_path / "cache", CLOCK, Heard(), source=Unreachable())
+    runtime = fetch_runtime(
+        RuntimeSpec("3.9.2", kafka_home=home), tmp_path / "cache", CLOCK, Heard(), source=Unreachable()
+    )
 
     assert [path.name for path in runtime.classpath] == ["a.jar", "kafka_2.13-3.9.2.jar"]
     assert runtime.java.major == 25
@@ -106,21 +108,21 @@ def test_a_release_of_another_version_than_the_data_is_refused(tmp_path):
     home = release_at(tmp_path / "kafka", "kafka_2.13-4.3.1.jar")
 
     with pytest.raises(RuntimeMissingError, match=r"cannot run Kafka 3\.9\.2 from .*: it holds 4\.3\.1"):
-        locate(RuntimeSpec("3.9.2", kafka_home=home), tmp_path / "cache", CLOCK)
+        find_runtime(RuntimeSpec("3.9.2", kafka_home=home), tmp_path / "cache", CLOCK)
 
 
 def test_a_java_that_is_too_old_is_refused_before_anything_is_fetched(tmp_path):
     home = java_home(tmp_path / "java", release="11.0.21")
 
     with pytest.raises(RuntimeMissingError, match=r"Kafka 4\.3\.1 with Java 11"):
-        ensure(RuntimeSpec("4.3.1", java_home=home), tmp_path / "cache", CLOCK, Heard(), source=Unreachable())
+        fetch_runtime(RuntimeSpec("4.3.1", java_home=home), tmp_path / "cache", CLOCK, Heard(), source=Unreachable())
 
 
 def test_a_kafka_4_without_its_checkpoint_is_not_ready(tmp_path):
     home = release_at(tmp_path / "kafka", "kafka_2.13-4.3.1.jar")
 
     with pytest.raises(RuntimeMissingError, match=r"kafka-4\.3\.1\.checkpoint is missing") as caught:
-        locate(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK)
+        find_runtime(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK)
 
     assert "kraftd setup" in caught.value.hint
 
@@ -131,7 +133,10 @@ def test_a_kafka_4_has_the_checkpoint_of_its_version(tmp_path):
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
 
-    assert locate(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK).bootstrap_checkpoint == checkpoint
+    assert (
+        find_runtime(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK).bootstrap_checkpoint
+        == checkpoint
+    )
 
 
 def test_the_version_that_runs_is_the_locked_one_or_that_of_the_release(tmp_path):

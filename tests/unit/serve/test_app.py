@@ -68,7 +68,7 @@ def test_there_is_nothing_else(path):
     answer = answered(OK, path)
 
     assert (answer.status, answer.headers["content-type"]) == (404, CONTENT_TYPE)
-    assert answer.json["detail"] == f"{path} is no address of the daemon; see /openapi.json"
+    assert answer.json["detail"] == f"the daemon has no path {path}; see /openapi.json"
 
 
 @pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/metrics", "/sd/prometheus", "/health/brokers/1"])

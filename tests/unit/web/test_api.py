@@ -47,7 +47,7 @@ def ask(method, target, **options):
     ("method", "target", "status", "detail"),
     [
         ("GET", "/double?number=x", 400, "number: Input should be a valid integer"),
-        ("GET", "/nothing", 404, "/nothing is no address of this app; see /docs"),
+        ("GET", "/nothing", 404, "this app has no path /nothing; see /docs"),
         ("PUT", "/double", 405, "/double does not take PUT; it takes DELETE, GET"),
         ("DELETE", "/double", 404, "there is no double"),
     ],
