@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 GUARDED = """
 import os, subprocess, sys
-from kraftd.host.environment import scrubbed
+from kraftd.host.environment import inherited_environment
 from tests.guard import Guard
 guard = Guard()
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
 children = [
     subprocess.Popen(sleep, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-    for environment in (None, scrubbed(os.environ))
+    for environment in (None, inherited_environment(os.environ))
 ]
 print(*[child.pid for child in children], flush=True)
 input()

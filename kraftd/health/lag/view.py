@@ -106,7 +106,7 @@ class Canary:
     Attributes:
         taken_at_s: When the newest was sent, in seconds since the Unix epoch.
         brokers: The last round trip, by node id; a broker through which none was sent lately has a failure.
-        flown_at_s: When that was sent, by node id, whether it came back or not; absent where none was.
+        sent_at_s: When that was sent, by node id, whether it came back or not; absent where none was.
         writes: By node id, how long writing took since the daemon began.
         reads: By node id, how long reading back took.
         failures: How many did not come back, by node id and error.
@@ -159,7 +159,7 @@ class KafkaView:
     Attributes:
         brokers: Those that the cluster counts as alive, which means unfenced.
         time_lags: Time lag: by group and partition, how long the oldest unread record waits.
-        paces: By group.
+        statuses: By group.
         failures: By the name of the part, why it could not be read the last time.
         runs: By the name of the part.
         requests: How many requests the daemon sent, by Kafka's name of the API.

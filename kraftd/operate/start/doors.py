@@ -34,7 +34,7 @@ class StartDoors:
     """The functions that a start is given; a test gives others.
 
     Attributes:
-        provision: Fetches what runs the nodes of a plan.
+        prepare_runtime: Fetches what runs the nodes of a plan.
         locate: The same without fetching; raises where something is missing.
         launch: Starts supervisord and returns when it answers.
         ask: Whether a program serves.
