@@ -1,10 +1,13 @@
-"""Sizes, counts, rates and durations as people and the JVM write them."""
+"""Sizes, counts, durations and times as people and the JVM write them."""
 
 import re
 from datetime import UTC, datetime
 
 _UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"([1-9][0-9]*)([kmg])", re.IGNORECASE)
+
+
+_BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def parse_size(text: str) -> int:
@@ -33,9 +36,6 @@ def human_size(size_bytes: int) -> str:
         if size_bytes >= unit:
             return f"{size_bytes / unit:.1f} {suffix}"
     return f"{size_bytes / 1024:.1f} KiB"
-
-
-_BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def count(number: float) -> str:

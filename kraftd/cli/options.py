@@ -1,4 +1,4 @@
-"""Global options may stand before or after the verb. Pure."""
+"""The global options: found before or after the verb, and what they say for a command."""
 
 import json
 import os
@@ -27,6 +27,9 @@ _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
 _PASS_THROUGH = ("kafka", "exec")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+_WIDTH_OF_NO_TERMINAL = 400
 
 
 def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -71,9 +74,6 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise ValueError("it leaves no time")
     return seconds
-
-
-_WIDTH_OF_NO_TERMINAL = 400
 
 
 @dataclass(frozen=True, slots=True)

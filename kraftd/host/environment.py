@@ -1,4 +1,4 @@
-"""The environment that supervised programs inherit: an allow list, so that no stray variable reaches a JVM."""
+"""The environment that supervised programs inherit, an allow list, and the tools that are found in its PATH."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""This machine: its memory, and which process holds a port."""
+"""This machine: how much memory it has, and which process holds a TCP port."""
 
 import errno
 import re
@@ -9,6 +9,10 @@ from pathlib import Path
 import psutil
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
+"""The marker in the command lines of a cluster's programs."""
 
 
 def total_bytes(limit_files: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
@@ -22,10 +26,6 @@ def total_bytes(limit_files: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
         if text.isdecimal():
             limits.append(int(text))
     return min(limits)
-
-
-_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
-"""The marker in the command lines of a cluster's programs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Processes of this user: find by marker, signal, watch for the exit, measure, and replace this one."""
+"""Processes known by pid and incarnation, never by name alone: found, asked, signalled, watched, and replaced."""
 
 import contextlib
 import os
@@ -14,6 +14,8 @@ import psutil
 
 from kraftd.plan.program import Marker
 
+_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+
 
 def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """Replace this process by a program, which so receives every signal and sets the exit status.
@@ -27,9 +29,6 @@ def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
         # Python ignores these signals, and the program would inherit that.
         signal.signal(number, signal.SIG_DFL)
     os.execvpe(command[0], list(command), environ)  # noqa: S606 no shell is wanted
-
-
-_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
-"""Values and errors of Kafka access, independent of the client library."""
+"""Kafka's answers as plain data, and what can go wrong between kraftd and the brokers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from kraftd.errors import KraftdError
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class KafkaAccessError(KraftdError):
@@ -37,9 +40,6 @@ class KafkaRejectedError(KafkaAccessError):
 
     code = "kafka_rejected"
 
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 TopicPartition: TypeAlias = tuple[str, int]
 """A topic's name and a partition's index."""

@@ -1,4 +1,4 @@
-"""Offsets by partition, with one ListOffsets request to each leader, and log directories of brokers."""
+"""Offsets by partition, one ListOffsets to each leader, and the sizes of log directories."""
 
 import enum
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The parts of a collection, guarded one by one and timed."""
+"""The collector: what is asked of Kafka in each cycle, every part guarded by itself and timed."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +22,14 @@ logger = logging.getLogger("kraftd.daemon")
 T = TypeVar("T")
 
 _NEVER_RUN = CollectorRun(up=False, duration_s=0.0, last_success_s=None)
+
+
+LEFT_TO_START_S = 15.0
+"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
+
+LOG_DIRS_EVERY_S = 60.0
+_LOG_DIRS_AFTER_S = 5.0
+_CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
 
 
 class Collectors:
@@ -69,10 +77,6 @@ class Collectors:
         self.runs[name] = replace(before, up=False, duration_s=duration_s, errors=errors)
 
 
-LEFT_TO_START_S = 15.0
-"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
-
-
 class CollectAction(Enum):
     """What a turn of the collector is for."""
 
@@ -96,11 +100,6 @@ def next_collect_action(newest: Snapshot | None, *, has_seen_kafka: bool, waited
     return (
         CollectAction.ASK if any(each.ready for each in programs if each.kind is Kind.BROKER) else CollectAction.GIVE_UP
     )
-
-
-LOG_DIRS_EVERY_S = 60.0
-_LOG_DIRS_AFTER_S = 5.0
-_CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
 
 
 class Admin(OffsetSource, CanaryDoor, Protocol):

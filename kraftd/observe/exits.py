@@ -1,4 +1,4 @@
-"""The last log records of one run of a program."""
+"""How programs last ended, with the log records of that run."""
 
 import re
 from collections.abc import Mapping
@@ -21,6 +21,14 @@ _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d
 
 _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _LINES = 400
+
+
+_LOG_LINES = 1000
+_TERMINATED = 128 + 15
+"""The exit status of a JVM, and of an app, that ended because of SIGTERM."""
+
+_LONGEST_START_S = 120.0
+"""What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
 
 
 def last_records(layout: Layout, program: Program, since_s: float | None) -> list[str]:
@@ -60,14 +68,6 @@ def _records(path: Path, since: str, since_s: float | None) -> list[_Record]:
         else:
             records.append(_Record(stamp["at"] if stamp else "", line, is_kafkas=bool(stamp and stamp["bracket"])))
     return [record for record in records if not record.at or record.at >= since]
-
-
-_LOG_LINES = 1000
-_TERMINATED = 128 + 15
-"""The exit status of a JVM, and of an app, that ended because of SIGTERM."""
-
-_LONGEST_START_S = 120.0
-"""What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
 
 
 def exit_records(plan: Plan) -> dict[str, LastExit]:

@@ -1,4 +1,4 @@
-"""The variables that clients of a cluster want."""
+"""Clients of a cluster: the variables that they take, and Kafka's own tools, run against it."""
 
 import shlex
 from collections.abc import Mapping
@@ -20,6 +20,10 @@ from kraftd.render.server_properties import client_properties
 from kraftd.runtime.jars import JarSet
 from kraftd.runtime.jmx_lookup import direct_url, registry_address
 
+_JMX = "jmx"
+_JMX_URL = "--jmx-url"
+_JMX_CREDENTIALS = "--jmx-auth-prop"
+
 
 def client_environment(plan: Plan) -> dict[str, str]:
     """Return the variables, under the names that the apps read too."""
@@ -40,11 +44,6 @@ def exports(variables: Mapping[str, str], shell: str) -> list[str]:
     if shell == "fish":
         return [f"set -gx {name} {shlex.quote(value)}" for name, value in variables.items()]
     raise ConfigurationError(f"cannot write for the shell {shell!r}", hint="There are: bash, zsh, sh, fish.")
-
-
-_JMX = "jmx"
-_JMX_URL = "--jmx-url"
-_JMX_CREDENTIALS = "--jmx-auth-prop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How a use case tells what it is doing while it runs."""
+"""The context of a use case: the caller's environment, progress, and one cluster with its plan, records and doors."""
 
 import os
 import sys

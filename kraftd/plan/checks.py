@@ -1,4 +1,4 @@
-"""Checks of settings: the properties, variables and JVM options that kraftd sets itself, and contradictions."""
+"""Contradictions between settings, and the properties, variables and options that kraftd decides itself."""
 
 from collections.abc import Iterator, Mapping
 
@@ -52,12 +52,12 @@ _JVM_OPTIONS = {
 }
 
 
+_MAX_PORT = 65535
+
+
 def owned_jvm_option(option: str) -> str:
     """Return why kraftd sets a JVM option itself, and the setting to use instead; empty if users may set it."""
     return next((reason for start, reason in _JVM_OPTIONS.items() if option.startswith(start)), "")
-
-
-_MAX_PORT = 65535
 
 
 def contradictions(settings: Settings, plan: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""The kinds of programs: Kafka nodes, apps, the daemon, and tools such as Prometheus, defined here and in render."""
+"""The kinds of programs: nodes, apps, tools and the daemon, and what each carries. A new tool is one entry."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,13 @@ from kraftd.plan.program import (
     StopRule,
     StopStage,
 )
+
+PROMETHEUS = "prometheus"
+GRAFANA = "grafana"
+_HTTP = "HTTP"
+_NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log")
+_BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
+"""A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +69,6 @@ class ToolDefinition:
     home: ToolHome | None = None
 
 
-PROMETHEUS = "prometheus"
-GRAFANA = "grafana"
-
 TOOL_DEFINITIONS = (
     ToolDefinition(
         name=PROMETHEUS,
@@ -89,12 +93,6 @@ TOOL_DEFINITIONS = (
     ),
 )
 """In the order in which they are shown."""
-
-
-_HTTP = "HTTP"
-_NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log")
-_BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
-"""A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

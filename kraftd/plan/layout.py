@@ -1,4 +1,4 @@
-"""The layout of a state directory: the path of every file of a cluster, and which of them kraftd owns."""
+"""Where the files of a cluster are, and which files of a state directory are kraftd's own."""
 
 import json
 import re
@@ -23,6 +23,40 @@ _UNUSABLE = {
     "\r": "supervisord.conf has no line breaks in values",
 }
 """Texts that a state directory's path must not contain, and why."""
+
+
+PROGRAM_DIRECTORIES = ("config", "data", "logs")
+"""Directories that hold one directory for each program."""
+
+DIRECTORIES = (*PROGRAM_DIRECTORIES, "events", "run")
+"""Every directory that kraftd makes directly in a state directory."""
+
+RECORDS = (
+    "generation",
+    "desired.json",
+    "restarts.json",
+    "supervisord.conf",
+    "manifest.json",
+    "plan.json",
+    "ownership.json",
+)
+"""Every file that kraftd writes directly in a state directory, except the lock; the record of ownership is last."""
+
+TOOLS = "kafka-tools"
+"""The directory of the files for Kafka's tools, which belong to no program."""
+
+TOO_NEW = "ownership_too_new"
+"""The code of the error about a record that a newer kraftd wrote."""
+
+_SCHEMA_VERSION = 1
+_NOT_IN_THE_PLAN = (TOOLS, "supervisord")
+_PROGRAM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
+_FILES = {
+    "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
+    "logs": re.compile(r"supervisord\.log(\.\d+)?"),
+    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,40 +217,6 @@ def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:
     # The XDG base directory specification: a relative path is invalid and ignored.
     chosen = Path(environ.get(variable, ""))
     return chosen if chosen.is_absolute() else default
-
-
-PROGRAM_DIRECTORIES = ("config", "data", "logs")
-"""Directories that hold one directory for each program."""
-
-DIRECTORIES = (*PROGRAM_DIRECTORIES, "events", "run")
-"""Every directory that kraftd makes directly in a state directory."""
-
-RECORDS = (
-    "generation",
-    "desired.json",
-    "restarts.json",
-    "supervisord.conf",
-    "manifest.json",
-    "plan.json",
-    "ownership.json",
-)
-"""Every file that kraftd writes directly in a state directory, except the lock; the record of ownership is last."""
-
-TOOLS = "kafka-tools"
-"""The directory of the files for Kafka's tools, which belong to no program."""
-
-TOO_NEW = "ownership_too_new"
-"""The code of the error about a record that a newer kraftd wrote."""
-
-_SCHEMA_VERSION = 1
-_NOT_IN_THE_PLAN = (TOOLS, "supervisord")
-_PROGRAM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
-_FILES = {
-    "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
-    "logs": re.compile(r"supervisord\.log(\.\d+)?"),
-    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?"),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Loading of settings: layers of files, environment and arguments, merged and checked, with messages for people."""
+"""Settings from layers (defaults, file, environment, command line), checked, each with its origin."""
 
 import difflib
 import tomllib
@@ -18,6 +18,11 @@ Path = tuple[str, ...]
 
 _FEW_NAMES = 11
 _FEW_TABLES = 3
+
+
+ENVIRONMENT_PREFIX = "KRAFTD_"
+DEFAULT_ORIGIN = "default"
+_ENVIRONMENT = "environment"
 
 
 def dotted(path: Path) -> str:
@@ -83,12 +88,6 @@ def _remark(close: Sequence[str], all_names: Sequence[str]) -> str:
     if close:
         return f", did you mean {close[0]}?"
     return f"; there are: {', '.join(all_names)}" if 0 < len(all_names) <= _FEW_NAMES else ""
-
-
-ENVIRONMENT_PREFIX = "KRAFTD_"
-DEFAULT_ORIGIN = "default"
-
-_ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The plan as JSON, written and read back; also the schema of earlier releases, whose clusters may still run."""
+"""plan.json: the plan as JSON and back, also as an earlier kraftd wrote it."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, Node, Selection, Too
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan, Topic, Voter, access_to
 from kraftd.plan.program import Purpose
+
+SCHEMA_VERSION = 2
 
 
 class _Listener(msgspec.Struct):
@@ -114,9 +116,6 @@ def _schema_1_path(kind: type, text: Any) -> Any:
 
 
 _SCHEMA_1_DECODER = msgspec.json.Decoder(_Plan, dec_hook=_schema_1_path)
-
-
-SCHEMA_VERSION = 2
 
 
 def plan_json(plan: Plan) -> str:

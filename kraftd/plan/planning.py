@@ -1,4 +1,4 @@
-"""Planning: the plan that follows from settings, with defaults for replication and in-sync replicas."""
+"""From settings to the plan: node ids, ports, voters, replicas, topics, programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +24,14 @@ from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.plan.settings import PropertyValue, Settings, TopicSettings
 from kraftd.units import parse_size
 
+_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998}
+"""What is added to a broker's id, in the order of its listeners."""
+
+TIE_BREAKER_ID = 101
+_DEFAULT_PARTITIONS = 4
+_MIN_ISR = "min.insync.replicas"
+_NONE_INSTALLED: Mapping[str, Executable] = {}
+
 
 def default_replication_factor(brokers: int) -> int:
     """Return the default replication factor of a topic."""
@@ -42,15 +50,6 @@ def default_min_in_sync_replicas(nodes: Iterable[Node]) -> int:
     """
     voting_brokers = [node for node in nodes if node.client and node.controller]
     return min_in_sync_replicas(default_replication_factor(len(voting_brokers)))
-
-
-_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998}
-"""What is added to a broker's id, in the order of its listeners."""
-
-TIE_BREAKER_ID = 101
-_DEFAULT_PARTITIONS = 4
-_MIN_ISR = "min.insync.replicas"
-_NONE_INSTALLED: Mapping[str, Executable] = {}
 
 
 def build_plan(

@@ -1,9 +1,21 @@
-"""The program, the unit of a plan: its listeners, probe, logs, start and stop rules, and its process's marker."""
+"""The program, the unit of a plan: where it listens, how it is known, probed, started and stopped. Frozen data only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
+
+LOOPBACK = "127.0.0.1"
+"""The one address that kraftd binds and advertises."""
+
+DAEMON = "kraftd"
+"""The daemon's program name."""
+
+PLAINTEXT = "PLAINTEXT"
+"""Kafka's security protocol without encryption and authentication."""
+
+CONSOLE = "console.log"
+"""The file into which supervisord captures a program's stdout and stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +48,6 @@ def java_marker(identity: str) -> Marker:
 def python_marker(identity: str) -> Marker:
     """Return the marker of a Python program: Python keeps an unknown -X option and ignores it."""
     return Marker(("-X", f"kraftd={identity}"))
-
-
-LOOPBACK = "127.0.0.1"
-"""The one address that kraftd binds and advertises."""
-
-DAEMON = "kraftd"
-"""The daemon's program name."""
-
-PLAINTEXT = "PLAINTEXT"
-"""Kafka's security protocol without encryption and authentication."""
 
 
 class Kind(StrEnum):
@@ -134,9 +136,6 @@ class Logs:
     files: tuple[str, ...]
     main: str
 
-
-CONSOLE = "console.log"
-"""The file into which supervisord captures a program's stdout and stderr."""
 
 CONSOLE_ONLY = Logs((CONSOLE,), CONSOLE)
 

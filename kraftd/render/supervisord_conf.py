@@ -1,4 +1,4 @@
-"""supervisord.conf: the sections of a plan's programs and groups as data, and the rendered text."""
+"""supervisord.conf: the programs of a plan as supervisord runs them."""
 
 import re
 import shlex
@@ -13,6 +13,8 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import GROUP_PRIORITIES, Kind, Program, group_of
 from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.render.tools import tool_command
+
+_COMMENT = re.compile(r"\s[;#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,6 @@ def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramS
         exitcodes=(0,) if by_supervisord else (0, 143),
         stopwaitsecs=program.stop.patience_s,
     )
-
-
-_COMMENT = re.compile(r"\s[;#]")
 
 
 def supervisord_conf(template: str, plan: Plan, programs: tuple[ProgramSection, ...]) -> str:

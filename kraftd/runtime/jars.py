@@ -1,4 +1,4 @@
-"""Kafka's jars: the lock of each version with SHA-256 and size (``tools/lock_kafka.py``), and the cache of jars."""
+"""Kafka's jars: the locks that name them with SHA-256 and size, and the cache that holds them."""
 
 import hashlib
 import os
@@ -21,6 +21,12 @@ from kraftd.host.files import make_private_directory, os_errors_named
 
 _SUFFIX = ".toml"
 _PREFIX = "kafka-"
+
+
+_HASHING_THREADS = 4
+_OTHER_FETCH_TIMEOUT_S = 900.0
+_FIXED_MTIME_S = 1_000_000_000
+"""The modification time of every jar in the cache, constant because the JVM compares it with that in its archive."""
 
 
 class JarSet(StrEnum):
@@ -107,12 +113,6 @@ def _jar(entry: dict[str, object]) -> Jar:
         size_bytes=size,
         sets=tuple(JarSet(name) for name in sets),
     )
-
-
-_HASHING_THREADS = 4
-_OTHER_FETCH_TIMEOUT_S = 900.0
-_FIXED_MTIME_S = 1_000_000_000
-"""The modification time of every jar in the cache, constant because the JVM compares it with that in its archive."""
 
 
 class Progress(Protocol):

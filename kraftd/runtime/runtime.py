@@ -1,4 +1,4 @@
-"""The runtime: the Java and the jars for a configuration, from the cache or an unpacked release (``kafka.home``)."""
+"""What runs a node: a Java with Kafka's jars, from the cache or from an unpacked release."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A scratch node: a throw-away Kafka in its own directory, for training archives and making checkpoints."""
+"""A throw-away node in a directory of its own, never on the user's data, and the bootstrap checkpoint it writes."""
 
 import contextlib
 import os
@@ -33,6 +33,9 @@ NODE = "broker-1"
 _HEAP_BYTES = 256 * 1024**2
 _PREFIX = "scratch-"
 _POLL_S = 0.05
+
+
+_TIMEOUT_S = 60.0
 
 
 def scratch_plan(
@@ -231,9 +234,6 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0
-
-
-_TIMEOUT_S = 60.0
 
 
 def needs_checkpoint(kafka_version: str) -> bool:

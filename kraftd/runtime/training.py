@@ -1,4 +1,4 @@
-"""Training of start-up archives: a scratch broker under the apps' workload, whose JVM writes the archive."""
+"""Training a start-up archive: a scratch broker under the load that the apps make, recorded by the JVM."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -31,6 +31,18 @@ from kraftd.runtime.scratch_node import (
 _TOPIC = "scratch"
 _RECORDS = 20
 _TIMEOUT_S = 15.0
+
+
+_START_TIMEOUT_S = 90.0
+_EXIT_TIMEOUT_S = 120.0
+_OTHER_TRAINING_TIMEOUT_S = 300.0
+_LOCK = "lock"
+_KEPT = 4
+"""The number of archives to keep, of 60 to 75 MB each: enough for a few Kafka versions or sets of java.options."""
+
+_WITHOUT_PROFILES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
+"""With profiles in the archive the JIT compiles at once what the training run called often: two brokers and a
+controller then took 6.5-7.1 s of CPU until all were up, instead of 5.4-5.6 s, and were up 0.5 s later (2 cores)."""
 
 
 def run_workload(access: Access) -> None:
@@ -78,18 +90,6 @@ def _read(client: dict[str, Any]) -> None:
 def _wait_for(futures: Iterable[Any]) -> None:
     for future in futures:
         future.result(_TIMEOUT_S)
-
-
-_START_TIMEOUT_S = 90.0
-_EXIT_TIMEOUT_S = 120.0
-_OTHER_TRAINING_TIMEOUT_S = 300.0
-_LOCK = "lock"
-_KEPT = 4
-"""The number of archives to keep, of 60 to 75 MB each: enough for a few Kafka versions or sets of java.options."""
-
-_WITHOUT_PROFILES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
-"""With profiles in the archive the JIT compiles at once what the training run called often: two brokers and a
-controller then took 6.5-7.1 s of CPU until all were up, instead of 5.4-5.6 s, and were up 0.5 s later (2 cores)."""
 
 
 def train_archive(

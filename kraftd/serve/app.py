@@ -1,4 +1,4 @@
-"""Where Prometheus finds what to scrape."""
+"""The daemon's HTTP routes: health, metrics, service discovery, the status page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ from kraftd.serve.problems import Problem
 from kraftd.web.api import DescribedApi, install_problems
 from kraftd.web.problems import HttpProblemError
 
+_BAD_PARAMETER = "A parameter is unknown or wrong."
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -43,9 +45,6 @@ def targets(plan: Plan) -> list[Target]:
         for program in plan.from_top
         if program.has_metrics
     ]
-
-
-_BAD_PARAMETER = "A parameter is unknown or wrong."
 
 
 def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:

@@ -1,4 +1,4 @@
-"""Is the daemon alive, can the cluster serve? From a snapshot. Pure."""
+"""The daemon's front: `/livez` and `/readyz` without a framework, and everything else from the app behind it."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,6 +16,13 @@ from kraftd.web.guard import Access, Guard
 NOTHING_SEEN = "nothing was looked at yet"
 
 _LIVE_WITHIN_S = 10.0
+
+
+_FRESH_WITHIN_S = 2.0
+_POLL_S = 0.01
+_LOCAL_NAMES = ("localhost", "::1")
+_TICKS_AT_ONCE = 5
+_TICKS_PER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +62,6 @@ def readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> Answer:
         verdict = judge(snapshot, topics)
         answer = Ready(verdict.ready, verdict.reasons)
     return json_answer(200 if answer.ready else 503, asdict(answer))
-
-
-_FRESH_WITHIN_S = 2.0
-_POLL_S = 0.01
-_LOCAL_NAMES = ("localhost", "::1")
-_TICKS_AT_ONCE = 5
-_TICKS_PER_S = 2.0
 
 
 def create_front(

@@ -1,4 +1,4 @@
-"""A small line over the last minutes, as an SVG path. Pure."""
+"""The status page: the health document as HTML, with a small line for each series."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +20,12 @@ from kraftd.web.static import StaticFiles
 WIDTH = 300
 HEIGHT = 48
 _MARGIN = 3
+
+
+_PACKAGE = "kraftd.serve"
+_MOST_ROWS = 100
+_STALE_TURNS = 5
+_STALE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,6 @@ def sparkline(points: Iterable[tuple[float, float | None]], *, begin_s: float, e
         commands.append(f"{'L' if is_drawing else f'M{x:.1f} {y:.1f}L'}{x:.1f} {y:.1f}")
         is_drawing = True
     return Sparkline("".join(commands), highest, shown[-1][1] if shown else None)
-
-
-_PACKAGE = "kraftd.serve"
-_MOST_ROWS = 100
-_STALE_TURNS = 5
-_STALE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The page's live part to many open pages: rendered once for all, and only the newest counts for a slow one.
+"""The routes of the status page, and its live part: rendered once for all open pages, only the newest for a slow one.
 
 Everything here runs on the loop's thread, but for the rendering and the notice that something changed.
 """
@@ -26,6 +26,10 @@ from kraftd.web.asgi import Answer
 from kraftd.web.problems import HttpProblemError
 from kraftd.web.sse import PING, PING_INTERVAL_S, json_event, retry
 
+MOST_PAGES = 64
+_RETRY_MS = 1000
+_EVENTS_SHOWN = 12
+
 
 class Source(Protocol):
     """What the daemon has seen; no question blocks."""
@@ -44,10 +48,6 @@ class Source(Protocol):
 
     def subscribe(self, on_change: Callable[[], None]) -> None:
         """Have a function called, in any thread, at each new snapshot and when open streams should end."""
-
-
-MOST_PAGES = 64
-_RETRY_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,6 @@ class Live:
         """Return a server-sent event; its age is that of now, as the frame may be of before."""
         age_s = None if frame.snapshot is None else max(0.0, self._clock.now_s() - frame.snapshot.taken_at_s)
         return json_event("look", f'{{"age_s": {json.dumps(age_s)}, "html": {frame.html}}}')
-
-
-_EVENTS_SHOWN = 12
 
 
 def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that show what the daemon last saw of Kafka."""
+"""The verbs that show Kafka as the daemon last saw it, and explain why it is so."""
 
 from typing import TYPE_CHECKING, Annotated
 

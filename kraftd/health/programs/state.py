@@ -1,4 +1,4 @@
-"""One look at a cluster, frozen: what the daemon serves and what status prints."""
+"""The programs as people see them, and the snapshot: one observation of a cluster, frozen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +11,11 @@ from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program
+
+START_GRACE_S = 60.0
+"""How long a program that has not served yet counts as starting."""
+
+_NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
 
 
 class ServiceState(StrEnum):
@@ -134,10 +139,6 @@ class Snapshot:
     usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
 
 
-START_GRACE_S = 60.0
-"""How long a program that has not served yet counts as starting."""
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that was found out about the programs, each by program name.
@@ -153,9 +154,6 @@ class Facts:
     restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     exits: Mapping[str, LastExit] = field(default_factory=dict)
     served: frozenset[str] = frozenset()
-
-
-_NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
 
 
 def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:

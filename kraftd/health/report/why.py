@@ -1,4 +1,4 @@
-"""A chain of facts: each stands below the one that it explains. Pure."""
+"""`kraftd why NAME`: statements about a program, each below the one that it explains. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,8 @@ from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDoc
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import duration, plural
+
+_EVENTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,6 @@ def look(document: StatusDocument) -> str:
     if isinstance(document, HealthDocument):
         return f"the daemon's look of {document.age_s:.1f} s ago"
     return "this command's own look at supervisord and the ports"
-
-
-_EVENTS_SHOWN = 3
 
 
 def why(
