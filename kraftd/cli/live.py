@@ -1,4 +1,4 @@
-"""Showing something again and again: in place on a terminal, one after the other elsewhere."""
+"""A view that is refreshed: in place on a terminal, one after the other elsewhere."""
 
 import select
 import sys
@@ -24,12 +24,12 @@ def watch(
     every_s: float,
     screen: bool = False,
 ) -> None:
-    """Show something until q is pressed or the command is interrupted.
+    """Show a view until q is pressed or the command is interrupted.
 
     Args:
         invocation: Where to, and whether as JSON.
-        rendered: Returns what stands on a terminal.
-        print_once: Prints it where no terminal is, or as JSON.
+        rendered: Returns the view for a terminal.
+        print_once: Prints it without a terminal, or as JSON.
         every_s: How often.
         screen: Whether to take the whole screen, and give it back afterwards.
     """
@@ -51,7 +51,7 @@ def watch(
 
 @contextmanager
 def single_keys() -> Iterator[None]:
-    """Hand keys on as they are pressed, and do not show them; give the terminal back as it was."""
+    """Read keys as they are pressed, without echo; restore the terminal afterwards."""
     if not sys.stdin.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""The entry point: global options, verbs, and what an error looks like."""
+"""The entry point: global options, commands, and the form of errors."""
 
 import io
 import os
@@ -13,9 +13,11 @@ from kraftd.cli.commands import cluster, config, inspect, kafka
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
-_EPILOG = "Global options may stand before or after the verb. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
+_EPILOG = (
+    "Global options may be given before or after the command. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
 configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, \
 7 needs a running cluster, 8 refused for safety, 124 timed out."
+)
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -50,7 +52,7 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
         Path | None, typer.Option("--config", readable=False, help="Instead of ./kraftd.toml.")
     ] = None,
     state_dir: Annotated[
-        Path | None, typer.Option("--state-dir", readable=False, help="Where data, logs and records are.")
+        Path | None, typer.Option("--state-dir", readable=False, help="The directory of data, logs and records.")
     ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated.")
@@ -114,7 +116,7 @@ def _run(argv: list[str]) -> int:
     except typer.TyperException as error:
         usage = ConfigurationError(
             f"cannot run this: {_clause(error.format_message())}",
-            hint="'kraftd --help' shows the verbs, 'kraftd VERB --help' the options of one.",
+            hint="'kraftd --help' shows the commands, 'kraftd COMMAND --help' the options of one.",
             code="usage",
         )
         printer.print_error(usage)
@@ -138,11 +140,11 @@ def _run(argv: list[str]) -> int:
 
 
 def _failure(error: OSError) -> KraftdError:
-    """Return what the operating system refused where nothing more telling was said."""
+    """Return the error for an operating system error that no use case named."""
     kind = FileAccessError if isinstance(error, PermissionError) else KraftdError
     what = (error.strerror or str(error)).lower()
     where = f": {error.filename}" if error.filename else ""
-    return kind(f"cannot finish: {what}{where}", hint="Mend that, then run it again.", code="refused_by_system")
+    return kind(f"cannot finish: {what}{where}", hint="Fix that, then run it again.", code="refused_by_system")
 
 
 def _clause(sentence: str) -> str:

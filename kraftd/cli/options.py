@@ -33,9 +33,9 @@ _WIDTH_OF_NO_TERMINAL = 400
 
 
 def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the global options, wherever they stand, and all other arguments.
+    """Return the global options, wherever they are given, and all other arguments.
 
-    What follows ``--``, and what follows the verbs that hand their arguments on, stays where it is.
+    Arguments after ``--``, and after commands that hand their arguments on, are left alone.
     """
     front: list[str] = []
     rest: list[str] = []
@@ -81,8 +81,8 @@ class Invocation:
     """One call of the command line.
 
     Attributes:
-        timeout_s: What ``--timeout`` says; None for the verb's own limit.
-        at_end: Takes what is to be called when the verb is done, however it ends.
+        timeout_s: The value of ``--timeout``; None for the command's own limit.
+        at_end: Registers a callback for the end of the command, however it ends.
     """
 
     cluster: str | None = None
@@ -111,7 +111,7 @@ class Invocation:
         return " ".join((_command_name(), *options))
 
     def command_context(self) -> "CommandContext":
-        """Return the surroundings, with someone who shows progress on stderr."""
+        """Return the context of this call, with progress on stderr."""
         from kraftd.cli.progress import reporter_for
         from kraftd.operate.context import this_command_context
 
@@ -156,7 +156,7 @@ class Invocation:
         )
 
     def console(self, *, stderr: bool = False) -> "Console":
-        """Return where to print; without colours where none are wanted or nobody looks."""
+        """Return the console, without colours where they are turned off or the output is no terminal."""
         from rich.console import Console
 
         no_color = self.no_color or bool(os.environ.get("NO_COLOR"))

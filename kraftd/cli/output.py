@@ -1,4 +1,4 @@
-"""Results for people."""
+"""Results as text."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,17 +37,17 @@ _MOST_KEPT = 10
 
 
 def started(console: Console, result: StartResult, command: str) -> None:
-    """Print where everything is, and the next thing to try."""
+    """Print the addresses and paths of a started cluster, and commands to try next."""
     plan = result.plan
     if result.names:
-        # Of the others nothing is known.
+        # The state of the other programs is not known.
         named = _names(result.names)
-        head = f"Started {named} in {result.took_s:.1f} s" if result.started else f"Running already: {named}"
+        head = f"Started {named} in {result.took_s:.1f} s" if result.started else f"Already running: {named}"
     elif result.started:
         brokers = f"{len(plan.brokers)} broker{'s' if len(plan.brokers) > 1 else ''}"
         head = f"The cluster {plan.cluster} is ready after {result.took_s:.1f} s: {brokers}, Kafka {plan.kafka_version}"
     else:
-        head = f"The cluster {plan.cluster} runs already, and all of it is ready"
+        head = f"The cluster {plan.cluster} is already running and ready"
     console.print(head, style="bold", markup=False)
     for note in result.notes:
         console.print(f"Note: {note}", style="yellow", markup=False)
@@ -93,7 +93,9 @@ def stopped(console: Console, result: StopResult) -> None:
     """Print what was stopped, and how."""
     if not result.programs:
         console.print(
-            f"The cluster {result.cluster} is not running" if result.whole_cluster else "Nothing of it was running",
+            f"The cluster {result.cluster} is not running"
+            if result.whole_cluster
+            else "None of the programs was running",
             markup=False,
         )
         return
@@ -102,7 +104,7 @@ def stopped(console: Console, result: StopResult) -> None:
     for name in result.unclean:
         why = next((each.killed for each in result.programs if each.name == name), None) or "it did not close its logs"
         console.print(
-            f"{name} ended unclean ({why}): it checks its logs at the next start, and loses nothing acknowledged",
+            f"{name} ended unclean ({why}): it checks its logs at the next start, and loses no acknowledged record",
             style="yellow",
             markup=False,
         )
@@ -130,7 +132,7 @@ def status_table(document: StatusDocument) -> Table:
 
 
 def status_head(document: StatusDocument) -> Text:
-    """Return the verdict in a line, with what was looked at and when."""
+    """Return the verdict in a line, with its source."""
     return Text.assemble(
         f"Cluster {document.cluster}: ",
         (document.status, _STATUS_STYLES[document.status]),

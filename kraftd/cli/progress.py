@@ -55,7 +55,7 @@ class PlainLines:
         self._console.print(text, markup=False)
 
     def program(self, name: str, state: str, detail: str = "") -> None:
-        """Print a line; what is merely under way is not worth one."""
+        """Print a line for a final state only."""
         if state in _FINAL:
             self._console.print(f"{name:<16} {state:<9} {detail}".rstrip(), markup=False)
 
@@ -89,12 +89,12 @@ class TimedLines(PlainLines):
         super().step(f"{self._monotonic_s() - self._begun_s:8.3f} s  {text}")
 
     def program(self, name: str, state: str, detail: str = "") -> None:
-        """Print a line, of what is merely under way too."""
+        """Print a line, also for a state that is not final."""
         self.step(f"{name:<16} {state:<9} {detail}".rstrip())
 
 
 def _verbose_lines(console: Console) -> TimedLines:
-    """Return lines that also hold what kraftd logs for whoever wants to know more."""
+    """Return lines that include kraftd's debug log."""
     lines = TimedLines(console)
 
     class ToLines(logging.Handler):
@@ -152,7 +152,7 @@ class LiveLines:
             self._download = None
 
     def close(self) -> None:
-        """Leave what is shown, and give the terminal back."""
+        """Leave the last lines on the screen, and restore the terminal."""
         self.download_ends()
         if self._live is not None:
             self._live.stop()

@@ -38,7 +38,8 @@ def _parts(document: StatusDocument, *, keys: bool) -> Iterator[RenderableType]:
     yield _programs(document)
     if not isinstance(document, HealthDocument):
         yield Text(
-            "\nThe daemon does not answer: Kafka was not asked, and 'kraftd why kraftd' tells why", style="yellow"
+            "\nThe daemon does not answer, so Kafka's state is not known; 'kraftd why kraftd' explains it",
+            style="yellow",
         )
         return
     yield Text()
@@ -126,7 +127,7 @@ def _groups(document: HealthDocument) -> RenderableType:
     if document.groups is None:
         return Text(f"Groups are not known: {_why(document, 'groups', 'lag')}", style="yellow")
     table = groups_table()
-    # What needs a look first: an unknown lag, then the greatest.
+    # The groups to check first: those with unknown lag, then the greatest.
     order = sorted(document.groups, key=lambda each: (each.lag is not None, -(each.lag or 0), each.group))
     for group in order[:_MOST_ROWS]:
         add_group(table, group)
@@ -151,7 +152,7 @@ def add_group(table: Table, group: GroupSummary) -> None:
 
 
 def time_lag(age: TimeLag | None) -> Text:
-    """Return how long the oldest unread record waits, for people."""
+    """Return how long the oldest unread record waits, as text."""
     if age is None:
         return _UNKNOWN
     if age.at_most_s is None:
@@ -160,7 +161,7 @@ def time_lag(age: TimeLag | None) -> Text:
 
 
 def lag_status(status: LagStatus | None) -> Text:
-    """Return whether a group keeps up, for people."""
+    """Return a group's lag status as text."""
     return Text("-", style="dim") if status is None else Text(status, style=_STATUS_STYLES.get(status, _BAD))
 
 

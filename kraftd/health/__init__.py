@@ -1,1 +1,1 @@
-"""What follows from what was observed: states, lag, verdicts, reports. Pure as a whole."""
+"""Conclusions from observations: program states, lag, verdicts, reports. Pure."""

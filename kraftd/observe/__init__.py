@@ -1,1 +1,1 @@
-"""Asks the doors, each question bounded in time: processes, probes, exits, Kafka's offsets."""
+"""Observations through the doors, each bounded in time: processes, probes, exits, Kafka's state."""

@@ -1,4 +1,4 @@
-"""The canary: every few seconds a record through some of the brokers and back, and how long that took."""
+"""The canary probe: every few seconds a record through some of the brokers and back, timed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from kraftd.plan.plan import Topic
 
 CANARY_EVERY_S = 10.0
 _SHARE = 3
-"""One broker in so many gets a canary at a time: a round costs no more requests in a cycle than this allows."""
+"""One broker in three gets a canary in a round, which bounds the requests in a cycle."""
 _KEPT_ROUNDS = 3
 _CREATION_LIMIT_S = 5.0
 NO_PARTITION = "NO_PARTITION"
@@ -22,7 +22,7 @@ NOT_SENT = frozenset({NOT_LEADING, NO_PARTITION, NOT_DUE})
 """The errors that say nothing about a broker: no canary was sent through it."""
 
 _NO_PARTITION = Failure(NO_PARTITION, f"{CANARY_TOPIC} has no partition that prefers this broker", retriable=False)
-_NOT_DUE = Failure(NOT_DUE, "no canary was sent through it lately, its turn comes", retriable=True)
+_NOT_DUE = Failure(NOT_DUE, "no canary was sent through it lately; its turn is still to come", retriable=True)
 
 
 _Outcome: TypeAlias = RoundTrip | Failure
@@ -48,7 +48,7 @@ class CanaryDoor(Protocol):
 
 
 class CanaryProbe:
-    """Sends canaries, and remembers how they fared since the daemon began.
+    """Sends canaries, and keeps their results since the daemon began.
 
     A third of the brokers, at least one, gets a canary at a time: those that lead their partition and wait longest.
     """
@@ -67,7 +67,7 @@ class CanaryProbe:
         self._newest = Canary(clock.now_s())
 
     def run(self, topics: Iterable[TopicState], alive: Iterable[BrokerEndpoint]) -> Canary | None:
-        """Send a canary through each broker whose turn it is; None while their topic is not there.
+        """Send a canary through each broker whose turn it is; None while their topic does not exist.
 
         Other brokers keep their last verdict, for three rounds and while they lead their partition.
         The topic is created once every configured broker is alive: its placement is never changed afterwards. A broker

@@ -25,7 +25,7 @@ _NEVER_RUN = CollectorRun(up=False, duration_s=0.0, last_success_s=None)
 
 
 LEFT_TO_START_S = 15.0
-"""For so long the collector leaves the cores to what comes up: it would take 0.3 s of their CPU in a start of 4 s."""
+"""How long the collector leaves the cores to a start: it would take 0.3 s of CPU in a start of 4 s."""
 
 LOG_DIRS_EVERY_S = 60.0
 _LOG_DIRS_AFTER_S = 5.0
@@ -33,11 +33,11 @@ _CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
 
 
 class Collectors:
-    """Runs parts, and keeps how each went the last time.
+    """Runs collectors, and keeps the result of each one's last run.
 
     Attributes:
-        failures: By name of the part, why it failed the last time.
-        runs: By name of the part.
+        failures: By name of the collector, why it failed the last time.
+        runs: By name of the collector.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -46,7 +46,7 @@ class Collectors:
         self.runs: dict[str, CollectorRun] = {}
 
     def run_collector(self, name: str, ask: Callable[[], T]) -> T | None:
-        """Return what a part finds, None where it fails."""
+        """Return the value of a collector, None where it fails."""
         began_s = self._clock.monotonic_s()
         before = self.runs.get(name, _NEVER_RUN)
         try:
@@ -55,7 +55,7 @@ class Collectors:
             self._note_failure(name, before, began_s, str(error), str(error.details.get("error", error.code)))
             return None
         except Exception as error:
-            # A defect in one part must not end the others; it is in the log with its traceback.
+            # A defect in one collector must not end the others; it is in the log with its traceback.
             logger.exception("Collecting %s failed", name)
             self._note_failure(name, before, began_s, f"cannot collect {name}: {error!r}", "defect")
             return None
@@ -65,7 +65,7 @@ class Collectors:
         return value
 
     def skip(self, name: str, reason: str) -> None:
-        """Note that a part cannot be asked."""
+        """Record that a collector cannot run."""
         before = self.runs.get(name, _NEVER_RUN)
         self.failures[name] = reason
         self.runs[name] = replace(before, up=False, duration_s=0.0)
@@ -78,7 +78,7 @@ class Collectors:
 
 
 class CollectAction(Enum):
-    """What a turn of the collector is for."""
+    """The action of a turn of the collector."""
 
     WAIT = auto()
     ASK = auto()
@@ -86,10 +86,10 @@ class CollectAction(Enum):
 
 
 def next_collect_action(newest: Snapshot | None, *, has_seen_kafka: bool, waited_s: float) -> CollectAction:
-    """Return what to do: ask while a broker serves, but at first leave a start alone.
+    """Return the next action: ask while a broker serves, but at first leave a start alone.
 
     Args:
-        newest: The newest look at the programs; None before the first.
+        newest: The newest snapshot of the programs; None before the first.
         has_seen_kafka: Whether Kafka ever answered.
         waited_s: Seconds since the daemon came up.
     """
@@ -103,7 +103,7 @@ def next_collect_action(newest: Snapshot | None, *, has_seen_kafka: bool, waited
 
 
 class Admin(OffsetSource, CanaryDoor, Protocol):
-    """The part of the Kafka door that is collected from."""
+    """The part of the Kafka door that the collector reads."""
 
     @property
     def requests(self) -> Mapping[str, int]:
@@ -123,9 +123,9 @@ class Admin(OffsetSource, CanaryDoor, Protocol):
 
 
 class Collector:
-    """Keeps the newest view; a part that fails loses its value and gains a reason.
+    """Keeps the newest view of Kafka; a collector that fails leaves a reason instead of its value.
 
-    A cluster that is well is asked once in a cycle, one that is not is asked for brokers, topics and quorum each time.
+    A healthy cluster is asked once in a cycle; an unhealthy one is asked for brokers, topics and quorum each time.
     """
 
     def __init__(self, admin: Admin, clock: Clock, plan: Plan) -> None:
@@ -148,7 +148,7 @@ class Collector:
         """Ask for what is due, and return the new view.
 
         Args:
-            is_settled: The cluster was well a moment ago, so that its state need not be asked for before it is due.
+            is_settled: The cluster was healthy a moment ago, so that its state is read only when due.
         """
         is_cycle_due = self._clock.monotonic_s() >= self._cycle_due_s
         is_canary_due = self._daemon.canary and self._is_canary_due(is_cycle_due=is_cycle_due)
@@ -171,7 +171,7 @@ class Collector:
         return now_s >= self._canary_due_s and self._cycle_due_s - now_s > CANARY_EVERY_S / 2
 
     def give_up(self, reason: str) -> KafkaView:
-        """Drop every value, for nothing can be asked; what was seen before is no longer true."""
+        """Drop every value, because no broker can be asked and older values may be wrong by now."""
         has_values = replace(self.view, failures={}, runs={}, requests={}) != KafkaView()
         if has_values or not self.view.failures:
             for part in ("quorum", "topics", *_CYCLE_PARTS):

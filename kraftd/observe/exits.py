@@ -17,7 +17,7 @@ from kraftd.supervisord.log import Exit, last_exits
 from kraftd.units import timestamp
 
 _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?)")
-"""How a record begins: in brackets in Kafka's logs, without in those of the apps."""
+"""The timestamp of a record: in brackets in Kafka's logs, without in those of the apps."""
 
 _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _LINES = 400
@@ -28,7 +28,7 @@ _TERMINATED = 128 + 15
 """The exit status of a JVM, and of an app, that ended because of SIGTERM."""
 
 _LONGEST_START_S = 120.0
-"""What lived for longer had finished its start, also where its logs have rotated over the record that says so."""
+"""A program that ran longer had finished its start, even if its logs have rotated past the record of that."""
 
 
 def last_records(layout: Layout, program: Program, since_s: float | None) -> list[str]:
@@ -84,24 +84,24 @@ def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None
     if ended is None:
         return Cause(f"it does not run ({fact.state})", "Read its log.")
     if ended.signal is not None:
-        return Cause(str(ended), "Something sent it that signal; the kernel does when memory runs out.")
+        return Cause(str(ended), "Another process sent it that signal, or the kernel did because memory ran out.")
     if ended.status == _TERMINATED:
-        return Cause(str(ended), "Something sent it SIGTERM; 'kraftd stop' stops it for good.")
+        return Cause(str(ended), "Another process sent it SIGTERM; 'kraftd stop' stops it for good.")
     records = last_records(plan.layout, plan.program(program), fact.started_at_s)
     lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
     return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)
 
 
 def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
-    """Return the records of programs that do not run now with their causes, the others as they are."""
-    told = dict(records)
+    """Return the exits, with causes for the programs that do not run now."""
+    explained = dict(records)
     for name, record in records.items():
         fact = facts.get(name)
         if fact is None or fact.pid is not None or name not in plan.names:
             continue
         text = cause_of(plan, name, fact, record).text
-        told[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
-    return told
+        explained[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
+    return explained
 
 
 def _utc(ended: Exit) -> str:

@@ -32,11 +32,11 @@ class OffsetSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one measurement found; see KafkaView.
+    """The result of one measurement; see KafkaView.
 
     Attributes:
         not_read: Why commits of a group are missing, by group.
-        undetailed: Groups with more partitions than there is room for: they have a lag, but no waits and no pace.
+        undetailed: Groups with more partitions than there is room for: they have a lag, but no time lag and no status.
     """
 
     offsets: Offsets
@@ -48,7 +48,7 @@ class Measured:
 
 
 class Measurement:
-    """Measures again and again, and remembers what time lag and pace are made from."""
+    """Measures again and again, and remembers the offsets that time lag and status follow from."""
 
     def __init__(self, source: OffsetSource, clock: Clock, selector: Selector) -> None:
         self._source = source
@@ -65,11 +65,11 @@ class Measurement:
         are_all_groups_listed: bool = True,
         with_details: bool = True,
     ) -> Measured:
-        """Return what is to be known now, in at most three requests to each broker.
+        """Return offsets, lags, time lags and statuses now, with at most three requests to each broker.
 
         Args:
-            groups: Those to measure, no older than this cycle.
-            topics: Those to measure, no older than this cycle.
+            groups: The groups to measure, no older than this cycle.
+            topics: The topics to measure, no older than this cycle.
             unreadable: Names of topics that exist but whose partitions are not known.
             are_all_groups_listed: Whether a group that is not among them is gone.
             with_details: Whether to ask for more than commits and ends.
@@ -160,7 +160,7 @@ class Measurement:
 
 
 def _on(partitions: Collection[TopicPartition], commits: Commits) -> dict[str, dict[TopicPartition, int]]:
-    """Return the commits on these partitions, with their keys: fifteen looks at each group hold no copies of them."""
+    """Return the commits on these partitions, with their keys: fifteen samples of each group hold no copies of them."""
     keys = {key: key for key in partitions}
     return {
         name: {keys[key]: offset for key, offset in found.items() if key in keys} for name, found in commits.items()
@@ -172,7 +172,7 @@ def _keys(commits: Commits) -> Iterable[TopicPartition]:
 
 
 def _known(offsets: Mapping[TopicPartition, int], ends: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-    """Return the offsets of partitions whose end is known too: of others they may be of long ago."""
+    """Return the offsets of partitions whose end is known too; those of others may be old."""
     return {key: offsets[key] for key in ends if key in offsets}
 
 

@@ -1,4 +1,4 @@
-"""Does a program serve? Asked of itself, from outside, each question bounded in time."""
+"""Probes: whether a program serves, asked through its own port, each question bounded in time."""
 
 import json
 from concurrent.futures import Executor

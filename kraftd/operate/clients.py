@@ -26,7 +26,7 @@ _JMX_CREDENTIALS = "--jmx-auth-prop"
 
 
 def client_environment(plan: Plan) -> dict[str, str]:
-    """Return the variables, under the names that the apps read too."""
+    """Return the client variables of a cluster, under the names that the apps read too."""
     variables = plan.access.environment
     if plan.topics:
         variables["KAFKA_TOPIC"] = plan.topics[0].name
@@ -43,12 +43,12 @@ def exports(variables: Mapping[str, str], shell: str) -> list[str]:
         return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     if shell == "fish":
         return [f"set -gx {name} {shlex.quote(value)}" for name, value in variables.items()]
-    raise ConfigurationError(f"cannot write for the shell {shell!r}", hint="There are: bash, zsh, sh, fish.")
+    raise ConfigurationError(f"cannot print variables for the shell {shell!r}", hint="Use bash, zsh, sh or fish.")
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTool:
-    """What is left to do: to run this in the foreground."""
+    """A tool's command and environment, to be run in the foreground."""
 
     command: tuple[str, ...]
     environ: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""From the command line, the environment and kraftd.toml to a plan."""
+"""The plan of a command, from the command line, the environment and kraftd.toml."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ CONFIG_FILE = "kraftd.toml"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line says about the cluster and its configuration.
+    """The command-line options that choose a cluster and its configuration.
 
     Attributes:
         cluster: ``--cluster``.
@@ -64,8 +64,8 @@ class Configured:
     """A chosen cluster and the plan that follows from its settings.
 
     Attributes:
-        manifest: What the first format fixed; None before it.
-        installed: The tools that are asked for and installed on this machine, by name.
+        manifest: The record of the first format; None before it.
+        installed: The enabled tools that this machine has, by name.
     """
 
     chosen: ChosenCluster
@@ -75,7 +75,7 @@ class Configured:
 
     @property
     def absent(self) -> dict[str, str]:
-        """The tools that are asked for and not installed here: by name, a sentence with the remedy."""
+        """The enabled tools that this machine lacks: by name, a sentence with the remedy."""
         return absent_tools(self.chosen.configuration, self.installed)
 
     def with_manifest(self, manifest: Manifest | None) -> "Configured":
@@ -146,7 +146,7 @@ def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Map
 
 
 def absent_tools(configuration: Configuration, installed: Collection[str]) -> dict[str, str]:
-    """Return the tools that are asked for and not installed: by name, a sentence with the remedy."""
+    """Return the enabled tools that this machine lacks: by name, a sentence with the remedy."""
     return {
         tool.name: f"{tool.name} is not on the PATH, and is left out: install it ({tool.source}), "
         f"or set {tool.name}.enabled = false"
@@ -156,7 +156,7 @@ def absent_tools(configuration: Configuration, installed: Collection[str]) -> di
 
 
 def installed_tools(configuration: Configuration, command_context: CommandContext) -> dict[str, Executable]:
-    """Return the tools that are asked for and that this machine has, by name."""
+    """Return the enabled tools that this machine has, by name."""
     # supervisord gives programs the same PATH.
     environ = inherited_environment(command_context.environ)
     found = {tool.name: installed_tool(tool, environ) for tool in tools_asked_for(configuration.settings)}
@@ -172,7 +172,7 @@ def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandC
     try:
         recorded = Store(chosen.layout).plan()
     except KraftdError:
-        recorded = None  # damaged, it must not be in the way: its processes are known by the state directory
+        recorded = None  # processes are known by the state directory: a damaged plan must not prevent a stop
     return recorded or plan_for(chosen, command_context).plan
 
 

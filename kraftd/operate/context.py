@@ -19,22 +19,22 @@ from kraftd.plan.plan import Plan
 
 
 class Reporter(Protocol):
-    """Someone who shows progress."""
+    """Shows the progress of a command."""
 
     def step(self, text: str) -> None:
-        """A thing is being done now, as "formatting broker-1"."""
+        """Show a step that begins, as "formatting broker-1"."""
 
     def program(self, name: str, state: str, detail: str = "") -> None:
-        """A program came into a state: waiting, starting, ready, stopping, stopped, failed."""
+        """Show a program's new state: waiting, starting, ready, stopping, stopped, failed."""
 
     def download_begins(self, what: str, total_bytes: int) -> None:
-        """A download of so many bytes begins."""
+        """Show that a download of ``total_bytes`` begins."""
 
     def advance(self, count_bytes: int) -> None:
-        """So many more bytes are here."""
+        """Show that ``count_bytes`` more bytes have arrived."""
 
     def download_ends(self) -> None:
-        """The download is complete."""
+        """Show that the download is complete."""
 
 
 class Silent:
@@ -58,7 +58,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """The surroundings of a command.
+    """The environment of a command.
 
     Attributes:
         environ: The environment variables.
@@ -76,7 +76,7 @@ class CommandContext:
 
 
 def this_command_context(reporter: Reporter | None = None) -> CommandContext:
-    """Return the surroundings of this process."""
+    """Return the context of this process."""
     return CommandContext(
         environ=dict(os.environ),
         home=Path.home(),
@@ -111,7 +111,7 @@ class ClusterContext:
 
     @property
     def reporter(self) -> Reporter:
-        """Shows what the command is doing."""
+        """The reporter of the command's progress."""
         return self.command_context.reporter
 
     def following(self, plan: Plan) -> "ClusterContext":
@@ -123,7 +123,7 @@ class ClusterContext:
         return self.doors.find_processes(self.plan)
 
     def lock(self, command: str, *, timeout_s: float) -> AbstractContextManager[None]:
-        """Hold the cluster's lock for a command, saying who is waited for.
+        """Hold the cluster's lock for a command, reporting which command it waits for.
 
         Raises:
             TimedOutError: Another command kept it.

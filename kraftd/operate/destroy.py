@@ -18,8 +18,8 @@ class Removal:
     """What a destroy removes.
 
     Attributes:
-        entries: Each path and its bytes; a directory of which all goes stands for what is in it.
-        kept: What the state directory holds beside it: kraftd did not write it.
+        entries: Each path and its bytes; a directory that is removed whole is one entry.
+        kept: The other files of the state directory, which kraftd did not write.
     """
 
     cluster: str
@@ -42,7 +42,7 @@ def planned_removal(layout: Layout, cluster: str) -> Removal:
 
 
 def destroy(cluster: ClusterContext) -> Removal:
-    """Remove a stopped cluster with its data; what was interrupted can be repeated.
+    """Remove a stopped cluster with its data; an interrupted removal can be repeated.
 
     Raises:
         RefusedError: It runs.
@@ -62,7 +62,7 @@ def destroy(cluster: ClusterContext) -> Removal:
             )
         what = planned_removal(layout, plan.cluster)
         with contextlib.suppress(FileAccessError):
-            # What an earlier kraftd made is known by records that go now; on a full disk there is no better one.
+            # The files of an earlier kraftd are known by records that are removed now; a full disk takes no better one.
             claim(layout, ())
         remove_contents(layout, _contents(layout, plan.cluster))
         remove(layout.lock)

@@ -1,4 +1,4 @@
-"""The outside of one cluster, as its use cases see and change it: a value, so that a test can give another one."""
+"""The doors of one cluster: supervisord, Kafka and its processes, behind Protocols that tests implement."""
 
 # ruff: noqa: D102 the Protocols name methods that their classes describe
 
@@ -44,14 +44,14 @@ class KafkaDoor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What every use case reaches the outside of a cluster through.
+    """The doors through which a use case reads and changes a cluster.
 
     Attributes:
         find_processes: The programs of a plan that run, under supervisord or without it.
         open_kafka: Kafka by the way to it, with a time limit for each request in seconds; opened by entering it.
         describe: The live process with a pid.
-        is_alive: Whether this very incarnation still runs.
-        send_signal: Signals this very incarnation; False where it is gone.
+        is_alive: Whether this incarnation still runs.
+        send_signal: Signals this incarnation; False where it has ended.
     """
 
     supervisor: SupervisorDoor

@@ -1,4 +1,4 @@
-"""`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from what else there is."""
+"""`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from the cluster's files."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from kraftd.operate.status import best_document
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An answer, and the facts that it follows from.
+    """The answer to a question, and the facts that it follows from.
 
     Attributes:
         facts: The answer first, each fact below the one that it explains.
@@ -42,7 +42,7 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
     """Return the facts behind a group's lag, or behind its absence.
 
     Raises:
-        UnknownNameError: There is no such group, which only a daemon that sees all groups can tell.
+        UnknownNameError: There is no such group, which is only known while the daemon sees all groups.
     """
     document = best_document(cluster)
     if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):

@@ -25,7 +25,7 @@ class LogLine:
 
 
 def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLine]:
-    """Return the last lines of each program, at most so many of each of its files."""
+    """Return the last lines of each program's files, at most ``lines`` of each."""
     return [
         LogLine(name, path.name, text)
         for name in names or plan.names
@@ -35,7 +35,7 @@ def last_log_lines(plan: Plan, names: tuple[str, ...], lines: int) -> list[LogLi
 
 
 def follow(plan: Plan, names: tuple[str, ...], lines: int, command_context: CommandContext) -> Iterator[LogLine]:
-    """Yield the last lines of each file and then what the programs write, for ever; no line is lost or told twice.
+    """Yield the last lines of each file and then what the programs write, for ever; no line is lost or repeated.
 
     A rotated file is read to its end, and then those that follow it, as long as they are kept; a truncated one is read
     from its beginning.

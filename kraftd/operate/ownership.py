@@ -1,4 +1,4 @@
-"""Whose a state directory is: where a cluster may be made, and what of a directory a destroy may remove."""
+"""Ownership of a state directory: where a cluster may be made, and which files a destroy may remove."""
 
 import json
 import os
@@ -25,13 +25,13 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a state directory holds.
+    """The files of a state directory, by who wrote them.
 
     Attributes:
-        own: What kraftd wrote into its directories.
+        own: The files that kraftd wrote into its directories.
         records: The files beside these, in the order in which an interrupted removal can be repeated: what says whose
             the directory is comes last.
-        others: What kraftd did not write, symbolic links among it.
+        others: The files that kraftd did not write, symbolic links included.
     """
 
     own: tuple[Path, ...]
@@ -78,7 +78,7 @@ def refuse_foreign(layout: Layout, programs: Iterable[str] = ()) -> None:
 
     Args:
         layout: The cluster's paths.
-        programs: What is to be started; of a cluster that is there already, only what is new among it matters.
+        programs: The programs to start; of an existing cluster, only those that are new matter.
 
     Raises:
         RefusedError: Naming the files and directories.
@@ -147,7 +147,7 @@ def _readable(read: Callable[[], _Record]) -> _Record | None:
 
 
 def _foreign_names(layout: Layout) -> Iterator[Path]:
-    """Yield what has a name of ours in a directory without a cluster, but for what only kraftd can have written."""
+    """Yield foreign paths under kraftd's names in a directory without a cluster, except what only kraftd can write."""
     for directory in (layout.state_dir / name for name in DIRECTORIES):
         if os.path.lexists(directory) and not _holds_only_known(directory):
             yield directory
@@ -172,14 +172,14 @@ def _holds_only_known(directory: Path) -> bool:
 
 
 def _holds_files(path: Path) -> bool:
-    """Return whether there is more at a path than empty directories."""
+    """Return whether a path holds anything but empty directories."""
     if not path.is_dir():
         return os.path.lexists(path)
     return any(files for _, _, files in os.walk(path))
 
 
 def _is_left_behind(path: Path) -> bool:
-    """Return whether a file is what a stop, or a daemon whose directory was removed, leaves without a cluster."""
+    """Return whether a file is one that a stop, or a daemon whose directory was removed, leaves without a cluster."""
     keys = {"lock": {"pid", "command"}, "desired.json": {"programs"}, "restarts.json": {"programs"}}
     try:
         text = path.read_text(encoding="utf-8")

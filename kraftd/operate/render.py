@@ -1,4 +1,4 @@
-"""The files of a plan, and `kraftd render`: without writing them or fetching anything."""
+"""The text of a plan's files, for a start and for `kraftd render`; writes and fetches nothing."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Pat
 
     Raises:
         ConfigurationError: The configuration is wrong.
-        RuntimeMissingError: The jars are not here yet, so that their paths are not known to be right.
+        RuntimeMissingError: The jars are not fetched yet, so that their paths are not known.
     """
     plan = plan_for(chosen, command_context).plan
     return files_of(plan, prepare_runtime(plan, command_context, fetch=False).launch, command_context)

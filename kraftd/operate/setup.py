@@ -1,4 +1,4 @@
-"""Java, Kafka's jars and the start-up archive, as a plan wants them."""
+"""`kraftd setup`: Java, Kafka's jars and the start-up archive of a plan."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ _CACHE_SETTING = "XDG_CACHE_HOME in the environment"
 
 @dataclass(frozen=True, slots=True)
 class PreparedRuntime:
-    """What runs the nodes of a plan.
+    """The prepared runtime of a plan's nodes.
 
     Attributes:
-        bootstrap_checkpoint: What a format puts beside the identity; None where this Kafka needs none.
+        bootstrap_checkpoint: The file that a format copies beside the identity; None where this Kafka needs none.
         notes: What the user should know, one sentence each.
     """
 
@@ -48,12 +48,12 @@ class SetupResult:
 
 
 def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool = True) -> PreparedRuntime:
-    """Return what runs the nodes of a plan, fetched where it is missing.
+    """Return the runtime of a plan's nodes, fetched where it is missing.
 
     Args:
         plan: The cluster.
         command_context: The caller of the command.
-        fetch: Whether to fetch; otherwise what is missing is an error.
+        fetch: Whether to fetch a missing runtime; otherwise it is an error.
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.

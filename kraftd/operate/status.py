@@ -1,4 +1,4 @@
-"""What the cluster is like: the daemon's documents while they are fresh, else what a command observes itself."""
+"""The status of the cluster: the daemon's documents while they are fresh, else a command's own observation."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ _TIMEOUT_S = 3.0
 
 
 class _Header(msgspec.Struct):
-    """What tells whose document it is, and whether it can be read."""
+    """The fields of a document that name its cluster and its version."""
 
     state_dir: str
     schema_version: int
@@ -104,14 +104,14 @@ def topics(plan: Plan) -> TopicsDocument:
 
 
 def unread(what: str, failures: Mapping[str, str]) -> NeedsRunningClusterError:
-    """Return the error that names each reason once: most often one keeps every collector from its values.
+    """Return the error that names each reason once: often all collectors fail for the same one.
 
     Args:
-        what: What is not known.
+        what: The values that are not known.
         failures: The reasons, by the part of the collection that failed.
     """
     reasons = "; ".join(dict.fromkeys(failures.values())) or "they were not read yet"
-    return NeedsRunningClusterError(f"cannot tell {what}: {reasons}", hint="Try again in some seconds.")
+    return NeedsRunningClusterError(f"cannot show {what}: {reasons}", hint="Try again in a few seconds.")
 
 
 def running_programs(layout: Layout) -> tuple[str, ...]:
@@ -149,12 +149,12 @@ class StatusResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all that shall run serves, 1 degraded, 3 not running, as the Linux Standard Base has it."""
+        """0 when every desired program serves, 1 degraded, 3 not running, as in the Linux Standard Base."""
         return int(self.document.status is not Status.OK) if self.is_running else _NOT_RUNNING
 
 
 def status(cluster: ClusterContext) -> StatusResult:
-    """Return what the cluster is like now."""
+    """Return the cluster's status now."""
     plan = cluster.plan
     fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
     document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
@@ -162,9 +162,9 @@ def status(cluster: ClusterContext) -> StatusResult:
 
 
 def best_document(cluster: ClusterContext) -> StatusDocument:
-    """Return the document that tells most: the daemon's health, also one that is some seconds old, else an own look.
+    """Return the fullest document: the daemon's health, even if some seconds old, else the command's own observation.
 
-    While a broker is frozen a look of the daemon takes seconds; what it knows of Kafka, a command cannot see itself.
+    While a broker is frozen an observation takes the daemon seconds, and a command cannot read Kafka's state itself.
     """
     document = _from_daemon(cluster.plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
     return document or _observe_directly(cluster)
@@ -214,7 +214,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is waited for: a state of the cluster, or of one program."""
+    """The condition of ``kraftd wait``: a state of the cluster, or of one program."""
 
     state: str
     program: str | None = None
@@ -230,7 +230,7 @@ def parse_condition(text: str) -> Condition:
     if state not in CONDITIONS or (colon and not program):
         raise ConfigurationError(
             f"cannot wait for {text!r}: no such condition",
-            hint="There are: ready, stopped, and with a program broker-1:ready, producer:stopped.",
+            hint="Use ready or stopped, or with a program broker-1:ready or producer:stopped.",
         )
     return Condition(state, program or None)
 
@@ -239,7 +239,7 @@ def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> Sta
     """Return the status that meets a condition.
 
     Raises:
-        TimedOutError: Naming what is missing.
+        TimedOutError: With the programs that are not in the state.
         UnknownNameError: No program has the name.
     """
     cluster.plan.check_names((condition.program,) if condition.program else ())
@@ -250,9 +250,10 @@ def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> Sta
         if not missing:
             return result
         if cluster.clock.monotonic_s() > deadline_s:
+            waited_for = condition.program or "the cluster"
             raise TimedOutError(
-                f"cannot see {condition.program or 'the cluster'} {condition.state} within {timeout_s:g} s: {missing}",
-                hint="'kraftd status' tells more.",
+                f"cannot wait longer than {timeout_s:g} s for {waited_for} to be {condition.state}: {missing}",
+                hint="'kraftd status' shows more.",
             )
         cluster.clock.sleep(_POLL_S)
 

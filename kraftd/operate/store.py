@@ -1,4 +1,4 @@
-"""The records of a cluster in its state directory. Whoever writes holds the lock, but for the generation."""
+"""The records of a cluster in its state directory. A writer holds the lock, except for the generation."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,7 +19,7 @@ class Store:
         self.layout = layout
 
     def manifest(self) -> Manifest | None:
-        """Return what the first format fixed; None before it.
+        """Return the manifest, which the first format fixed; None before it.
 
         Raises:
             IdentityMismatchError: The file is damaged.
@@ -28,13 +28,13 @@ class Store:
         return parse_manifest(text, self.layout.manifest) if text is not None else None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Fix what is formatted."""
+        """Record what is formatted."""
         write_atomically(self.layout.manifest, manifest.to_json())
 
     def plan(self) -> Plan | None:
         """Return the plan that the cluster was last started with; None before the first start.
 
-        Of a state directory that was copied or moved, the plan still names the old place, which must not be touched.
+        The plan of a copied or moved state directory still names the old one, which must not be touched.
 
         Raises:
             KraftdError: The file is damaged.
@@ -67,7 +67,7 @@ class Store:
         write_atomically(self.layout.plan, plan_json(plan))
 
     def desired(self) -> DesiredState:
-        """Return which programs shall run.
+        """Return which programs are to run.
 
         Raises:
             KraftdError: The file is damaged.
@@ -79,7 +79,7 @@ class Store:
 
         Args:
             programs: Their names.
-            desired: Whether they are to run, and who asked for it.
+            desired: Whether they are to run, and which command set that.
             of_all: Whether these are all programs, so that nothing is lost where the file is damaged.
 
         Raises:
@@ -95,14 +95,14 @@ class Store:
         write_atomically(self.layout.desired, changed.to_json())
 
     def reset_restart_budget(self) -> None:
-        """Give the daemon a fresh restart budget, as a cluster has that is started anew."""
+        """Give the daemon a fresh restart budget, as at the start of a cluster."""
         self.layout.restarts.unlink(missing_ok=True)
 
     def generation(self) -> int:
-        """Return how often a stop was asked for."""
+        """Return how many stops were requested."""
         text = (read_text(self.layout.generation) or "").strip()
         return int(text) if text.isdecimal() else 0
 
     def raise_generation(self) -> None:
-        """Tell a running start, at once and without the lock, that a stop is asked for."""
+        """Make a running start yield to a stop, at once and without the lock."""
         write_atomically(self.layout.generation, f"{self.generation() + 1}\n")

@@ -48,16 +48,16 @@ def targets(plan: Plan) -> list[Target]:
 
 
 def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
-    """Return the daemon's HTTP app, but for the probes and the guard that stand before it.
+    """Return the daemon's HTTP app, without the probes and the guard in front of it.
 
     Args:
         plan: The cluster.
-        source: What was seen.
+        source: The newest snapshot, history and metrics.
         clock: Time, for ages.
     """
     app = DescribedApi(
         title="kraftd",
-        summary=f"The cluster {plan.cluster} as the daemon last saw it. Read-only.",
+        summary=f"The cluster {plan.cluster} as the daemon last observed it. Read-only.",
         version=kraftd.__version__,
         docs_url=None,
         redoc_url=None,
@@ -74,7 +74,7 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
 
 
 def _describe_probes(app: FastAPI) -> None:
-    """Describe the routes that are answered before the framework: only what they refuse comes here."""
+    """Describe the probes, which are answered before the framework: only requests that they refuse arrive."""
     alive, ready = (
         {
             200: {"model": model, "description": "Yes."},
@@ -84,13 +84,13 @@ def _describe_probes(app: FastAPI) -> None:
         for model in (Live, Ready)
     )
 
-    @app.get("/livez", responses=alive, response_class=JSONResponse, summary="Does the daemon look at the cluster")
+    @app.get("/livez", responses=alive, response_class=JSONResponse, summary="Whether the daemon observes the cluster")
     async def livez(_query: NoQuery) -> Response:
-        raise HttpProblemError(Problem("bad_parameter", "ask without a question mark"))
+        raise HttpProblemError(Problem("bad_parameter", "send no query"))
 
-    @app.get("/readyz", responses=ready, response_class=JSONResponse, summary="Can the cluster serve")
+    @app.get("/readyz", responses=ready, response_class=JSONResponse, summary="Whether the cluster can serve")
     async def readyz(_query: Annotated[ReadyQuery, Query()]) -> Response:
-        raise HttpProblemError(Problem("bad_parameter", "ask without parameters, or with fresh=1 alone"))
+        raise HttpProblemError(Problem("bad_parameter", "send no parameters, or fresh=1 alone"))
 
 
 def _add_description(app: FastAPI) -> None:
@@ -143,7 +143,7 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         response_class=Response,
         responses={
             200: {
-                "description": "Prometheus' text format, or OpenMetrics for those who accept it.",
+                "description": "Prometheus' text format, or OpenMetrics where that is accepted.",
                 "content": {
                     "text/plain": {"schema": {"type": "string"}},
                     "application/openmetrics-text": {"schema": {"type": "string"}},
@@ -154,7 +154,7 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         summary="Metrics",
     )
     async def metrics(request: Request, _query: NoQuery) -> Response:
-        """Return what was rendered when it was seen, as Prometheus text, or as OpenMetrics for those who accept it."""
+        """Return the metrics of the newest snapshot, as Prometheus text, or as OpenMetrics where that is accepted."""
         body, content_type = source.metrics(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 

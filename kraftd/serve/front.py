@@ -13,7 +13,7 @@ from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer, send
 from kraftd.web.background import LazyApp
 from kraftd.web.guard import Access, Guard
 
-NOTHING_SEEN = "nothing was looked at yet"
+NOTHING_SEEN = "the cluster was not observed yet"
 
 _LIVE_WITHIN_S = 10.0
 
@@ -27,7 +27,7 @@ _TICKS_PER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Whether the daemon's loop looks at the cluster, and how long ago it last did; null before the first look."""
+    """Whether the daemon's loop observes the cluster, and how long ago it last did; null before the first time."""
 
     live: bool
     age_s: float | None
@@ -42,12 +42,12 @@ class Ready:
 
 
 def livez(snapshot: Snapshot | None, monotonic_s: float, interval_s: float) -> Answer:
-    """Return the answer of ``/livez``: 200 while the loop looks at the cluster.
+    """Return the answer of ``/livez``: 200 while the loop observes the cluster.
 
     Args:
-        snapshot: The newest look; None before the first.
+        snapshot: The newest one; None before the first.
         monotonic_s: Now, on the clock that never steps: setting the wall clock changes no age.
-        interval_s: How long the loop waits between two looks.
+        interval_s: How long the loop waits between two ticks.
     """
     age_s = monotonic_s - snapshot.monotonic_s if snapshot else None
     is_live = age_s is not None and age_s < interval_s + _LIVE_WITHIN_S
@@ -73,14 +73,14 @@ def create_front(
 ) -> App:
     """Return the daemon's whole HTTP side: the probes, the app behind them, and the guard before both.
 
-    ``/readyz?fresh=1`` answers from a tick that began after the question, where one comes within 2 s.
+    ``/readyz?fresh=1`` answers from a tick that began after the request, where one ends within 2 s.
 
     Args:
         plan: The cluster.
         newest: Returns the newest snapshot; must not block.
         clock: Time, for ages.
         load: Returns the app for all other requests; called once, in a thread.
-        request_tick: Called when what was seen may be of before: the cluster is not ready, or a new tick is asked for;
+        request_tick: Called when the snapshot may be old: the cluster is not ready, or a fresh answer is wanted;
             a few times at once, and twice a second in the long run.
     """
     names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
@@ -89,7 +89,7 @@ def create_front(
 
 
 class _TickRequests:
-    """Ticks beyond those of the loop itself, limited in number: every page in this machine's browsers may ask."""
+    """Limits the ticks that requests cause: any page in this machine's browsers may send one."""
 
     def __init__(self, clock: Clock, request_tick: Callable[[], None]) -> None:
         self._clock = clock
@@ -110,7 +110,7 @@ class _TickRequests:
 
 
 class _Front:
-    """An ASGI app: the probes itself, everything else by the app behind."""
+    """An ASGI app that answers the probes itself and passes everything else to the app behind it."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class _Front:
         self._tick_requests = tick_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a probe that is asked otherwise is left to the app, which refuses it."""
+        """Answer a probe, or pass the request on; the app refuses a probe with other parameters."""
         match scope["method"], scope["path"], scope["query_string"]:
             case "GET", "/livez", b"":
                 await send_answer(send, livez(self._newest(), self._clock.monotonic_s(), self._interval_s))
@@ -147,7 +147,7 @@ class _Front:
         asked_s = self._clock.monotonic_s()
         is_coming = False
         while not self._is_since(asked_s) and self._clock.monotonic_s() < asked_s + _FRESH_WITHIN_S:
-            # The loop does not forget a request, also where it comes during a tick.
+            # The loop keeps a request that comes during a tick.
             is_coming = is_coming or self._tick_requests.request()
             await asyncio.sleep(_POLL_S)
 

@@ -1,4 +1,4 @@
-"""What OpenAPI is told beside the documents: the parameters of each route, and the problems that it may answer."""
+"""The OpenAPI description beside the documents: the parameters of each route, and its problems."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class NoParameters(BaseModel):
-    """The query of a route that takes none."""
+    """The query of a route without parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,7 +19,7 @@ NoQuery = Annotated[NoParameters, Query()]
 class ReadyQuery(NoParameters):
     """The query of ``/readyz``."""
 
-    fresh: Annotated[Literal["1"] | None, Field(description="Answer from a look that begins now.")] = None
+    fresh: Annotated[Literal["1"] | None, Field(description="Answer from an observation that begins now.")] = None
 
 
 class HealthQuery(NoParameters):
@@ -30,7 +30,7 @@ class HealthQuery(NoParameters):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, as RFC 9457 has it."""
+    """A problem, in the form of RFC 9457."""
 
     type: str
     title: str

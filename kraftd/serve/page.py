@@ -33,7 +33,7 @@ class Sparkline:
     """A line to draw.
 
     Attributes:
-        line: The ``d`` of a path, broken where nothing was known.
+        line: The ``d`` of a path, broken where no value was known.
         highest: The greatest value; None where no value is known at all.
         newest: The last value; None where it is not known.
     """
@@ -62,7 +62,7 @@ def sparkline(points: Iterable[tuple[float, float | None]], *, begin_s: float, e
         x = (at_s - begin_s) / (end_s - begin_s) * WIDTH
         # Nothing but zeros is a line at the bottom.
         y = HEIGHT - _MARGIN - (value / highest if highest else 0.0) * (HEIGHT - 2 * _MARGIN)
-        # A line to itself is a dot: a value between two gaps would not show otherwise.
+        # A line to the same point is a dot: a value between two gaps would not show otherwise.
         commands.append(f"{'L' if is_drawing else f'M{x:.1f} {y:.1f}L'}{x:.1f} {y:.1f}")
         is_drawing = True
     return Sparkline("".join(commands), highest, shown[-1][1] if shown else None)
@@ -78,7 +78,7 @@ class Chart:
 
 
 def stale_after_s(plan: Plan) -> float:
-    """Return the age from which on a page calls what it shows old."""
+    """Return the age from which a page calls its values old."""
     return max(_STALE_S, _STALE_TURNS * plan.daemon.interval_s)
 
 
@@ -140,7 +140,7 @@ class Page:
 
 
 def charts(moments: tuple[Moment, ...], now_s: float) -> tuple[Chart, ...]:
-    """Return the lines of the last quarter of an hour; without a canary the brokers' answers stand in for it."""
+    """Return the charts of the last 15 minutes; without a canary, with the brokers' response times."""
 
     def line(value: Callable[[Moment], float | None]) -> Sparkline:
         points = ((moment.time_s, value(moment)) for moment in moments)

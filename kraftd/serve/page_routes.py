@@ -1,6 +1,6 @@
 """The routes of the status page, and its live part: rendered once for all open pages, only the newest for a slow one.
 
-Everything here runs on the loop's thread, but for the rendering and the notice that something changed.
+Everything runs on the event loop's thread, except the rendering and the notice of a change.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ _EVENTS_SHOWN = 12
 
 
 class Source(Protocol):
-    """What the daemon has seen; no question blocks."""
+    """The daemon's newest observations; no method blocks."""
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot, None before the first."""
 
     def history(self) -> History:
-        """Return what is remembered of the ones before."""
+        """Return the history of earlier snapshots."""
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return the body of /metrics and its content type, in a format that is accepted."""
@@ -75,7 +75,7 @@ class Live:
             source: Has the newest snapshot, and says when there is another.
             render: Returns the live part of a snapshot's page; called in a thread.
             clock: Time, for ages.
-            ping_s: After so long without anything new a page is sent a sign of life.
+            ping_s: After how long without a new snapshot a page is sent a ping.
         """
         self._source = source
         self._render = render
@@ -150,9 +150,9 @@ class Live:
             return self._frame
 
     def _event(self, frame: Frame) -> bytes:
-        """Return a server-sent event; its age is that of now, as the frame may be of before."""
+        """Return a server-sent event with the snapshot's current age, since the frame may be older."""
         age_s = None if frame.snapshot is None else max(0.0, self._clock.now_s() - frame.snapshot.taken_at_s)
-        return json_event("look", f'{{"age_s": {json.dumps(age_s)}, "html": {frame.html}}}')
+        return json_event("snapshot", f'{{"age_s": {json.dumps(age_s)}, "html": {frame.html}}}')
 
 
 def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
@@ -187,7 +187,7 @@ def _add_events(app: FastAPI, live: Live) -> None:
         response_class=StreamingResponse,
         responses={
             200: {
-                "description": "An event `look` for each snapshot: its age and the changing part of the page, as JSON.",
+                "description": "An event `snapshot` each time: its age and the changing part of the page, as JSON.",
                 "content": stream,
             },
             **problems(status_400="A parameter is unknown.", status_503="Too many pages are open."),

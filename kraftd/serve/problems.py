@@ -10,11 +10,11 @@ PROBLEM_TYPES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "The request is not HTTP"),
     "unauthorized": (401, "A token is needed"),
     "cross_site": (403, "A page of another site may not write"),
-    "not_found": (404, "There is nothing here"),
+    "not_found": (404, "Not found"),
     "method_not_allowed": (405, "This address does not take this method"),
-    "bad_host": (421, "This name is not served here"),
+    "bad_host": (421, "This host name is not served"),
     "internal": (500, "The daemon failed"),
-    "unavailable": (503, "This cannot be answered now"),
+    "unavailable": (503, "This is not available now"),
 }
 """Status and title by code."""
 

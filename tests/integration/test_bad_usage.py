@@ -170,7 +170,7 @@ def test_a_kafka_tool_that_there_is_not_is_refused_with_those_that_there_are(clu
 def test_destroy_asks_only_at_a_terminal(cluster, plan):
     error = refused(cluster, "destroy", status=2, code="invalid_configuration")
 
-    assert "nobody is at the terminal" in error["message"]
+    assert "stdin is not a terminal" in error["message"]
     assert "--yes" in error["hint"]
 
 
@@ -261,7 +261,7 @@ def test_ctrl_c_during_a_start_ends_with_130_and_says_what_runs(cluster, plan, o
     assert command.returncode == 130
     told = json.loads(output)["error"]["hint"] if options else complaint
     assert "Still running: producer; " in told
-    assert f"--state-dir {cluster.state_dir} stop' ends it." in told
+    assert f"--state-dir {cluster.state_dir} stop' stops the cluster." in told
     assert "Traceback" not in complaint
     assert Store(plan.layout).desired().wants("broker-1") is False
 

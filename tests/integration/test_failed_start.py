@@ -55,7 +55,7 @@ def test_a_node_that_ends_is_named_with_its_last_words_its_log_and_the_next_step
     assert error["details"]["log"] == f"{cluster.state_dir}/logs/broker-2/console.log"
     assert "kraftd logs broker-2" in error["hint"]
     assert "Still running: broker-1" in error["hint"]
-    assert f"--state-dir {cluster.state_dir} stop' ends it." in error["hint"]
+    assert f"--state-dir {cluster.state_dir} stop' stops the cluster." in error["hint"]
 
 
 def test_a_start_whose_time_is_up_says_what_it_waits_for_and_lets_it_go_on(started):
@@ -121,7 +121,7 @@ def test_a_start_after_a_killed_supervisord_ends_what_it_left_and_begins_anew(st
 
     done = cluster.run("start", "--timeout", "4s", timeout_s=60)
 
-    assert "Ending what an earlier run left behind: broker-1, broker-2, " in done.stderr
+    assert "Ending programs that an earlier run left running: broker-1, broker-2, " in done.stderr
     assert cluster.pid("broker-1") != left
 
 

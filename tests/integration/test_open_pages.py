@@ -34,7 +34,7 @@ def test_an_open_page_is_let_go_in_whole_when_the_server_shuts_down():
         with socket.create_connection(listener.getsockname(), timeout=20) as page:
             page.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             received = b""
-            while b"event: look" not in received:
+            while b"event: snapshot" not in received:
                 received += page.recv(65536)
             server.should_exit = True
             while piece := page.recv(65536):

@@ -102,7 +102,7 @@ def test_a_full_disk_keeps_no_cluster_from_being_stopped(supervised):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert "Stopping all the same: cannot write" in done.stderr
+    assert "Stopping anyway: cannot write" in done.stderr
     assert supervised.cluster.processes() == []
 
 

@@ -153,7 +153,7 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
     assert lag[0] == "group test-group its lag is not known"
     assert lag[1].endswith("groups and lag could not be read: no broker answers")
     assert any(text.startswith("broker-1 is STOPPED") for text in lag)
-    assert why[1].startswith("broker-1 shall not run: 'stop' said so ")
+    assert why[1].startswith("broker-1 should not run: set by 'stop' ")
     assert "Groups are not known: no broker answers" in shown
     assert 'data-status="down"' in page
 
@@ -178,7 +178,7 @@ def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):
 
     lag, why = json.loads(lag), json.loads(why)
     assert (lag["source"], why["source"]) == ("command", "command")
-    assert lag["facts"][1]["text"] == "is asked for the lag of groups, and does not answer"
+    assert lag["facts"][1]["text"] == "is the source of the lag of groups, and does not answer"
     assert why["facts"][0]["text"] == "is READY"
     assert "The daemon does not answer" in top
 

@@ -1,4 +1,4 @@
-"""The verbs that change a cluster."""
+"""The commands that change a cluster: start, stop, restart, destroy."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
-Force = Annotated[bool, typer.Option("--force", help="Also where it costs the quorum or the last replica.")]
+Force = Annotated[bool, typer.Option("--force", help="Stop even if that costs the quorum or the last in-sync replica.")]
 
 
 class InterruptedCommandError(KraftdError):
@@ -29,7 +29,7 @@ class InterruptedCommandError(KraftdError):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
+    """Add the commands to the command line."""
     app.command("start")(start)
     app.command("stop")(stop)
     app.command("restart")(restart)
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def start(context: typer.Context, names: Names = None) -> None:
-    """Start the cluster and return when it is ready. Running already: nothing changes."""
+    """Start the cluster and return when it is ready. Programs that run already are left alone."""
     from kraftd.cli import output
     from kraftd.operate.context import cluster_context
     from kraftd.operate.start.start import StartOptions
@@ -61,7 +61,7 @@ def start(context: typer.Context, names: Names = None) -> None:
 
 
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
-    """Stop the cluster, or programs of it, without losing a record. Not running: nothing changes."""
+    """Stop the cluster, or programs of it, without losing a record. A cluster that does not run is no error."""
     from kraftd.cli import output
     from kraftd.operate.stop.stop import StopOptions
     from kraftd.operate.stop.stop import stop as stop_cluster
@@ -126,11 +126,11 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
         output.planned_removal(console, planned)
         if not sys.stdin.isatty():
             raise ConfigurationError(
-                f"cannot ask whether to destroy the cluster {plan.cluster}: nobody is at the terminal",
+                f"cannot ask whether to destroy the cluster {plan.cluster}: stdin is not a terminal",
                 hint="Add --yes to remove what is listed.",
             )
         if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
-            raise KraftdError("cannot destroy without consent: nothing was removed", code="not_confirmed")
+            raise KraftdError("cannot destroy without confirmation: nothing was removed", code="not_confirmed")
     result = destroy_cluster(cluster_context(plan, command_context))
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
@@ -143,7 +143,7 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
 
 @contextlib.contextmanager
 def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
-    """Add to what ends a command early which programs it leaves running, and how to end them."""
+    """Add to an early end of a command the programs that still run, and how to stop them."""
     from kraftd.operate.start.sequence import YieldedError
     from kraftd.operate.status import running_programs
 
@@ -152,7 +152,7 @@ def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterat
     except KeyboardInterrupt:
         running = running_programs(layout)
         raise InterruptedCommandError(
-            "cannot finish: interrupted", hint=_what_runs(running, invocation) or "Nothing of the cluster runs."
+            "cannot finish: interrupted", hint=_what_runs(running, invocation) or "No program of the cluster runs."
         ) from None
     except YieldedError:
         raise
@@ -164,4 +164,4 @@ def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterat
 
 
 def _what_runs(programs: tuple[str, ...], invocation: Invocation) -> str:
-    return f"Still running: {', '.join(programs)}; '{invocation.command} stop' ends it." if programs else ""
+    return f"Still running: {', '.join(programs)}; '{invocation.command} stop' stops the cluster." if programs else ""

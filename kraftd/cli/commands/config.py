@@ -1,4 +1,4 @@
-"""The verbs about the configuration and what kraftd runs with."""
+"""The commands about the configuration and the runtime."""
 
 import difflib
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
+    """Add the commands to the command line."""
     app.command("init")(init)
     app.command("config")(config)
     app.command("plan")(plan)
@@ -79,7 +79,7 @@ def config(context: typer.Context) -> None:
 
 
 def plan(context: typer.Context) -> None:
-    """Show what the configuration leads to: nodes, ports, topics, programs. Writes nothing."""
+    """Show the plan of the configuration: nodes, ports, topics, programs. Writes nothing."""
     from rich.table import Table
 
     from kraftd.operate.configuring import plan_for

@@ -1,4 +1,4 @@
-"""The verbs that look at a cluster, and run something beside it."""
+"""The commands that inspect a cluster: status, wait, logs, list, env, exec, kafka."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
+    """Add the commands to the command line."""
     app.command("status")(status)
     app.command("wait")(wait)
     app.command("logs")(logs)
@@ -37,19 +37,19 @@ def register(app: typer.Typer) -> None:
 def status(
     context: typer.Context,
     names: Names = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second.")] = False,
 ) -> None:
     """Show what runs and whether it serves. Exit code: 0 all well, 1 degraded, 3 not running."""
-    from kraftd.operate.status import status as look
+    from kraftd.operate.status import status as observe
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
     cluster.plan.check_names(tuple(names or ()))
     if not watch:
-        result = _narrowed(look(cluster), names)
+        result = _narrowed(observe(cluster), names)
         _show_status(invocation, result)
         raise typer.Exit(result.exit_code)
-    _watch_status(invocation, lambda: _narrowed(look(cluster), names))
+    _watch_status(invocation, lambda: _narrowed(observe(cluster), names))
 
 
 def wait(
@@ -70,8 +70,8 @@ def wait(
 def logs(
     context: typer.Context,
     names: Names = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as they are written.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="So many last lines of each file.")] = 20,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the logs as they are written.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of last lines of each file.")] = 20,
 ) -> None:
     """Show the logs of programs, each line with its program and file."""
     from kraftd.operate.logs import follow as follow_logs
@@ -121,7 +121,7 @@ def env(
     context: typer.Context,
     shell: Annotated[str, typer.Option("--shell", help="bash (also zsh, sh) or fish.")] = "bash",
 ) -> None:
-    """Print the variables that clients of the cluster want, for eval."""
+    """Print the variables that clients of the cluster need, for eval."""
     from kraftd.operate.clients import client_environment, exports
 
     invocation: Invocation = context.obj
@@ -134,14 +134,14 @@ def env(
 
 
 def exec_command(context: typer.Context) -> None:
-    """Run a command with those variables, in the place of kraftd: kraftd exec -- CMD ARGS..."""
+    """Run a command with those variables in place of kraftd: kraftd exec -- CMD ARGS..."""
     from kraftd.host.processes import become
     from kraftd.operate.clients import client_environment
 
     invocation: Invocation = context.obj
     command = context.args[1:] if context.args[:1] == ["--"] else context.args
     if not command:
-        raise ConfigurationError("cannot run nothing: no command was given", hint="kraftd exec -- CMD ARGS...")
+        raise ConfigurationError("cannot run a command: none was given", hint="kraftd exec -- CMD ARGS...")
     plan = invocation.recorded().plan
     try:
         become(command, {**os.environ, **client_environment(plan)})
@@ -190,7 +190,7 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
         console.print(f"  {reason}", style="yellow", markup=False)
 
 
-def _watch_status(invocation: Invocation, look: "Callable[[], StatusResult]") -> None:
+def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:
     """Show the status again and again until interrupted; on a terminal in place."""
     from rich.console import Group
 
@@ -198,7 +198,7 @@ def _watch_status(invocation: Invocation, look: "Callable[[], StatusResult]") ->
     from kraftd.cli.live import watch
 
     def rendered() -> Group:
-        document = look().document
+        document = observe().document
         return Group(output.status_head(document), output.status_table(document))
 
-    watch(invocation, rendered, lambda: _show_status(invocation, look()), every_s=_WATCH_EVERY_S)
+    watch(invocation, rendered, lambda: _show_status(invocation, observe()), every_s=_WATCH_EVERY_S)

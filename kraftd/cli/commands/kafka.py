@@ -22,7 +22,7 @@ _EVERY_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
+    """Add the commands to the command line."""
     app.command("health")(health)
     app.command("lag")(lag)
     app.command("topics")(topics)
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def health(context: typer.Context) -> None:
-    """Say in a word whether the cluster is well. Exit code: 0 ok, 1 degraded or down, 7 not running."""
+    """Show in one word whether the cluster is well. Exit code: 0 ok, 1 degraded or down, 7 not running."""
     from kraftd.operate.status import health as ask
 
     invocation: Invocation = context.obj
@@ -49,9 +49,9 @@ def health(context: typer.Context) -> None:
 def lag(
     context: typer.Context,
     group: Annotated[str | None, typer.Option("--group", "-g", help="Only this group, with its partitions.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second, until q.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second, until q.")] = False,
 ) -> None:
-    """Show how far consumer groups are behind, in records and in time, as of some seconds ago."""
+    """Show how far consumer groups are behind, in records and in time, as of a few seconds ago."""
     from kraftd.operate.status import lag as ask
 
     invocation: Invocation = context.obj
@@ -69,21 +69,21 @@ def lag(
         return
     from kraftd.cli.live import watch as watch_it
 
-    # What is wrong from the beginning ends the command; an outage that comes later is shown, and passes.
+    # An error at the beginning ends the command; a later outage is shown, and passes.
     ask(plan, group)
 
-    def look() -> "RenderableType":
+    def refreshed() -> "RenderableType":
         return lag_or_reason(lambda: ask(plan, group), with_partitions=group is not None)
 
-    def print_look() -> None:
-        invocation.console().print(look())
+    def print_text() -> None:
+        invocation.console().print(refreshed())
 
-    watch_it(invocation, look, print_once if invocation.json else print_look, every_s=_EVERY_S)
+    watch_it(invocation, refreshed, print_once if invocation.json else print_text, every_s=_EVERY_S)
 
 
 def top(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Print it once, as where stdout is no terminal.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the screen once, as when stdout is no terminal.")] = False,
 ) -> None:
     """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
     from kraftd.operate.status import best_document
@@ -128,7 +128,7 @@ def topics(context: typer.Context) -> None:
 
 
 def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":
-    """Return the lag for people to watch, or in its place why it is not known now."""
+    """Return the lag as a table, or the reason why it is not known now."""
     from rich.text import Text
 
     try:
@@ -180,7 +180,7 @@ def explain_lag(context: typer.Context, group: Annotated[str, typer.Argument(hel
 
 
 def why(context: typer.Context, name: Annotated[str, typer.Argument(help="A program, as broker-2.")]) -> None:
-    """Explain a program's state: what was wanted, how it ended, what happens next, what that costs."""
+    """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
     from kraftd.operate.explain import explain_program
 
     invocation: Invocation = context.obj
@@ -197,7 +197,7 @@ def _show(invocation: Invocation, explanation: "Explanation") -> None:
 
 
 def lines(explanation: "Explanation") -> "list[Text]":
-    """Return the facts for people, each below the one that it explains; a subject is named when it changes."""
+    """Return the facts as text, each below the one that it explains; a subject is named when it changes."""
     from rich.text import Text
 
     found = []

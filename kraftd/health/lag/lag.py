@@ -1,7 +1,7 @@
-"""How far groups are behind. Pure: offsets in, lag out.
+"""The lag of groups. Pure: offsets in, lag out.
 
 Commits are to be read before end offsets: then no group can seem ahead of a log that only grows, and the lag is at most
-what was produced in between too high. Lag is never negative and never invented: what cannot be known is None.
+what was produced in between too high. Lag is never negative and never invented: an unknown lag is None.
 """
 
 from collections import defaultdict
@@ -21,8 +21,8 @@ class PartitionLag:
         start: First offset that the partition still has.
         lag: Offsets between the two, as Kafka's own tool counts them; of a compacted topic more than there are records.
         available_lag: The part of it that can still be read: retention may have overtaken the group.
-        retention_margin: Offsets between the start of the log and the group; below 0 so many were lost to it.
-        ahead_of_end: Whether the commit lies beyond the log: the topic was created anew, or truncated.
+        retention_margin: Offsets between the start of the log and the group; below 0, that many were lost.
+        ahead_of_end: Whether the commit lies beyond the log: the topic was created again, or truncated.
     """
 
     topic: str
@@ -42,7 +42,7 @@ class LagSum:
 
     Attributes:
         lag: Their sum; None where the lag of one of them is not known, or of none has a meaning yet.
-        known_lag: The sum of those that are known: at least so much.
+        known_lag: The sum of the known lags: a lower bound.
         committed: The sum of the commits, of use for rates only.
         partitions: How many are counted; those without a commit are not.
         unknown_partitions: How many of these have no known lag.

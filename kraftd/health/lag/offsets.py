@@ -1,7 +1,7 @@
-"""What is remembered of offsets from one measurement to the next. Pure: it grows and shrinks with what exists.
+"""The memory of offsets from one measurement to the next. Pure: it grows and shrinks with topics and groups.
 
-It holds as much as there is to measure: a timeline for each partition that a group has committed on, the newest samples
-at each group, one start and one last stable offset for each partition.
+It holds a timeline for each partition that a group has committed on, the newest samples of each group, and one start
+and one last stable offset for each partition.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ STABLE_EVERY_S = 30.0
 """How often last stable offsets are read at least; also in every cycle that has nothing else to ask for."""
 
 CLOCK_STEP_S = 2.0
-"""A wall clock that moved this far against the monotonic one was set: earlier points in time mean nothing."""
+"""A wall clock that moved this far against the monotonic one was set: earlier points in time are invalid."""
 
 Commits = Mapping[str, Mapping[TopicPartition, int]]
 """By group."""
@@ -29,7 +29,7 @@ Commits = Mapping[str, Mapping[TopicPartition, int]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one measurement saw of a group: its commits, and the ends of every partition after them."""
+    """One sample of a group: its commits, and the ends of every partition, read after them."""
 
     time_s: float
     commits: Mapping[TopicPartition, int]
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(slots=True)
 class OffsetMemory:
-    """The memory of measurements; see the module."""
+    """Remembers offsets between measurements; see the module."""
 
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     stable: dict[TopicPartition, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class OffsetMemory:
             self.timelines.clear()
 
     def forget_topics(self, topics: Iterable[TopicState]) -> None:
-        """Forget topics that are gone, and those that were created anew under their name."""
+        """Forget topics that were deleted, and those created again under the same name."""
         ids = {topic.name: topic.topic_id for topic in topics}
         gone = {name for name, topic_id in self._topic_ids.items() if name not in ids or ids[name] != topic_id}
         self._topic_ids = ids
@@ -67,13 +67,13 @@ class OffsetMemory:
             self._forget({key for key in self._ends if key[0] in gone})
 
     def forget_groups(self, groups: Collection[str]) -> None:
-        """Forget all groups but these."""
+        """Forget all groups except these."""
         for name in self.samples.keys() - set(groups):
             del self.samples[name]
 
     def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
         """Remember end offsets, and how far behind them the groups are that committed before."""
-        # A log that became shorter was created anew or truncated: what is known of it is of another one.
+        # A log that became shorter was created again or truncated: what is known is of the earlier log.
         self._forget({key for key, end in ends.items() if end < self._ends.get(key, end)})
         self._ends.update(ends)
         read = {key for of_group in commits.values() for key in of_group}
@@ -85,21 +85,21 @@ class OffsetMemory:
         self._sampled_s = monotonic_s
         for group, of_group in commits.items():
             samples = self.samples.get(group, ())
-            # One mapping for all samples that saw the same: most groups stand still most of the time.
+            # One mapping for all samples with the same commits: most groups commit nothing most of the time.
             kept = samples[-1].commits if samples and samples[-1].commits == of_group else of_group
             self.samples[group] = (*samples, Sample(monotonic_s, kept, ends))[-CAPACITY:]
         oldest_s = min((samples[0].time_s for samples in self.samples.values()), default=inf)
         self._begun_after_s = {key: at_s for key, at_s in self._begun_after_s.items() if at_s >= oldest_s}
 
     def window(self, group: str, key: TopicPartition) -> Window:
-        """Return what was seen of a group on a partition, since the partition's log began."""
+        """Return the samples of a group on a partition, since the partition's log began."""
         samples = self.samples.get(group, ())
         if (begun_after_s := self._begun_after_s.get(key)) is not None:
             samples = tuple(sample for sample in samples if sample.time_s > begun_after_s)
         try:
             return _columns(samples, key)
         except KeyError:
-            # Some samples saw no commit, or no end: no leader, a broker that did not answer.
+            # Some samples have no commit or no end: no leader, or a broker that did not answer.
             return _columns([sample for sample in samples if key in sample.commits and key in sample.ends], key)
 
     def time_lags(
@@ -115,7 +115,7 @@ class OffsetMemory:
     def questions(
         self, partitions: Iterable[Partition], commits: Commits, now_s: float, monotonic_s: float
     ) -> list[Question]:
-        """Return which starts and which offsets at times to ask for now; nothing where the turn is the stable offsets'.
+        """Return which starts and offsets at times to ask for now; none where it is the turn of the stable offsets.
 
         One question for each partition at most, so that there is one request for each leader.
         """
@@ -136,7 +136,7 @@ class OffsetMemory:
         return [] if only_lookups and monotonic_s >= self._stable_due_s else found
 
     def store_answers(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
-        """Remember what questions() led to."""
+        """Store the answers to ``questions()``."""
         for partition, at_ms in questions:
             key = partition.key
             if key in answers.failures:
@@ -148,7 +148,7 @@ class OffsetMemory:
                 self.starts[key] = offset
 
     def store_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
-        """Remember last stable offsets."""
+        """Store last stable offsets."""
         self.stable.update(answers)
         self._stable_due_s = monotonic_s + STABLE_EVERY_S
 

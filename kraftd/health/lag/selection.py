@@ -1,4 +1,4 @@
-"""Which topics and groups are measured: allow and deny lists, and limits against an explosion of series. Pure."""
+"""The selection of topics and groups to measure: allow and deny lists, and limits on the number of series. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ Matcher = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A selection, ready to be asked; see selector."""
+    """A selection with its patterns compiled; see ``selector``."""
 
     is_topic_wanted: Matcher
     is_group_wanted: Matcher
@@ -34,7 +34,7 @@ class Selector:
         return {name: known[name] for name in wanted[: self.selection.max_groups]}
 
     def undetailed(self, sizes: Mapping[str, int]) -> frozenset[str]:
-        """Return the groups that are summed up only, given how many partitions each has; small ones keep theirs."""
+        """Return the groups of which only totals are kept, those whose partitions do not fit in the limit."""
         room = self.selection.max_group_partitions
         summed = []
         for name, size in sizes.items():

@@ -1,8 +1,8 @@
-"""Whether a group keeps up, from how its offsets moved lately. Pure.
+"""The lag status of a group: whether it keeps up, from its recent offsets. Pure.
 
-The rules are those of linkedin/Burrow 1.9.5, changed where they need the time of each commit: kraftd sees commits by
-polling, and cannot tell a repeated commit from none. Whether the group has members takes its place: an offset that
-stands still is a stall where someone should move it, and a stop where no one can.
+The rules are those of linkedin/Burrow 1.9.5, changed where they need the time of each commit: kraftd polls commits, and
+cannot distinguish a repeated commit from none. Whether the group has members decides instead: an offset that does not
+move is a stall where a member should move it, and a stop where there is none.
 """
 
 import enum
@@ -14,11 +14,11 @@ CAPACITY = 15
 """Samples in a window; Burrow's sample configuration keeps as many commits."""
 
 MIN_SAMPLES = 5
-"""With fewer, nothing is said."""
+"""With fewer, the status is not known."""
 
 
 class LagStatus(enum.StrEnum):
-    """How a group does on a partition."""
+    """The lag status of a group on a partition."""
 
     OK = "ok"
     WARN = "warn"
@@ -36,7 +36,7 @@ class Window(NamedTuple):
     Attributes:
         times_s: When commit and end were read, together.
         commits: The group's commits.
-        ends: The partition's end offsets; they never go back, for a log created anew begins a new window.
+        ends: The partition's end offsets; they never go back, because a log that was created again begins a new window.
     """
 
     times_s: Sequence[float]
@@ -45,12 +45,12 @@ class Window(NamedTuple):
 
 
 def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> LagStatus | None:
-    """Return how a group does on a partition, None while too little is known.
+    """Return the lag status of a group on a partition, None while too little is known.
 
     Args:
-        window: Measurements at a steady pace.
+        window: Measurements at regular intervals.
         has_members: Whether the group has a member; None where that is not known.
-        allowed_lag: Records that a group may be behind and still be well.
+        allowed_lag: Records that a group may be behind and still be ok.
     """
     if len(window.commits) < MIN_SAMPLES:
         return None
@@ -62,7 +62,7 @@ def partition_status(window: Window, *, has_members: bool | None, allowed_lag: i
         return LagStatus.STOP
     if max(window.commits) > window.commits[-1]:
         return LagStatus.REWIND
-    return _pace(window.commits, lags) if min(lags) > allowed_lag else LagStatus.OK
+    return _movement(window.commits, lags) if min(lags) > allowed_lag else LagStatus.OK
 
 
 def worst(statuses: Iterable[LagStatus | None]) -> LagStatus | None:
@@ -71,7 +71,7 @@ def worst(statuses: Iterable[LagStatus | None]) -> LagStatus | None:
 
 
 def _stopped(window: Window) -> bool:
-    """Return whether commits ended longer ago than they went on before, with records unread all the while."""
+    """Return whether commits have been absent for longer than they were made before, with records unread throughout."""
     times_s, commits, ends = window
     # Ends never go back within a window: if the group had reached one of them, then the first.
     if ends[0] <= commits[-1]:
@@ -83,8 +83,8 @@ def _stopped(window: Window) -> bool:
     return silent_s > active_s
 
 
-def _pace(commits: Sequence[int], lags: Sequence[int]) -> LagStatus:
-    """Return how a group moves that was behind all the while."""
+def _movement(commits: Sequence[int], lags: Sequence[int]) -> LagStatus:
+    """Return the status of a group that was behind in the whole window."""
     if commits[0] == commits[-1]:
         return LagStatus.STALL
     return LagStatus.WARN if all(map(le, lags, lags[1:])) else LagStatus.OK

@@ -1,9 +1,9 @@
-"""How long the oldest record that a group has not read waits for it. Pure, and without reading a record.
+"""The time lag of a group: how long its oldest unread record waits. Pure, and without reading a record.
 
 Of each partition a few points are kept: all records before the point's offset are older, all from it on are not.
-The end offset is such a point each time it is read. For records that were there before kraftd looked, the broker tells
-one for any time (ListOffsets with a timestamp). A record's age lies between the two points around its offset: an
-interval, not a guess, and it is as right on an idle topic as on a busy one.
+The end offset is such a point each time it is read. For records older than the daemon, the broker returns such a point
+for any time (ListOffsets with a timestamp). A record's age lies between the two points around its offset: an interval,
+not a guess, and as right on an idle topic as on a busy one.
 
 Producers may set timestamps as they like; then the broker's points and the clock's need not agree, and the interval is
 as good as the timestamps.
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 RELATIVE_ERROR = 0.1
-"""How wide an interval may be, as a part of the age; wider ones are looked up, narrower ones are merged."""
+"""How wide an interval may be, as a fraction of the age; wider ones are looked up, narrower ones are merged."""
 
 MIN_WIDTH_S = 10.0
-"""No interval is made narrower than this: the pace at which end offsets are read."""
+"""No interval is made narrower than this: the interval at which end offsets are read."""
 
 FIRST_LOOKUP_S = 60.0
-"""The age that is asked for first where nothing bounds it."""
+"""The first age to look up where no point bounds it."""
 
 MAX_AGE_S = 10 * 365 * 86400.0
 """Where the search for an upper bound ends."""
@@ -41,7 +41,7 @@ Timeline = tuple[Point, ...]
 
 @dataclass(frozen=True, slots=True)
 class AgeBounds:
-    """How old a record is.
+    """The bounds of a record's age.
 
     Attributes:
         at_least_s: It is no younger.
@@ -53,7 +53,7 @@ class AgeBounds:
 
     @property
     def estimate_s(self) -> float:
-        """Return one number for those who need one: the middle, or the lower bound where there is no upper."""
+        """Return one number: the middle of the bounds, or the lower bound where there is no upper one."""
         return self.at_least_s if self.at_most_s is None else (self.at_least_s + self.at_most_s) / 2
 
 

@@ -1,4 +1,4 @@
-"""What Kafka says of itself, frozen: each value, or the reason why there is none."""
+"""The view of Kafka's state: each value, or the reason why there is none."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class GroupStatus:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why single items have no value or only a part of one; what failed as a whole is in KafkaView.failures.
+    """The items that could not be read, or only in part; collectors that failed are in KafkaView.failures.
 
     Partitions without offsets have their reasons in Offsets, brokers without log directories or canary beside those.
 
@@ -63,7 +63,7 @@ class Unreadable:
         topics: By name: listed, but without a state.
         groups: By name: listed, but not described, so that state and members may be old or unknown.
         commits: By group: some or all of its commits could not be read.
-        coordinators: By node id: a broker that did not list its groups, so that any of them may be missing.
+        coordinators: By node id: the broker did not list its groups, so that any of them may be missing.
     """
 
     topics: Mapping[str, Failure] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class LogDirs:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Durations counted by how long they were.
+    """Durations, counted in buckets.
 
     Attributes:
         counts: How many fall below each of BUCKETS_S and not below the one before it; last, those beyond all.
@@ -101,12 +101,12 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """How canary records go through each broker.
+    """The results of canary records, by broker.
 
     Attributes:
         taken_at_s: When the newest was sent, in seconds since the Unix epoch.
         brokers: The last round trip, by node id; a broker through which none was sent lately has a failure.
-        sent_at_s: When that was sent, by node id, whether it came back or not; absent where none was.
+        sent_at_s: When that was sent, by node id, whether it came back or not; absent where none was sent.
         writes: By node id, how long writing took since the daemon began.
         reads: By node id, how long reading back took.
         failures: How many did not come back, by node id and error.
@@ -122,11 +122,11 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class CollectorRun:
-    """How one part of the collection goes.
+    """The last run of one collector.
 
     Attributes:
-        up: Whether it succeeded the last time.
-        duration_s: How long it took the last time.
+        up: Whether it succeeded.
+        duration_s: How long it took.
         last_success_s: When it last succeeded, in seconds since the Unix epoch; None before the first time.
         errors: How often it failed since the daemon began, by error code.
     """
@@ -139,12 +139,12 @@ class CollectorRun:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """What the allow and deny lists and the limits leave out.
+    """The topics and groups that the allow and deny lists and the limits exclude.
 
     Attributes:
         topics: Names of topics that are not measured.
         groups: How many groups are not measured.
-        undetailed: Groups that are measured but summed up only.
+        undetailed: Groups of which only totals are kept.
     """
 
     topics: frozenset[str] = frozenset()
@@ -154,16 +154,16 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class KafkaView:
-    """What Kafka says of itself; each part is None until it was read, and keeps its reason when it fails.
+    """The view of Kafka's state; each part is None until it was read, or has its reason in ``failures``.
 
     Attributes:
-        brokers: Those that the cluster counts as alive, which means unfenced.
+        brokers: The brokers that the cluster counts as alive (unfenced).
         time_lags: Time lag: by group and partition, how long the oldest unread record waits.
-        statuses: By group.
+        statuses: Whether each group keeps up, by group.
         failures: By the name of the part, why it could not be read the last time.
         runs: By the name of the part.
         requests: How many requests the daemon sent, by Kafka's name of the API.
-        dropped: What the settings leave out.
+        excluded: What the settings exclude.
     """
 
     quorum: Quorum | None = None

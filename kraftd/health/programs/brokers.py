@@ -1,4 +1,4 @@
-"""Every configured broker, whether it runs or not. Pure."""
+"""The views of every configured broker, whether it runs or not. Pure."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from kraftd.plan.plan import Plan
 
 
 def broker_views(plan: Plan, snapshot: Snapshot, now_s: float) -> tuple[BrokerView, ...]:
-    """Return the brokers of a plan; one that is gone stays, and says why."""
+    """Return the brokers of a plan; a broker that does not run is included, with the reason."""
     topics = snapshot.kafka.topics
     partitions = None if topics is None else [each for topic in topics for each in topic.partitions]
     return tuple(_view(broker, snapshot, partitions, now_s) for broker in plan.brokers)
@@ -20,7 +20,7 @@ def broker_views(plan: Plan, snapshot: Snapshot, now_s: float) -> tuple[BrokerVi
 def _view(broker: Node, snapshot: Snapshot, partitions: list[Partition] | None, now_s: float) -> BrokerView:
     program = next((each for each in snapshot.programs if each.name == broker.name), None)
     up = program is not None and program.ready
-    stopped = "it was stopped" if program is not None and not program.is_wanted else "it was not looked at"
+    stopped = "it was stopped" if program is not None and not program.is_wanted else "it was not observed"
     contact = snapshot.contacts.get(broker.node_id, BrokerContact())
     canary = snapshot.kafka.canary
     return BrokerView(

@@ -1,4 +1,4 @@
-"""Why a program ended, from its exit and its last log records, and whether starting it again can help. Pure."""
+"""The cause of a program's exit, from its last log records, and whether a restart can help. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ class Cause:
     """A diagnosis.
 
     Attributes:
-        text: What happened, with the line that says so where there is one.
+        text: What happened, with the log line where there is one.
         remedy: The next step.
-        retry_helps: False where the same start must fail again.
+        retry_helps: False where a restart must fail again.
     """
 
     text: str
@@ -22,10 +22,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """What a log line means.
+    """The meaning of a log line.
 
     Attributes:
-        retry_helps: Whether a start that failed so may work the next time.
+        retry_helps: Whether a start that failed with it may work the next time.
         at_start_only: The line ends a start only; later it reports something else, such as a client's bad request.
     """
 

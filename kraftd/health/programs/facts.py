@@ -1,4 +1,4 @@
-"""What was found out about one program: its process, and its answer to the question whether it serves. Plain data."""
+"""The facts about one program: its process, and its probe's answer. Plain data."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class ProcessFact:
     """A program's process.
 
     Attributes:
-        state: supervisord's word, or ORPHANED.
+        state: supervisord's state, or ORPHANED.
         pid: None while it does not run.
         started_at_s: Its start, in seconds since the Unix epoch.
     """

@@ -1,4 +1,4 @@
-"""Which program to start again, if any. Pure: the same facts give the same answer."""
+"""The restart policy: which program to restart, if any. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _STARTABLE = ("STOPPED", "EXITED", "FATAL", "BACKOFF")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How often restarting is tried before a person is asked."""
+    """The restart budget: how often restarts are tried before the program is given up."""
 
     most_restarts: int = 5
     window_s: float = 600.0
@@ -21,7 +21,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class RestartHistory:
-    """What is remembered of one program.
+    """The restarts of one program.
 
     Attributes:
         restarted_at_s: The restarts within the window, in seconds since the Unix epoch.
@@ -36,7 +36,7 @@ class RestartHistory:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Start the program again now."""
+    """Restart the program now."""
 
     program: str
     why: str
@@ -44,7 +44,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Start it no more, and say so once."""
+    """Restart the program no more, and record that once."""
 
     program: str
     why: str
@@ -53,13 +53,13 @@ class GiveUp:
 def decide(
     policy: Policy, memory: RestartHistory, *, program: str, process_state: str, cause: Cause, now_s: float
 ) -> tuple[RestartHistory, Restart | GiveUp | None]:
-    """Return what to do about a program that shall run, and what to remember.
+    """Return the action for a program that should run, and its new restart history.
 
     Args:
         policy: The budget.
-        memory: What is remembered of this program.
+        memory: The restart history of this program.
         program: Its name.
-        process_state: supervisord's word.
+        process_state: supervisord's state.
         cause: Why its last run ended.
         now_s: Seconds since the Unix epoch: the budget outlives this process, so a monotonic clock cannot serve.
     """
@@ -67,7 +67,7 @@ def decide(
         return memory, None
     recent = tuple(at_s for at_s in memory.restarted_at_s if 0 <= now_s - at_s < policy.window_s)
     if not cause.retry_helps:
-        why = f"{cause.text}. Starting it again cannot help. {cause.remedy}"
+        why = f"{cause.text}. A restart cannot help. {cause.remedy}"
         return replace(memory, restarted_at_s=recent, given_up=why), GiveUp(program, why)
     if len(recent) >= policy.most_restarts:
         why = f"{len(recent)} restarts in {policy.window_s / 60:g} minutes did not help: {cause.text}. {cause.remedy}"
@@ -83,7 +83,7 @@ def to_json(restart_histories: Mapping[str, RestartHistory]) -> str:
 
 
 def from_json(text: str | None) -> dict[str, RestartHistory]:
-    """Return what a text remembers; nothing where it is absent or ``unreadable``: a fresh budget harms nobody."""
+    """Return the restart histories in a text; none where it is absent or ``unreadable``: a new budget does no harm."""
     try:
         return _restart_histories(text)
     except _UNREADABLE:
@@ -91,7 +91,7 @@ def from_json(text: str | None) -> dict[str, RestartHistory]:
 
 
 def unreadable(text: str | None) -> str | None:
-    """Return why a text is damaged, or of which newer kraftd it is; None where it can be read, or is absent."""
+    """Return why a text cannot be read, damage or a newer schema; None where it can, or is absent."""
     try:
         _restart_histories(text)
     except _UNREADABLE as error:

@@ -44,7 +44,7 @@ class LastExit:
 
     Attributes:
         at: RFC 3339, UTC.
-        cause: What its log says of it; None where nothing telling was found.
+        cause: The cause that its log gives; None where none was found.
     """
 
     at: str
@@ -61,7 +61,7 @@ class ProgramView:
     """One program, as ``kraftd status`` shows it.
 
     Attributes:
-        process_state: supervisord's word; ORPHANED where it runs without supervisord.
+        process_state: supervisord's state; ORPHANED where it runs without supervisord.
         reason: Why it is not ready; None when it is.
         restarts: How often the daemon restarted it since the cluster was started.
     """
@@ -84,13 +84,13 @@ class ProgramView:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it shall run."""
+        """Whether it should run."""
         return self.service_state is not ServiceState.STOPPED
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerContact:
-    """What a configured broker did when it was asked.
+    """A configured broker's answer to its probe.
 
     Attributes:
         latency_s: From connecting to the end of its ApiVersions response; None where none came.
@@ -103,7 +103,7 @@ class BrokerContact:
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """What a program's process takes, its children not counted.
+    """The resources that a program's process uses, without its children.
 
     Attributes:
         cpu_s: CPU time since its start.
@@ -120,7 +120,7 @@ class ProcessUsage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look.
+    """One observation of a cluster.
 
     Attributes:
         taken_at_s: Seconds since the Unix epoch.
@@ -141,11 +141,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was found out about the programs, each by program name.
+    """Everything observed of the programs, each by program name.
 
     Attributes:
         answers: Missing where a program was not asked.
-        served: The programs whose process of now has served before.
+        served: The programs whose current process has served before.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -157,7 +157,7 @@ class Facts:
 
 
 def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
-    """Return every program of a plan as people see it, in the plan's order."""
+    """Return the view of every program of a plan, in the plan's order."""
     return tuple(_view(plan, program, facts, now_s) for program in plan.programs)
 
 

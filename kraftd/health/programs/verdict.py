@@ -1,4 +1,4 @@
-"""From a snapshot to a verdict with its reasons. Pure."""
+"""The verdict on a snapshot, with its reasons. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Verdict:
     """The cluster in a word, and why it is not ``ok``.
 
     Attributes:
-        ready: Everything that shall run serves but for tools, which the cluster does without; the quorum has a leader,
-            every partition has one.
+        ready: Every desired program serves (tools do not count); the quorum has a leader, and
+            so has every partition.
         reasons: One sentence each; empty when the status is ``ok``.
     """
 
@@ -25,7 +25,7 @@ class Verdict:
 def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     """Return the verdict on a snapshot.
 
-    A cluster is ``down`` when no broker serves, ``degraded`` when anything that shall run does not, the daemon too,
+    A cluster is ``down`` when no broker serves, ``degraded`` when a desired program does not, the daemon included, and
     ``unsupervised`` when nodes run without supervisord.
     """
     serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
@@ -35,7 +35,7 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     is_ready = not reasons
     reasons += [_unready(program) for program in failing if program.kind is Kind.TOOL]
     if snapshot.supervised is False:
-        unsupervised = "supervisord does not run: its programs go on without it, and nothing restarts them"
+        unsupervised = "supervisord does not run: its programs keep running, and nothing restarts them"
         return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
     if not serving:
         return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
@@ -43,7 +43,7 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
 
 
 def is_settled(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> bool:
-    """Return whether nothing is expected to change by itself: all is well, and every replica is in sync."""
+    """Return whether no change is expected: the status is ok, and every replica is in sync."""
     kafka = snapshot.kafka
     if kafka.quorum is None or kafka.topics is None or not judge(snapshot, declared_topics).ready:
         return False

@@ -1,1 +1,1 @@
-"""What people and programs read: the health document, its history, chains of reasons."""
+"""The reports on a cluster: the health document, its history, chains of reasons."""

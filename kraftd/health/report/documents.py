@@ -1,7 +1,7 @@
-"""The JSON documents of status, health, lag and topics, as values. Pure, and free of the web framework.
+"""The JSON documents of status, health, lag and topics, as dataclasses. Pure, and free of the web framework.
 
-Each document has its shape here only: the daemon encodes these values, OpenAPI describes them, the commands decode
-them, and the status page, ``top``, ``why`` and ``explain`` read them. What is not known is None.
+Each document has its shape in this module only: the daemon encodes these values, OpenAPI describes them, the commands
+decode them, and the status page, ``top``, ``why`` and ``explain`` read them. An unknown value is None.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ DESCRIBED: Mapping[str, Any] = {"use_attribute_docstrings": True}
 
 @dataclass(frozen=True, slots=True)
 class StatusDocument:
-    """The cluster in a word, and its programs; ``source`` is ``daemon``, or ``command`` where that did not answer."""
+    """The status of cluster and programs; ``source`` is ``daemon``, or ``command`` where the daemon did not answer."""
 
     ok: bool
     schema_version: int
@@ -39,7 +39,7 @@ class StatusDocument:
 
 @dataclass(frozen=True, slots=True)
 class ProgramUsage:
-    """What a program's process takes; null while it does not run, or was not looked at."""
+    """The resources that a program's process uses; null while it does not run, or was not measured."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -81,7 +81,7 @@ class BrokerView:
     unfenced: bool | None
     """The cluster counts it as alive; null while no broker can be asked."""
     answer_s: float | None
-    """Until it answered ApiVersions."""
+    """From connecting to its ApiVersions response."""
     round_trip: RoundTrip | None
     """Of the canary's last record through it."""
     leads: int | None
@@ -91,7 +91,7 @@ class BrokerView:
     replicas: int | None
     """Replicas that it holds."""
     disks: tuple[Disk, ...] | None
-    """Null while it did not tell them."""
+    """Null until the broker has reported them."""
     canary_age_s: float | None
     """Since the canary's record was sent, whether it came back or not."""
 
@@ -116,7 +116,7 @@ class TopicSummary:
 
 @dataclass(frozen=True, slots=True)
 class TimeLag:
-    """How long the oldest unread record waits: no less and no more than the bounds, which are what is known."""
+    """The bounds of how long the oldest unread record waits."""
 
     at_least_s: float
     at_most_s: float | None
@@ -151,7 +151,7 @@ class GroupSummary:
     lag: int | None
     """Null where the lag of one partition is not known."""
     known_lag: int | None
-    """At least so much."""
+    """The sum of the known lags: a lower bound."""
     time_lag: TimeLag | None
     status: LagStatus | None
     """Whether the group keeps up, by Burrow's rules."""
@@ -160,12 +160,12 @@ class GroupSummary:
     reason: str | None
     """Why its lag is not known."""
     partitions: tuple[GroupPartition, ...] | None
-    """Null where the settings only sum it up."""
+    """Null where only its totals are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingValue:
-    """One thing without a value, or with a part of one, and why."""
+    """An item that could not be read, or only in part, and why."""
 
     what: str
     name: str
@@ -176,7 +176,7 @@ class MissingValue:
 
 @dataclass(frozen=True, slots=True)
 class DroppedCounts:
-    """How many topics and groups the settings leave out, and how many groups are summed up only."""
+    """How many topics and groups the settings exclude, and of how many groups only totals are kept."""
 
     topics: int
     groups: int
@@ -185,7 +185,7 @@ class DroppedCounts:
 
 @dataclass(frozen=True, slots=True)
 class CollectorSummary:
-    """How one part of the collection goes; errors are counted by their code."""
+    """The last run of one collector; errors are counted by their code."""
 
     up: bool
     duration_s: float
@@ -195,13 +195,13 @@ class CollectorSummary:
 
 @dataclass(frozen=True, slots=True)
 class HealthDocument(StatusDocument):
-    """Everything that the daemon last saw; what could not be read is null, with its reason under ``failures``."""
+    """The cluster as the daemon last saw it; an unreadable part is null, with its reason under ``failures``."""
 
     __pydantic_config__ = DESCRIBED
 
     age_s: float
     programs: tuple[ProgramUsage, ...]
-    """What each of the nodes takes, in their order."""
+    """The resources that each of the nodes uses, in their order."""
     brokers: tuple[BrokerView, ...]
     produced_per_s: float | None
     """Growth of all end offsets."""
@@ -212,7 +212,7 @@ class HealthDocument(StatusDocument):
     failures: Mapping[str, str]
     """Why a whole part is null."""
     missing: tuple[MissingValue, ...]
-    """Single things without a value; at most 200 of them."""
+    """Items that could not be read; at most 200 of them."""
     missing_total: int
     dropped: DroppedCounts
     collectors: Mapping[str, CollectorSummary]
@@ -220,7 +220,7 @@ class HealthDocument(StatusDocument):
 
 @dataclass(frozen=True, slots=True)
 class NothingSeen:
-    """The health of a cluster that was not looked at yet."""
+    """The health of a cluster that was not observed yet."""
 
     ok: bool
     status: Status
@@ -248,5 +248,5 @@ class TopicsDocument:
 
 
 def age_s(at_s: float | None, now_s: float) -> float | None:
-    """Return how long ago something was, never a negative time; None for what never was."""
+    """Return the age of a moment, never negative; None for no moment."""
     return None if at_s is None else round(max(0.0, now_s - at_s), 3)

@@ -1,4 +1,4 @@
-"""From a snapshot to the documents of status and health. Pure."""
+"""The status and health documents of a snapshot. Pure."""
 
 from dataclasses import fields
 
@@ -27,9 +27,9 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
 
     Args:
         plan: The cluster.
-        snapshot: One look at it.
+        snapshot: An observation of it.
         verdict: The judgement on it.
-        source: Who looked: ``daemon``, or ``command`` where the daemon did not answer.
+        source: The observer: ``daemon``, or ``command`` where the daemon did not answer.
     """
     return StatusDocument(
         ok=True,
@@ -56,14 +56,14 @@ def health_document(
     *,
     details: bool = True,
 ) -> HealthDocument:
-    """Return what ``GET /health`` answers: the status, its age, and what Kafka says of itself.
+    """Return the answer of ``GET /health``: the status, its age, and Kafka's state.
 
     Args:
         plan: The cluster.
-        snapshot: The newest look at it.
+        snapshot: The newest observation of it.
         verdict: The judgement on it.
         now_s: Seconds since the Unix epoch.
-        history: What is remembered of the looks before.
+        history: The history of earlier snapshots.
         details: Whether groups have their partitions.
     """
     kafka, known = snapshot.kafka, history or History()
@@ -75,7 +75,7 @@ def health_document(
         age_s=age_s(snapshot.taken_at_s, now_s) or 0.0,
         programs=tuple(_usage(program, snapshot, known.rates) for program in snapshot.programs),
         brokers=broker_views(plan, snapshot, now_s),
-        # The moment may be older than the look that found the brokers silent.
+        # The moment may be older than the snapshot in which no broker answered.
         produced_per_s=newest.produced_per_s if newest and kafka.offsets else None,
         quorum=kafka.quorum,
         topics=topic_summaries(kafka, known.rates),

@@ -1,6 +1,6 @@
-"""The last quarter of an hour in a few numbers, and the rates of now. Pure, and bounded: one moment every five seconds.
+"""The history of the last 15 minutes in a few numbers, and the current rates. Pure; one moment every five seconds.
 
-A number that was not known at a moment is None there: a gap, not a zero.
+A number that was not known at a moment is None: a gap, not a zero.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ KEPT_S = 900.0
 STEP_S = 5.0
 
 FRESH_S = 30.0
-"""What Kafka said longer ago does not count as known: three turns of the slowest collector that counts."""
+"""Older values of Kafka do not count as known: three intervals of the slowest collector that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How fast things go now.
+    """The current rates.
 
     Attributes:
         topics: Growth of a topic's end offsets, per second; absent where two readings of them are not known.
@@ -51,7 +51,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is remembered.
+    """The history of a cluster.
 
     Attributes:
         moments: Oldest first.
@@ -108,7 +108,7 @@ def _growth(
     rates: dict[str, float] = {}
     for key, end in now.items():
         if key in before:
-            # An end that went back is another log: the topic was created again.
+            # An end that went back belongs to another log: the topic was created again.
             rates[key[0]] = rates.get(key[0], 0.0) + max(0, end - before[key]) / took_s
     return rates
 
@@ -125,7 +125,7 @@ def _lag(kafka: KafkaView, now_s: float) -> int | None:
     if kafka.lags is None or kafka.lags_taken_at_s is None or not 0 <= now_s - kafka.lags_taken_at_s < FRESH_S:
         return None
     totals = [group.total for group in kafka.lags.values()]
-    # A group that never commits has no lag, and shall not hide that of the others.
+    # A group that never commits has no lag, and must not hide that of the others.
     counted = [total.lag for total in totals if total.partitions or total.lag is not None]
     known = [lag for lag in counted if lag is not None]
     return sum(known) if len(known) == len(counted) and (known or not totals) else None

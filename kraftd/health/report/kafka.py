@@ -1,4 +1,4 @@
-"""The Kafka part of the health document. Pure: what is not known is None, with its reason beside it."""
+"""The Kafka part of the health document. Pure: an unknown value is None, with its reason beside it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from kraftd.kafka.model import Failure, GroupState, Partition, TopicPartition, T
 
 
 def collector_summaries(runs: Mapping[str, CollectorRun], now_s: float) -> Mapping[str, CollectorSummary]:
-    """Return how each part of the collection goes, by its name."""
+    """Return the last run of each collector, by its name."""
     return {
         name: CollectorSummary(run.up, run.duration_s, age_s(run.last_success_s, now_s), run.errors)
         for name, run in runs.items()
@@ -70,7 +70,7 @@ def _topic(kafka: KafkaView, topic: TopicState, rates: Rates) -> TopicSummary:
 
 
 def _offsets(kafka: KafkaView, topic: TopicState) -> int | None:
-    """Return how many offsets lie between start and end; of a compacted topic more than there are records."""
+    """Return the number of offsets between start and end; of a compacted topic more than there are records."""
     if kafka.offsets is None:
         return None
     ends, starts = kafka.offsets.ends.values, kafka.offsets.starts.values
@@ -82,7 +82,7 @@ def _offsets(kafka: KafkaView, topic: TopicState) -> int | None:
 
 
 def _bytes(kafka: KafkaView, topic: TopicState) -> int | None:
-    """Return the size of all replicas on the brokers that told it."""
+    """Return the size of all replicas on the brokers that reported it."""
     if kafka.log_dirs is None:
         return None
     sizes = [directory.replica_bytes for each in kafka.log_dirs.brokers.values.values() for directory in each]
@@ -163,7 +163,7 @@ def _partitions(
 
 
 def missing_values(kafka: KafkaView) -> Iterator[MissingValue]:
-    """Yield every single thing that has no value or only a part of one, with the reason."""
+    """Yield every item that could not be read, or only in part, with the reason."""
     yield from _reasons("topic", kafka.unreadable.topics)
     yield from _reasons("group", kafka.unreadable.groups)
     yield from _reasons("commits of group", kafka.unreadable.commits)

@@ -20,9 +20,9 @@ class Statement:
 
     Attributes:
         depth: How far down the chain; 0 is the answer itself.
-        about: What it is about, as ``broker-2`` or ``group readers``.
-        text: What is known, without the subject and without a full stop.
-        source: Where that comes from.
+        about: Its subject, as ``broker-2`` or ``group readers``.
+        text: The fact, without the subject and without a full stop.
+        source: The source of the fact.
     """
 
     depth: int
@@ -42,12 +42,12 @@ class ProgramEvent:
 
 @dataclass(frozen=True, slots=True)
 class StateRecords:
-    """What the state directory tells beside the document.
+    """The records of the state directory that explain a document.
 
     Attributes:
-        desired: Which programs shall run, and who said so.
-        memories: The restarts of each program.
-        events: What happened to each program lately, oldest first.
+        desired: Which programs should run, and which command set that.
+        restart_histories: The restarts of each program.
+        events: The recent events of each program, oldest first.
     """
 
     desired: DesiredState
@@ -72,11 +72,11 @@ def broker_with(document: StatusDocument, node_id: int | None) -> ProgramView | 
     return next((node for node in brokers if node.node_id == node_id), None)
 
 
-def look(document: StatusDocument) -> str:
-    """Return who looked, and how long ago."""
+def observer(document: StatusDocument) -> str:
+    """Return who observed the document, and how long ago."""
     if isinstance(document, HealthDocument):
-        return f"the daemon's look of {document.age_s:.1f} s ago"
-    return "this command's own look at supervisord and the ports"
+        return f"the daemon, {document.age_s:.1f} s ago"
+    return "this command, from supervisord and the ports"
 
 
 def why(
@@ -85,16 +85,16 @@ def why(
     """Yield the chain behind a program's state.
 
     Args:
-        document: What was seen.
+        document: The status or health of the cluster.
         name: A program that the document has.
-        records: What the state directory tells.
+        records: The records of the state directory.
         now_s: Seconds since the Unix epoch.
         policy: How often the daemon restarts.
     """
     node = node_named(document, name)
     if node is None:
         raise LookupError(name)
-    yield Statement(0, name, _state(node), look(document))
+    yield Statement(0, name, _state(node), observer(document))
     yield from _desired(name, records, now_s)
     if node.ready:
         yield Statement(1, name, _serving(node), "its own answer")
@@ -123,9 +123,9 @@ def _desired(name: str, records: StateRecords, now_s: float) -> Iterator[Stateme
     if desired is None:
         yield Statement(1, name, "was never asked to run", "desired.json")
         return
-    wanted = "shall run" if desired.running else "shall not run"
+    wanted = "should run" if desired.running else "should not run"
     yield Statement(
-        1, name, f"{wanted}: '{desired.by}' said so {_ago(desired.since, now_s)} ({desired.why})", "desired.json"
+        1, name, f"{wanted}: set by '{desired.by}' {_ago(desired.since, now_s)} ({desired.why})", "desired.json"
     )
 
 
@@ -136,7 +136,7 @@ def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
         return
     ended = node.last_exit
     if ended is None:
-        yield Statement(1, node.name, f"no process of it runs ({node.process_state})", "supervisord")
+        yield Statement(1, node.name, f"it has no process ({node.process_state})", "supervisord")
         return
     yield Statement(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
     if ended.cause:
@@ -154,39 +154,41 @@ def _next(
     spent = f"{len(recent)} of {policy.most_restarts} restarts within {policy.window_s / 60:g} minutes are used"
     daemon = node_named(document, DAEMON)
     if name == DAEMON:
-        yield Statement(1, name, "supervisord starts it again at once, as long as supervisord itself runs", "plan")
+        yield Statement(1, name, "supervisord restarts it at once, while supervisord itself runs", "plan")
     elif memory.given_up is not None:
-        yield Statement(1, name, f"is not started again: {memory.given_up}", "restarts.json")
-        yield Statement(2, name, "mend that, then 'kraftd start'", "restarts.json")
+        yield Statement(1, name, f"is not restarted: {memory.given_up}", "restarts.json")
+        yield Statement(2, name, "fix that, then run 'kraftd start'", "restarts.json")
     elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
-        yield Statement(1, name, "nobody starts it again: the daemon does not run; 'kraftd start' does", look(document))
+        yield Statement(
+            1, name, "nothing restarts it, because the daemon does not run; 'kraftd start' does", observer(document)
+        )
     else:
-        yield Statement(1, name, f"the daemon starts it again at once: {spent}", "restarts.json")
+        yield Statement(1, name, f"the daemon restarts it at once: {spent}", "restarts.json")
 
 
 def _part(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
-    """Yield what a broker that serves carries."""
+    """Yield the partitions and replicas of a broker that serves."""
     broker = _broker(document, node)
     if broker is None:
         return
     if broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
-        yield Statement(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", look(document))
+        yield Statement(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", observer(document))
     if broker.unfenced is False:
-        yield Statement(1, node.name, "the cluster does not count it as alive: it is fenced", look(document))
+        yield Statement(1, node.name, "the cluster does not count it as alive: it is fenced", observer(document))
 
 
 def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
-    """Yield what a program that does not serve costs."""
+    """Yield the consequences of a program that does not serve."""
     broker = _broker(document, node)
     if broker and broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
         behind = broker.replicas - broker.in_sync
-        yield Statement(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", look(document))
+        yield Statement(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", observer(document))
     quorum = document.quorum if isinstance(document, HealthDocument) else None
     if quorum is not None and node.node_id in {voter.node_id for voter in quorum.voters}:
         leader = "no leader" if quorum.leader_id is None else f"leader {quorum.leader_id}"
-        yield Statement(1, node.name, f"it is a voter; the quorum has {leader}", look(document))
+        yield Statement(1, node.name, f"it is a voter; the quorum has {leader}", observer(document))
 
 
 def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:

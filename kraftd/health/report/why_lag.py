@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.report.documents import GroupPartition, GroupSummary, HealthDocument, StatusDocument, TimeLag
-from kraftd.health.report.why import Statement, StateRecords, broker_with, indented, look, why
+from kraftd.health.report.why import Statement, StateRecords, broker_with, indented, observer, why
 from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import count, duration, plural
 
@@ -12,8 +12,8 @@ _PARTITIONS_SHOWN = 10
 
 _STATUS_TEXTS = {
     LagStatus.OK: "it keeps up",
-    LagStatus.WARN: "it falls further behind: the lag grew at every look",
-    LagStatus.STALL: "it stands still: it has members, and the commit did not move",
+    LagStatus.WARN: "it falls further behind: the lag grew with every measurement",
+    LagStatus.STALL: "it is stalled: it has members, but the commit did not move",
     LagStatus.STOP: "it stopped: it has no member that could move the commit",
     LagStatus.REWIND: "its commit went back",
 }
@@ -23,15 +23,15 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
     """Yield the chain behind a group's lag.
 
     Args:
-        document: What was seen.
+        document: The status or health of the cluster.
         group: The group's name.
-        records: What the state directory tells.
+        records: The records of the state directory.
         now_s: Seconds since the Unix epoch.
     """
     found = group_named(document, group)
     about = f"group {group}"
     if found is None or not isinstance(document, HealthDocument):
-        yield Statement(0, about, "its lag is not known", look(document))
+        yield Statement(0, about, "its lag is not known", observer(document))
         yield from indented(_unread(document, records, now_s))
         return
     yield Statement(0, about, _answer(found), f"commits and log ends, read {document.groups_age_s or 0:.1f} s ago")
@@ -40,17 +40,17 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
         yield Statement(1, about, found.reason, "Kafka")
     if found.uncommitted_partitions:
         uncommitted = plural(found.uncommitted_partitions, "assigned partition")
-        text = f"has no commit on {uncommitted}: no lag can be told there"
+        text = f"has no commit on {uncommitted}, so its lag there is not known"
         yield Statement(1, about, text, "Kafka")
     if found.partitions is None and found.committed_partitions:
-        text = "has more partitions than daemon.max_group_partitions leaves room for: it is summed up only"
+        text = "has more partitions than daemon.max_group_partitions allows: only its totals are kept"
         yield Statement(1, about, text, "kraftd.toml")
     partitions = sorted(found.partitions or (), key=_by_lag)
     for partition in partitions[:_PARTITIONS_SHOWN]:
         yield from indented(_partition(document, partition, records, now_s))
     if len(partitions) > _PARTITIONS_SHOWN:
         rest = plural(len(partitions) - _PARTITIONS_SHOWN, "more partition")
-        yield Statement(1, about, f"has {rest} with less lag: 'kraftd lag --group {group}'", look(document))
+        yield Statement(1, about, f"has {rest} with less lag: 'kraftd lag --group {group}'", observer(document))
 
 
 def group_named(document: StatusDocument, group: str) -> GroupSummary | None:
@@ -141,11 +141,11 @@ def _leader(
 
 
 def _unread(document: StatusDocument, records: StateRecords, now_s: float) -> Iterator[Statement]:
-    """Yield why nothing is known of a group: the daemon, the collection, or the brokers."""
+    """Yield why a group is not known: the daemon, the collection, or the brokers."""
     if isinstance(document, HealthDocument):
         yield from _unread_parts(document)
     else:
-        yield Statement(0, DAEMON, "is asked for the lag of groups, and does not answer", "its port")
+        yield Statement(0, DAEMON, "is the source of the lag of groups, and does not answer", "its port")
         yield from indented(why(document, DAEMON, records, now_s))
     for node in document.nodes:
         if node.kind is Kind.BROKER and not node.ready:
@@ -153,13 +153,13 @@ def _unread(document: StatusDocument, records: StateRecords, now_s: float) -> It
 
 
 def _unread_parts(document: HealthDocument) -> Iterator[Statement]:
-    """Yield what the daemon could not read, or leaves out."""
+    """Yield the parts that the daemon could not read, or excludes."""
     reasons: dict[str, list[str]] = {}
     for part, reason in document.failures.items():
         if part in ("groups", "lag", "topics"):
             reasons.setdefault(reason, []).append(part)
     for reason, parts in reasons.items():
-        yield Statement(0, " and ".join(parts), f"could not be read: {reason}", look(document))
+        yield Statement(0, " and ".join(parts), f"could not be read: {reason}", observer(document))
     for each in document.missing:
         if each.what == "groups of broker":
             text = f"did not list its groups, this one may be among them: {each.text}"
@@ -176,5 +176,5 @@ def _names(document: StatusDocument, partition: GroupPartition) -> str:
 
 
 def _by_lag(partition: GroupPartition) -> tuple[int, int]:
-    """Order what is not known first, then by lag, the greatest first."""
+    """Order partitions with unknown lag first, then by lag, the greatest first."""
     return (0, 0) if partition.lag is None else (1, -partition.lag)

@@ -1,4 +1,4 @@
-"""What only a start reaches outside for: Java and Kafka, supervisord's launch, ports, readiness, JMX."""
+"""The doors that only a start uses: Java and Kafka, supervisord's launch, ports, readiness, JMX."""
 
 import functools
 from collections.abc import Callable
@@ -31,17 +31,17 @@ _EXIT_LOG_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class StartDoors:
-    """The functions that a start is given; a test gives others.
+    """The functions through which a start reaches outside; tests give others.
 
     Attributes:
-        prepare_runtime: Fetches what runs the nodes of a plan.
-        locate: The same without fetching; raises where something is missing.
+        prepare_runtime: Fetches the runtime of a plan's nodes.
+        locate: Finds it without fetching; raises where something is missing.
         launch: Starts supervisord and returns when it answers.
         ask: Whether a program serves.
-        cause_of_end: Why a program that supervisord says has ended, ended.
+        cause_of_end: Why a program ended, according to supervisord and its log.
         enable_jmx: Lets JMX clients into a broker's JVM on a listener, with the password in a directory.
-        daemon_sees_ready: Whether the daemon, looking again now, finds the cluster ready.
-        port_holder: Who listens on a host and port; None where it is free.
+        daemon_sees_ready: Whether the daemon, in a new observation, finds the cluster ready.
+        port_holder: The process that listens on a host and port; None where it is free.
         memory_bytes: The memory of this machine.
     """
 

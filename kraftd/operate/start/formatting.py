@@ -1,6 +1,6 @@
-"""Giving empty data directories their identity; directories with data are only compared, never written.
+"""The format of empty data directories; directories with data are only compared, never written.
 
-Kafka needs no JVM for it: a node of a static quorum starts from ``meta.properties`` alone, and 4.x wants beside it the
+No JVM is needed: a node of a static quorum starts from ``meta.properties`` alone, and 4.x needs beside it the
 ``bootstrap.checkpoint`` that its StorageTool writes, which holds no ids.
 """
 
@@ -91,7 +91,7 @@ def _compare(plan: Plan, node: Node, manifest: Manifest | None, path: Path, text
 
 
 def _refuse_vanished(plan: Plan, manifest: Manifest | None, empty: list[Node]) -> None:
-    # What an interrupted format left empty has lost nothing: the manifest names it as unfinished.
+    # A directory that an interrupted format left empty has lost nothing: the manifest names it as unfinished.
     formatted = {node.name for node in manifest.nodes} - set(manifest.unfinished) if manifest else set()
     vanished = [node for node in empty if node.name in formatted]
     if not vanished:
@@ -102,7 +102,7 @@ def _refuse_vanished(plan: Plan, manifest: Manifest | None, empty: list[Node]) -
         f"cannot use the data of {names}: it was formatted ({plan.layout.manifest}), but there is nothing in\n"
         + "\n".join(f"  {path}" for path in paths),
         hint="Mount the disk again, or restore the directories. An emptied voter must not rejoin by itself: "
-        "it could make the quorum forget records. To begin anew, without the data: 'kraftd destroy'.",
+        "it could make the quorum forget records. To start over, without the data: 'kraftd destroy'.",
         code="data_vanished",
         details={"paths": paths},
     )
@@ -121,5 +121,5 @@ def _holds_anything(directory: Path) -> bool:
 
 
 def _is_of_a_format(path: Path) -> bool:
-    """Return whether a file is what a format that was cut off leaves before the identity."""
+    """Return whether a file is one that an interrupted format leaves before the identity."""
     return path.name == _BOOTSTRAP or path.name.startswith(f".{_META}.")

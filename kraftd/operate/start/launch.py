@@ -1,4 +1,4 @@
-"""Bringing supervisord up, detached from this terminal."""
+"""The launch of supervisord, detached from the terminal."""
 
 import contextlib
 import resource
@@ -17,7 +17,7 @@ from kraftd.supervisord.rpc import SUPERVISORD, Supervisor, SupervisorUnreachabl
 _LAUNCH_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 _FILE_DESCRIPTORS = 100_000
-"""What Kafka's documentation asks for (Hardware and OS)."""
+"""The limit that Kafka's documentation recommends (Hardware and OS)."""
 
 
 def launch_supervisord(
@@ -97,7 +97,7 @@ def _raised_descriptor_limit() -> Iterator[None]:
 def _ended(status: int, console: Path) -> KraftdError:
     said = "\n".join(f"  {line}" for line in tail(console, 5)) or "  (it wrote nothing)"
     return KraftdError(
-        f"cannot start supervisord: it ended with status {status}, and its last words were\n{said}",
+        f"cannot start supervisord: it ended with status {status}, and its last output was\n{said}",
         hint=f"The whole text is in {console}.",
         code="supervisord_failed",
     )

@@ -1,4 +1,4 @@
-"""What must hold before anything is written or started."""
+"""The checks before a start writes or starts anything: memory, quorum, ports, directories."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from kraftd.units import format_size, human_size
 
 
 class PortInUseError(KraftdError):
-    """Somebody else listens where a program of the plan should."""
+    """Another process listens on a port of the plan."""
 
     code = "port_in_use"
 
@@ -37,7 +37,7 @@ def check_memory(plan: Plan, machine_bytes: int) -> None:
 
 
 def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) -> None:
-    """Refuse to start what serves only with a quorum where there would be none: the wait could only time out.
+    """Refuse to start programs that need a quorum where there would be none: the wait could only time out.
 
     Raises:
         NeedsRunningClusterError: Naming the voters that are missing.
@@ -64,7 +64,7 @@ def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str,
     Args:
         plan: The cluster.
         programs: The programs that are about to start.
-        port_holder: Who listens on a host and port; None where it is free.
+        port_holder: The process that listens on a host and port; None where it is free.
 
     Raises:
         PortInUseError: Naming each listener, port, and the process that holds it.
@@ -80,7 +80,7 @@ def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str,
         return
     lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
     raise PortInUseError(
-        "cannot listen where the plan says:\n" + "\n".join(lines),
+        "cannot use the ports of the plan:\n" + "\n".join(lines),
         hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
         details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
     )

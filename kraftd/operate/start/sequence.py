@@ -1,4 +1,4 @@
-"""The order in which a start brings programs up, what it waits for, and what ends the wait early."""
+"""The sequence of a start: its order, what it waits for, and what ends the wait early."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ TIE_BREAKER_AFTER_S = 4.0
 
 _POLL_S = 0.03
 _STATES_EVERY_S = 0.25
-"""supervisord is asked this often who ended: at every poll it cost as much CPU as half a controller's boot."""
+"""How often supervisord is asked which programs ended: at every poll it cost half the CPU of a controller's boot."""
 
 _TOPIC_LIMIT_S = 30.0
 _TOOLS_LIMIT_S = 5.0
@@ -45,17 +45,17 @@ class TopicNotReadyError(KraftdError):
 
 
 class YieldedError(KraftdError):
-    """A stop was asked for while the start was under way."""
+    """A stop was requested during the start."""
 
     code = "yielded_to_stop"
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the whole command must be done, on the monotonic clock; and the limit, for the message.
+    """The time by which the whole command must be done, on the monotonic clock; and the limit, for the message.
 
     Attributes:
-        generation: How often a stop had been asked for when the command began.
+        generation: How many stops had been requested when the command began.
     """
 
     at_s: float
@@ -69,14 +69,14 @@ class Deadline:
 
 
 def yield_to_stop(store: Store, deadline: Deadline) -> None:
-    """End a start that a stop has overtaken.
+    """End a start that was overtaken by a stop.
 
     Raises:
-        YieldedError: A stop was asked for since the command began.
+        YieldedError: A stop was requested since the command began.
     """
     if store.generation() > deadline.generation:
         raise YieldedError(
-            "cannot finish the start: 'kraftd stop' was asked for meanwhile", hint="Start again when you want to."
+            "cannot finish the start: 'kraftd stop' was run meanwhile", hint="'kraftd start' starts it again."
         )
 
 
@@ -102,7 +102,7 @@ class StartSequence:
 
         Args:
             wanted: The programs that serve in the end.
-            missing: Those of them without a process; all of them by default.
+            missing: The wanted programs without a process; by default all.
 
         Returns:
             What the user should know, one sentence each.
@@ -111,7 +111,7 @@ class StartSequence:
             StartFailedError: A program ended before it served.
             TopicNotReadyError: A declared topic cannot be used.
             TimedOutError: Time is up.
-            YieldedError: A stop was asked for.
+            YieldedError: A stop was requested.
         """
         spawn = wanted if missing is None else missing
         tools = self._plan.starting(StartStage.OPTIONAL, wanted)
@@ -159,7 +159,7 @@ class StartSequence:
         Raises:
             StartFailedError: One of them ended.
             TimedOutError: The command's time is up.
-            YieldedError: A stop was asked for.
+            YieldedError: A stop was requested.
         """
         pending = {name: Answer(ready=False) for name in programs}
         while pending:
@@ -183,7 +183,7 @@ class StartSequence:
             By name, why those that do not serve do not.
 
         Raises:
-            YieldedError: A stop was asked for.
+            YieldedError: A stop was requested.
         """
         pending = dict.fromkeys(programs, "")
         failed: dict[str, str] = {}
@@ -254,7 +254,7 @@ class StartSequence:
             if outcome.created:
                 self._reporter.step(f"Created the topic {outcome.name}")
             self._notes += [
-                f"topic {outcome.name}: {each.setting} is {each.actual}, declared {each.declared}; kraftd leaves it"
+                f"topic {outcome.name}: {each.setting} is {each.actual}, not {each.declared}; kraftd does not change it"
                 for each in outcome.differences
             ]
 
@@ -278,7 +278,7 @@ class StartSequence:
         started = [name for name in tools if name not in self._failed_tools]
         self._failed_tools |= self.wait_for_tools(started, within_s=_TOOLS_LIMIT_S)
         self._notes += [
-            f"{name} does not serve, and the cluster goes on without it: {why} ('kraftd logs {name}')"
+            f"{name} does not serve; the cluster runs without it: {why} ('kraftd logs {name}')"
             for name, why in self._failed_tools.items()
         ]
 
@@ -289,16 +289,16 @@ class StartSequence:
             self._pause()
 
     def _check(self, missing: str) -> None:
-        """End the wait where the command's time is up or a stop was asked for.
+        """End the wait where the command's time is up or a stop was requested.
 
         Args:
-            missing: What the wait is for, for the message.
+            missing: The programs that the wait is for, for the message.
         """
         yield_to_stop(self._cluster.store, self._deadline)
         if self._clock.monotonic_s() > self._deadline.at_s:
             raise TimedOutError(
                 f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}",
-                hint="'kraftd status' and 'kraftd logs' tell more; what runs goes on. --timeout gives more time.",
+                hint="'kraftd status' and 'kraftd logs' show more. Programs keep running. --timeout allows more time.",
             )
 
     def _pause(self) -> None:

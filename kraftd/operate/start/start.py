@@ -34,7 +34,7 @@ class StartOptions:
     Attributes:
         names: Programs; none for the whole cluster.
         timeout_s: How long the whole command may take.
-        command: The command on whose behalf.
+        command: The command that stops, for the records.
     """
 
     names: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Start:
 
     Attributes:
         cluster: The context of the configured plan.
-        doors: What only a start reaches outside for.
+        doors: The doors that only a start uses.
     """
 
     configured: Configured
@@ -81,14 +81,14 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
     """Bring the cluster up, or programs of it; idempotent. Returns when it serves.
 
     Raises:
-        ConfigurationError: The configuration, or what it asks of this machine.
-        IdentityMismatchError: The data belongs to something else.
-        NeedsRunningClusterError: What is named would have no quorum.
-        RefusedError: The state directory holds files of somebody else under names that kraftd uses.
+        ConfigurationError: The configuration is wrong, or too much for this machine.
+        IdentityMismatchError: The data belongs to another cluster or node.
+        NeedsRunningClusterError: The named programs would have no quorum.
+        RefusedError: The state directory holds foreign files under names that kraftd uses.
         RuntimeMissingError: Java or Kafka is missing.
         StartFailedError: A program ended before it served.
         TimedOutError: Time was up.
-        YieldedError: A stop was asked for meanwhile.
+        YieldedError: A stop was requested meanwhile.
     """
     # Before the lock, which is a file in that directory.
     refuse_foreign(chosen.layout)
@@ -100,7 +100,7 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
 
 
 def locked_start(start: Start) -> StartResult:
-    """Check what a start can be refused for before anything is written, then start under the lock."""
+    """Refuse an invalid start before anything is written, then start under the lock."""
     cluster, options = start.cluster, start.options
     _refuse_absent(start.configured, options.names)
     cluster.plan.check_names(options.names)
@@ -138,7 +138,7 @@ def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
         if name in absent:
             raise UnknownNameError(
                 f"cannot start {name}: {absent[name]}",
-                hint="Only what the plan holds can be started: 'kraftd plan' shows it.",
+                hint="Only programs of the plan can be started: 'kraftd plan' shows them.",
             )
 
 
@@ -155,7 +155,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     notes = [*start.configured.absent.values(), *prepared.notes]
     if has_leftovers:
         # Only now: nothing but a port can be in the way of the new start any more.
-        notes.append("ended what an earlier run had left behind, and started anew")
+        notes.append("ended the programs that an earlier run had left running, and restarted the cluster")
         _end_leftovers(start, previous, table)
     claim(plan.layout, plan.names)
     make_directories(plan)
@@ -175,9 +175,11 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
 
 
 def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> None:
-    """End what runs of an earlier start, and refuse where the ports are still taken."""
+    """End the programs of an earlier start, and refuse where the ports are still taken."""
     cluster = start.cluster
-    cluster.reporter.step(f"Ending what an earlier run left behind: {', '.join(table.processes) or 'supervisord'}")
+    cluster.reporter.step(
+        f"Ending programs that an earlier run left running: {', '.join(table.processes) or 'supervisord'}"
+    )
     stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
     check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder)
 
@@ -195,7 +197,7 @@ def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
 
 
 def _complete(start: Start, table: ProcessTable) -> StartResult:
-    """Start what is missing of a cluster that supervisord runs; what runs is left as it is."""
+    """Start the missing programs of a cluster that supervisord runs; running programs are left alone."""
     plan, names = start.cluster.plan, start.options.names
     plan.check_names(names)
     notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
@@ -210,7 +212,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
 
 
 def _changes(start: Start) -> list[str]:
-    """Return that the configuration changed since the cluster was started, where it did."""
+    """Return a note where the configuration changed since the cluster was started."""
     plan, command_context = start.configured.plan, start.cluster.command_context
     try:
         prepared = start.doors.locate(plan, command_context)
@@ -229,7 +231,7 @@ def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _set_desired(start: Start, names: tuple[str, ...]) -> None:
     now = timestamp(start.cluster.clock.now_s())
-    desired = DesiredProgram(running=True, since=now, by=start.options.command, why="asked for on the command line")
+    desired = DesiredProgram(running=True, since=now, by=start.options.command, why="requested on the command line")
     start.cluster.store.set_desired(names, desired)
 
 

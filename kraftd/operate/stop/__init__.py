@@ -1,1 +1,1 @@
-"""Stopping without losing a record: the order, its execution, what it refuses."""
+"""Stopping without losing a record: the order, its execution, and what blocks it."""

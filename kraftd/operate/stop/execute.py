@@ -1,7 +1,7 @@
-"""Carrying out a stop: signals to verified processes, in the order that stop_order decides.
+"""The execution of a stop: signals to verified processes, in the order of ``order.py``.
 
-One way for supervised and for orphaned programs: the signals go to the processes themselves, and supervisord, where it
-runs, notes the exits. It restarts none of them.
+Supervised and orphaned programs are stopped alike: the signals go to the processes themselves, and supervisord, where
+it runs, records the exits. It restarts none of them.
 """
 
 import signal
@@ -30,7 +30,7 @@ class Stopped:
     """How a program ended.
 
     Attributes:
-        clean: Whether a node had closed its logs; None for what has none.
+        clean: Whether a node had closed its logs; None for a program without logs.
         killed: Why it was killed; None where it ended by itself.
         took_s: Seconds from its first signal to its end.
     """
@@ -61,8 +61,8 @@ class StopExecution:
 
     Attributes:
         processes: The incarnations that run, of the whole cluster.
-        results: How those ended that did.
-        stuck: Those that were still there 10 s after KILL.
+        results: The results of the processes that ended.
+        stuck: The processes that were still there 10 s after KILL.
     """
 
     cluster: ClusterContext
@@ -95,13 +95,13 @@ class StopExecution:
             raise TimedOutError(
                 f"cannot end {named}: still there {_KILL_PATIENCE_S:g} s after KILL",
                 hint="It waits in the kernel, usually for a disk or a network file system that does not answer "
-                f"('ps -o pid,stat,wchan,args -p {','.join(map(str, pids.values()))}'). It ends when that answers: "
+                f"('ps -o pid,stat,wchan,args -p {','.join(map(str, pids.values()))}'). It ends when that answers; "
                 "then run the command again.",
                 details={"pids": pids},
             )
 
     def stop_nodes(self, names: tuple[str, ...], *, patience_s: float) -> None:
-        """Stop nodes in the order that loses nothing."""
+        """Stop nodes in the order that loses no record."""
         progress = self._begin(names)
         said_lost = False
         while self._living(progress):
@@ -189,7 +189,7 @@ class StopExecution:
         self.cluster.doors.send_signal(each.process, _SIGNALS[signal_name])
         if signal_name == "TERM":
             each.termed_at_s = now_s
-            # A frozen process takes no TERM before it goes on.
+            # A frozen process takes no TERM before it continues.
             self.cluster.doors.send_signal(each.process, signal.SIGCONT)
             self._report(name, "stopping")
         elif signal_name == "QUIT":

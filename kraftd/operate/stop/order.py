@@ -1,7 +1,7 @@
-"""In what order the nodes of a cluster get which signal. Pure.
+"""The order in which the nodes of a cluster get signals in a stop. Pure.
 
-A broker leaves cleanly only while a quorum approves it, so the tie-breaker outlives the brokers. What has closed its
-logs and only waits for a quorum that is gone may be killed: its metadata log is fsynced.
+A broker leaves cleanly only while a quorum approves it, so the tie-breaker outlives the brokers. A node that has closed
+its logs and only waits for a lost quorum may be killed: its metadata log is fsynced.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def next_signals(nodes: Sequence[NodeStop], *, patience_s: float) -> list[Signal
 
 
 def quorum_holds(nodes: Sequence[NodeStop]) -> bool:
-    """Return whether a majority of the voters still takes part: alive, and not merely finishing."""
+    """Return whether a majority of the voters is alive and not about to end."""
     voters = [node for node in nodes if node.is_voter]
     active = [node for node in voters if node.alive and not (node.clean and node.since_term_s is not None)]
     return len(active) > len(voters) // 2

@@ -1,4 +1,4 @@
-"""What blocks a stop of nodes: a lost quorum, or partitions without replicas. Pure.
+"""The reasons that block a stop of nodes: a lost quorum, or partitions without replicas. Pure.
 
 The rules are those of Strimzi's KafkaRoller (KafkaAvailability, KafkaQuorumCheck), with the majority counted from the
 voters that are alive and caught up.

@@ -28,7 +28,7 @@ class StopResult:
     """Answer to ``kraftd stop``.
 
     Attributes:
-        programs: What was stopped, in the order of its end; empty where nothing ran.
+        programs: The stopped programs, in the order of their end; empty where none ran.
         whole_cluster: Whether the cluster is down now, by this command or before.
         took_s: Seconds in all.
     """
@@ -53,7 +53,7 @@ class StopOptions:
         force: Stop a node although it costs availability.
         timeout_s: How long to wait for the lock, and for a broker while the quorum holds. KILL comes then, and the
             stop ends at most 10 s later.
-        command: The command on whose behalf.
+        command: The command that stops, for the records.
     """
 
     names: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
     plan = cluster.plan
     plan.check_names(options.names)
     if not was_locked(plan.layout) and not is_there(cluster):
-        # Nothing was ever started here, and a stop makes no directory.
+        # Nothing was ever started in this directory, and a stop makes none.
         return nothing_stopped(plan, options)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
@@ -87,7 +87,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
 
 
 def is_there(cluster: ClusterContext) -> bool:
-    """Return whether there is a cluster: its records or, where somebody removed them, its processes."""
+    """Return whether there is a cluster: its records or, where they were removed, its processes."""
     if ownership_of(cluster.layout) is not None:
         return True
     process_table = cluster.find_processes()
@@ -112,7 +112,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     if options.names and not options.force:
         _refuse_costly(cluster, process_table, names)
     now = timestamp(cluster.clock.now_s())
-    desired = DesiredProgram(running=False, since=now, by=options.command, why="asked for on the command line")
+    desired = DesiredProgram(running=False, since=now, by=options.command, why="requested on the command line")
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.set_desired(names, desired, of_all=not options.names)
     execution = StopExecution(cluster, process_table.processes)
@@ -131,11 +131,11 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
 
 @contextlib.contextmanager
 def _all_the_same(reporter: Reporter) -> Iterator[None]:
-    """Say what cannot be recorded, and go on: a full disk must not keep a cluster from being stopped."""
+    """Report what cannot be recorded, and go on: a full disk must not prevent a stop."""
     try:
         yield
     except FileAccessError as error:
-        reporter.step(f"Stopping all the same: {error}")
+        reporter.step(f"Stopping anyway: {error}")
 
 
 def _refuse_costly(cluster: ClusterContext, process_table: ProcessTable, names: tuple[str, ...]) -> None:
@@ -179,7 +179,7 @@ def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, w
     cluster = execution.cluster
     supervisor = cluster.doors.supervisor
     if not whole and process_table.supervisor is not None:
-        # supervisord restarts the daemon but when it was itself told to stop it.
+        # supervisord restarts the daemon, unless it is supervisord that stops it.
         supervisor.stop(cluster.plan.daemon.supervised_name)
     if not whole or process_table.supervisor is None:
         execution.stop_clients((DAEMON,))

@@ -1,4 +1,4 @@
-"""The metrics of the canary."""
+"""The metrics of the canary's round trips."""
 
 from collections.abc import Callable, Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""The metrics of groups' pace, the quorum, the log directories and of the collection itself."""
+"""The metrics of groups' lag status, the quorum, the log directories and the collection itself."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -120,7 +120,7 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "consumergroup_status",
         ("consumergroup", "status"),
-        "1 for how the group does on its worst partition, by Burrow's rules; absent for the first five measurements.",
+        "1 for the group's lag status, that of its worst partition (Burrow's rules); absent for the first five cycles.",
         _statuses,
     ),
     _gauge(
@@ -193,7 +193,7 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "collector_up",
         ("collector",),
-        "1 when the part of the collection succeeded the last time.",
+        "1 when the collector succeeded the last time.",
         _of_runs(lambda run: int(run.up)),
     ),
     _gauge(
@@ -231,7 +231,7 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "excluded",
         ("kind",),
-        "Topics and groups that the settings leave out, and groups that are summed up only.",
+        "Topics and groups that the settings exclude, and groups of which only totals are kept.",
         _excluded,
     ),
 )

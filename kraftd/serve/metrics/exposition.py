@@ -1,4 +1,4 @@
-"""The body of ``/metrics``: rendered when something new was seen, so that a scrape only joins bytes."""
+"""The body of ``/metrics``, rendered with each snapshot, so that a scrape only joins bytes."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 class Exposition:
     """Keeps the newest text; each method belongs to one thread, and readers need no lock.
 
-    The programs are looked at every second, Kafka every ten: each has its own part of the text.
+    The programs are observed every second, Kafka every ten: each has its own part of the text.
     """
 
     def __init__(self) -> None:
@@ -30,15 +30,15 @@ class Exposition:
         self._kafka = _NOTHING
 
     def show_programs(self, snapshot: Snapshot) -> None:
-        """Render what this machine knows."""
+        """Render the metrics of the programs."""
         self._programs = rendered(PROGRAM_FAMILIES, snapshot)
 
     def show_kafka(self, view: KafkaView) -> None:
-        """Render what Kafka says of itself; takes a tenth of a second for thousands of partitions."""
+        """Render the metrics of Kafka; takes a tenth of a second for thousands of partitions."""
         self._kafka = rendered(_OF_KAFKA, view)
 
     def body(self, accept: str) -> tuple[bytes, str]:
-        """Return the text and its content type, OpenMetrics for those who accept it."""
+        """Return the text and its content type, OpenMetrics where the Accept header prefers it."""
         openmetrics = _quality(accept, "application/openmetrics-text")
         if openmetrics and openmetrics >= _quality(accept, "text/plain"):
             return self._programs.openmetrics + self._kafka.openmetrics + b"# EOF\n", OPENMETRICS

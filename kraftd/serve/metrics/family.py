@@ -1,4 +1,4 @@
-"""What a family of metrics is, and its text in the two formats that Prometheus reads."""
+"""A family of metrics, and its text in the two formats that Prometheus reads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Sample: TypeAlias = tuple[tuple[str | int, ...], Value]
 """The values of the labels, in their order, and the number."""
 
 LabelTexts: TypeAlias = dict[tuple[str | int, ...], str]
-"""By values: labels as they stand in a line, empty where there is none."""
+"""By values: labels as written in a line, empty where there are none."""
 
 
 class MetricKind(StrEnum):
-    """Prometheus' kinds of metrics, as far as they are used here."""
+    """The kinds of Prometheus metrics that kraftd exposes."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -34,8 +34,8 @@ class Family(Generic[T]):
 
     Attributes:
         name: With the suffix that its samples carry: ``_total`` of a counter, ``_info`` of an info.
-        text: What its numbers mean, and their unit.
-        samples: Returns what is known now; what is not known is absent.
+        text: The meaning of its numbers, and their unit.
+        samples: Returns the known values; an unknown value is absent.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Family(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Families as text, in Prometheus' own format and in OpenMetrics (which lacks its last line here)."""
+    """Families as text, in Prometheus' own format and in OpenMetrics (without its last line)."""
 
     prometheus: bytes
     openmetrics: bytes
@@ -58,7 +58,7 @@ def rendered(families: Sequence[Family[T]], source: T) -> Rendered:
 
     Args:
         families: In the order in which they are exposed.
-        source: What their samples are taken from.
+        source: The view that their samples come from.
     """
     prometheus: list[bytes] = []
     openmetrics: list[bytes] = []

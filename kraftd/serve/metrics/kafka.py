@@ -1,6 +1,6 @@
-"""The metrics that kafka_exporter has too, under its names and labels, and what users asked it for.
+"""The metrics of kafka_exporter, under its names and labels, and those that its users ask for.
 
-Where kafka_exporter invents a number (-1 for no commit, 0 for unknown), there is none here.
+Where kafka_exporter invents a number (-1 for no commit, 0 for unknown), the value is absent.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +89,7 @@ def _offset_sums(view: KafkaView) -> Iterator[Sample]:
 def _lag_seconds(view: KafkaView) -> Iterator[Sample]:
     for group, time_lags in (view.time_lags or {}).items():
         for (topic, partition), age in time_lags.items():
-            # Without an upper bound the search for the age goes on; its lower bound alone would look like an answer.
+            # Without an upper bound the age is still being searched; the lower bound alone would be misleading.
             if age.at_most_s is not None:
                 yield (group, topic, partition), round(age.estimate_s, 3)
 
@@ -114,7 +114,7 @@ def _uncommitted(view: KafkaView) -> Iterator[Sample]:
 
 KAFKA_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge("brokers", (), "Brokers that the cluster counts as alive.", _brokers),
-    _gauge("broker_info", ("id", "address"), "1 for each of them.", _broker_info),
+    _gauge("broker_info", ("id", "address"), "1 for each broker that the cluster counts as alive.", _broker_info),
     _gauge("topic_partitions", _TOPIC, "Partitions of the topic.", _topic_partitions),
     _gauge(
         "topic_partition_current_offset",
@@ -191,13 +191,13 @@ KAFKA_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "consumergroup_lag_seconds",
         _GROUP_PARTITION,
-        "How long the oldest unread record waits, in seconds, within 10 seconds or a tenth.",
+        "How long the oldest unread record waits, in seconds, to within 10 seconds or a tenth.",
         _lag_seconds,
     ),
     _gauge(
         "consumergroup_retention_margin",
         _GROUP_PARTITION,
-        "Offsets between the start of the log and the group's commit; below 0 so many records were lost to it.",
+        "Offsets between the start of the log and the group's commit; below 0, that many were lost.",
         _of_group_partitions(lambda each: each.retention_margin),
     ),
     _gauge(

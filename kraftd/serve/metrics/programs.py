@@ -96,11 +96,11 @@ def _exit_time(program: ProgramView) -> float | None:
 
 
 PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
-    Family("kraftd_build_info", MetricKind.INFO, ("version",), "The running kraftd.", _build),
+    Family("kraftd_build_info", MetricKind.INFO, ("version",), "The version of the running kraftd.", _build),
     _gauge(
         "snapshot_timestamp_seconds",
         (),
-        "When the programs were looked at, in seconds since the Unix epoch.",
+        "When the programs were last observed, in seconds since the Unix epoch.",
         _taken_at,
     ),
     _gauge("supervised", (), "1 when supervisord answers.", _supervised),
@@ -120,7 +120,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
     ),
     _gauge("process_up", _PROGRAM, "1 when the program's process runs.", _of_programs(_has_process)),
     _gauge("process_ready", _PROGRAM, "1 when the program serves.", _of_programs(lambda each: int(each.ready))),
-    _gauge("process_state", (*_PROGRAM, "state"), "1 for supervisord's word on the program.", _process_states),
+    _gauge(
+        "process_state",
+        (*_PROGRAM, "state"),
+        "1 for the state that supervisord reports for the program.",
+        _process_states,
+    ),
     Family(
         "kraftd_process_restarts_total",
         MetricKind.COUNTER,

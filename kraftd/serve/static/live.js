@@ -1,5 +1,5 @@
-// Keeps the page as new as the daemon's newest look, and says when it is not.
-// What the server renders is put in place piece by piece, so that a selection and the focus stay where they are.
+// Keeps the page as new as the daemon's newest snapshot, and shows when it is not.
+// New content is merged node by node, so that a selection and the focus stay where they are.
 
 const old = document.getElementById("old");
 let broken = false;
@@ -12,17 +12,17 @@ function duration(seconds) {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-function tellAge() {
+function showAge() {
   const content = document.getElementById("content");
   const ageS = seen.ageS === null ? null : seen.ageS + (performance.now() - seen.at) / 1000;
   const isOld = ageS === null || broken || ageS > Number(content.dataset.staleAfterS);
-  const age = ageS === null ? "" : `this was seen ${duration(ageS)} ago`;
-  let text = age === "" ? "Nothing was looked at yet" : `Old: ${age}`;
+  const age = ageS === null ? "" : `last seen ${duration(ageS)} ago`;
+  let text = age === "" ? "The cluster was not observed yet" : `Old: ${age}`;
   if (broken) text = `No connection to the daemon${age && `: ${age}`}. Trying again.`;
   if (isOld && old.textContent !== text) old.textContent = text;
   old.hidden = !isOld;
   document.body.classList.toggle("is-old", isOld);
-  // The tab is all that is seen of a page in the background.
+  // Of a page in the background only the tab's title shows.
   document.title = (isOld ? "old, " : "") + content.dataset.title;
   const line = document.getElementById("age");
   if (ageS !== null) line.textContent = isOld ? `seen ${duration(ageS)} ago` : `live, seen ${duration(ageS)} ago`;
@@ -51,23 +51,23 @@ function show(ageS, html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("content");
   morph(content, fresh);
   seen = { ageS, at: performance.now() };
-  tellAge();
+  showAge();
 }
 
 function connect() {
   const stream = new EventSource("/events");
-  stream.addEventListener("look", (event) => {
+  stream.addEventListener("snapshot", (event) => {
     broken = false;
-    const look = JSON.parse(event.data);
-    show(look.age_s, look.html);
+    const snapshot = JSON.parse(event.data);
+    show(snapshot.age_s, snapshot.html);
   });
   stream.addEventListener("error", () => {
     broken = true;
-    tellAge();
+    showAge();
     // A browser tries again by itself, but not after an answer that is no stream.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
   });
 }
 
 connect();
-setInterval(tellAge, 1000);
+setInterval(showAge, 1000);

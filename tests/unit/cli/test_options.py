@@ -89,14 +89,14 @@ def test_a_document_is_json_whatever_it_is_made_of(capsys):
     assert "é" in out
 
 
-ERROR = ConfigurationError("cannot use [x]: bad", hint="Mend [x].", details={"problems": ["one"]})
+ERROR = ConfigurationError("cannot use [x]: bad", hint="Fix [x].", details={"problems": ["one"]})
 
 
 def test_an_error_for_people_is_on_stderr_with_its_hint(capsys):
     Invocation(no_color=True).print_error(ERROR)
 
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "kraftd: cannot use [x]: bad\nMend [x].\n")
+    assert (captured.out, captured.err) == ("", "kraftd: cannot use [x]: bad\nFix [x].\n")
 
 
 def test_with_verbose_an_error_says_where_it_came_from(capsys):
@@ -110,7 +110,7 @@ def test_with_verbose_an_error_says_where_it_came_from(capsys):
     err = capsys.readouterr().err
     assert "in fail" in err
     assert "ValueError: the cause" in err
-    assert err.endswith("kraftd: cannot use [x]: bad\nMend [x].\n")
+    assert err.endswith("kraftd: cannot use [x]: bad\nFix [x].\n")
 
 
 def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
@@ -122,7 +122,7 @@ def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
         "error": {
             "code": "invalid_configuration",
             "message": "cannot use [x]: bad",
-            "hint": "Mend [x].",
+            "hint": "Fix [x].",
             "details": {"problems": ["one"]},
         },
     }

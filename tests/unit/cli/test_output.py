@@ -89,11 +89,11 @@ def test_a_start_tells_where_everything_is_and_what_to_try():
 def test_a_second_start_says_that_nothing_changed():
     result = StartResult(plan_of(), (), (), (), 0.1)
 
-    assert "runs already" in printed(show=lambda console: started(console, result, "kraftd"))
+    assert "already running" in printed(show=lambda console: started(console, result, "kraftd"))
 
 
 @pytest.mark.parametrize(
-    ("new", "head"), [(("producer",), "Started producer in 0.5 s\n"), ((), "Running already: producer\n")]
+    ("new", "head"), [(("producer",), "Started producer in 0.5 s\n"), ((), "Already running: producer\n")]
 )
 def test_a_start_by_name_claims_nothing_of_the_others(new, head):
     result = StartResult(plan_of(), new, (), (), 0.5, ("producer",))
@@ -128,7 +128,7 @@ STOPPED = (
         (StopResult("local", STOPPED, whole_cluster=True, took_s=1.84), "Stopped the cluster local in 1.8 s"),
         (StopResult("local", STOPPED, whole_cluster=False, took_s=1.0), "Stopped producer, broker-1 in 1.0 s"),
         (StopResult("local", (), whole_cluster=True, took_s=0.0), "The cluster local is not running"),
-        (StopResult("local", (), whole_cluster=False, took_s=0.0), "Nothing of it was running"),
+        (StopResult("local", (), whole_cluster=False, took_s=0.0), "None of the programs was running"),
     ],
 )
 def test_a_stop_tells_what_was_stopped(result, text):

@@ -64,9 +64,9 @@ def test_who_is_not_this_clusters_daemon_is_not_believed(answer, reason):
 @pytest.mark.parametrize(
     ("failures", "message"),
     [
-        ({}, "cannot tell the topics: they were not read yet"),
-        ({"topics": "no broker answers", "lag": "no broker answers"}, "cannot tell the topics: no broker answers"),
-        ({"topics": "it timed out", "lag": "no leader"}, "cannot tell the topics: it timed out; no leader"),
+        ({}, "cannot show the topics: they were not read yet"),
+        ({"topics": "no broker answers", "lag": "no broker answers"}, "cannot show the topics: no broker answers"),
+        ({"topics": "it timed out", "lag": "no leader"}, "cannot show the topics: it timed out; no leader"),
     ],
 )
 def test_each_reason_is_named_once(failures, message):

@@ -29,4 +29,4 @@ def test_an_unknown_shell_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="'tcsh'") as caught:
         exports({}, "tcsh")
 
-    assert "bash, zsh, sh, fish" in caught.value.hint
+    assert "bash, zsh, sh or fish" in caught.value.hint

@@ -66,7 +66,7 @@ def test_what_is_not_known_is_called_unknown_with_its_reason():
 def test_before_the_first_look_the_page_says_so():
     text = text_of(whole(None))
 
-    assert "Nothing was looked at yet" in text
+    assert "The cluster was not observed yet" in text
     assert "local starting" in text
 
 

@@ -29,7 +29,7 @@ def live_of(seen, rendered=None, now_s=1000.0, ping_s=60.0):
 
 def look_of(frame):
     kind, data = frame.decode().rstrip("\n").split("\n")
-    assert kind == "event: look"
+    assert kind == "event: snapshot"
     return json.loads(data.removeprefix("data: "))
 
 

@@ -39,7 +39,7 @@ def test_the_daemon_lives_while_its_loop_looks(newest, monotonic_s, interval_s, 
         (OK, 200, []),
         (DEGRADED, 503, ["broker-2 is DOWN: it ended"]),
         (DOWN, 503, ["broker-1 is DOWN"]),
-        (None, 503, ["nothing was looked at yet"]),
+        (None, 503, ["the cluster was not observed yet"]),
         (snapshot(program("broker-1"), kafka=KafkaView(topics=())), 503, ["topic test-topic does not exist"]),
     ],
 )

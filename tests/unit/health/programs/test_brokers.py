@@ -19,7 +19,7 @@ def test_every_configured_broker_is_there_also_one_that_is_gone():
 def test_a_broker_that_does_not_serve_always_has_a_reason():
     stopped, unseen = broker_views(plan_of(), snapshot(program("broker-1", ServiceState.STOPPED)), 1000.0)
 
-    assert (stopped.reason, unseen.reason) == ("it was stopped", "it was not looked at")
+    assert (stopped.reason, unseen.reason) == ("it was stopped", "it was not observed")
 
 
 def test_its_part_in_the_topics_is_counted():

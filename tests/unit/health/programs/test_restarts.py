@@ -16,7 +16,7 @@ from kraftd.health.programs.restarts import (
 
 POLICY = Policy(most_restarts=3, window_s=60.0)
 KILLED = Cause("signal SIGKILL", "Look at the kernel's log.")
-MISFORMED = Cause("exit status 1: bad", "Mend it.", retry_helps=False)
+MISFORMED = Cause("exit status 1: bad", "Fix it.", retry_helps=False)
 
 
 def decided(memory=None, *, state="EXITED", cause=KILLED, now_s=1000.0):
@@ -85,7 +85,7 @@ def test_restarts_of_the_future_do_not_count_after_the_clock_went_back():
 def test_what_cannot_help_is_not_tried():
     memory, action = decided(cause=MISFORMED)
 
-    assert action == GiveUp("broker-1", "exit status 1: bad. Starting it again cannot help. Mend it.")
+    assert action == GiveUp("broker-1", "exit status 1: bad. A restart cannot help. Fix it.")
     assert (memory.given_up, memory.restarts) == (action.why, 0)
 
 

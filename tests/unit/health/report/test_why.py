@@ -42,10 +42,10 @@ def test_a_killed_broker_is_explained_from_the_exit_to_the_next_restart():
 
     assert texts(health(program("broker-1"), KILLED, program("kraftd")), "broker-2", records)[:4] == [
         "is DOWN: it ended with signal SIGKILL",
-        "  shall run: 'start' said so 1 min ago (the user started it)",
+        "  should run: set by 'start' 1 min ago (the user started it)",
         "  its last run ended 30 s ago with signal SIGKILL",
         # The first restart is more than ten minutes ago.
-        "  the daemon starts it again at once: 2 of 5 restarts within 10 minutes are used",
+        "  the daemon restarts it at once: 2 of 5 restarts within 10 minutes are used",
     ]
 
 
@@ -63,14 +63,14 @@ def test_what_was_given_up_says_why_and_what_to_do():
 
     found = texts(health(given_up, program("kraftd")), "broker-2", records)
 
-    assert "  is not started again: 5 restarts did not help" in found
-    assert "    mend that, then 'kraftd start'" in found
+    assert "  is not restarted: 5 restarts did not help" in found
+    assert "    fix that, then run 'kraftd start'" in found
 
 
 def test_without_a_daemon_nobody_starts_anything_again():
     no_daemon = replace(program("kraftd", ServiceState.DOWN), pid=None)
 
-    assert "  nobody starts it again: the daemon does not run; 'kraftd start' does" in texts(
+    assert "  nothing restarts it, because the daemon does not run; 'kraftd start' does" in texts(
         own_look(KILLED, no_daemon), "broker-2"
     )
 
@@ -78,15 +78,13 @@ def test_without_a_daemon_nobody_starts_anything_again():
 def test_an_unsupervised_cluster_starts_nothing_again():
     found = texts(own_look(program("broker-1"), KILLED, program("kraftd"), supervised=False), "broker-2")
 
-    assert "  nobody starts it again: the daemon does not run; 'kraftd start' does" in found
+    assert "  nothing restarts it, because the daemon does not run; 'kraftd start' does" in found
 
 
 def test_a_daemon_is_started_again_by_supervisord():
     ended = replace(KILLED, name="kraftd")
 
-    assert "  supervisord starts it again at once, as long as supervisord itself runs" in texts(
-        own_look(ended), "kraftd"
-    )
+    assert "  supervisord restarts it at once, while supervisord itself runs" in texts(own_look(ended), "kraftd")
 
 
 def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
@@ -97,8 +95,8 @@ def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
 
     assert found[:3] == [
         "is STOPPED",
-        "  shall not run: 'stop' said so 1 min 40 s ago (asked for)",
-        "  no process of it runs (STOPPED)",
+        "  should not run: set by 'stop' 1 min 40 s ago (asked for)",
+        "  it has no process (STOPPED)",
     ]
     assert not any("again" in text for text in found)
 
@@ -116,7 +114,7 @@ def test_a_broker_that_serves_says_what_it_carries():
 
     assert texts(document, "broker-1")[:4] == [
         "is READY",
-        "  shall run: 'start' said so 1 min ago (the user started it)",
+        "  should run: set by 'start' 1 min ago (the user started it)",
         "  runs as pid 4711 for 12 s and answers on 127.0.0.1:9092",
         "  leads 1 partition; 2 of 2 replicas in sync",
     ]
@@ -142,7 +140,7 @@ def test_what_happened_lately_is_told_with_its_age():
 def test_who_looked_is_told():
     looked = [next(why(document, "broker-2", RECORDS, NOW_S)).source for document in (health(KILLED), own_look(KILLED))]
 
-    assert looked == ["the daemon's look of 0.0 s ago", "this command's own look at supervisord and the ports"]
+    assert looked == ["the daemon, 0.0 s ago", "this command, from supervisord and the ports"]
 
 
 def test_a_program_that_there_is_not_is_refused():

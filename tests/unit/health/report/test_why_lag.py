@@ -40,11 +40,11 @@ def test_a_known_lag_is_explained_partition_by_partition_the_greatest_first():
 
     assert lines(health(known)) == [
         "group readers is 23 records behind over 2 partitions; the oldest unread record waits between 10 s and 14 s;"
-        " it stands still: it has members, and the commit did not move",
+        " it is stalled: it has members, but the commit did not move",
         "  group readers is Stable with 1 member; broker-1 coordinates it",
         "  partition orders-1 committed at 10 of 30: 20 behind",
         "  partition orders-0 committed at 7 of 10: 3 behind; the oldest unread record waits between 10 s and 14 s;"
-        " it stands still: it has members, and the commit did not move",
+        " it is stalled: it has members, but the commit did not move",
     ]
 
 
@@ -87,7 +87,7 @@ def test_partitions_without_a_commit_are_counted():
     found = lines(health(with_lag({}, {}, assigned=[KEY, OTHER])))
 
     assert found[0] == "group readers has committed nothing, so that it has no lag yet"
-    assert "  group readers has no commit on 2 assigned partitions: no lag can be told there" in found
+    assert "  group readers has no commit on 2 assigned partitions, so its lag there is not known" in found
 
 
 def test_of_very_many_partitions_the_rest_is_counted():
@@ -108,7 +108,7 @@ def test_a_group_that_is_summed_up_only_says_so():
 
     assert found[0].startswith("group readers is 3 records behind over 1 partition")
     assert found[2:] == [
-        "  group readers has more partitions than daemon.max_group_partitions leaves room for: it is summed up only"
+        "  group readers has more partitions than daemon.max_group_partitions allows: only its totals are kept"
     ]
 
 
@@ -144,7 +144,7 @@ def test_without_the_daemon_its_absence_is_the_reason():
 
     assert lines(document)[:3] == [
         "group readers its lag is not known",
-        "  kraftd is asked for the lag of groups, and does not answer",
+        "  kraftd is the source of the lag of groups, and does not answer",
         "    kraftd is DOWN: it ended",
     ]
     assert may_be_unseen(document)
