@@ -117,7 +117,7 @@ def test_members_share_the_partitions_and_a_spare_one_stands_by_and_takes_over(a
     members += [apps.start("consumer") for _ in range(3)]
     eventually(lambda: all(member.is_ready() for member in members))
     eventually(lambda: all_owned(members) and len(standing_by(members)) == 1)
-    assert "Stands by" in standing_by(members)[0].request("/")[1].decode()
+    assert "On standby" in standing_by(members)[0].request("/")[1].decode()
     busy = next(member for member in members if own_partitions(member))
     busy.stop()
     members.remove(busy)

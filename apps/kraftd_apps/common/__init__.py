@@ -1,1 +1,1 @@
-"""What the two apps share."""
+"""Parts that the producer and the consumer app share."""

@@ -1,4 +1,4 @@
-"""What both FastAPI apps share: their pages, their documentation, and the parts of OpenAPI that both use.
+"""Common parts of both FastAPI apps: pages, documentation, and descriptions for OpenAPI.
 
 Imported with FastAPI only.
 """
@@ -34,7 +34,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 class Pages:
-    """Renders one app's templates over the shared ones; everything a template inserts is escaped."""
+    """Renders an app's templates, which may use the shared ones; inserted values are escaped."""
 
     def __init__(self, package: str) -> None:
         self.static = StaticFiles(_SHARED, package)
@@ -49,16 +49,16 @@ class Pages:
         self._environment.filters["code_spans"] = code_spans
 
     def render(self, template: str, **values: object) -> str:
-        """Return a page of the app."""
+        """Return a page from one of the app's templates."""
         return self._environment.get_template(f"app/{template}").render(**values)
 
     def render_shared(self, template: str, **values: object) -> str:
-        """Return a page that both apps have."""
+        """Return a page from one of the shared templates."""
         return self._environment.get_template(f"common/{template}").render(**values)
 
 
 def code_spans(text: str) -> Markup:
-    """Return a text with its parts between backticks as code, and everything escaped."""
+    """Return a text as HTML, escaped, with its parts between backticks as code."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
@@ -66,7 +66,7 @@ def code_spans(text: str) -> Markup:
 
 
 def create_api(pages: Pages, **description: Any) -> FastAPI:
-    """Return an app with what both have: problems, static files, and `/docs`, which loads nothing from elsewhere."""
+    """Return an app with problems, static files, and a `/docs` that loads nothing from other origins."""
     api = DescribedApi(docs_url=None, redoc_url=None, **description)
     install_problems(api, problem, server="this app", description="/docs")
     files = pages.static.plain | pages.static.hashed
@@ -75,7 +75,7 @@ def create_api(pages: Pages, **description: Any) -> FastAPI:
     async def static(name: str) -> Response:
         found = files.get(f"/static/{name}")
         if found is None:
-            raise ProblemError(problem("not_found", "no such file"))
+            raise ProblemError(problem("not_found", "there is no such file"))
         return as_response(found)
 
     @api.get("/docs", include_in_schema=False)
@@ -86,7 +86,7 @@ def create_api(pages: Pages, **description: Any) -> FastAPI:
 
 
 def problems(*statuses: int) -> Responses:
-    """Return the descriptions of error answers, each naming the codes it may have."""
+    """Return the descriptions of error answers for OpenAPI, each with its possible codes."""
     return {
         status: {
             "description": "; ".join(
@@ -99,7 +99,7 @@ def problems(*statuses: int) -> Responses:
 
 
 def describe_fast_routes(api: FastAPI) -> None:
-    """Describe the routes that `FastRoutes` answers: they are never reached here."""
+    """Add the routes that `FastRoutes` answers to the OpenAPI document."""
     state = {"type": "object", "required": ["status", "reasons"]}
     content = {"application/json": {"schema": state}}
     for path, summary in {"/healthz": "Does the process work", "/readyz": "Can requests succeed now"}.items():
@@ -117,5 +117,5 @@ def describe_fast_routes(api: FastAPI) -> None:
 
 
 async def answered_before(_request: Request) -> Response:
-    """Stand for a route that is answered before the framework."""
-    raise ProblemError(problem("not_found", "this route is answered before it comes here"))
+    """Placeholder for a route that `FastRoutes` answers before the framework."""
+    raise ProblemError(problem("not_found", "this route is not served by the framework"))

@@ -12,8 +12,8 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
     """Return the whole body.
 
     Raises:
-        ProblemError: It is longer than `max_bytes`, or did not arrive within `timeout_s` seconds.
-        ClientGoneError: There is nobody to answer.
+        ProblemError: The body is longer than `max_bytes`, or did not arrive within `timeout_s` seconds.
+        ClientGoneError: The client closed the connection.
     """
     for name, value in scope["headers"]:
         if name == b"content-length":

@@ -1,4 +1,4 @@
-"""Which Kafka the apps talk to, and the log of their clients."""
+"""Kafka settings of the apps, and the logger of their clients."""
 
 import logging
 import re
@@ -11,17 +11,17 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PLAINTEXT = "plaintext"
 _SECURITY_PROTOCOLS = (_PLAINTEXT, "ssl", "sasl_plaintext", "sasl_ssl")
 _REPEATED = ("FAIL", "ERROR")
-"""How librdkafka's lines begin that it writes for each attempt to connect while a broker is away."""
+"""The beginnings of the lines that librdkafka logs at each attempt to connect to an absent broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Which Kafka, and with what extra client properties."""
+    """The cluster to use, and further client properties."""
 
     bootstrap_servers: str
     topic: str
     client_config: dict[str, str | int | float | bool] = field(repr=False)
-    """librdkafka properties merged last; may hold a password, so it is never printed."""
+    """librdkafka properties, merged last; never printed, because they may contain a password."""
 
 
 def read_kafka(reader: Reader) -> KafkaSettings:
@@ -40,7 +40,7 @@ def read_kafka(reader: Reader) -> KafkaSettings:
 
 
 def client_logger(name: str) -> logging.Logger:
-    """Return a logger for librdkafka: what the app logs as a change of state is left out."""
+    """Return a logger for librdkafka without the lines that the app replaces by one for each change of state."""
     logger = logging.getLogger(name)
     logger.addFilter(lambda record: not record.getMessage().startswith(_REPEATED))
     return logger

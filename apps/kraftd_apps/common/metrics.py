@@ -1,4 +1,4 @@
-"""The metrics of an app's own answers; the label is the route, never the path a client sent."""
+"""HTTP metrics of an app; the label is the route, never the path that a client sent."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 @dataclass(slots=True)
 class _Tally:
-    """The requests that ended with one method, route and status."""
+    """The count and durations of requests with the same method, route and status."""
 
     requests: int = 0
     sum_s: float = 0.0
@@ -27,7 +27,7 @@ class _Tally:
 class HttpMetrics:
     """Requests and their duration by method, route and status, in a registry of the app's own.
 
-    Counted in plain numbers on the loop's thread: the library's own counters take a lock for each step.
+    Counted in plain numbers on the loop's thread, because the library's counters take a lock for each step.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class HttpMetrics:
         return Answer(200, generate_latest(self.registry), CONTENT_TYPE_LATEST.encode())
 
     def collect(self) -> Iterator[Metric]:
-        """Return what was counted, for the registry."""
+        """Yield the counts, for the registry."""
         requests = CounterMetricFamily(
             "http_requests", "HTTP requests answered; status 0: cut off.", labels=("method", "route", "status")
         )

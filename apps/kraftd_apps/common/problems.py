@@ -1,4 +1,4 @@
-"""Every error answer of the apps, as RFC 9457 problem details that say whether a retry may duplicate."""
+"""Error answers of the apps, as RFC 9457 problem details that state whether a retry may duplicate a record."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ Outcome = Literal["not_written", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """What all problems of one code have in common."""
+    """The common properties of all problems with the same code."""
 
     status: int
     title: str
@@ -27,18 +27,18 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "unauthorized": ProblemType(401, "A token is needed"),
     "cross_site": ProblemType(403, "A page of another site may not write"),
     "not_authorized": ProblemType(403, "Kafka refuses this client"),
-    "not_found": ProblemType(404, "There is nothing here"),
+    "not_found": ProblemType(404, "Not found"),
     "unknown_topic": ProblemType(404, "The topic does not exist", retriable=True),
-    "method_not_allowed": ProblemType(405, "This address does not take this method"),
+    "method_not_allowed": ProblemType(405, "This path does not support this method"),
     "slow_body": ProblemType(408, "The body did not arrive in time", retriable=True),
     "too_large": ProblemType(413, "The body is too large"),
     "bad_host": ProblemType(421, "This name is not served here"),
     "unknown_partition": ProblemType(422, "The topic has no such partition"),
     "invalid_record": ProblemType(422, "Kafka refuses this record"),
-    "rate_limited": ProblemType(429, "Too many records a second", retriable=True, retry_after_s=1),
+    "rate_limited": ProblemType(429, "Too many records per second", retriable=True, retry_after_s=1),
     "internal": ProblemType(500, "The app failed", outcome="unknown"),
     "producer_away": ProblemType(502, "The producer app does not answer", retriable=True),
-    "queue_full": ProblemType(503, "Too much is waiting for Kafka", retriable=True, retry_after_s=1),
+    "queue_full": ProblemType(503, "Too many records are waiting for Kafka", retriable=True, retry_after_s=1),
     "brokers_down": ProblemType(503, "No broker answers", retriable=True, retry_after_s=2),
     "not_enough_replicas": ProblemType(503, "Too few replicas are in sync", retriable=True, retry_after_s=2),
     "producer_restarting": ProblemType(503, "The Kafka client is being replaced", retriable=True, retry_after_s=1),
@@ -51,7 +51,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error answer."""
+    """An error answer."""
 
     code: str
     detail: str
@@ -59,7 +59,7 @@ class Problem:
 
     @property
     def type(self) -> ProblemType:
-        """What is true of every problem with this code."""
+        """The common properties of problems with this code."""
         return PROBLEM_TYPES[self.code]
 
     def answer(self) -> Answer:
@@ -80,15 +80,15 @@ class Problem:
 
 
 def problem(code: str, detail: str, *, outcome: Outcome | None = None) -> Problem:
-    """Build a problem; the outcome is its code's unless the case at hand is known better."""
+    """Return a problem, with its code's outcome unless another one is given."""
     return Problem(code, detail, outcome or PROBLEM_TYPES[code].outcome)
 
 
 class ProblemError(HttpProblemError):
-    """Carries a problem from deep inside to the answer.
+    """An exception that is answered with a problem.
 
     Attributes:
-        problem: What to answer.
+        problem: The problem.
     """
 
     problem: Problem

@@ -1,4 +1,4 @@
-"""The routes that must be fast, or there before the framework is loaded."""
+"""Routes that must be fast, or available before the framework is loaded."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer
 
 
 class FastRoutes:
-    """Dispatches by method and exact path; everything else goes to the app behind."""
+    """Dispatches by method and exact path; all other requests go to the app behind."""
 
     def __init__(self, routes: Mapping[tuple[str, str], App], behind: App) -> None:
         self._routes = dict(routes)
@@ -24,7 +24,7 @@ class FastRoutes:
 
 
 def liveness(faults: Sequence[str]) -> Answer:
-    """Answer whether the process works, without looking at Kafka: an outage is no reason for a restart."""
+    """Answer whether the process works; ignores Kafka, because its outage is no reason for a restart."""
     return _state("ok" if not faults else "failing", faults)
 
 

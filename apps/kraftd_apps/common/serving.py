@@ -1,4 +1,4 @@
-"""The life of an app under uvicorn until a signal, and an order of its end that loses nothing."""
+"""Serving of an app with uvicorn until a signal, with a shutdown that loses no request in flight."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 1024
 _LAST_BYTES_S = 2.0
 _GARBAGE_OBJECTS = 20_000
-"""New objects between two collections: Python's 700 would collect several times in each burst of requests."""
+"""New objects between two garbage collections: with Python's 700, each burst of requests would cause several."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +32,27 @@ class HasHttpSettings(Protocol):
 
     @property
     def http(self) -> HttpSettings:
-        """How it serves."""
+        """The settings of HTTP."""
 
 
 Settings = TypeVar("Settings", bound=HasHttpSettings)
 
 
 class Service(Protocol):
-    """What an app does besides HTTP."""
+    """The parts of an app other than HTTP."""
 
     @property
     def app(self) -> App:
         """The ASGI app to serve."""
 
     async def start(self) -> None:
-        """Begin, without waiting for Kafka."""
+        """Start, without waiting for Kafka."""
 
     def begin_stop(self) -> None:
-        """Let requests in flight end by themselves, soon; called on the loop at the first signal."""
+        """Let requests in flight finish soon; called on the loop at the first signal."""
 
     async def finish_stop(self) -> None:
-        """Release everything; called when no request is left."""
+        """Release all resources; called when no request is left."""
 
 
 class _Server(uvicorn.Server):
@@ -68,21 +68,21 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self._on_serving()
-        # What is loaded by now stays: let no collection look at it again.
+        # Objects that exist now live to the end: exclude them from garbage collections.
         gc.freeze()
         gc.set_threshold(_GARBAGE_OBJECTS)
         await super().main_loop()
 
 
 class ListenError(AppError):
-    """The address to serve on is not available."""
+    """The address to listen on is not available."""
 
 
 def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status.
 
     Raises:
-        ListenError: The address is taken or is none of this machine's.
+        ListenError: The address is in use, or not one of this machine.
     """
     listener = _listener(settings)
     config = server_config(
@@ -138,13 +138,13 @@ def _listener(settings: HttpSettings) -> socket.socket:
 
 
 async def _unset(_scope: object, _receive: object, _send: object) -> None:
-    """Stand in for the app, which is made inside the running loop."""
+    """Placeholder for the app, which is made inside the running loop."""
 
 
 def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service: Callable[[Settings], Service]) -> int:
     """Serve an app with the settings in the environment and `.env`, and return the exit status.
 
-    Logs to standard error, and prints the app's errors there for people.
+    Logs to standard error, and also prints errors there.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Settings from environment variables: typed, checked, and every problem reported at once."""
+"""Settings from environment variables, typed and checked; all problems are reported at once."""
 
 import json
 import os
@@ -17,11 +17,11 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 class AppError(Exception):
-    """An error that an app raises on purpose before it serves; the text starts with "cannot".
+    """An error that an app raises on purpose before it serves; its text starts with "cannot".
 
     Attributes:
         exit_code: The exit status of the process.
-        hint: The next step, as an instruction; empty where there is none.
+        hint: The next step, as an instruction; may be empty.
     """
 
     exit_code: ClassVar[int] = 1
@@ -48,28 +48,28 @@ class SettingsError(AppError):
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How an app serves HTTP."""
+    """The HTTP settings of an app."""
 
     host: str
-    """Address to listen on; loopback unless the user says otherwise."""
+    """The address to listen on; loopback by default."""
     port: int
     allowed_hosts: frozenset[str]
-    """Names a request may use in `Host`; holds `*` where every name may. Stops DNS rebinding."""
+    """The names that a request may use in `Host`; `*` allows every name. Prevents DNS rebinding."""
     api_token: str = field(repr=False)
-    """Token that every request but the health checks needs, as a bearer token or a password; empty: none."""
+    """The token required by all requests except health checks, as bearer token or password; empty for no token."""
     max_body_bytes: int
-    """Longest request body; longer ones are answered with 413 before they are read to the end."""
+    """The longest request body; longer ones are answered with 413 before they are read to the end."""
     max_batch_bytes: int
-    """The same for a batch, whose single records keep to `max_body_bytes`."""
+    """The longest body of a batch; each record in it is limited by `max_body_bytes`."""
     body_timeout_s: float
     """How long a client may take to send one body."""
     drain_s: float
-    """How long requests in flight may take after SIGTERM before they are failed, with their outcome."""
+    """How long requests in flight may take after SIGTERM before they fail, with their outcome."""
     access_log: bool
 
     @property
     def access(self) -> Access:
-        """Who is served."""
+        """The rules of access."""
         return Access(
             "this app",
             self.allowed_hosts,
@@ -82,12 +82,12 @@ class HttpSettings:
 
 
 def environment(directory: Path, process: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the process environment over the values of `.env` in a directory.
+    """Return the values of `.env` in a directory, overridden by the process environment.
 
-    `$` in `.env` has no meaning: a password may contain it.
+    `$` in `.env` has no special meaning, because passwords may contain it.
 
     Raises:
-        SettingsError: `.env` is there and cannot be read.
+        SettingsError: `.env` exists but cannot be read.
     """
     found = dict(os.environ if process is None else process)
     path = directory / ".env"
@@ -103,9 +103,9 @@ def environment(directory: Path, process: Mapping[str, str] | None = None) -> di
 
 
 class Reader:
-    """Reads variables one by one, notes what is wrong and goes on; `check` then reports everything.
+    """Reads variables one by one and collects problems, which `check` then reports together.
 
-    An empty variable counts as absent. After a problem the default is returned, so that reading can go on.
+    An empty variable counts as absent. A wrong variable yields its default, so that reading can continue.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -113,7 +113,7 @@ class Reader:
         self.problems: list[str] = []
 
     def text(self, name: str, default: str) -> str:
-        """Return the variable without surrounding blanks."""
+        """Return a text, without surrounding white space."""
         return self._values.get(name, "").strip() or default
 
     def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
@@ -141,7 +141,7 @@ class Reader:
         return default
 
     def choice(self, name: str, default: str, *, allowed: tuple[str, ...]) -> str:
-        """Return one of a few words, in lower case."""
+        """Return one of the allowed words, in lower case."""
         raw = self.text(name, default)
         if raw.lower() in allowed:
             return raw.lower()
@@ -149,7 +149,7 @@ class Reader:
         return default
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return whether something is switched on."""
+        """Return a flag, on or off."""
         raw = self.text(name, "on" if default else "off")
         if raw.lower() in _TRUE | _FALSE:
             return raw.lower() in _TRUE
@@ -157,11 +157,11 @@ class Reader:
         return default
 
     def words(self, name: str) -> tuple[str, ...]:
-        """Return the parts of a comma-separated list, none where the variable is absent."""
+        """Return the parts of a comma-separated list; none if the variable is absent."""
         return tuple(word.strip() for word in self.text(name, "").split(",") if word.strip())
 
     def scalars(self, name: str) -> dict[str, str | int | float | bool]:
-        """Return a JSON object of plain values; its text is never repeated in a problem: it may hold a secret."""
+        """Return a JSON object of plain values; no problem repeats its text, which may contain a secret."""
         raw = self.text(name, "{}")
         try:
             value = json.loads(raw)
@@ -169,18 +169,18 @@ class Reader:
             value = None
         if isinstance(value, dict) and all(isinstance(item, (str, int, float)) for item in value.values()):
             return value
-        self.wrong(name, "must be a JSON object of texts, numbers, true and false")
+        self.wrong(name, "must be a JSON object of strings, numbers, true and false")
         return {}
 
     def wrong(self, name: str, rule: str) -> None:
-        """Note a problem without showing the value."""
+        """Add a problem without showing the value."""
         self.problems.append(f"{name}: {rule}")
 
     def check(self) -> None:
-        """Report what was noted.
+        """Raise an error if there were problems.
 
         Raises:
-            SettingsError: Something was.
+            SettingsError: At least one variable is wrong.
         """
         if self.problems:
             raise SettingsError(self.problems, hint="set these variables in the environment or in ./.env")
@@ -190,7 +190,7 @@ class Reader:
 
 
 def read_http(reader: Reader, *, port: int) -> HttpSettings:
-    """Read the `APP_*` variables; `port` is the port where none is set."""
+    """Read the `APP_*` variables; `port` is the default port."""
     host = reader.text("APP_HOST", "127.0.0.1")
     named = {name.lower().strip("[]") for name in reader.words("APP_ALLOWED_HOSTS")}
     own = set() if host in _EVERY_ADDRESS else {host.lower()}

@@ -1,4 +1,4 @@
-"""`python -m kraftd_apps.consumer`: settings in, exit status out."""
+"""The command `python -m kraftd_apps.consumer`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The FastAPI side of the consumer app: the page, records as JSON, and sending a record again."""
+"""The FastAPI part of the consumer app: the page, records as JSON, and resending a record."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ _RESENT: Responses = {
 
 _EVENTS: Responses = {
     200: {
-        "description": "Events until the page or the app goes: `messages`, `status`, `gap`, `bye`.",
+        "description": "Events until the page or the app ends: `messages`, `status`, `gap`, `bye`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
     **problems(401, 421, 503),
@@ -60,21 +60,21 @@ _EVENTS_PARAMETERS = [
         "name": "Last-Event-ID",
         "in": "header",
         "required": False,
-        "description": "The last event seen: what came since is sent first, and `gap` says what is lost.",
+        "description": "The last event seen: later records are sent first, and `gap` counts those that are lost.",
         "schema": {"type": "string"},
     },
     {
         "name": "after",
         "in": "query",
         "required": False,
-        "description": "The same, for a first connect.",
+        "description": "The same, for the first connection.",
         "schema": {"type": "string"},
     },
 ]
 
 
 class Source(Protocol):
-    """What the API shows."""
+    """The parts of the service that the API shows."""
 
     settings: ConsumerSettings
     ring: Ring
@@ -122,9 +122,9 @@ def _add_page(api: FastAPI, pages: Pages, source: Source) -> None:
 def _add_records(api: FastAPI, source: Source) -> None:
     @api.get("/api/messages", summary="Records", responses=_RECORDS, response_class=Response)
     async def messages(query: Annotated[MessagesQuery, Query()]) -> Response:
-        """Return the newest records in memory, newest first.
+        """Return the newest records in memory, latest first.
 
-        With `offset` or `timestamp`, return a part of the log in its order instead.
+        With `offset` or `timestamp`, return a part of the log in log order instead.
         """
         if query.start is not None:
             records = await source.log.read(query.start, query.limit)
@@ -157,7 +157,7 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
         response_class=Response,
     )
     async def resend(partition: Partition, offset: Offset) -> Response:
-        """Send the record again through the producer app and return its answer."""
+        """Resend the record through the producer app and return its answer."""
         url = source.settings.producer_url
         if not url:
             raise ProblemError(problem("producer_away", "APP_PRODUCER_URL is off"))
@@ -206,12 +206,12 @@ def request_for(record: SeenRecord) -> ProducerRequest:
     for name, value in record.headers:
         field = f"X-Kafka-Header-{name}"
         if not _HEADER_NAME.fullmatch(name) or value is None or _is_awkward(value) or field in headers:
-            raise ProblemError(problem("invalid_record", f"the header {name!r} cannot be sent again unchanged"))
+            raise ProblemError(problem("invalid_record", f"the header {name!r} cannot be resent unchanged"))
         headers[field] = value
     target = "/send"
     if record.key is not None:
         if not _is_utf8(record.key):
-            raise ProblemError(problem("invalid_record", "a key that is no text cannot be sent again"))
+            raise ProblemError(problem("invalid_record", "a key that is not UTF-8 text cannot be resent"))
         target += f"?key={quote(record.key, safe='')}"
     if record.value is None:
         return ProducerRequest("DELETE", target, headers, b"")
@@ -219,11 +219,11 @@ def request_for(record: SeenRecord) -> ProducerRequest:
 
 
 Connect = Callable[[str, int, float], http.client.HTTPConnection]
-"""Makes a connection, not yet open, to a host and a port, with a timeout in seconds."""
+"""Makes an unopened connection to a host and a port, with a timeout in seconds."""
 
 
 def connection_to(host: str, port: int, timeout_s: float) -> http.client.HTTPConnection:
-    """Return a connection that is opened when it is asked to."""
+    """Return an unopened connection."""
     return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 
@@ -231,7 +231,7 @@ def send_again(record: SeenRecord, producer_url: str, api_token: str, connect: C
     """Publish an equal record and return the producer app's answer; blocks until it comes.
 
     Raises:
-        ProblemError: The record cannot be carried, or the producer app does not answer.
+        ProblemError: HTTP cannot carry the record, or the producer app does not answer.
     """
     request = request_for(record)
     headers: dict[str, str | bytes] = {"Content-Type": "application/json", **request.headers}

@@ -1,4 +1,4 @@
-"""The protocol that a member joins its group with, where the brokers decide it (KAFKA_GROUP_PROTOCOL=auto)."""
+"""Detection of the group protocol that the brokers support (KAFKA_GROUP_PROTOCOL=auto)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  
 
 _TIMEOUT_S = 1.0
 _PROTOCOLS = "group.coordinator.rebalance.protocols"
-"""A broker's setting from Kafka 3.7 on, deprecated since 4.0: a list with `consumer` in it where KIP-848 is on."""
+"""A broker setting since Kafka 3.7, deprecated since 4.0: a list that contains `consumer` if KIP-848 is enabled."""
 _SESSION_TIMEOUT = "group.consumer.session.timeout.ms"
-"""A broker that has this and no list of protocols has them all."""
+"""A broker with this setting and no list of protocols supports all of them."""
 _FORBIDDEN = {KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 logger = logging.getLogger(__name__)
@@ -27,28 +27,28 @@ class ConsumerClient(Protocol):
         """Return the next message, or None after this many seconds."""
 
     def consume(self, num_messages: int, timeout: float) -> Sequence[Any]:
-        """Return up to so many messages that are there."""
+        """Return up to `num_messages` messages that have arrived."""
 
     def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
-        """Note what the next background commit may commit."""
+        """Store offsets for the next background commit."""
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> object:
-        """Commit these offsets, also where they are lower than those before."""
+        """Commit these offsets, even if lower than the committed ones."""
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        """Return what the group has committed of these partitions; raises KafkaException after `timeout` seconds."""
+        """Return the group's committed offsets of these partitions; raises KafkaException after `timeout` seconds."""
 
     def assignment(self) -> list[TopicPartition]:
-        """Return the partitions that are read now."""
+        """Return the assigned partitions."""
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Take all partitions of an assignment, from these offsets."""
+        """Replace the assignment by these partitions and offsets."""
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        """Take further partitions, from these offsets."""
+        """Add partitions, with their offsets, to the assignment."""
 
     def seek(self, partition: TopicPartition) -> None:
-        """Go on elsewhere in a partition; raises KafkaException where it is not being read yet."""
+        """Change the position in a partition; raises KafkaException if it is not being read yet."""
 
     def close(self) -> None:
         """Commit and leave the group."""
@@ -58,16 +58,16 @@ class ConfigClient(Protocol):
     """The part of `confluent_kafka.admin.AdminClient` that describes a broker's settings."""
 
     def list_topics(self, *, timeout: float) -> Any:
-        """Ask any broker for the cluster; raises KafkaException after `timeout` seconds."""
+        """Return metadata from any broker; raises KafkaException after `timeout` seconds."""
 
     def describe_configs(self, resources: list[ConfigResource], *, request_timeout: float) -> Any:
-        """Return a future for each resource, of its settings by name."""
+        """Return a future of the settings by name for each resource."""
 
 
 def supports_consumer_protocol(client: ConfigClient) -> bool | None:
-    """Return whether the brokers support the consumer protocol (KIP-848); None where none answers.
+    """Return whether the brokers support the consumer protocol (KIP-848); None if no broker answers.
 
-    A client that may not see a broker's settings stays with the classic protocol, which every broker takes.
+    A client without permission to read a broker's settings uses the classic protocol, which every broker supports.
     """
     try:
         broker_id = min(client.list_topics(timeout=_TIMEOUT_S).brokers)
@@ -81,9 +81,9 @@ def supports_consumer_protocol(client: ConfigClient) -> bool | None:
 
 
 class ProtocolDetectingConsumer:
-    """A member's client that asks the brokers which protocol they take before it joins.
+    """A member's client that detects the protocol of the brokers before it joins.
 
-    Until then it polls the classic client, which is not subscribed to anything and so joins nothing.
+    Until then it polls the classic client, which has no subscription and so joins no group.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ProtocolDetectingConsumer:
         self._subscription = (topics, on_assign, on_revoke, on_lost)
 
     def poll(self, timeout: float) -> Any:
-        """Find out the protocol, where it is not known yet; then pass it on."""
+        """Detect the protocol, unless it is known, then poll its client."""
         if self._uses_new is None:
             self._detect()
         return self._client.poll(timeout)
@@ -140,7 +140,7 @@ class ProtocolDetectingConsumer:
         return self._client.assignment()
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Take partitions in the way of the protocol: the new one knows only further ones."""
+        """Assign partitions; the consumer protocol requires incremental_assign."""
         take = self._client.incremental_assign if self._uses_new else self._client.assign
         take(partitions)
 

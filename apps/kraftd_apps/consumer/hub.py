@@ -1,6 +1,6 @@
-"""`GET /events`: live records to many open pages.
+"""The hub of `GET /events`, which sends live records to many open pages.
 
-Each frame is encoded once, and a slow page loses frames, not others their time. Everything here runs on the loop's
+Each frame is encoded once, and a slow page loses frames instead of delaying others. All of this runs on the loop's
 thread.
 """
 
@@ -19,9 +19,9 @@ from kraftd_apps.consumer.record import row_of
 from kraftd_apps.consumer.ring import Entry, Ring
 
 FRAME_INTERVAL_S = 0.1
-"""At most ten frames a second: more cannot be read, and would cost every open page."""
+"""At most ten frames per second: people cannot read more, and each frame costs CPU for every open page."""
 FRAME_RECORDS = 50
-"""The newest records between two frames; the others are counted, and `/api/messages` has them."""
+"""The most records in a frame; older ones are only counted, and available from `/api/messages`."""
 _QUEUE_FRAMES = 200
 _QUEUE_BYTES = 4 * 1024 * 1024
 _RETRY_MS = 2000
@@ -34,14 +34,14 @@ _HEADERS = [
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One encoded event, shared by every page it goes to."""
+    """An encoded event, shared by all pages that receive it."""
 
     content: bytes
     records: int = 0
 
 
 class Subscriber:
-    """One open page: a short queue between the hub and its connection."""
+    """An open page, with a short queue between the hub and its connection."""
 
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque()
@@ -51,7 +51,7 @@ class Subscriber:
         self._closed = False
 
     def offer(self, frame: Frame) -> None:
-        """Queue a frame; where there is no room the oldest ones go, and are counted."""
+        """Queue a frame; if the queue is full, the oldest frames are dropped and counted."""
         self._frames.append(frame)
         self._bytes += len(frame.content)
         while len(self._frames) > 1 and (len(self._frames) > _QUEUE_FRAMES or self._bytes > _QUEUE_BYTES):
@@ -61,12 +61,12 @@ class Subscriber:
         self._changed.set()
 
     def close(self) -> None:
-        """End the stream after what is queued."""
+        """End the stream after the queued frames."""
         self._closed = True
         self._changed.set()
 
     async def next(self) -> bytes | None:
-        """Wait for something to send and return it; None at the end."""
+        """Wait for bytes to send and return them; None at the end."""
         while not self._frames:
             if self._closed:
                 return None
@@ -80,7 +80,7 @@ class Subscriber:
 
 
 class Hub:
-    """Passes new records and the app's status on to every open page."""
+    """Sends new records and the app's status to every open page."""
 
     def __init__(
         self, ring: Ring, *, max_subscribers: int, clock: Callable[[], float], ping_s: float = PING_INTERVAL_S
@@ -101,20 +101,20 @@ class Hub:
 
     @property
     def subscribers(self) -> int:
-        """How many pages are open."""
+        """The number of open pages."""
         return len(self._subscribers)
 
     @property
     def is_full(self) -> bool:
-        """Whether no more pages are served."""
+        """Whether the limit of open pages is reached."""
         return len(self._subscribers) >= self._max_subscribers
 
     def identifier(self, sequence: int) -> str:
-        """Return the event id of a sequence number; a restarted app has other ids."""
+        """Return the event id of a sequence number; ids differ after a restart of the app."""
         return f"{self._life}:{sequence}"
 
     def join(self, after: str) -> Subscriber:
-        """Add a page that has seen everything up to an event id; empty: it has seen everything up to now."""
+        """Add a page that has seen all events up to an id; an empty id means up to now."""
         subscriber = Subscriber()
         subscriber.offer(Frame(retry(_RETRY_MS)))
         if self._status is not None:
@@ -129,11 +129,11 @@ class Hub:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a page."""
+        """Remove a page."""
         self._subscribers.discard(subscriber)
 
     def arrived(self, entries: Sequence[Entry]) -> None:
-        """Take new records: the first goes out at once, what follows within the interval goes out together."""
+        """Send new records: the first at once, those that follow within the interval together."""
         if not self._subscribers:
             return
         self._pending.extend(entries)
@@ -146,13 +146,13 @@ class Hub:
                 self._timer = asyncio.get_running_loop().call_later(wait_s, self._flush)
 
     def show_status(self, status: Mapping[str, Any]) -> None:
-        """Pass on the app's status, when that has changed."""
+        """Send the app's status if it has changed."""
         if status != self._status:
             self._status = status
             self._offer(Frame(event("status", status)))
 
     def close(self) -> None:
-        """Say goodbye to every page, and from now on to every page that comes."""
+        """End every stream with `bye`, and each later one at once."""
         self._closed = True
         for subscriber in self._subscribers:
             self._dismiss(subscriber)
@@ -163,7 +163,7 @@ class Hub:
         subscriber.close()
 
     def _ping(self) -> None:
-        """Ping every page: one timer for all, because a timer for each costs more than the frames do."""
+        """Ping every page, with one timer for all, because a timer for each would cost more than the frames."""
         self._pinging = None
         if self._subscribers:
             self._offer(Frame(PING))
@@ -200,7 +200,7 @@ class Hub:
 
 
 class EventsRoute:
-    """Streams to one page until it leaves or the app stops."""
+    """The route that streams to a page until it disconnects or the app stops."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -222,7 +222,7 @@ class EventsRoute:
 
 
 def last_seen(scope: Scope) -> str:
-    """Return the last event id that a page has: its browser's on a reconnect, its own on the first connect."""
+    """Return a page's last event id: sent by the browser on a reconnect, by the page on the first connection."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     if b"last-event-id" in headers:
         return headers[b"last-event-id"].decode("latin-1")

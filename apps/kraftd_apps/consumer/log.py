@@ -1,4 +1,4 @@
-"""The topic's log as the app reads it back: its end, and what is asked for by offset or time, without the group."""
+"""Reading of the topic's log without the group: the newest records, and parts from an offset or a time on."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin in a partition: at an offset, or at a time where one is given."""
+    """A start position in a partition: an offset, or a time if given."""
 
     partition: int
     offset: int = 0
@@ -48,14 +48,14 @@ class ReadingClient(Protocol):
         """Read these partitions from these offsets."""
 
     def consume(self, num_messages: int, timeout: float) -> Sequence[Any]:
-        """Return up to so many messages, waiting up to so many seconds."""
+        """Return up to `num_messages` messages, waiting at most `timeout` seconds."""
 
     def close(self) -> None:
         """Release the client."""
 
 
 class Log:
-    """Reads the topic without the group; a few readers at a time, each with a client of its own."""
+    """Reads the topic without the group, with a few readers at a time, each with its own client."""
 
     def __init__(self, connect: Callable[[], ReadingClient], topic: str, ring: Ring) -> None:
         self._connect = connect
@@ -65,36 +65,36 @@ class Log:
         self._tail_read = asyncio.Event()
 
     async def read_tail(self, partitions: tuple[int, ...]) -> None:
-        """Put the newest records of these partitions into the ring, before what has arrived since.
+        """Put the newest records of these partitions into the ring, as older than those that have arrived since.
 
-        Tries again for some seconds: a topic that has just been made has no leaders yet.
+        Retries for some seconds, because a new topic has no leaders yet.
         """
         for pause_s in (*_TAIL_PAUSES_S, None):
             try:
                 if partitions:
                     self._ring.add_older(await in_thread(self._newest, partitions))
             except KafkaException as error:
-                logger.info("Reading back the end of the log failed: %s", error)
+                logger.info("Reading the end of the log failed: %s", error)
             else:
                 return
             finally:
                 self._tail_read.set()
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
-        logger.warning("The end of the log was not read back")
+        logger.warning("The end of the log was not read")
 
     async def tail_was_read(self, timeout_s: float) -> None:
-        """Wait for the first `read_tail`, at most so many seconds: without Kafka there is nothing to wait for."""
+        """Wait for the first `read_tail`, at most `timeout_s` seconds."""
         try:
             await asyncio.wait_for(self._tail_read.wait(), timeout_s)
         except TimeoutError:
             logger.debug("The end of the log has not been read yet")
 
     async def read(self, start: Start, limit: int) -> list[SeenRecord]:
-        """Return records of a partition from a place or a time on.
+        """Return records of a partition from an offset or a time on.
 
         Raises:
-            ProblemError: Kafka does not answer, or knows no such partition.
+            ProblemError: Kafka does not answer, or the partition does not exist.
         """
         async with self._places:
             try:
@@ -103,10 +103,10 @@ class Log:
                 raise ProblemError(_problem_of(error, start)) from error
 
     async def find(self, partition: int, offset: int) -> SeenRecord:
-        """Return the record at a place.
+        """Return the record at an offset.
 
         Raises:
-            ProblemError: There is none, or Kafka does not answer.
+            ProblemError: The record does not exist, or Kafka does not answer.
         """
         record = self._ring.find(partition, offset)
         if record is None:
@@ -144,11 +144,11 @@ def read_newest(
     """Return the newest records of each partition, oldest first.
 
     Args:
-        client: Is closed at the end.
-        topic: Where to read.
-        partitions: Of this topic.
-        count: Offsets to go back in each; fewer records come where compaction or transactions left gaps.
-        timeout_s: What has not come by then is left out.
+        client: The client to read with, which is closed at the end.
+        topic: The topic.
+        partitions: The partitions to read.
+        count: Offsets to go back in each; gaps from compaction or transactions yield fewer records.
+        timeout_s: Records that have not arrived by then are left out.
         clock: Monotonic seconds.
     """
     deadline_s = clock() + timeout_s
@@ -173,10 +173,10 @@ def read_from(
     timeout_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[SeenRecord]:
-    """Return records of one partition in their order, from an offset or a time on.
+    """Return records of a partition in log order, from an offset or a time on.
 
-    An offset before the log's first record means that record. The answer may be short: nothing is waited for at the
-    log's end, after `timeout_s` seconds, or beyond 8 MiB.
+    An offset before the log's first record means that record. Fewer than `limit` records are returned at the log's
+    end, after `timeout_s` seconds, or beyond 8 MiB.
     """
     deadline_s = clock() + timeout_s
     try:
@@ -235,8 +235,8 @@ def _read_to_end(
 def merged(by_partition: dict[int, list[SeenRecord]]) -> list[SeenRecord]:
     """Return records of several partitions as one list, oldest first.
 
-    Partitions have no common order but time. Each keeps its own order, also where clients set timestamps that run
-    backwards: a record counts as no older than the one before it.
+    Partitions have no common order except time. Each keeps its own order even if clients set decreasing timestamps,
+    because a record counts as no older than its predecessor.
     """
     timed = []
     for number, records in by_partition.items():

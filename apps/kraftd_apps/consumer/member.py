@@ -1,4 +1,4 @@
-"""The group's member: one thread that polls, puts records into the ring, and only then stores their offsets."""
+"""The member of the group: a thread that polls, puts records into the ring, and only then stores their offsets."""
 
 import logging
 import threading
@@ -15,30 +15,30 @@ from kraftd_apps.consumer.group_protocol import ConsumerClient
 from kraftd_apps.consumer.record import SeenRecord, record_of
 
 SILENT_S = 10.0
-"""A member that has not polled for so long is stuck."""
+"""A member that has not polled for this time is stuck."""
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
 _IDENTITY_INTERVAL_S = 5.0
 _IDENTITY_TIMEOUT_S = 2.0
 _FIRST_COMMITS = 3
-"""How many commits of a partition are made by hand where its topic was created again; one that arrives is enough."""
+"""The number of explicit commits of a partition after its topic was recreated; one that succeeds is enough."""
 
 logger = logging.getLogger(__name__)
 
 
 class Identity(Protocol):
-    """The topic's id, which changes when the topic is deleted and created again."""
+    """The topic's id, which changes when the topic is recreated."""
 
     seen: str | None
     """The topic's id as last seen; None before the first answer."""
 
     def ask(self) -> str | None:
-        """Ask for the topic's id, at most a few seconds; None where there is no topic or no answer."""
+        """Request the topic's id, within a few seconds; None if there is no topic or no answer."""
 
 
 class TopicIdentity:
-    """Asks for the topic's id every few seconds on a thread of its own, and at each call of `ask`."""
+    """Requests the topic's id every few seconds on its own thread, and at each call of `ask`."""
 
     def __init__(self, connect: Callable[[], AdminClient], topic: str) -> None:
         self._connect = connect
@@ -49,15 +49,15 @@ class TopicIdentity:
         self.seen: str | None = None
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="kafka-topic-id", daemon=True).start()
 
     def stop(self) -> None:
-        """Ask no more; a question under way is left to its timeout."""
+        """Make the thread end; a request in progress runs into its timeout."""
         self._stopped.set()
 
     def ask(self) -> str | None:
-        """Ask for the topic's id, at most two seconds; None where there is no topic or no answer."""
+        """Request the topic's id, within two seconds; None if there is no topic or no answer."""
         with self._lock:
             self._client = self._client or self._connect()
             try:
@@ -77,16 +77,16 @@ class TopicIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The partitions of a member, and when it last polled."""
+    """The partitions of a member, and the time of its last poll."""
 
     partitions: tuple[int, ...] | None = None
-    """Its own ones, sorted; empty for a standby member; None before it has joined."""
+    """The assigned partitions, sorted; empty for a standby member; None before it has joined."""
     polled_s: float | None = None
     """Monotonic time of its last poll."""
 
 
 def unready_reasons(membership: Membership, now_s: float) -> list[str]:
-    """Return why a member does not take part; none when it does, a standby included."""
+    """Return why a member does not take part in the group; empty if it does, also as a standby."""
     reasons = []
     if membership.partitions is None:
         reasons.append("not yet a member of the group")
@@ -98,8 +98,8 @@ def unready_reasons(membership: Membership, now_s: float) -> list[str]:
 class Member:
     """Polls on a thread of its own until `stop`.
 
-    Each committed offset carries the id of its topic. An offset of a deleted topic, committed late by a member that
-    still read it, would hide the first records of the new topic of that name: such an offset is not used.
+    Each committed offset carries the id of its topic. An offset of a deleted topic, committed late by another member,
+    would hide the first records of the new topic with that name, so such an offset is ignored.
     """
 
     def __init__(
@@ -129,12 +129,12 @@ class Member:
         self._thread = threading.Thread(target=self._run, name="kafka-member", daemon=True)
 
     def start(self) -> None:
-        """Begin to poll, and so to join."""
+        """Start the thread, which joins the group."""
         self._thread.start()
 
     @property
     def membership(self) -> Membership:
-        """The partitions of this member now, and when it last polled."""
+        """The current partitions of this member, and the time of its last poll."""
         return Membership(self._partitions, self._polled_s)
 
     @property
@@ -143,34 +143,34 @@ class Member:
         return self._thread.is_alive()
 
     def unready_reasons(self) -> list[str]:
-        """Return why this member does not take part; none when it does."""
+        """Return why this member does not take part in the group; empty if it does."""
         reasons = unready_reasons(self.membership, self._clock())
         if self._incremental and self._partitions is None:
-            # Older brokers refuse such a member without a word.
+            # Older brokers refuse such a member without an error.
             reasons.append("KAFKA_GROUP_PROTOCOL=consumer needs brokers from 4.0")
         return reasons
 
     def stop(self) -> None:
-        """Let the thread commit, leave the group and end."""
+        """Make the thread commit, leave the group and end."""
         self._stopping = True
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; return whether it came."""
+        """Wait for the thread to end, and return whether it did."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def subscribe(self) -> None:
-        """Ask to join the group."""
+        """Subscribe to the topic, which joins the group at the next poll."""
         self._client.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def poll(self) -> None:
-        """Take what has arrived, waiting a little for the first record."""
+        """Take the records that have arrived, waiting briefly for the first."""
         if self._identity.seen not in {None, self._topic_id}:
             self._restart_from_beginning()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if self._partitions is None:
-            # Any question wakes librdkafka's main thread, which may sleep for 3 s between metadata and joining.
+            # Any request wakes librdkafka's main thread, which may sleep for 3 s between metadata and joining.
             self._client.assignment()
         if first is None:
             return
@@ -208,11 +208,11 @@ class Member:
                 self._client.store_offsets(offsets=[stored])
                 self._commit_first(stored)
             except KafkaException as error:
-                # The partition has just gone to another member, which reads these records again.
+                # The partition was just reassigned to another member, which reads these records again.
                 logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
 
     def _commit_first(self, stored: TopicPartition) -> None:
-        """Commit by hand at first: librdkafka would commit nothing until the new log is longer than the old one was."""
+        """Commit explicitly at first: librdkafka does not commit offsets below those of the longer, deleted log."""
         made = self._first_commits
         if made is not None and made[stored.partition] < _FIRST_COMMITS:
             self._client.commit(offsets=[stored], asynchronous=True)
@@ -232,7 +232,7 @@ class Member:
         self._on_assigned(self._partitions)
 
     def _ignore_stale_commits(self, partitions: list[TopicPartition]) -> None:
-        """Begin at the log's start where the committed offset belongs to a deleted topic of this name."""
+        """Start at the beginning of the log if the committed offset belongs to a deleted topic of this name."""
         topic_id = self._identity.ask()
         self._note_topic_id(topic_id)
         if topic_id is None:
@@ -245,7 +245,7 @@ class Member:
         foreign = {found.partition for found in committed if found.metadata not in {None, "", self._topic_id}}
         if not foreign:
             return
-        logger.info("%s was created again: reading partitions %s from their start", self._topic, sorted(foreign))
+        logger.info("%s was recreated: reading partitions %s from their beginning", self._topic, sorted(foreign))
         for found in partitions:
             if found.partition in foreign:
                 found.offset = OFFSET_BEGINNING
@@ -253,12 +253,12 @@ class Member:
         take(partitions)
 
     def _restart_from_beginning(self) -> None:
-        """Read the new topic from its start; records that were polled already come once more."""
+        """Read the new topic from its beginning; records that were already polled are read once more."""
         known = self._topic_id
         self._note_topic_id(self._identity.seen)
         if known is None:
             return
-        logger.info("%s was created again: reading it from its start", self._topic)
+        logger.info("%s was recreated: reading it from its beginning", self._topic)
         for number in self._partitions or ():
             try:
                 self._client.seek(TopicPartition(self._topic, number, OFFSET_BEGINNING))

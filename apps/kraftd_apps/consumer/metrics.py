@@ -1,4 +1,4 @@
-"""The metrics of the consumer app's Kafka side; lag and brokers come from librdkafka's statistics."""
+"""Kafka metrics of the consumer app; lag and brokers come from librdkafka's statistics."""
 
 import json
 import time
@@ -16,29 +16,29 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3
 
 @dataclass(frozen=True, slots=True)
 class ClientStatistics:
-    """The part of the Kafka client's statistics that pages show."""
+    """The used part of librdkafka's statistics."""
 
     brokers_up: int | None = None
-    """Brokers with a connection that works; None before the first statistics."""
+    """The number of connected brokers; None before the first statistics."""
     lag: tuple[tuple[int, int], ...] = ()
-    """Records behind the log's end by own partition, where that is known."""
+    """Records behind the log's end, by assigned partition, as far as known."""
 
 
 def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics:
-    """Return librdkafka's statistics document, as far as it is used."""
+    """Return the used part of librdkafka's statistics document."""
     document: dict[str, Any] = json.loads(text)
     brokers = document.get("brokers", {}).values()
     partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
     lags = {number: partitions.get(str(number), {}).get("consumer_lag", -1) for number in own}
     return ClientStatistics(
-        # The group's coordinator is listed once more, as a connection of its own to one of the brokers.
+        # The group's coordinator is listed additionally, as a separate connection to one of the brokers.
         brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP" and broker.get("source") != "logical"),
         lag=tuple((number, lag) for number, lag in sorted(lags.items()) if lag >= 0),
     )
 
 
 class ConsumerMetrics:
-    """Counters, gauges and one histogram of the Kafka side."""
+    """Counters, gauges and a histogram of Kafka."""
 
     def __init__(self, registry: CollectorRegistry, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s
@@ -51,18 +51,18 @@ class ConsumerMetrics:
         )
         self._latency = Histogram(
             "kafka_consumer_end_to_end_latency_seconds",
-            "From a record's timestamp to its arrival here; the newest record of each poll.",
+            "From a record's timestamp to its arrival in the app; the newest record of each poll.",
             buckets=_BUCKETS_S,
             registry=registry,
         )
         self._pages = Gauge("kafka_consumer_open_pages", "Open event streams.", registry=registry)
 
     def watch_pages(self, read: Callable[[], int]) -> None:
-        """Read the number of open pages from here at every scrape."""
+        """Set the function that returns the number of open pages at each scrape."""
         self._pages.set_function(read)
 
     def received(self, records: Sequence[SeenRecord]) -> None:
-        """Count what one poll brought."""
+        """Count the records of a poll."""
         for partition, count in Tally(record.partition for record in records).items():
             self._records.labels(str(partition)).inc(count)
         self._bytes.inc(sum(record.size_bytes for record in records))
@@ -71,7 +71,7 @@ class ConsumerMetrics:
             self._latency.observe(max(0.0, self._now_s() - timestamp_ms / 1000))
 
     def show_lag(self, statistics: ClientStatistics) -> None:
-        """Show the lag of the partitions that this member has now, and of no others."""
+        """Set the lag of the partitions that this member has now, and remove all others."""
         self._lag.clear()
         for partition, lag in statistics.lag:
             self._lag.labels(str(partition)).set(lag)

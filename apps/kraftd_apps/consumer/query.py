@@ -1,4 +1,4 @@
-"""The parameters of `GET /api/messages`, and the records that they select. Imported with FastAPI only."""
+"""Parameters of `GET /api/messages`, and the selection of records. Imported with FastAPI only."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ Time = Annotated[int, Field(ge=0, le=_LAST_TIMESTAMP_MS)]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a record must be like; what is None does not matter."""
+    """Conditions on a record; None is no condition."""
 
     partition: int | None = None
     after: tuple[int, int] | None = None
-    """A partition, and the offset in it that was seen last: only later records of it."""
+    """A partition and the last offset seen in it, to select later records of that partition only."""
     since_ms: int | None = None
     text: str | None = None
-    """A part of the key, the value or a header, whatever its case."""
+    """A part of the key, the value or a header, case-insensitive."""
     key: bytes | None = None
     header: tuple[str, bytes] | None = None
 
     def admits(self, record: SeenRecord) -> bool:
-        """Return whether a record is asked for."""
+        """Return whether a record meets all conditions."""
         return (
             self.partition in {None, record.partition}
             and (self.after is None or self._is_later(record, *self.after))
@@ -49,13 +49,13 @@ class Selection:
 
 
 class MessagesQuery(BaseModel):
-    """What to return."""
+    """The query parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=1, le=MOST_RECORDS, description="At most so many records.")] = 10
+    limit: Annotated[int, Field(ge=1, le=MOST_RECORDS, description="The maximum number of records.")] = 10
     partition: Annotated[Partition | None, Field(description="Only this partition.")] = None
-    offset: Annotated[Offset | None, Field(description="Read the log of `partition` from here on.")] = None
+    offset: Annotated[Offset | None, Field(description="Read the log of `partition` from this offset on.")] = None
     timestamp: Annotated[Time | None, Field(description="The same, from this time on (ms since 1970).")] = None
     after: Annotated[
         str | None,
@@ -86,14 +86,14 @@ class MessagesQuery(BaseModel):
 
     @property
     def start(self) -> Start | None:
-        """Where to read the log; None for the records in memory."""
+        """The start position in the log; None for the records in memory."""
         if self.partition is None or (self.offset is None and self.timestamp is None):
             return None
         return Start(self.partition, self.offset or 0, self.timestamp)
 
     @property
     def selection(self) -> Selection:
-        """What the records must be like."""
+        """The conditions on the records."""
         place = self.after.partition(":") if self.after else None
         name, _, value = (self.header or "").partition(":")
         return Selection(
@@ -107,7 +107,7 @@ class MessagesQuery(BaseModel):
 
 
 def selected(records: Iterable[SeenRecord], selection: Selection, limit: int) -> list[SeenRecord]:
-    """Return the first so many records that a query asks for."""
+    """Return the first `limit` records that meet the conditions."""
     found = []
     for record in records:
         if selection.admits(record):
@@ -118,7 +118,7 @@ def selected(records: Iterable[SeenRecord], selection: Selection, limit: int) ->
 
 
 def searchable(record: SeenRecord) -> str:
-    """Return everything in a record that is text, in one case."""
+    """Return all text of a record, case-folded."""
     return "\n".join(part.decode("utf-8", errors="replace") for part in _parts(record)).casefold()
 
 

@@ -1,4 +1,4 @@
-"""A record as it was read, and as it is shown: truthfully, whatever its bytes are. Pure."""
+"""Records as read, and their forms for JSON and the page, faithful for arbitrary bytes. Pure."""
 
 import base64
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 PREVIEW_BYTES = 16 * 1024
-"""Longer values are cut on the page; the raw download has all of it."""
+"""Longer values are truncated on the page; the raw download has the whole value."""
 _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -21,16 +21,16 @@ class SeenRecord:
     partition: int
     offset: int
     timestamp_ms: int | None
-    """None where the log holds none."""
+    """None if the log has none."""
     key: bytes | None
     value: bytes | None
     """None is a tombstone."""
     headers: tuple[tuple[str, bytes | None], ...] = ()
-    """In their order, repeats included."""
+    """In their order, with repeated names."""
 
     @property
     def place(self) -> tuple[int, int, int | None]:
-        """Identifies it among all records, also after its topic was deleted and created again."""
+        """The identity of this record, unique also after its topic was recreated."""
         return (self.partition, self.offset, self.timestamp_ms)
 
     @property
@@ -41,7 +41,7 @@ class SeenRecord:
 
     @property
     def memory_bytes(self) -> int:
-        """About what it costs to keep."""
+        """The approximate memory that the record takes."""
         return self.size_bytes + _BOOKKEEPING_BYTES
 
 
@@ -60,17 +60,17 @@ def record_of(message: Any) -> SeenRecord:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Bytes in a form for people."""
+    """The form of bytes for people."""
 
     kind: str
     """`text`, `binary` (then the text is hexadecimal), `empty`, or `null` for none at all."""
     text: str
     cut: bool = False
-    """Whether there is more than the text shows."""
+    """Whether the text is truncated."""
 
 
 def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
-    """Return bytes as text where they are readable UTF-8, in hexadecimal where they are not."""
+    """Return bytes as text if they are readable UTF-8, else in hexadecimal."""
     if content is None:
         return Shown("null", "")
     if not content:
@@ -92,7 +92,7 @@ def _is_readable(content: bytes) -> bool:
 
 
 def iso_time(timestamp_ms: int | None) -> str | None:
-    """Return a Kafka timestamp in RFC 3339, UTC; None where there is none that a date can hold."""
+    """Return a Kafka timestamp in RFC 3339, UTC; None if it is absent or out of range."""
     if timestamp_ms is None:
         return None
     try:
@@ -103,7 +103,7 @@ def iso_time(timestamp_ms: int | None) -> str | None:
 
 
 def document(record: SeenRecord) -> dict[str, Any]:
-    """Return a record for JSON, nothing lost: text as it is, other bytes in base64, an absent value as null."""
+    """Return a record for JSON without loss: text as text, other bytes in base64, an absent value as null."""
     return {
         "partition": record.partition,
         "offset": record.offset,
@@ -127,7 +127,7 @@ def _encoded(name: str, content: bytes | None) -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record as the page shows it."""
+    """The form of a record on the page."""
 
     partition: int
     offset: int
@@ -139,7 +139,7 @@ class Row:
 
 
 def row_of(record: SeenRecord) -> Row:
-    """Return a record as the page shows it."""
+    """Return the form of a record on the page."""
     return Row(
         partition=record.partition,
         offset=record.offset,

@@ -1,4 +1,4 @@
-"""The newest records, in memory: filled by the polling thread, read by the loop's."""
+"""The ring of the newest records in memory, filled by the polling thread and read by the loop's."""
 
 import heapq
 import threading
@@ -15,20 +15,20 @@ Place = tuple[int, int, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record and its number in the order of arrival here; records read back from before the start count down."""
+    """A record and its number in the order of arrival; records from before the start have decreasing numbers."""
 
     sequence: int
     record: SeenRecord
     time_ms: int
-    """When it counts as written: its timestamp, but neither before its predecessor in the partition nor after its
+    """The effective time of writing: its timestamp, limited to the range from its predecessor in the partition to its
     arrival, because clients may set any timestamp."""
 
 
 class Ring:
-    """Holds the newest records by time, bounded by number and by bytes; keeps each record once.
+    """The newest records by time, bounded by number and by bytes, each kept once.
 
-    Partitions have no common order but time: a member that catches up gets them one after the other, and what is
-    at the end of the first must not be pushed out by what is older in the last.
+    Partitions have no common order except time: a member that catches up reads one partition after the other, and
+    older records of the last must not displace newer ones of the first.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Ring:
         self._lock = threading.Lock()
 
     def add(self, records: Iterable[SeenRecord]) -> list[Entry]:
-        """Take records that arrive, and return those that had not arrived yet.
+        """Add records that arrive, and return those that had not arrived yet.
 
-        A record that was read back before it arrived takes its place among the arrived ones.
+        A record that was already added as older becomes an arrived one.
         """
         added = []
         with self._lock:
@@ -69,7 +69,7 @@ class Ring:
         return added
 
     def add_older(self, records: Sequence[SeenRecord]) -> None:
-        """Take records that were read back, the newest last, as far as there is room for them."""
+        """Add records from before the start, latest last, as far as there is room."""
         with self._lock:
             for record in reversed(records):
                 if record.place not in self._entries:
@@ -83,7 +83,7 @@ class Ring:
         return self._next - 1
 
     def since(self, sequence: int) -> tuple[list[Entry], int]:
-        """Return the entries after a sequence number, in order, and how many after it are forgotten already."""
+        """Return the entries after a sequence number, in order, and the number of those no longer in memory."""
         seen = max(sequence, 0)
         with self._lock:
             missed = [entry for entry in self._entries.values() if entry.sequence > seen]
@@ -91,7 +91,7 @@ class Ring:
         return sorted(missed, key=lambda entry: entry.sequence), forgotten
 
     def find(self, partition: int, offset: int) -> SeenRecord | None:
-        """Return a record by its place, if it is here."""
+        """Return the record at an offset; None if it is not in memory."""
         with self._lock:
             for record in (entry.record for entry in self._entries.values()):
                 if (record.partition, record.offset) == (partition, offset):
@@ -99,7 +99,7 @@ class Ring:
         return None
 
     def newest(self, count: int) -> list[Entry]:
-        """Return up to this many entries, the newest first."""
+        """Return up to `count` entries, latest first."""
         with self._lock:
             return heapq.nlargest(count, self._entries.values(), key=lambda entry: (entry.time_ms, entry.sequence))
 

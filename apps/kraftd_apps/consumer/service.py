@@ -40,10 +40,10 @@ class KafkaClients:
         self._logger = client_logger("kafka.consumer")
 
     def member(self, on_statistics: Callable[[str], None]) -> ConsumerClient:
-        """Return a client that joins the group when polled, and then reports its statistics every few seconds.
+        """Return a client that joins the group when polled, and reports its statistics every few seconds.
 
         Raises:
-            SettingsError: librdkafka does not know a property.
+            SettingsError: A property is unknown to librdkafka.
         """
         protocol = self._settings.group_protocol
         if protocol != "auto":
@@ -59,7 +59,7 @@ class KafkaClients:
         return cast("ReadingClient", self._consumer(reader_config(self._settings)))
 
     def admin(self) -> AdminClient:
-        """Return a client that asks about the topic."""
+        """Return a client that requests metadata of the topic."""
         return AdminClient(admin_config(self._settings))
 
     def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> ConsumerClient:
@@ -74,7 +74,7 @@ class KafkaClients:
 
 
 class ConsumerService:
-    """The consumer app: its routes, its member of the group, what both share, and their common life."""
+    """The consumer app: its routes, its member of the group, and their common lifecycle."""
 
     def __init__(self, settings: ConsumerSettings, clients: KafkaClients | None = None) -> None:
         self.settings = settings
@@ -110,24 +110,24 @@ class ConsumerService:
         self.app: App = Guard(front, settings.http.access, problem, http_metrics.count)
 
     async def start(self) -> None:
-        """Begin to join the group; waits for no broker."""
+        """Start the member, without waiting for a broker."""
         self.member.start()
         self._identity.start()
 
     def begin_stop(self) -> None:
-        """Commit, leave the group, and say goodbye to open pages."""
+        """Make the member commit and leave the group, and end the streams of open pages."""
         self.member.stop()
         self._identity.stop()
         self.hub.close()
 
     async def finish_stop(self) -> None:
-        """Wait until the member has left."""
+        """Wait until the member has left the group."""
         self.member.stop()
         if not await in_thread(self.member.join, _LEAVE_S):
             logger.warning("Ending without having left the group: no broker answers")
 
     def _arrived(self, records: list[SeenRecord]) -> None:
-        """Take what a poll brought; on the member's thread, before the offsets are stored."""
+        """Take the records of a poll; on the member's thread, before their offsets are stored."""
         added = self.ring.add(records)
         self._metrics.received(records)
         if self.hub.subscribers:
@@ -153,7 +153,7 @@ class ConsumerService:
         task.add_done_callback(self._tasks.discard)
 
     async def _warm(self) -> None:
-        """Load FastAPI before the page is first asked for, once the start has had its share of the processor."""
+        """Load FastAPI before the first request for the page, but after the busiest part of the start."""
         await asyncio.sleep(_WARM_AFTER_S)
         await self._api.load()
 

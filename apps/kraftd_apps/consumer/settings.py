@@ -1,4 +1,4 @@
-"""The consumer app's settings, and the librdkafka configurations that follow from them."""
+"""Settings of the consumer app, and the librdkafka configurations made from them."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from kraftd_apps.common.settings import HttpSettings, Reader, read_http
 _PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
 _TOPIC_REFRESH_MS = 5000
-"""How often a member looks whether its topic is there, and with how many partitions."""
+"""How often a member refreshes the metadata of its topic."""
 
 Config = dict[str, str | int | float | bool]
 
@@ -23,25 +23,25 @@ class ConsumerSettings:
     kafka: KafkaSettings
     group_id: str
     group_protocol: str
-    """`classic` works with every broker and every tool; `consumer` (KIP-848) needs brokers from 4.0; `auto` asks them.
+    """`classic` works with every broker and tool; `consumer` (KIP-848) needs brokers from 4.0; `auto` detects it.
 
-    Not auto by default: brokers wait 45 s, not 6, before they give away the partitions of a killed consumer member.
+    Not `auto` by default: with `consumer`, brokers reassign a killed member's partitions only after 45 s instead of 6.
     """
     auto_offset_reset: str
-    """Where a group without a committed offset begins: `earliest` or `latest`."""
+    """The start of a group without a committed offset: `earliest` or `latest`."""
     ring_records: int
-    """How many records are kept in memory for the page."""
+    """The number of records to keep in memory for the page."""
     max_pages: int
-    """How many pages may be live at once."""
+    """The maximum number of live pages."""
     producer_url: str
-    """The producer app that sends records again; empty: none."""
+    """The producer app that resends records; empty for none."""
 
 
 def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
     """Read and check the settings.
 
     Raises:
-        SettingsError: Names every wrong one.
+        SettingsError: Settings are wrong; the text lists all of them.
     """
     reader = Reader(values)
     settings = ConsumerSettings(
@@ -65,10 +65,10 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
 
 
 def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
-    """Return the librdkafka properties of the group's member, of the consumer protocol where it is incremental.
+    """Return the librdkafka properties of the group's member, for the consumer protocol if `incremental`.
 
-    Offsets are stored by hand, once a record is in the ring, and committed in the background. A member that was killed
-    holds its partitions until its session ends, so the session is the shortest that brokers take by default.
+    Offsets are stored explicitly once a record is in the ring, and committed in the background. A killed member holds
+    its partitions until its session times out, so the timeout is the shortest that brokers allow by default.
     """
     config: Config = {
         **_common(settings, "kraftd-consumer"),
@@ -78,7 +78,7 @@ def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
         "auto.commit.interval.ms": 1000,
         "enable.auto.offset.store": False,
         "statistics.interval.ms": 2000,
-        # A client that has seen its topic gone looks for it again only then; the default is five minutes.
+        # A client whose topic was deleted looks for it again only after this time; the default is five minutes.
         "topic.metadata.refresh.interval.ms": _TOPIC_REFRESH_MS,
     }
     if incremental:
@@ -102,7 +102,7 @@ def reader_config(settings: ConsumerSettings) -> Config:
 
 
 def admin_config(settings: ConsumerSettings) -> Config:
-    """Return the librdkafka properties of a client that asks about the topic; the member's log says what is wrong."""
+    """Return the librdkafka properties of a client that requests metadata of the topic."""
     return {**_connection(settings, "kraftd-consumer-admin"), **settings.kafka.client_config, "log_level": 0}
 
 
@@ -110,7 +110,7 @@ def _common(settings: ConsumerSettings, client_id: str) -> Config:
     return {
         **_connection(settings, client_id),
         "fetch.error.backoff.ms": 100,
-        # What librdkafka reads ahead; the page shows less.
+        # The size of librdkafka's read-ahead.
         "queued.max.messages.kbytes": 16_384,
     }
 

@@ -1,1 +1,1 @@
-"""The producer app: JSON over HTTP in, a record in Kafka and its place in the log out."""
+"""The producer app: writes JSON from HTTP requests to Kafka, and answers with the record's place in the log."""

@@ -1,4 +1,4 @@
-"""`python -m kraftd_apps.producer`: settings in, exit status out."""
+"""The command `python -m kraftd_apps.producer`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The FastAPI side of the producer app: what is not on the hot path, and the description of all of it."""
+"""The FastAPI part of the producer app: the page, and the OpenAPI description of all routes."""
 
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -25,11 +25,11 @@ from kraftd_apps.producer.settings import ProducerSettings
 
 _SAMPLE = '{"key": "Hello Kafka!"}'
 _DESCRIPTION = """Every error is a problem document (RFC 9457) with `code`, `retriable` and `outcome`. With the outcome
-`not_written`, sending again cannot duplicate the record; with `unknown` it may."""
+`not_written`, a retry cannot duplicate the record; with `unknown` it may."""
 
 _OFFSET: dict[str, Any] = {
     "type": ["integer", "null"],
-    "description": "Null where the record is written and its offset unknown: Kafka's answer was lost on the way.",
+    "description": "Null if the record is written but its offset unknown, because Kafka's answer was lost.",
 }
 _PLACE: dict[str, Any] = {
     "type": "object",
@@ -79,19 +79,19 @@ _OPTIONS = [
         "partition",
         "query",
         {"type": "integer", "minimum": 0, "maximum": LAST_PARTITION},
-        "Partition to write to; chosen by the key, or at random, where it is left out.",
+        "Partition to write to; by default chosen by the key, or at random without a key.",
     ),
     _parameter(
         "timestamp",
         "query",
         {"type": "integer", "minimum": 1, "maximum": LAST_TIMESTAMP_MS},
-        "Timestamp of the record in milliseconds since 1970; now where it is left out.",
+        "Timestamp of the record in milliseconds since 1970; the current time by default.",
     ),
     _parameter(
         "ack",
         "query",
         {"enum": ["all", "none"], "default": "all"},
-        "`none` answers 202 at once; what Kafka does not take then is only counted and logged.",
+        "`none` answers 202 at once; a record that Kafka then refuses is only counted and logged.",
     ),
     _parameter(
         "X-Kafka-Header-Name",
@@ -111,10 +111,10 @@ _WRITING = problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
 _SEND: dict[str, Any] = {
     "summary": "Publish one JSON value",
     "description": "Writes the body to the topic, byte for byte, and answers when every in-sync replica has it. "
-    "The content type does not matter: `curl -d` works as it is.",
+    "The content type is ignored, so that `curl -d` works without options.",
     "responses": {
         200: _json(_SENT, "Written: its place in the log."),
-        202: _json(_QUEUED, "Taken, with `ack=none`."),
+        202: _json(_QUEUED, "Accepted, with `ack=none`."),
         **_WRITING,
         **problems(408),
     },
@@ -129,7 +129,7 @@ _DELETE: dict[str, Any] = {
     "description": "Writes a record without a value: compaction then removes the key.",
     "responses": {
         200: _json(_SENT, "Written: its place in the log."),
-        202: _json(_QUEUED, "Taken, with `ack=none`."),
+        202: _json(_QUEUED, "Accepted, with `ack=none`."),
         **_WRITING,
     },
     "openapi_extra": {"parameters": [{**_KEY, "required": True}, *_OPTIONS]},
@@ -167,11 +167,11 @@ class Routes(Protocol):
     batch: BatchRoute
 
     def unready_reasons(self) -> list[str]:
-        """Return why records cannot be written now; none when they can."""
+        """Return why records cannot be written now; empty if they can."""
 
 
 def build_api(routes: Routes, settings: ProducerSettings) -> FastAPI:
-    """Return the app behind the hot path; what is on the hot path is in it too and answers the same."""
+    """Return the app behind the hot path; it also has the routes of the hot path, with the same answers."""
     pages = Pages("kraftd_apps.producer")
     api = create_api(
         pages,

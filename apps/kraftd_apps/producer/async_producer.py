@@ -1,7 +1,7 @@
-"""One librdkafka producer behind asyncio: sends on the loop's thread, collects reports on its own.
+"""An asyncio front of a librdkafka producer: sends on the loop's thread, collects delivery reports on its own.
 
-librdkafka's `produce` only queues, so it may be called on the loop. Reports come out of `poll`, which blocks, hence the
-thread; it wakes the loop once per burst of reports instead of once per report.
+librdkafka's `produce` only queues, so it may be called on the loop. Reports come from `poll`, which blocks and so has
+its own thread; it wakes the loop once per burst of reports instead of once per report.
 """
 
 import asyncio
@@ -21,39 +21,39 @@ logger = logging.getLogger(__name__)
 
 
 class DeliveredMessage(Protocol):
-    """The part of librdkafka's message that a report is made of."""
+    """The part of librdkafka's message that a report needs."""
 
     def partition(self) -> int | None:
-        """Where it was written."""
+        """The partition."""
 
     def offset(self) -> int | None:
-        """At which offset; None where that is not known."""
+        """The offset; None if it is unknown."""
 
     def timestamp(self) -> tuple[int, int]:
-        """Its kind of timestamp, and the timestamp in milliseconds."""
+        """The kind of timestamp, and the timestamp in milliseconds."""
 
 
 OnDelivery = Callable[[KafkaError | None, DeliveredMessage], None]
 
 
 class Report(NamedTuple):
-    """The end of a record: written, or not acknowledged."""
+    """The delivery report of a record: written, or not acknowledged."""
 
     error: KafkaError | None
-    """None when every in-sync replica has it; the other fields then say where it is."""
+    """None if every in-sync replica has the record; the other fields are then its place."""
     partition: int = -1
     offset: int | None = None
-    """None where Kafka has the record and the client does not know its place: librdkafka takes a request whose answer
-    was lost for acknowledged as soon as a later one to the same partition is."""
+    """None if the record is written at an unknown offset: librdkafka counts a request whose response was lost as
+    acknowledged as soon as a later one to the same partition is."""
     timestamp_ms: int = -1
 
 
 Settled = asyncio.Future[Report] | None
-"""What waits for a record's report; None where nobody does."""
+"""The future for a record's report; None if nothing waits for it."""
 
 
 class Delivery:
-    """One record between its hand-over to Kafka and its report, which librdkafka gives it on the polling thread."""
+    """The callback for a record's report, which librdkafka calls on the polling thread."""
 
     __slots__ = ("_reports", "_settled")
 
@@ -76,17 +76,17 @@ class Client(Protocol):
     def produce(self, topic: str, *record: Any) -> None:
         """Queue value, key, partition, callback, nothing, timestamp and, where there are any, headers.
 
-        Raises BufferError when the queue is full, KafkaException when the record cannot be right.
+        Raises BufferError if the queue is full, KafkaException if the record is invalid.
         """
 
     def poll(self, timeout: float) -> int:
-        """Call back for every report that is in, waiting this many seconds for the first."""
+        """Run the callbacks of all reports that have arrived, waiting at most `timeout` seconds for the first."""
 
     def purge(self) -> None:
-        """Fail whatever is queued or in flight."""
+        """Fail all records that are queued or in flight."""
 
     def __len__(self) -> int:
-        """How many records have no report yet."""
+        """The number of records without a report."""
 
 
 class AsyncProducer:
@@ -105,17 +105,17 @@ class AsyncProducer:
         self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
 
     def start(self) -> None:
-        """Begin to collect reports."""
+        """Start the thread that collects reports."""
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether reports are collected."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     @property
     def queued(self) -> int:
-        """Records without a report."""
+        """The number of records without a report."""
         return len(self._client)
 
     def send(self, record: Record, settled: Settled) -> None:
@@ -151,15 +151,15 @@ class AsyncProducer:
             )
 
     def purge(self) -> None:
-        """Fail every record that has no report yet; the reports say which may have been written."""
+        """Fail every record without a report; their reports then state which may have been written."""
         self._client.purge()
 
     def close(self) -> None:
-        """Let the thread end as soon as every record has its report."""
+        """Make the thread end as soon as every record has its report."""
         self._closing = True
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; return whether it came."""
+        """Wait for the thread to end, and return whether it did."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

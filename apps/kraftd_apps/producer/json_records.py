@@ -1,6 +1,6 @@
-"""JSON in request bodies: one value, lines, an array, or envelopes, each kept byte for byte. Pure.
+"""JSON records in request bodies: a value, lines, an array, or envelopes, each kept byte for byte. Pure.
 
-Nothing of a value is decoded for Kafka: it is published as it came, so only its validity counts.
+A value is published unchanged, so it is only checked, not decoded.
 """
 
 import json
@@ -21,7 +21,7 @@ from kraftd_apps.producer.record import (
 )
 
 MAX_DEPTH = 500
-"""Deepest nesting that is taken; many readers stop at 1000, some earlier."""
+"""The deepest accepted nesting; many readers stop at 1000, some earlier."""
 
 _FIELDS = frozenset({"key", "value", "headers", "partition", "timestamp"})
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -32,10 +32,10 @@ Parse = Callable[[bytes], Item]
 
 
 def json_fault(body: bytes) -> str | None:
-    """Return why a body is not JSON in UTF-8 (RFC 8259), or None when it is.
+    """Return why a body is not JSON in UTF-8 (RFC 8259); None if it is.
 
-    Stricter than Python's parser, which takes `NaN`, `Infinity` and UTF-16; numbers beyond a double's range are
-    refused, because most readers turn them into infinity. Long integers are fine.
+    Stricter than Python's parser, which accepts `NaN`, `Infinity` and UTF-16. Numbers beyond a double's range are
+    refused, because most readers turn them into infinity. Long integers are accepted.
     """
     try:
         text = body.decode("utf-8")
@@ -52,7 +52,7 @@ def json_fault(body: bytes) -> str | None:
 
 
 def _is_plainly_json(text: str) -> bool:
-    """Return whether the parser's inner loop takes the whole text; a blank around it or any fault is for the rest."""
+    """Return whether the parser's inner loop accepts the whole text; white space and faults need the slow path."""
     if _brackets(text) > MAX_DEPTH:
         return False
     try:
@@ -89,7 +89,7 @@ def _finite(number: str) -> float:
 
 
 def _as_text(number: str) -> str:
-    """Keep an integer unread: reading one with thousands of digits is slow and Python refuses it."""
+    """Return an integer unparsed, because parsing thousands of digits is slow and Python refuses it."""
     return number
 
 
@@ -101,7 +101,7 @@ _LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
 def split_records(body: bytes, content_type: str) -> list[bytes]:
     """Return the records of a batch as texts: lines of NDJSON, or elements of one JSON array.
 
-    The content type decides; where it says neither, a text that begins with a bracket is an array.
+    The content type decides; if it is another one, a text that begins with a bracket is an array.
 
     Raises:
         ProblemError: The body is neither.
@@ -121,7 +121,7 @@ def split_records(body: bytes, content_type: str) -> list[bytes]:
 
 
 def plain_item(text: bytes) -> Item:
-    """Return the record whose value is this text."""
+    """Return the record with this text as its value."""
     fault = json_fault(text)
     return problem("invalid_json", fault) if fault else Record(text)
 
@@ -151,7 +151,7 @@ def _from_envelope(given: dict[str, str]) -> Record:
         raise _WrongEnvelope("it has no value")
     key = json.loads(given.get("key", "null"))
     if key is not None and not isinstance(key, str):
-        raise _WrongEnvelope("key must be a text or null")
+        raise _WrongEnvelope("key must be a string or null")
     tombstone = given["value"] == "null"
     if tombstone and key is None:
         raise _WrongEnvelope("a null value is a tombstone and needs a key")
@@ -175,12 +175,12 @@ def _whole(given: dict[str, str], name: str, default: int, *, lowest: int, highe
 
 def _headers(given: Any) -> tuple[tuple[str, bytes], ...]:
     if not isinstance(given, dict):
-        raise _WrongEnvelope("headers must be an object of texts, or of lists of texts where a name repeats")
+        raise _WrongEnvelope("headers must be an object of strings, or of lists of strings for repeated names")
     found = []
     for name, values in given.items():
         for value in values if isinstance(values, list) else [values]:
             if not isinstance(value, str):
-                raise _WrongEnvelope(f"the header {name!r} must be a text or a list of texts")
+                raise _WrongEnvelope(f"the header {name!r} must be a string or a list of strings")
             found.append((_encoded(name).decode(), _encoded(value)))
     if len(found) > MAX_HEADERS:
         raise _WrongEnvelope(f"more than {MAX_HEADERS} headers")
@@ -188,7 +188,7 @@ def _headers(given: Any) -> tuple[tuple[str, bytes], ...]:
 
 
 def _encoded(text: str) -> bytes:
-    """Return a text in UTF-8; half a surrogate pair, which JSON can write, raises a ValueError."""
+    """Return a text in UTF-8; raises ValueError for an unpaired surrogate, which JSON can contain."""
     return text.encode("utf-8")
 
 
@@ -196,7 +196,7 @@ def elements(text: str) -> list[str]:
     """Return the texts of an array's elements.
 
     Raises:
-        ValueError: The text is no JSON array.
+        ValueError: The text is not a JSON array.
     """
     slices = _Slices(text)
     slices.take("[")
@@ -210,7 +210,7 @@ def members(text: str) -> dict[str, str]:
     """Return an object's members by name, their values as texts.
 
     Raises:
-        ValueError: The text is no JSON object, or has a name twice.
+        ValueError: The text is not a JSON object, or has a name twice.
     """
     slices = _Slices(text)
     slices.take("{")
@@ -218,14 +218,14 @@ def members(text: str) -> dict[str, str]:
     while not slices.ends_with("}", first=not found):
         name = json.loads(slices.value())
         if not isinstance(name, str) or name in found:
-            raise ValueError(f"{name!r} is no name or is there twice")
+            raise ValueError(f"{name!r} is not a name or occurs twice")
         slices.take(":")
         found[name] = slices.value()
     return found
 
 
 class _Slices:
-    """A position in a text, which cuts it into slices; whether a slice is JSON is for `json_fault`."""
+    """A position in a text that cuts it into slices, which `json_fault` must check."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -246,7 +246,7 @@ class _Slices:
         return found
 
     def ends_with(self, closing: str, *, first: bool) -> bool:
-        """Take the closing bracket and return True; where there is none yet, take the comma before the next part."""
+        """Consume the closing bracket and return True, or else the comma before the next part."""
         if self._text.startswith(closing, self._at):
             self.take(closing)
             if self._at < len(self._text):

@@ -1,4 +1,4 @@
-"""The problem that a Kafka error is to an HTTP client. Pure."""
+"""Mapping of Kafka errors to problems. Pure."""
 
 from confluent_kafka import KafkaError
 
@@ -31,11 +31,11 @@ _BY_KAFKA_NAME: dict[str, tuple[str, Outcome]] = {
 
 
 def problem_of(error: KafkaError, *, restarting: bool = False) -> Problem:
-    """Return the answer for a record that was not acknowledged.
+    """Return the problem of a record that was not acknowledged.
 
     Args:
-        error: librdkafka's error; its own names begin with an underscore, the broker's do not.
-        restarting: A purge comes from the replacement of the client, not from the app's end.
+        error: librdkafka's error; names of its own errors begin with an underscore, those of brokers do not.
+        restarting: Whether a purge is due to the replacement of the client, not to the app's shutdown.
     """
     code, outcome = _BY_KAFKA_NAME.get(error.name(), ("internal", "unknown"))
     if error.fatal() or (restarting and code == "draining"):

@@ -1,4 +1,4 @@
-"""The metrics of the producer app's Kafka side."""
+"""Kafka metrics of the producer app."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class PublisherMetrics:
-    """Counters and gauges of the Kafka side."""
+    """Counters and gauges of Kafka."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._replaced = Counter(
@@ -37,15 +37,15 @@ class PublisherMetrics:
         )
 
     def watch_inflight(self, read: Callable[[], int]) -> None:
-        """Read the records in flight from here at every scrape."""
+        """Set the function that returns the number of records in flight at each scrape."""
         self._inflight.set_function(read)
 
     def replaced(self) -> None:
-        """A client failed for good."""
+        """Count a client that was replaced after a fatal error."""
         self._replaced.inc()
 
     def lost(self, problem_code: str) -> None:
-        """A record that nobody waited for was not acknowledged."""
+        """Count a record with ack=none that was not acknowledged."""
         self._lost.labels(problem_code).inc()
 
     def take_statistics(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The way of a record into Kafka: back-pressure, the wait for its report, a new client after a fatal error."""
+"""The publisher of records: back-pressure, the wait for delivery reports, a new client after a fatal error."""
 
 import asyncio
 import contextlib
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class ProducerClient(Client, MetadataClient, Protocol):
-    """Everything the publisher needs of `confluent_kafka.Producer`."""
+    """The part of `confluent_kafka.Producer` that the publisher uses."""
 
 
 Connect = Callable[[Callable[[KafkaError], None]], ProducerClient]
-"""Makes a client that reports its own errors to the given function, on the thread that polls it."""
+"""Makes a client that reports its errors to the given function, on the thread that polls it."""
 
 
 class ProducerMetrics(Protocol):
@@ -42,14 +42,14 @@ class ProducerMetrics(Protocol):
 
 
 class RateLimit:
-    """A token bucket that holds one second's worth.
+    """A token bucket with the capacity of one second.
 
-    A batch is taken as a whole while anything is left, and what it takes too much is waited for afterwards: else one
-    larger than the bucket would never be taken.
+    A batch is accepted as a whole while a token is left, and its excess delays later records: otherwise a batch larger
+    than the bucket would never be accepted.
 
     Args:
-        per_second: Records; 0 for any number.
-        clock: Seconds.
+        per_second: Records per second; 0 for no limit.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +59,7 @@ class RateLimit:
         self._since_s = clock()
 
     def take(self, records: int) -> bool:
-        """Take room for so many records, if there is any."""
+        """Take tokens for records and return True, if a token is left."""
         if not self.per_second:
             return True
         now_s = self._clock()
@@ -72,7 +72,7 @@ class RateLimit:
 
 
 class RecordPublisher:
-    """Owns the Kafka client. Every method but `finish_stop` is for the loop's thread."""
+    """The owner of the Kafka client. All methods except `finish_stop` must be called on the loop's thread."""
 
     def __init__(
         self,
@@ -98,32 +98,32 @@ class RecordPublisher:
         self.watch = TopicWatch(lambda: self._client, topic)
 
     def start(self) -> None:
-        """Make the client and begin to look for the topic; waits for no broker."""
+        """Make the client and start the watch of the topic, without waiting for a broker."""
         self._loop = asyncio.get_running_loop()
         self._open()
         self.watch.start()
 
     @property
     def alive(self) -> bool:
-        """Whether reports reach those who wait for them."""
+        """Whether delivery reports are collected."""
         return self._producer is None or self._producer.alive
 
     def unready_reasons(self) -> list[str]:
-        """Return why a record would not be written now; none when it would."""
+        """Return why records cannot be written now; empty if they can."""
         if self.draining:
             return ["the app is stopping"]
         if self._producer is None:
             return ["the Kafka client is being replaced"]
         reasons = self.watch.reasons()
         if self.inflight > 0.8 * self._max_inflight:
-            reasons.append(f"{self.inflight} of at most {self._max_inflight} records wait for Kafka")
+            reasons.append(f"{self.inflight} of at most {self._max_inflight} records are waiting for Kafka")
         return reasons
 
     async def publish(self, record: Record) -> Report:
         """Write a record and wait until Kafka has acknowledged or refused it.
 
         Raises:
-            ProblemError: It was not taken, or not acknowledged; the problem says whether it may have been written.
+            ProblemError: The record was refused or not acknowledged; the problem has its outcome.
         """
         settled: asyncio.Future[Report] = self._loop.create_future()
         self._submit(record, settled)
@@ -133,19 +133,19 @@ class RecordPublisher:
         return report
 
     def publish_unacknowledged(self, record: Record) -> None:
-        """Hand a record to the client and wait for nothing; a loss is counted and logged.
+        """Queue a record without waiting for its report; a loss is counted and logged.
 
         Raises:
-            ProblemError: It was not taken.
+            ProblemError: The record was refused.
         """
         self._submit(record, None)
 
     @contextlib.contextmanager
     def room_for(self, records: int) -> Iterator[AsyncProducer]:
-        """Take room for so many records until the end of the block.
+        """Reserve room for records in flight until the end of the block.
 
         Raises:
-            ProblemError: There is none; none of them was taken.
+            ProblemError: There is no room; no record was accepted.
         """
         producer = self._ready_producer()
         if self.inflight + records > self._max_inflight:
@@ -158,25 +158,25 @@ class RecordPublisher:
             self.inflight -= records
 
     def refusal_of(self, error: BufferError | KafkaException) -> Problem:
-        """Return the answer for a record that the client did not take."""
+        """Return the problem of a record that the client refused."""
         if isinstance(error, BufferError):
             return problem("queue_full", "the Kafka client's queue is full")
         found = self.problem_of(error.args[0])
         return problem(found.code, found.detail, outcome="not_written")
 
     def problem_of(self, error: KafkaError) -> Problem:
-        """Return the answer for a record that was not acknowledged."""
+        """Return the problem of a record that was not acknowledged."""
         return problem_of(error, restarting=not self.draining)
 
     def begin_stop(self, drain_s: float) -> None:
-        """Take no more records; what has no report after `drain_s` seconds is failed."""
+        """Refuse new records, and fail those without a report after `drain_s` seconds."""
         self.draining = True
         self.watch.stop()
         if self._producer:
             self._loop.call_later(drain_s, self._producer.purge)
 
     async def finish_stop(self) -> None:
-        """Wait a little for records that nobody waits for, then give them up."""
+        """Wait briefly for the records with ack=none, then give them up."""
         producer = self._producer
         if producer is None:
             return
@@ -209,11 +209,11 @@ class RecordPublisher:
 
     def _check_rate(self, records: int) -> None:
         if not self._rate_limit.take(records):
-            detail = f"more than {self._rate_limit.per_second} records a second (APP_RATE_LIMIT)"
+            detail = f"more than {self._rate_limit.per_second} records per second (APP_RATE_LIMIT)"
             raise ProblemError(problem("rate_limited", detail))
 
     def _queue_full(self) -> Problem:
-        detail = f"{self.inflight} of at most {self._max_inflight} records wait for Kafka (APP_MAX_INFLIGHT)"
+        detail = f"{self.inflight} of at most {self._max_inflight} records are waiting for Kafka (APP_MAX_INFLIGHT)"
         return problem("queue_full", detail)
 
     def _settle(self, settled: Settled, report: Report) -> None:

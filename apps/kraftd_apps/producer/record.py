@@ -1,4 +1,4 @@
-"""A record as a client asks for it: its value, and what the query and the `X-Kafka-` headers say about it. Pure."""
+"""Records to publish, and their options in the query and the `X-Kafka-` headers of a request. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LAST_PARTITION = 2**31 - 1
 MAX_KEY_BYTES = 8192
 MAX_HEADERS = 64
 LAST_TIMESTAMP_MS = 253_402_300_799_999
-"""The end of the year 9999: later ones overflow what many clients can show."""
+"""The end of the year 9999, the latest timestamp that many clients can show."""
 
 _KEY_HEADER = b"x-kafka-key"
 _HEADER_PREFIX = b"x-kafka-header-"
@@ -21,7 +21,7 @@ _PARAMETERS = frozenset({"key", "partition", "timestamp", "ack"})
 
 
 class Record(NamedTuple):
-    """One record to be written."""
+    """A record to publish."""
 
     value: bytes | None
     """None is a tombstone: compaction removes the key."""
@@ -33,14 +33,14 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything about a record but its value."""
+    """The properties of a record other than its value."""
 
     key: bytes | None = None
     partition: int = ANY_PARTITION
     timestamp_ms: int = NOW
     headers: tuple[tuple[str, bytes], ...] = ()
     acknowledged: bool = True
-    """Whether the client waits for Kafka."""
+    """Whether the client waits for Kafka's acknowledgement."""
 
     def record(self, value: bytes | None) -> Record:
         """Return the record with this value."""
@@ -51,10 +51,10 @@ PLAIN = Options()
 
 
 def options_of(query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Options:
-    """Return the options in a request.
+    """Return the options of a request.
 
     Raises:
-        ProblemError: One of them is unknown, repeated or wrong.
+        ProblemError: An option is unknown, repeated or wrong.
     """
     own = [(name, value) for name, value in headers if name.startswith(b"x-kafka-")]
     if not query and not own:
@@ -70,10 +70,10 @@ def options_of(query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Options:
 
 
 def flag_of(query: bytes, name: str) -> bool:
-    """Return whether the query switches on its only parameter with 1; absent is off.
+    """Return whether a query's only parameter is 1; an absent one is off.
 
     Raises:
-        ProblemError: There is another parameter or another value.
+        ProblemError: The query has another parameter or value.
     """
     if not query:
         return False
@@ -108,10 +108,10 @@ def _key(given: Mapping[str, str], own: list[tuple[bytes, bytes]]) -> bytes | No
 
 
 def checked_key(key: bytes) -> bytes:
-    """Return a key that is neither too long nor other than UTF-8.
+    """Return the key, after checking its length and that it is UTF-8.
 
     Raises:
-        ProblemError: It is.
+        ProblemError: The key is too long or not UTF-8.
     """
     if len(key) > MAX_KEY_BYTES:
         raise ProblemError(problem("too_large", f"the key is longer than {MAX_KEY_BYTES} bytes"))

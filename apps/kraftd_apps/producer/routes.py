@@ -1,4 +1,4 @@
-"""`POST /send`, `DELETE /send` and `POST /send/batch` as plain ASGI apps: nothing of a framework on the hot path."""
+"""Routes of the hot path as plain ASGI apps: `POST /send`, `DELETE /send` and `POST /send/batch`."""
 
 import asyncio
 import json
@@ -19,10 +19,10 @@ from kraftd_apps.producer.record import Options, flag_of, options_of
 QUEUED = Answer(202, b'{"status":"queued"}')
 MAX_RECORDS = 10_000
 _YIELD_EVERY = 500
-"""Records of a batch between two turns of the loop, in which other requests go on."""
+"""The number of records of a batch after which other requests on the loop get their turn."""
 
 Result = tuple[int, int | None] | Problem
-"""Partition and offset of a written record (None: written at an unknown place), or why another is not known to be."""
+"""The partition and offset of a written record (None if unknown), or the problem of one not known to be written."""
 
 
 class SendRoute:
@@ -39,11 +39,11 @@ class SendRoute:
         await send_answer(send, await self.answer(scope, receive))
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Return the answer to one request.
+        """Return the answer to a request.
 
         Raises:
-            ProblemError: The record was not taken or not acknowledged.
-            ClientGoneError: Nobody waits for the answer.
+            ProblemError: The record was refused or not acknowledged.
+            ClientGoneError: The client closed the connection.
         """
         options = options_of(scope["query_string"], scope["headers"])
         body = await read_body(scope, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
@@ -72,9 +72,9 @@ class SendRoute:
 
 
 class Batch:
-    """The results of a batch, collected as its records are reported.
+    """The results of a batch, collected from its delivery reports.
 
-    Reports come on the client's thread and are only counted there; the loop is woken once, by the last one.
+    Reports arrive on the client's thread and are only counted there; only the last one wakes the loop.
     """
 
     def __init__(self, size: int, problem_of: Callable[[KafkaError], Problem]) -> None:
@@ -86,7 +86,7 @@ class Batch:
         self._expected = -1
 
     def refuse(self, index: int, found: Problem) -> None:
-        """Note that a record was not handed to Kafka."""
+        """Set the problem of a record that was not handed to Kafka."""
         self.results[index] = found
 
     def report(self, index: int, error: KafkaError | None, message: DeliveredMessage) -> None:
@@ -96,12 +96,12 @@ class Batch:
         else:
             self.results[index] = self._problem_of(error)
         self._reported += 1
-        # Either this thread sees the expectation or `wait` sees the count; both is harmless.
+        # Either this thread sees the expected number or `wait` sees the count; both together are harmless.
         if self._reported == self._expected:
             self._loop.call_soon_threadsafe(self._finish)
 
     async def wait(self, expected: int) -> list[Result]:
-        """Wait for so many reports, and return every result in order."""
+        """Wait for the expected number of reports, and return all results in order."""
         self._expected = expected
         if self._reported != expected:
             await self._done
@@ -113,7 +113,7 @@ class Batch:
 
 
 class BatchRoute:
-    """Publishes every record of a request and answers with one result for each."""
+    """Publishes every record of a request and answers with a result for each."""
 
     def __init__(self, publisher: RecordPublisher, settings: HttpSettings, *, max_inflight: int) -> None:
         self._publisher = publisher
@@ -125,11 +125,11 @@ class BatchRoute:
         await send_answer(send, await self.answer(scope, receive))
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Return the answer to one request.
+        """Return the answer to a request.
 
         Raises:
-            ProblemError: The body as a whole was not taken; nothing of it was written.
-            ClientGoneError: Nobody waits for the answer.
+            ProblemError: The whole batch was refused; no record was written.
+            ClientGoneError: The client closed the connection.
         """
         parse = envelope_item if flag_of(scope["query_string"], "envelope") else plain_item
         limit = self._settings.max_batch_bytes

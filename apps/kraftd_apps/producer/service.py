@@ -20,7 +20,7 @@ from kraftd_apps.producer.settings import ProducerSettings, client_config
 
 
 class ProducerService:
-    """The producer app: its routes, its publisher, and their common life."""
+    """The producer app: its routes, its publisher, and their common lifecycle."""
 
     def __init__(self, settings: ProducerSettings, connect: Connect | None = None) -> None:
         self._settings = settings
@@ -49,19 +49,19 @@ class ProducerService:
         self.app: App = Guard(front, settings.http.access, problem, http_metrics.count)
 
     async def start(self) -> None:
-        """Make the Kafka client; waits for no broker."""
+        """Make the Kafka client, without waiting for a broker."""
         self.publisher.start()
 
     def begin_stop(self) -> None:
-        """Refuse new records and let those in flight end."""
+        """Refuse new records and let those in flight finish."""
         self.publisher.begin_stop(self._settings.http.drain_s)
 
     async def finish_stop(self) -> None:
-        """Flush what nobody waits for."""
+        """Flush the records with ack=none."""
         await self.publisher.finish_stop()
 
     def unready_reasons(self) -> list[str]:
-        """Return why records cannot be written now; none when they can."""
+        """Return why records cannot be written now; empty if they can."""
         return self.publisher.unready_reasons()
 
     def _build_api(self) -> App:
@@ -74,9 +74,9 @@ class ProducerService:
 
 
 def kafka_connect(settings: ProducerSettings, on_statistics: Callable[[str], None]) -> Connect:
-    """Return what makes librdkafka producers with these settings.
+    """Return a factory of librdkafka producers with these settings.
 
-    The maker raises SettingsError where librdkafka does not know a property.
+    The factory raises SettingsError if a property is unknown to librdkafka.
     """
     logger = client_logger("kafka.producer")
 

@@ -1,4 +1,4 @@
-"""The producer app's settings, and the librdkafka configuration that follows from them."""
+"""Settings of the producer app, and the librdkafka configuration made from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from kraftd_apps.common.kafka import KafkaSettings, read_kafka
 from kraftd_apps.common.settings import HttpSettings, Reader, read_http
 
 _RECORD_OVERHEAD_BYTES = 64 * 1024
-"""Room for key and headers beside a value of the longest allowed length."""
+"""Room for key and headers in addition to a value of the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +17,20 @@ class ProducerSettings:
     http: HttpSettings
     kafka: KafkaSettings
     linger_ms: int
-    """How long a record waits for company; 0 costs an idempotent producer far more CPU than it saves time."""
+    """How long a record waits to be batched; 0 costs an idempotent producer far more CPU than it saves time."""
     delivery_timeout_ms: int
-    """When a record that Kafka has not acknowledged is given up: bounds every wait of a client."""
+    """After this time an unacknowledged record is given up, which bounds every wait of a client."""
     max_inflight: int
-    """Records that may wait for Kafka at once; more are refused with 503."""
+    """The maximum number of records waiting for Kafka; more are refused with 503."""
     rate_limit: int
-    """Records a second that are taken; more are refused with 429. 0: any number."""
+    """The maximum number of records per second; more are refused with 429. 0 for no limit."""
 
 
 def read_settings(values: Mapping[str, str]) -> ProducerSettings:
     """Read and check the settings.
 
     Raises:
-        SettingsError: Names every wrong one.
+        SettingsError: Settings are wrong; the text lists all of them.
     """
     reader = Reader(values)
     settings = ProducerSettings(
@@ -60,8 +60,8 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "acks": "all",
         "linger.ms": settings.linger_ms,
         "delivery.timeout.ms": settings.delivery_timeout_ms,
-        # A leader waits for a dead follower until its session ends (6 to 9 s). A request that is given up earlier is
-        # sent again, and its records may then be acknowledged without their offsets.
+        # A leader waits for a dead follower until its session times out (6 to 9 s). A request with a shorter timeout is
+        # retried, and its records may then be acknowledged without their offsets.
         "request.timeout.ms": min(10_000, settings.delivery_timeout_ms),
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 500,
@@ -74,7 +74,7 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "message.max.bytes": settings.http.max_body_bytes + _RECORD_OVERHEAD_BYTES,
         # Java's default: the same key goes to the same partition, whichever client sends it.
         "partitioner": "murmur2_random",
-        # Records without a key go to one partition for so long; librdkafka's 10 ms cut batches short.
+        # How long records without a key go to the same partition; librdkafka's 10 ms makes small batches.
         "sticky.partitioning.linger.ms": 100,
         "socket.keepalive.enable": True,
         "statistics.interval.ms": 10_000,

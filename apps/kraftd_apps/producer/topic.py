@@ -1,4 +1,4 @@
-"""What the producer knows of its topic: is it there, does every partition have a leader, when was that seen."""
+"""The watch of the producer's topic: whether it exists and every partition has a leader."""
 
 import logging
 import threading
@@ -19,27 +19,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TopicView:
-    """The topic as last seen."""
+    """The last known state of the topic."""
 
     topic: str
     seen_s: float | None = None
     """Monotonic time of the last answer from a broker; None before the first."""
     partitions: int = 0
-    """0 where the topic does not exist."""
+    """0 if the topic does not exist."""
     leaderless: tuple[int, ...] = ()
     fault: str = ""
-    """Why the newest question had no answer; empty when it had one."""
+    """Why the last request had no answer; empty if it had one."""
 
 
 class MetadataClient(Protocol):
-    """The part of `confluent_kafka.Producer` that asks for metadata."""
+    """The part of `confluent_kafka.Producer` that requests metadata."""
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        """Ask any broker about a topic; raises KafkaException after `timeout` seconds."""
+        """Return a topic's metadata from any broker; raises KafkaException after `timeout` seconds."""
 
 
 def view_of(metadata: Any, topic: str, now_s: float) -> TopicView:
-    """Return the view that a metadata answer gives."""
+    """Return the view in a metadata response."""
     found = metadata.topics.get(topic)
     if found is None or (found.error is not None and not found.partitions):
         return TopicView(topic, now_s)
@@ -48,7 +48,7 @@ def view_of(metadata: Any, topic: str, now_s: float) -> TopicView:
 
 
 def unready_reasons(view: TopicView, now_s: float) -> list[str]:
-    """Return why records cannot be written now; none when they can."""
+    """Return why records cannot be written now; empty if they can."""
     if view.seen_s is None or now_s - view.seen_s > STALE_S:
         return [view.fault or "no broker has answered yet"]
     if not view.partitions:
@@ -59,7 +59,7 @@ def unready_reasons(view: TopicView, now_s: float) -> list[str]:
 
 
 class TopicWatch:
-    """Asks for the topic's metadata every few seconds, more often while something is wrong."""
+    """Requests the topic's metadata every few seconds, more often during a fault."""
 
     def __init__(
         self, client: Callable[[], MetadataClient], topic: str, clock: Callable[[], float] = time.monotonic
@@ -72,20 +72,20 @@ class TopicWatch:
         self.view = TopicView(topic)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more; a question under way is left to its timeout."""
+        """Make the thread end; a request in progress runs into its timeout."""
         self._stopping = True
         self._wake.set()
 
     def reasons(self) -> list[str]:
-        """Return why records cannot be written now; none when they can."""
+        """Return why records cannot be written now; empty if they can."""
         return unready_reasons(self.view, self._clock())
 
     def ask(self) -> None:
-        """Ask once and remember the answer."""
+        """Request the metadata once and update the view."""
         before = self.view
         try:
             metadata = self._client().list_topics(before.topic, timeout=_TIMEOUT_S)
@@ -94,9 +94,9 @@ class TopicWatch:
         else:
             self.view = view_of(metadata, before.topic, self._clock())
         if self.view.fault and not before.fault:
-            logger.warning("Kafka is away: %s", self.view.fault)
+            logger.warning("Kafka is unavailable: %s", self.view.fault)
         elif before.fault and not self.view.fault:
-            logger.info("Kafka is back")
+            logger.info("Kafka is available again")
 
     def _run(self) -> None:
         while not self._stopping:

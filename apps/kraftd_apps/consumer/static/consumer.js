@@ -147,7 +147,7 @@ function showStatus(event) {
     // Being behind at one look is the way records arrive; at two in a row it is news.
     text += behind && wasBehind ? ` · ${behind} behind` : "";
   } else if (status.partitions) {
-    text = "Stands by: other members read every partition";
+    text = "On standby: other members read all partitions";
   }
   wasBehind = behind > 0;
   document.getElementById("status").textContent = text;
@@ -164,7 +164,7 @@ function connect() {
   events.addEventListener("gap", (event) => {
     const { dropped } = JSON.parse(event.data);
     if (dropped === null) {
-      tell("The app was restarted; records that arrived meanwhile are shown after a reload.");
+      tell("The app was restarted; reload the page to see records that arrived in the meantime.");
     } else {
       tellNotShown(dropped);
     }
@@ -214,7 +214,7 @@ list.addEventListener("click", async (event) => {
       note.textContent = answer.status === "sent" ? `Sent again as ${answer.partition}:${answer.offset ?? "?"}` : answer.detail;
     }
   } catch (error) {
-    note.textContent = `Not done: ${error.message}`;
+    note.textContent = `Failed: ${error.message}`;
   }
 });
 

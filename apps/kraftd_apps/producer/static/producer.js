@@ -28,7 +28,7 @@ form.addEventListener("submit", async (event) => {
     });
     show(response.ok ? "Written" : "Not acknowledged", await response.text());
   } catch (error) {
-    show("No answer", "The app does not answer; whether the record was written is unknown.");
+    show("No answer", "The app does not answer: the record may or may not have been written.");
   } finally {
     button.disabled = false;
   }

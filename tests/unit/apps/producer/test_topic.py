@@ -45,4 +45,7 @@ def test_an_outage_keeps_what_was_seen_and_is_told_once(caplog):
     client.metadata = topic_metadata([1])
     with caplog.at_level("INFO"):
         watch.ask()
-    assert [record.message.split(":")[0] for record in caplog.records] == ["Kafka is away", "Kafka is back"]
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "Kafka is unavailable",
+        "Kafka is available again",
+    ]
