@@ -21,7 +21,7 @@ configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missin
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
-"""128 and the signal's number, as shells report what SIGINT and SIGPIPE end."""
+"""128 and the signal's number, as shells report an end by SIGINT and SIGPIPE."""
 
 app = typer.Typer(
     name="kraftd",
@@ -48,7 +48,7 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
     context: typer.Context,
     cluster: Annotated[str | None, typer.Option("-c", "--cluster", help="The cluster's name.")] = None,
     config: Annotated[
-        # Its own check of the file is left out: it would answer in other words than kraftd.
+        # typer's check of the file is off: kraftd's own message says more.
         Path | None, typer.Option("--config", readable=False, help="Instead of ./kraftd.toml.")
     ] = None,
     state_dir: Annotated[
@@ -89,13 +89,13 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal or a file system with another encoding than ours is no reason for a traceback.
+        # An unusual encoding of the terminal or the file system is no reason for a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe went away, as `head` does; what is left in the buffer has nowhere to go.
+        # The reader of a pipe has ended, as `head` does: the rest of the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = _BROKEN_PIPE
     sys.exit(status)
@@ -130,7 +130,7 @@ def _run(argv: list[str]) -> int:
         printer.print_error(failure)
         return failure.exit_code
     except SystemExit as ended:
-        # So typer ends where a pipe is broken.
+        # typer's own exit for a broken pipe.
         if isinstance(ended.__context__, BrokenPipeError):
             raise BrokenPipeError from ended
         raise

@@ -1,4 +1,4 @@
-"""The global options: found before or after the verb, and what they say for a command."""
+"""The global options, given before or after the command, and the call that they configure."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         ):
             front.append(argument)
         elif argument in _WITH_VALUE and at + 1 == len(argv):
-            # Its value is missing: no verb after it, which would be taken for that.
+            # Its value is missing: a command after it would be taken for the value.
             return [*front, argument], []
         elif argument in _WITH_VALUE:
             front += argv[at : at + 2]
@@ -98,7 +98,7 @@ class Invocation:
 
     @property
     def selection(self) -> "Selection":
-        """Which cluster, and which configuration."""
+        """The options that choose the cluster and its configuration."""
         from kraftd.operate.configuring import Selection
 
         return Selection(self.cluster, self.config, self.state_dir, self.assignments)
@@ -187,7 +187,7 @@ class Invocation:
 
 
 def _command_name() -> str:
-    """Return how the user can call kraftd: by name where it is on the PATH, else by the path that was called."""
+    """Return how to call kraftd: by name where it is on the PATH, else by the path that was called."""
     called = Path(sys.argv[0])
     found = shutil.which("kraftd")
     if found is not None and Path(found).resolve() == called.resolve():

@@ -61,14 +61,14 @@ def started(console: Console, result: StartResult, command: str) -> None:
 
 
 def planned_removal(console: Console, removal: "Removal") -> None:
-    """Print what a destroy would remove, and what it would keep."""
+    """Print the paths that a destroy would remove, and those it would keep."""
     for path, size_bytes in removal.entries:
         console.print(f"  {_printable(path)}  {human_size(size_bytes)}", markup=False)
     _kept(console, removal, "Not written by kraftd, and kept:")
 
 
 def destroyed(console: Console, removal: "Removal") -> None:
-    """Print what was removed, and what was kept."""
+    """Print the cluster that was removed, and the paths that were kept."""
     console.print(f"Removed the cluster {removal.cluster}", markup=False)
     _kept(console, removal, "Kept what kraftd did not write:")
 
@@ -90,7 +90,7 @@ def _printable(path: Path) -> str:
 
 
 def stopped(console: Console, result: StopResult) -> None:
-    """Print what was stopped, and how."""
+    """Print the stopped programs, and those that ended unclean."""
     if not result.programs:
         console.print(
             f"The cluster {result.cluster} is not running"

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from kraftd.operate.context import Reporter, Silent
+from kraftd.operate.context import NullReporter, Reporter
 from kraftd.units import human_size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def reporter_for(invocation: "Invocation") -> Reporter:
     with --json.
     """
     if invocation.quiet:
-        return Silent()
+        return NullReporter()
     console = invocation.console(stderr=True)
     if invocation.verbose:
         return _verbose_lines(console)
@@ -60,7 +60,7 @@ class PlainLines:
             self._console.print(f"{name:<16} {state:<9} {detail}".rstrip(), markup=False)
 
     def download_begins(self, what: str, total_bytes: int) -> None:
-        """Print what is downloaded."""
+        """Print the name and size of the download."""
         self._total_bytes, self._done_bytes, self._said_tenths = total_bytes, 0, 0
         self._console.print(f"Downloading {what}: {human_size(total_bytes)}", markup=False)
 
@@ -134,7 +134,7 @@ class LiveLines:
             self.close()
 
     def download_begins(self, what: str, total_bytes: int) -> None:
-        """Show what is downloaded."""
+        """Show the name and size of the download."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._download = Progress(*columns, console=self._console)
         self._task = self._download.add_task(what, total=total_bytes)

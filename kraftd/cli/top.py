@@ -20,11 +20,11 @@ _UNKNOWN = Text("?", style="dim italic")
 
 
 def top_view(document: StatusDocument, *, keys: bool) -> RenderableType:
-    """Return what ``kraftd top`` shows.
+    """Return the screen of ``kraftd top``.
 
     Args:
         document: The daemon's health document, or the document of a status without the daemon.
-        keys: Whether to name the keys that do something.
+        keys: Whether to name the keys.
     """
     return Group(*_parts(document, keys=keys))
 

@@ -8,7 +8,7 @@ from kraftd.daemon.doors import DaemonDoors
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.health.programs.restarts import GiveUp, Policy, Restart, RestartHistory, decide
-from kraftd.health.programs.state import BrokerContact, Facts, LastExit, Snapshot, views
+from kraftd.health.programs.state import BrokerContact, LastExit, ObservedPrograms, Snapshot, views
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
@@ -71,7 +71,7 @@ class Loop:
         kafka = self._doors.kafka_view()
         judged = {**answers, **self._voters(answers, kafka)}
         self._note_serving(process_table, judged)
-        facts = Facts(
+        facts = ObservedPrograms(
             process_table.facts, judged, desired, self._restart_histories, self._exits, frozenset(self._served)
         )
         snapshot = Snapshot(

@@ -1,4 +1,4 @@
-"""The collector: what is asked of Kafka in each cycle, every part guarded by itself and timed."""
+"""The collection of Kafka's state in cycles, by collectors that fail and are timed one by one."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Clients of a cluster: the variables that they take, and Kafka's own tools, run against it."""
+"""Clients of a cluster: their environment variables, and Kafka's own tools."""
 
 import shlex
 from collections.abc import Mapping

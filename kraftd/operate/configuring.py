@@ -79,7 +79,7 @@ class Configured:
         return absent_tools(self.chosen.configuration, self.installed)
 
     def with_manifest(self, manifest: Manifest | None) -> "Configured":
-        """Return the same settings planned for a manifest, which another command may have written meanwhile.
+        """Return the plan of the same settings for a manifest, which another command may have written meanwhile.
 
         Raises:
             ConfigurationError: The settings contradict the manifest.
@@ -109,7 +109,7 @@ def read_configuration(selection: Selection, command_context: CommandContext) ->
 
 
 def choose_cluster(selection: Selection, command_context: CommandContext) -> ChosenCluster:
-    """Return the cluster that the command line, the environment and the file name. Reads the configuration, once.
+    """Return the cluster that command line, environment and file name; the configuration is read once.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -177,7 +177,7 @@ def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandC
 
 
 def _kept_version(asked: str, manifest: Manifest | None) -> str | None:
-    """Return the formatted version where it is of the asked line: a newer kraftd must not upgrade data by itself."""
+    """Return the formatted version if it belongs to the configured line: a newer kraftd must not upgrade data."""
     if manifest is None or manifest.kafka_version not in locked_versions():
         return None
     is_same_line = manifest.kafka_version == asked or manifest.kafka_version.startswith(f"{asked}.")

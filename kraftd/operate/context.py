@@ -37,7 +37,7 @@ class Reporter(Protocol):
         """Show that the download is complete."""
 
 
-class Silent:
+class NullReporter:
     """Shows nothing."""
 
     def step(self, text: str) -> None:
@@ -72,7 +72,7 @@ class CommandContext:
     cwd: Path
     python: Path
     clock: Clock = field(default_factory=SystemClock)
-    reporter: Reporter = field(default_factory=Silent)
+    reporter: Reporter = field(default_factory=NullReporter)
 
 
 def this_command_context(reporter: Reporter | None = None) -> CommandContext:
@@ -82,7 +82,7 @@ def this_command_context(reporter: Reporter | None = None) -> CommandContext:
         home=Path.home(),
         cwd=Path.cwd(),
         python=Path(sys.executable),
-        reporter=reporter or Silent(),
+        reporter=reporter or NullReporter(),
     )
 
 

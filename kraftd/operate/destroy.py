@@ -1,4 +1,4 @@
-"""`kraftd destroy`: the only thing that removes data, and of a directory only what kraftd wrote."""
+"""`kraftd destroy`: removes a cluster's data, and of its directory only the files that kraftd wrote."""
 
 import contextlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LOCK_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a destroy removes.
+    """The removal of a cluster.
 
     Attributes:
         entries: Each path and its bytes; a directory that is removed whole is one entry.
@@ -28,10 +28,10 @@ class Removal:
 
 
 def planned_removal(layout: Layout, cluster: str) -> Removal:
-    """Return what destroying a cluster removes.
+    """Return the removal that a destroy would do.
 
     Raises:
-        NotRunningError: There is none.
+        NotRunningError: There is no such cluster.
         IdentityMismatchError: A newer kraftd wrote it.
     """
     contents = _contents(layout, cluster)
@@ -45,8 +45,8 @@ def destroy(cluster: ClusterContext) -> Removal:
     """Remove a stopped cluster with its data; an interrupted removal can be repeated.
 
     Raises:
-        RefusedError: It runs.
-        NotRunningError: There is none.
+        RefusedError: The cluster runs.
+        NotRunningError: There is no such cluster.
         IdentityMismatchError: A newer kraftd wrote it.
         FileAccessError: The operating system refuses.
     """
@@ -71,7 +71,7 @@ def destroy(cluster: ClusterContext) -> Removal:
 
 
 def remove_contents(layout: Layout, contents: Contents) -> None:
-    """Remove what kraftd wrote, and the directories that it leaves empty.
+    """Remove the files that kraftd wrote, and directories left empty.
 
     Raises:
         FileAccessError: The operating system refuses.

@@ -84,7 +84,7 @@ class _Followed:
             following = self._following(self._file)
             if following is None:
                 return
-            # The last that was written to it before it was rotated.
+            # The last lines that were written to it before its rotation.
             yield from self._unread(self._file)
             self._file.close()
             self._file = following

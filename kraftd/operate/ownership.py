@@ -29,8 +29,8 @@ class Contents:
 
     Attributes:
         own: The files that kraftd wrote into its directories.
-        records: The files beside these, in the order in which an interrupted removal can be repeated: what says whose
-            the directory is comes last.
+        records: The other files of kraftd, in the order of removal: the record of ownership comes last, so that an
+            interrupted removal can be repeated.
         others: The files that kraftd did not write, symbolic links included.
     """
 
@@ -40,7 +40,7 @@ class Contents:
 
 
 def ownership_of(layout: Layout) -> Ownership | None:
-    """Return what kraftd wrote into a state directory; None where no cluster was ever made there.
+    """Return the ownership of a state directory; None where no cluster was ever made in it.
 
     An earlier kraftd left no record of ownership: a plan or a manifest says that the directory is a cluster's, and they
     and the desired state, which keeps every program that ever ran, name the programs.
@@ -63,7 +63,7 @@ def ownership_of(layout: Layout) -> Ownership | None:
 
 
 def claim(layout: Layout, programs: Iterable[str]) -> None:
-    """Record that kraftd writes these programs' files into the state directory, beside those that it knows already.
+    """Record that kraftd writes these programs' files into the state directory, in addition to those recorded.
 
     Raises:
         IdentityMismatchError: A newer kraftd wrote the record.
@@ -97,7 +97,7 @@ def refuse_foreign(layout: Layout, programs: Iterable[str] = ()) -> None:
 
 
 def contents_of(layout: Layout, owned: Ownership) -> Contents:
-    """Return what a state directory holds, without following a symbolic link in it.
+    """Return the files of a state directory, without following symbolic links.
 
     Raises:
         FileAccessError: A directory cannot be read.
@@ -137,7 +137,7 @@ def _recorded(layout: Layout) -> Ownership | None:
 
 
 def _readable(read: Callable[[], _Record]) -> _Record | None:
-    """Return a record; None where it is damaged: the others can still say whose the directory is."""
+    """Return a record; None where it is damaged: the other records can still prove ownership."""
     try:
         return read()
     except FileAccessError:

@@ -23,7 +23,7 @@ class PreparedRuntime:
 
     Attributes:
         bootstrap_checkpoint: The file that a format copies beside the identity; None where this Kafka needs none.
-        notes: What the user should know, one sentence each.
+        notes: Notes for the user, one sentence each.
     """
 
     launch: JvmLaunch

@@ -8,7 +8,7 @@ import msgspec
 
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError, unknown_name
 from kraftd.health.programs.restarts import from_json
-from kraftd.health.programs.state import Facts, ServiceState, Snapshot, Status, views
+from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument, TopicsDocument
 from kraftd.health.report.health import status_document
@@ -196,7 +196,7 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
     with ThreadPoolExecutor(max_workers=len(plan.names)) as pool:
         answers = ask_all(plan, tuple(process_table.processes), pool, timeout_s=_ASK_TIMEOUT_S)
     desired = cluster.store.desired() if process_table.processes else DesiredState(0, {})
-    facts = Facts(
+    facts = ObservedPrograms(
         process_table.facts,
         answers,
         desired,

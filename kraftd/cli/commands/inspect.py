@@ -93,7 +93,7 @@ def logs(
 
 def _log_line(line: "LogLine", *, as_json: bool) -> str:
     if as_json:
-        # One line each: what is followed has no end, and so no document.
+        # JSON lines: followed logs have no end, and so no single document.
         return json.dumps(asdict(line), ensure_ascii=False)
     return f"{line.program:<14} {line.file:<16} {line.text}"
 

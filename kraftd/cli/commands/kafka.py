@@ -1,4 +1,4 @@
-"""The verbs that show Kafka as the daemon last saw it, and explain why it is so."""
+"""The commands that show Kafka's state as the daemon last saw it, and explain it."""
 
 from typing import TYPE_CHECKING, Annotated
 

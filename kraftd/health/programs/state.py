@@ -1,4 +1,4 @@
-"""The programs as people see them, and the snapshot: one observation of a cluster, frozen."""
+"""The views of programs, and the snapshot: one frozen observation of a cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -140,7 +140,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ObservedPrograms:
     """Everything observed of the programs, each by program name.
 
     Attributes:
@@ -156,12 +156,12 @@ class Facts:
     served: frozenset[str] = frozenset()
 
 
-def views(plan: Plan, facts: Facts, now_s: float) -> tuple[ProgramView, ...]:
+def views(plan: Plan, facts: ObservedPrograms, now_s: float) -> tuple[ProgramView, ...]:
     """Return the view of every program of a plan, in the plan's order."""
     return tuple(_view(plan, program, facts, now_s) for program in plan.programs)
 
 
-def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramView:
+def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -> ProgramView:
     name = program.name
     process = facts.processes.get(name, _NO_PROCESS)
     memory = facts.restart_histories.get(name, RestartHistory())
@@ -188,7 +188,7 @@ def _view(plan: Plan, program: Program, facts: Facts, now_s: float) -> ProgramVi
 
 
 def _service(
-    name: str, process: ProcessFact, uptime_s: float | None, facts: Facts, memory: RestartHistory
+    name: str, process: ProcessFact, uptime_s: float | None, facts: ObservedPrograms, memory: RestartHistory
 ) -> tuple[ServiceState, str | None]:
     if process.pid is None:
         return _absent(name, process, facts, memory)
@@ -201,7 +201,9 @@ def _service(
     return ServiceState.UNREADY, reason
 
 
-def _absent(name: str, process: ProcessFact, facts: Facts, memory: RestartHistory) -> tuple[ServiceState, str | None]:
+def _absent(
+    name: str, process: ProcessFact, facts: ObservedPrograms, memory: RestartHistory
+) -> tuple[ServiceState, str | None]:
     if not facts.desired.wants(name):
         return ServiceState.STOPPED, None
     if memory.given_up is not None:

@@ -28,7 +28,7 @@ def launch_supervisord(
     Args:
         plan: The cluster.
         command_context: The caller of the command.
-        meanwhile: Called once while supervisord boots, which takes it 0.1 s on a core of its own.
+        meanwhile: Called once while supervisord boots, which takes 0.1 s of one core.
 
     Raises:
         KraftdError: It ended, with the last lines that it wrote.

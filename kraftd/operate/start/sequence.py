@@ -105,7 +105,7 @@ class StartSequence:
             missing: The wanted programs without a process; by default all.
 
         Returns:
-            What the user should know, one sentence each.
+            Notes for the user, one sentence each.
 
         Raises:
             StartFailedError: A program ended before it served.
@@ -180,7 +180,7 @@ class StartSequence:
         """Wait for programs that nothing depends on, for a limited time.
 
         Returns:
-            By name, why those that do not serve do not.
+            By name, why a program does not serve.
 
         Raises:
             YieldedError: A stop was requested.
@@ -234,7 +234,7 @@ class StartSequence:
         self._enable_jmx()
 
     def _enable_jmx(self) -> None:
-        """Let JMX clients in; a broker serves Kafka without it, so that a refusal is only a note."""
+        """Let JMX clients in; a broker serves Kafka without JMX, so that a refusal is only a note."""
         processes = self._cluster.find_processes().processes
         for broker in self._plan.brokers:
             if broker.name in processes and broker.jmx is not None:

@@ -49,7 +49,7 @@ class StartResult:
     Attributes:
         started: The programs that this command started; empty where all ran already.
         formatted: The nodes that this command formatted.
-        notes: What the user should know, one sentence each.
+        notes: Notes for the user, one sentence each.
         names: The programs that were named; empty for the whole cluster.
     """
 
@@ -154,7 +154,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     files = files_of(plan, prepared.launch, cluster.command_context)
     notes = [*start.configured.absent.values(), *prepared.notes]
     if has_leftovers:
-        # Only now: nothing but a port can be in the way of the new start any more.
+        # Only now: every other check has passed, and only a taken port can prevent the new start.
         notes.append("ended the programs that an earlier run had left running, and restarted the cluster")
         _end_leftovers(start, previous, table)
     claim(plan.layout, plan.names)

@@ -64,7 +64,7 @@ def stop_blockers(
     partitions: Iterable[Partition],
     min_in_sync_replicas: Mapping[str, int],
 ) -> tuple[StopBlocker, ...]:
-    """Return why nodes should not stop together now, although one of them alone may.
+    """Return the blockers of stopping these nodes together, although one of them alone may stop.
 
     Partitions with no more replicas than their min.insync.replicas do not count: their node could never stop.
 
@@ -132,7 +132,7 @@ _SHOWN = 4
 
 
 def describe_blocker(blocker: StopBlocker) -> str:
-    """Return a reason against a stop as a clause."""
+    """Return a blocker as a clause of a sentence."""
     match blocker:
         case QuorumLoss(voters, majority, remaining):
             return f"only {len(remaining)} of {voters} voters would be left, and the quorum needs {majority}"

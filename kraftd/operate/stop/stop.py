@@ -29,7 +29,7 @@ class StopResult:
 
     Attributes:
         programs: The stopped programs, in the order of their end; empty where none ran.
-        whole_cluster: Whether the cluster is down now, by this command or before.
+        whole_cluster: Whether the whole cluster is down now.
         took_s: Seconds in all.
     """
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from kraftd.cli.options import Invocation
 from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
-from kraftd.operate.context import Silent
+from kraftd.operate.context import NullReporter
 
 HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -93,7 +93,7 @@ def test_what_ends_early_gives_the_terminal_back(terminal):
 
 
 def test_quiet_is_silent_and_json_is_plain():
-    assert isinstance(reporter_for(Invocation(quiet=True)), Silent)
+    assert isinstance(reporter_for(Invocation(quiet=True)), NullReporter)
     assert isinstance(reporter_for(Invocation(json=True)), PlainLines)
 
 

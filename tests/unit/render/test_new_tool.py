@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError
-from kraftd.health.programs.state import Facts, views
+from kraftd.health.programs.state import ObservedPrograms, views
 from kraftd.host.environment import installed_tool
 from kraftd.plan.desired import NOTHING_DESIRED
 from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolDefinition
@@ -69,7 +69,7 @@ def test_it_is_rendered_by_its_own_module(plan):
 
 
 def test_it_is_shown_among_the_programs(plan):
-    (pager,) = (each for each in views(plan, Facts({}, {}, NOTHING_DESIRED), 0.0) if each.name == "pager")
+    (pager,) = (each for each in views(plan, ObservedPrograms({}, {}, NOTHING_DESIRED), 0.0) if each.name == "pager")
 
     assert (pager.kind.value, pager.listeners) == ("tool", ("127.0.0.1:10300",))
 

@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory
-from kraftd.health.programs.state import Facts, LastExit, ServiceState, views
+from kraftd.health.programs.state import LastExit, ObservedPrograms, ServiceState, views
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from tests.plans import TOOLS, plan_of
 
@@ -13,7 +13,7 @@ KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory")
 
 
 def view(name, *, fact=None, answer=None, desired=DESIRED, memory=None, ended=None):
-    facts = Facts(
+    facts = ObservedPrograms(
         {name: fact} if fact else {},
         {name: answer} if answer else {},
         desired,
@@ -50,7 +50,7 @@ def test_what_was_found_out_decides_the_service_state(facts, state, reason):
 
 def test_what_has_served_and_does_not_answer_any_more_is_not_starting():
     silent = Answer(ready=False, reason="no answer")
-    facts = Facts({"broker-1": running(5)}, {"broker-1": silent}, DESIRED, served=frozenset({"broker-1"}))
+    facts = ObservedPrograms({"broker-1": running(5)}, {"broker-1": silent}, DESIRED, served=frozenset({"broker-1"}))
 
     assert views(plan_of(), facts, NOW_S)[0].service_state is ServiceState.UNREADY
 
@@ -77,13 +77,15 @@ def test_what_does_not_run_has_no_uptime():
 
 
 def test_programs_come_in_the_order_of_the_plan():
-    found = views(plan_of(), Facts({}, {}, DESIRED), NOW_S)
+    found = views(plan_of(), ObservedPrograms({}, {}, DESIRED), NOW_S)
 
     assert [each.name for each in found] == list(plan_of().names)
 
 
 def test_a_tool_shows_where_it_listens_and_logs():
-    found = next(each for each in views(plan_of(TOOLS), Facts({}, {}, DESIRED), NOW_S) if each.name == "grafana")
+    found = next(
+        each for each in views(plan_of(TOOLS), ObservedPrograms({}, {}, DESIRED), NOW_S) if each.name == "grafana"
+    )
 
     assert (found.kind.value, found.node_id, found.listeners) == ("tool", None, ("127.0.0.1:3000",))
     assert found.log == "/srv/kraftd/local/logs/grafana/console.log"
