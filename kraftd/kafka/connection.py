@@ -130,7 +130,7 @@ class KafkaPythonWire(KafkaMessages):
         return answers
 
     def request_any(self, request: Request) -> Response:
-        """Return the response of one broker: of the one that answered last time, else of the fastest.
+        """Return the response of one broker, preferably of that which answered last, else of the fastest.
 
         Raises:
             KafkaUnreachableError: No broker answered within the time limit, or twice that after one fell silent.

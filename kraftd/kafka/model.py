@@ -1,4 +1,4 @@
-"""Kafka's answers as plain data, and what can go wrong between kraftd and the brokers."""
+"""Kafka's responses as plain data, and the errors of Kafka access."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Contradictions between settings, and the properties, variables and options that kraftd decides itself."""
+"""Contradictions between settings, and the properties, variables and options that kraftd sets itself."""
 
 from collections.abc import Iterator, Mapping
 

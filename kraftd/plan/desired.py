@@ -34,12 +34,14 @@ class DesiredState:
 
     def wants(self, program: str) -> bool:
         """Return whether a program should run."""
-        wish = self.programs.get(program)
-        return wish is not None and wish.running
+        desired = self.programs.get(program)
+        return desired is not None and desired.running
 
-    def changed(self, programs: Iterable[str], wish: DesiredProgram, generation: int) -> "DesiredState":
-        """Return the state with some programs changed; one that is desired so already keeps its time and command."""
-        updates = {name: wish for name in programs if self.wants(name) != wish.running or name not in self.programs}
+    def changed(self, programs: Iterable[str], desired: DesiredProgram, generation: int) -> "DesiredState":
+        """Return the state with some programs changed; programs already in that state keep their time and command."""
+        updates = {
+            name: desired for name in programs if self.wants(name) != desired.running or name not in self.programs
+        }
         return replace(self, generation=generation, programs={**self.programs, **updates})
 
     def to_json(self) -> str:
@@ -61,11 +63,13 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
     try:
         raw = json.loads(text)
         _check_schema(int(raw["schema_version"]), path)
-        wishes = {
-            str(name): DesiredProgram(bool(wish["running"]), str(wish["since"]), str(wish["by"]), str(wish["why"]))
-            for name, wish in raw["programs"].items()
+        programs = {
+            str(name): DesiredProgram(
+                bool(desired["running"]), str(desired["since"]), str(desired["by"]), str(desired["why"])
+            )
+            for name, desired in raw["programs"].items()
         }
-        return DesiredState(int(raw["generation"]), wishes)
+        return DesiredState(int(raw["generation"]), programs)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KraftdError(
             f"cannot read the desired state {path}: it is damaged ({error})",

@@ -1,4 +1,4 @@
-"""The program, the unit of a plan: where it listens, how it is known, probed, started and stopped. Frozen data only."""
+"""The program, the unit of a plan: its listeners, identity, probe, start and stop. Frozen data only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What runs a node: a Java with Kafka's jars, from the cache or from an unpacked release."""
+"""The runtime of a node: a Java with Kafka's jars, from the cache or from an unpacked release."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Training a start-up archive: a scratch broker under the load that the apps make, recorded by the JVM."""
+"""Training a start-up archive: a scratch broker under the load of the apps, recorded by the JVM."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager

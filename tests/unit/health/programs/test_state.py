@@ -7,8 +7,8 @@ from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from tests.plans import TOOLS, plan_of
 
 NOW_S = 1000.0
-WISH = DesiredProgram(running=True, since="", by="start", why="")
-DESIRED = NOTHING_DESIRED.changed(plan_of().names, WISH, 1)
+WANTED = DesiredProgram(running=True, since="", by="start", why="")
+DESIRED = NOTHING_DESIRED.changed(plan_of().names, WANTED, 1)
 KILLED = LastExit("2026-01-01T00:00:00.000Z", None, "SIGKILL", "out of memory")
 
 

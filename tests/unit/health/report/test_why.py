@@ -89,9 +89,9 @@ def test_a_daemon_is_started_again_by_supervisord():
 
 def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
     stopped = replace(program("broker-2", ServiceState.STOPPED), pid=None, process_state="STOPPED")
-    wish = DesiredProgram(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
+    desired = DesiredProgram(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
 
-    found = texts(health(stopped, program("kraftd")), "broker-2", StateRecords(DesiredState(1, {"broker-2": wish})))
+    found = texts(health(stopped, program("kraftd")), "broker-2", StateRecords(DesiredState(1, {"broker-2": desired})))
 
     assert found[:3] == [
         "is STOPPED",
