@@ -1,13 +1,17 @@
 """The checks before a start writes or starts anything: memory, quorum, ports, directories."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 
+from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
 from kraftd.host.files import make_private_directory
 from kraftd.host.machine import PortHolder
-from kraftd.plan.plan import Plan
+from kraftd.plan.plan import Plan, Port
 from kraftd.units import format_size, human_size
+
+_RELEASE_LIMIT_S = 3.0
+_RELEASE_POLL_S = 0.05
 
 
 class PortInUseError(KraftdError):
@@ -58,24 +62,28 @@ def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) 
     )
 
 
-def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str, int], PortHolder | None]) -> None:
+def check_ports(
+    plan: Plan, programs: Collection[str], port_holder: Callable[[str, int], PortHolder | None], clock: Clock
+) -> None:
     """Refuse to start programs whose ports are taken.
+
+    A port that no process is seen to hold may be that of a JVM that has just been killed: the kernel ends its threads
+    one by one, and closes its sockets after the last. Such a port is waited for.
 
     Args:
         plan: The cluster.
         programs: The programs that are about to start.
         port_holder: The process that listens on a host and port; None where it is free.
+        clock: Time.
 
     Raises:
         PortInUseError: Naming each listener, port, and the process that holds it.
     """
-    names = frozenset(programs)
-    taken = [
-        (port, holder)
-        for port in plan.ports
-        if port.program.name in names
-        if (holder := port_holder(port.listener.host, port.number)) is not None
-    ]
+    deadline_s = clock.monotonic_s() + _RELEASE_LIMIT_S
+    taken = _taken_ports(plan, programs, port_holder)
+    while taken and all(holder.pid is None for _, holder in taken) and clock.monotonic_s() < deadline_s:
+        clock.sleep(_RELEASE_POLL_S)
+        taken = _taken_ports(plan, programs, port_holder)
     if not taken:
         return
     lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
@@ -84,6 +92,17 @@ def check_ports(plan: Plan, programs: Iterable[str], port_holder: Callable[[str,
         hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
         details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
     )
+
+
+def _taken_ports(
+    plan: Plan, programs: Collection[str], port_holder: Callable[[str, int], PortHolder | None]
+) -> list[tuple[Port, PortHolder]]:
+    return [
+        (port, holder)
+        for port in plan.ports
+        if port.program.name in programs
+        if (holder := port_holder(port.listener.host, port.number)) is not None
+    ]
 
 
 def make_directories(plan: Plan) -> None:

@@ -148,7 +148,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     empty = _checked(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
-        check_ports(plan, plan.names, start.doors.port_holder)
+        check_ports(plan, plan.names, start.doors.port_holder, start.cluster.clock)
     prepared = start.doors.prepare_runtime(plan, cluster.command_context)
     logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
     files = files_of(plan, prepared.launch, cluster.command_context)
@@ -181,7 +181,7 @@ def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> 
         f"Ending programs that an earlier run left running: {', '.join(table.processes) or 'supervisord'}"
     )
     stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
-    check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder)
+    check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder, start.cluster.clock)
 
 
 def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
@@ -205,7 +205,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     wanted = _closure(plan, names)
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
-    check_ports(plan, missing, start.doors.port_holder)
+    check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
     _set_desired(start, wanted)
     notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
     return _result(start, missing, (), notes)

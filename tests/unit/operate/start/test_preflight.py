@@ -4,8 +4,10 @@ import stat
 import pytest
 
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.host.machine import PortHolder
 from kraftd.operate.start.doors import start_doors
 from kraftd.operate.start.preflight import PortInUseError, check_memory, check_ports, check_quorum, make_directories
+from tests.clocks import ManualClock
 from tests.plans import plan_of
 
 GIB = 1024**3
@@ -41,7 +43,7 @@ def test_a_port_in_use_is_told_with_listener_and_holder(listener):
     plan = plan_of(f"[daemon]\nport = {port}")
 
     with pytest.raises(PortInUseError, match=rf"kraftd \(HTTP\): port {port} is held by pid \d+ \(") as caught:
-        check_ports(plan, ["kraftd"], start_doors().port_holder)
+        check_ports(plan, ["kraftd"], start_doors().port_holder, ManualClock())
 
     assert caught.value.code == "port_in_use"
     assert "cluster.port_offset" in caught.value.hint
@@ -49,7 +51,25 @@ def test_a_port_in_use_is_told_with_listener_and_holder(listener):
 
 
 def test_the_ports_of_programs_that_are_not_asked_about_do_not_matter(listener):
-    check_ports(plan_of(f"[daemon]\nport = {listener.getsockname()[1]}"), [], start_doors().port_holder)
+    check_ports(plan_of(f"[daemon]\nport = {listener.getsockname()[1]}"), [], start_doors().port_holder, ManualClock())
+
+
+def test_a_port_that_a_killed_process_still_has_is_waited_for():
+    clock = ManualClock()
+    released_s = clock.monotonic_s() + 1.0
+
+    check_ports(plan_of(), ["kraftd"], lambda *_: PortHolder(None) if clock.monotonic_s() < released_s else None, clock)
+
+    assert clock.monotonic_s() >= released_s
+
+
+def test_a_port_that_nobody_is_seen_to_hold_is_refused_in_the_end():
+    clock = ManualClock()
+
+    with pytest.raises(PortInUseError):
+        check_ports(plan_of(), ["kraftd"], lambda *_: PortHolder(None), clock)
+
+    assert 3 <= sum(clock.slept_s) < 4
 
 
 def test_every_program_gets_its_private_directories(tmp_path):
