@@ -32,9 +32,13 @@ start: setup     ## start the cluster and the apps
 stop:            ## stop them without losing a record
 	$(BIN)/kraftd stop
 
+# Brokers take all that two cores have when they start: their tests run one after the other, beside all others.
 test: $(VENV)/.dev  ## run every test, those on real brokers included
 	$(BIN)/kraftd setup
-	$(BIN)/python -m pytest tests -m "not perf" $(SIDE_BY_SIDE)
+	@mkdir -p build; \
+	$(BIN)/python -m pytest tests/unit tests/integration tests/browser -m "not perf" >build/test.log 2>&1 & others=$$!; \
+	$(BIN)/python -m pytest tests/kafka -m "not perf"; brokers=$$?; \
+	wait $$others; others=$$?; cat build/test.log; [ $$brokers = 0 ] && [ $$others = 0 ]
 	$(BIN)/python -m pytest tests -m perf
 
 integration: $(VENV)/.dev  ## run the tests that start processes, but no brokers
