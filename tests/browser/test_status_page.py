@@ -77,7 +77,7 @@ def test_frozen_brokers_alone_are_a_cluster_that_is_down(browser, cluster):
 def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
     open_live(browser, cluster)
     with frozen(cluster, "kraftd"):
-        browser.until(OLD, "this was seen 6 s ago", timeout_s=15)
+        browser.until(OLD, "last seen 6 s ago", timeout_s=15)
         assert browser.run("return document.body.classList.contains('is-old')")
         assert browser.run("return document.title").startswith("old, ")
     browser.until(IS_LIVE, timeout_s=15)
@@ -86,7 +86,7 @@ def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
 def test_a_killed_daemon_breaks_the_stream_and_the_page_says_so_and_comes_back(browser, cluster):
     open_live(browser, cluster)
     cluster.kill("kraftd")
-    browser.until(OLD, "No connection to the daemon: this was seen", timeout_s=10)
+    browser.until(OLD, "No connection to the daemon: last seen", timeout_s=10)
     browser.until(IS_LIVE, timeout_s=30)
     browser.console()  # of the refused connections a browser complains
 
