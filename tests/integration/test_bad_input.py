@@ -163,7 +163,7 @@ def test_a_control_socket_with_too_long_a_path_is_refused(cluster, tmp_path):
     error = refused(cluster, "start", status=2, code="socket_path_too_long")
 
     assert f"{cluster.state_dir}/run/supervisor.sock" in error["message"]
-    assert "at most 95" in error["message"]
+    assert "the limit is 95" in error["message"]
     assert "cluster.state_dir" in error["hint"]
 
 
