@@ -164,7 +164,7 @@ def test_an_odd_java_option_survives(tmp_path, option):
 def test_what_supervisord_would_cut_is_refused(value):
     plan = replace(plan_of(), java_options=(f"-Da={value}",))
 
-    with pytest.raises(ConfigurationError, match=r"cannot write .* into supervisord\.conf: it takes") as caught:
+    with pytest.raises(ConfigurationError, match=r"cannot write .* into supervisord\.conf: it reads") as caught:
         rendered(plan)
 
     assert caught.value.exit_code == 2
