@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL = help
-# Tests that start brokers mostly wait: so many processes keep two cores busy.
+# Tests that start processes without a JVM mostly wait: three of them keep two cores busy.
 TEST_PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
