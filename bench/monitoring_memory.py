@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from kraftd.kafka.admin import KafkaAdmin
-from kraftd.kafka.wire import Answer, Request
+from kraftd.kafka.wire import Request, Response
 from kraftd.observe.collector import Collector
 from kraftd.plan.plan import Access
 from kraftd.serve.metrics.exposition import Exposition
@@ -38,7 +38,7 @@ class Churn:
 
     def wire(self) -> FakeWire:
         """Return brokers that answer with what there is now."""
-        answers: dict[Any, Callable[[Request], Answer]] = {
+        answers: dict[Any, Callable[[Request], Response]] = {
             "Metadata": lambda _: self._metadata(),
             "DescribeQuorum": lambda _: record(error_code=41, error_message=None),
             "DescribeGroups": _described,
@@ -52,12 +52,12 @@ class Churn:
     def _topics(self) -> list[str]:
         return [f"topic-{number}" for number in range(self._cycle, self._cycle + TOPICS)]
 
-    def _metadata(self) -> Answer:
+    def _metadata(self) -> Response:
         led = [(1 + index % 2, [1, 2], [1, 2]) for index in range(PARTITIONS)]
         return metadata([topic(name, *led) for name in self._topics()], _BROKERS)
 
-    def _listed(self, node_id: int) -> Callable[[Request], Answer]:
-        def listed(_: Request) -> Answer:
+    def _listed(self, node_id: int) -> Callable[[Request], Response]:
+        def listed(_: Request) -> Response:
             numbers = range(2 * self._cycle, 2 * self._cycle + GROUPS)
             names = [f"group-{number}" for number in numbers if number % 2 == node_id - 1]
             groups = [
@@ -68,7 +68,7 @@ class Churn:
 
         return listed
 
-    def _commits(self, request: Request) -> Answer:
+    def _commits(self, request: Request) -> Response:
         places = [(name, index) for name in self._topics() for index in range(PARTITIONS)]
         groups = []
         for number, group in enumerate(request.fields["groups"]):
@@ -81,7 +81,7 @@ class Churn:
             groups.append(record(group_id=group["group_id"], error_code=0, topics=topics))
         return record(groups=groups)
 
-    def _offsets(self, request: Request) -> Answer:
+    def _offsets(self, request: Request) -> Response:
         return record(
             topics=[
                 record(
@@ -96,7 +96,7 @@ class Churn:
         )
 
 
-def _described(request: Request) -> Answer:
+def _described(request: Request) -> Response:
     return record(
         groups=[
             record(group_id=name, error_code=0, error_message=None, group_state="Empty", members=[])

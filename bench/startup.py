@@ -22,7 +22,7 @@ import psutil
 
 from bench.measuring import QUIET_CORES, Cost, measure, wait_for_quiet
 from bench.stock import StockCluster
-from kraftd.operate.configuring import Selection, plan_for
+from kraftd.operate.configuring import Selection, choose_cluster, plan_for
 from kraftd.operate.context import this_command_context
 from kraftd.operate.setup import runtime_of, set_up
 from kraftd.runtime.jars import JarSet
@@ -145,7 +145,8 @@ def _prepare() -> tuple[Runtime, Runtime]:
     """Fetch both sets of jars and make the archive; returns what runs stock brokers and stock tools."""
     command_context = this_command_context()
     with _directory() as directory:
-        plan = plan_for(Selection(state_dir=directory / "state"), command_context).plan
+        chosen = choose_cluster(Selection(state_dir=directory / "state"), command_context)
+        plan = plan_for(chosen, command_context).plan
         for note in set_up(plan, command_context).notes:
             print(f"note: {note}")
         return runtime_of(plan, command_context), runtime_of(plan, command_context, jar_set=JarSet.TOOLS)
