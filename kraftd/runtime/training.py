@@ -1,13 +1,8 @@
 """Training a start-up archive: a scratch broker under the load of the apps, recorded by the JVM."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
@@ -28,11 +23,6 @@ from kraftd.runtime.scratch_node import (
     write_scratch,
 )
 
-_TOPIC = "scratch"
-_RECORDS = 20
-_TIMEOUT_S = 15.0
-
-
 _START_TIMEOUT_S = 90.0
 _EXIT_TIMEOUT_S = 120.0
 _OTHER_TRAINING_TIMEOUT_S = 300.0
@@ -43,53 +33,6 @@ _KEPT = 4
 _WITHOUT_PROFILES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
 """With profiles in the archive the JIT compiles at once what the training run called often: two brokers and a
 controller then took 6.5-7.1 s of CPU until all were up, instead of 5.4-5.6 s, and were up 0.5 s later (2 cores)."""
-
-
-def run_workload(access: Access) -> None:
-    """Create a topic, write to it and read it back in a group, so that the archive has the classes for that.
-
-    Raises:
-        KraftdError: The broker refuses, or does not answer in time.
-    """
-    client = {"bootstrap.servers": access.bootstrap_servers, **dict(access.properties), "log_level": 0}
-    try:
-        _create_topic(client)
-        _write(client)
-        _read(client)
-    except KafkaException as error:
-        raise KraftdError(f"cannot use the scratch broker at {access.bootstrap_servers}: {error}") from error
-
-
-def _create_topic(client: dict[str, Any]) -> None:
-    admin = AdminClient(client)
-    _wait_for(admin.create_topics([NewTopic(_TOPIC, num_partitions=1, replication_factor=1)]).values())
-    _wait_for([admin.describe_cluster(), admin.list_consumer_groups()])
-
-
-def _write(client: dict[str, Any]) -> None:
-    producer = Producer({**client, "enable.idempotence": True, "compression.type": "gzip"})
-    for number in range(_RECORDS):
-        producer.produce(_TOPIC, b"%d" % number)
-    left = producer.flush(_TIMEOUT_S)
-    if left:
-        raise KraftdError(f"cannot write to the scratch broker: {left} records are not acknowledged")
-
-
-def _read(client: dict[str, Any]) -> None:
-    consumer = Consumer({**client, "group.id": _TOPIC, "auto.offset.reset": "earliest", "enable.auto.commit": False})
-    try:
-        consumer.subscribe([_TOPIC])
-        messages = consumer.consume(_RECORDS, _TIMEOUT_S)
-        if len(messages) < _RECORDS:
-            raise KraftdError(f"cannot read from the scratch broker: {len(messages)} of {_RECORDS} records came")
-        consumer.commit(asynchronous=False)
-    finally:
-        consumer.close()
-
-
-def _wait_for(futures: Iterable[Any]) -> None:
-    for future in futures:
-        future.result(_TIMEOUT_S)
 
 
 def train_archive(
@@ -189,6 +132,6 @@ def _train(
 
 
 def _default_workload() -> Callable[[Access], None]:
-    # Imported late, because only a training needs the Kafka client.
+    from kraftd.runtime.workload import run_workload  # noqa: PLC0415 every start would import the client
 
     return run_workload
