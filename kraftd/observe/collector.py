@@ -13,8 +13,8 @@ from kraftd.health.programs.state import ServiceState, Snapshot
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Groups, KafkaAccessError, LogDir, Partial, Quorum
 from kraftd.observe.canary import CANARY_EVERY_S, CanaryDoor, CanaryProbe
 from kraftd.observe.measurement import Measurement, OffsetSource
+from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.plan import Plan
-from kraftd.plan.planning import default_replication_factor
 from kraftd.plan.program import Kind
 
 logger = logging.getLogger("kraftd.daemon")

@@ -1,5 +1,6 @@
 """The kinds of programs: nodes, apps, tools and the daemon, and what each carries. A new tool is one entry."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -323,3 +324,22 @@ def kafka_listener(purpose: Purpose, port: int) -> Listener:
 
 def _http(port: int) -> Listener:
     return Listener(_HTTP, Purpose.HTTP, LOOPBACK, port)
+
+
+def default_replication_factor(brokers: int) -> int:
+    """Return the default replication factor of a topic."""
+    return min(3, brokers)
+
+
+def min_in_sync_replicas(replicas: int) -> int:
+    """Return a min.insync.replicas that allows writes with acks=all while one broker is down."""
+    return max(1, min(replicas, 3) - 1)
+
+
+def default_min_in_sync_replicas(nodes: Iterable[Node]) -> int:
+    """Return the brokers' min.insync.replicas, the default of every topic, including existing ones.
+
+    It depends on the brokers of the first format, the voters, only: adding a broker does not change it.
+    """
+    voting_brokers = [node for node in nodes if node.client and node.controller]
+    return min_in_sync_replicas(default_replication_factor(len(voting_brokers)))

@@ -1,6 +1,6 @@
 """From settings to the plan: node ids, ports, voters, replicas, topics, programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
@@ -15,7 +15,10 @@ from kraftd.plan.kinds import (
     Selection,
     Tool,
     ToolDefinition,
+    default_min_in_sync_replicas,
+    default_replication_factor,
     kafka_listener,
+    min_in_sync_replicas,
 )
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest
@@ -31,25 +34,6 @@ TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
 _MIN_ISR = "min.insync.replicas"
 _NONE_INSTALLED: Mapping[str, Executable] = {}
-
-
-def default_replication_factor(brokers: int) -> int:
-    """Return the default replication factor of a topic."""
-    return min(3, brokers)
-
-
-def min_in_sync_replicas(replicas: int) -> int:
-    """Return a min.insync.replicas that allows writes with acks=all while one broker is down."""
-    return max(1, min(replicas, 3) - 1)
-
-
-def default_min_in_sync_replicas(nodes: Iterable[Node]) -> int:
-    """Return the brokers' min.insync.replicas, the default of every topic, including existing ones.
-
-    It depends on the brokers of the first format, the voters, only: adding a broker does not change it.
-    """
-    voting_brokers = [node for node in nodes if node.client and node.controller]
-    return min_in_sync_replicas(default_replication_factor(len(voting_brokers)))
 
 
 def build_plan(

@@ -1,8 +1,7 @@
 """server.properties of brokers and controllers."""
 
-from kraftd.plan.kinds import Node
+from kraftd.plan.kinds import Node, default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
 from kraftd.plan.plan import Access, Plan
-from kraftd.plan.planning import default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
 from kraftd.plan.program import Kind, Listener
 
 _SMALL_HEAP_BYTES = 512 * 1024**2

@@ -1,8 +1,9 @@
 import pytest
 
 from kraftd.errors import ConfigurationError
+from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.manifest import manifest_of
-from kraftd.plan.planning import build_plan, default_replication_factor
+from kraftd.plan.planning import build_plan
 from kraftd.plan.program import Kind
 from tests.plans import INSTALLED, TOOLS, layout_at, plan_of, settings_of
 
