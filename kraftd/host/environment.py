@@ -6,17 +6,21 @@ from pathlib import Path
 
 from kraftd.plan.kinds import Executable, ToolDefinition, ToolHome
 
-_KEPT = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
-_KEPT_PREFIXES = ("LC_", "SSL_CERT_")
+_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
+_KEPT_PREFIXES = ("SSL_CERT_",)
+_LOCALE = {"LC_ALL": "C.UTF-8"}
+"""Without a UTF-8 locale (cron, CI), Java cannot open a path that is not ASCII; in Turkish it lower-cases names in
+another way, and in Arabic it writes other digits."""
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that programs inherit.
+    """Return the variables that programs inherit, with a locale that is the same for every user.
 
     KAFKA_*, JMX_*, CLASSPATH, JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, PYTHON* and all others are dropped: any of them
     could change how a node runs or bind a second JMX port.
     """
-    return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    return kept | _LOCALE
 
 
 def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Executable | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,10 @@ class Layout:
         """The rendered files of a program."""
         return self.state_dir / "config" / program
 
+    def temporary(self, program: str) -> Path:
+        """The directory into which the JVM of a node unpacks native libraries; emptied at a start."""
+        return self.config(program) / "tmp"
+
     @property
     def jmx(self) -> Path:
         """The directory of the password for the brokers' JMX, among the files of the daemon."""
@@ -206,11 +211,11 @@ def _checked(layout: Layout) -> Layout:
 
 
 def _is_utf_8(text: str) -> bool:
+    """Return whether the bytes of a path are the UTF-8 of its text; in a Latin-1 locale they are not."""
     try:
-        text.encode()
+        return text.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()) == text.encode()
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:

@@ -9,17 +9,25 @@ HARMFUL = [
     *("KAFKA_HEAP_OPTS", "KAFKA_OPTS", "KAFKA_JMX_OPTS", "KAFKA_BOOTSTRAP_SERVERS", "JMX_PORT", "CLASSPATH"),
     *("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "PYTHONPATH", "PYTHONWARNINGS", "LD_PRELOAD"),
     *("LOG_DIR", "EXTRA_ARGS", "KRAFTD_CLUSTER_BROKERS", "APP_PORT"),
+    *("PYTHONHOME", "PYTHONSTARTUP", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"),
 ]
+UTF_8 = {"LC_ALL": "C.UTF-8"}
 
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_what_can_change_a_node_stays_behind(name):
-    assert inherited_environment({name: "x"}) == {}
+    assert inherited_environment({name: "x"}) == UTF_8
 
 
-@pytest.mark.parametrize("name", ["HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("name", ["HOME", "PATH", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE"])
 def test_what_a_program_needs_goes_along(name):
-    assert inherited_environment({name: "x"}) == {name: "x"}
+    assert inherited_environment({name: "x"}) == {name: "x", **UTF_8}
+
+
+@pytest.mark.parametrize("name", ["LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "LANGUAGE"])
+@pytest.mark.parametrize("locale", ["C", "tr_TR.UTF-8", "ar_EG.UTF-8", "de_DE.ISO-8859-1"])
+def test_programs_run_in_the_same_utf_8_locale_whatever_the_users_is(name, locale):
+    assert inherited_environment({name: locale}) == UTF_8
 
 
 KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}
