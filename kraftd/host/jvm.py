@@ -40,7 +40,7 @@ def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
     Raises:
         AttachError: The JVM does not answer in time, or answers with an error.
     """
-    path = Path(_temporary_directory()) / f".java_pid{process.pid}"
+    path = temporary_directory() / f".java_pid{process.pid}"
     if not _listens(path):
         _wake_listener(process, path, clock)
     status, _, text = _exchange(path, command).partition("\n")
@@ -102,9 +102,10 @@ def _exchange(path: Path, command: str) -> str:
     return answer.decode("utf-8", errors="replace")
 
 
-def _temporary_directory() -> str:
-    # HotSpot ignores TMPDIR and java.io.tmpdir; on macOS it uses the user's temporary directory.
-    return "/tmp" if os.uname().sysname == "Linux" else tempfile.gettempdir()  # noqa: S108
+def temporary_directory() -> Path:
+    """Return the directory of HotSpot's sockets, which is java.io.tmpdir too where no option names another."""
+    # HotSpot ignores TMPDIR; on macOS it uses the user's temporary directory.
+    return Path("/tmp" if os.uname().sysname == "Linux" else tempfile.gettempdir())  # noqa: S108
 
 
 JMX_USER = "kraftd"

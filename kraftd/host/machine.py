@@ -1,6 +1,7 @@
 """This machine: how much memory it has, and which process holds a TCP port."""
 
 import errno
+import os
 import re
 import socket
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ def total_bytes(limit_files: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
         if text.isdecimal():
             limits.append(int(text))
     return min(limits)
+
+
+def allows_execution(directory: Path) -> bool:
+    """Return whether files in a directory, which may not exist yet, can be executed and mapped as libraries."""
+    existing = next(path for path in (directory, *directory.parents) if os.path.exists(path))  # noqa: PTH110 False where it is refused
+    return not os.statvfs(existing).f_flag & getattr(os, "ST_NOEXEC", 0)
 
 
 @dataclass(frozen=True, slots=True)

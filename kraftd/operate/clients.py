@@ -3,11 +3,13 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kraftd.errors import ConfigurationError
 from kraftd.host.environment import inherited_environment
-from kraftd.host.files import write_changed
-from kraftd.host.jvm import JMX_USER, jmx_password
+from kraftd.host.files import make_private_directory, write_changed
+from kraftd.host.jvm import JMX_USER, jmx_password, temporary_directory
+from kraftd.host.machine import allows_execution
 from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import runtime_of
@@ -91,8 +93,17 @@ def prepared_tool(
         java_major=runtime.java.major,
         classpath=runtime.classpath,
         logging_option=logging_option(plan.kafka_version, directory),
+        temporary=_temporary(directory / "tmp"),
     )
     return PreparedTool(command, inherited_environment(command_context.environ))
+
+
+def _temporary(own: Path) -> Path | None:
+    """Return where a tool unpacks Snappy and zstd: a directory of its own where the system's is noexec."""
+    if allows_execution(temporary_directory()) or not allows_execution(own):
+        return None
+    make_private_directory(own)
+    return own
 
 
 def _jmx_client(plan: Plan, tool: Tool, arguments: tuple[str, ...]) -> tuple[Tool, tuple[str, ...]]:

@@ -1,14 +1,17 @@
 """`kraftd setup`: Java, Kafka's jars and the start-up archive of a plan."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.host.files import hint_names_setting
+from kraftd.host.jvm import temporary_directory
+from kraftd.host.machine import allows_execution
 from kraftd.operate.context import CommandContext, Reporter
 from kraftd.plan.layout import cache_dir
 from kraftd.plan.plan import Plan
-from kraftd.render.java_command import JvmLaunch
+from kraftd.render.java_command import TEMPORARY_OPTION, JvmLaunch
 from kraftd.runtime.archive import OLDEST_JAVA, mark_used
 from kraftd.runtime.jars import JarSet
 from kraftd.runtime.runtime import Runtime, RuntimeSpec, fetch_runtime, find_runtime
@@ -61,13 +64,39 @@ def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool 
     if fetch:
         end_scratch_nodes(command_context)
     runtime = runtime_of(plan, command_context, fetch=fetch)
-    launch = JvmLaunch(runtime.java.executable, runtime.java.major, runtime.classpath, runtime.archive)
-    notes: tuple[str, ...] = ()
+    java = runtime.java
+    launch = JvmLaunch(
+        java.executable,
+        java.major,
+        runtime.classpath,
+        runtime.archive,
+        has_own_temporary=allows_execution(plan.layout.state_dir),
+    )
+    notes = temporary_notes(plan, temporary_directory())
     if runtime.archive is not None:
         mark_used(runtime.archive)
-    elif runtime.java.major >= OLDEST_JAVA:
-        notes = ("there is no start-up archive for this Java and Kafka yet: 'kraftd setup' makes one, once, in 15 s",)
+    elif java.major >= OLDEST_JAVA:
+        notes += ("there is no start-up archive for this Java and Kafka yet: 'kraftd setup' makes one, once, in 15 s",)
     return PreparedRuntime(launch, runtime.bootstrap_checkpoint, notes)
+
+
+def temporary_notes(
+    plan: Plan, system: Path, allows_execution: Callable[[Path], bool] = allows_execution
+) -> tuple[str, ...]:
+    """Return a note where no directory is left from which a JVM can load what it unpacks.
+
+    Args:
+        plan: The cluster.
+        system: The system's temporary directory, which serves where the state directory cannot.
+        allows_execution: Whether programs in a directory can be executed.
+    """
+    is_chosen = any(option.startswith(TEMPORARY_OPTION) for option in plan.java_options)
+    if is_chosen or allows_execution(plan.layout.state_dir) or allows_execution(system):
+        return ()
+    return (
+        f"brokers refuse records compressed with Snappy or zstd: neither {plan.layout.state_dir} nor {system} allows "
+        f'programs to be executed (noexec); java.options = ["{TEMPORARY_OPTION}DIRECTORY"] names a directory that does',
+    )
 
 
 def runtime_of(

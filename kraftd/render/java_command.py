@@ -17,6 +17,9 @@ from kraftd.units import format_size
 
 MAIN_CLASS = "kafka.Kafka"
 PROPERTIES = "server.properties"
+TEMPORARY_OPTION = "-Djava.io.tmpdir="
+"""Where Snappy and zstd unpack their native libraries. Where nothing there may be executed, as in many a ``/tmp``, a
+broker refuses the records that these compressed, with an unknown server error, until its end."""
 
 _COLLECTOR = re.compile(r"-XX:\+Use\w+GC")
 _G1 = (
@@ -45,12 +48,14 @@ class JvmLaunch:
     Attributes:
         classpath: Every jar by its path: a wildcard has the file system's order, which breaks the start-up archive.
         archive: The start-up archive for this JDK, class path and module flags; None to start without one.
+        has_own_temporary: Whether a node unpacks native libraries in a directory of its own, not in the system's.
     """
 
     java: Path
     java_major: int
     classpath: tuple[Path, ...]
     archive: Path | None = None
+    has_own_temporary: bool = True
 
     @property
     def archive_options(self) -> tuple[str, ...]:
@@ -88,6 +93,7 @@ def node_command(
         "-Xlog:all=error:stderr",
         f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize=10M',
         "-Djava.awt.headless=true",
+        *((f"{TEMPORARY_OPTION}{layout.temporary(node.name)}",) if launch.has_own_temporary else ()),
         f"-Dkafka.logs.dir={logs}",
         f"-Dkafka.logs.pattern={str(logs).replace('%', '%%')}",
         logging_option(plan.kafka_version, layout.config(node.name)),

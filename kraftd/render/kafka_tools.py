@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
+from kraftd.render.java_command import TEMPORARY_OPTION
 
 _HEAP_BYTES = 256 * 1024**2
 """The heap that Kafka's scripts give their tools; the performance tests need all of it."""
@@ -156,7 +157,14 @@ def find_tool(name: str, kafka_version: str) -> Tool:
 
 
 def tool_command(
-    tool: Tool, arguments: Sequence[str], *, java: Path, java_major: int, classpath: Sequence[Path], logging_option: str
+    tool: Tool,
+    arguments: Sequence[str],
+    *,
+    java: Path,
+    java_major: int,
+    classpath: Sequence[Path],
+    logging_option: str,
+    temporary: Path | None = None,
 ) -> tuple[str, ...]:
     """Return the argv of a tool: a small JVM that starts fast and has neither JMX nor settings of a node.
 
@@ -167,6 +175,7 @@ def tool_command(
         java_major: The major version of that Java.
         classpath: The jars of the tools set.
         logging_option: The JVM option that names a logging configuration, which should log warnings to stderr.
+        temporary: Where native libraries are unpacked; None for the system's temporary directory.
     """
     # Java 24 and newer warn about Kafka's jars on stderr, which would disturb scripts that read a tool's output.
     quiet = ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -177,6 +186,7 @@ def tool_command(
         "-XX:TieredStopAtLevel=1",
         "-XX:+PerfDisableSharedMem",
         *(quiet if java_major >= 24 else ()),
+        *((f"{TEMPORARY_OPTION}{temporary}",) if temporary else ()),
         logging_option,
         "-cp",
         ":".join(str(jar) for jar in classpath),

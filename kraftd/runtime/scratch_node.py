@@ -70,7 +70,7 @@ def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
     cluster_id = random_id()
     for node in plan.nodes:
         config, data, logs = (place(node.name) for place in (plan.layout.config, plan.layout.data, plan.layout.logs))
-        for directory in (config, data, logs):
+        for directory in (config, data, logs, plan.layout.temporary(node.name)):
             directory.mkdir(parents=True)
         (config / PROPERTIES).write_text(server_properties(plan, node), encoding="utf-8")
         (config / logging_file(plan.kafka_version)).write_text(logging_config(plan.kafka_version), encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
-from kraftd.host.files import make_private_directory
+from kraftd.host.files import make_private_directory, remove
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.units import format_size, human_size
@@ -106,7 +106,9 @@ def _taken_ports(
 
 
 def make_directories(plan: Plan) -> None:
-    """Make the state directory and those of every program, all private.
+    """Make the state directory and those of every program, all private; the nodes' temporary ones are emptied.
+
+    No node may run: a killed one leaves what it unpacked.
 
     Raises:
         FileAccessError: The state directory cannot be written.
@@ -117,3 +119,6 @@ def make_directories(plan: Plan) -> None:
     for name in plan.names:
         make_private_directory(layout.logs(name))
         make_private_directory(layout.config(name))
+    for node in plan.nodes:
+        remove(layout.temporary(node.name))
+        make_private_directory(layout.temporary(node.name))

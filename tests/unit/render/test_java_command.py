@@ -168,3 +168,14 @@ def test_a_node_is_told_the_logging_of_its_kafka_version(kafka_version, option):
 
 def test_an_archive_is_no_option_where_there_is_none():
     assert JvmLaunch(Path("/java"), 25, ()).archive_options == ()
+
+
+def test_a_node_unpacks_libraries_in_its_own_directory_or_where_the_user_says():
+    own = "-Djava.io.tmpdir=/srv/kraftd/local/config/broker-1/tmp"
+    chosen = "-Djava.io.tmpdir=/var/cache/x"
+
+    assert starting_with(command_of("broker-1"), "-Djava.io.tmpdir") == [own]
+    assert starting_with(command_of("broker-1", launch=replace(LAUNCH, has_own_temporary=False)), "-Djava.io") == []
+    # The JVM takes the last one.
+    options = f'[java]\noptions = ["{chosen}"]'
+    assert starting_with(command_of("broker-1", options), "-Djava.io.tmpdir") == [own, chosen]

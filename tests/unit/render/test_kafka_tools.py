@@ -88,7 +88,7 @@ def test_a_list_of_broker_ids_is_no_address():
     assert complete == ("--bootstrap-server", SERVERS, "--broker-list", "1,2")
 
 
-def command_of(java_major: int) -> tuple[str, ...]:
+def command_of(java_major: int, temporary: Path | None = None) -> tuple[str, ...]:
     return tool_command(
         find_tool("topics", "3.9.2"),
         ["--list"],
@@ -96,6 +96,7 @@ def command_of(java_major: int) -> tuple[str, ...]:
         java_major=java_major,
         classpath=(Path("/a.jar"), Path("/b.jar")),
         logging_option="-Dlog4j.configuration=file:/log4j.properties",
+        temporary=temporary,
     )
 
 
@@ -128,3 +129,9 @@ def test_a_java_without_the_quiet_options_does_not_get_them():
 )
 def test_client_properties_are_given_by_file_where_the_cluster_wants_some(name, version, given, complete):
     assert find_tool(name, version).arguments(given, SERVERS, Path("/c")) == complete
+
+
+def test_a_tool_unpacks_libraries_where_it_is_told():
+    told = [option for option in command_of(25, Path("/own/tmp")) if "tmpdir" in option]
+
+    assert (told, [option for option in command_of(25) if "tmpdir" in option]) == (["-Djava.io.tmpdir=/own/tmp"], [])

@@ -82,8 +82,22 @@ def test_every_program_gets_its_private_directories(tmp_path):
         assert plan.layout.logs(name).is_dir()
         assert plan.layout.config(name).is_dir()
     assert not plan.layout.data("broker-1").exists()
+    assert stat.S_IMODE(plan.layout.temporary("broker-1").stat().st_mode) == 0o700
     assert stat.S_IMODE(plan.layout.state_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE(plan.layout.socket.parent.stat().st_mode) == 0o700
+
+
+def test_what_killed_nodes_unpacked_is_removed_and_nothing_else(tmp_path):
+    plan = plan_of(state_dir=tmp_path / "s")
+    make_directories(plan)
+    left = plan.layout.temporary("broker-2") / "snappy-1.1.10.5-libsnappyjava.so"
+    rendered = plan.layout.config("broker-2") / "server.properties"
+    left.touch()
+    rendered.touch()
+
+    make_directories(plan)
+
+    assert (left.exists(), rendered.exists(), left.parent.is_dir()) == (False, True, True)
 
 
 @pytest.mark.parametrize(
