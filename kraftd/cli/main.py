@@ -39,7 +39,7 @@ config.register(app)
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"kraftd {kraftd.__version__}")
+        Invocation.print_lines(f"kraftd {kraftd.__version__}")
         raise typer.Exit
 
 

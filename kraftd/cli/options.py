@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kraftd.errors import KraftdError
+from kraftd.escapes import escaped_json, escaped_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
-
+    from kraftd.cli.terminal import Console
     from kraftd.operate.configuring import ChosenCluster, Selection
     from kraftd.operate.context import ClusterContext, CommandContext
 
@@ -157,7 +157,7 @@ class Invocation:
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return the console, without colours where they are turned off or the output is no terminal."""
-        from rich.console import Console
+        from kraftd.cli.terminal import Console
 
         no_color = self.no_color or bool(os.environ.get("NO_COLOR"))
         console = Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
@@ -168,22 +168,31 @@ class Invocation:
 
     def print_document(self, document: object) -> None:
         """Print one JSON document on stdout."""
-        sys.stdout.write(json.dumps(_plain(document), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(escaped_json(json.dumps(_plain(document), indent=2, ensure_ascii=False)) + "\n")
+
+    @staticmethod
+    def print_lines(text: str, *, newline: bool = True) -> None:
+        """Print the lines of a log or a file: exactly where another program reads them, escaped for people."""
+        sys.stdout.write((escaped_lines(text) if sys.stdout.isatty() else text) + ("\n" if newline else ""))
+        # Who follows a log through a pipe waits for each line.
+        sys.stdout.flush()
 
     def print_error(self, error: KraftdError) -> None:
         """Print an error: as JSON on stdout if asked for, else as text on stderr; with --verbose its traceback too."""
         if self.verbose:
             import traceback
 
-            traceback.print_exception(error, file=sys.stderr)
+            sys.stderr.write(escaped_lines("".join(traceback.format_exception(error))))
         if self.json:
             facts = {"code": error.code, "message": str(error), "hint": error.hint, "details": error.details}
             self.print_document({"ok": False, "error": facts})
             return
         console = self.console(stderr=True)
-        console.print(f"kraftd: {error}", style="bold red", markup=False)
+        # Lists in a message have a line for each item.
+        for line in f"kraftd: {error}".split("\n"):
+            console.print(line, style="bold red")
         if error.hint:
-            console.print(error.hint, markup=False)
+            console.print(error.hint)
 
 
 def _command_name() -> str:

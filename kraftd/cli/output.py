@@ -1,13 +1,11 @@
 """Results as text."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
+from kraftd.cli.terminal import Console, Table, Text
 from kraftd.health.programs.state import ServiceState, Status
 from kraftd.health.report.documents import StatusDocument
 from kraftd.operate.start.start import StartResult
@@ -48,45 +46,40 @@ def started(console: Console, result: StartResult, command: str) -> None:
         head = f"The cluster {plan.cluster} is ready after {result.took_s:.1f} s: {brokers}, Kafka {plan.kafka_version}"
     else:
         head = f"The cluster {plan.cluster} is already running and ready"
-    console.print(head, style="bold", markup=False)
+    console.print(head, style="bold")
     for note in result.notes:
-        console.print(f"Note: {note}", style="yellow", markup=False)
+        console.print(f"Note: {note}", style="yellow")
     places = Table.grid(padding=(0, 3))
     for label, value in _places(plan):
         places.add_row(Text(f"  {label}", style="dim"), value)
     console.print(places)
     console.print("Try:", style="bold")
     for line in _suggestions(plan, command):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}")
 
 
 def planned_removal(console: Console, removal: "Removal") -> None:
     """Print the paths that a destroy would remove, and those it would keep."""
     for path, size_bytes in removal.entries:
-        console.print(f"  {_printable(path)}  {human_size(size_bytes)}", markup=False)
+        console.print(f"  {path}  {human_size(size_bytes)}")
     _kept(console, removal, "Not written by kraftd, and kept:")
 
 
 def destroyed(console: Console, removal: "Removal") -> None:
     """Print the cluster that was removed, and the paths that were kept."""
-    console.print(f"Removed the cluster {removal.cluster}", markup=False)
+    console.print(f"Removed the cluster {removal.cluster}")
     _kept(console, removal, "Kept what kraftd did not write:")
 
 
 def _kept(console: Console, removal: "Removal", head: str) -> None:
     if not removal.kept:
         return
-    console.print(head, markup=False)
+    console.print(head)
     for path in removal.kept[:_MOST_KEPT]:
-        link = f" (a symbolic link to {_printable(path.readlink())})" if path.is_symlink() else ""
-        console.print(f"  {_printable(path)}{link}", markup=False)
+        link = f" (a symbolic link to {path.readlink()})" if path.is_symlink() else ""
+        console.print(f"  {path}{link}")
     if len(removal.kept) > _MOST_KEPT:
-        console.print(f"  and {len(removal.kept) - _MOST_KEPT} more", markup=False)
-
-
-def _printable(path: Path) -> str:
-    text = str(path)
-    return text if text.isprintable() else repr(text)
+        console.print(f"  and {len(removal.kept) - _MOST_KEPT} more")
 
 
 def stopped(console: Console, result: StopResult) -> None:
@@ -96,17 +89,15 @@ def stopped(console: Console, result: StopResult) -> None:
             f"The cluster {result.cluster} is not running"
             if result.whole_cluster
             else "None of the programs was running",
-            markup=False,
         )
         return
     what = f"the cluster {result.cluster}" if result.whole_cluster else _names(each.name for each in result.programs)
-    console.print(f"Stopped {what} in {result.took_s:.1f} s", style="bold", markup=False)
+    console.print(f"Stopped {what} in {result.took_s:.1f} s", style="bold")
     for name in result.unclean:
         why = next((each.killed for each in result.programs if each.name == name), None) or "it did not close its logs"
         console.print(
             f"{name} ended unclean ({why}): it checks its logs at the next start, and loses no acknowledged record",
             style="yellow",
-            markup=False,
         )
 
 
@@ -131,7 +122,7 @@ def status_table(document: StatusDocument) -> Table:
     return table
 
 
-def status_head(document: StatusDocument) -> Text:
+def status_head(document: StatusDocument) -> RenderableType:
     """Return the verdict in a line, with its source."""
     return Text.assemble(
         f"Cluster {document.cluster}: ",

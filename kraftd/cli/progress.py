@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
-from rich.text import Text
 
+from kraftd.cli.terminal import Console, Table, Text
 from kraftd.operate.context import NullReporter, Reporter
 from kraftd.units import human_size
 
@@ -52,17 +51,17 @@ class PlainLines:
 
     def step(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
     def program(self, name: str, state: str, detail: str = "") -> None:
         """Print a line for a final state only."""
         if state in _FINAL:
-            self._console.print(f"{name:<16} {state:<9} {detail}".rstrip(), markup=False)
+            self._console.print(f"{name:<16} {state:<9} {detail}".rstrip())
 
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Print the name and size of the download."""
         self._total_bytes, self._done_bytes, self._said_tenths = total_bytes, 0, 0
-        self._console.print(f"Downloading {what}: {human_size(total_bytes)}", markup=False)
+        self._console.print(f"Downloading {what}: {human_size(total_bytes)}")
 
     def advance(self, count_bytes: int) -> None:
         """Print a line for each tenth."""
@@ -70,7 +69,7 @@ class PlainLines:
         tenths = self._done_bytes * 10 // self._total_bytes if self._total_bytes else 10
         if tenths > self._said_tenths:
             self._said_tenths = tenths
-            self._console.print(f"  {tenths * 10:3d}% of {human_size(self._total_bytes)}", markup=False)
+            self._console.print(f"  {tenths * 10:3d}% of {human_size(self._total_bytes)}")
 
     def download_ends(self) -> None:
         """Print nothing more."""
@@ -120,7 +119,7 @@ class LiveLines:
 
     def step(self, text: str) -> None:
         """Print a line above the programs."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
     def program(self, name: str, state: str, detail: str = "") -> None:
         """Change a program's line; the display ends when every program is in a final state."""
@@ -159,7 +158,7 @@ class LiveLines:
             self._live = None
             self._lines.clear()
 
-    def _table(self) -> Table:
+    def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for name, (state, detail) in self._lines.items():
             waited = "" if state in _FINAL else f"{time.monotonic() - self._begun_s[name]:.0f} s"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from kraftd.cli.output import status_head
+from kraftd.cli.terminal import Table, Text, name_text
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import BrokerView, GroupSummary, HealthDocument, StatusDocument, TimeLag
@@ -37,8 +36,9 @@ def _parts(document: StatusDocument, *, keys: bool) -> Iterator[RenderableType]:
     yield Text()
     yield _programs(document)
     if not isinstance(document, HealthDocument):
+        yield Text()
         yield Text(
-            "\nThe daemon does not answer, so Kafka's state is not known; 'kraftd why kraftd' explains it",
+            "The daemon does not answer, so Kafka's state is not known; 'kraftd why kraftd' explains it",
             style="yellow",
         )
         return
@@ -142,7 +142,7 @@ def groups_table() -> Table:
 def add_group(table: Table, group: GroupSummary) -> None:
     """Add a group's row."""
     table.add_row(
-        Text(group.group),
+        name_text(group.group),
         _UNKNOWN if group.state is None else Text(group.state),
         _known(group.members),
         _UNKNOWN if group.lag is None else count(group.lag),
@@ -174,7 +174,7 @@ def _topics(document: HealthDocument) -> RenderableType:
     for topic in order[:_MOST_ROWS]:
         produced, offsets = topic.produced_per_s, topic.offsets
         table.add_row(
-            Text(topic.topic),
+            name_text(topic.topic),
             str(topic.partitions),
             Text(str(topic.without_leader), style="bold red" if topic.without_leader else ""),
             Text(str(topic.under_replicated), style="yellow" if topic.under_replicated else ""),

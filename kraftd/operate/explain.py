@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kraftd.errors import unknown_name
+from kraftd.escapes import typed
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.report.documents import HealthDocument
 from kraftd.health.report.why import ProgramEvent, Statement, StateRecords, why
@@ -45,8 +46,10 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
         UnknownNameError: There is no such group, which is only known while the daemon sees all groups.
     """
     document = best_document(cluster)
+    names = [each.group for each in document.groups or ()] if isinstance(document, HealthDocument) else []
+    group = typed(group, names)
     if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
-        raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups or ()])
+        raise unknown_name(f"cannot find the group {group}", group, names)
     facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s())
     return Explanation(f"lag of {group}", document.source, tuple(facts))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError, unknown_name
+from kraftd.escapes import typed
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
 from kraftd.health.programs.verdict import judge
@@ -85,9 +86,11 @@ def lag(plan: Plan, group: str | None) -> LagDocument:
     document = health(plan)
     if document.groups is None:
         raise unread("the lag of groups", document.failures)
-    chosen = tuple(each for each in document.groups if group in (None, each.group))
+    names = [each.group for each in document.groups]
+    meant = None if group is None else typed(group, names)
+    chosen = tuple(each for each in document.groups if meant in (None, each.group))
     if group is not None and not chosen:
-        raise unknown_name(f"cannot find the group {group}", group, [each.group for each in document.groups])
+        raise unknown_name(f"cannot find the group {group}", group, names)
     return LagDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.groups_age_s, groups=chosen)
 
 

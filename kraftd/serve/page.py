@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from kraftd import units
+from kraftd.escapes import escaped, named
 from kraftd.health.programs.state import Snapshot
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.documents import TopicSummary
@@ -82,6 +84,11 @@ def stale_after_s(plan: Plan) -> float:
     return max(_STALE_S, _STALE_TURNS * plan.daemon.interval_s)
 
 
+def _visible(value: object) -> object:
+    """Return a value to insert: a text from outside with its control characters as they are shown in a terminal."""
+    return escaped(value) if type(value) is str else value
+
+
 class Page:
     """Renders the page, and the part of it that changes; everything that is inserted is escaped."""
 
@@ -91,6 +98,7 @@ class Page:
         self._environment = Environment(
             loader=PackageLoader(_PACKAGE),
             autoescape=True,
+            finalize=_visible,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -102,6 +110,7 @@ class Page:
             "duration": units.duration,
             "latency": units.latency,
             "size": human_size,
+            "name": lambda text: escape(named(text)),
         }
         self._environment.globals |= {
             "cluster": plan.cluster,

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +12,10 @@ import typer
 import kraftd
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
+from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from kraftd.cli.terminal import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +40,7 @@ def init(
 
     invocation: Invocation = context.obj
     if stdout:
-        typer.echo(SAMPLE, nl=False)
+        invocation.print_lines(SAMPLE, newline=False)
         return
     path = invocation.config or Path(CONFIG_FILE)
     if path.exists() and not force:
@@ -50,13 +52,12 @@ def init(
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "written": target})
     else:
-        typer.echo(f"Wrote {path}")
+        invocation.console().print(f"Wrote {path}")
 
 
 def config(context: typer.Context) -> None:
     """Show every setting, its value and where that came from."""
-    from rich.table import Table
-
+    from kraftd.cli.terminal import Table
     from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
     from kraftd.plan.secrets import masked_value
 
@@ -80,8 +81,7 @@ def config(context: typer.Context) -> None:
 
 def plan(context: typer.Context) -> None:
     """Show the plan of the configuration: nodes, ports, topics, programs. Writes nothing."""
-    from rich.table import Table
-
+    from kraftd.cli.terminal import Table
     from kraftd.operate.configuring import plan_for
     from kraftd.plan.plan_json import plan_json
     from kraftd.plan.secrets import without_secrets
@@ -92,10 +92,10 @@ def plan(context: typer.Context) -> None:
     configured = plan_for(invocation.chosen(command_context), command_context)
     made = configured.plan
     if invocation.json:
-        typer.echo(plan_json(without_secrets(made)), nl=False)
+        sys.stdout.write(escaped_json(plan_json(without_secrets(made))))
         return
     console = invocation.console()
-    console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}", markup=False)
+    console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}")
     nodes = Table("NODE", "ID", "ROLES", "HEAP", box=None, header_style="dim")
     for node in made.nodes:
         nodes.add_row(node.name, str(node.node_id), ", ".join(node.roles), format_size(node.heap_bytes))
@@ -134,9 +134,10 @@ def render(
         if diff:
             before = masked_text(path.name, read_text(path) or "").splitlines(keepends=True)
             after = masked_text(path.name, text).splitlines(keepends=True)
-            typer.echo("".join(difflib.unified_diff(before, after, str(path), f"{path} (rendered)")), nl=False)
+            changes = difflib.unified_diff(before, after, str(path), f"{path} (rendered)")
+            invocation.print_lines("".join(changes), newline=False)
         else:
-            typer.echo(f"==> {path} <==\n{masked_text(path.name, text)}")
+            invocation.print_lines(f"==> {path} <==\n{masked_text(path.name, text)}")
 
 
 def setup(context: typer.Context) -> None:
@@ -155,14 +156,13 @@ def setup(context: typer.Context) -> None:
     console.print(
         f"Kafka {result.kafka_version} ({result.jars} jars) and Java {result.java} are ready, {archive}, "
         f"in {result.cache}",
-        markup=False,
     )
     _print_notes(console, result.notes)
 
 
 def _print_notes(console: "Console", notes: Iterable[str]) -> None:
     for note in notes:
-        console.print(f"Note: {note}", style="yellow", markup=False)
+        console.print(f"Note: {note}", style="yellow")
 
 
 def version(context: typer.Context) -> None:
@@ -174,4 +174,4 @@ def version(context: typer.Context) -> None:
         versions = {"kraftd": kraftd.__version__, "kafka": locked_versions()}
         invocation.print_document({"ok": True, "schema_version": 1, **versions})
     else:
-        typer.echo(f"kraftd {kraftd.__version__} (Kafka {', '.join(locked_versions())})")
+        invocation.print_lines(f"kraftd {kraftd.__version__} (Kafka {', '.join(locked_versions())})")

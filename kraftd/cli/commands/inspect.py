@@ -9,6 +9,7 @@ import typer
 
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
+from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,20 +89,19 @@ def logs(
     for line in (
         follow_logs(plan, chosen, lines, cluster.command_context) if follow else last_log_lines(plan, chosen, lines)
     ):
-        typer.echo(_log_line(line, as_json=invocation.json))
+        invocation.print_lines(_log_line(line, as_json=invocation.json))
 
 
 def _log_line(line: "LogLine", *, as_json: bool) -> str:
     if as_json:
         # JSON lines: followed logs have no end, and so no single document.
-        return json.dumps(asdict(line), ensure_ascii=False)
+        return escaped_json(json.dumps(asdict(line), ensure_ascii=False))
     return f"{line.program:<14} {line.file:<16} {line.text}"
 
 
 def list_clusters(context: typer.Context) -> None:
     """List the clusters of this user on this machine."""
-    from rich.table import Table
-
+    from kraftd.cli.terminal import Table
     from kraftd.operate.status import list_clusters as listed
 
     invocation: Invocation = context.obj
@@ -130,7 +130,7 @@ def env(
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
     else:
-        typer.echo("\n".join(exports(variables, shell)))
+        invocation.print_lines("\n".join(exports(variables, shell)))
 
 
 def exec_command(context: typer.Context) -> None:
@@ -160,7 +160,7 @@ def kafka(context: typer.Context) -> None:
     invocation: Invocation = context.obj
     command_context = invocation.command_context()
     if not context.args or context.args[0] in ("-h", "--help"):
-        typer.echo(
+        invocation.print_lines(
             "Usage: kraftd kafka TOOL ARGS...\n\nTools: "
             + ", ".join(tool_names(invocation.chosen(command_context), command_context))
         )
@@ -187,7 +187,7 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
     console.print(output.status_head(result.document))
     console.print(output.status_table(result.document))
     for reason in result.document.reasons:
-        console.print(f"  {reason}", style="yellow", markup=False)
+        console.print(f"  {reason}", style="yellow")
 
 
 def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import RenderableType
-    from rich.text import Text
 
     from kraftd.health.report.documents import LagDocument
     from kraftd.operate.explain import Explanation
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _EVERY_S = 1.0
+_EMPTY_NAME = "''"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,9 @@ def health(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_document(document)
     elif not invocation.quiet:
-        typer.echo("\n".join([document.status, *document.reasons]))
+        console = invocation.console()
+        for line in (document.status, *document.reasons):
+            console.print(line)
     raise typer.Exit(int(document.status != "ok"))
 
 
@@ -111,8 +113,7 @@ def top(
 
 def topics(context: typer.Context) -> None:
     """Show the topics, and whether their partitions have leaders and are in sync."""
-    from rich.table import Table
-
+    from kraftd.cli.terminal import Table
     from kraftd.operate.status import topics as ask
 
     invocation: Invocation = context.obj
@@ -129,7 +130,7 @@ def topics(context: typer.Context) -> None:
 
 def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":
     """Return the lag as a table, or the reason why it is not known now."""
-    from rich.text import Text
+    from kraftd.cli.terminal import Text
 
     try:
         return _lag_view(ask(), with_partitions=with_partitions)
@@ -139,9 +140,8 @@ def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) ->
 
 def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableType":
     from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
 
+    from kraftd.cli.terminal import Table, Text
     from kraftd.cli.top import add_group, groups_table, lag_status, time_lag
 
     groups = groups_table()
@@ -157,7 +157,7 @@ def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableT
             partitions.add_row(Text(one.topic), *(_known(number) for number in numbers), *facts)
         parts.append(partitions)
     unknown = [each for each in document.groups if each.reason]
-    parts += [Text(f"{each.group}: {each.reason}", style="yellow") for each in unknown]
+    parts += [Text(f"{each.group or _EMPTY_NAME}: {each.reason}", style="yellow") for each in unknown]
     if document.age_s is not None:
         parts.append(Text(f"as of {document.age_s:.0f} s ago", style="dim"))
     return Group(*parts)
@@ -196,11 +196,11 @@ def _show(invocation: Invocation, explanation: "Explanation") -> None:
         console.print(line)
 
 
-def lines(explanation: "Explanation") -> "list[Text]":
+def lines(explanation: "Explanation") -> "list[RenderableType]":
     """Return the facts as text, each below the one that it explains; a subject is named when it changes."""
-    from rich.text import Text
+    from kraftd.cli.terminal import Text
 
-    found = []
+    found: list[RenderableType] = []
     subject = ""
     for fact in explanation.facts:
         about = f"{fact.about} " if fact.about != subject else ""

@@ -1,5 +1,6 @@
 """`kraftd explain lag GROUP`: the facts behind a group's lag, or behind its absence. Pure."""
 
+import shlex
 from collections.abc import Iterator
 
 from kraftd.health.lag.status import LagStatus
@@ -9,6 +10,7 @@ from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import count, duration, plural
 
 _PARTITIONS_SHOWN = 10
+_EMPTY_NAME = "''"
 
 _STATUS_TEXTS = {
     LagStatus.OK: "it keeps up",
@@ -29,7 +31,7 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
         now_s: Seconds since the Unix epoch.
     """
     found = group_named(document, group)
-    about = f"group {group}"
+    about = _about(group)
     if found is None or not isinstance(document, HealthDocument):
         yield Statement(0, about, "its lag is not known", observer(document))
         yield from indented(_unread(document, records, now_s))
@@ -50,7 +52,8 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
         yield from indented(_partition(document, partition, records, now_s))
     if len(partitions) > _PARTITIONS_SHOWN:
         rest = plural(len(partitions) - _PARTITIONS_SHOWN, "more partition")
-        yield Statement(1, about, f"has {rest} with less lag: 'kraftd lag --group {group}'", observer(document))
+        text = f"has {rest} with less lag: 'kraftd lag --group {shlex.quote(group)}'"
+        yield Statement(1, about, text, observer(document))
 
 
 def group_named(document: StatusDocument, group: str) -> GroupSummary | None:
@@ -64,6 +67,10 @@ def may_be_unseen(document: StatusDocument) -> bool:
     if not isinstance(document, HealthDocument) or document.groups is None or document.dropped.groups:
         return True
     return any(each.what in ("groups of broker", "group") for each in document.missing)
+
+
+def _about(group: str) -> str:
+    return f"group {group or _EMPTY_NAME}"
 
 
 def _answer(group: GroupSummary) -> str:
@@ -97,7 +104,7 @@ def _coordinator(
     state = f"is {group.state or 'in an unknown state'} with {who}"
     broker = broker_with(document, group.coordinator)
     name = broker.name if broker else f"broker {group.coordinator}"
-    yield Statement(0, f"group {group.group}", f"{state}; {name} coordinates it", "Kafka")
+    yield Statement(0, _about(group.group), f"{state}; {name} coordinates it", "Kafka")
     if broker is not None and not broker.ready:
         yield from indented(why(document, name, records, now_s))
 

@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,3 +134,37 @@ def test_what_is_no_terminal_is_wide_enough_for_whole_values(capsys):
     Invocation().console().print("x" * 300)
 
     assert capsys.readouterr().out == "x" * 300 + "\n"
+
+
+class Stdout(io.StringIO):
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.isatty = lambda: is_terminal
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "written"), [(True, "    at A\\B\\x1b[2J\n\\u202eb\n"), (False, "    at A\\B\x1b[2J\n\u202eb\n")]
+)
+def test_lines_of_a_log_are_exact_for_programs_and_escaped_for_people(monkeypatch, is_terminal, written):
+    stdout = Stdout(is_terminal)
+    monkeypatch.setattr("sys.stdout", stdout)
+
+    Invocation.print_lines("    at A\\B\x1b[2J\n\u202eb")
+
+    assert stdout.getvalue() == written
+
+
+def test_a_document_is_exact_and_acts_on_no_terminal(capsys):
+    Invocation().print_document({"group": "a\x1b[2J\x9b\u202e"})
+    printed = capsys.readouterr().out
+
+    assert json.loads(printed) == {"group": "a\x1b[2J\x9b\u202e"}
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_an_error_shows_its_list_in_lines_and_text_from_outside_escaped(capsys):
+    Invocation(no_color=True).print_error(
+        ConfigurationError("cannot use it:\n  a\x1b[2J", hint="There are: two\nlines.")
+    )
+
+    assert capsys.readouterr().err == "kraftd: cannot use it:\n  a\\x1b[2J\nThere are: two\\nlines.\n"

@@ -2,9 +2,9 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from kraftd.cli.output import started, status_head, status_table, stopped
+from kraftd.cli.terminal import Console
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import status_document

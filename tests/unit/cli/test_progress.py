@@ -2,10 +2,10 @@ import re
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from kraftd.cli.options import Invocation
 from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
+from kraftd.cli.terminal import Console
 from kraftd.operate.context import NullReporter
 
 HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"

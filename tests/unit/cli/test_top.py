@@ -2,8 +2,8 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
+from kraftd.cli.terminal import Console
 from kraftd.cli.top import lag_status, time_lag, top_view
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.lag.view import KafkaView

@@ -92,6 +92,13 @@ def page_with(text):
     return whole(newest, events=[Event("1970-01-01T00:16:30.000Z", text, text, text, text)])
 
 
+def test_control_characters_are_shown_as_they_are_in_a_terminal():
+    html = whole(snapshot(program("broker-1", ServiceState.DOWN, "a\x1b[2J\0b\nc\u202ed\\x1b")))
+
+    assert r"a\x1b[2J\x00b\nc\u202ed\\x1b" in html
+    assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]", html)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_kafka_names_and_logs_hold_is_only_text(text):
     hostile, harmless = page_with(text), page_with("orders")

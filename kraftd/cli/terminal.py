@@ -1,0 +1,51 @@
+"""The terminal: every text, table and console of the command line, so that text from outside reaches none of them raw.
+
+The other modules of the command line take Text, Table and Console from here; ruff refuses rich's own.
+"""
+
+from typing import Any
+
+import rich.console
+import rich.table
+import rich.text
+from rich.console import RenderableType
+
+from kraftd.escapes import escaped, named
+
+
+class Text(rich.text.Text):
+    """A text on one line, escaped. Lines of their own are texts of their own."""
+
+    def __init__(self, text: str = "", *arguments: Any, **options: Any) -> None:
+        # rich would drop some of the control characters without a word.
+        super().__init__(escaped(text), *arguments, **options)
+
+    def append(self, text: rich.text.Text | str, style: Any = None) -> "Text":
+        """Append a text, escaped."""
+        super().append(escaped(text) if isinstance(text, str) else text, style)
+        return self
+
+
+class Table(rich.table.Table):
+    """A table whose cells are escaped, and without markup."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*map(_safe, cells), **options)
+
+
+class Console(rich.console.Console):
+    """A console whose sentences are escaped, and without markup."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts, each on its line, and tables."""
+        super().print(*map(_safe, objects), **options)
+
+
+def name_text(name: str) -> RenderableType:
+    """Return the name of a group or a topic as a cell; ``typed`` reads it back."""
+    return rich.text.Text(named(name))
+
+
+def _safe(value: Any) -> Any:
+    return Text(value) if isinstance(value, str) else value

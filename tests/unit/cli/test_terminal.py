@@ -1,0 +1,46 @@
+from io import StringIO
+
+import pytest
+from rich.console import Group
+
+from kraftd.cli.terminal import Console, Table, Text, name_text
+
+HOSTILE = "g\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\t\0\u202e\u2066\udc80[red]:smile:\\x1b"
+SHOWN = r"g\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\t\x00\u202e\u2066\udc80[red]:smile:\\x1b"
+
+
+def a_table(*cells):
+    table = Table("NAME", "NUMBER", box=None)
+    table.add_row(*cells)
+    return table
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        HOSTILE,
+        Text(HOSTILE),
+        Text("").append(HOSTILE),
+        Text.assemble((HOSTILE, "bold")),
+        a_table(HOSTILE),
+        a_table(Text(HOSTILE, style="red")),
+        a_table(name_text(HOSTILE)),
+        Group(a_table(HOSTILE)),
+    ],
+    ids=["sentence", "text", "appended", "assembled", "cell", "text cell", "name", "group"],
+)
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_text_from_outside_is_escaped_wherever_it_is_printed(printed, is_terminal):
+    console = Console(file=StringIO(), width=200, force_terminal=is_terminal, color_system=None, highlight=False)
+    console.print(printed)
+    written = console.file.getvalue()
+
+    assert written.split()[-1] == SHOWN
+    assert written.replace("\n", "").isprintable()
+
+
+def test_a_name_in_a_row_of_its_own_takes_the_room_that_it_shows():
+    console = Console(file=StringIO(), width=200, color_system=None)
+    console.print(a_table(name_text("two\nlines"), "7"))
+
+    assert console.file.getvalue().splitlines()[1].split() == [r"two\nlines", "7"]
