@@ -1,4 +1,4 @@
-"""A view that is refreshed: in place on a terminal, one after the other elsewhere."""
+"""A view that is refreshed: in place on a terminal that can, one after the other elsewhere."""
 
 import select
 import sys
@@ -29,12 +29,12 @@ def watch(
     Args:
         invocation: Where to, and whether as JSON.
         rendered: Returns the view for a terminal.
-        print_once: Prints it without a terminal, or as JSON.
+        print_once: Prints it without a terminal, on one without cursor movements, or as JSON.
         every_s: How often.
         screen: Whether to take the whole screen, and give it back afterwards.
     """
     console = invocation.console()
-    if invocation.json or not console.is_terminal:
+    if invocation.json or not console.is_interactive:
         clock = SystemClock()
         while True:
             print_once()

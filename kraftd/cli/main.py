@@ -1,6 +1,5 @@
 """The entry point: global options, commands, and the form of errors."""
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -11,12 +10,14 @@ import typer
 import kraftd
 from kraftd.cli.commands import cluster, config, inspect, kafka
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
+from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
 _EPILOG = (
-    "Global options may be given before or after the command. Exit codes: 0 done, 1 failed or degraded, 2 usage or \
-configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, \
-7 needs a running cluster, 8 refused for safety, 124 timed out."
+    "Global options may be given before or after the command. Exit codes: 0 done, 1 failed or degraded, 2 usage or "
+    "configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, "
+    "7 needs a running cluster, 8 refused for safety, 124 timed out. exec and kafka end as what they run; 126 and 127: "
+    "exec cannot run it, or finds no such program."
 )
 
 _INTERRUPTED = 130
@@ -88,16 +89,18 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # An unusual encoding of the terminal or the file system is no reason for a traceback.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    open_streams()
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe has ended, as `head` does: the rest of the buffer is discarded.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe has ended, as `head` does.
+        discard_output()
         status = _BROKEN_PIPE
+    except UnwritableOutputError as error:
+        discard_output()
+        Invocation(no_color="--no-color" in sys.argv).print_error(error)
+        status = error.exit_code
     sys.exit(status)
 
 
@@ -110,6 +113,8 @@ def _run(argv: list[str]) -> int:
     )
     try:
         status = app([*options, *rest] or ["--help"], standalone_mode=False)
+    except UnwritableOutputError:
+        raise
     except KraftdError as error:
         printer.print_error(error)
         return error.exit_code

@@ -29,9 +29,6 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
-_WIDTH_OF_NO_TERMINAL = 400
-
-
 def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the global options, wherever they are given, and all other arguments.
 
@@ -156,15 +153,10 @@ class Invocation:
         )
 
     def console(self, *, stderr: bool = False) -> "Console":
-        """Return the console, without colours where they are turned off or the output is no terminal."""
-        from kraftd.cli.terminal import Console
+        """Return the console of stdout or stderr."""
+        from kraftd.cli.streams import open_console
 
-        no_color = self.no_color or bool(os.environ.get("NO_COLOR"))
-        console = Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=True)
-        if not console.is_terminal:
-            # A program that reads a table wants whole values.
-            console.width = _WIDTH_OF_NO_TERMINAL
-        return console
+        return open_console(os.environ, stderr=stderr, no_color=self.no_color)
 
     def print_document(self, document: object) -> None:
         """Print one JSON document on stdout."""

@@ -1,12 +1,12 @@
 """Results as text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 
 from kraftd.cli.terminal import Console, Table, Text
-from kraftd.health.programs.state import ServiceState, Status
+from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import StatusDocument
 from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.stop import StopResult
@@ -32,6 +32,12 @@ _STATUS_STYLES = {
     Status.UNSUPERVISED: "yellow",
 }
 _MOST_KEPT = 10
+_STATUS_COLUMNS = ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON")
+_NUMBERS = ("PID", "UPTIME", "RESTARTS")
+_LEFT_OUT_FIRST = ("REASON", "KIND", "RESTARTS", "ADDRESS", "UPTIME", "PID")
+_LEAST_REASON = 30
+"""The fewest characters in which a reason can be read."""
+_GAP = 2
 
 
 def started(console: Console, result: StartResult, command: str) -> None:
@@ -50,6 +56,8 @@ def started(console: Console, result: StartResult, command: str) -> None:
     for note in result.notes:
         console.print(f"Note: {note}", style="yellow")
     places = Table.grid(padding=(0, 3))
+    places.add_column()
+    places.add_column(overflow="fold")
     for label, value in _places(plan):
         places.add_row(Text(f"  {label}", style="dim"), value)
     console.print(places)
@@ -101,25 +109,55 @@ def stopped(console: Console, result: StopResult) -> None:
         )
 
 
-def status_table(document: StatusDocument) -> Table:
-    """Return the programs as a table."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"):
-        is_number = column in ("PID", "UPTIME", "RESTARTS")
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "REASON")
-    for node in document.nodes:
-        table.add_row(
-            node.name,
-            node.kind,
-            Text(node.service_state, style=_STATE_STYLES[node.service_state]),
-            str(node.pid or "-"),
-            _duration(node.uptime_s),
-            str(node.restarts),
-            # The first is the one that clients use; --json has them all.
-            node.listeners[0],
-            Text(_one_line(node.reason)),
+def status_view(document: StatusDocument, width: int) -> Group:
+    """Return the verdict, the programs and the reasons, for a terminal of a width in characters."""
+    table = status_table(document, width)
+    reasons = list(document.reasons)
+    if "REASON" not in [column.header for column in table.columns]:
+        said = " ".join(reasons)
+        own = [(node.name, _one_line(node.reason)) for node in document.nodes if node.reason]
+        reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
+    return Group(status_head(document), table, *(Text(f"  {reason}", style="yellow") for reason in reasons))
+
+
+def status_table(document: StatusDocument, width: int) -> Table:
+    """Return the programs as a table; columns that a width in characters has no room for are left out."""
+    rows = [_status_row(node) for node in document.nodes]
+    chosen = _fitting(rows, width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for column in chosen:
+        table.add_column(
+            column, justify="right" if column in _NUMBERS else "left", no_wrap=column != "REASON", overflow="fold"
         )
+    for row in rows:
+        table.add_row(*(row[column] for column in chosen))
     return table
+
+
+def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
+    """Return the columns that fit; of a reason, which is wrapped, a part is enough."""
+    needed = {column: max([len(column), *(row[column].cell_len for row in rows)]) for column in _STATUS_COLUMNS}
+    needed["REASON"] = min(needed["REASON"], _LEAST_REASON)
+    chosen = list(_STATUS_COLUMNS)
+    for column in _LEFT_OUT_FIRST:
+        if sum(needed[each] + _GAP for each in chosen) <= width:
+            break
+        chosen.remove(column)
+    return chosen
+
+
+def _status_row(node: ProgramView) -> dict[str, Text]:
+    return {
+        "NAME": Text(node.name),
+        "KIND": Text(node.kind),
+        "STATE": Text(node.service_state, style=_STATE_STYLES[node.service_state]),
+        "PID": Text(str(node.pid or "-")),
+        "UPTIME": Text(_duration(node.uptime_s)),
+        "RESTARTS": Text(str(node.restarts)),
+        # The first is the one that clients use; --json has them all.
+        "ADDRESS": Text(node.listeners[0]),
+        "REASON": Text(_one_line(node.reason)),
+    }
 
 
 def status_head(document: StatusDocument) -> RenderableType:

@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from kraftd.cli.options import Invocation
 
 _STYLES: Mapping[str, str] = {"ready": "green", "stopped": "dim", "failed": "bold red", "starting": "yellow"}
+_DOWNLOAD_LINE_EVERY_S = 5.0
 _FINAL = ("ready", "stopped", "failed")
 
 
 def reporter_for(invocation: "Invocation") -> Reporter:
     """Return the reporter that fits the options and the terminal.
 
-    With --quiet it shows nothing, with --verbose every step and its time; plain lines where stderr is no terminal or
-    with --json.
+    With --quiet it shows nothing, with --verbose every step and its time; plain lines with --json, and where
+    stderr is no terminal, or one without cursor movements.
     """
     if invocation.quiet:
         return NullReporter()
     console = invocation.console(stderr=True)
     if invocation.verbose:
         return _verbose_lines(console)
-    if invocation.json or not console.is_terminal:
+    if invocation.json or not console.is_interactive:
         return PlainLines(console)
     lines = LiveLines(console)
     if invocation.at_end is not None:
@@ -43,11 +44,12 @@ def reporter_for(invocation: "Invocation") -> Reporter:
 class PlainLines:
     """One appended line for each step and each final state of a program."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._monotonic_s = monotonic_s
         self._total_bytes = 0
         self._done_bytes = 0
-        self._said_tenths = 0
+        self._said_s = 0.0
 
     def step(self, text: str) -> None:
         """Print a line."""
@@ -60,27 +62,31 @@ class PlainLines:
 
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Print the name and size of the download."""
-        self._total_bytes, self._done_bytes, self._said_tenths = total_bytes, 0, 0
+        self._total_bytes, self._done_bytes, self._said_s = total_bytes, 0, self._monotonic_s()
         self._console.print(f"Downloading {what}: {human_size(total_bytes)}")
 
     def advance(self, count_bytes: int) -> None:
-        """Print a line for each tenth."""
+        """Print a line now and then: a log of CI keeps them all."""
         self._done_bytes += count_bytes
-        tenths = self._done_bytes * 10 // self._total_bytes if self._total_bytes else 10
-        if tenths > self._said_tenths:
-            self._said_tenths = tenths
-            self._console.print(f"  {tenths * 10:3d}% of {human_size(self._total_bytes)}")
+        now_s = self._monotonic_s()
+        if now_s - self._said_s >= _DOWNLOAD_LINE_EVERY_S and self._done_bytes < self._total_bytes:
+            self._said_s = now_s
+            self._print_share()
 
     def download_ends(self) -> None:
-        """Print nothing more."""
+        """Print how much has arrived."""
+        self._print_share()
+
+    def _print_share(self) -> None:
+        share = self._done_bytes * 100 // self._total_bytes if self._total_bytes else 100
+        self._console.print(f"  {share:3d}% of {human_size(self._total_bytes)}")
 
 
 class TimedLines(PlainLines):
     """One appended line for each step and each state of a program, with the seconds since the command began."""
 
     def __init__(self, console: Console, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(console)
-        self._monotonic_s = monotonic_s
+        super().__init__(console, monotonic_s)
         self._begun_s = monotonic_s()
 
     def step(self, text: str) -> None:

@@ -42,6 +42,14 @@ class Console(rich.console.Console):
         super().print(*map(_safe, objects), **options)
 
 
+def plain_table(*columns: str) -> Table:
+    """Return an empty table without lines, whose values are folded, never cut, where the terminal is narrow."""
+    table = Table(box=None, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def name_text(name: str) -> RenderableType:
     """Return the name of a group or a topic as a cell; ``typed`` reads it back."""
     return rich.text.Text(named(name))

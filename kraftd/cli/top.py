@@ -1,6 +1,7 @@
 """`kraftd top`: the cluster on one screen, from a health or status document. No I/O."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from rich.console import Group, RenderableType
 
@@ -68,10 +69,12 @@ def _line(document: StatusDocument, *, keys: bool) -> Text:
     return Text(" · ".join([*parts, *(["q ends"] if keys else [])]), style="dim")
 
 
-def _table(*columns: str, numbers: tuple[str, ...]) -> Table:
+def _table(*columns: str, numbers: tuple[str, ...], is_folded: bool = False) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    overflow: Literal["fold", "ellipsis"] = "fold" if is_folded else "ellipsis"
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
+        justify: Literal["right", "left"] = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, no_wrap=not is_folded, overflow=overflow)
     return table
 
 
@@ -134,9 +137,14 @@ def _groups(document: HealthDocument) -> RenderableType:
     return table
 
 
-def groups_table() -> Table:
-    """Return an empty table of groups."""
-    return _table("GROUP", "STATE", "MEMBERS", "LAG", "TIME LAG", "KEEPS UP", numbers=("MEMBERS", "LAG", "TIME LAG"))
+def groups_table(*, is_folded: bool = False) -> Table:
+    """Return an empty table of groups.
+
+    Args:
+        is_folded: Whether what is too wide takes further lines; otherwise it is cut.
+    """
+    columns = ("GROUP", "STATE", "MEMBERS", "LAG", "TIME LAG", "KEEPS UP")
+    return _table(*columns, numbers=("MEMBERS", "LAG", "TIME LAG"), is_folded=is_folded)
 
 
 def add_group(table: Table, group: GroupSummary) -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -101,6 +103,23 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def nameless_file(text: str, directory: Path) -> Path:
+    """Return a path by which this process, and what it becomes, can read a text; nobody else can, and nothing is left.
+
+    Args:
+        text: The content.
+        directory: On whose file system the text is kept meanwhile.
+
+    Raises:
+        FileAccessError: The operating system refuses.
+    """
+    with os_errors_named("write a file in", directory), tempfile.TemporaryFile(dir=directory) as file:
+        file.write(text.encode())
+        file.seek(0)
+        # A number above those of the standard streams, which the caller may have closed.
+        return Path(f"/dev/fd/{fcntl.fcntl(file.fileno(), fcntl.F_DUPFD, 10)}")
 
 
 def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:

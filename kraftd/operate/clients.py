@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraftd.errors import ConfigurationError
 from kraftd.host.environment import inherited_environment
-from kraftd.host.files import make_private_directory, write_changed
+from kraftd.host.files import make_private_directory, nameless_file, write_changed
 from kraftd.host.jvm import JMX_USER, jmx_password, temporary_directory
 from kraftd.host.machine import allows_execution
 from kraftd.operate.configuring import ChosenCluster, plan_for
@@ -121,8 +121,7 @@ def _jmx_client(plan: Plan, tool: Tool, arguments: tuple[str, ...]) -> tuple[Too
     password = jmx_password(plan.layout.jmx)
     is_ours = address in [broker.jmx.address for broker in plan.brokers if broker.jmx]
     if password and is_ours and not any(word.startswith(_JMX_CREDENTIALS) for word in words):
-        path = plan.layout.jmx / "jmx-client.args"
-        write_changed({path: f"{tool.main_class} {_JMX_CREDENTIALS} {JMX_USER}={password}\n"})
+        path = nameless_file(f"{tool.main_class} {_JMX_CREDENTIALS} {JMX_USER}={password}\n", plan.layout.jmx)
         tool = replace(tool, main_class=f"@{path}")
     return tool, tuple(direct_url(word) if place == at else word for place, word in enumerate(words))
 

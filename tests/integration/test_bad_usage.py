@@ -111,9 +111,10 @@ def test_a_wait_that_is_in_vain_names_what_is_missing(cluster, plan):
 
 
 def test_a_command_that_there_is_not_is_refused(cluster, plan):
-    error = refused(cluster, "exec", "--", "no-such-command", status=2, code="invalid_configuration")
+    error = refused(cluster, "exec", "--", "no-such-command", status=127, code="command_not_found")
 
     assert error["message"] == "cannot run no-such-command: no such file or directory"
+    refused(cluster, "exec", "--", str(cluster.state_dir), status=126, code="command_not_executable")
     refused(cluster, "exec", status=2, code="invalid_configuration")
 
 

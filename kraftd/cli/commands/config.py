@@ -57,7 +57,7 @@ def init(
 
 def config(context: typer.Context) -> None:
     """Show every setting, its value and where that came from."""
-    from kraftd.cli.terminal import Table
+    from kraftd.cli.terminal import plain_table
     from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
     from kraftd.plan.secrets import masked_value
 
@@ -71,7 +71,7 @@ def config(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows, "notes": notes})
         return
-    table = Table("KEY", "VALUE", "FROM", box=None, header_style="dim")
+    table = plain_table("KEY", "VALUE", "FROM")
     for row in rows:
         table.add_row(row["key"], str(row["value"]), row["origin"])
     console = invocation.console()
@@ -81,7 +81,7 @@ def config(context: typer.Context) -> None:
 
 def plan(context: typer.Context) -> None:
     """Show the plan of the configuration: nodes, ports, topics, programs. Writes nothing."""
-    from kraftd.cli.terminal import Table
+    from kraftd.cli.terminal import plain_table
     from kraftd.operate.configuring import plan_for
     from kraftd.plan.plan_json import plan_json
     from kraftd.plan.secrets import without_secrets
@@ -96,13 +96,13 @@ def plan(context: typer.Context) -> None:
         return
     console = invocation.console()
     console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}")
-    nodes = Table("NODE", "ID", "ROLES", "HEAP", box=None, header_style="dim")
+    nodes = plain_table("NODE", "ID", "ROLES", "HEAP")
     for node in made.nodes:
         nodes.add_row(node.name, str(node.node_id), ", ".join(node.roles), format_size(node.heap_bytes))
-    ports = Table("PORT", "OF", box=None, header_style="dim")
+    ports = plain_table("PORT", "OF")
     for port in sorted(made.ports, key=lambda each: each.number):
         ports.add_row(str(port.number), port.owner)
-    topics = Table("TOPIC", "PARTITIONS", "REPLICAS", box=None, header_style="dim")
+    topics = plain_table("TOPIC", "PARTITIONS", "REPLICAS")
     for topic in made.topics:
         replicas = ",".join(":".join(str(broker) for broker in each) for each in topic.assignment)
         topics.add_row(topic.name, str(topic.partitions), replicas)

@@ -3,7 +3,7 @@
 import json
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -22,6 +22,20 @@ _WATCH_EVERY_S = 1.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+class CommandNotFoundError(ConfigurationError):
+    """There is no such program; the exit code is that of a shell."""
+
+    exit_code: ClassVar[int] = 127
+    code = "command_not_found"
+
+
+class CommandNotExecutableError(ConfigurationError):
+    """The operating system does not run the program; the exit code is that of a shell."""
+
+    exit_code: ClassVar[int] = 126
+    code = "command_not_executable"
 
 
 def register(app: typer.Typer) -> None:
@@ -101,7 +115,7 @@ def _log_line(line: "LogLine", *, as_json: bool) -> str:
 
 def list_clusters(context: typer.Context) -> None:
     """List the clusters of this user on this machine."""
-    from kraftd.cli.terminal import Table
+    from kraftd.cli.terminal import plain_table
     from kraftd.operate.status import list_clusters as listed
 
     invocation: Invocation = context.obj
@@ -109,7 +123,7 @@ def list_clusters(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "clusters": clusters})
         return
-    table = Table("NAME", "STATUS", "KAFKA", "BROKERS", "BOOTSTRAP SERVERS", "STATE", box=None, header_style="dim")
+    table = plain_table("NAME", "STATUS", "KAFKA", "BROKERS", "BOOTSTRAP SERVERS", "STATE")
     for each in clusters:
         table.add_row(
             each.cluster, each.status, each.kafka_version, str(each.brokers), each.bootstrap_servers, each.state_dir
@@ -146,7 +160,8 @@ def exec_command(context: typer.Context) -> None:
     try:
         become(command, {**os.environ, **client_environment(plan)})
     except OSError as error:
-        raise ConfigurationError(
+        kind = CommandNotFoundError if isinstance(error, FileNotFoundError) else CommandNotExecutableError
+        raise kind(
             f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}",
             hint="Name a program on the PATH, or its path: kraftd exec -- CMD ARGS...",
         ) from error
@@ -184,21 +199,18 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
     from kraftd.cli import output
 
     console = invocation.console()
-    console.print(output.status_head(result.document))
-    console.print(output.status_table(result.document))
-    for reason in result.document.reasons:
-        console.print(f"  {reason}", style="yellow")
+    console.print(output.status_view(result.document, console.width))
 
 
 def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:
     """Show the status again and again until interrupted; on a terminal in place."""
-    from rich.console import Group
-
     from kraftd.cli import output
     from kraftd.cli.live import watch
 
-    def rendered() -> Group:
-        document = observe().document
-        return Group(output.status_head(document), output.status_table(document))
-
-    watch(invocation, rendered, lambda: _show_status(invocation, observe()), every_s=_WATCH_EVERY_S)
+    console = invocation.console()
+    watch(
+        invocation,
+        lambda: output.status_view(observe().document, console.width),
+        lambda: _show_status(invocation, observe()),
+        every_s=_WATCH_EVERY_S,
+    )

@@ -99,13 +99,17 @@ def top(
     from kraftd.cli.top import top_view
 
     console = invocation.console()
-    if once or not console.is_terminal:
+
+    def print_once() -> None:
         console.print(top_view(best_document(cluster), keys=False))
+
+    if once or not console.is_terminal:
+        print_once()
         return
     watch_it(
         invocation,
         lambda: top_view(best_document(cluster), keys=True),
-        lambda: None,
+        print_once,
         every_s=_EVERY_S,
         screen=True,
     )
@@ -113,7 +117,7 @@ def top(
 
 def topics(context: typer.Context) -> None:
     """Show the topics, and whether their partitions have leaders and are in sync."""
-    from kraftd.cli.terminal import Table
+    from kraftd.cli.terminal import plain_table
     from kraftd.operate.status import topics as ask
 
     invocation: Invocation = context.obj
@@ -121,7 +125,7 @@ def topics(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_document(document)
         return
-    table = Table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED", box=None, header_style="dim")
+    table = plain_table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED")
     for each in document.topics:
         numbers = (each.partitions, each.without_leader, each.under_replicated)
         table.add_row(each.topic, *(str(number) for number in numbers))
@@ -141,16 +145,15 @@ def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) ->
 def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableType":
     from rich.console import Group
 
-    from kraftd.cli.terminal import Table, Text
+    from kraftd.cli.terminal import Text, plain_table
     from kraftd.cli.top import add_group, groups_table, lag_status, time_lag
 
-    groups = groups_table()
+    groups = groups_table(is_folded=True)
     for each in document.groups:
         add_group(groups, each)
     parts: list[RenderableType] = [groups]
     if with_partitions:
-        partitions = Table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON", box=None)
-        partitions.header_style = "dim"
+        partitions = plain_table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON")
         for one in document.groups[0].partitions or ():
             numbers = (one.partition, one.committed, one.end, one.lag)
             facts = (time_lag(one.time_lag), lag_status(one.status), Text(one.reason or ""))

@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 
-from kraftd.cli.output import started, status_head, status_table, stopped
+from kraftd.cli.output import started, status_head, status_table, status_view, stopped
 from kraftd.cli.terminal import Console
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
@@ -32,7 +32,7 @@ def document(*programs):
 
 
 def rows(*programs):
-    return [line.split() for line in printed(status_table(document(*programs))).splitlines()]
+    return [line.split() for line in printed(status_table(document(*programs), 300)).splitlines()]
 
 
 def test_the_status_table_has_a_line_for_each_program():
@@ -63,7 +63,44 @@ def test_a_long_reason_is_one_short_line():
 
 
 def test_a_reason_that_looks_like_markup_is_shown_as_it_is():
-    assert "[bold]oops[/x]" in printed(status_table(document(program("broker-1", ServiceState.DOWN, "[bold]oops[/x]"))))
+    assert "[bold]oops[/x]" in printed(
+        status_table(document(program("broker-1", ServiceState.DOWN, "[bold]oops[/x]")), 300)
+    )
+
+
+def columns(width, *programs):
+    return [column.header for column in status_table(document(*programs), width).columns]
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [
+        (120, []),
+        (80, ["REASON"]),
+        (60, ["KIND", "RESTARTS", "REASON"]),
+        (40, ["KIND", "RESTARTS", "ADDRESS", "REASON"]),
+        (24, ["KIND", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON"]),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_columns_and_each_of_them_whole(width, left_out):
+    programs = (program("controller-101", ServiceState.DOWN, "x" * 50), program("broker-1"))
+
+    shown = columns(width, *programs)
+
+    assert [name for name in columns(300, *programs) if name not in shown] == left_out
+    console = Console(file=StringIO(), width=width, highlight=False)
+    console.print(status_table(document(*programs), width))
+    assert "…" not in console.file.getvalue()
+
+
+def test_a_reason_without_a_column_is_below_the_table_once():
+    stopped_one = program("producer", ServiceState.STOPPED, "stopped by 'kraftd stop'")
+    look = document(program("broker-1", ServiceState.DOWN, "it ended"), stopped_one)
+
+    wide, narrow = (printed(status_view(look, width)) for width in (300, 70))
+
+    assert wide.splitlines()[-1] == "  broker-1 is DOWN: it ended"
+    assert narrow.splitlines()[-2:] == ["  broker-1 is DOWN: it ended", "  producer: stopped by 'kraftd stop'"]
 
 
 def test_the_head_tells_the_verdict_and_who_saw_it():

@@ -7,6 +7,7 @@ from kraftd.cli.options import Invocation
 from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
 from kraftd.cli.terminal import Console
 from kraftd.operate.context import NullReporter
+from tests.clocks import ManualClock
 
 HIDDEN_CURSOR, SHOWN_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -42,23 +43,42 @@ def test_a_line_is_no_markup_and_holds_no_control_sequence(console):
     assert console.file.getvalue() == "[red]not red[/red] [/\n"
 
 
-def test_a_download_is_told_at_each_tenth(console):
-    reporter = PlainLines(console)
+def told_of(console, *, seconds_per_mib):
+    """Return the lines of a download of 100 MiB that takes so long."""
+    clock = ManualClock()
+    reporter = PlainLines(console, clock.monotonic_s)
     reporter.download_begins("Kafka [3.9.2]", 100 * 1024**2)
     for _ in range(100):
+        clock.sleep(seconds_per_mib)
         reporter.advance(1024**2)
     reporter.download_ends()
+    return lines(console)
 
-    told = lines(console)
-    assert told[0] == "Downloading Kafka [3.9.2]: 100.0 MiB"
-    assert [line.split(" of ")[0].strip() for line in told[1:]] == [f"{share}%" for share in range(10, 101, 10)]
-    assert told[1] == "   10% of 100.0 MiB"
+
+def test_a_short_download_is_two_lines(console):
+    assert told_of(console, seconds_per_mib=0.02) == ["Downloading Kafka [3.9.2]: 100.0 MiB", "  100% of 100.0 MiB"]
+
+
+def test_a_long_download_is_told_every_five_seconds(console):
+    told = told_of(console, seconds_per_mib=0.25)
+
+    assert [line.split(" of ")[0].strip() for line in told[1:]] == ["20%", "40%", "60%", "80%", "100%"]
+
+
+def test_a_download_that_fails_ends_with_what_has_arrived(console):
+    reporter = PlainLines(console, ManualClock().monotonic_s)
+    reporter.download_begins("Kafka", 3)
+    reporter.advance(1)
+    reporter.download_ends()
+
+    assert lines(console)[-1] == "   33% of 0.0 KiB"
 
 
 def test_an_empty_download_divides_by_nothing(console):
     reporter = PlainLines(console)
     reporter.download_begins("nothing", 0)
     reporter.advance(0)
+    reporter.download_ends()
 
     assert lines(console)[-1] == "  100% of 0.0 KiB"
 

@@ -1,0 +1,133 @@
+"""Commands with the standard streams that people and CI give them: none, full ones, narrow and dumb terminals."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from tests.integration.formatted import format_cluster
+
+pytestmark = pytest.mark.integration
+
+_COLORS = re.compile(r"\x1b\[[\d;]*m")
+VARIABLES = ({"FORCE_COLOR": "1"}, {"FORCE_COLOR": "0"}, {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"})
+
+
+@pytest.fixture
+def plan(cluster):
+    return format_cluster(cluster)
+
+
+def in_shell(cluster, command, redirection):
+    """Return the status and stderr of a command with redirections of the shell."""
+    line = f"exec {shlex.join(cluster.arguments(*command))} {redirection}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(["status"], 3), (["--json", "status"], 3), (["version"], 0), (["status", "nobody"], 4)]
+)
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing_but_the_output(cluster, plan, command, status, redirection):
+    ended, complaint = in_shell(cluster, command, redirection)
+
+    assert ended == status
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize("command", [["status"], ["--json", "status"], ["--help"], ["--json", "status", "nobody"]])
+def test_an_output_that_is_full_is_told_in_a_sentence(cluster, plan, command):
+    status, complaint = in_shell(cluster, command, ">/dev/full")
+
+    assert status == 1
+    assert complaint.splitlines()[0] == "kraftd: cannot write the output: no space left on device"
+    assert "Traceback" not in complaint
+
+
+def test_progress_that_nobody_can_read_does_not_end_the_work(cluster, plan):
+    for redirection in ("2>/dev/full", "2>&-"):
+        assert in_shell(cluster, ["--verbose", "stop"], redirection) == (0, "")
+
+
+@pytest.mark.parametrize("variables", VARIABLES)
+def test_no_variable_makes_a_pipe_a_terminal(cluster, plan, variables):
+    cluster.environ = {"COLUMNS": "20", **variables}
+
+    status, top, config = cluster.run("status"), cluster.run("top", timeout_s=60), cluster.run("config")
+
+    assert (status.status, top.status) == (3, 0)
+    for text in (status.stdout, top.stdout, config.stdout):
+        assert "\u2026" not in text
+        assert "\x1b" not in _COLORS.sub("", text)
+    assert "daemon.max_group_partitions" in config.stdout
+
+
+def on_terminal(cluster, *command, columns=80, term="xterm", until=None):
+    """Return what a command writes to a terminal; interrupted once it has written a text."""
+    keyboard, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    with subprocess.Popen(
+        cluster.arguments(*command),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**environ, "TERM": term},
+    ) as running:
+        os.close(terminal)
+        text = ""
+        deadline_s = time.monotonic() + 60
+        while time.monotonic() < deadline_s:
+            try:
+                text += os.read(keyboard, 65536).decode()
+            except OSError:
+                break
+            if until is not None and re.search(until, text, re.DOTALL):
+                running.send_signal(signal.SIGINT)
+                until = None
+        os.close(keyboard)
+    return running.returncode, text.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_every_line_of_a_status_fits_a_narrow_terminal(cluster, plan, columns):
+    status, text = on_terminal(cluster, "status", columns=columns)
+
+    table = [line for line in _COLORS.sub("", text).splitlines() if re.match(r"NAME|broker-1 ", line)]
+    assert status == 3
+    assert table[0].split()[-1] != "REASON"
+    assert all(len(line) <= columns and "\u2026" not in line for line in table)
+
+
+@pytest.mark.parametrize(
+    ("command", "text"), [(["status", "--watch"], "Cluster local"), (["top"], "Cluster local"), (["top"], "PROGRAM")]
+)
+def test_a_terminal_without_cursor_movements_gets_one_view_after_the_other(cluster, plan, command, text):
+    status, output = on_terminal(cluster, *command, term="dumb", until=rf"{text}.*{text}")
+
+    assert status == 130
+    assert "\x1b" not in output
+
+
+def test_a_program_that_is_run_gets_streams_of_its_own_kind(cluster, plan):
+    status, output = on_terminal(cluster, "exec", "--", "sh", "-c", "test -t 0 && test -t 1 && echo terminal")
+
+    assert (status, output) == (0, "terminal\n")
+
+
+def test_a_document_is_exact_whatever_the_variables(cluster, plan):
+    cluster.environ = {"FORCE_COLOR": "1", "TERM": "dumb"}
+
+    done = cluster.run("--json", "config", check=True)
+
+    assert json.loads(done.stdout)["ok"] is True
