@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 TEST_PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup start stop test integration check bench soak clean
+.PHONY: help setup start stop test integration check dashboards bench soak clean
 
 help:            ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests: in le
 
 docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/metrics/*.py)
 	$(BIN)/python -m kraftd.serve.metrics.reference > $@
+
+dashboards: $(VENV)/.dev  ## write Grafana's dashboards anew from tools/dashboards
+	$(BIN)/python -m tools.dashboards
 
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup

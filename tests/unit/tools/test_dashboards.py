@@ -1,0 +1,213 @@
+import json
+import re
+from itertools import chain, combinations
+from pathlib import Path
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from kraftd.serve.metrics.exposition import families
+from kraftd.serve.metrics.family import MetricKind
+from tools.dashboards.__main__ import DASHBOARDS, documents
+
+ROOT = Path(__file__).resolve().parents[3]
+MOST_OPEN_PANELS = 14
+WITHOUT_CLUSTER = {"label_values(kraftd_build_info, kafka_cluster)"}
+FUNCTIONS = {
+    "rate",
+    "deriv",
+    "changes",
+    "increase",
+    "sum",
+    "max",
+    "min",
+    "count",
+    "topk",
+    "by",
+    "or",
+    "vector",
+    "clamp_min",
+    "clamp_max",
+    "histogram_quantile",
+    "bool",
+    "and",
+    "unless",
+    "on",
+    "ignoring",
+    "group_left",
+    "count_values",
+    "label_replace",
+    "time",
+    "abs",
+}
+SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
+STRING = re.compile(r'"[^"]*"')
+
+FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DASHBOARDS.glob("*.json"))}
+WHOLE = {name: json.loads(text) for name, text in FILES.items()}
+
+
+def panels_of(dashboard):
+    """Return the panels with rows and what is folded into them."""
+    return [each for panel in dashboard["panels"] for each in (panel, *panel.get("panels", ()))]
+
+
+def shown(dashboard):
+    return [panel for panel in panels_of(dashboard) if panel["type"] != "row"]
+
+
+def cases():
+    return [pytest.param(panel, id=f"{name}-{panel['id']}") for name, whole in WHOLE.items() for panel in shown(whole)]
+
+
+def expressions(dashboard):
+    yield from (target["expr"] for panel in shown(dashboard) for target in panel["targets"])
+    yield from (annotation["expr"] for annotation in dashboard["annotations"]["list"])
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query" and variable["query"]["query"] not in WITHOUT_CLUSTER:
+            yield re.fullmatch(r"label_values\((.*), \w+\)", variable["query"]["query"]).group(1)
+
+
+EXPRESSIONS = sorted({expr for whole in WHOLE.values() for expr in expressions(whole)})
+each_file = pytest.mark.parametrize("whole", WHOLE.values(), ids=list(WHOLE))
+each_panel = pytest.mark.parametrize("panel", cases())
+each_expression = pytest.mark.parametrize("expr", EXPRESSIONS)
+
+
+def served_names():
+    names = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
+    for family in families():
+        parts = ("_bucket", "_sum", "_count") if family.kind is MetricKind.HISTOGRAM else ("",)
+        names |= {family.name + part for part in parts}
+    agent = (Path(__file__).parent / "agent_metrics.txt").read_text(encoding="utf-8")
+    return names | {line for line in agent.splitlines() if not line.startswith("#")} | apps_names()
+
+
+def apps_names():
+    sources = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "apps").rglob("metrics.py"))
+    found = re.findall(r"\b((?:http|kafka)_\w+)\b", sources)
+    return {name + part for name in found for part in ("", "_total", "_bucket", "_sum", "_count")}
+
+
+def test_the_committed_dashboards_are_those_of_their_source():
+    assert documents() == FILES, "make dashboards writes them anew"
+
+
+@each_file
+def test_grafanas_model_reads_a_dashboard_and_loses_nothing(whole):
+    register_default_plugins()
+    again = json.loads(json.dumps(Dashboard.from_json(whole), cls=JSONEncoder))
+
+    for annotation, read in zip(whole["annotations"]["list"], again["annotations"]["list"], strict=True):
+        # Fields of Prometheus' annotations, which the model does not have.
+        read.update({key: annotation[key] for key in ("step", "titleFormat", "textFormat", "useValueForTime")})
+    assert again == whole
+
+
+def test_each_dashboard_has_a_stable_address_of_its_own():
+    addresses = {name: whole["uid"] for name, whole in WHOLE.items()}
+
+    assert addresses == {name: f"kraftd-{name.removesuffix('.json')}" for name in FILES}
+    assert len({whole["title"] for whole in WHOLE.values()}) == len(FILES)
+
+
+@each_file
+def test_a_dashboard_has_what_every_dashboard_has(whole):
+    assert whole["tags"] == ["kraftd"]
+    assert whole["editable"] is False
+    assert whole["timezone"] == "browser"
+    assert whole["refresh"]
+    assert whole["description"]
+    assert "id" not in whole
+    assert {"Restarts", "Elections"} <= {each["name"] for each in whole["annotations"]["list"]}
+    assert {link["type"] for link in whole["links"]} == {"dashboards", "link"}
+
+
+@each_file
+def test_the_data_source_is_chosen_and_never_written_down(whole):
+    first, second = whole["templating"]["list"][:2]
+
+    assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
+    assert (second["name"], second["query"]["query"]) == ("cluster", "label_values(kraftd_build_info, kafka_cluster)")
+    targets = list(chain.from_iterable(panel["targets"] for panel in shown(whole)))
+    queries = [each for each in whole["templating"]["list"] if each["type"] == "query"]
+    for each in (*shown(whole), *targets, *queries, *whole["annotations"]["list"]):
+        assert each["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@each_file
+def test_a_variable_matches_everything_where_nothing_of_its_kind_exists_yet(whole):
+    variables = {each["name"]: each for each in whole["templating"]["list"] if each["type"] == "query"}
+
+    for name in variables.keys() - {"cluster", "daemon"}:
+        assert variables[name]["includeAll"], name
+        assert variables[name]["allValue"] == ".*"
+        assert variables[name]["current"]["value"] == "$__all"
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(whole["panels"]) + json.dumps(whole["links"])))
+    assert variables.keys() <= used | {"daemon"}, "a variable that nothing uses"
+    assert used <= {each["name"] for each in whole["templating"]["list"]} | {"__rate_interval"}
+
+
+@each_file
+def test_no_panels_overlap_and_few_are_open(whole):
+    for group in (whole["panels"], *(panel["panels"] for panel in whole["panels"] if panel["type"] == "row")):
+        places = [panel["gridPos"] for panel in group]
+        assert all(place["x"] + place["w"] <= 24 for place in places)
+        for one, other in combinations(places, 2):
+            beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+            assert beside or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+    assert len([panel for panel in whole["panels"] if panel["type"] != "row"]) <= MOST_OPEN_PANELS
+    assert all(panel["collapsed"] for panel in whole["panels"] if panel["type"] == "row")
+    numbers = [panel["id"] for panel in panels_of(whole)]
+    assert len(set(numbers)) == len(numbers)
+
+
+@each_panel
+def test_a_panel_says_what_it_shows_what_is_normal_and_what_to_do(panel):
+    assert panel["title"]
+    assert re.fullmatch(r".+\n\nNormal: .+\n\nOtherwise: .+", panel["description"], re.DOTALL)
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["targets"]
+    assert all(target["legendFormat"] for target in panel["targets"])
+
+
+def test_a_title_names_one_panel_of_a_dashboard():
+    for whole in WHOLE.values():
+        titles = [panel["title"] for panel in panels_of(whole)]
+        assert sorted(set(titles)) == sorted(titles)
+
+
+@each_expression
+def test_every_selector_has_its_job_and_its_cluster(expr):
+    for name, matchers in SELECTOR.findall(expr):
+        assert 'kafka_cluster="$cluster"' in matchers, name
+        assert name == "ALERTS" or re.search(r'\bjob="(kraftd|kafka|kraftd-apps)"', matchers), name
+    bare = re.findall(r"(?<![\w$])([a-z_]\w+)(?![\w{])", STRING.sub("", SELECTOR.sub("", expr)))
+    labels = set(chain.from_iterable(re.findall(r"\w+", names) for names in re.findall(r"(?:by|on) \(([^)]*)\)", expr)))
+    assert {word for word in bare if not re.fullmatch(r"\d\w*", word)} <= FUNCTIONS | labels | {"m"}
+
+
+@each_expression
+def test_the_range_of_a_rate_follows_the_scrape_interval(expr):
+    ranges = re.findall(r"\b(?:rate|irate|increase)\([^[]*\[([^]]*)\]", expr)
+
+    assert set(ranges) <= {"$__rate_interval"}
+
+
+@each_expression
+def test_a_count_of_what_is_not_there_is_zero_and_not_nothing(expr):
+    assert not re.search(r"\bcount\b[^=<>]*(==|>|<|!=) *\d", expr)
+
+
+@each_expression
+def test_what_every_controller_reports_is_not_added_up(expr):
+    sums = re.findall(r"\bsum(?: by \([^)]*\))?\((kafka_controller_\w+)\{", expr)
+
+    assert set(sums) <= {"kafka_controller_kafkacontroller_activecontrollercount"}
+
+
+@each_expression
+def test_something_serves_every_metric(expr):
+    assert {name for name, _ in SELECTOR.findall(expr)} <= served_names()

@@ -1,0 +1,29 @@
+"""Writes the dashboards' JSON: ``python -m tools.dashboards``, or ``make dashboards``."""
+
+import json
+from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from tools.dashboards.overview import overview
+
+DASHBOARDS = Path(__file__).resolve().parents[2] / "monitoring" / "grafana" / "dashboards"
+
+
+def documents() -> dict[str, str]:
+    """Return the text of each file by its name."""
+    whole = [overview()]
+    return {_name(each): json.dumps(each, cls=JSONEncoder, indent=1, sort_keys=True) + "\n" for each in whole}
+
+
+def _name(each: Dashboard) -> str:
+    return f"{(each.uid or '').removeprefix('kraftd-')}.json"
+
+
+if __name__ == "__main__":
+    DASHBOARDS.mkdir(parents=True, exist_ok=True)
+    for old in DASHBOARDS.glob("*.json"):
+        old.unlink()
+    for name, text in documents().items():
+        (DASHBOARDS / name).write_text(text, encoding="utf-8")
