@@ -4,29 +4,67 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How proc_pid_mountinfo(5) writes a space and the like."""
 
 _PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
 """The marker in the command lines of a cluster's programs."""
 
 
-def total_bytes(limit_files: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
-    """Return the total memory for processes: the machine's, or the cgroup's limit if that is lower."""
-    limits = [int(psutil.virtual_memory().total)]
-    for path in limit_files:
-        try:
-            text = path.read_text(encoding="ascii").strip()
-        except OSError:
-            continue  # this kind of cgroup does not exist on this machine
-        if text.isdecimal():
-            limits.append(int(text))
-    return min(limits)
+def total_bytes(proc: Path = Path("/proc/self")) -> int:
+    """Return the total memory for processes: the machine's, or the lowest limit of the cgroups around this process.
+
+    Args:
+        proc: The directory in which the kernel describes this process.
+    """
+    # Without these files there are no cgroups.
+    cgroups, mounts = (_text(proc / name) for name in ("cgroup", "mountinfo"))
+    texts = [_text(path).strip() for path in memory_limit_files(cgroups, mounts)]
+    return min([int(psutil.virtual_memory().total), *(int(text) for text in texts if text.isdecimal())])
+
+
+def memory_limit_files(cgroups: str, mounts: str) -> tuple[Path, ...]:
+    """Return the files that may hold a memory limit of a process: those of its cgroup and of each one around it.
+
+    Args:
+        cgroups: The text of ``/proc/PID/cgroup``, cgroups(7).
+        mounts: The text of ``/proc/PID/mountinfo``.
+    """
+    files: list[Path] = []
+    for line in cgroups.splitlines():
+        _, controllers, own = line.split(":", 2)
+        is_unified = not controllers
+        if not is_unified and "memory" not in controllers.split(","):
+            continue
+        for root, place in _cgroup_mounts(mounts, is_unified=is_unified):
+            # A container may see its own part of the tree only, or be told a path beyond it.
+            inner = place / own[len(root) :].lstrip("/") if f"{own}/".startswith(f"{root}/") else place
+            above = (each for each in (inner, *inner.parents) if each.is_relative_to(place))
+            files += (each / ("memory.max" if is_unified else "memory.limit_in_bytes") for each in above)
+    return tuple(files)
+
+
+def _cgroup_mounts(mounts: str, *, is_unified: bool) -> Iterator[tuple[str, Path]]:
+    """Yield where the cgroups that limit memory are mounted, and which directory of theirs, without a slash."""
+    for line in mounts.splitlines():
+        mount, _, source = line.partition(" - ")
+        kind, _, options = source.split(" ", 2)
+        if (kind == "cgroup2") if is_unified else (kind == "cgroup" and "memory" in options.split(",")):
+            root, place = (_OCTAL.sub(lambda code: chr(int(code[1], 8)), each) for each in mount.split(" ")[3:5])
+            yield root.rstrip("/"), Path(place)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def allows_execution(directory: Path) -> bool:

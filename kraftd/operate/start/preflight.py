@@ -32,7 +32,7 @@ def check_memory(plan: Plan, machine_bytes: int) -> None:
     heap = format_size(plan.brokers[0].heap_bytes)
     raise ConfigurationError(
         f"cannot give {len(plan.brokers)} brokers heaps of {heap}: the nodes' heaps take {human_size(needed)}, "
-        f"and this machine has {human_size(machine_bytes)} "
+        f"and this machine, or its container, has {human_size(machine_bytes)} "
         f'(cluster.heap = "{heap}", cluster.brokers = {len(plan.brokers)})',
         hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
         code="not_enough_memory",

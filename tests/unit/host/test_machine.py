@@ -6,23 +6,89 @@ import pytest
 
 from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
 
-
-def test_without_a_limit_it_is_the_machines_memory(tmp_path):
-    assert total_bytes((tmp_path / "absent",)) == psutil.virtual_memory().total
-
-
-def test_the_lowest_limit_counts(tmp_path):
-    (tmp_path / "low").write_text("4096\n")
-    (tmp_path / "lower").write_text("1024\n")
-
-    assert total_bytes((tmp_path / "low", tmp_path / "lower")) == 1024
+MACHINE_BYTES = psutil.virtual_memory().total
+V1, V2 = "memory.limit_in_bytes", "memory.max"
 
 
-def test_a_limit_above_the_machine_and_no_limit_at_all_change_nothing(tmp_path):
-    (tmp_path / "max").write_text("max\n")
-    (tmp_path / "huge").write_text("9223372036854771712\n")
+def proc_of(tmp_path, cgroups, *mounts, limits):
+    """Return a /proc/self with cgroups, each mounted below tmp_path, and limits by file.
 
-    assert total_bytes((tmp_path / "max", tmp_path / "huge")) == psutil.virtual_memory().total
+    Args:
+        tmp_path: Where all is.
+        cgroups: The lines of its file of cgroups.
+        mounts: The root, the place and the rest of each mount.
+        limits: The texts of the files with limits, by path below tmp_path.
+    """
+    for path, text in limits.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{text}\n")
+    lines = [f"31 23 0:28 {root} {tmp_path}/{place} rw,relatime shared:9 - {rest}" for root, place, rest in mounts]
+    (tmp_path / "cgroup").write_text("\n".join([*cgroups, ""]))
+    (tmp_path / "mountinfo").write_text("\n".join(["24 1 8:1 / / rw - ext4 /dev/sda1 rw", *lines, ""]))
+    return tmp_path
+
+
+UNIFIED = "cgroup2 cgroup2 rw,nsdelegate"
+MEMORY = "cgroup cgroup rw,memory"
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "mounts", "limits"),
+    [
+        pytest.param(["0::/"], [("/", "fs", UNIFIED)], {f"fs/{V2}": 4096}, id="of a container of its own"),
+        pytest.param(
+            ["0::/user.slice/run-1.scope"],
+            [("/", "fs", UNIFIED)],
+            {f"fs/user.slice/run-1.scope/{V2}": 4096, f"fs/user.slice/{V2}": "max"},
+            id="of systemd-run",
+        ),
+        pytest.param(
+            ["0::/a/b/c"],
+            [("/", "fs", UNIFIED)],
+            {f"fs/a/b/c/{V2}": 9999, f"fs/a/{V2}": 4096, f"fs/a/b/{V2}": "max"},
+            id="further up",
+        ),
+        pytest.param(
+            ["4:cpu,memory:/job/7", "1:cpu:/elsewhere"],
+            [("/", "cpu", "cgroup cgroup rw,cpu"), ("/", "memory", MEMORY)],
+            {f"memory/job/7/{V1}": 4096, f"memory/{V1}": 9223372036854771712, f"memory/elsewhere/{V1}": 1},
+            id="of the first version",
+        ),
+        pytest.param(
+            ["0::/", "4:memory:/job"],
+            [("/", "unified", UNIFIED), ("/", "memory", MEMORY)],
+            {f"memory/job/{V1}": 4096},
+            id="of both versions together",
+        ),
+        pytest.param(
+            ["4:memory:/docker/f00/inner"],
+            [("/docker/f00", "memory", MEMORY)],
+            {f"memory/inner/{V1}": 9999, f"memory/{V1}": 4096},
+            id="of a container that sees its part of the tree",
+        ),
+        pytest.param(
+            ["0::/../other"], [("/", "fs", UNIFIED)], {f"fs/{V2}": 4096}, id="of a container that was entered"
+        ),
+        pytest.param(
+            ["0::/docker/f001"], [("/docker/f00", "fs", UNIFIED)], {f"fs/{V2}": 4096}, id="of a name that begins alike"
+        ),
+        pytest.param(["0::/a b"], [("/", "f\\040s", UNIFIED)], {f"f s/a b/{V2}": 4096}, id="of a name with a space"),
+        pytest.param(["0::/a:b"], [("/", "fs", UNIFIED)], {f"fs/a:b/{V2}": 4096}, id="of a name with a colon"),
+    ],
+)
+def test_the_lowest_memory_limit_on_the_way_up_counts(tmp_path, cgroups, mounts, limits):
+    assert total_bytes(proc_of(tmp_path, cgroups, *mounts, limits=limits)) == 4096
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712", ""])
+def test_a_limit_above_the_machine_and_no_limit_at_all_change_nothing(tmp_path, limit):
+    proc = proc_of(tmp_path, ["0::/a"], ("/", "fs", UNIFIED), limits={f"fs/a/{V2}": limit})
+
+    assert total_bytes(proc) == MACHINE_BYTES
+
+
+def test_without_cgroups_it_is_the_machines_memory(tmp_path):
+    assert total_bytes(tmp_path / "absent") == MACHINE_BYTES
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_heaps_beyond_the_machine_are_refused_with_the_keys_that_mend_it():
     assert caught.value.exit_code == 2
     assert caught.value.code == "not_enough_memory"
     text = str(caught.value)
-    assert "the nodes' heaps take 8.2 GiB, and this machine has 8.0 GiB" in text
+    assert "the nodes' heaps take 8.2 GiB, and this machine, or its container, has 8.0 GiB" in text
     assert 'cluster.heap = "4g"' in text
     assert "cluster.heap" in caught.value.hint
     assert "cluster.brokers" in caught.value.hint
