@@ -6,7 +6,7 @@ from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.context import CommandContext, cluster_context
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
-from kraftd.operate.start.preflight import check_memory
+from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
 from kraftd.plan.manifest import check_against
@@ -52,6 +52,7 @@ def _refuse_in_vain(start: Start) -> None:
         check_against(plan, configured.manifest, configured.chosen.origin)
     refuse_foreign(plan.layout, plan.names)
     check_memory(plan, start.doors.memory_bytes())
+    check_open_files(start.doors.open_files_limit())
     files_of(
         plan, start.doors.prepare_runtime(plan, start.cluster.command_context).launch, start.cluster.command_context
     )

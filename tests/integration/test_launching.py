@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kraftd.host.limits import raise_open_files
 from tests.harness import eventually
 from tests.integration.stand_ins import LAUNCH_IT, stand_ins
 
@@ -24,6 +26,11 @@ print(json.dumps(resource.getrlimit(resource.RLIMIT_NOFILE)))
 """
 
 
+def open_files_limit(pid):
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    return next(int(line.split()[3]) for line in limits.splitlines() if "open files" in line)
+
+
 def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_own(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
@@ -37,6 +44,24 @@ def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_
         assert json.loads(done.stdout) == [512, 4096]
         limits = Path(f"/proc/{made.supervisor.pid()}/limits").read_text()
         assert [line.split()[3:5] for line in limits.splitlines() if "open files" in line] == [["4096", "4096"]]
+
+
+def test_supervisord_starts_with_few_open_files_and_a_soft_limit_is_raised_later(cluster):
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        # Below 1024 supervisord by its own default refuses to start.
+        script = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 300))" + LAUNCH_IT
+        subprocess.run([sys.executable, "-c", script, str(made.plan.layout.plan)], check=True, timeout=30)
+        supervisord = made.supervisor.pid()
+        as_started = open_files_limit(supervisord)
+        resource.prlimit(supervisord, resource.RLIMIT_NOFILE, (280, 300))
+
+        raised = raise_open_files(supervisord)
+        made.start("broker-1")
+
+        assert (as_started, raised >= 300) == (300, True)
+        assert open_files_limit(supervisord) == open_files_limit(made.process("broker-1").pid) == raised
 
 
 def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(cluster):

@@ -11,6 +11,7 @@ from kraftd.health.programs.facts import Answer
 from kraftd.host.files import tail
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
+from kraftd.host.limits import highest_open_files, raise_open_files
 from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
@@ -43,6 +44,8 @@ class StartDoors:
         daemon_sees_ready: Whether the daemon, in a new observation, finds the cluster ready.
         port_holder: The process that listens on a host and port; None where it is free.
         memory_bytes: The memory of this machine.
+        open_files_limit: The limit of open files that a new supervisord and its programs get.
+        raise_open_files: Gives a process that limit where it may; the limit that it has then, None where unknown.
     """
 
     prepare_runtime: Callable[[Plan, CommandContext], PreparedRuntime]
@@ -54,6 +57,8 @@ class StartDoors:
     daemon_sees_ready: Callable[[Plan], bool]
     port_holder: Callable[[str, int], PortHolder | None]
     memory_bytes: Callable[[], int]
+    open_files_limit: Callable[[], int]
+    raise_open_files: Callable[[int], int | None]
 
 
 def start_doors() -> StartDoors:
@@ -69,6 +74,8 @@ def start_doors() -> StartDoors:
         daemon_sees_ready=_daemon_sees_ready,
         port_holder=_port_holder,
         memory_bytes=total_bytes,
+        open_files_limit=highest_open_files,
+        raise_open_files=raise_open_files,
     )
 
 

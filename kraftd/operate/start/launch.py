@@ -1,14 +1,13 @@
 """The launch of supervisord, detached from the terminal."""
 
-import contextlib
-import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.environment import inherited_environment
 from kraftd.host.files import tail
+from kraftd.host.limits import raised_open_files
 from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker
@@ -16,8 +15,6 @@ from kraftd.supervisord.rpc import SUPERVISORD, Supervisor, SupervisorUnreachabl
 
 _LAUNCH_TIMEOUT_S = 20.0
 _POLL_S = 0.02
-_FILE_DESCRIPTORS = 100_000
-"""The limit that Kafka's documentation recommends (Hardware and OS)."""
 
 
 def launch_supervisord(
@@ -39,7 +36,7 @@ def launch_supervisord(
     console = layout.logs("supervisord") / "console.log"
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.touch(mode=0o600)
-    with console.open("ab") as output, _raised_descriptor_limit():
+    with console.open("ab") as output, raised_open_files():
         process = subprocess.Popen(
             _command(plan, command_context),
             stdin=subprocess.DEVNULL,
@@ -80,18 +77,6 @@ def _command(plan: Plan, command_context: CommandContext) -> list[str]:
     marker = python_marker(plan.layout.identity(SUPERVISORD))
     conf = str(plan.layout.supervisord_conf)
     return [str(command_context.python), *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
-
-
-@contextlib.contextmanager
-def _raised_descriptor_limit() -> Iterator[None]:
-    """Let a child inherit a limit that no broker reaches. The child itself sets none: this process may have threads."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = _FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _FILE_DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _ended(status: int, console: Path) -> KraftdError:

@@ -1,4 +1,4 @@
-"""The checks before a start writes or starts anything: memory, quorum, ports, directories."""
+"""The checks before a start writes or starts anything: memory, open files, quorum, ports, directories."""
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
@@ -6,10 +6,18 @@ from dataclasses import asdict
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
 from kraftd.host.files import make_private_directory, remove
+from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.units import format_size, human_size
 
+LEAST_OPEN_FILES = 256
+"""Also the least with which supervisord starts (minfds in supervisord.conf.j2)."""
+
+_FEW_OPEN_FILES = 4096
+"""Linux' own default of the hard limit; what is lower was set low by somebody."""
+
+_RAISE_LIMIT = "'ulimit -Hn' shows it, and limits.conf, systemd's LimitNOFILE or docker's --ulimit raise it"
 _RELEASE_LIMIT_S = 3.0
 _RELEASE_POLL_S = 0.05
 
@@ -37,6 +45,43 @@ def check_memory(plan: Plan, machine_bytes: int) -> None:
         hint="Lower cluster.heap, for example to 1g (--set cluster.heap=1g), or cluster.brokers.",
         code="not_enough_memory",
         details={"needed_bytes": needed, "machine_bytes": machine_bytes},
+    )
+
+
+def check_open_files(limit: int) -> None:
+    """Refuse a limit of open files below which not even an empty broker runs.
+
+    Raises:
+        ConfigurationError: With the limit.
+    """
+    if limit < LEAST_OPEN_FILES:
+        raise ConfigurationError(
+            f"cannot start with a limit of {limit} open files: a broker without any topic opens about 120, and kraftd "
+            f"needs {LEAST_OPEN_FILES}",
+            hint=f"{_RAISE_LIMIT}.",
+            code="open_files_limit",
+            details={"limit": limit, "needed": LEAST_OPEN_FILES},
+        )
+
+
+def has_few_open_files(limit: int) -> bool:
+    """Return whether a limit of open files is so low that an ordinary load can exceed it."""
+    return limit < _FEW_OPEN_FILES
+
+
+def open_files_notes(limit: int, possible: int) -> tuple[str, ...]:
+    """Return a note where brokers have few open files.
+
+    Args:
+        limit: The limit that brokers have, or get from the supervisord that runs.
+        possible: The limit that they would get from a new one.
+    """
+    if not has_few_open_files(limit):
+        return ()
+    remedy = f"'kraftd restart' gives them {possible}" if possible > limit else _RAISE_LIMIT
+    return (
+        f"brokers have a limit of {limit} open files, and Kafka recommends {MOST_OPEN_FILES}: each log segment and "
+        f"connection takes one, and a broker without any left ends; {remedy}",
     )
 
 

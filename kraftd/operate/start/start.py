@@ -13,8 +13,16 @@ from kraftd.operate.ownership import claim, refuse_foreign
 from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
-from kraftd.operate.start.preflight import check_memory, check_ports, check_quorum, make_directories
-from kraftd.operate.start.sequence import Deadline, StartSequence, yield_to_stop
+from kraftd.operate.start.preflight import (
+    check_memory,
+    check_open_files,
+    check_ports,
+    check_quorum,
+    has_few_open_files,
+    make_directories,
+    open_files_notes,
+)
+from kraftd.operate.start.sequence import Deadline, StartFailedError, StartSequence, yield_to_stop
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
@@ -124,7 +132,7 @@ def start_locked(start: Start) -> StartResult:
     running = store.plan()
     table = start.cluster.doors.find_processes(running or configured.plan)
     store.desired()  # damaged, it is said before anything changes
-    if running is not None and table.supervisor is not None:
+    if running is not None and table.supervisor is not None and not _needs_new_supervisor(start, running, table):
         result = _complete(replace(start, cluster=start.cluster.following(running)), table)
     else:
         result = _from_nothing(start, running, table)
@@ -152,7 +160,8 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     prepared = start.doors.prepare_runtime(plan, cluster.command_context)
     logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
     files = files_of(plan, prepared.launch, cluster.command_context)
-    notes = [*start.configured.absent.values(), *prepared.notes]
+    possible = start.doors.open_files_limit()
+    notes = [*start.configured.absent.values(), *prepared.notes, *open_files_notes(possible, possible)]
     if has_leftovers:
         # Only now: every other check has passed, and only a taken port can prevent the new start.
         notes.append("ended the programs that an earlier run had left running, and restarted the cluster")
@@ -193,7 +202,28 @@ def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     empty = unformatted(plan, configured.manifest)
     check_quorum(plan, names, ())
     check_memory(plan, start.doors.memory_bytes())
+    check_open_files(start.doors.open_files_limit())
     return empty
+
+
+def _needs_new_supervisor(start: Start, running: Plan, table: ProcessTable) -> bool:
+    """Return whether no broker serves, and supervisord would start each with few open files, while a new one would not.
+
+    That is where brokers end up that ran out of open files: what supervisord starts has the limit of supervisord, and
+    only root may raise that.
+    """
+    limit = _raise_open_files(start, table)
+    if start.options.names or not has_few_open_files(limit) or limit >= start.doors.open_files_limit():
+        return False
+    return not any(start.doors.ask(broker).ready for broker in running.brokers if broker.name in table.processes)
+
+
+def _raise_open_files(start: Start, table: ProcessTable) -> int:
+    """Give what runs the limit of open files of this command, where it may; return that of supervisord's programs."""
+    for process in table.processes.values():
+        start.doors.raise_open_files(process.pid)
+    supervisor = table.supervisor and start.doors.raise_open_files(table.supervisor.pid)
+    return supervisor or start.doors.open_files_limit()
 
 
 def _complete(start: Start, table: ProcessTable) -> StartResult:
@@ -202,12 +232,18 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     plan.check_names(names)
     notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
     notes += _changes(start)
+    limit_notes = open_files_notes(_raise_open_files(start, table), start.doors.open_files_limit())
     wanted = _closure(plan, names)
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
     check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
     _set_desired(start, wanted)
-    notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
+    try:
+        notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
+    except StartFailedError as error:
+        error.hint = " ".join([error.hint or "", *(f"Note: {note}." for note in limit_notes)]).strip()
+        raise
+    notes += limit_notes
     return _result(start, missing, (), notes)
 
 

@@ -54,6 +54,8 @@ class FakeCluster:
     Attributes:
         did: What happened, in order: ("start", program), (signal, program), ("topics", ""), ("jmx", program) ...
         at_s: By entry of ``did``, seconds since the fake was made.
+        open_files_limit: What a new supervisord gets.
+        raised_open_files: By pid, the limit that a process has once it was raised as far as it can be.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
     """
@@ -70,6 +72,8 @@ class FakeCluster:
     topic_failure: object = None
     taken_ports: dict[int, str] = field(default_factory=dict)
     daemon_sees_ready: bool = True
+    open_files_limit: int = 100_000
+    raised_open_files: dict[int, int | None] = field(default_factory=dict)
 
     def __post_init__(self):
         self.clock = ManualClock()
@@ -110,6 +114,8 @@ class FakeCluster:
             daemon_sees_ready=lambda plan: self.daemon_sees_ready,
             port_holder=lambda host, port: self.taken_ports.get(port),
             memory_bytes=lambda: 24 * GIB,
+            open_files_limit=lambda: self.open_files_limit,
+            raise_open_files=lambda pid: self.raised_open_files.get(pid, self.open_files_limit),
         )
 
     def of(self, *verbs):

@@ -4,9 +4,18 @@ import stat
 import pytest
 
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.host.install import template_text
 from kraftd.host.machine import PortHolder
 from kraftd.operate.start.doors import start_doors
-from kraftd.operate.start.preflight import PortInUseError, check_memory, check_ports, check_quorum, make_directories
+from kraftd.operate.start.preflight import (
+    LEAST_OPEN_FILES,
+    PortInUseError,
+    check_memory,
+    check_open_files,
+    check_ports,
+    check_quorum,
+    make_directories,
+)
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 
@@ -28,6 +37,22 @@ def test_heaps_beyond_the_machine_are_refused_with_the_keys_that_mend_it():
     assert 'cluster.heap = "4g"' in text
     assert "cluster.heap" in caught.value.hint
     assert "cluster.brokers" in caught.value.hint
+
+
+@pytest.mark.parametrize(("limit", "is_refused"), [(64, True), (255, True), (256, False), (100_000, False)])
+def test_a_limit_of_open_files_that_no_broker_can_run_with_is_refused_with_number(limit, is_refused):
+    if not is_refused:
+        check_open_files(limit)
+        return
+    with pytest.raises(ConfigurationError, match=rf"{limit} open files") as caught:
+        check_open_files(limit)
+
+    assert (caught.value.code, caught.value.details) == ("open_files_limit", {"limit": limit, "needed": 256})
+    assert "ulimit -Hn" in caught.value.hint
+
+
+def test_supervisord_starts_with_the_least_open_files_that_are_accepted():
+    assert f"\nminfds={LEAST_OPEN_FILES}\n" in template_text()
 
 
 @pytest.fixture

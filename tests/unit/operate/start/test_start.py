@@ -139,6 +139,67 @@ def test_leftovers_of_an_earlier_run_are_ended_before_anything_starts(cluster):
     assert any("earlier run" in note for note in result.notes)
 
 
+def all_brokers_end(cluster):
+    for broker in cluster.plan.brokers:
+        cluster.programs[broker.name].pid = None
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_brokers_that_ran_out_of_open_files_get_more_by_a_new_supervisord(cluster, is_restarted):
+    locked_start(cluster.starting())
+    all_brokers_end(cluster)
+    if is_restarted:
+        # By the daemon; it will end again.
+        cluster.spawn("broker-2")
+    cluster.raised_open_files[cluster.supervisor_pid] = 1024
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting())
+
+    assert cluster.did.index(("shutdown", "")) < cluster.did.index(("launch", ""))
+    assert (result.started, result.formatted) == (tuple(cluster.plan.names), ())
+    assert not any("open files" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("raised", "possible", "names"),
+    [(1024, 1024, ()), (20_000, 100_000, ()), (None, 100_000, ()), (1024, 100_000, ("broker-1", "broker-2"))],
+    ids=["no more to be had", "enough", "unknown", "named programs"],
+)
+def test_a_supervisord_is_kept_where_a_new_one_does_not_help_all(cluster, raised, possible, names):
+    locked_start(cluster.starting())
+    all_brokers_end(cluster)
+    cluster.open_files_limit = possible
+    cluster.raised_open_files[cluster.supervisor_pid] = raised
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting(*names))
+
+    assert result.started == ("broker-1", "broker-2")
+    assert cluster.of("launch", "shutdown") == []
+
+
+def test_few_open_files_are_a_note_with_what_gives_more(cluster):
+    cluster.open_files_limit = 1024
+    first = locked_start(cluster.starting())
+    cluster.open_files_limit = 20_000
+    cluster.raised_open_files[cluster.supervisor_pid] = 1024
+    second = locked_start(cluster.starting())
+    cluster.raised_open_files.clear()
+    third = locked_start(cluster.starting())
+
+    cluster.raised_open_files[cluster.supervisor_pid] = 1024
+    cluster.programs["broker-2"] = FakeProgram(fails=True)
+    with pytest.raises(StartFailedError) as caught:
+        locked_start(cluster.starting())
+
+    (at_first,), (later,) = first.notes, second.notes
+    assert ("1024" in at_first, "ulimit -Hn" in at_first) == (True, True)
+    assert ("1024" in later, "'kraftd restart' gives them 20000" in later) == (True, True)
+    assert third.notes == ()
+    assert later in caught.value.hint
+
+
 @dataclass
 class Refusal:
     names: tuple[str, ...]

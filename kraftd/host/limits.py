@@ -1,0 +1,53 @@
+"""The operating system's limit on open files, as programs inherit it from supervisord."""
+
+import contextlib
+import resource
+from collections.abc import Iterator
+
+MOST_OPEN_FILES = 100_000
+"""The limit that Kafka's documentation recommends (Hardware and OS)."""
+
+
+def highest_open_files() -> int:
+    """Return the limit that programs started by this process can have: its hard limit, or the most that is useful."""
+    return _useful(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+@contextlib.contextmanager
+def raised_open_files() -> Iterator[None]:
+    """Let a child inherit the highest limit. The child itself sets none: this process may have threads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_useful(hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def raise_open_files(pid: int) -> int | None:
+    """Give a running process this process's limit where that is higher; return what it has then.
+
+    Only root may raise a hard limit. A process without one that it could have is left as it is.
+
+    Returns:
+        The limit of the process; None where the operating system does not tell.
+    """
+    if not hasattr(resource, "prlimit"):
+        return None
+    wanted = highest_open_files()
+    try:
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        for limit in (wanted, min(wanted, _useful(hard))):
+            if limit <= _useful(soft):
+                break
+            with contextlib.suppress(PermissionError):
+                higher = hard if hard == resource.RLIM_INFINITY else max(limit, hard)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, higher))
+                return limit
+        return _useful(soft)
+    except (OSError, ValueError):
+        return None
+
+
+def _useful(limit: int) -> int:
+    return MOST_OPEN_FILES if limit == resource.RLIM_INFINITY else min(limit, MOST_OPEN_FILES)
