@@ -10,7 +10,7 @@ from typing import cast
 from kraftd.clock import Clock, SystemClock
 from kraftd.daemon.doors import daemon_doors
 from kraftd.daemon.loop import Loop
-from kraftd.daemon.service import HttpServer, Service, end_process, tune_gc
+from kraftd.daemon.service import HttpServer, Service, tune_gc
 from kraftd.health.programs.restarts import RestartHistory, from_json, unreadable
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text
@@ -22,6 +22,7 @@ from kraftd.serve.front import create_front
 from kraftd.serve.problems import Problem
 from kraftd.supervisord.rpc import Supervisor
 from kraftd.web.asgi import App
+from kraftd.web.background import end_process
 from kraftd.web.server import server_config
 
 logger = logging.getLogger("kraftd.daemon")

@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from kraftd.serve.metrics.exposition import Exposition
 logger = logging.getLogger("kraftd.daemon")
 
 _STARTING_TICK_S = 0.5
-_EXIT_STATUS_OF_A_DEFECT = 70
 _NEW_OBJECTS = 20_000
 
 
@@ -158,18 +156,6 @@ class Service:
     def _is_settled(self) -> bool:
         topics = tuple(topic.name for topic in self._plan.topics)
         return self._newest is not None and is_settled(self._newest, topics)
-
-
-def end_process(failed: threading.ExceptHookArgs) -> None:
-    """End the process because one of its threads failed, with the traceback in its log.
-
-    What is left of a daemon without one of its threads looks alive and does not do its work; a new one does.
-    """
-    name = failed.thread.name if failed.thread else "unknown"
-    try:
-        logger.critical("The daemon ends because its thread %s failed", name, exc_info=failed.exc_value)
-    finally:
-        os._exit(_EXIT_STATUS_OF_A_DEFECT)
 
 
 def tune_gc() -> None:

@@ -1,8 +1,9 @@
-"""Work outside the event loop: blocking calls, and apps that are built when first needed."""
+"""Work outside the event loop: blocking calls, apps that are built when first needed, and threads that fail."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import TypeVar
 from kraftd.web.asgi import App, Receive, Scope, Send
 
 Result = TypeVar("Result")
+
+_EXIT_STATUS_OF_A_DEFECT = 70
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,18 @@ async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
 
     threading.Thread(target=work, name=f"call-{call.__name__}", daemon=True).start()
     return await done
+
+
+def end_process(failed: threading.ExceptHookArgs) -> None:
+    """End the process because one of its threads failed, with the traceback in its log; a `threading.excepthook`.
+
+    What is left of a process without one of its threads looks alive and does not do its work; a new one does.
+    """
+    name = failed.thread.name if failed.thread else "unknown"
+    try:
+        logger.critical("This process ends because its thread %s failed", name, exc_info=failed.exc_value)
+    finally:
+        os._exit(_EXIT_STATUS_OF_A_DEFECT)
 
 
 class LazyApp:

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -14,6 +15,7 @@ from typing import Protocol, TypeVar
 import uvicorn
 
 from kraftd.web.asgi import Answer, App
+from kraftd.web.background import end_process
 from kraftd.web.server import server_config
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.settings import AppError, HttpSettings, environment
@@ -148,6 +150,7 @@ def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    threading.excepthook = end_process
     try:
         settings = read_settings(environment(Path.cwd()))
         return run(lambda: make_service(settings), settings.http)

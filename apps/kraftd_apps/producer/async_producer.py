@@ -166,7 +166,7 @@ class AsyncProducer:
     def _poll(self) -> None:
         while not (self._closing and len(self._client) == 0):
             self._client.poll(_POLL_S)
-            if self._reports and not self._waking:
+            if self._reports and not self._waking and not self._loop.is_closed():
                 self._waking = True
                 self._loop.call_soon_threadsafe(self._hand_over)
 

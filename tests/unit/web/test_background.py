@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,3 +59,17 @@ def test_an_app_is_built_once_when_it_is_first_asked():
 
     asyncio.run(main())
     assert built == [True]
+
+
+def test_a_process_ends_with_the_traceback_when_one_of_its_threads_fails():
+    program = """
+import threading, time
+from kraftd.web.background import end_process
+threading.excepthook = end_process
+threading.Thread(target=lambda: {}["lost"], name="reader").start()
+time.sleep(30)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 70
+    assert "its thread reader failed" in ended.stderr
+    assert "KeyError: 'lost'" in ended.stderr
