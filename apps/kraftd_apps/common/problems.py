@@ -37,6 +37,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "invalid_record": ProblemType(422, "Kafka refuses this record"),
     "rate_limited": ProblemType(429, "Too many records per second", retriable=True, retry_after_s=1),
     "internal": ProblemType(500, "The app failed", outcome="unknown"),
+    "undecodable_record": ProblemType(502, "The record cannot be decoded"),
     "producer_away": ProblemType(502, "The producer app does not answer", retriable=True),
     "queue_full": ProblemType(503, "Too many records are waiting for Kafka", retriable=True, retry_after_s=1),
     "brokers_down": ProblemType(503, "No broker answers", retriable=True, retry_after_s=2),

@@ -40,7 +40,7 @@ _RECORDS: Responses = {
 _RAW: Responses = {
     200: {"description": "The value.", "content": {"application/octet-stream": {}}},
     204: {"description": "A tombstone."},
-    **problems(400, 401, 404, 421, 503),
+    **problems(400, 401, 404, 421, 502, 503),
 }
 _RESENT: Responses = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},
@@ -113,6 +113,7 @@ def _add_page(api: FastAPI, pages: Pages, source: Source) -> None:
             topic=source.settings.kafka.topic,
             group=source.settings.group_id,
             partitions=source.member.membership.partitions,
+            tail_fault=source.log.tail_fault,
             seen=seen,
             can_resend=bool(source.settings.producer_url),
         )
@@ -130,6 +131,8 @@ def _add_records(api: FastAPI, source: Source) -> None:
             records = await source.log.read(query.start, query.limit)
             return _records_response([record for record in records if query.selection.admits(record)], query.format)
         await source.log.tail_was_read(_TAIL_WAIT_S)
+        if source.log.tail_fault and not source.ring.newest(1):
+            raise ProblemError(problem("brokers_down", source.log.tail_fault))
         newest = (entry.record for entry in source.ring.newest(source.settings.ring_records))
         return _records_response(selected(newest, query.selection, query.limit), query.format)
 
@@ -144,6 +147,8 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
     async def raw(partition: Partition, offset: Offset) -> Response:
         """Return the value as a download; a tombstone has none and answers 204."""
         record = await source.log.find(partition, offset)
+        if record.fault:
+            raise ProblemError(problem("undecodable_record", record.fault))
         if record.value is None:
             return Response(status_code=204)
         name = f"{source.settings.kafka.topic}-{partition}-{offset}.bin"
@@ -202,6 +207,8 @@ def request_for(record: SeenRecord) -> ProducerRequest:
     Raises:
         ProblemError: HTTP cannot carry this record unchanged.
     """
+    if record.fault:
+        raise ProblemError(problem("undecodable_record", record.fault))
     headers: dict[str, bytes] = {}
     for name, value in record.headers:
         field = f"X-Kafka-Header-{name}"

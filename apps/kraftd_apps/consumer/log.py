@@ -1,17 +1,20 @@
 """Reading of the topic's log without the group: the newest records, and parts from an offset or a time on."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
-from kraftd_apps.consumer.record import SeenRecord, record_of
+from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
 from kraftd_apps.consumer.ring import Ring
 
 _CALL_TIMEOUT_S = 2.0
@@ -21,7 +24,9 @@ _TAIL_RECORDS = 25
 _TAIL_TIMEOUT_S = 5.0
 _TAIL_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _HISTORY_TIMEOUT_S = 2.0
+_BATCH_END_TIMEOUT_S = 4.0
 _READERS = 4
+_STEP_GROWTH = 4
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,13 @@ class Start:
     partition: int
     offset: int = 0
     timestamp_ms: int | None = None
+
+
+class NoAnswerError(KafkaException):
+    """The brokers did not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__(KafkaError(KafkaError._TIMED_OUT, "no answer in time"))  # noqa: SLF001 - a public constant
 
 
 class ReadingClient(Protocol):
@@ -63,6 +75,7 @@ class Log:
         self._ring = ring
         self._places = asyncio.Semaphore(_READERS)
         self._tail_read = asyncio.Event()
+        self.tail_fault = "the end of the log has not been read yet"
 
     async def read_tail(self, partitions: tuple[int, ...]) -> None:
         """Put the newest records of these partitions into the ring, as older than those that have arrived since.
@@ -70,18 +83,25 @@ class Log:
         Retries for some seconds, because a new topic has no leaders yet.
         """
         for pause_s in (*_TAIL_PAUSES_S, None):
-            try:
-                if partitions:
-                    self._ring.add_older(await in_thread(self._newest, partitions))
-            except KafkaException as error:
-                logger.info("Reading the end of the log failed: %s", error)
-            else:
+            self.tail_fault = await self._read_tail(partitions)
+            self._tail_read.set()
+            if not self.tail_fault:
                 return
-            finally:
-                self._tail_read.set()
+            logger.info("Reading the end of the log failed: %s", self.tail_fault)
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
         logger.warning("The end of the log was not read")
+
+    async def _read_tail(self, partitions: tuple[int, ...]) -> str:
+        """Read the end of the log once, and return why it could not be read; empty if it could."""
+        if not partitions:
+            return ""
+        try:
+            records, is_complete = await in_thread(self._newest, partitions)
+        except KafkaException as error:
+            return f"the end of the log cannot be read: {error.args[0].str()}"
+        self._ring.add_older(records)
+        return "" if is_complete else "the end of the log cannot be read: no answer in time"
 
     async def tail_was_read(self, timeout_s: float) -> None:
         """Wait for the first `read_tail`, at most `timeout_s` seconds."""
@@ -111,17 +131,36 @@ class Log:
         record = self._ring.find(partition, offset)
         if record is None:
             found = await self.read(Start(partition, offset), 1)
-            record = found[0] if found and found[0].offset == offset else None
+            is_there = found and (found[0].offset == offset or (found[0].fault and found[0].offset < offset))
+            record = found[0] if is_there else None
         if record is None:
             raise ProblemError(problem("not_found", f"there is no record at {partition}:{offset}"))
         return record
 
-    def _newest(self, partitions: tuple[int, ...]) -> list[SeenRecord]:
-        client = self._connect()
-        return read_newest(client, self._topic, partitions, count=_TAIL_RECORDS, timeout_s=_TAIL_TIMEOUT_S)
+    def batch_end(self, partition: int, offset: int) -> int | None:
+        """Return the first offset after a batch that cannot be decoded; None if it is not known. Blocks."""
+        try:
+            with self._reading(_BATCH_END_TIMEOUT_S) as reading:
+                return reading.batch_end(partition, offset)
+        except KafkaException as error:
+            logger.info("The end of the batch at %d:%d is not known: %s", partition, offset, error)
+            return None
+
+    def _newest(self, partitions: tuple[int, ...]) -> tuple[list[SeenRecord], bool]:
+        with self._reading(_TAIL_TIMEOUT_S) as reading:
+            return reading.newest(partitions, _TAIL_RECORDS)
 
     def _from(self, start: Start, limit: int) -> list[SeenRecord]:
-        return read_from(self._connect(), self._topic, start, limit=limit, timeout_s=_HISTORY_TIMEOUT_S)
+        with self._reading(_HISTORY_TIMEOUT_S) as reading:
+            return reading.from_start(start, limit)
+
+    @contextlib.contextmanager
+    def _reading(self, timeout_s: float) -> Iterator["LogReading"]:
+        client = self._connect()
+        try:
+            yield LogReading(client, self._topic, time.monotonic() + timeout_s)
+        finally:
+            client.close()
 
 
 def _problem_of(error: KafkaException, start: Start) -> Problem:
@@ -132,104 +171,173 @@ def _problem_of(error: KafkaException, start: Start) -> Problem:
     return problem("brokers_down", detail)
 
 
-def read_newest(
-    client: ReadingClient,
-    topic: str,
-    partitions: Iterable[int],
-    *,
-    count: int,
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> list[SeenRecord]:
-    """Return the newest records of each partition, oldest first.
+@dataclass(slots=True)
+class _Tail:
+    """The newest records of a partition, as far as they have been read."""
 
-    Args:
-        client: The client to read with, which is closed at the end.
-        topic: The topic.
-        partitions: The partitions to read.
-        count: Offsets to go back in each; gaps from compaction or transactions yield fewer records.
-        timeout_s: Records that have not arrived by then are left out.
-        clock: Monotonic seconds.
-    """
-    deadline_s = clock() + timeout_s
-    try:
-        starts = []
-        for number in partitions:
-            marks = client.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_TIMEOUT_S)
-            if marks and marks[1] > marks[0]:
-                starts.append(TopicPartition(topic, number, max(marks[0], marks[1] - count)))
-        client.assign(starts)
-        return merged(_read_to_end(client, {start.partition for start in starts}, deadline_s, clock))
-    finally:
-        client.close()
+    log_start: int
+    until: int
+    """Everything from this offset on has been read."""
+    records: list[SeenRecord]
 
 
-def read_from(
-    client: ReadingClient,
-    topic: str,
-    start: Start,
-    *,
-    limit: int,
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> list[SeenRecord]:
-    """Return records of a partition in log order, from an offset or a time on.
+@dataclass(frozen=True, slots=True)
+class LogReading:
+    """One reading of the topic's log, which must end at a monotonic time."""
 
-    An offset before the log's first record means that record. Fewer than `limit` records are returned at the log's
-    end, after `timeout_s` seconds, or beyond 8 MiB.
-    """
-    deadline_s = clock() + timeout_s
-    try:
-        offset = _start_offset(client, topic, start)
+    client: ReadingClient
+    topic: str
+    deadline_s: float
+    clock: Callable[[], float] = time.monotonic
+
+    def newest(self, partitions: Iterable[int], count: int) -> tuple[list[SeenRecord], bool]:
+        """Return the newest `count` records of each partition, oldest first, and whether all brokers answered in time.
+
+        Goes back further, in growing steps, where the last offsets have fewer records: compaction leaves gaps, and
+        markers and aborted records of transactions cannot be read.
+        """
+        tails = {number: tail for number in partitions if (tail := self._tail_of(number))}
+        pending, step = dict(tails), count
+        while pending:
+            starts = {number: max(tail.log_start, tail.until - step) for number, tail in pending.items()}
+            found = self._between(starts, {number: tail.until for number, tail in pending.items()}, count)
+            for number, records in found.items():
+                tail = pending[number]
+                tail.until, tail.records = starts[number], [*records, *tail.records][-count:]
+                if len(tail.records) == count or tail.until == tail.log_start:
+                    del pending[number]
+            if len(found) < len(starts):
+                break
+            step *= _STEP_GROWTH
+        return merged({number: tail.records for number, tail in tails.items()}), not pending
+
+    def from_start(self, start: Start, limit: int) -> list[SeenRecord]:
+        """Return records of a partition in log order, from an offset or a time on.
+
+        An offset without a record means the next one that has a record. Fewer than `limit` records are returned at the
+        log's end, beyond 8 MiB, or at the deadline.
+
+        Raises:
+            KafkaException: The brokers did not answer in time.
+        """
+        offset = self._offset_of(start)
+        found: list[SeenRecord] = []
         if offset is None:
-            return []
-        client.assign([TopicPartition(topic, start.partition, offset)])
-        return _read(client, limit, deadline_s, clock)
-    finally:
-        client.close()
+            return found
+        size_bytes = 0
+        try:
+            for record in self._records(start.partition, offset, min(limit, _BATCH)):
+                found.append(record)
+                size_bytes += record.size_bytes
+                if len(found) == limit or size_bytes > _MAX_BYTES:
+                    break
+        except NoAnswerError:
+            if not found:
+                raise
+        return found
 
+    def batch_end(self, partition: int, offset: int) -> int | None:
+        """Return the first offset after the batch at `offset` that cannot be decoded; None if it can be, after all.
 
-def _start_offset(client: ReadingClient, topic: str, start: Start) -> int | None:
-    place = TopicPartition(topic, start.partition)
-    if start.timestamp_ms is not None:
-        asked = TopicPartition(topic, start.partition, start.timestamp_ms)
-        found: int = client.offsets_for_times([asked], timeout=_CALL_TIMEOUT_S)[0].offset
-        return found if found >= 0 else None
-    marks = client.get_watermark_offsets(place, timeout=_CALL_TIMEOUT_S)
-    if not marks or start.offset >= marks[1]:
-        return None
-    return max(start.offset, marks[0])
+        librdkafka names only the beginning of such a batch, and fetches it again for every offset within it.
 
+        Raises:
+            KafkaException: The brokers did not answer in time.
+        """
+        log_end = self._watermarks(partition)[1]
+        if not self._is_within(partition, offset, offset):
+            return None
+        inside, step = offset, 1
+        while (outside := min(offset + step, log_end)) < log_end and self._is_within(partition, offset, outside):
+            inside, step = outside, step * 2
+        while outside - inside > 1:
+            middle = (inside + outside) // 2
+            if self._is_within(partition, offset, middle):
+                inside = middle
+            else:
+                outside = middle
+        return outside
 
-def _read(client: ReadingClient, limit: int, deadline_s: float, clock: Callable[[], float]) -> list[SeenRecord]:
-    found: list[SeenRecord] = []
-    size_bytes = 0
-    while clock() < deadline_s:
-        for message in client.consume(min(limit, _BATCH), 0.02):
-            if message.error() is not None:
-                if message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public constant
-                    return found
-                continue
-            found.append(record_of(message))
-            size_bytes += found[-1].size_bytes
-            if len(found) == limit or size_bytes > _MAX_BYTES:
-                return found
-    return found
+    def _tail_of(self, partition: int) -> _Tail | None:
+        log_start, log_end = self._watermarks(partition)
+        return _Tail(log_start, log_end, []) if log_end > log_start else None
 
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        marks = self.client.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_CALL_TIMEOUT_S)
+        if marks is None:
+            raise NoAnswerError
+        return marks
 
-def _read_to_end(
-    client: ReadingClient, partitions: set[int], deadline_s: float, clock: Callable[[], float]
-) -> dict[int, list[SeenRecord]]:
-    found: dict[int, list[SeenRecord]] = {number: [] for number in partitions}
-    pending = set(partitions)
-    while pending and clock() < deadline_s:
-        for message in client.consume(_BATCH, 0.02):
+    def _offset_of(self, start: Start) -> int | None:
+        if start.timestamp_ms is not None:
+            asked = TopicPartition(self.topic, start.partition, start.timestamp_ms)
+            found = self.client.offsets_for_times([asked], timeout=_CALL_TIMEOUT_S)[0]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return found.offset if found.offset >= 0 else None
+        log_start, log_end = self._watermarks(start.partition)
+        return max(start.offset, log_start) if start.offset < log_end else None
+
+    def _messages(self, starts: Mapping[int, int], most: int) -> Iterator[Any]:
+        """Yield the messages and errors of these partitions from these offsets on, without end."""
+        self.client.assign([TopicPartition(self.topic, number, offset) for number, offset in starts.items()])
+        while self.clock() < self.deadline_s:
+            yield from self.client.consume(most, 0.02)
+        raise NoAnswerError
+
+    def _records(self, partition: int, offset: int, most: int) -> Iterator[SeenRecord]:
+        """Yield the records of a partition up to its end; a batch that cannot be decoded is one record."""
+        position: int | None = offset
+        while position is not None:
+            following, position = position, None
+            for message in self._messages({partition: following}, most):
+                error = message.error()
+                if error is None:
+                    following = message.offset() + 1
+                    yield record_of(message)
+                elif is_end(error):
+                    break
+                elif is_undecodable(error):
+                    batch_end = self.batch_end(partition, message.offset())
+                    position = batch_end or following
+                    if batch_end is not None:
+                        yield undecodable(message, error.str())
+                    break
+
+    def _between(
+        self, starts: Mapping[int, int], ends: Mapping[int, int], most: int
+    ) -> dict[int, Sequence[SeenRecord]]:
+        """Return the last records before each partition's end; a partition without an answer in time is left out."""
+        found: dict[int, deque[SeenRecord]] = {number: deque(maxlen=most) for number in starts}
+        pending, damaged = set(starts), set()
+        with contextlib.suppress(NoAnswerError):
+            for message in self._messages(starts, _BATCH):
+                number, error = message.partition(), message.error()
+                if error is None and number in pending and message.offset() < ends[number]:
+                    found[number].append(record_of(message))
+                if (error is None and message.offset() + 1 >= ends[number]) or (error is not None and is_end(error)):
+                    pending.discard(number)
+                elif error is not None and is_undecodable(error) and number in pending:
+                    damaged.add(number)
+                    pending.discard(number)
+                if not pending:
+                    break
+            for number in sorted(damaged):
+                pending.add(number)
+                records = self._records(number, starts[number], _BATCH)
+                found[number] = deque(takewhile(lambda record: record.offset < ends[number], records), maxlen=most)  # noqa: B023
+                pending.discard(number)
+        return {number: records for number, records in found.items() if number not in pending}
+
+    def _is_within(self, partition: int, batch: int, offset: int) -> bool:
+        """Return whether an offset is within the batch that cannot be decoded."""
+        for message in self._messages({partition: offset}, 1):
             error = message.error()
-            if error is None:
-                found[message.partition()].append(record_of(message))
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public constant
-                pending.discard(message.partition())
-    return found
+            if error is None or is_end(error):
+                return False
+            if is_undecodable(error):
+                return bool(message.offset() == batch)
+        return False
 
 
 def merged(by_partition: dict[int, list[SeenRecord]]) -> list[SeenRecord]:

@@ -1,6 +1,7 @@
 """The member of the group: a thread that polls, puts records into the ring, and only then stores their offsets."""
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, T
 from confluent_kafka.admin import AdminClient
 
 from kraftd_apps.consumer.group_protocol import ConsumerClient
-from kraftd_apps.consumer.record import SeenRecord, record_of
+from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
 
 SILENT_S = 10.0
 """A member that has not polled for this time is stuck."""
@@ -23,6 +24,9 @@ _IDENTITY_INTERVAL_S = 5.0
 _IDENTITY_TIMEOUT_S = 2.0
 _FIRST_COMMITS = 3
 """The number of explicit commits of a partition after its topic was recreated; one that succeeds is enough."""
+_MARK = "kraftd:"
+_MARKED = re.compile(rf"(?:{_MARK})?([A-Za-z0-9_-]{{22}})")
+"""A topic's id in the metadata of a commit; the prefix is missing in commits of earlier versions."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +79,12 @@ class TopicIdentity:
             self.ask()
 
 
+def marked_topic_id(metadata: str | None) -> str | None:
+    """Return the topic's id in the metadata of a commit; None if another client made the commit."""
+    found = _MARKED.fullmatch(metadata or "")
+    return found[1] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """The partitions of a member, and the time of its last poll."""
@@ -100,6 +110,10 @@ class Member:
 
     Each committed offset carries the id of its topic. An offset of a deleted topic, committed late by another member,
     would hide the first records of the new topic with that name, so such an offset is ignored.
+
+    At the end of a partition, the position is committed too: it is behind the markers and aborted records of
+    transactions, which no member ever receives. `batch_end` returns the end of a batch that cannot be decoded, which
+    librdkafka would fetch for ever.
     """
 
     def __init__(
@@ -111,6 +125,7 @@ class Member:
         incremental: bool,
         on_records: Callable[[list[SeenRecord]], None],
         on_assigned: Callable[[tuple[int, ...]], None],
+        batch_end: Callable[[int, int], int | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -121,6 +136,7 @@ class Member:
         self._first_commits: Counter[int] | None = None
         self._on_records = on_records
         self._on_assigned = on_assigned
+        self._batch_end = batch_end
         self._clock = clock
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
@@ -174,42 +190,56 @@ class Member:
             self._client.assignment()
         if first is None:
             return
-        messages = [first, *self._client.consume(_BATCH - 1, 0)]
-        good = [message for message in messages if not self._is_fault(message)]
-        if good:
-            self._on_records([record_of(message) for message in good])
-            self._store(good)
+        self._take([first, *self._client.consume(_BATCH - 1, 0)])
 
     def _run(self) -> None:
-        try:
-            self.subscribe()
-            while not self._stopping:
-                self.poll()
-        except Exception:
-            logger.exception("The polling thread has ended")
-        finally:
-            self._client.close()
+        self.subscribe()
+        while not self._stopping:
+            self.poll()
+        self._client.close()
 
-    def _is_fault(self, message: Any) -> bool:
-        error = message.error()
-        if error is None:
-            self._fault = ""
-            return False
-        if error.str() != self._fault:
+    def _take(self, messages: list[Any]) -> None:
+        """Hand on the records of a poll, then store the positions behind them."""
+        records: list[SeenRecord] = []
+        following: dict[int, int] = {}
+        skipped: dict[int, int] = {}
+        for message in messages:
+            error, partition = message.error(), message.partition()
+            if error is None:
+                records.append(record_of(message))
+                following[partition] = message.offset() + 1
+                self._fault = ""
+            elif is_end(error):
+                following[partition] = message.offset()
+            elif is_undecodable(error) and message.offset() >= skipped.get(partition, 0):
+                end = self._batch_end(partition, message.offset())
+                if end is not None:
+                    records.append(undecodable(message, error.str()))
+                    skipped[partition] = end
+            self._note_fault(error)
+        if records:
+            self._on_records(records)
+        for partition, end in skipped.items():
+            if end > following.get(partition, 0):
+                following[partition] = end
+                self._seek(partition, end)
+        for partition, offset in following.items():
+            self._store(partition, offset)
+
+    def _note_fault(self, error: Any) -> None:
+        if error is not None and not is_end(error) and error.str() != self._fault:
             self._fault = error.str()
             logger.warning("Reading %s: %s", self._topic, self._fault)
-        return True
 
-    def _store(self, messages: list[Any]) -> None:
-        following = {message.partition(): message.offset() + 1 for message in messages}
-        for partition, offset in following.items():
-            try:
-                stored = TopicPartition(self._topic, partition, offset, metadata=self._topic_id or "")
-                self._client.store_offsets(offsets=[stored])
-                self._commit_first(stored)
-            except KafkaException as error:
-                # The partition was just reassigned to another member, which reads these records again.
-                logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
+    def _store(self, partition: int, offset: int) -> None:
+        try:
+            mark = f"{_MARK}{self._topic_id}" if self._topic_id else ""
+            stored = TopicPartition(self._topic, partition, offset, metadata=mark)
+            self._client.store_offsets(offsets=[stored])
+            self._commit_first(stored)
+        except KafkaException as error:
+            # The partition was just reassigned to another member, which reads these records again.
+            logger.info("Offset %d of partition %d is not stored: %s", offset, partition, error)
 
     def _commit_first(self, stored: TopicPartition) -> None:
         """Commit explicitly at first: librdkafka does not commit offsets below those of the longer, deleted log."""
@@ -242,12 +272,13 @@ class Member:
         except KafkaException as error:
             logger.info("The committed offsets are not known: %s", error)
             return
-        foreign = {found.partition for found in committed if found.metadata not in {None, "", self._topic_id}}
-        if not foreign:
+        own = {None, self._topic_id}
+        stale = {found.partition for found in committed if marked_topic_id(found.metadata) not in own}
+        if not stale:
             return
-        logger.info("%s was recreated: reading partitions %s from their beginning", self._topic, sorted(foreign))
+        logger.info("%s was recreated: reading partitions %s from their beginning", self._topic, sorted(stale))
         for found in partitions:
-            if found.partition in foreign:
+            if found.partition in stale:
                 found.offset = OFFSET_BEGINNING
         take = self._client.incremental_assign if self._incremental else self._client.assign
         take(partitions)
@@ -260,10 +291,13 @@ class Member:
             return
         logger.info("%s was recreated: reading it from its beginning", self._topic)
         for number in self._partitions or ():
-            try:
-                self._client.seek(TopicPartition(self._topic, number, OFFSET_BEGINNING))
-            except KafkaException as error:
-                logger.info("Partition %d is not read yet: %s", number, error)
+            self._seek(number, OFFSET_BEGINNING)
+
+    def _seek(self, partition: int, offset: int) -> None:
+        try:
+            self._client.seek(TopicPartition(self._topic, partition, offset))
+        except KafkaException as error:
+            logger.info("Partition %d is not read yet: %s", partition, error)
 
     def _revoked(self, _client: object, partitions: list[TopicPartition]) -> None:
         gone = {found.partition for found in partitions}

@@ -45,6 +45,11 @@ class ConsumerMetrics:
         self._records = Counter(
             "kafka_consumer_records", "Records received as a member.", ("partition",), registry=registry
         )
+        self._undecodable = Counter(
+            "kafka_consumer_undecodable_records",
+            "Records and batches that could not be decoded, each counted once.",
+            registry=registry,
+        )
         self._bytes = Counter("kafka_consumer_record_bytes", "Their keys, values and headers.", registry=registry)
         self._lag = Gauge(
             "kafka_consumer_lag_records", "Records behind the end of the log.", ("partition",), registry=registry
@@ -65,6 +70,7 @@ class ConsumerMetrics:
         """Count the records of a poll."""
         for partition, count in Tally(record.partition for record in records).items():
             self._records.labels(str(partition)).inc(count)
+        self._undecodable.inc(sum(1 for record in records if record.fault))
         self._bytes.inc(sum(record.size_bytes for record in records))
         timestamp_ms = records[-1].timestamp_ms
         if timestamp_ms is not None:

@@ -1,10 +1,15 @@
 """Records as read, and their forms for JSON and the page, faithful for arbitrary bytes. Pure."""
 
 import base64
+import gc
+import operator
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from confluent_kafka import KafkaError
 
 PREVIEW_BYTES = 16 * 1024
 """Longer values are truncated on the page; the raw download has the whole value."""
@@ -12,6 +17,10 @@ _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BOOKKEEPING_BYTES = 200
+_UNKNOWN_NAME = "\ufffd"
+_UNDECODABLE = {KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED}  # noqa: SLF001 - public
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +34,10 @@ class SeenRecord:
     key: bytes | None
     value: bytes | None
     """None is a tombstone."""
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-    """In their order, with repeated names."""
+    headers: Headers = ()
+    """In their order, with repeated names; what is not UTF-8 in a name is U+FFFD."""
+    fault: str = ""
+    """Why the record, or the batch that begins at its offset, cannot be decoded; empty if it can."""
 
     @property
     def place(self) -> tuple[int, int, int | None]:
@@ -46,7 +57,29 @@ class SeenRecord:
 
 
 def record_of(message: Any) -> SeenRecord:
-    """Return librdkafka's message as a record."""
+    """Return librdkafka's message as a record, with a `fault` if it cannot be decoded; raises nothing."""
+    try:
+        return _decoded(message)
+    except Exception as error:  # noqa: BLE001 - whatever a record holds, it must not end the reading of the others
+        return undecodable(message, f"{type(error).__name__}: {error}")
+
+
+def is_end(error: Any) -> bool:
+    """Return whether librdkafka's error only says that the end of a partition is reached."""
+    return bool(error.code() == KafkaError._PARTITION_EOF)  # noqa: SLF001 - a public constant
+
+
+def is_undecodable(error: Any) -> bool:
+    """Return whether librdkafka's error is about a batch that it cannot decode, and fetches again for ever."""
+    return error.code() in _UNDECODABLE
+
+
+def undecodable(message: Any, fault: str) -> SeenRecord:
+    """Return a record without content in the place of one that cannot be decoded."""
+    return SeenRecord(message.partition(), message.offset(), None, None, None, fault=fault)
+
+
+def _decoded(message: Any) -> SeenRecord:
     kind, timestamp_ms = message.timestamp()
     return SeenRecord(
         partition=message.partition(),
@@ -54,8 +87,31 @@ def record_of(message: Any) -> SeenRecord:
         timestamp_ms=timestamp_ms if kind else None,
         key=message.key(),
         value=message.value(),
-        headers=tuple(message.headers() or ()),
+        headers=tuple(_headers_of(message)),
     )
+
+
+def _headers_of(message: Any) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the headers, also where a name is not UTF-8.
+
+    For such a name, confluent_kafka leaves a tuple without its first item, which crashes the interpreter when it is
+    read, and an exception that is pending: a plain call of the method may raise it anywhere later, a call through C
+    raises it at once. The list is kept by the message, and the exception has the bytes of the first such name.
+    """
+    try:
+        yield from operator.methodcaller("headers")(message) or ()
+    except (SystemError, UnicodeDecodeError) as error:
+        names = _undecoded_names(error)
+        for header in message.headers():
+            parts = gc.get_referents(header)
+            yield header if len(parts) > 1 else (next(names, _UNKNOWN_NAME), parts[0])
+
+
+def _undecoded_names(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        if isinstance(error, UnicodeDecodeError):
+            yield error.object.decode("utf-8", errors="replace")
+        error = error.__cause__
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +119,8 @@ class Shown:
     """The form of bytes for people."""
 
     kind: str
-    """`text`, `binary` (then the text is hexadecimal), `empty`, or `null` for none at all."""
+    """`text`, `binary` (then the text is hexadecimal), `empty`, `null` for none at all, or `fault` (why it cannot be
+    decoded)."""
     text: str
     cut: bool = False
     """Whether the text is truncated."""
@@ -113,6 +170,7 @@ def document(record: SeenRecord) -> dict[str, Any]:
         **_encoded("key", record.key),
         "headers": [{"name": name, **_encoded("value", value)} for name, value in record.headers],
         **_encoded("value", record.value),
+        "fault": record.fault or None,
     }
 
 
@@ -147,5 +205,5 @@ def row_of(record: SeenRecord) -> Row:
         size_bytes=record.size_bytes,
         key=shown(record.key, _NOTE_BYTES),
         headers=tuple((name, shown(value, _NOTE_BYTES)) for name, value in record.headers),
-        value=shown(record.value),
+        value=Shown("fault", record.fault) if record.fault else shown(record.value),
     )

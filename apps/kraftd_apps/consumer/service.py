@@ -96,6 +96,7 @@ class ConsumerService:
             incremental=settings.group_protocol == "consumer",
             on_records=self._arrived,
             on_assigned=lambda own: self._on_loop(self._assigned, own),
+            batch_end=self.log.batch_end,
         )
         self._api = LazyApp(self._build_api)
         front = FastRoutes(

@@ -67,8 +67,9 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
 def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
     """Return the librdkafka properties of the group's member, for the consumer protocol if `incremental`.
 
-    Offsets are stored explicitly once a record is in the ring, and committed in the background. A killed member holds
-    its partitions until its session times out, so the timeout is the shortest that brokers allow by default.
+    Offsets are stored explicitly once a record is in the ring, and at a partition's end, and committed in the
+    background. A killed member holds its partitions until its session times out, so the timeout is the shortest that
+    brokers allow by default.
     """
     config: Config = {
         **_common(settings, "kraftd-consumer"),
@@ -77,6 +78,7 @@ def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:
         "enable.auto.commit": True,
         "auto.commit.interval.ms": 1000,
         "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
         "statistics.interval.ms": 2000,
         # A client whose topic was deleted looks for it again only after this time; the default is five minutes.
         "topic.metadata.refresh.interval.ms": _TOPIC_REFRESH_MS,

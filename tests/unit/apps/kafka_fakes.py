@@ -8,6 +8,9 @@ from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
+TOPIC_ID = "now-topicid-4567890123"
+EARLIER_TOPIC_ID = "old-topicid-4567890123"
+
 
 class FakeError:
     """As much of a KafkaError as the apps look at; the real one cannot be made fatal from Python 2.16 on."""
@@ -38,7 +41,7 @@ class FakeMessage:
     offset_: int | None = 0
     value_: bytes | None = b"{}"
     key_: bytes | None = None
-    headers_: list[tuple[str, bytes]] | None = None
+    headers_: list[tuple[str, bytes]] | Exception | None = None
     timestamp_: tuple[int, int] = (1, 1_700_000_000_000)
     error_: Any = None
 
@@ -55,6 +58,8 @@ class FakeMessage:
         return self.key_
 
     def headers(self):
+        if isinstance(self.headers_, Exception):
+            raise self.headers_
         return self.headers_
 
     def timestamp(self):
@@ -127,7 +132,7 @@ def topic_metadata(leaders: list[int], topic: str = "test-topic") -> Any:
 class FakeIdentity:
     """Knows the topic's id."""
 
-    answer: str | None = "now"
+    answer: str | None = TOPIC_ID
     seen: str | None = None
 
     def ask(self):
@@ -232,13 +237,24 @@ class FakeReader:
     """A log of some partitions: reads what is assigned to its end."""
 
     log: dict[int, list[int]]
+    """The readable offsets of each partition."""
+    log_ends: dict[int, int] = field(default_factory=dict)
+    """Where markers or aborted records are the last."""
+    undecodable: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """A batch by partition: its first offset, and the one after its last."""
+    silent: frozenset[int] = frozenset()
+    """The partitions of which nothing arrives."""
+    has_watermarks: bool = True
     assigned: dict[int, int] = field(default_factory=dict)
+    consumed: int = 0
     closed: bool = False
-    silent: bool = False
 
     def get_watermark_offsets(self, partition, timeout):
+        if not self.has_watermarks:
+            return None
         offsets = self.log[partition.partition]
-        return (offsets[0], offsets[-1] + 1) if offsets else (0, 0)
+        end = self.log_ends.get(partition.partition, offsets[-1] + 1 if offsets else 0)
+        return (offsets[0], end) if offsets else (0, end)
 
     def offsets_for_times(self, partitions, timeout):
         asked = partitions[0]
@@ -246,16 +262,22 @@ class FakeReader:
         return [TopicPartition("t", asked.partition, later[0] if later else -1)]
 
     def assign(self, partitions):
-        self.assigned = {found.partition: found.offset for found in partitions}
+        self.assigned = {found.partition: found.offset for found in partitions if found.partition not in self.silent}
 
     def consume(self, num_messages, timeout):
-        if self.silent:
-            return []
+        self.consumed += 1
         messages = []
-        for number, start in self.assigned.items():
-            messages += [FakeMessage(number, offset) for offset in self.log[number] if offset >= start]
-            messages.append(FakeMessage(number, error_=FakeError("_PARTITION_EOF")))
-        self.assigned = {}
+        for number, start in list(self.assigned.items()):
+            first, end = self.undecodable.get(number, (0, 0))
+            is_stuck = start < end
+            readable = [offset for offset in self.log[number] if offset >= start and not (is_stuck and offset >= first)]
+            messages += [FakeMessage(number, offset) for offset in readable]
+            if is_stuck:
+                messages.append(FakeMessage(number, first, error_=FakeError("_BAD_COMPRESSION")))
+                self.assigned[number] = max(start, first)
+            else:
+                messages.append(FakeMessage(number, error_=FakeError("_PARTITION_EOF")))
+                del self.assigned[number]
         return messages
 
     def close(self):

@@ -4,7 +4,7 @@ from kraftd_apps.consumer.member import Member
 from tests.unit.apps.kafka_fakes import FakeIdentity
 
 
-def joining(client, on_records, identity=None, *, incremental=False):
+def joining(client, on_records, identity=None, *, incremental=False, batch_end=lambda partition, offset: None):
     member = Member(
         client,
         "test-topic",
@@ -12,6 +12,7 @@ def joining(client, on_records, identity=None, *, incremental=False):
         incremental=incremental,
         on_records=on_records,
         on_assigned=lambda own: None,
+        batch_end=batch_end,
         clock=lambda: 5.0,
     )
     member.subscribe()

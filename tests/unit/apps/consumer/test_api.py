@@ -16,7 +16,8 @@ from tests.unit.web.asgi_client import call, until
 
 
 class Clients:
-    def __init__(self, batches=(), log=None) -> None:
+    def __init__(self, batches=(), log=None, **reader) -> None:
+        self.reader_properties = reader
         self.member_client = FakeMemberClient(list(batches), assigned=[TopicPartition("test-topic", 0)])
         self.log = log or {0: []}
 
@@ -27,7 +28,7 @@ class Clients:
         return FakeAdmin()
 
     def reader(self):
-        return FakeReader(self.log)
+        return FakeReader(self.log, **self.reader_properties)
 
 
 def running(check, clients=None, **variables):
@@ -323,3 +324,27 @@ def test_the_answer_of_the_producer_is_passed_on_and_the_token_with_the_request(
     assert connection.place == ("::1", 8001)
     assert connection.requests[0][3]["Authorization"] == "Bearer secret"
     assert connection.closed
+
+
+def test_a_log_that_could_not_be_read_does_not_look_empty():
+    async def check(service):
+        for query in ("", "?partition=0&offset=0", "?partition=0&offset=9&format=ndjson"):
+            answer = await call(service.app, "GET", f"/api/messages{query}", stays=True)
+            assert (answer.status, answer.json["code"], answer.json["retriable"]) == (503, "brokers_down", True)
+            assert answer.headers["retry-after"]
+        assert (await call(service.app, "GET", "/api/messages/0/1/raw")).status == 503
+        page = (await call(service.app, "GET", "/")).body.decode()
+        assert "No records yet" not in page
+
+    running(check, Clients(log={0: []}, has_watermarks=False))
+
+
+def test_a_record_that_cannot_be_decoded_is_listed_and_has_no_bytes_to_download():
+    async def check(service):
+        listed = (await call(service.app, "GET", "/api/messages?partition=0&offset=0")).json["messages"]
+        assert [bool(found["fault"]) for found in listed] == [False, True, False]
+        for method, path in (("GET", "/api/messages/0/4/raw"), ("POST", "/api/messages/0/4/resend")):
+            answer = await call(service.app, method, path)
+            assert (answer.status, answer.json["code"]) == (502, "undecodable_record")
+
+    running(check, Clients(log={0: [0, 9]}, undecodable={0: (1, 9)}))

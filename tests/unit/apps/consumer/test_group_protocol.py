@@ -5,7 +5,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from kraftd_apps.consumer.group_protocol import ProtocolDetectingConsumer, supports_consumer_protocol
 from tests.unit.apps.consumer.joining import joining
-from tests.unit.apps.kafka_fakes import FakeMemberClient, FakeMessage, failure, settled
+from tests.unit.apps.kafka_fakes import EARLIER_TOPIC_ID, FakeMemberClient, FakeMessage, failure, settled
 
 OFFERED = "group.coordinator.rebalance.protocols"
 
@@ -68,7 +68,7 @@ def test_nothing_is_joined_before_a_broker_has_answered():
 def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_way():
     classic = FakeMemberClient()
     new = FakeMemberClient(
-        [[FakeMessage(0, 4)]], assigned=[TopicPartition("test-topic", 0)], committed_={0: (7, "before")}
+        [[FakeMessage(0, 4)]], assigned=[TopicPartition("test-topic", 0)], committed_={0: (7, EARLIER_TOPIC_ID)}
     )
     member = joining(deciding(classic, new, True), list)
     member.poll()

@@ -1,22 +1,59 @@
-import pytest
+import asyncio
+import itertools
 
-from kraftd_apps.consumer.log import Start, merged, read_from, read_newest
+import pytest
+from confluent_kafka import KafkaException
+
+from kraftd_apps.common.problems import ProblemError
+from kraftd_apps.consumer.log import Log, LogReading, Start, merged
 from kraftd_apps.consumer.record import SeenRecord
+from kraftd_apps.consumer.ring import Ring
 from tests.unit.apps.kafka_fakes import FakeReader
 
 
-def test_the_end_of_every_partition_is_read_and_the_client_closed():
+def reading(reader, *, timeout_s=50):
+    """Return a reading of which each look at the clock takes a second."""
+    ticks = itertools.count()
+    return LogReading(reader, "t", timeout_s, clock=lambda: next(ticks))
+
+
+def places(records):
+    return [(record.partition, record.offset) for record in records]
+
+
+def test_the_end_of_every_partition_is_read():
     reader = FakeReader({0: list(range(100)), 1: [7], 2: []})
-    records = read_newest(reader, "t", [0, 1, 2], count=3, timeout_s=1)
-    assert sorted((record.partition, record.offset) for record in records) == [(0, 97), (0, 98), (0, 99), (1, 7)]
-    assert reader.closed
+    records, is_complete = reading(reader).newest([0, 1, 2], 3)
+    assert sorted(places(records)) == [(0, 97), (0, 98), (0, 99), (1, 7)]
+    assert is_complete
+    assert reader.consumed == 1, "one step back is enough where every offset has a record"
 
 
-def test_a_reader_that_gets_no_answer_gives_up_in_time():
-    ticks = iter(range(100))
-    reader = FakeReader({0: [1]}, silent=True)
-    assert read_newest(reader, "t", [0], count=3, timeout_s=5, clock=lambda: next(ticks)) == []
-    assert reader.closed
+@pytest.mark.parametrize(
+    ("offsets", "log_end", "newest"),
+    [
+        (list(range(72)), 500, [69, 70, 71]),
+        (list(range(0, 1000, 100)), 1000, [700, 800, 900]),
+        ([3, 4], 900, [3, 4]),
+    ],
+)
+def test_the_newest_readable_records_are_found_behind_offsets_without_one(offsets, log_end, newest):
+    reader = FakeReader({0: offsets, 1: [5]}, {0: log_end})
+    records, is_complete = reading(reader).newest([0, 1], 3)
+    assert [record.offset for record in records if record.partition == 0] == newest
+    assert is_complete
+    assert reader.consumed <= 6
+
+
+def test_a_log_of_markers_alone_has_no_records():
+    assert reading(FakeReader({0: []}, {0: 40})).newest([0], 3) == ([], True)
+
+
+def test_a_partition_without_an_answer_does_not_hide_the_others():
+    reader = FakeReader({0: [1], 1: [2]}, silent=frozenset({0}))
+    records, is_complete = reading(reader).newest([0, 1], 3)
+    assert places(records) == [(1, 2)]
+    assert not is_complete
 
 
 def test_partitions_are_merged_by_time_and_each_keeps_its_order():
@@ -42,6 +79,69 @@ def test_partitions_are_merged_by_time_and_each_keeps_its_order():
 )
 def test_the_log_is_read_from_an_offset_or_a_time_on(start, limit, offsets):
     reader = FakeReader({0: list(range(10, 20))})
-    records = read_from(reader, "t", start, limit=limit, timeout_s=1)
-    assert [record.offset for record in records] == offsets
+    assert [record.offset for record in reading(reader).from_start(start, limit)] == offsets
+
+
+def test_an_offset_without_a_record_leads_to_the_next_one_that_has_one():
+    assert places(reading(FakeReader({0: [1, 300, 301]})).from_start(Start(0, 2), 1)) == [(0, 300)]
+
+
+@pytest.mark.parametrize(
+    "reader", [FakeReader({0: [1]}, silent=frozenset({0})), FakeReader({0: [1]}, has_watermarks=False)]
+)
+def test_a_broker_that_does_not_answer_in_time_is_no_empty_log(reader):
+    with pytest.raises(KafkaException):
+        reading(reader, timeout_s=5).from_start(Start(0, 1), 10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 53, 64, 500])
+def test_the_end_of_a_batch_that_cannot_be_decoded_is_found(size):
+    log = [*range(10), *range(10 + size, 600)]
+    reader = FakeReader({0: log}, undecodable={0: (10, 10 + size)})
+    assert reading(reader).batch_end(0, 10) == 10 + size
+    assert reader.consumed <= 22
+
+
+def test_a_batch_that_ends_the_log_ends_with_it_and_a_good_one_is_none():
+    reader = FakeReader({0: [0, 1]}, {0: 9}, undecodable={0: (2, 9)})
+    assert reading(reader).batch_end(0, 2) == 9
+    assert reading(FakeReader({0: [0, 1, 2]})).batch_end(0, 1) is None
+
+
+def test_a_batch_that_cannot_be_decoded_is_told_in_its_place_and_passed():
+    reader = FakeReader({0: [0, 1, 7, 8]}, undecodable={0: (2, 7)})
+    records = reading(reader).from_start(Start(0, 0), 10)
+    assert [(record.offset, bool(record.fault)) for record in records] == [
+        (0, False), (1, False), (2, True), (7, False), (8, False)
+    ]  # fmt: skip
+    newest, is_complete = reading(FakeReader({0: [0, 1, 7, 8], 1: [4]}, undecodable={0: (2, 7)})).newest([0, 1], 3)
+    assert sorted(places(newest)) == [(0, 2), (0, 7), (0, 8), (1, 4)]
+    assert is_complete
+
+
+def log_of(reader, ring=None):
+    return Log(lambda: reader, "t", ring or Ring(10))
+
+
+def test_a_record_of_a_silent_broker_is_not_missing_and_its_client_is_closed():
+    reader = FakeReader({0: [1]}, has_watermarks=False)
+    with pytest.raises(ProblemError) as refused:
+        asyncio.run(log_of(reader).find(0, 1))
+    assert refused.value.problem.code == "brokers_down"
+    assert refused.value.problem.type.retry_after_s
     assert reader.closed
+
+
+def test_an_offset_within_a_batch_that_cannot_be_decoded_is_not_missing():
+    log = log_of(FakeReader({0: [0, 1, 7, 10]}, undecodable={0: (2, 7)}))
+    assert [bool(asyncio.run(log.find(0, offset)).fault) for offset in (1, 2, 3, 6, 7)] == [0, 1, 1, 1, 0]
+    with pytest.raises(ProblemError) as refused:
+        asyncio.run(log.find(0, 9))
+    assert refused.value.problem.code == "not_found"
+
+
+def test_the_end_of_the_log_is_not_called_read_before_it_is():
+    log = log_of(FakeReader({0: [1]}))
+    assert log.tail_fault
+    asyncio.run(log.read_tail((0,)))
+    assert log.tail_fault == ""

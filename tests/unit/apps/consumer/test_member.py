@@ -3,7 +3,16 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
 
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
 from tests.unit.apps.consumer.joining import joining
-from tests.unit.apps.kafka_fakes import FakeAdmin, FakeError, FakeIdentity, FakeMemberClient, FakeMessage, failure
+from tests.unit.apps.kafka_fakes import (
+    EARLIER_TOPIC_ID,
+    TOPIC_ID,
+    FakeAdmin,
+    FakeError,
+    FakeIdentity,
+    FakeMemberClient,
+    FakeMessage,
+    failure,
+)
 
 
 def joined(client: FakeMemberClient, arrived: list) -> Member:
@@ -47,6 +56,77 @@ def test_an_error_among_messages_is_logged_once_and_skipped(caplog):
     assert len(caplog.records) == 2, "once before the good record, once after it"
 
 
+def end(partition, offset):
+    return FakeMessage(partition, offset, error_=FakeError("_PARTITION_EOF"))
+
+
+def test_the_position_behind_markers_is_stored_without_a_record(caplog):
+    client = FakeMemberClient([[FakeMessage(0, 4), end(0, 7)], [end(0, 9), end(1, 0)]])
+    arrived = []
+    member = joined(client, arrived)
+    member.poll()
+    member.poll()
+    assert client.stored == [(0, 7), (0, 9), (1, 0)]
+    assert [record.offset for record in arrived] == [4]
+    assert not caplog.records
+
+
+def test_a_position_is_never_stored_before_the_records_in_front_of_it():
+    client = FakeMemberClient([[FakeMessage(0, 4), end(0, 7), FakeMessage(0, 8)]])
+    stored_before = []
+    joining(client, lambda records: stored_before.append(list(client.stored))).poll()
+    assert stored_before == [[]]
+    assert client.stored == [(0, 9)]
+
+
+@pytest.mark.parametrize("error", ["_BAD_COMPRESSION", "_NOT_IMPLEMENTED", "_BAD_MSG"])
+def test_a_batch_that_cannot_be_decoded_is_shown_and_passed(error, caplog):
+    stuck = FakeMessage(0, 5, error_=FakeError(error))
+    client = FakeMemberClient([[FakeMessage(0, 4), stuck, stuck, FakeMessage(1, 2)], [FakeMessage(0, 60)]])
+    arrived = []
+    member = joining(client, arrived.extend, batch_end=lambda partition, offset: 60)
+    member.poll()
+    assert [(record.partition, record.offset, bool(record.fault)) for record in arrived] == [
+        (0, 4, False),
+        (0, 5, True),
+        (1, 2, False),
+    ]
+    assert client.sought == [(0, 60)]
+    assert client.stored == [(0, 60), (1, 3)]
+    assert len(caplog.records) == 1
+    member.poll()
+    assert arrived[-1].offset == 60
+
+
+def test_a_batch_whose_end_is_not_known_is_not_passed():
+    stuck = FakeMessage(0, 5, error_=FakeError("_BAD_COMPRESSION"))
+    client = FakeMemberClient([[FakeMessage(0, 4), stuck]])
+    joined(client, []).poll()
+    assert client.sought == []
+    assert client.stored == [(0, 5)]
+
+
+def test_what_librdkafka_has_passed_itself_is_not_read_again():
+    passed = FakeMessage(0, 5, error_=FakeError("_NOT_IMPLEMENTED"))
+    client = FakeMemberClient([[passed, FakeMessage(0, 6)]])
+    joining(client, list, batch_end=lambda partition, offset: 6).poll()
+    assert client.sought == []
+    assert client.stored == [(0, 7)]
+
+
+def test_no_record_ends_the_member_whatever_is_in_it():
+    poison = [
+        FakeMessage(0, 4, headers_=SystemError("returned a result with an exception set")),
+        FakeMessage(0, 5, timestamp_=None),
+        FakeMessage(0, 6, key_=b"\xff", value_=None, headers_=[("", None), ("a", b""), ("a", b"\xff")]),
+    ]
+    client = FakeMemberClient([poison])
+    arrived = []
+    joined(client, arrived).poll()
+    assert [(record.offset, bool(record.fault)) for record in arrived] == [(4, True), (5, True), (6, False)]
+    assert client.stored == [(0, 7)]
+
+
 def test_a_member_knows_its_partitions_and_loses_them():
     client = FakeMemberClient(assigned=[TopicPartition("test-topic", 2), TopicPartition("test-topic", 0)])
     member = joined(client, [])
@@ -70,7 +150,9 @@ def test_further_partitions_come_to_those_that_a_member_has():
 
 
 def test_what_was_committed_of_a_topic_that_was_deleted_is_not_used():
-    client = FakeMemberClient(assigned=places(0, 1, 2), committed_={0: (7, "before"), 1: (3, "now"), 2: (5, "")})
+    client = FakeMemberClient(
+        assigned=places(0, 1, 2), committed_={0: (7, EARLIER_TOPIC_ID), 1: (3, TOPIC_ID), 2: (5, "")}
+    )
     joined(client, []).poll()
     assert client.taken == [("all", {0: OFFSET_BEGINNING, 1: OFFSET_INVALID, 2: OFFSET_INVALID})]
 
@@ -91,7 +173,7 @@ def test_the_client_is_woken_until_it_has_joined():
 
 
 def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
-    client = FakeMemberClient(assigned=places(0), committed_={0: (7, "before")})
+    client = FakeMemberClient(assigned=places(0), committed_={0: (7, f"kraftd:{EARLIER_TOPIC_ID}")})
     joining(client, list, incremental=True).poll()
     assert client.taken == [("more", {0: OFFSET_BEGINNING})]
 
@@ -99,8 +181,14 @@ def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
 @pytest.mark.parametrize(
     ("committed", "identity"),
     [
-        ({0: (7, "now")}, FakeIdentity()),
-        ({0: (7, "before")}, FakeIdentity(answer=None)),
+        ({0: (7, TOPIC_ID)}, FakeIdentity()),
+        ({0: (7, f"kraftd:{TOPIC_ID}")}, FakeIdentity()),
+        ({0: (7, EARLIER_TOPIC_ID)}, FakeIdentity(answer=None)),
+        ({0: (7, "+1/nonode@nohost/<0.1>")}, FakeIdentity()),
+        ({0: (7, "consumer-1-host.example")}, FakeIdentity()),
+        ({0: (7, '{"v": 1}')}, FakeIdentity()),
+        ({0: (7, "kraftd:")}, FakeIdentity()),
+        ({0: (7, f"{EARLIER_TOPIC_ID}\n")}, FakeIdentity()),
         (failure("_TIMED_OUT"), FakeIdentity()),
         ({}, FakeIdentity()),
     ],
@@ -114,7 +202,7 @@ def test_the_client_decides_where_to_begin_unless_the_topic_is_known_to_be_anoth
 def test_offsets_are_stored_with_the_id_of_their_topic():
     client = FakeMemberClient([[FakeMessage(0, 4)]], assigned=places(0))
     joined(client, []).poll()
-    assert client.stored_metadata == {"now"}
+    assert client.stored_metadata == {f"kraftd:{TOPIC_ID}"}
 
 
 def member_of_an_earlier_topic(client, *, polls):

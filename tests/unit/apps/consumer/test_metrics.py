@@ -48,6 +48,14 @@ def test_records_and_the_time_since_the_newest_are_counted():
     assert registry.get_sample_value("kafka_consumer_end_to_end_latency_seconds_sum") == 0.5
 
 
+def test_what_cannot_be_decoded_is_counted():
+    registry = CollectorRegistry()
+    ConsumerMetrics(registry).received(
+        [SeenRecord(0, 1, None, None, None, fault="why"), SeenRecord(0, 2, None, None, None)]
+    )
+    assert registry.get_sample_value("kafka_consumer_undecodable_records_total") == 1
+
+
 def test_a_timestamp_in_the_future_or_none_gives_no_negative_time():
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry, now_s=lambda: 12.0)

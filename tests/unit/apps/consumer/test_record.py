@@ -1,6 +1,7 @@
 import pytest
 
-from kraftd_apps.consumer.record import SeenRecord, Shown, document, iso_time, shown
+from kraftd_apps.consumer.record import SeenRecord, Shown, document, iso_time, record_of, row_of, shown
+from tests.unit.apps.kafka_fakes import FakeMessage
 
 
 @pytest.mark.parametrize(
@@ -47,4 +48,32 @@ def test_a_document_loses_nothing():
         ],
         "value": None,
         "value_encoding": None,
+        "fault": None,
     }
+
+
+class MessageWithUndecodableNames(FakeMessage):
+    """Fails at the first call of `headers`, as confluent_kafka does, then returns what it kept."""
+
+    calls = 0
+
+    def headers(self):
+        self.calls += 1
+        if self.calls > 1:
+            return [("good", b"1"), (b"only a value",), (None,), ("good", None)]
+        try:
+            b"caf\xe9".decode()
+        except UnicodeDecodeError as cause:
+            raise SystemError("returned a result with an exception set") from cause
+
+
+def test_header_names_that_are_not_utf8_cost_no_value_and_no_other_header():
+    headers = (("good", b"1"), ("caf\ufffd", b"only a value"), ("\ufffd", None), ("good", None))
+    assert record_of(MessageWithUndecodableNames()).headers == headers
+
+
+def test_a_record_that_cannot_be_decoded_is_shown_with_the_reason_in_its_place():
+    record = record_of(FakeMessage(1, 7, headers_=ValueError("too many")))
+    assert record == SeenRecord(1, 7, None, None, None, fault="ValueError: too many")
+    assert document(record)["fault"] == "ValueError: too many"
+    assert row_of(record).value == Shown("fault", "ValueError: too many")
