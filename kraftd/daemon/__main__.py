@@ -39,7 +39,7 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     service = Service(plan, loop, collector, admin)
     config = server_config(
         create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
-        lambda fault, _under_way: Problem("malformed_request", fault).answer(),
+        lambda code, fault, _under_way: Problem(code, fault).answer(),
         drain_s=2,
         host=plan.daemon.host,
         port=plan.daemon.port,

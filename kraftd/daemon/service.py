@@ -18,6 +18,7 @@ from kraftd.kafka.admin import KafkaAdmin
 from kraftd.observe.collector import CollectAction, Collector, next_collect_action
 from kraftd.plan.plan import Plan
 from kraftd.serve.metrics.exposition import Exposition
+from kraftd.web.server import Server
 
 logger = logging.getLogger("kraftd.daemon")
 
@@ -25,8 +26,8 @@ _STARTING_TICK_S = 0.5
 _NEW_OBJECTS = 20_000
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn's server, which tells that it begins to shut down: it waits for open streams to end."""
+class HttpServer(Server):
+    """A server that tells that it begins to shut down: it waits for open streams to end."""
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and private to their owner."""
 
+import codecs
 import contextlib
 import errno
 import fcntl
@@ -152,6 +153,38 @@ def read_text(path: Path) -> str | None:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None
         raise
+
+
+def read_user_text(path: Path) -> str | None:
+    """Return the text of a file that a person wrote, without a byte order mark; None if there is no such file.
+
+    Raises:
+        FileAccessError: The file exists but cannot be read, or is not in UTF-8.
+    """
+    try:
+        with os_errors_named("read", path):
+            content = path.read_bytes()
+    except FileAccessError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+    if fault := _encoding_fault(content):
+        raise FileAccessError(f"cannot read {path}: {fault}", hint="Save it in UTF-8.", details={"path": str(path)})
+    return content.decode("utf-8-sig")
+
+
+def _encoding_fault(content: bytes) -> str | None:
+    """Return in what way a content is not UTF-8, and where; None if it is."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:2]:
+        return "it is UTF-16, and must be UTF-8"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode("utf-8-sig")) + 1
+        line = before.count(b"\n") + 1
+        return f"line {line}, column {column} is not UTF-8: byte 0x{content[error.start]:02x}"
+    return None
 
 
 def tail(path: Path, lines: int, *, most_bytes: int | None = _TAIL_BYTES) -> list[str]:

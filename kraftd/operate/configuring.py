@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 from kraftd.host.environment import inherited_environment, installed_tool
-from kraftd.host.files import read_text
+from kraftd.host.files import read_user_text
 from kraftd.operate.context import CommandContext
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Executable
@@ -195,8 +195,16 @@ def _flags(selection: Selection) -> Sequence[str]:
 
 def _config_text(path: Path) -> str | None:
     try:
-        return read_text(path)
+        return read_user_text(path)
     except FileAccessError as error:
-        is_denied = isinstance(error.__cause__, PermissionError)
-        hint = "Give this user read access to it." if is_denied else "Give --config the path of a TOML file."
-        raise ConfigurationError(str(error), hint=hint) from error
+        raise ConfigurationError(str(error), hint=_config_hint(error)) from error
+
+
+def _config_hint(error: FileAccessError) -> str:
+    match error.__cause__:
+        case PermissionError():
+            return "Give this user read access to it."
+        case OSError():
+            return "Give --config the path of a TOML file."
+        case _:
+            return error.hint

@@ -202,12 +202,14 @@ class Daemon(Program):
 
     Attributes:
         canary: Whether a canary record goes through every broker.
+        allowed_hosts: Further names that a request may use in `Host`, in lower case; `*` allows every name.
     """
 
     interval_s: float
     lag_interval_s: float
     canary: bool = True
     selection: Selection = Selection()
+    allowed_hosts: tuple[str, ...] = ()
 
 
 def broker(
@@ -296,7 +298,13 @@ def tool(definition: ToolDefinition, port: int, executable: Executable) -> Tool:
 
 
 def daemon(
-    port: int, *, interval_s: float, lag_interval_s: float, canary: bool = True, selection: Selection | None = None
+    port: int,
+    *,
+    interval_s: float,
+    lag_interval_s: float,
+    canary: bool = True,
+    selection: Selection | None = None,
+    allowed_hosts: tuple[str, ...] = (),
 ) -> Daemon:
     """Return the daemon, the only program that supervisord restarts by itself."""
     return Daemon(
@@ -313,6 +321,7 @@ def daemon(
         lag_interval_s=lag_interval_s,
         canary=canary,
         selection=selection or Selection(),
+        allowed_hosts=allowed_hosts,
     )
 
 

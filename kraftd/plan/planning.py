@@ -176,6 +176,7 @@ def _daemon(settings: Settings) -> Daemon:
             max_groups=daemon.max_groups,
             max_group_partitions=daemon.max_group_partitions,
         ),
+        allowed_hosts=tuple(name.lower().strip("[]") for name in daemon.allowed_hosts),
     )
 
 

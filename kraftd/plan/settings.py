@@ -29,6 +29,7 @@ NODES = "<id>"
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ABSOLUTE_PATH = re.compile(r"(/.*)?")
 _JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
@@ -90,11 +91,13 @@ Home = Annotated[str, _matching(_ABSOLUTE_PATH)]
 ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
 TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1, max_length=249)], ...]
+HostNames = tuple[Annotated[str, _matching(_HOST_NAME)], ...]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 
 _PORT = "a port from 1 to 65535"
 _TOPIC = "a topic name of letters, digits, '.', '_' and '-'"
 _SWITCH = "true or false"
+_HOST_NAMES = 'a list of host names without ports, such as ["host.docker.internal"]; "*" allows every name'
 _PATTERNS = 'a list of names, in which "*" stands for any text, such as ["orders-*"]'
 _SECONDS = "a number of seconds from 0.2 to 3600"
 _PROPERTIES = "a table of Kafka properties, each with text, a number, true or false"
@@ -203,6 +206,7 @@ class DaemonSettings(_Section):
     """``[daemon]``."""
 
     port: Port = Field(8000, description=_PORT)
+    allowed_hosts: HostNames = Field((), description=_HOST_NAMES)
     interval_s: Seconds = Field(1.0, description=_SECONDS)
     lag_interval_s: Seconds = Field(10.0, description=_SECONDS)
     probe: bool = Field(default=True, description=_SWITCH)

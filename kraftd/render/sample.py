@@ -78,6 +78,8 @@ _CLUSTER = """\
 [daemon]
 # The port of the health, metrics and status pages: 1 to 65535.
 #port = 8000
+# Further names that a request may use in Host, such as "host.docker.internal"; "*" allows every name.
+#allowed_hosts = []
 # Seconds between two observations of the cluster: 0.2 to 3600.
 #interval_s = 1.0
 # Seconds between two measurements of consumer lag: 0.2 to 3600.

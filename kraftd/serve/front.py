@@ -83,8 +83,8 @@ def create_front(
         request_tick: Called when the snapshot may be old: the cluster is not ready, or a fresh answer is wanted;
             a few times at once, and twice a second in the long run.
     """
-    names = frozenset({plan.daemon.host, *_LOCAL_NAMES})
-    access = Access("the daemon", names, f"it serves {', '.join(sorted(names))}")
+    names = frozenset({plan.daemon.host, *_LOCAL_NAMES, *plan.daemon.allowed_hosts})
+    access = Access("the daemon", names, "add the name to [daemon] allowed_hosts (kraftd.toml)")
     return Guard(_Front(plan, newest, clock, LazyApp(load), _TickRequests(clock, request_tick)), access, Problem)
 
 

@@ -12,7 +12,9 @@ PROBLEM_TYPES: dict[str, tuple[int, str]] = {
     "cross_site": (403, "A page of another site may not write"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "This address does not take this method"),
+    "slow_head": (408, "The head of the request did not arrive in time"),
     "bad_host": (421, "This host name is not served"),
+    "head_too_large": (431, "The head of the request is too large"),
     "internal": (500, "The daemon failed"),
     "unavailable": (503, "This is not available now"),
 }

@@ -96,4 +96,5 @@ def _methods(api: FastAPI, path: str) -> list[str]:
     for route in api.routes:
         if isinstance(route, Route) and route.path_regex.match(path):
             found |= route.methods or set()
-    return sorted(found)
+    # The guard answers HEAD wherever GET is answered.
+    return sorted(found | {"HEAD"} if "GET" in found else found)

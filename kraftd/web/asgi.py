@@ -37,6 +37,17 @@ async def send_answer(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
+def head_only(send: Send) -> Send:
+    """Return a `send` that ends an answer after its head, as HEAD asks; also one that would go on for ever."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+    return send_head
+
+
 def endpoint(make: Callable[[], Answer]) -> App:
     """Return an ASGI app that makes a new answer for every request."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from kraftd.web.asgi import App, ClientGoneError, Headers, Message, Receive, Scope, Send, send_answer
+from kraftd.web.asgi import App, ClientGoneError, Headers, Message, Receive, Scope, Send, head_only, send_answer
 from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
 
 CLIENT_CLOSED_REQUEST = 499
@@ -49,7 +49,10 @@ class Access:
 
 
 class Guard:
-    """Wraps an app: refuses requests that `Access` does not allow, answers errors, adds the security headers."""
+    """Wraps an app: refuses requests that `Access` does not allow, answers errors, adds the security headers.
+
+    The app sees HEAD as GET; only the head of its answer is sent.
+    """
 
     def __init__(
         self, app: App, access: Access, make_problem: MakeProblem, on_answer: OnAnswer = lambda *_ended: None
@@ -67,6 +70,8 @@ class Guard:
         if scope["type"] != "http":
             return
         started_s = time.perf_counter()
+        is_head = scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if is_head else scope
         status = 0
 
         async def guarded_send(message: Message) -> None:
@@ -79,7 +84,7 @@ class Guard:
         try:
             refusal = self._refusal(scope)
             if refusal is None:
-                await self._app(scope, receive, guarded_send)
+                await self._app(asked, receive, head_only(guarded_send) if is_head else guarded_send)
             else:
                 await send_answer(guarded_send, refusal.answer())
         except HttpProblemError as error:
@@ -93,13 +98,16 @@ class Guard:
             failure = self._make_problem("internal", f"{self._access.server} failed; see its log for the cause")
             await send_answer(guarded_send, failure.answer())
         finally:
-            self._on_answer(scope, status, time.perf_counter() - started_s)
+            ended = {**asked, "method": "HEAD"} if is_head else scope
+            self._on_answer(ended, status, time.perf_counter() - started_s)
 
     def _refusal(self, scope: Scope) -> HttpProblem | None:
         access = self._access
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"")
-        if host not in self._admitted and not self._admits_host(host):
+        # HTTP/1.0 knows no Host. A browser, which alone can be made to use a foreign name, always sends one.
+        is_nameless = not host and scope["http_version"] == "1.0"
+        if host not in self._admitted and not is_nameless and not self._admits_host(host):
             detail = f"{access.server} does not serve {host.decode('latin-1')!r}; {access.host_hint}"
             return self._make_problem("bad_host", detail)
         if scope["method"] not in _SAFE_METHODS and is_cross_site(headers, host):
@@ -178,4 +186,10 @@ def is_cross_site(headers: dict[bytes, bytes], host: bytes) -> bool:
     if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
         return True
     origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.decode("latin-1").lower()
+    if origin is None:
+        return False
+    try:
+        name = urlsplit(origin.decode("latin-1")).netloc.lower()
+    except ValueError:
+        return True
+    return not name or name != host.decode("latin-1").lower()

@@ -71,7 +71,7 @@ def create_api(pages: Pages, **description: Any) -> FastAPI:
     install_problems(api, problem, server="this app", description="/docs")
     files = pages.static.plain | pages.static.hashed
 
-    @api.api_route("/static/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    @api.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         found = files.get(f"/static/{name}")
         if found is None:

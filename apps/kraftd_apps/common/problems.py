@@ -18,10 +18,12 @@ class ProblemType:
     retriable: bool = False
     outcome: Outcome = "not_written"
     retry_after_s: int | None = None
+    headers: Headers = ()
 
 
 PROBLEM_TYPES: dict[str, ProblemType] = {
     "invalid_json": ProblemType(400, "The body is not JSON"),
+    "invalid_encoding": ProblemType(400, "The body is not in the encoding that it names"),
     "bad_parameter": ProblemType(400, "A parameter is wrong"),
     "malformed_request": ProblemType(400, "The request is not HTTP"),
     "unauthorized": ProblemType(401, "A token is needed"),
@@ -31,11 +33,18 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "unknown_topic": ProblemType(404, "The topic does not exist", retriable=True),
     "method_not_allowed": ProblemType(405, "This path does not support this method"),
     "slow_body": ProblemType(408, "The body did not arrive in time", retriable=True),
+    "slow_head": ProblemType(408, "The head of the request did not arrive in time", retriable=True),
     "too_large": ProblemType(413, "The body is too large"),
+    "unsupported_encoding": ProblemType(
+        415,
+        "The body's encoding is not supported",
+        headers=((b"accept-encoding", b"gzip, deflate, identity"),),
+    ),
     "bad_host": ProblemType(421, "This name is not served here"),
     "unknown_partition": ProblemType(422, "The topic has no such partition"),
     "invalid_record": ProblemType(422, "Kafka refuses this record"),
     "rate_limited": ProblemType(429, "Too many records per second", retriable=True, retry_after_s=1),
+    "head_too_large": ProblemType(431, "The head of the request is too large"),
     "internal": ProblemType(500, "The app failed", outcome="unknown"),
     "undecodable_record": ProblemType(502, "The record cannot be decoded"),
     "producer_away": ProblemType(502, "The producer app does not answer", retriable=True),
@@ -67,7 +76,7 @@ class Problem:
         """Return the problem as `application/problem+json`."""
         found = self.type
         after_s = found.retry_after_s
-        headers: Headers = () if after_s is None else ((b"retry-after", b"%d" % after_s),)
+        headers = found.headers if after_s is None else ((b"retry-after", b"%d" % after_s), *found.headers)
         return problem_answer(
             found.status,
             found.title,

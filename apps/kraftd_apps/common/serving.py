@@ -16,7 +16,7 @@ import uvicorn
 
 from kraftd.web.asgi import Answer, App
 from kraftd.web.background import end_process
-from kraftd.web.server import server_config
+from kraftd.web.server import Server, server_config
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.settings import AppError, HttpSettings, environment
 
@@ -57,8 +57,8 @@ class Service(Protocol):
         """Release all resources; called when no request is left."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without signal handling: it ends when `should_exit` is set."""
+class _Server(Server):
+    """A server without signal handling: it ends when `should_exit` is set."""
 
     def __init__(self, config: uvicorn.Config, on_serving: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
@@ -89,7 +89,7 @@ def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
     listener = _listener(settings)
     config = server_config(
         _unset,
-        _on_malformed,
+        _on_refused,
         drain_s=settings.drain_s + _LAST_BYTES_S,
         loop="auto",
         access_log=settings.access_log,
@@ -121,8 +121,8 @@ async def _serve(make_service: Callable[[], Service], config: uvicorn.Config, li
     logger.info("Stopped")
 
 
-def _on_malformed(fault: str, is_under_way: bool) -> Answer:
-    return problem("malformed_request", fault, outcome="unknown" if is_under_way else "not_written").answer()
+def _on_refused(code: str, fault: str, is_under_way: bool) -> Answer:
+    return problem(code, fault, outcome="unknown" if is_under_way else "not_written").answer()
 
 
 def _listener(settings: HttpSettings) -> socket.socket:

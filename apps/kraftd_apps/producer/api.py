@@ -107,16 +107,18 @@ def _json(schema: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 _WRITING = problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
+_WITH_BODY = problems(408, 415)
 
 _SEND: dict[str, Any] = {
     "summary": "Publish one JSON value",
     "description": "Writes the body to the topic, byte for byte, and answers when every in-sync replica has it. "
-    "The content type is ignored, so that `curl -d` works without options.",
+    "The content type is ignored, so that `curl -d` works without options. A body with `Content-Encoding: gzip` or "
+    "`deflate` is decoded first, and a byte order mark is left out.",
     "responses": {
         200: _json(_SENT, "Written: its place in the log."),
         202: _json(_QUEUED, "Accepted, with `ack=none`."),
         **_WRITING,
-        **problems(408),
+        **_WITH_BODY,
     },
     "openapi_extra": {
         "parameters": [_KEY, *_OPTIONS],
@@ -143,7 +145,7 @@ _BATCH: dict[str, Any] = {
         200: _json(_RESULTS, "Every record is written."),
         207: _json(_RESULTS, "Some records are written; the results say which."),
         **_WRITING,
-        **problems(408),
+        **_WITH_BODY,
     },
     "openapi_extra": {
         "parameters": [

@@ -3,6 +3,7 @@
 A value is published unchanged, so it is only checked, not decoded.
 """
 
+import codecs
 import json
 import math
 import re
@@ -23,12 +24,22 @@ from kraftd_apps.producer.record import (
 MAX_DEPTH = 500
 """The deepest accepted nesting; many readers stop at 1000, some earlier."""
 
+_MARK = codecs.BOM_UTF8
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FIELDS = frozenset({"key", "value", "headers", "partition", "timestamp"})
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 Item = Record | Problem
 Parse = Callable[[bytes], Item]
+
+
+def without_mark(body: bytes) -> bytes:
+    """Return a text without the byte order mark that some editors and shells begin a file with.
+
+    It is no part of the JSON (RFC 8259, 8.1, lets a reader ignore it), and is not published.
+    """
+    return body.removeprefix(_MARK)
 
 
 def json_fault(body: bytes) -> str | None:
@@ -44,10 +55,20 @@ def json_fault(body: bytes) -> str | None:
         if _brackets(text) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             return f"nested deeper than {MAX_DEPTH} levels"
         _STRICT.decode(text)
+    except ValueError as error:
+        return _encoding_fault(body) or str(error)
+    return None
+
+
+def _encoding_fault(body: bytes) -> str | None:
+    """Return which other encoding a text has; None if it is UTF-8."""
+    encoding = json.detect_encoding(body).upper()
+    if encoding.startswith(("UTF-16", "UTF-32")):
+        return f"it is {encoding[:6]}, and must be UTF-8"
+    try:
+        body.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"not UTF-8: {error.reason} at byte {error.start}"
-    except ValueError as error:
-        return str(error)
     return None
 
 
@@ -101,23 +122,28 @@ _LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
 def split_records(body: bytes, content_type: str) -> list[bytes]:
     """Return the records of a batch as texts: lines of NDJSON, or elements of one JSON array.
 
-    The content type decides; if it is another one, a text that begins with a bracket is an array.
+    The content type decides; if it is another one, a text that begins with a bracket is an array. A byte order mark is
+    passed over, also at the beginning of a line: such a body is several files, one after the other.
 
     Raises:
         ProblemError: The body is neither.
     """
+    body = without_mark(body)
     kind = content_type.partition(";")[0].strip().lower()
     ndjson = kind.endswith(("ndjson", "jsonl", "json-seq")) or (
         not kind.endswith("json") and not body.lstrip().startswith(b"[")
     )
+    if body.startswith(_UTF_16_MARKS):
+        raise ProblemError(problem("invalid_json", _encoding_fault(body) or ""))
     if ndjson:
-        return [line for line in (part.strip(b"\r") for part in body.split(b"\n")) if line.strip()]
+        lines = (without_mark(part).strip(b"\r") for part in body.split(b"\n"))
+        return [line for line in lines if line.strip()]
     try:
         return [text.encode() for text in elements(body.decode("utf-8"))]
     except RecursionError as error:
         raise ProblemError(problem("invalid_json", f"nested deeper than {MAX_DEPTH} levels")) from error
     except ValueError as error:
-        raise ProblemError(problem("invalid_json", str(error))) from error
+        raise ProblemError(problem("invalid_json", _encoding_fault(body) or str(error))) from error
 
 
 def plain_item(text: bytes) -> Item:

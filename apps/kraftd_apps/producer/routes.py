@@ -12,7 +12,15 @@ from kraftd_apps.common.body import read_body
 from kraftd_apps.common.problems import Problem, ProblemError, problem
 from kraftd_apps.common.settings import HttpSettings
 from kraftd_apps.producer.async_producer import AsyncProducer, DeliveredMessage, Report
-from kraftd_apps.producer.json_records import Item, Parse, envelope_item, json_fault, plain_item, split_records
+from kraftd_apps.producer.json_records import (
+    Item,
+    Parse,
+    envelope_item,
+    json_fault,
+    plain_item,
+    split_records,
+    without_mark,
+)
 from kraftd_apps.producer.publisher import RecordPublisher
 from kraftd_apps.producer.record import Options, flag_of, options_of
 
@@ -50,7 +58,8 @@ class SendRoute:
         return await self.publish(options, body)
 
     async def publish(self, options: Options, body: bytes) -> Answer:
-        """Publish a JSON text with these options; see `answer` for the errors."""
+        """Publish a JSON text with these options, without a byte order mark; see `answer` for the errors."""
+        body = without_mark(body)
         fault = json_fault(body)
         if fault is not None:
             raise ProblemError(problem("invalid_json", fault))

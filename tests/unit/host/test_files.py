@@ -11,6 +11,7 @@ from kraftd.host.files import (
     make_private_directory,
     os_errors_named,
     read_text,
+    read_user_text,
     remove,
     tail,
     tree_bytes,
@@ -194,3 +195,28 @@ def test_the_bytes_of_a_tree_are_those_of_its_files(tmp_path):
 
     assert tree_bytes(tmp_path) == 5
     assert tree_bytes(tmp_path / "absent") == 0
+
+
+def test_a_byte_order_mark_is_no_part_of_a_persons_text(tmp_path):
+    (tmp_path / "a").write_bytes("a = 'caf\u00e9'\r\n".encode("utf-8-sig"))
+
+    assert read_user_text(tmp_path / "a") == "a = 'caf\u00e9'\r\n"
+    assert read_user_text(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("a = 1\nname = 'caf\u00e9'\n".encode("latin-1"), "line 2, column 12 is not UTF-8: byte 0xe9"),
+        ("\ufeff\u00e9\n\u00e9".encode() + b"\xff", "line 2, column 2 is not UTF-8: byte 0xff"),
+        ("a = 1".encode("utf-16"), "it is UTF-16, and must be UTF-8"),
+        ("a = 1".encode("utf-16-be"), "it is UTF-16, and must be UTF-8"),
+    ],
+)
+def test_a_persons_text_in_another_encoding_is_refused_with_its_place(tmp_path, content, fault):
+    (tmp_path / "a").write_bytes(content)
+
+    with pytest.raises(FileAccessError) as refused:
+        read_user_text(tmp_path / "a")
+
+    assert (str(refused.value), refused.value.hint) == (f"cannot read {tmp_path / 'a'}: {fault}", "Save it in UTF-8.")

@@ -184,3 +184,22 @@ def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(command_conte
     )
 
     assert (configured.plan.tools, configured.absent) == ((), {})
+
+
+def test_a_byte_order_mark_in_the_file_is_passed_over(command_context):
+    (command_context.cwd / "kraftd.toml").write_bytes(b"\xef\xbb\xbf[cluster]\r\nbrokers = 3\r\n")
+
+    assert values(command_context)["cluster.brokers"] == (3, "kraftd.toml")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "place"), [("latin-1", "line 2, column 12"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16")]
+)
+def test_a_file_in_another_encoding_is_refused(command_context, encoding, place):
+    text = '[consumer.env]\nNAME = "caf\u00e9"\n'
+    (command_context.cwd / "kraftd.toml").write_bytes(text.encode(encoding))
+
+    with pytest.raises(ConfigurationError, match=place) as refused:
+        values(command_context)
+
+    assert refused.value.hint == "Save it in UTF-8."

@@ -76,7 +76,7 @@ def test_there_is_nothing_else(path):
 def test_nothing_can_be_changed(path, method):
     answer = answered(OK, path, method=method)
 
-    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (405, CONTENT_TYPE, "GET")
+    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (405, CONTENT_TYPE, "GET, HEAD")
 
 
 @pytest.mark.parametrize(

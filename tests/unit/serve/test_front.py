@@ -91,6 +91,31 @@ def test_the_address_that_is_served_on_is_a_name_too():
     assert asyncio.run(call(front, "GET", "/livez", host=((b"host", b"10.0.0.7:8000"),))).status == 200
 
 
+@pytest.mark.parametrize(
+    ("allowed", "host", "status"),
+    [
+        (("host.docker.internal",), b"Host.Docker.Internal:8000", 200),
+        (("host.docker.internal",), b"localhost", 200),
+        (("host.docker.internal",), b"evil.example", 421),
+        (("*",), b"any.example", 200),
+        ((), b"host.docker.internal", 421),
+    ],
+)
+def test_further_names_are_served_where_the_plan_allows_them(allowed, host, status):
+    plan = replace(PLAN, daemon=replace(PLAN.daemon, allowed_hosts=allowed))
+    front = create_front(plan, lambda: OK, ManualClock(1000.5), Loaded().load)
+
+    assert asyncio.run(call(front, "GET", "/livez", host=((b"host", host),))).status == status
+
+
+@pytest.mark.parametrize("target", ["/livez", "/readyz"])
+def test_a_probe_may_ask_for_the_head_alone(target):
+    front = create_front(PLAN, lambda: OK, ManualClock(1000.0), Loaded().load)
+    answer = asyncio.run(call(front, "HEAD", target, host=HOST))
+
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"", "application/json")
+
+
 @pytest.mark.parametrize(("method", "target"), [("POST", "/readyz"), ("GET", "/readyz?fresh=2"), ("GET", "/livez?a=1")])
 def test_a_probe_that_is_asked_otherwise_is_left_to_the_app_to_refuse(method, target):
     loaded = Loaded()

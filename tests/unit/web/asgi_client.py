@@ -35,6 +35,7 @@ async def call(
     host=LOCAL,
     tell=lambda _message: None,
     stays=False,
+    http_version="1.1",
 ) -> Answered:
     """Send one request.
 
@@ -59,7 +60,7 @@ async def call(
 
     scope = {
         "type": "http",
-        "http_version": "1.1",
+        "http_version": http_version,
         "asgi": {"version": "3.0"},
         "method": method,
         "path": path,

@@ -60,7 +60,7 @@ def test_every_error_is_a_problem(method, target, status, detail):
 
 
 def test_a_wrong_method_is_told_every_right_one():
-    assert ask("PUT", "/double").headers["allow"] == "DELETE, GET"
+    assert ask("PUT", "/double").headers["allow"] == "DELETE, GET, HEAD"
 
 
 def test_a_failure_is_a_problem_without_its_inside():

@@ -175,3 +175,37 @@ def test_a_client_that_went_away_is_counted_and_not_answered():
     asyncio.run(guarded(on_answer=lambda _scope, status, _s: ended.append(status))(scope, None, send))
 
     assert (ended, sent) == ([CLIENT_CLOSED_REQUEST], [])
+
+
+def test_head_is_answered_like_get_without_the_body():
+    whole, head = (ask(guarded(), method) for method in ("GET", "HEAD"))
+
+    assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
+
+
+def test_head_is_counted_as_head():
+    ended = []
+    ask(guarded(on_answer=lambda scope, status, _duration_s: ended.append((scope["method"], status))), "HEAD")
+
+    assert ended == [("HEAD", 200)]
+
+
+@pytest.mark.parametrize("path", ["/refused", "/broken"])
+def test_head_of_an_error_is_an_answer_too(path):
+    whole, head = (ask(guarded(), method, path) for method in ("GET", "HEAD"))
+
+    assert (head.status, head.headers["content-length"]) == (whole.status, whole.headers["content-length"])
+
+
+def test_http_1_0_needs_no_host():
+    assert ask(guarded(), host=(), http_version="1.0").status == 200
+    assert ask(guarded(), host=(), http_version="1.1").status == 421
+    assert ask(guarded(), host=[(b"host", b"evil.example")], http_version="1.0").status == 421
+
+
+@pytest.mark.parametrize("origin", [b"http://[", b"http://[::1", b"null", b"", b"http://]", b"\xff"])
+@pytest.mark.parametrize(("host", "version"), [([(b"host", b"localhost")], "1.1"), ([], "1.0")])
+def test_an_origin_that_cannot_be_read_is_another_one(origin, host, version):
+    answer = ask(guarded(), "POST", host=host, headers=[(b"origin", origin)], http_version=version)
+
+    assert (answer.status, answer.json["code"]) == (403, "cross_site")

@@ -1,101 +1,10 @@
-import asyncio
 import json
 
 import pytest
-from uvicorn.server import ServerState
 
-from kraftd.web import server
-from kraftd.web.asgi import Answer, send_answer
-from kraftd.web.guard import Access, Guard
-from kraftd.web.problems import problem_answer
-from kraftd.web.server import CYCLE_ATTRIBUTES, FastPathCycle, header_lines, protocol_of, server_config
-
-HEAD = b"Host: localhost\r\n"
-
-
-class FakeTransport(asyncio.Transport):
-    """Remembers each write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.writes_while_paused = 0
-        self.closed = False
-
-    def write(self, data):
-        self.writes.append(bytes(data))
-
-    def close(self):
-        self.closed = True
-
-    def is_closing(self):
-        return self.closed
-
-    def pause_reading(self):
-        pass
-
-    def resume_reading(self):
-        pass
-
-
-async def echo(scope, receive, send):
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    if scope["path"] == "/stream":
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"one", "more_body": True})
-        await send({"type": "http.response.body", "body": b"two"})
-    elif scope["path"] == "/cut":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise RuntimeError("broken on purpose")
-    elif scope["path"] == "/short":
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
-        await send({"type": "http.response.body", "body": b"one"})
-    else:
-        await send_answer(send, Answer(200, body, b"text/plain"))
-
-
-def malformed(fault, is_under_way):
-    return problem_answer(400, "The request is not HTTP", fault, under_way=is_under_way)
-
-
-async def settled():
-    """Let every task go as far as it can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def exchange(*requests: bytes, reading: bool = True, protocol_class=None) -> FakeTransport:
-    """Feed a connection one piece after the other, and return its transport."""
-
-    async def main():
-        app = Guard(echo, Access("this app", frozenset({"localhost"}), ""), None)
-        config = server_config(app, malformed, drain_s=1, log_config=None)
-        state = ServerState()
-        state.default_headers = [(b"date", b"now")]
-        config.load()
-        protocol = (protocol_class or config.http)(config, state, {})
-        protocol.access_log = False
-        transport = FakeTransport()
-        protocol.connection_made(transport)
-        if not reading:
-            protocol.pause_writing()
-        for piece in requests:
-            protocol.data_received(piece)
-            await settled()
-        transport.writes_while_paused = len(transport.writes)
-        protocol.resume_writing()
-        await settled()
-        if transport.closed:
-            protocol.connection_lost(None)
-            await settled()
-        return transport
-
-    return asyncio.run(main())
+from kraftd.web import protocol
+from kraftd.web.protocol import CYCLE_ATTRIBUTES, HttpCycle, header_lines, protocol_of
+from tests.unit.web.exchanges import HEAD, exchange, refused
 
 
 def test_a_short_answer_goes_out_in_one_piece_with_every_header():
@@ -173,7 +82,7 @@ def test_what_is_not_http_is_a_problem_with_every_header_and_ends_the_connection
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ndate: now\r\ncontent-type: application/problem+json\r\n")
     assert b"x-content-type-options: nosniff" in head
     assert (document["status"], document["under_way"]) == (400, False)
-    assert transport.closed
+    assert transport.wrote_eof
 
 
 def test_a_malformed_chunk_leaves_open_what_became_of_requests_under_way():
@@ -193,19 +102,19 @@ def test_no_header_ends_its_line(value):
 def test_uvicorns_cycle_has_what_the_fast_path_uses():
     seen = []
 
-    class Seeing(protocol_of(malformed)):
+    class Seeing(protocol_of(refused)):
         def on_headers_complete(self):
             super().on_headers_complete()
             seen.append(self.cycle)
 
     exchange(b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n", protocol_class=Seeing)
 
-    assert type(seen[0]) is FastPathCycle
+    assert type(seen[0]) is HttpCycle
     assert [name for name in CYCLE_ATTRIBUTES if not hasattr(seen[0], name)] == []
 
 
 def test_without_an_attribute_of_uvicorns_cycle_its_own_way_is_taken(monkeypatch):
-    monkeypatch.setattr(server, "CYCLE_ATTRIBUTES", (*CYCLE_ATTRIBUTES, "renamed"))
+    monkeypatch.setattr(protocol, "CYCLE_ATTRIBUTES", (*CYCLE_ATTRIBUTES, "renamed"))
 
     transport = exchange(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\nhi")
 

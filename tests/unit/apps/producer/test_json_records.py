@@ -1,7 +1,10 @@
 import pytest
 
+from kraftd_apps.common.problems import ProblemError
 from kraftd_apps.producer.json_records import MAX_DEPTH, elements, envelope_item, json_fault, members, split_records
 from kraftd_apps.producer.record import Record
+
+MARK = b"\xef\xbb\xbf"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,21 @@ def test_json_is_taken(body):
 )  # fmt: skip
 def test_what_is_not_json_is_told_why(body):
     assert json_fault(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_another_unicode_encoding_is_named(encoding):
+    assert encoding.upper()[:6] in json_fault('{"a": 1}'.encode(encoding))
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson", ""])
+def test_a_batch_in_utf_16_is_refused_whole_and_named(content_type):
+    with pytest.raises(ProblemError, match="UTF-16"):
+        split_records("[1]\n[2]\n".encode("utf-16"), content_type)
+
+
+def test_a_line_that_is_not_utf_8_does_not_touch_the_others():
+    assert split_records(b"1\n\xff\n2", "application/x-ndjson") == [b"1", b"\xff", b"2"]
 
 
 def test_the_elements_of_an_array_keep_their_text():
@@ -58,6 +76,10 @@ def test_what_is_no_object_is_refused(text):
         (b" [1]", "application/x-www-form-urlencoded", [b"1"]),
         (b"{}\n{}", "application/x-www-form-urlencoded", [b"{}", b"{}"]),
         (b"[1]\n[2]", "application/x-ndjson", [b"[1]", b"[2]"]),
+        (MARK + b"1\n2", "application/x-ndjson", [b"1", b"2"]),
+        (MARK + b"1\n" + MARK + b"2\r\n" + MARK, "application/x-ndjson", [b"1", b"2"]),
+        (MARK + b"[1,2]", "application/json", [b"1", b"2"]),
+        (MARK + b"[1,2]", "application/x-www-form-urlencoded", [b"1", b"2"]),
     ],
 )
 def test_a_batch_is_lines_or_an_array(body, content_type, texts):

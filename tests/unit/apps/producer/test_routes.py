@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -95,5 +96,46 @@ def test_a_batch_that_has_no_room_is_refused_before_any_of_it_is_written():
 def test_a_wrong_parameter_is_refused(query):
     async def check(service, clients):
         assert (await call(service.app, "POST", f"/send/batch?{query}", b"1")).json["code"] == "bad_parameter"
+
+    running(check)
+
+
+def test_a_byte_order_mark_is_not_published():
+    async def check(service, clients):
+        answer = await call(service.app, "POST", "/send", b'\xef\xbb\xbf{"a": 1}', [JSON])
+        assert answer.status == 200
+        assert [record["value"] for record in clients.made[0].produced] == [b'{"a": 1}']
+
+    running(check)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "values"),
+    [
+        ("/send", b'{"n": 1.10}', [b'{"n": 1.10}']),
+        ("/send/batch", b"1\n2\n", [b"1", b"2"]),
+        ("/send/batch", b"[1, 2.0]", [b"1", b"2.0"]),
+    ],
+)
+def test_a_compressed_body_is_published_as_what_it_holds(path, body, values):
+    async def check(service, clients):
+        headers = [(b"content-encoding", b"gzip")]
+        answer = await call(service.app, "POST", path, gzip.compress(body), headers)
+        assert answer.status == 200
+        assert [record["value"] for record in clients.made[0].produced] == values
+
+    running(check)
+
+
+@pytest.mark.parametrize("path", ["/send", "/send/batch"])
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [(b"1", b"gzip", 400), (b"1", b"br", 415), (gzip.compress(b" " * 50_000_000), b"gzip", 413)],
+)
+def test_a_body_that_cannot_be_decoded_is_not_published(path, body, encoding, status):
+    async def check(service, clients):
+        answer = await call(service.app, "POST", path, body, [(b"content-encoding", encoding)])
+        assert (answer.status, answer.json["outcome"]) == (status, "not_written")
+        assert clients.made[0].produced == []
 
     running(check)
