@@ -121,6 +121,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
     _gauge("process_up", _PROGRAM, "1 when the program's process runs.", _of_programs(_has_process)),
     _gauge("process_ready", _PROGRAM, "1 when the program serves.", _of_programs(lambda each: int(each.ready))),
     _gauge(
+        "process_desired",
+        _PROGRAM,
+        "1 when the program is to run, 0 after a command stopped it.",
+        _of_programs(lambda each: int(each.is_wanted)),
+    ),
+    _gauge(
         "process_state",
         (*_PROGRAM, "state"),
         "1 for the state that supervisord reports for the program.",
