@@ -6,14 +6,20 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from tools.dashboards.apps import apps
+from tools.dashboards.brokers import brokers
+from tools.dashboards.groups import groups
 from tools.dashboards.overview import overview
+from tools.dashboards.programs import programs
+from tools.dashboards.quorum import quorum
+from tools.dashboards.topics import topics
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "monitoring" / "grafana" / "dashboards"
 
 
 def documents() -> dict[str, str]:
     """Return the text of each file by its name."""
-    whole = [overview()]
+    whole = [overview(), brokers(), quorum(), topics(), groups(), apps(), programs()]
     return {_name(each): json.dumps(each, cls=JSONEncoder, indent=1, sort_keys=True) + "\n" for each in whole}
 
 

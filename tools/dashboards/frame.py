@@ -42,7 +42,7 @@ def built(
     question: str,
     panels: Sequence[Panel],
     *folded: Row,
-    variables: Sequence[dashboard.QueryVariable] = (),
+    variables: Sequence[dashboard.QueryVariable | dashboard.CustomVariable] = (),
 ) -> models.Dashboard:
     """Return a dashboard that answers the question, its open panels placed from the top left, the rows below them.
 

@@ -35,6 +35,11 @@ def app(metric: str, *matchers: str) -> str:
     return _selector(metric, "kraftd-apps", matchers)
 
 
+def targets(metric: str) -> str:
+    """Return the selector of a metric that Prometheus writes of each target that it scrapes."""
+    return f'{metric}{{job=~"kraftd|kafka|kraftd-apps", kafka_cluster="$cluster"}}'
+
+
 def alerts() -> str:
     """Return the selector of the firing alerts, which Prometheus itself writes."""
     return 'ALERTS{alertstate="firing", kafka_cluster="$cluster"}'

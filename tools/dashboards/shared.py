@@ -313,7 +313,7 @@ def disk_until_full(width: int, *matchers: str) -> Panel:
     )
 
 
-def canary() -> Panel:
+def canary(width: int = 12) -> Panel:
     """Return the time of the daemon's record through each broker."""
     write = quantile(0.99, daemon("kraftd_probe_write_seconds_bucket"), "broker_id")
     read = quantile(0.99, daemon("kraftd_probe_read_seconds_bucket"), "broker_id")
@@ -328,4 +328,5 @@ def canary() -> Panel:
         Query(write, "write, broker {{broker_id}}"),
         Query(read, "read, broker {{broker_id}}"),
         limit=limits.CANARY_S,
+        width=width,
     )

@@ -41,6 +41,7 @@ FUNCTIONS = {
     "label_replace",
     "time",
     "abs",
+    "floor",
 }
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 STRING = re.compile(r'"[^"]*"')
@@ -183,7 +184,7 @@ def test_a_title_names_one_panel_of_a_dashboard():
 def test_every_selector_has_its_job_and_its_cluster(expr):
     for name, matchers in SELECTOR.findall(expr):
         assert 'kafka_cluster="$cluster"' in matchers, name
-        assert name == "ALERTS" or re.search(r'\bjob="(kraftd|kafka|kraftd-apps)"', matchers), name
+        assert name == "ALERTS" or re.search(r'\bjob=(~?)"(kraftd|kafka|kraftd-apps)(\|\S+)?"', matchers), name
     bare = re.findall(r"(?<![\w$])([a-z_]\w+)(?![\w{])", STRING.sub("", SELECTOR.sub("", expr)))
     labels = set(chain.from_iterable(re.findall(r"\w+", names) for names in re.findall(r"(?:by|on) \(([^)]*)\)", expr)))
     assert {word for word in bare if not re.fullmatch(r"\d\w*", word)} <= FUNCTIONS | labels | {"m"}
