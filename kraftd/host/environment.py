@@ -6,21 +6,29 @@ from pathlib import Path
 
 from kraftd.plan.kinds import Executable, ToolDefinition, ToolHome
 
-_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
+_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER")
 _KEPT_PREFIXES = ("SSL_CERT_",)
-_LOCALE = {"LC_ALL": "C.UTF-8"}
+_FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 """Without a UTF-8 locale (cron, CI), Java cannot open a path that is not ASCII; in Turkish it lower-cases names in
-another way, and in Arabic it writes other digits."""
+another way, and in Arabic it writes other digits. Logs in local time are misread by a command in another time zone, and
+have one hour twice in autumn."""
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that programs inherit, with a locale that is the same for every user.
+    """Return the variables that programs inherit, with the same locale and time zone for every user.
 
     KAFKA_*, JMX_*, CLASSPATH, JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, PYTHON* and all others are dropped: any of them
     could change how a node runs or bind a second JMX port.
     """
     kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    return kept | _LOCALE
+    return kept | _FIXED
+
+
+def foreground_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a tool that a person runs: those that programs inherit, but the person's time zone."""
+    inherited = inherited_environment(environ)
+    del inherited["TZ"]
+    return inherited | {name: value for name, value in environ.items() if name == "TZ"}
 
 
 def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Executable | None:

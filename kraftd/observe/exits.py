@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kraftd.health.programs.causes import Cause, diagnose
@@ -17,7 +17,7 @@ from kraftd.supervisord.log import Exit, last_exits
 from kraftd.units import timestamp
 
 _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?)")
-"""The timestamp of a record: in brackets in Kafka's logs, without in those of the apps."""
+"""The timestamp of a record, in UTC: in brackets in Kafka's logs, without in those of the apps."""
 
 _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _LINES = 400
@@ -40,7 +40,7 @@ def last_records(layout: Layout, program: Program, since_s: float | None) -> lis
     Returns:
         Records, oldest first. A record of Kafka's logs has the lines that continue it, as those of a stack trace.
     """
-    since = datetime.fromtimestamp(since_s or 0.0).strftime(_STAMP_FORMAT)  # noqa: DTZ006 logs have local time
+    since = datetime.fromtimestamp(since_s or 0.0, UTC).strftime(_STAMP_FORMAT)
     *stamped, console = layout.log_files(program)
     found = [record for path in stamped for record in _records(path, since, since_s)]
     found.sort(key=lambda record: record.at)
@@ -55,7 +55,7 @@ class _Record:
 
 
 def _records(path: Path, since: str, since_s: float | None) -> list[_Record]:
-    """Return a file's last records since a local time; none where it was last written before, or is absent."""
+    """Return a file's last records since a time in UTC; none where it was last written before, or is absent."""
     try:
         written_s = path.stat().st_mtime
     except FileNotFoundError:
@@ -105,5 +105,5 @@ def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str,
 
 
 def _utc(ended: Exit) -> str:
-    # supervisord stamps its log in local time.
-    return timestamp(datetime.strptime(ended.at_local, "%Y-%m-%d %H:%M:%S").astimezone().timestamp())
+    # supervisord stamps its log in its local time, which is UTC (``host/environment.py``).
+    return timestamp(datetime.strptime(ended.at, _STAMP_FORMAT).replace(tzinfo=UTC).timestamp())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
-from kraftd.host.environment import inherited_environment
+from kraftd.host.environment import foreground_environment
 from kraftd.host.files import make_private_directory, nameless_file, write_changed
 from kraftd.host.jvm import JMX_USER, jmx_password, temporary_directory
 from kraftd.host.machine import allows_execution
@@ -95,7 +95,7 @@ def prepared_tool(
         logging_option=logging_option(plan.kafka_version, directory),
         temporary=_temporary(directory / "tmp"),
     )
-    return PreparedTool(command, inherited_environment(command_context.environ))
+    return PreparedTool(command, foreground_environment(command_context.environ))
 
 
 def _temporary(own: Path) -> Path | None:

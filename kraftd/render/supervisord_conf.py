@@ -97,7 +97,7 @@ def _command(plan: Plan, program: Program, launch: JvmLaunch, python: Path) -> t
 
 
 def _python(plan: Plan, python: Path, name: str, module: str) -> tuple[str, ...]:
-    return (str(python), *plan.marker(name).arguments, "-m", module)
+    return (str(python), "-P", *plan.marker(name).arguments, "-m", module)
 
 
 def _section(plan: Plan, program: Program, command: tuple[str, ...]) -> ProgramSection:

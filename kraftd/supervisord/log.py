@@ -17,10 +17,10 @@ class Exit:
     """The exit of a program's last run, by status or by signal; the other is None.
 
     Attributes:
-        at_local: The log's timestamp, in local time, ``2026-11-22 16:00:00``.
+        at: The log's timestamp, in UTC, ``2026-11-22 16:00:00``.
     """
 
-    at_local: str
+    at: str
     status: int | None
     signal: str | None
 

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,31 @@ def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(
         )
 
         assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_a_state_directory_that_is_a_project_gives_supervisord_no_modules_of_its_own(cluster):
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        state_dir = made.plan.layout.state_dir
+        for name in ("random", "logging", "yaml", "supervisor", "site"):
+            (state_dir / f"{name}.py").write_text(f"open({str(state_dir / 'imported')!r}, 'a').write(__name__)\n")
+
+        subprocess.run([sys.executable, "-c", LAUNCH_IT, str(made.plan.layout.plan)], check=True, timeout=30)
+
+        assert made.supervisor.pid()
+        assert not (state_dir / "imported").exists()
+
+
+def test_supervisord_and_its_programs_write_their_logs_in_utc(cluster, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        began = datetime.now(UTC)
+
+        subprocess.run([sys.executable, "-c", LAUNCH_IT, str(made.plan.layout.plan)], check=True, timeout=30)
+
+        started = made.plan.layout.supervisord_log.read_text().splitlines()[-1]
+        written = datetime.strptime(started[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        assert abs((written - began).total_seconds()) < 60

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.host.environment import inherited_environment, installed_tool
+from kraftd.host.environment import foreground_environment, inherited_environment, installed_tool
 from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolHome
 
 HARMFUL = [
@@ -11,23 +11,29 @@ HARMFUL = [
     *("LOG_DIR", "EXTRA_ARGS", "KRAFTD_CLUSTER_BROKERS", "APP_PORT"),
     *("PYTHONHOME", "PYTHONSTARTUP", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"),
 ]
-UTF_8 = {"LC_ALL": "C.UTF-8"}
+FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_what_can_change_a_node_stays_behind(name):
-    assert inherited_environment({name: "x"}) == UTF_8
+    assert inherited_environment({name: "x"}) == FIXED
 
 
-@pytest.mark.parametrize("name", ["HOME", "PATH", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("name", ["HOME", "PATH", "TMPDIR", "USER", "SSL_CERT_FILE"])
 def test_what_a_program_needs_goes_along(name):
-    assert inherited_environment({name: "x"}) == {name: "x", **UTF_8}
+    assert inherited_environment({name: "x"}) == {name: "x", **FIXED}
 
 
 @pytest.mark.parametrize("name", ["LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "LANGUAGE"])
 @pytest.mark.parametrize("locale", ["C", "tr_TR.UTF-8", "ar_EG.UTF-8", "de_DE.ISO-8859-1"])
 def test_programs_run_in_the_same_utf_8_locale_whatever_the_users_is(name, locale):
-    assert inherited_environment({name: locale}) == UTF_8
+    assert inherited_environment({name: locale}) == FIXED
+
+
+@pytest.mark.parametrize("environ", [{}, {"TZ": "Asia/Tokyo"}])
+def test_programs_log_in_utc_and_a_tool_for_a_person_in_the_time_zone_of_that_person(environ):
+    assert inherited_environment(environ)["TZ"] == "UTC"
+    assert foreground_environment(environ) == {"LC_ALL": "C.UTF-8", **environ}
 
 
 KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}

@@ -1,5 +1,6 @@
 import os
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +16,16 @@ SINCE_S = 1_767_225_600.0
 
 
 def stamp(offset_s):
-    return datetime.fromtimestamp(SINCE_S + offset_s).strftime("[%Y-%m-%d %H:%M:%S,000]")  # noqa: DTZ006
+    return datetime.fromtimestamp(SINCE_S + offset_s, UTC).strftime("[%Y-%m-%d %H:%M:%S,000]")
+
+
+@pytest.fixture(autouse=True, params=["UTC", "Asia/Tokyo", "America/New_York"])
+def time_zone_of_the_command(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture

@@ -59,11 +59,11 @@ def test_a_node_runs_its_java_command_in_its_configuration_directory():
 
 def test_python_programs_carry_their_mark():
     assert program("kraftd").command == (
-        "/opt/venv/bin/python", "-X", "kraftd=/srv/kraftd/local/kraftd", "-m", "kraftd.daemon",
+        "/opt/venv/bin/python", "-P", "-X", "kraftd=/srv/kraftd/local/kraftd", "-m", "kraftd.daemon",
         "--state-dir", "/srv/kraftd/local",
     )  # fmt: skip
     assert program("consumer-2", "[consumer]\ninstances = 2").command == (
-        "/opt/venv/bin/python", "-X", "kraftd=/srv/kraftd/local/consumer-2", "-m", "kraftd_apps.consumer",
+        "/opt/venv/bin/python", "-P", "-X", "kraftd=/srv/kraftd/local/consumer-2", "-m", "kraftd_apps.consumer",
     )  # fmt: skip
 
 
