@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kraftd.plan.kinds import GRAFANA, PROMETHEUS, Executable
+from kraftd.plan.kinds import ALERTMANAGER, GRAFANA, PROMETHEUS, Executable
 from kraftd.plan.layout import Layout, layout_of
 from kraftd.plan.loading import configure, parse_toml
 from kraftd.plan.manifest import Manifest
@@ -19,10 +19,11 @@ LAUNCH = JvmLaunch(
 
 INSTALLED = {
     PROMETHEUS: Executable(Path("/usr/bin/prometheus")),
+    ALERTMANAGER: Executable(Path("/usr/bin/prometheus-alertmanager")),
     GRAFANA: Executable(Path("/usr/share/grafana/bin/grafana"), Path("/usr/share/grafana")),
 }
 TOOLS = "[prometheus]\nenabled = true\n[grafana]\nenabled = true\n"
-"""Both tools asked for; every plan has them installed."""
+"""Two tools asked for; every plan has all of them installed."""
 
 
 def settings_of(toml: str = "") -> Settings:

@@ -39,11 +39,13 @@ def installed_tool(definition: ToolDefinition, environ: Mapping[str, str]) -> Ex
         environ: The environment variables.
     """
     # With an empty path, which() would search this process's own PATH.
-    found = shutil.which(definition.name, path=environ.get("PATH") or "/nonexistent")
+    path = environ.get("PATH") or "/nonexistent"
+    names = (definition.name, definition.other_executable)
+    found = next((found for name in names if name and (found := shutil.which(name, path=path))), None)
     if found is None:
         return None
-    path = Path(found).absolute()
-    return _with_home(path, definition.home) if definition.home else Executable(path)
+    executable = Path(found).absolute()
+    return _with_home(executable, definition.home) if definition.home else Executable(executable)
 
 
 def _with_home(found: Path, wanted: ToolHome) -> Executable:

@@ -10,7 +10,7 @@ from kraftd.host.environment import inherited_environment, installed_tool
 from kraftd.host.files import read_user_text
 from kraftd.operate.context import CommandContext
 from kraftd.operate.store import Store
-from kraftd.plan.kinds import Executable
+from kraftd.plan.kinds import MONITORING, TOOL_DEFINITIONS, Executable
 from kraftd.plan.layout import Layout, layout_of
 from kraftd.plan.loading import (
     Configuration,
@@ -85,6 +85,26 @@ class Configured:
             ConfigurationError: The settings contradict the manifest.
         """
         return self if manifest == self.manifest else _configured(self.chosen, manifest, self.installed)
+
+
+def enabling(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the assignments that ``start --with`` stands for.
+
+    Args:
+        words: Names of tools, or the word for all of them.
+
+    Raises:
+        ConfigurationError: A word is neither.
+    """
+    known = [tool.name for tool in TOOL_DEFINITIONS]
+    for word in words:
+        if word not in (MONITORING, *known):
+            raise ConfigurationError(
+                f"cannot start with {word!r}: there is no such tool",
+                hint=f"Choose from {MONITORING} (all of them), {', '.join(known)}.",
+            )
+    asked = known if MONITORING in words else [name for name in known if name in words]
+    return tuple(f"{name}.enabled=true" for name in asked)
 
 
 def read_configuration(selection: Selection, command_context: CommandContext) -> tuple[Configuration, str]:

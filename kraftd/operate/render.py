@@ -9,6 +9,7 @@ from kraftd.operate.setup import prepare_runtime
 from kraftd.plan.plan import Plan
 from kraftd.render.files import render
 from kraftd.render.java_command import JvmLaunch
+from kraftd.render.prometheus import standalone
 
 
 def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> dict[Path, str]:
@@ -18,6 +19,15 @@ def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> 
         ConfigurationError: A value cannot be written.
     """
     return render(plan, launch, python=command_context.python, template=template_text(), rules=rule_files())
+
+
+def prometheus_configuration(chosen: ChosenCluster, command_context: CommandContext) -> str:
+    """Return the configuration with which a Prometheus that kraftd does not run scrapes a cluster.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    return standalone(plan_for(chosen, command_context).plan, rule_files())
 
 
 def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Path, str]:

@@ -1,8 +1,9 @@
 """The kinds of programs: nodes, apps, tools and the daemon, and what each carries. A new tool is one entry."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from kraftd.plan.program import (
     CONSOLE,
@@ -25,6 +26,10 @@ from kraftd.plan.program import (
 
 PROMETHEUS = "prometheus"
 GRAFANA = "grafana"
+ALERTMANAGER = "alertmanager"
+MONITORING = "monitoring"
+"""The word for all tools together: ``kraftd start --with monitoring``."""
+
 _HTTP = "HTTP"
 _NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log")
 _BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
@@ -45,17 +50,36 @@ class ToolHome:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolOption:
+    """A key of a tool's table in kraftd.toml, beside ``enabled`` and ``port``: text.
+
+    Attributes:
+        pattern: What the whole value must match.
+        description: What a value is, for the message that refuses one.
+        remark: Its meaning, as a sentence for the sample of kraftd.toml.
+    """
+
+    key: str
+    default: str
+    pattern: str
+    description: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolDefinition:
     """A third-party tool that kraftd can run.
 
     Attributes:
         name: The name of its program, its table in kraftd.toml, its directories and its executable on the PATH.
+        other_executable: The executable's name in packages that give it another one; empty if none does.
         does: Its purpose, as a clause for the sample of kraftd.toml.
         health_path: The path that answers 200 while the tool serves.
         configuration_option: The option that takes the path of its configuration.
         configuration: The name of that file.
-        source: Where to download it.
+        source: How to install it, on each system.
         renderer: The module with its ``arguments`` and ``files``; see render.tools.
+        options: Its own keys in kraftd.toml.
         home: None if the executable is all it needs.
     """
 
@@ -67,6 +91,8 @@ class ToolDefinition:
     configuration: str
     source: str
     renderer: str
+    other_executable: str = ""
+    options: tuple[ToolOption, ...] = ()
     home: ToolHome | None = None
 
 
@@ -74,12 +100,55 @@ TOOL_DEFINITIONS = (
     ToolDefinition(
         name=PROMETHEUS,
         default_port=9090,
-        does="it scrapes the daemon and the apps",
+        does="it scrapes the daemon, the apps and itself, and evaluates the alerts",
         health_path="/-/ready",
         configuration_option="--config.file",
         configuration="prometheus.yml",
-        source="the Debian package prometheus, or prometheus.io",
+        source=(
+            "Debian: apt install prometheus; Fedora: dnf install golang-github-prometheus; Homebrew: brew install "
+            "prometheus; or prometheus.io"
+        ),
         renderer="kraftd.render.prometheus",
+        options=(
+            ToolOption(
+                "retention",
+                "15d",
+                r"[1-9][0-9]*[hdwy]",
+                "a whole number followed by h, d, w or y",
+                "What is older is deleted: a whole number followed by h, d, w or y.",
+            ),
+            ToolOption(
+                "retention_size",
+                "1GB",
+                r"[1-9][0-9]*(MB|GB|TB)",
+                "a whole number followed by MB, GB or TB",
+                "The oldest is deleted beyond this size: a whole number followed by MB, GB or TB.",
+            ),
+        ),
+    ),
+    ToolDefinition(
+        name=ALERTMANAGER,
+        # Its own default is 9093, the port of broker 2.
+        default_port=9193,
+        does="it groups the alerts of Prometheus and sends them on",
+        health_path="/-/ready",
+        configuration_option="--config.file",
+        configuration="alertmanager.yml",
+        source=(
+            "Debian: apt install prometheus-alertmanager; Fedora: dnf install golang-github-prometheus-alertmanager; "
+            "Homebrew: brew install alertmanager; or prometheus.io"
+        ),
+        renderer="kraftd.render.alertmanager",
+        other_executable="prometheus-alertmanager",
+        options=(
+            ToolOption(
+                "webhook_url",
+                "",
+                r"(https?://\S+)?",
+                'a URL that begins with http:// or https://, or ""',
+                'Where to send alerts as JSON; "" sends them nowhere.',
+            ),
+        ),
     ),
     ToolDefinition(
         name=GRAFANA,
@@ -88,7 +157,7 @@ TOOL_DEFINITIONS = (
         health_path="/api/health",
         configuration_option="--config",
         configuration="grafana.ini",
-        source="a package or the archive of grafana.com",
+        source="Debian: the repository of grafana.com; Fedora: dnf install grafana; Homebrew: brew install grafana",
         renderer="kraftd.render.grafana",
         home=ToolHome("conf/defaults.ini", Path("/usr/share/grafana")),
     ),
@@ -168,12 +237,22 @@ class Tool(Program):
         configuration_option: The option that takes the path of its configuration.
         configuration: The name of that file.
         renderer: The module that makes its command line and its files.
+        options: The values of its own keys in kraftd.toml.
     """
 
     executable: Executable
     configuration_option: str
     configuration: str
     renderer: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    def option(self, key: str) -> str:
+        """Return the value of one of its own keys.
+
+        Raises:
+            KeyError: Its definition has no such key.
+        """
+        return dict(self.options)[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +358,17 @@ def app(name: str, section: str, port: int, environment: tuple[tuple[str, str], 
     )
 
 
-def tool(definition: ToolDefinition, port: int, executable: Executable) -> Tool:
-    """Return a tool of this machine; the cluster goes on without it."""
+def tool(
+    definition: ToolDefinition, port: int, executable: Executable, options: Mapping[str, str] = MappingProxyType({})
+) -> Tool:
+    """Return a tool of this machine; the cluster goes on without it.
+
+    Args:
+        definition: The tool.
+        port: Its port.
+        executable: Where it is installed.
+        options: The values of its own keys; those that are absent have their defaults.
+    """
     return Tool(
         name=definition.name,
         kind=Kind.TOOL,
@@ -294,6 +382,7 @@ def tool(definition: ToolDefinition, port: int, executable: Executable) -> Tool:
         configuration_option=definition.configuration_option,
         configuration=definition.configuration,
         renderer=definition.renderer,
+        options=tuple((option.key, options.get(option.key, option.default)) for option in definition.options),
     )
 
 

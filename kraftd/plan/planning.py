@@ -192,10 +192,15 @@ def _tools(
 ) -> tuple[Tool, ...]:
     offset = settings.cluster.port_offset
     return tuple(
-        kinds.tool(each, settings.tools[each.name].port + offset, installed[each.name])
+        kinds.tool(each, settings.tools[each.name].port + offset, installed[each.name], _options(settings, each))
         for each in tools_asked_for(settings, tools)
         if each.name in installed
     )
+
+
+def _options(settings: Settings, tool: ToolDefinition) -> Mapping[str, str]:
+    table = settings.tools[tool.name]
+    return {option.key: getattr(table, option.key) for option in tool.options}
 
 
 def _apps(settings: Settings, access: Access) -> tuple[App, ...]:

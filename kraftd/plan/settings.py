@@ -258,8 +258,11 @@ def settings_model(tools: Iterable[ToolDefinition]) -> type[Settings]:
 
 
 def _tool_table(tool: ToolDefinition) -> type[ToolSettings]:
-    port = (Port, Field(tool.default_port, description=_PORT))
-    return create_model(f"{tool.name.capitalize()}Settings", __base__=ToolSettings, port=port)
+    fields: dict[str, Any] = {"port": (Port, Field(tool.default_port, description=_PORT))}
+    for option in tool.options:
+        text = Annotated[str, _matching(re.compile(option.pattern))]
+        fields[option.key] = (text, Field(option.default, description=option.description))
+    return create_model(f"{tool.name.capitalize()}Settings", __base__=ToolSettings, **fields)
 
 
 SETTINGS = settings_model(TOOL_DEFINITIONS)

@@ -6,6 +6,7 @@ from pathlib import Path
 from kraftd.plan.plan import Plan
 from kraftd.render.java_command import PROPERTIES, JvmLaunch
 from kraftd.render.logging_config import logging_config, logging_file
+from kraftd.render.prometheus import token_files
 from kraftd.render.server_properties import server_properties
 from kraftd.render.supervisord_conf import dotenv, programs_of, supervisord_conf
 from kraftd.render.tools import tool_files
@@ -35,6 +36,8 @@ def render(
         files[directory / logging_file(plan.kafka_version)] = logging_config(plan.kafka_version)
     for app in plan.apps:
         files[plan.layout.config(app.name) / ".env"] = dotenv(app)
+    # For a Prometheus that kraftd does not run, too.
+    files |= token_files(plan)
     for tool in plan.tools:
         files |= tool_files(plan, tool, rules)
     return files

@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kraftd.plan.kinds import PROMETHEUS, Tool
+from kraftd.plan.kinds import ALERTMANAGER, PROMETHEUS, TOOL_DEFINITIONS, Tool
 from kraftd.plan.plan import Plan
+from kraftd.plan.program import LOOPBACK
 from kraftd.render.tools import RENDERED, configuration_path
 
 SCRAPE_INTERVAL_S = 5
-_RETENTION = "15d"
+_AGENT_INTERVAL_S = 15
+"""A JMX agent reads a thousand values from the broker's JVM for each scrape."""
+
 _TOKEN_VARIABLE = "APP_API_TOKEN"  # noqa: S105 the variable's name
+_STANDALONE = "For a Prometheus of your own. Another cluster is one more url in both lists; add its jobs with tokens."
 
 
 def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
@@ -18,7 +22,8 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
     return (
         *plan.marker(tool.name).arguments,
         f"--storage.tsdb.path={plan.layout.data(tool.name)}",
-        f"--storage.tsdb.retention.time={_RETENTION}",
+        f"--storage.tsdb.retention.time={tool.option('retention')}",
+        f"--storage.tsdb.retention.size={tool.option('retention_size')}",
         f"--web.listen-address={tool.host}:{tool.port}",
         # By default pages of every origin may read the API.
         f"--web.cors.origin={tool.url.rstrip('/')}",
@@ -27,45 +32,67 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
 
 
 def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
-    """Return its configuration, and the token file of each app that requires a token."""
-    tokens = {_token_file(plan, app): token for app, token in _tokens(plan).items()}
-    return {configuration_path(plan, tool): _prometheus_yml(plan, rules), **tokens}
+    """Return its configuration."""
+    own = [*_itself(tool.host, tool.port), f"          kafka_cluster: {_quoted(plan.cluster)}"]
+    text = _prometheus_yml(plan, rules, RENDERED, SCRAPE_INTERVAL_S, own)
+    return {configuration_path(plan, tool): text}
 
 
-def _prometheus_yml(plan: Plan, rules: Sequence[Path]) -> str:
-    lines = [f"# {RENDERED}", "global:"]
-    lines += [f"  {key}: {SCRAPE_INTERVAL_S}s" for key in ("scrape_interval", "evaluation_interval")]
+def standalone(plan: Plan, rules: Sequence[Path]) -> str:
+    """Return the configuration of a Prometheus that kraftd does not run, on its default port.
+
+    Args:
+        plan: The cluster.
+        rules: Files of alerting and recording rules.
+    """
+    (port,) = (tool.default_port for tool in TOOL_DEFINITIONS if tool.name == PROMETHEUS)
+    return _prometheus_yml(plan, rules, _STANDALONE, _AGENT_INTERVAL_S, _itself(LOOPBACK, port))
+
+
+def token_files(plan: Plan) -> dict[Path, str]:
+    """Return the token of each app that requires one, in the file from which Prometheus reads it."""
+    return {_token_file(plan, app): token for app, token in _tokens(plan).items()}
+
+
+def _prometheus_yml(plan: Plan, rules: Sequence[Path], head: str, interval_s: int, own: Sequence[str]) -> str:
+    lines = [f"# {head}", "global:"]
+    lines += [f"  {key}: {interval_s}s" for key in ("scrape_interval", "evaluation_interval")]
     if rules:
         lines += ["rule_files:", *(f"  - {_quoted(path)}" for path in rules)]
+    if alertmanager := plan.tool(ALERTMANAGER):
+        address = f"{alertmanager.host}:{alertmanager.port}"
+        lines += ["alerting:", "  alertmanagers:", "  - static_configs:", f'    - targets: ["{address}"]']
     guarded = _tokens(plan)
-    lines += ["scrape_configs:", *_scrape_job(plan, "kraftd")]
-    if guarded:
-        lines += _only("drop", guarded)
+    lines += ["scrape_configs:", *_scrape_job(plan, "kraftd", interval_s), "    relabel_configs:"]
+    lines += [*_only("drop", "job", ["kafka"]), *(_only("drop", "program", guarded) if guarded else ())]
+    lines += [*_scrape_job(plan, "kafka", interval_s), f"    scrape_interval: {_AGENT_INTERVAL_S}s"]
+    lines += ["    relabel_configs:", *_only("keep", "job", ["kafka"])]
     for app in guarded:
-        lines += _scrape_job(plan, app)
+        lines += _scrape_job(plan, app, interval_s)
         # In a file, because every user of this machine can read Prometheus' configuration through its port.
-        lines += [
-            "    authorization:",
-            f"      credentials_file: {_quoted(_token_file(plan, app))}",
-            *_only("keep", [app]),
-        ]
+        lines += ["    authorization:", f"      credentials_file: {_quoted(_token_file(plan, app))}"]
+        lines += ["    relabel_configs:", *_only("keep", "program", [app])]
+    lines += [f"  - job_name: {PROMETHEUS}", "    static_configs:", *own]
     return "\n".join([*lines, ""])
 
 
-def _scrape_job(plan: Plan, name: str) -> list[str]:
+def _itself(host: str, port: int) -> list[str]:
+    return [f'      - targets: ["{host}:{port}"]', "        labels:", f"          program: {PROMETHEUS}"]
+
+
+def _scrape_job(plan: Plan, name: str, interval_s: int) -> list[str]:
     return [
         f"  - job_name: {name}",
         "    http_sd_configs:",
         f'      - url: "http://{plan.daemon.host}:{plan.daemon.port}/sd/prometheus"',
-        f"        refresh_interval: {SCRAPE_INTERVAL_S}s",
+        f"        refresh_interval: {interval_s}s",
     ]
 
 
-def _only(action: str, programs: Iterable[str]) -> list[str]:
+def _only(action: str, label: str, values: Iterable[str]) -> list[str]:
     return [
-        "    relabel_configs:",
-        "      - source_labels: [program]",
-        f"        regex: {'|'.join(programs)}",
+        f"      - source_labels: [{label}]",
+        f"        regex: {'|'.join(values)}",
         f"        action: {action}",
     ]
 
@@ -77,9 +104,9 @@ def _tokens(plan: Plan) -> dict[str, str]:
 
 
 def _token_file(plan: Plan, app: str) -> Path:
-    return plan.layout.config(PROMETHEUS) / f"{app}.token"
+    return plan.layout.config(app) / f"{app}.token"
 
 
-def _quoted(path: Path) -> str:
+def _quoted(text: Path | str) -> str:
     # A JSON string is a YAML string.
-    return json.dumps(str(path))
+    return json.dumps(str(text))

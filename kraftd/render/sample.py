@@ -1,6 +1,6 @@
 """The commented kraftd.toml that ``kraftd init`` writes."""
 
-from kraftd.plan.kinds import TOOL_DEFINITIONS, ToolDefinition
+from kraftd.plan.kinds import MONITORING, TOOL_DEFINITIONS, ToolDefinition
 
 _CLUSTER = """\
 # The configuration of a kraftd cluster. Every key is optional; the values shown are the defaults.
@@ -112,12 +112,14 @@ def _tool_table(tool: ToolDefinition) -> str:
 #enabled = false
 # Its HTTP port: 1 to 65535.
 #port = {tool.default_port}
-"""
+""" + "".join(f'# {option.remark}\n#{option.key} = "{option.default}"\n' for option in tool.options)
 
 
-_TOOLS = " and ".join(tool.name.capitalize() for tool in TOOL_DEFINITIONS)
+*_FIRST, _LAST = (tool.name.capitalize() for tool in TOOL_DEFINITIONS)
+_TOOLS = f"{', '.join(_FIRST)} and {_LAST}"
 
-SAMPLE = f"{_CLUSTER}# {_TOOLS} run with the cluster if they are enabled and found on the PATH.\n" + "\n".join(
-    map(_tool_table, TOOL_DEFINITIONS)
+SAMPLE = (
+    f"{_CLUSTER}# {_TOOLS} run with the cluster if they are enabled and found on the PATH.\n"
+    f"# 'kraftd start --with {MONITORING}' enables them all.\n" + "\n".join(map(_tool_table, TOOL_DEFINITIONS))
 )
 """Commented settings start with ``#`` and no space, remarks with ``# ``."""

@@ -25,11 +25,11 @@ def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behin
     # One app asks for a token, the other does not.
     fresh.config.write_text('[prometheus]\nenabled = true\n[producer]\nenv = { APP_API_TOKEN = "hunter2" }\n')
     fresh.start()
-    scraped = {"kraftd": "up", "producer": "up", "consumer": "up"}
+    scraped = {"kraftd": "up", "producer": "up", "consumer": "up", "prometheus": "up"}
 
     assert fresh.status()["status"] == "ok"
     rendered = fresh.state_dir / "config" / "prometheus" / "prometheus.yml"
-    assert (rendered.parent / "producer.token").stat().st_mode & 0o777 == 0o600
+    assert (rendered.parents[1] / "producer" / "producer.token").stat().st_mode & 0o777 == 0o600
     subprocess.run(["promtool", "check", "config", str(rendered)], check=True, capture_output=True, timeout=30)
     eventually(lambda: targets(fresh) == scraped, within_s=30, what="every target is up")
 

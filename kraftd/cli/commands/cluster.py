@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -18,6 +18,14 @@ _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="TOOL",
+        help="monitoring (Prometheus, Alertmanager and Grafana), or one of these; the same as --set TOOL.enabled=true.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Stop even if that costs the quorum or the last in-sync replica.")]
 
 
@@ -36,15 +44,18 @@ def register(app: typer.Typer) -> None:
     app.command("destroy")(destroy)
 
 
-def start(context: typer.Context, names: Names = None) -> None:
+def start(context: typer.Context, names: Names = None, tools: With = None) -> None:
     """Start the cluster and return when it is ready. Programs that run already are left alone."""
     from kraftd.cli import output
+    from kraftd.operate.configuring import enabling
     from kraftd.operate.context import cluster_context
     from kraftd.operate.start.start import StartOptions
     from kraftd.operate.start.start import start as start_cluster
     from kraftd.operate.status import status
 
-    invocation: Invocation = context.obj
+    given: Invocation = context.obj
+    # Before the user's own, which may take one of them away again.
+    invocation = replace(given, assignments=(*enabling(tools or ()), *given.assignments))
     command_context = invocation.command_context()
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
     chosen = invocation.chosen(command_context)

@@ -114,14 +114,24 @@ def plan(context: typer.Context) -> None:
 def render(
     context: typer.Context,
     diff: Annotated[bool, typer.Option("--diff", help="Compare with the files on disk.")] = False,
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="Instead, the configuration for a Prometheus of your own.")
+    ] = False,
 ) -> None:
     """Show the files that a start writes, without their secrets. Writes nothing."""
     from kraftd.host.files import read_text
-    from kraftd.operate.render import rendered
+    from kraftd.operate.render import prometheus_configuration, rendered
     from kraftd.plan.secrets import masked_text
 
     invocation: Invocation = context.obj
     command_context = invocation.command_context()
+    if prometheus:
+        text = prometheus_configuration(invocation.chosen(command_context), command_context)
+        if invocation.json:
+            invocation.print_document({"ok": True, "schema_version": 1, "text": text})
+        else:
+            invocation.print_lines(text, newline=False)
+        return
     files = rendered(invocation.chosen(command_context), command_context)
     if invocation.json:
         documents = [

@@ -88,6 +88,14 @@ _PATTERNS = (
         at_start_only=True,
     ),
     _pattern(
+        r"field http_sd_configs not found",
+        "This Prometheus is too old to discover its targets: install 2.28 or newer, or set prometheus.enabled = false.",
+    ),
+    _pattern(
+        r"loading groups failed",
+        "A file of rules is damaged: install kraftd again; 'promtool check rules' names every error in it.",
+    ),
+    _pattern(
         r"cannot use the settings|cannot start",
         "Fix that setting in kraftd.toml.",
         retry_helps=True,
@@ -98,7 +106,7 @@ _PATTERNS = (
 _STARTED = re.compile(r"\bKafka Server started\b")
 _LEVEL = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ([A-Z]+)\b|\blevel=(\w+)")
 _HARMLESS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING")
-_FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:")
+_FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:|\berr=")
 _MOST_CHARACTERS = 300
 
 

@@ -68,6 +68,15 @@ def test_prometheus_is_what_the_path_has(tmp_path):
     assert installed_tool(KNOWN["prometheus"], {"PATH": f"{tmp_path}:{found.parent}"}) == Executable(found)
 
 
+def test_alertmanager_is_found_under_the_name_that_debian_gives_it(tmp_path):
+    environ = {"PATH": str(tmp_path)}
+    debian = program(tmp_path / "prometheus-alertmanager")
+
+    assert installed_tool(KNOWN["alertmanager"], environ) == Executable(debian)
+    own = program(tmp_path / "alertmanager")
+    assert installed_tool(KNOWN["alertmanager"], environ) == Executable(own)
+
+
 def test_grafana_of_an_archive_has_its_home_around_it_through_links_too(tmp_path):
     home = defaults(tmp_path / "grafana-12")
     own = program(home / "bin" / "grafana")

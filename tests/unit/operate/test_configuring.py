@@ -7,6 +7,7 @@ from kraftd.errors import ConfigurationError, IdentityMismatchError
 from kraftd.operate.configuring import (
     Selection,
     choose_cluster,
+    enabling,
     plan_for,
     read_configuration,
     recorded_or_configured_plan,
@@ -173,9 +174,28 @@ def test_a_tool_that_is_asked_for_and_absent_is_left_out_and_told_with_the_remed
 
     assert [tool.name for tool in configured.plan.tools] == ["prometheus"]
     assert configured.absent == {
-        "grafana": "grafana is not on the PATH, and is left out: install it (a package or the archive of grafana.com), "
-        "or set grafana.enabled = false"
+        "grafana": "grafana is not on the PATH, and is left out: install it (Debian: the repository of grafana.com; "
+        "Fedora: dnf install grafana; Homebrew: brew install grafana), or set grafana.enabled = false"
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "assignments"),
+    [
+        ([], ()),
+        (["monitoring"], ("prometheus.enabled=true", "alertmanager.enabled=true", "grafana.enabled=true")),
+        (["grafana", "prometheus", "grafana"], ("prometheus.enabled=true", "grafana.enabled=true")),
+    ],
+)
+def test_start_with_a_tool_is_the_setting_that_enables_it(words, assignments):
+    assert enabling(words) == assignments
+
+
+def test_start_with_something_else_is_refused_and_told_what_there_is():
+    with pytest.raises(ConfigurationError, match="cannot start with 'zabbix'") as refused:
+        enabling(["monitoring", "zabbix"])
+
+    assert refused.value.hint == "Choose from monitoring (all of them), prometheus, alertmanager, grafana."
 
 
 def test_a_tool_that_nobody_asks_for_is_neither_planned_nor_missed(command_context, tmp_path):

@@ -1,10 +1,16 @@
 import configparser
 from pathlib import Path
 
+import pytest
+import yaml
+
+from kraftd.errors import ConfigurationError
+from kraftd.render.prometheus import standalone, token_files
 from kraftd.render.tools import tool_command, tool_files
 from tests.plans import STATE_DIR, TOOLS, plan_of
 
 RULES = (Path("/opt/kraftd/monitoring/rules/kafka.yml"), Path('/opt/"k"/rules.yml'))
+ROOT = Path(__file__).resolve().parents[3]
 CONFIG = STATE_DIR / "config"
 
 
@@ -27,65 +33,126 @@ def test_prometheus_keeps_two_weeks_in_the_state_directory_and_listens_on_loopba
         "--config.file=/srv/kraftd/local/config/prometheus/prometheus.yml",
         "--storage.tsdb.path=/srv/kraftd/local/data/prometheus",
         "--storage.tsdb.retention.time=15d",
+        "--storage.tsdb.retention.size=1GB",
         "--web.listen-address=127.0.0.1:9090",
         "--web.cors.origin=http://127.0.0.1:9090",
         "--log.level=warn",
     )
 
 
-def test_prometheus_asks_the_daemon_what_to_scrape():
-    toml = f"[cluster]\nport_offset = 100\n{TOOLS}"
+def discovered(url, interval_s, *relabel_configs, **more):
+    """Return a job whose targets the daemon tells."""
+    return {
+        "http_sd_configs": [{"url": url, "refresh_interval": f"{interval_s}s"}],
+        "relabel_configs": list(relabel_configs),
+        **more,
+    }
 
-    (text,) = files("prometheus", toml).values()
 
-    assert text == (
-        "# Rendered by kraftd; changes here are overwritten.\n"
-        "global:\n"
-        "  scrape_interval: 5s\n"
-        "  evaluation_interval: 5s\n"
-        "scrape_configs:\n"
-        "  - job_name: kraftd\n"
-        "    http_sd_configs:\n"
-        '      - url: "http://127.0.0.1:8100/sd/prometheus"\n'
-        "        refresh_interval: 5s\n"
-    )
+def only(action, label, regex):
+    return {"source_labels": [label], "regex": regex, "action": action}
+
+
+def jobs_of(text):
+    return {job.pop("job_name"): job for job in yaml.safe_load(text)["scrape_configs"]}
+
+
+def test_prometheus_asks_the_daemon_what_to_scrape_and_scrapes_agents_seldom():
+    url = "http://127.0.0.1:8100/sd/prometheus"
+
+    (text,) = files("prometheus", f"[cluster]\nport_offset = 100\n{TOOLS}").values()
+
+    assert yaml.safe_load(text)["global"] == {"scrape_interval": "5s", "evaluation_interval": "5s"}
+    labels = {"program": "prometheus", "kafka_cluster": "local"}
+    assert jobs_of(text) == {
+        "kraftd": discovered(url, 5, only("drop", "job", "kafka")),
+        "kafka": discovered(url, 5, only("keep", "job", "kafka"), scrape_interval="15s"),
+        "prometheus": {"static_configs": [{"targets": ["127.0.0.1:9190"], "labels": labels}]},
+    }
 
 
 def test_prometheus_shows_each_app_its_own_token_from_a_file():
-    toml = (
+    plan = plan_of(
         f'{TOOLS}[producer]\nenv = {{ APP_API_TOKEN = "hunter2" }}\n'
         '[consumer]\ninstances = 2\nenv = { APP_API_TOKEN = " hunter3 " }'
     )
 
-    found = files("prometheus", toml)
+    (text,) = tool_files(plan, plan.tool("prometheus"), ()).values()
 
-    text = found.pop(CONFIG / "prometheus" / "prometheus.yml")
-    assert found == {
-        CONFIG / "prometheus" / "producer.token": "hunter2",
-        CONFIG / "prometheus" / "consumer.token": "hunter3",
-        CONFIG / "prometheus" / "consumer-2.token": "hunter3",
+    assert token_files(plan) == {
+        CONFIG / "producer" / "producer.token": "hunter2",
+        CONFIG / "consumer" / "consumer.token": "hunter3",
+        CONFIG / "consumer-2" / "consumer-2.token": "hunter3",
     }
     assert "hunter" not in text
-    everyone, *jobs = text.split("  - job_name: ")[1:]
-    assert everyone.endswith(
-        "    relabel_configs:\n"
-        "      - source_labels: [program]\n"
-        "        regex: producer|consumer|consumer-2\n"
-        "        action: drop\n"
+    jobs = jobs_of(text)
+    assert only("drop", "program", "producer|consumer|consumer-2") in jobs["kraftd"]["relabel_configs"]
+    assert list(jobs) == ["kraftd", "kafka", "producer", "consumer", "consumer-2", "prometheus"]
+    assert jobs["producer"] == discovered(
+        "http://127.0.0.1:8000/sd/prometheus",
+        5,
+        only("keep", "program", "producer"),
+        authorization={"credentials_file": f"{CONFIG}/producer/producer.token"},
     )
-    assert [job.split("\n")[0] for job in jobs] == ["producer", "consumer", "consumer-2"]
-    assert jobs[0] == (
-        "producer\n"
-        "    http_sd_configs:\n"
-        '      - url: "http://127.0.0.1:8000/sd/prometheus"\n'
-        "        refresh_interval: 5s\n"
-        "    authorization:\n"
-        f'      credentials_file: "{CONFIG}/prometheus/producer.token"\n'
-        "    relabel_configs:\n"
-        "      - source_labels: [program]\n"
-        "        regex: producer\n"
-        "        action: keep\n"
+
+
+def test_a_prometheus_of_ones_own_is_configured_as_the_file_that_ships():
+    rules = ROOT / "monitoring" / "rules"
+    shipped = yaml.safe_load((ROOT / "monitoring" / "prometheus.yml").read_text(encoding="utf-8"))
+
+    rendered = yaml.safe_load(standalone(plan_of(), sorted(rules.glob("*.yml"))))
+
+    assert shipped.pop("rule_files") == ["rules/*.yml"]
+    assert {Path(path).parent for path in rendered.pop("rule_files")} == {rules}
+    assert rendered == shipped
+
+
+def test_prometheus_sends_its_alerts_to_the_alertmanager_of_the_cluster():
+    (text,) = files("prometheus", f"[cluster]\nport_offset = 100\n{TOOLS}[alertmanager]\nenabled = true").values()
+
+    (alertmanager,) = yaml.safe_load(text)["alerting"]["alertmanagers"]
+    assert alertmanager == {"static_configs": [{"targets": ["127.0.0.1:9293"]}]}
+
+
+def test_what_prometheus_keeps_is_bounded_by_the_users_time_and_size():
+    plan = plan_of('[prometheus]\nenabled = true\nretention = "2d"\nretention_size = "300MB"')
+
+    command = tool_command(plan, plan.tool("prometheus"))
+
+    assert {"--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=300MB"} <= set(command)
+
+
+def test_alertmanager_listens_on_loopback_only_and_knows_no_others():
+    plan = plan_of("[alertmanager]\nenabled = true")
+
+    assert tool_command(plan, plan.tool("alertmanager")) == (
+        "/usr/bin/prometheus-alertmanager",
+        "--config.file=/srv/kraftd/local/config/alertmanager/alertmanager.yml",
+        "--storage.path=/srv/kraftd/local/data/alertmanager",
+        "--web.listen-address=127.0.0.1:9193",
+        "--cluster.listen-address=",
+        "--log.level=warn",
     )
+    assert plan.marker("alertmanager").executable == "prometheus-alertmanager"
+
+
+@pytest.mark.parametrize(
+    ("setting", "receiver"),
+    [
+        ("", {"name": "webhook"}),
+        ('webhook_url = "http://h/a: b#\\"c"', None),
+        ('webhook_url = "http://h/a:b#\\"c"', {"name": "webhook", "webhook_configs": [{"url": 'http://h/a:b#"c'}]}),
+    ],
+)
+def test_alertmanager_sends_alerts_where_the_user_says_or_nowhere(setting, receiver):
+    toml = f"[alertmanager]\nenabled = true\n{setting}"
+
+    if receiver is None:
+        with pytest.raises(ConfigurationError, match=r"alertmanager\.webhook_url"):
+            files("alertmanager", toml)
+    else:
+        (text,) = files("alertmanager", toml).values()
+        assert yaml.safe_load(text)["receivers"] == [receiver]
 
 
 def test_prometheus_evaluates_the_rules_that_there_are():

@@ -23,6 +23,8 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Unrecognized VM option 'UseFoo'", False, "java.options"),
         ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
         ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
+        (r'level=error err="parsing: line 7: field http_sd_configs not found in type config.plain"', False, "2.28"),
+        ('level=error msg="loading groups failed" err="a.yml: 5:15: unclosed left"', False, "promtool check rules"),
         ("ModuleNotFoundError: No module named 'fastapi'", False, "install kraftd again"),
     ],
 )
@@ -40,6 +42,12 @@ def test_an_error_of_a_tool_is_shown():
     lines = ['ts=1 caller=main.go:1 level=error msg="bad"', 'ts=2 level=warn msg="bye"']
 
     assert diagnose("exit status 1", lines).text == f"exit status 1: {lines[0]}"
+
+
+def test_an_error_that_alertmanager_logs_without_a_level_is_shown():
+    line = 'ts=1 caller=coordinator.go:132 component=configuration err="open default.tmpl: no such file"'
+
+    assert diagnose("exit status 1", [line]).text == f"exit status 1: {line}"
 
 
 def test_the_last_telling_line_counts():

@@ -1,0 +1,39 @@
+"""Alertmanager's arguments and configuration: on loopback, alone, with one receiver."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kraftd.plan.kinds import Tool
+from kraftd.plan.plan import Plan
+from kraftd.render.tools import RENDERED, configuration_path
+
+
+def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
+    """Return the arguments of its executable."""
+    return (
+        *plan.marker(tool.name).arguments,
+        f"--storage.path={plan.layout.data(tool.name)}",
+        f"--web.listen-address={tool.host}:{tool.port}",
+        # By default it listens for other Alertmanagers on every address, on the port of broker 3.
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    )
+
+
+def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
+    """Return its configuration."""
+    lines = [
+        f"# {RENDERED}",
+        "route:",
+        "  receiver: webhook",
+        # One message of each cluster, for all that one fault causes.
+        "  group_by: [kafka_cluster]",
+        "  group_wait: 15s",
+        "receivers:",
+        "  - name: webhook",
+    ]
+    if url := tool.option("webhook_url"):
+        # A JSON string is a YAML string.
+        lines += ["    webhook_configs:", f"      - url: {json.dumps(url)}"]
+    return {configuration_path(plan, tool): "\n".join([*lines, ""])}
