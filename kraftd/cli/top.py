@@ -12,7 +12,7 @@ from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import BrokerView, GroupSummary, HealthDocument, StatusDocument, TimeLag
 from kraftd.units import count, duration, human_size, latency, rate
 
-_STATUS_STYLES = {LagStatus.OK: "green", LagStatus.WARN: "yellow"}
+_STATUS_STYLES = {LagStatus.OK: "green", LagStatus.WARN: "yellow", LagStatus.EMPTY: "yellow"}
 _STATE_STYLES = {ServiceState.READY: "green", ServiceState.STARTING: "yellow", ServiceState.STOPPED: "dim"}
 _BAD = "bold red"
 _MOST_ROWS = 20

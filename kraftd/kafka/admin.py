@@ -14,16 +14,20 @@ from kraftd.kafka import offsets as offset_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.creation import TopicCreation
+from kraftd.kafka.log.batches import batches_from
+from kraftd.kafka.log.transactions import open_transactions
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
     Failure,
+    FetchedBatches,
     Groups,
     GroupState,
     KafkaAccessError,
     KafkaRejectedError,
     KafkaUnavailableError,
     LogDir,
+    OpenTransaction,
     Partial,
     Partition,
     Quorum,
@@ -212,6 +216,16 @@ class KafkaAdmin:
         A partition without a record at its time or later is absent, without a failure.
         """
         return offset_calls.mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
+
+    def batches_from(self, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
+        """Return the headers of the next batches from an offset of each partition on, in one round of requests."""
+        return batches_from(self._opened, questions)
+
+    def open_transactions(
+        self, partitions: Iterable[Partition], brokers: Iterable[BrokerEndpoint]
+    ) -> Partial[TopicPartition, OpenTransaction]:
+        """Return the oldest open transaction of each partition, in up to three rounds of requests."""
+        return open_transactions(self._opened, partitions, [broker.node_id for broker in brokers])
 
     def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]:
         """Return each broker's log directories, by node id."""

@@ -14,6 +14,11 @@ from kafka.protocol.admin import (
     DescribeQuorumRequest,
     ListGroupsRequest,
 )
+from kafka.protocol.admin.transactions import (
+    DescribeProducersRequest,
+    DescribeTransactionsRequest,
+    ListTransactionsRequest,
+)
 from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
@@ -31,12 +36,15 @@ _MESSAGES = {
     "DescribeConfigs": DescribeConfigsRequest,
     "DescribeGroups": DescribeGroupsRequest,
     "DescribeLogDirs": DescribeLogDirsRequest,
+    "DescribeProducers": DescribeProducersRequest,
     "DescribeQuorum": DescribeQuorumRequest,
+    "DescribeTransactions": DescribeTransactionsRequest,
     "Fetch": FetchRequest,
     "FindCoordinator": FindCoordinatorRequest,
     "InitProducerId": InitProducerIdRequest,
     "ListGroups": ListGroupsRequest,
     "ListOffsets": ListOffsetsRequest,
+    "ListTransactions": ListTransactionsRequest,
     "Metadata": MetadataRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,

@@ -126,6 +126,61 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """The header of a record batch.
+
+    Attributes:
+        records: How many it holds; compaction may have left fewer than its offsets.
+        is_control: It holds the marker that ends a transaction, and no record for consumers.
+        size_bytes: Its length in the log.
+    """
+
+    base_offset: int
+    last_offset: int
+    records: int
+    producer_id: int
+    is_transactional: bool
+    is_control: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbortedTransaction:
+    """A transaction whose records, from an offset to its marker, no read_committed consumer is given."""
+
+    producer_id: int
+    first_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedBatches:
+    """The batches from an offset on, as far as they were sent, and the last stable offset of then."""
+
+    batches: tuple[Batch, ...]
+    aborted: tuple[AbortedTransaction, ...]
+    stable: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """A transaction that was neither committed nor aborted; what is not known is None.
+
+    Attributes:
+        start_offset: Its first record in the partition: read_committed consumers wait there.
+        written_at_s: The newest timestamp that its producer wrote to the partition, in seconds since the Unix epoch.
+        began_at_s: When it began.
+        timeout_s: After how long the coordinator aborts it.
+    """
+
+    producer_id: int
+    start_offset: int
+    written_at_s: float | None
+    transactional_id: str | None = None
+    began_at_s: float | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicState:
     """A topic in a broker's metadata, its partitions in order of index.
 

@@ -230,6 +230,7 @@ class Collector:
                 view.unreadable.topics,
                 are_all_groups_listed=not listed.broker_failures,
                 with_details=with_details,
+                brokers=view.brokers or (),
             ),
         )
         unreadable = Unreadable(view.unreadable.topics, listed.failures, {}, listed.broker_failures)
@@ -243,6 +244,7 @@ class Collector:
             offsets=measured.offsets,
             time_lags=measured.time_lags,
             statuses=measured.statuses,
+            open_transactions=measured.open_transactions,
             unreadable=replace(unreadable, commits=measured.not_read),
             excluded=Excluded(view.excluded.topics, len(listed.groups) - len(groups), measured.undetailed),
         )
@@ -256,4 +258,4 @@ class Collector:
 
 
 def _without_groups(view: KafkaView) -> KafkaView:
-    return replace(view, groups=None, lags=None, offsets=None, time_lags=None, statuses=None)
+    return replace(view, groups=None, lags=None, offsets=None, time_lags=None, statuses=None, open_transactions={})

@@ -8,10 +8,20 @@ from kraftd.clock import Clock
 from kraftd.health.lag.lag import GroupLag, LagSum, group_lag
 from kraftd.health.lag.offsets import Commits, OffsetMemory
 from kraftd.health.lag.selection import Selector
-from kraftd.health.lag.status import partition_status, worst
+from kraftd.health.lag.status import LagStatus, is_idle, partition_status, worst
 from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.health.lag.view import GroupStatus, Offsets
-from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    Failure,
+    FetchedBatches,
+    GroupState,
+    OpenTransaction,
+    Partial,
+    Partition,
+    TopicPartition,
+    TopicState,
+)
 from kraftd.kafka.offsets import IsolationLevel, Question
 
 
@@ -29,6 +39,14 @@ class OffsetSource(Protocol):
     def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
         """Return starts, and offsets at times."""
 
+    def batches_from(self, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
+        """Return the headers of the next batches."""
+
+    def open_transactions(
+        self, partitions: Iterable[Partition], brokers: Iterable[BrokerEndpoint]
+    ) -> Partial[TopicPartition, OpenTransaction]:
+        """Return the oldest open transaction of partitions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -45,6 +63,7 @@ class Measured:
     statuses: Mapping[str, GroupStatus]
     not_read: Mapping[str, Failure]
     undetailed: frozenset[str]
+    open_transactions: Mapping[TopicPartition, OpenTransaction]
 
 
 class Measurement:
@@ -64,15 +83,17 @@ class Measurement:
         *,
         are_all_groups_listed: bool = True,
         with_details: bool = True,
+        brokers: Collection[BrokerEndpoint] = (),
     ) -> Measured:
-        """Return offsets, lags, time lags and statuses now, with at most three requests to each broker.
+        """Return offsets, lags, time lags and statuses now; three requests to each broker, more where it is unusual.
 
         Args:
             groups: The groups to measure, no older than this cycle.
             topics: The topics to measure, no older than this cycle.
             unreadable: Names of topics that exist but whose partitions are not known.
             are_all_groups_listed: Whether a group that is not among them is gone.
-            with_details: Whether to ask for more than commits and ends.
+            with_details: Whether to ask for more than commits and ends, of partitions that are not new.
+            brokers: Those that may coordinate transactions.
         """
         partitions = {partition.key: partition for topic in topics for partition in topic.partitions}
         committed = self._source.committed(groups.values())
@@ -81,27 +102,45 @@ class Measurement:
         detailed = _on(partitions, {name: each for name, each in committed.values.items() if name not in undetailed})
         remembered = groups.keys() - undetailed if are_all_groups_listed else None
         now_s = self._remember(topics, detailed, ends.values, remembered)
-        offsets = self._offsets(now_s, partitions, detailed, ends, with_details=with_details)
-        existing = frozenset(partitions) | {key for key in _keys(committed.values) if key[0] in unreadable}
+        led = {key: partition for key, partition in partitions.items() if key in ends.values}
+        offsets = self._offsets(now_s, led, detailed, ends, with_details=with_details)
+        self._look(led, ends.values, brokers)
+        lags = self._lags(groups, topics, unreadable, committed, ends.values)
         return Measured(
-            offsets=offsets,
-            lags={name: self._lag(groups[name], committed, ends.values, existing) for name in committed.values},
+            offsets,
+            lags,
             time_lags={name: self._memory.time_lags(found, ends.values, now_s) for name, found in detailed.items()},
-            statuses={name: self._status(groups[name], found, ends.values) for name, found in detailed.items()},
+            statuses={name: self._status(groups[name], detailed[name], lags[name], ends.values) for name in detailed},
             not_read=committed.failures,
             undetailed=undetailed,
+            open_transactions=dict(self._memory.held.transactions),
         )
 
-    def _lag(
+    def _lags(
         self,
-        group: GroupState,
+        groups: Mapping[str, GroupState],
+        topics: Collection[TopicState],
+        unreadable: Collection[str],
         committed: Partial[str, dict[TopicPartition, int]],
         ends: Mapping[TopicPartition, int],
-        existing: Collection[TopicPartition],
-    ) -> GroupLag:
-        assigned = {key for member in group.members or () for key in member.assigned or ()}
-        lag = group_lag(committed.values[group.name], ends, self._memory.starts, existing=existing, assigned=assigned)
-        return _incomplete(lag) if group.name in committed.failures else lag
+    ) -> dict[str, GroupLag]:
+        siblings = {topic.name: tuple(partition.key for partition in topic.partitions) for topic in topics}
+        existing = {key for keys in siblings.values() for key in keys}
+        existing |= {key for key in _keys(committed.values) if key[0] in unreadable}
+        found = self._memory.unread.found
+        lags = {}
+        for name, commits in committed.values.items():
+            lag = group_lag(
+                commits,
+                ends,
+                self._memory.starts,
+                existing=existing,
+                assigned={key for member in groups[name].members or () for key in member.assigned or ()},
+                siblings=siblings,
+                unread={each[0]: found[each] for each in commits.items() if each in found} if found else {},
+            )
+            lags[name] = _incomplete(lag) if name in committed.failures else lag
+        return lags
 
     def _remember(
         self,
@@ -121,23 +160,27 @@ class Measurement:
     def _offsets(
         self,
         now_s: float,
-        partitions: Mapping[TopicPartition, Partition],
+        led: Mapping[TopicPartition, Partition],
         commits: Commits,
         ends: Partial[TopicPartition, int],
         *,
         with_details: bool,
     ) -> Offsets:
-        memory = self._memory
+        memory, monotonic_s = self._memory, self._clock.monotonic_s()
         starts: Partial[TopicPartition, int] = Partial()
         stable: Partial[TopicPartition, int] = Partial()
-        if with_details:
-            monotonic_s = self._clock.monotonic_s()
-            led = [partition for key, partition in partitions.items() if key in ends.values]
-            if questions := memory.questions(led, commits, now_s, monotonic_s):
+        are_some_new = any(key not in memory.starts for key in led)
+        if with_details or are_some_new:
+            questions = memory.questions(led.values(), commits, now_s, monotonic_s)
+            is_stable_due = not questions or memory.is_stable_due(questions, monotonic_s)
+            if questions and not is_stable_due:
                 starts = self._source.mixed_offsets(questions)
                 memory.store_answers(questions, starts)
-            else:
-                stable = self._source.end_offsets(led, IsolationLevel.READ_COMMITTED)
+            # Partitions that are new have everything at once: nobody waits three cycles for their first values.
+            if are_some_new and (lookups := memory.questions(led.values(), commits, now_s, monotonic_s)):
+                memory.store_answers(lookups, self._source.mixed_offsets(lookups))
+            if is_stable_due or are_some_new:
+                stable = self._source.end_offsets(led.values(), IsolationLevel.READ_COMMITTED)
                 memory.store_stable(stable.values, monotonic_s)
         return Offsets(
             taken_at_s=now_s,
@@ -146,17 +189,41 @@ class Measurement:
             last_stable=Partial(_known(memory.stable, ends.values), {**ends.failures, **stable.failures}),
         )
 
+    def _look(
+        self,
+        led: Mapping[TopicPartition, Partition],
+        ends: Mapping[TopicPartition, int],
+        brokers: Collection[BrokerEndpoint],
+    ) -> None:
+        """Look at batches after commits that do not move, and at transactions that stay open."""
+        memory, monotonic_s = self._memory, self._clock.monotonic_s()
+        if questions := memory.unread.questions(memory.unmoved(ends), led, ends, memory.starts):
+            found = self._source.batches_from(questions)
+            memory.unread.store(questions, found, ends)
+            stable = {key: each.stable for key, each in found.values.items()}
+            memory.stable.update(stable)
+            memory.held.observe(stable, ends, monotonic_s)
+        memory.store_unread(ends)
+        if held := memory.held.questions(led, monotonic_s):
+            memory.held.store(self._source.open_transactions(held, brokers))
+
     def _status(
-        self, group: GroupState, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+        self,
+        group: GroupState,
+        commits: Mapping[TopicPartition, int],
+        lag: GroupLag,
+        ends: Mapping[TopicPartition, int],
     ) -> GroupStatus:
         has_members = bool(group.members) if group.members is not None else None
-        found = {
-            key: partition_status(self._memory.window(group.name, key), has_members=has_members)
-            for key in commits
-            if key in ends
-        }
+        windows = {key: self._memory.window(group.name, key) for key in commits if key in ends}
+        found = {key: partition_status(window, has_members=has_members) for key, window in windows.items()}
         known = {key: status for key, status in found.items() if status is not None}
-        return GroupStatus(worst(known.values()), known)
+        group_status = worst(known.values())
+        is_left = any(each.lag for each in lag.partitions if each.committed is None)
+        if group_status is LagStatus.OK and has_members is False and is_left and all(map(is_idle, windows.values())):
+            # Nobody reads the records of partitions without a commit either.
+            group_status = LagStatus.EMPTY
+        return GroupStatus(group_status, known)
 
 
 def _on(partitions: Collection[TopicPartition], commits: Commits) -> dict[str, dict[TopicPartition, int]]:
@@ -178,6 +245,6 @@ def _known(offsets: Mapping[TopicPartition, int], ends: Collection[TopicPartitio
 
 def _incomplete(lag: GroupLag) -> GroupLag:
     """Return a lag whose sums are not known, because commits are missing from them."""
-    topics = {topic: replace(each, lag=None) for topic, each in lag.topics.items()}
-    total: LagSum = replace(lag.total, lag=None)
+    topics = {topic: replace(each, lag=None, offset_lag=None) for topic, each in lag.topics.items()}
+    total: LagSum = replace(lag.total, lag=None, offset_lag=None)
     return replace(lag, topics=topics, total=total)

@@ -11,9 +11,10 @@ import struct
 import subprocess
 import termios
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.harness import eventually
 
@@ -107,6 +108,28 @@ def test_a_lag_is_explained_down_to_its_partitions(cluster):
     assert found[0].startswith("group test-group is ")
     assert "1 member; broker-" in found[1]
     assert any(text.startswith("partition test-topic-") and "committed at" in text for text in found)
+
+
+def test_a_marker_of_a_transaction_is_no_lag_and_a_hostile_name_is_shown_escaped(cluster):
+    hostile, shown = "esc\x1b[2J\ntwo", r"esc\x1b[2J\ntwo"
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "transactional.id": "marked"})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce("test-topic", b"{}", partition=0)
+    producer.commit_transaction(20)
+    with closing(Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": hostile})) as consumer:
+        _, end = consumer.get_watermark_offsets(TopicPartition("test-topic", 0), timeout=20)
+        consumer.commit(offsets=[TopicPartition("test-topic", 0, end - 1)], asynchronous=False)
+
+    def partition():
+        group = next((each for each in health(cluster)["groups"] or () if each["group"] == hostile), None)
+        return next((each for each in group["partitions"] if each["committed"] is not None), None) if group else None
+
+    eventually(lambda: (partition() or {}).get("lag") == 0, within_s=60, what="the marker is known as one")
+    assert partition()["offset_lag"] == 1
+    assert cluster.run("lag", check=True).stdout.count(shown) == 1
+    assert f"group {shown} is " in cluster.run("explain", "lag", shown, check=True).stdout
+    assert cluster.run("lag", "-g", shown, "--json", check=True).document["groups"][0]["group"] == hostile
 
 
 def test_a_group_that_there_is_not_gets_the_nearest_name(cluster):

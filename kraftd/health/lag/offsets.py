@@ -5,12 +5,14 @@ and one last stable offset for each partition.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
 
+from kraftd.health.lag.held import HeldMemory
 from kraftd.health.lag.status import CAPACITY, Window
-from kraftd.health.lag.time_lag import AgeBounds, Timeline, group_wait, looked_up, lookup_time_s, observed
+from kraftd.health.lag.time_lag import NO_WAIT, AgeBounds, Timeline, group_wait, looked_up, lookup_time_s, observed
+from kraftd.health.lag.unread import Position, Unread, UnreadMemory
 from kraftd.kafka.model import Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.offsets import EARLIEST, Question
 
@@ -29,11 +31,16 @@ Commits = Mapping[str, Mapping[TopicPartition, int]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample of a group: its commits, and the ends of every partition, read after them."""
+    """One sample of a group: its commits, and the ends of every partition, read after them.
+
+    Attributes:
+        readable_ends: In place of an end, where less can be read than there are offsets: the commit and the lag added.
+    """
 
     time_s: float
     commits: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
+    readable_ends: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -44,6 +51,8 @@ class OffsetMemory:
     stable: dict[TopicPartition, int] = field(default_factory=dict)
     timelines: dict[TopicPartition, Timeline] = field(default_factory=dict)
     samples: dict[str, tuple[Sample, ...]] = field(default_factory=dict)
+    unread: UnreadMemory = field(default_factory=UnreadMemory)
+    held: HeldMemory = field(default_factory=HeldMemory)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
     _begun_after_s: dict[TopicPartition, float] = field(default_factory=dict)
     _sampled_s: float = 0.0
@@ -91,6 +100,28 @@ class OffsetMemory:
         oldest_s = min((samples[0].time_s for samples in self.samples.values()), default=inf)
         self._begun_after_s = {key: at_s for key, at_s in self._begun_after_s.items() if at_s >= oldest_s}
 
+    def unmoved(self, ends: Mapping[TopicPartition, int]) -> Iterator[Position]:
+        """Yield where a commit is before the end, and was the same in the sample before."""
+        for samples in self.samples.values():
+            if len(samples) > 1:
+                before = samples[-2].commits
+                for key, committed in samples[-1].commits.items():
+                    if committed < ends.get(key, committed) and before.get(key) == committed:
+                        yield key, committed
+
+    def store_unread(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Store in the newest sample of each group how much it can read, where batches were looked at."""
+        if not (unread := self.unread.found):
+            return
+        for group, samples in self.samples.items():
+            readable = {
+                key: committed + found.lag(committed, ends[key])
+                for key, committed in samples[-1].commits.items()
+                if (found := unread.get((key, committed))) is not None
+            }
+            if readable:
+                self.samples[group] = (*samples[:-1], replace(samples[-1], readable_ends=readable))
+
     def window(self, group: str, key: TopicPartition) -> Window:
         """Return the samples of a group on a partition, since the partition's log began."""
         samples = self.samples.get(group, ())
@@ -103,19 +134,32 @@ class OffsetMemory:
             return _columns([sample for sample in samples if key in sample.commits and key in sample.ends], key)
 
     def time_lags(
-        self, commits: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now_s: float
+        self,
+        commits: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        now_s: float,
     ) -> dict[TopicPartition, AgeBounds]:
-        """Return how long a group's oldest unread records wait, of the partitions whose end is known now."""
+        """Return how long the oldest records that a group can still read wait, of the partitions whose end is known."""
         return {
-            key: group_wait(self.timelines[key], committed, ends[key], self.starts.get(key), now_s)
+            key: self._time_lag(key, committed, ends[key], now_s, self.unread.found.get((key, committed)))
             for key, committed in commits.items()
             if key in ends
         }
 
+    def _time_lag(
+        self, key: TopicPartition, committed: int, end: int, now_s: float, unread: Unread | None
+    ) -> AgeBounds:
+        first = committed
+        if unread is not None:
+            if not unread.lag(committed, end):
+                return NO_WAIT
+            first = unread.first_unread()
+        return group_wait(self.timelines[key], first, end, self.starts.get(key), now_s)
+
     def questions(
         self, partitions: Iterable[Partition], commits: Commits, now_s: float, monotonic_s: float
     ) -> list[Question]:
-        """Return which starts and offsets at times to ask for now; none where it is the turn of the stable offsets.
+        """Return which starts and offsets at times to ask for now.
 
         One question for each partition at most, so that there is one request for each leader.
         """
@@ -132,8 +176,12 @@ class OffsetMemory:
                 found.append((partition, EARLIEST))
             elif (at_s := self._lookup_s(partition.key, by_partition[partition.key], now_s)) is not None:
                 found.append((partition, round(at_s * 1000)))
-        only_lookups = not any(at_ms == EARLIEST for _, at_ms in found)
-        return [] if only_lookups and monotonic_s >= self._stable_due_s else found
+        return found
+
+    def is_stable_due(self, questions: Iterable[Question], monotonic_s: float) -> bool:
+        """Return whether it is the turn of the stable offsets, and not that of offsets at times."""
+        only_lookups = not any(at_ms == EARLIEST for _, at_ms in questions)
+        return only_lookups and monotonic_s >= self._stable_due_s
 
     def store_answers(self, questions: Iterable[Question], answers: Partial[TopicPartition, int]) -> None:
         """Store the answers to ``questions()``."""
@@ -148,8 +196,9 @@ class OffsetMemory:
                 self.starts[key] = offset
 
     def store_stable(self, answers: Mapping[TopicPartition, int], monotonic_s: float) -> None:
-        """Store last stable offsets."""
+        """Store last stable offsets, read after the ends."""
         self.stable.update(answers)
+        self.held.observe(answers, self._ends, monotonic_s)
         self._stable_due_s = monotonic_s + STABLE_EVERY_S
 
     def _lookup_s(self, key: TopicPartition, committed: Iterable[int], now_s: float) -> float | None:
@@ -163,12 +212,12 @@ class OffsetMemory:
             self.timelines.pop(key, None)
             for offsets in (self.starts, self.stable, self._ends):
                 offsets.pop(key, None)
+            self.unread.forget(key)
             self._begun_after_s[key] = self._sampled_s
 
 
 def _columns(samples: Sequence[Sample], key: TopicPartition) -> Window:
-    return Window(
-        [sample.time_s for sample in samples],
-        [sample.commits[key] for sample in samples],
-        [sample.ends[key] for sample in samples],
-    )
+    ends = [sample.ends[key] for sample in samples]
+    if any(sample.readable_ends for sample in samples):
+        ends = [sample.readable_ends.get(key, end) for sample, end in zip(samples, ends, strict=True)]
+    return Window([sample.time_s for sample in samples], [sample.commits[key] for sample in samples], ends)

@@ -2,7 +2,8 @@
 
 The rules are those of linkedin/Burrow 1.9.5, changed where they need the time of each commit: kraftd polls commits, and
 cannot distinguish a repeated commit from none. Whether the group has members decides instead: an offset that does not
-move is a stall where a member should move it, and a stop where there is none.
+move is a stall where a member should move it, and a stop where there is none. Until Burrow's rule calls it a stop, a
+group without members that leaves records unread is called empty: it does not keep up.
 """
 
 import enum
@@ -16,6 +17,9 @@ CAPACITY = 15
 MIN_SAMPLES = 5
 """With fewer, the status is not known."""
 
+UNMOVED_SAMPLES = 3
+"""A group without members whose commit was the same in so many samples is not read by anybody."""
+
 
 class LagStatus(enum.StrEnum):
     """The lag status of a group on a partition."""
@@ -25,9 +29,18 @@ class LagStatus(enum.StrEnum):
     STALL = "stall"
     STOP = "stop"
     REWIND = "rewind"
+    EMPTY = "empty"
 
 
-_SEVERITY = {LagStatus.OK: 0, LagStatus.WARN: 1, LagStatus.STALL: 2, LagStatus.REWIND: 3, LagStatus.STOP: 4}
+_FROM_OK_ON = (
+    LagStatus.OK,
+    LagStatus.WARN,
+    LagStatus.EMPTY,
+    LagStatus.STALL,
+    LagStatus.REWIND,
+    LagStatus.STOP,
+)
+_SEVERITY = {each: rank for rank, each in enumerate(_FROM_OK_ON)}
 
 
 class Window(NamedTuple):
@@ -62,7 +75,14 @@ def partition_status(window: Window, *, has_members: bool | None, allowed_lag: i
         return LagStatus.STOP
     if max(window.commits) > window.commits[-1]:
         return LagStatus.REWIND
+    if has_members is False and is_idle(window):
+        return LagStatus.EMPTY
     return _movement(window.commits, lags) if min(lags) > allowed_lag else LagStatus.OK
+
+
+def is_idle(window: Window) -> bool:
+    """Return whether the commit did not move in the newest samples."""
+    return len(set(window.commits[-UNMOVED_SAMPLES:])) <= 1
 
 
 def worst(statuses: Iterable[LagStatus | None]) -> LagStatus | None:

@@ -12,6 +12,7 @@ from kraftd.kafka.model import (
     Failure,
     GroupState,
     LogDir,
+    OpenTransaction,
     Partial,
     Quorum,
     RoundTrip,
@@ -160,6 +161,7 @@ class KafkaView:
         brokers: The brokers that the cluster counts as alive (unfenced).
         time_lags: Time lag: by group and partition, how long the oldest unread record waits.
         statuses: Whether each group keeps up, by group.
+        open_transactions: By partition, the transaction that holds its last stable offset back for some time.
         failures: By the name of the part, why it could not be read the last time.
         runs: By the name of the part.
         requests: How many requests the daemon sent, by Kafka's name of the API.
@@ -176,6 +178,7 @@ class KafkaView:
     offsets: Offsets | None = None
     time_lags: Mapping[str, Mapping[TopicPartition, AgeBounds]] | None = None
     statuses: Mapping[str, GroupStatus] | None = None
+    open_transactions: Mapping[TopicPartition, OpenTransaction] = field(default_factory=dict)
     log_dirs: LogDirs | None = None
     canary: Canary | None = None
     unreadable: Unreadable = Unreadable()

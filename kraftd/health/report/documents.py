@@ -124,8 +124,26 @@ class TimeLag:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """An open transaction: no read_committed consumer gets records from its first one on, until it ends."""
+
+    __pydantic_config__ = DESCRIBED
+
+    offset: int
+    """Its first record in the partition."""
+    producer_id: int
+    transactional_id: str | None
+    age_s: float | None
+    """Since it began; null where its coordinator did not tell."""
+    last_record_age_s: float | None
+    """Since its producer last wrote to the partition."""
+    timeout_s: float | None
+    """After how long its coordinator aborts it."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupPartition(PartitionLag):
-    """A group on one partition where it has committed."""
+    """A group on one partition of a topic that it reads; ``committed`` is null where it has not committed."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -136,6 +154,8 @@ class GroupPartition(PartitionLag):
     replicas: tuple[int, ...]
     reason: str | None
     """Why its lag is not known."""
+    held_back: HeldBack | None
+    """By an open transaction; null while none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +169,7 @@ class GroupSummary:
     coordinator: int
     members: int | None
     lag: int | None
-    """Null where the lag of one partition is not known."""
+    """Records that it can still read, at most; null where the lag of one partition is not known."""
     known_lag: int | None
     """The sum of the known lags: a lower bound."""
     time_lag: TimeLag | None

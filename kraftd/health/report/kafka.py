@@ -9,6 +9,7 @@ from kraftd.health.report.documents import (
     CollectorSummary,
     GroupPartition,
     GroupSummary,
+    HeldBack,
     MissingValue,
     TimeLag,
     TopicSummary,
@@ -119,13 +120,30 @@ def _unknown_lag(kafka: KafkaView, group: str) -> str:
     lag = (kafka.lags or {}).get(group)
     unknown = next((each for each in lag.partitions if each.lag is None), None) if lag else None
     if unknown is None:
-        return "its commits were not read yet" if lag is None else "it has committed nothing yet"
+        return "its commits were not read yet" if lag is None else "a part of it was not read yet"
     return f"{unknown.topic}-{unknown.partition}: {_unknown_end(kafka, (unknown.topic, unknown.partition))}"
 
 
 def _unknown_end(kafka: KafkaView, key: TopicPartition) -> str:
-    failure = kafka.offsets.ends.failures.get(key) if kafka.offsets else None
-    return failure.text if failure else "its end offset was not read"
+    if kafka.offsets is None:
+        return "its offsets were not read"
+    failure = kafka.offsets.ends.failures.get(key) or kafka.offsets.starts.failures.get(key)
+    return failure.text if failure else "its offsets were not read yet"
+
+
+def _held_back(kafka: KafkaView, key: TopicPartition) -> HeldBack | None:
+    found = kafka.open_transactions.get(key)
+    now_s = kafka.lags_taken_at_s
+    if found is None or now_s is None:
+        return None
+    return HeldBack(
+        found.start_offset,
+        found.producer_id,
+        found.transactional_id,
+        age_s(found.began_at_s, now_s),
+        age_s(found.written_at_s, now_s),
+        found.timeout_s,
+    )
 
 
 def _partitions(
@@ -149,14 +167,15 @@ def _partitions(
                 each.end,
                 each.start,
                 each.lag,
-                each.available_lag,
+                each.offset_lag,
                 each.retention_margin,
                 each.ahead_of_end,
                 time_lag=_time_lag(time_lags.get(key)),
                 status=statuses.get(key),
                 leader=partition.leader if partition else None,
                 replicas=partition.replicas if partition else (),
-                reason=_unknown_end(kafka, key) if each.end is None else None,
+                reason=_unknown_end(kafka, key) if each.lag is None else None,
+                held_back=_held_back(kafka, key),
             )
         )
     return tuple(found)

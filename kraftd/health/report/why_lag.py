@@ -10,6 +10,7 @@ from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import count, duration, plural
 
 _PARTITIONS_SHOWN = 10
+_RESET = "where it begins follows from its auto.offset.reset, which Kafka does not know"
 _EMPTY_NAME = "''"
 
 _STATUS_TEXTS = {
@@ -18,6 +19,7 @@ _STATUS_TEXTS = {
     LagStatus.STALL: "it is stalled: it has members, but the commit did not move",
     LagStatus.STOP: "it stopped: it has no member that could move the commit",
     LagStatus.REWIND: "its commit went back",
+    LagStatus.EMPTY: "nobody reads it: it has no members, and the commit did not move",
 }
 
 
@@ -38,11 +40,11 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
         return
     yield Statement(0, about, _answer(found), f"commits and log ends, read {document.groups_age_s or 0:.1f} s ago")
     yield from indented(_coordinator(document, found, records, now_s))
-    if found.reason and found.committed_partitions != 0:
+    if found.reason:
         yield Statement(1, about, found.reason, "Kafka")
     if found.uncommitted_partitions:
-        uncommitted = plural(found.uncommitted_partitions, "assigned partition")
-        text = f"has no commit on {uncommitted}, so its lag there is not known"
+        uncommitted = plural(found.uncommitted_partitions, "partition")
+        text = f"has no commit on {uncommitted} of its topics: counted from the start of the log ({_RESET})"
         yield Statement(1, about, text, "Kafka")
     if found.partitions is None and found.committed_partitions:
         text = "has more partitions than daemon.max_group_partitions allows: only its totals are kept"
@@ -74,12 +76,11 @@ def _about(group: str) -> str:
 
 
 def _answer(group: GroupSummary) -> str:
-    if group.committed_partitions == 0:
-        return "has committed nothing, so that it has no lag yet"
     if group.lag is None or group.committed_partitions is None:
         at_least = f", but at least {plural(group.known_lag, 'record')}" if group.known_lag else ""
         return f"its lag is not known{at_least}"
-    offsets = f"is {plural(group.lag, 'record')} behind over {plural(group.committed_partitions, 'partition')}"
+    partitions = group.committed_partitions + (group.uncommitted_partitions or 0)
+    offsets = f"is {plural(group.lag, 'record')} behind over {plural(partitions, 'partition')}"
     return f"{offsets}{_wait(group.time_lag)}{_status(group.status)}"
 
 
@@ -113,13 +114,14 @@ def _partition(
     document: StatusDocument, partition: GroupPartition, records: StateRecords, now_s: float
 ) -> Iterator[Statement]:
     about = f"partition {partition.topic}-{partition.partition}"
-    committed = count(partition.committed)
+    committed = "no commit" if partition.committed is None else f"committed at {count(partition.committed)}"
     if partition.lag is None or partition.end is None:
-        yield Statement(0, about, f"committed at {committed}, its end is not known: {partition.reason}", "Kafka")
+        yield Statement(0, about, f"{committed}, its lag is not known: {partition.reason}", "Kafka")
         yield from indented(_leader(document, partition, records, now_s))
         return
-    lag = f"committed at {committed} of {count(partition.end)}: {count(partition.lag)} behind"
+    lag = f"{committed} of {count(partition.end)}: {count(partition.lag)} behind"
     yield Statement(0, about, f"{lag}{_wait(partition.time_lag)}{_status(partition.status)}", "Kafka")
+    yield from indented(_unreadable(partition, about))
     if partition.ahead_of_end:
         text = "the commit lies beyond the end: the topic was created again, or its log was truncated"
         yield Statement(1, about, text, "Kafka")
@@ -127,6 +129,29 @@ def _partition(
         lost = plural(-partition.retention_margin, "record")
         yield Statement(1, about, f"lost {lost} to retention before the group read them", "Kafka")
     yield from indented(_leader(document, partition, records, now_s))
+
+
+def _unreadable(partition: GroupPartition, about: str) -> Iterator[Statement]:
+    """Yield why the lag is less than the offsets between commit and end."""
+    held = partition.held_back
+    if held is not None:
+        age = "of unknown age" if held.age_s is None else f"open for {duration(held.age_s)}"
+        owner = f"producer {held.producer_id}"
+        if held.transactional_id is not None:
+            owner += f" (transactional.id {held.transactional_id or _EMPTY_NAME})"
+        text = f"an open transaction of {owner}, {age}, holds back all from offset {count(held.offset)} on"
+        silent = (
+            "" if held.last_record_age_s is None else f"; its last record is {duration(held.last_record_age_s)} old"
+        )
+        ends = "" if held.timeout_s is None else f"; its coordinator aborts it after {duration(held.timeout_s)}"
+        yield Statement(0, about, f"{text} from consumers that read only what is committed{silent}{ends}", "Kafka")
+    lost = max(0, -(partition.retention_margin or 0))
+    hidden = (partition.offset_lag or 0) - (partition.lag or 0) - lost
+    if hidden > 0:
+        held_records = 0 if held is None or partition.end is None else partition.end - held.offset
+        text = f"{plural(hidden, 'offset')} between commit and end cannot be read"
+        why_not = "markers of transactions, records of aborted ones, or removed by compaction"
+        yield Statement(0, about, f"{text}: {'held back, ' if held_records else ''}{why_not}", "the batches' headers")
 
 
 def _leader(

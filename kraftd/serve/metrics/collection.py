@@ -116,11 +116,40 @@ def _excluded(view: KafkaView) -> Iterator[Sample]:
     yield ("group_partitions",), len(view.excluded.undetailed)
 
 
+def _readable_lags(view: KafkaView) -> Iterator[Sample]:
+    for group, lag in (view.lags or {}).items():
+        if group in view.excluded.undetailed:
+            continue
+        for partition in lag.partitions:
+            if partition.lag is not None:
+                yield (group, partition.topic, partition.partition), partition.lag
+
+
+def _open_transactions(view: KafkaView) -> Iterator[Sample]:
+    for (topic, partition), found in view.open_transactions.items():
+        if found.began_at_s is not None:
+            yield (topic, partition, found.producer_id), found.began_at_s
+
+
 COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
+    _gauge(
+        "consumergroup_readable_lag",
+        ("consumergroup", "topic", "partition"),
+        "Records that the group can still read: without what retention took, markers and records of aborted "
+        "transactions, and what an open one holds back; without a commit, from the start of the log.",
+        _readable_lags,
+    ),
+    _gauge(
+        "open_transaction_start_timestamp_seconds",
+        ("topic", "partition", "producer_id"),
+        "When the transaction began that holds the partition's last stable offset back, in seconds since the epoch.",
+        _open_transactions,
+    ),
     _gauge(
         "consumergroup_status",
         ("consumergroup", "status"),
-        "1 for the group's lag status, that of its worst partition (Burrow's rules); absent for the first five cycles.",
+        "1 for the group's lag status, that of its worst partition (Burrow's rules, and empty where nobody reads); "
+        "absent for the first five cycles.",
         _statuses,
     ),
     _gauge(

@@ -76,14 +76,15 @@ def _of_group_partitions(number: Callable[[PartitionLag], int | None]) -> Sample
 def _lag_sums(view: KafkaView) -> Iterator[Sample]:
     for group, lag in (view.lags or {}).items():
         for topic, total in lag.topics.items():
-            if total.lag is not None:
-                yield (group, topic), total.lag
+            if total.offset_lag is not None:
+                yield (group, topic), total.offset_lag
 
 
 def _offset_sums(view: KafkaView) -> Iterator[Sample]:
     for group, lag in (view.lags or {}).items():
         for topic, total in lag.topics.items():
-            yield (group, topic), total.committed
+            if total.partitions:
+                yield (group, topic), total.committed
 
 
 def _lag_seconds(view: KafkaView) -> Iterator[Sample]:
@@ -179,19 +180,19 @@ KAFKA_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "consumergroup_lag",
         _GROUP_PARTITION,
-        "Offsets between the group's commit and the end of the partition.",
-        _of_group_partitions(lambda each: each.lag),
+        "Offsets between the group's commit and the end of the partition, as kafka_exporter has them.",
+        _of_group_partitions(lambda each: each.offset_lag),
     ),
     _gauge(
         "consumergroup_lag_sum",
         _GROUP_TOPIC,
-        "The group's lag over the topic; absent while that of one partition is not known.",
+        "The sum of kafka_consumergroup_lag over the topic; absent while that of one partition is not known.",
         _lag_sums,
     ),
     _gauge(
         "consumergroup_lag_seconds",
         _GROUP_PARTITION,
-        "How long the oldest unread record waits, in seconds, to within 10 seconds or a tenth.",
+        "How long the oldest record that the group can still read waits, in seconds, to within 10 seconds or a tenth.",
         _lag_seconds,
     ),
     _gauge(
@@ -203,7 +204,7 @@ KAFKA_FAMILIES: tuple[Family[KafkaView], ...] = (
     _gauge(
         "consumergroup_uncommitted_partitions",
         _GROUP,
-        "Partitions that a member reads and that have no commit yet: they have no lag.",
+        "Partitions of topics that the group reads, without a commit: kafka_consumergroup_lag leaves them out.",
         _uncommitted,
     ),
     _gauge("consumergroup_members", _GROUP, "Members of the group.", _members),

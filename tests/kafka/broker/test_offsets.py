@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 
 from kraftd.health.lag.lag import group_lag
 from kraftd.health.lag.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
+from kraftd.health.lag.unread import Unread
 from kraftd.host.environment import inherited_environment
 from kraftd.kafka.offsets import IsolationLevel
 from kraftd.render.kafka_tools import find_tool, tool_command
@@ -67,19 +68,38 @@ def test_offsets_at_a_time_bracket_the_records_age(admin, nodes, topic):
     assert offsets_at(admin, partitions, now_s + 60.0).values == {}
 
 
-def test_an_open_transaction_holds_the_last_stable_offset_back(admin, nodes, topic):
+def begin(producer, topic, records):
+    producer.begin_transaction()
+    for _ in range(records):
+        producer.produce(topic.name, b"x", partition=0)
+    producer.flush(20)
+
+
+def test_a_lag_counts_what_transactions_leave_to_read_and_the_open_one_is_named(admin, nodes, topic):
     producer = Producer({"bootstrap.servers": nodes.bootstrap_servers, "transactional.id": topic.name})
     producer.init_transactions(20)
-    producer.begin_transaction()
-    producer.produce(topic.name, b"x", partition=0)
-    producer.flush(20)
+    begin(producer, topic, 3)
+    producer.commit_transaction(20)
+    begin(producer, topic, 2)
+    producer.abort_transaction(20)
+    begun_s = time.time()
+    begin(producer, topic, 4)
     partitions = partitions_of(admin, topic.name)
+    key = (topic.name, 0)
 
-    ends = admin.end_offsets(partitions).values
-    stable = admin.end_offsets(partitions, IsolationLevel.READ_COMMITTED).values
+    end = admin.end_offsets(partitions).values[key]
+    stable = admin.end_offsets(partitions, IsolationLevel.READ_COMMITTED).values[key]
+    found = {offset: admin.batches_from([(partitions[0], offset)]).values[key] for offset in (0, 2, 3, 5, stable)}
+    lags = {offset: Unread(offset).after(each, offset, end, 1).lag(offset, end) for offset, each in found.items()}
+    opened = admin.open_transactions(partitions, admin.brokers()).values
     producer.abort_transaction(20)
 
-    assert (ends[topic.name, 0], stable[topic.name, 0]) == (1, 0)
+    # Three records and a marker, two aborted ones and a marker, four that are open.
+    assert (end, stable) == (11, 7)
+    assert lags == {0: 3, 2: 1, 3: 0, 5: 0, stable: 0}
+    assert list(opened) == [key]
+    assert (opened[key].start_offset, opened[key].transactional_id) == (7, topic.name)
+    assert begun_s - 5 < opened[key].began_at_s < time.time() + 1
 
 
 def test_log_directories_tell_their_size_and_room(admin, nodes, topic):
@@ -107,12 +127,12 @@ def test_lag_is_that_of_kafkas_own_tool(admin, nodes, topic, bare):
     lags = {name: group_lag(committed[name], ends, starts, existing=ends.keys()) for name in committed}
 
     ours = {
-        (name, lag.topic, lag.partition): lag.lag
+        (name, lag.topic, lag.partition): lag.offset_lag
         for name in ("lag-behind", "lag-overtaken")
         for lag in lags[name].partitions
     }
     assert ours == _lag_by_tool(nodes.bootstrap_servers, "lag-behind", "lag-overtaken")
-    assert [lag.available_lag for lag in lags["lag-overtaken"].partitions] == [3, 0]
+    assert [lag.lag for lag in lags["lag-overtaken"].partitions] == [3, 0]
 
 
 def _lag_by_tool(bootstrap_servers, *groups):

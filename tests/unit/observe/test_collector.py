@@ -2,9 +2,11 @@ import pytest
 
 from kraftd.health.programs.state import ServiceState
 from kraftd.kafka.model import (
+    Batch,
     BrokerEndpoint,
     ClusterMetadata,
     Failure,
+    FetchedBatches,
     Groups,
     GroupState,
     KafkaUnavailableError,
@@ -109,6 +111,13 @@ class FakeAdmin:
             "mixed", Partial({p.key: 0 if at == EARLIEST else self.offset_at_time for p, at in questions})
         )
 
+    def batches_from(self, questions):
+        found = {p.key: FetchedBatches((Batch(at, 9, 10 - at, -1, False, False, 100),), (), 10) for p, at in questions}
+        return self._answer("batches", Partial(found))
+
+    def open_transactions(self, partitions, brokers):
+        return self._answer("transactions", Partial())
+
     def log_dirs(self, brokers):
         return self._answer(
             "log_dirs", Partial({broker.node_id: (LogDir("/d", {}, 2, 1, None),) for broker in brokers})
@@ -140,11 +149,27 @@ def test_the_first_view_has_everything():
     view = collector(FakeAdmin()).collect()
 
     assert (view.quorum.leader_id, view.topics, set(view.groups), view.failures) == (1, (ORDERS,), {"g"}, {})
-    assert view.lags["g"].total.lag == 3
+    # 3 after the commit, and all 10 of the partition without one.
+    assert (view.lags["g"].total.lag, view.lags["g"].total.offset_lag) == (13, 3)
     assert view.lags_taken_at_s == 1_700_000_000.0
     assert (view.brokers, view.unreadable.topics) == (BROKERS, {"odd": TIMED_OUT})
     assert view.offsets.ends.values == {("orders", 0): 10, ("orders", 1): 10}
     assert view.offsets.starts.values == {("orders", 0): 0, ("orders", 1): 0}
+    assert view.offsets.last_stable.values == {("orders", 0): 10, ("orders", 1): 10}
+
+
+def test_a_new_topic_has_its_offsets_in_its_first_cycle_whatever_else_is_due():
+    admin, clock = FakeAdmin(), ManualClock()
+    admin.known = {}
+    subject = collector(admin, clock)
+    subject.collect()
+    admin.known = {"orders": ORDERS}
+
+    view = after(subject, clock, 10)
+
+    assert admin.asked.count("log_dirs") == 1
+    assert view.offsets.starts.values == {("orders", 0): 0, ("orders", 1): 0}
+    assert view.offsets.last_stable.values == {("orders", 0): 10, ("orders", 1): 10}
 
 
 def test_commits_are_read_before_end_offsets():
@@ -161,8 +186,8 @@ def test_groups_are_asked_for_at_their_own_pace_and_kept_in_between():
     subject.collect()
     admin.commits = {("orders", 0): 9}
 
-    assert after(subject, clock, 9).lags["g"].total.lag == 3
-    assert after(subject, clock, 1).lags["g"].total.lag == 1
+    assert after(subject, clock, 9).lags["g"].total.offset_lag == 3
+    assert after(subject, clock, 1).lags["g"].total.offset_lag == 1
     assert admin.asked.count("groups") == 2
 
 
@@ -249,7 +274,7 @@ def test_commits_of_partitions_that_are_gone_are_not_asked_about():
     view = collector(admin).collect()
 
     assert view.failures == {}
-    assert view.lags["g"].partitions == ()
+    assert {each.topic for each in view.lags["g"].partitions} == {"orders"}
 
 
 def test_commits_on_a_topic_that_cannot_be_read_are_no_commits_on_a_deleted_one():
@@ -281,6 +306,7 @@ def test_in_the_long_run_there_is_time_lag_pace_and_the_last_stable_offset():
 
 def test_a_cycle_never_asks_for_more_than_one_detail_besides_commits_and_ends():
     admin, clock = FakeAdmin(), ManualClock()
+    admin.known = {"orders": ORDERS, CANARY_TOPIC: PROBE}
     subject = collector(admin, clock)
     subject.collect()
     for _ in range(60):
@@ -356,7 +382,7 @@ def test_when_nothing_can_be_asked_nothing_old_is_left():
     assert (view.quorum, view.topics, view.brokers, view.lags, view.canary) == (None,) * 5
     assert set(view.failures.values()) == {"no broker answers"}
     assert not any(run.up for run in view.runs.values())
-    assert subject.collect().lags["g"].total.lag == 3
+    assert subject.collect().lags["g"].total.offset_lag == 3
 
 
 def test_a_last_question_that_failed_keeps_nothing_old_either():

@@ -121,7 +121,9 @@ def test_an_unbounded_age_is_looked_up_but_stable_offsets_have_their_turn(memory
 
     ((partition, at_ms),) = memory.questions([PARTITION], commits, 1030.0, 80.0)
     assert (partition, at_ms) == (PARTITION, round((1030.0 - 240.0) * 1000))
-    assert memory.questions([PARTITION], commits, 1030.0, 80.0 + STABLE_EVERY_S) == []
+    assert not memory.is_stable_due([(partition, at_ms)], 80.0)
+    assert memory.is_stable_due([(partition, at_ms)], 80.0 + STABLE_EVERY_S)
+    assert not memory.is_stable_due([(partition, EARLIEST)], 80.0 + STABLE_EVERY_S)
 
 
 def test_an_answer_narrows_the_age(memory):

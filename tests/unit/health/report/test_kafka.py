@@ -91,13 +91,13 @@ def test_a_group_has_lag_time_lag_and_status():
     assert gone["reason"] == "it was deleted"
 
 
-def test_a_group_that_has_committed_nothing_has_no_lag_and_says_so():
+def test_a_group_without_commits_whose_log_has_no_known_start_says_so():
     reading = group_lag({}, {("orders", 0): 10}, {}, existing=[("orders", 0)], assigned=[("orders", 0)])
 
     found = document(replace(full_view(), lags={"readers": reading}))["groups"][0]
 
     assert (found["lag"], found["committed_partitions"], found["uncommitted_partitions"]) == (None, 0, 1)
-    assert found["reason"] == "it has committed nothing yet"
+    assert found["reason"] == "orders-0: its offsets were not read yet"
 
 
 def test_a_partition_without_a_lag_says_why():

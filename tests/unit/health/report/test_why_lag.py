@@ -52,7 +52,7 @@ def test_a_partition_without_a_leader_leads_to_the_broker_that_is_down():
     found = lines(health(full_view(), program("broker-1"), DOWN, program("kraftd")))
 
     assert found[0].startswith("group readers its lag is not known, but at least 3 records")
-    at = found.index("  partition orders-1 committed at 1, its end is not known: it was deleted")
+    at = found.index("  partition orders-1 committed at 1, its lag is not known: it was deleted")
     assert found[at + 1 : at + 3] == [
         "    partition orders-1 has no leader; its replicas are on broker-1, broker-2",
         "      broker-2 is DOWN: it ended with signal SIGKILL",
@@ -84,10 +84,11 @@ def test_what_is_odd_of_a_commit_is_said():
 
 
 def test_partitions_without_a_commit_are_counted():
-    found = lines(health(with_lag({}, {}, assigned=[KEY, OTHER])))
+    found = lines(health(with_lag({KEY: 7}, {KEY: 10, OTHER: 9}, {KEY: 0, OTHER: 2}, assigned=[KEY, OTHER])))
 
-    assert found[0] == "group readers has committed nothing, so that it has no lag yet"
-    assert "  group readers has no commit on 2 assigned partitions, so its lag there is not known" in found
+    assert found[0].startswith("group readers is 10 records behind over 2 partitions")
+    assert any(line.startswith("  group readers has no commit on 1 partition of its topics: counted") for line in found)
+    assert "  partition orders-1 no commit of 9: 7 behind" in found
 
 
 def test_of_very_many_partitions_the_rest_is_counted():

@@ -23,7 +23,7 @@ from kraftd.health.lag.view import (
     Unreadable,
 )
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
-from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, Partial, RoundTrip
+from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, OpenTransaction, Partial, RoundTrip
 from kraftd.serve.metrics.exposition import OPENMETRICS, PROMETHEUS, Exposition, families
 from kraftd.serve.metrics.reference import document
 from tests.unit.health.views import program, quorum, snapshot, topic, voter
@@ -56,6 +56,7 @@ FULL = snapshot(
             {(2, "TIMED_OUT"): 4},
         ),
         runs={"quorum": CollectorRun(up=True, duration_s=0.01, last_success_s=999.0, errors={"TIMED_OUT": 1})},
+        open_transactions={KEY: OpenTransaction(7, 8, 990.0, "tx", 980.0, 60.0)},
         requests={"Metadata": 5},
         unreadable=Unreadable(coordinators={2: TIMED_OUT}),
     ),

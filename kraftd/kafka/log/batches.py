@@ -1,0 +1,89 @@
+"""The headers of record batches, from a Fetch of few bytes: what lies at an offset, without decoding a record."""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kraftd.kafka.model import AbortedTransaction, Batch, Failure, FetchedBatches, Partial, Partition, TopicPartition
+from kraftd.kafka.offsets import NO_LEADER, IsolationLevel
+from kraftd.kafka.wire import Request, Wire
+
+PARTITION_BYTES = 65_536
+REQUEST_BYTES = 524_288
+
+# Base offset, length, leader epoch, magic, checksum, attributes, last offset delta, timestamps, producer, count.
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_LENGTH_FROM = 12
+_OLDEST_WITH_HEADER = 2
+_TRANSACTIONAL = 1 << 4
+_CONTROL = 1 << 5
+
+
+def batches_from(wire: Wire, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
+    """Return the batches from an offset of each partition on, up to its last stable offset; one Fetch to each leader.
+
+    A broker answers with the first batch whatever its size, and with others as far as they fit into the limits.
+    """
+    by_leader: dict[int, list[tuple[Partition, int]]] = defaultdict(list)
+    failures: dict[TopicPartition, Failure] = {}
+    for partition, offset in questions:
+        if partition.leader is None:
+            failures[partition.key] = NO_LEADER
+        else:
+            by_leader[partition.leader].append((partition, offset))
+    answers = wire.request_each([(leader, _request(theirs)) for leader, theirs in by_leader.items()])
+    values: dict[TopicPartition, FetchedBatches] = {}
+    for theirs, answer in zip(by_leader.values(), answers, strict=True):
+        failure = answer if isinstance(answer, Failure) else wire.failure_of(answer.error_code)
+        if failure is not None:
+            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), failure))
+            continue
+        for topic in answer.responses:
+            for partition in topic.partitions:
+                key = (topic.topic, partition.partition_index)
+                failure = wire.failure_of(partition.error_code)
+                if failure is not None:
+                    failures[key] = failure
+                else:
+                    values[key] = _fetched(partition)
+    return Partial(values, failures)
+
+
+def headers(records: bytes) -> tuple[Batch, ...]:
+    """Return the batches whose headers are in fetched bytes; the last one may be cut after its header."""
+    found = []
+    at = 0
+    while at + _HEADER.size <= len(records):
+        base, length, _, magic, _, attributes, delta, _, _, producer_id, _, _, count = _HEADER.unpack_from(records, at)
+        if magic < _OLDEST_WITH_HEADER:
+            # Each message of the old formats is a record, and none belongs to a transaction.
+            attributes, delta, producer_id, count = 0, 0, -1, 1
+        size = _LENGTH_FROM + length
+        is_transactional, is_control = bool(attributes & _TRANSACTIONAL), bool(attributes & _CONTROL)
+        found.append(Batch(base, base + delta, count, producer_id, is_transactional, is_control, size))
+        at += size
+    return tuple(found)
+
+
+def _request(questions: Sequence[tuple[Partition, int]]) -> Request:
+    topics: dict[str, list[dict[str, int]]] = defaultdict(list)
+    for partition, offset in questions:
+        wanted = {"fetch_offset": offset, "partition_max_bytes": PARTITION_BYTES}
+        topics[partition.topic].append({"partition": partition.partition, **wanted})
+    fields = {
+        "max_wait_ms": 0,
+        "min_bytes": 0,
+        "max_bytes": REQUEST_BYTES,
+        "isolation_level": int(IsolationLevel.READ_COMMITTED),
+        "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in topics.items()],
+    }
+    # Later versions name topics by id.
+    return Request("Fetch", fields, min_version=4, max_version=12)
+
+
+def _fetched(partition: Any) -> FetchedBatches:
+    aborted = tuple(
+        AbortedTransaction(each.producer_id, each.first_offset) for each in partition.aborted_transactions or ()
+    )
+    return FetchedBatches(headers(bytes(partition.records or b"")), aborted, partition.last_stable_offset)

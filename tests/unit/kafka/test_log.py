@@ -1,0 +1,127 @@
+import struct
+
+from kafka.record.memory_records import MemoryRecordsBuilder
+
+from kraftd.kafka.log.batches import batches_from, headers
+from kraftd.kafka.log.transactions import open_transactions
+from kraftd.kafka.model import AbortedTransaction, Batch, OpenTransaction, Partition
+from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
+
+ORDERS, OTHERS, LEADERLESS = (
+    Partition("orders", index, leader, (1,), (1,)) for index, leader in enumerate((1, 2, None))
+)
+
+
+def batch(base, last, count, attributes=0, producer=-1, body=b"x" * 20):
+    head = struct.pack(">iBIhiqqqhii", 0, 2, 0, attributes, last - base, 0, 0, producer, 0, 0, count)
+    return struct.pack(">qi", base, len(head) + len(body)) + head + body
+
+
+def test_headers_say_what_a_batch_holds_without_a_record_being_decoded():
+    fetched = batch(5, 9, 3) + batch(10, 19, 10, 0x13, 7) + batch(20, 20, 1, 0x30, 7)
+
+    assert headers(fetched) == (
+        Batch(5, 9, 3, -1, is_transactional=False, is_control=False, size_bytes=81),
+        Batch(10, 19, 10, 7, is_transactional=True, is_control=False, size_bytes=81),
+        Batch(20, 20, 1, 7, is_transactional=True, is_control=True, size_bytes=81),
+    )
+
+
+def test_a_batch_that_is_cut_after_its_header_is_known_and_one_cut_before_is_not():
+    whole = batch(5, 9, 5)
+
+    assert len(headers(whole + batch(10, 14, 5)[:61])) == 2
+    assert len(headers(whole + batch(10, 14, 5)[:60])) == 1
+    assert headers(b"") == ()
+
+
+def test_headers_are_those_that_a_client_writes():
+    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=1000)
+    for number in range(3):
+        builder.append(1000, None, b"%d" % number)
+    builder.close()
+
+    (found,) = headers(bytes(builder.buffer()))
+
+    assert (found.base_offset, found.last_offset, found.records, found.is_control) == (0, 2, 3, False)
+    assert found.size_bytes == builder.size_in_bytes()
+
+
+def answered(topic, index, error_code=0, records=b"", aborted=None, stable=0):
+    partition = record(
+        partition_index=index,
+        error_code=error_code,
+        last_stable_offset=stable,
+        aborted_transactions=aborted,
+        records=records,
+    )
+    return record(error_code=0, responses=[record(topic=topic, partitions=[partition])])
+
+
+def test_each_leader_is_asked_once_for_what_is_committed_and_for_few_bytes():
+    aborted = [record(producer_id=7, first_offset=5)]
+    wire = FakeWire(
+        {
+            (1, "Fetch"): answered("orders", 0, records=batch(5, 9, 5), aborted=aborted, stable=12),
+            (2, "Fetch"): TIMED_OUT,
+        }
+    )
+
+    found = batches_from(wire, [(ORDERS, 5), (OTHERS, 6), (LEADERLESS, 7)])
+
+    assert found.values["orders", 0].aborted == (AbortedTransaction(7, 5),)
+    assert (found.values["orders", 0].stable, len(found.values["orders", 0].batches)) == (12, 1)
+    assert found.failures["orders", 1] == TIMED_OUT
+    assert found.failures["orders", 2].error == "NO_LEADER"
+    (_, request), _ = wire.asked
+    assert (request.fields["isolation_level"], request.fields["max_wait_ms"]) == (1, 0)
+    assert request.fields["topics"][0]["partitions"][0]["fetch_offset"] == 5
+
+
+def test_a_partition_in_error_has_a_failure():
+    found = batches_from(FakeWire({"Fetch": answered("orders", 0, error_code=3)}), [(ORDERS, 5)])
+
+    assert (found.values, found.failures) == ({}, {("orders", 0): failure(3)})
+
+
+def producers(*states):
+    active = [record(producer_id=p, current_txn_start_offset=start, last_timestamp=at) for p, start, at in states]
+    partition = record(partition_index=0, error_code=0, error_message=None, active_producers=active)
+    return record(topics=[record(name="orders", partitions=[partition])])
+
+
+def test_the_oldest_open_transaction_is_told_with_its_id_age_and_timeout():
+    state = record(
+        error_code=0,
+        transactional_id="tx",
+        producer_id=8,
+        transaction_start_time_ms=5000,
+        transaction_timeout_ms=60_000,
+    )
+    listed = record(transaction_states=[record(transactional_id="tx", producer_id=8, transaction_state="Ongoing")])
+    wire = FakeWire(
+        {
+            "DescribeProducers": producers((7, -1, 1000), (8, 40, 9000), (9, 60, 9500)),
+            (1, "ListTransactions"): TIMED_OUT,
+            (2, "ListTransactions"): listed,
+            "DescribeTransactions": record(transaction_states=[state]),
+        }
+    )
+
+    found = open_transactions(wire, [ORDERS], [1, 2])
+
+    assert found.values == {("orders", 0): OpenTransaction(8, 40, 9.0, "tx", 5.0, 60.0)}
+    assert [node_id for node_id, request in wire.asked if request.api == "DescribeTransactions"] == [2]
+
+
+def test_a_transaction_whose_coordinator_does_not_answer_is_told_by_its_producer():
+    wire = FakeWire({"DescribeProducers": producers((8, 40, -1)), "ListTransactions": TIMED_OUT})
+
+    assert open_transactions(wire, [ORDERS], [1]).values == {("orders", 0): OpenTransaction(8, 40, None)}
+
+
+def test_without_an_open_transaction_nobody_else_is_asked():
+    wire = FakeWire({"DescribeProducers": producers((8, -1, 9000))})
+
+    assert open_transactions(wire, [ORDERS], [1, 2]).values == {}
+    assert [request.api for _, request in wire.asked] == ["DescribeProducers"]
