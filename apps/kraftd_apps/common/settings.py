@@ -97,8 +97,11 @@ def environment(directory: Path, process: Mapping[str, str] | None = None) -> di
 
     try:
         listed = dotenv_values(path, interpolate=False, encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error}"]) from error
+    except UnicodeDecodeError as error:
+        fault = f"is not UTF-8: {error.reason} at byte {error.start}"
+        raise SettingsError([f"{path}: {fault}"], hint="save it in UTF-8") from error
     return {**{name: value for name, value in listed.items() if value is not None}, **found}
 
 

@@ -1,5 +1,6 @@
 """The FastAPI part of the consumer app: the page, records as JSON, and resending a record."""
 
+import codecs
 import http.client
 import json
 import re
@@ -222,6 +223,8 @@ def request_for(record: SeenRecord) -> ProducerRequest:
         target += f"?key={quote(record.key, safe='')}"
     if record.value is None:
         return ProducerRequest("DELETE", target, headers, b"")
+    if record.value.startswith(codecs.BOM_UTF8):
+        raise ProblemError(problem("invalid_record", "a value with a byte order mark cannot be resent unchanged"))
     return ProducerRequest("POST", target, headers, record.value)
 
 

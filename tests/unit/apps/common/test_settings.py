@@ -56,6 +56,11 @@ def test_an_env_file_is_read_and_the_process_environment_wins(tmp_path):
     assert found == {"KAFKA_TOPIC": "from-process", "APP_API_TOKEN": "a$HOME", "APP_PORT": "1234"}
 
 
+def test_a_byte_order_mark_in_an_env_file_is_passed_over(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfKAFKA_TOPIC=a\r\nAPP_PORT=1\r\n")
+    assert environment(tmp_path, {}) == {"KAFKA_TOPIC": "a", "APP_PORT": "1"}
+
+
 def test_an_env_file_that_is_not_text_is_an_error_of_the_settings(tmp_path):
     (tmp_path / ".env").write_bytes(b"KAFKA_TOPIC=\xff\xfe")
     with pytest.raises(SettingsError, match=r"\.env"):

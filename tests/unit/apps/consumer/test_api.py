@@ -262,6 +262,7 @@ def test_a_tombstone_is_sent_again_as_one():
         SeenRecord(0, 0, None, None, b"1", (("A", b"x"),)),
         SeenRecord(0, 0, None, None, b"1", (("a b", b"x"),)),
         SeenRecord(0, 0, None, None, b"1", (("a", b"1"), ("a", b"2"))),
+        SeenRecord(0, 0, None, None, b"\xef\xbb\xbf1"),
     ],
 )
 def test_what_http_cannot_carry_unchanged_is_refused(record):
