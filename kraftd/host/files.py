@@ -183,7 +183,7 @@ def _encoding_fault(content: bytes) -> str | None:
         before = content[: error.start]
         column = len(before.rpartition(b"\n")[2].decode("utf-8-sig")) + 1
         line = before.count(b"\n") + 1
-        return f"line {line}, column {column} is not UTF-8: byte 0x{content[error.start]:02x}"
+        return f"it is not UTF-8: byte 0x{content[error.start]:02x} (at line {line}, column {column})"
     return None
 
 

@@ -207,8 +207,8 @@ def test_a_byte_order_mark_is_no_part_of_a_persons_text(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("a = 1\nname = 'caf\u00e9'\n".encode("latin-1"), "line 2, column 12 is not UTF-8: byte 0xe9"),
-        ("\ufeff\u00e9\n\u00e9".encode() + b"\xff", "line 2, column 2 is not UTF-8: byte 0xff"),
+        ("a = 1\nname = 'caf\u00e9'\n".encode("latin-1"), "it is not UTF-8: byte 0xe9 (at line 2, column 12)"),
+        ("\ufeff\u00e9\n\u00e9".encode() + b"\xff", "it is not UTF-8: byte 0xff (at line 2, column 2)"),
         ("a = 1".encode("utf-16"), "it is UTF-16, and must be UTF-8"),
         ("a = 1".encode("utf-16-be"), "it is UTF-16, and must be UTF-8"),
     ],
