@@ -115,7 +115,7 @@ def status_view(document: StatusDocument, width: int) -> Group:
     reasons = list(document.reasons)
     if "REASON" not in [column.header for column in table.columns]:
         said = " ".join(reasons)
-        own = [(node.name, _one_line(node.reason)) for node in document.nodes if node.reason]
+        own = [(node.name, _one_line(node.remark)) for node in document.nodes if node.remark]
         reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
     return Group(status_head(document), table, *(Text(f"  {reason}", style="yellow") for reason in reasons))
 
@@ -156,7 +156,7 @@ def _status_row(node: ProgramView) -> dict[str, Text]:
         "RESTARTS": Text(str(node.restarts)),
         # The first is the one that clients use; --json has them all.
         "ADDRESS": Text(node.listeners[0]),
-        "REASON": Text(_one_line(node.reason)),
+        "REASON": Text(_one_line(node.remark)),
     }
 
 

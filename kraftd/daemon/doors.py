@@ -47,7 +47,7 @@ class DaemonDoors:
         cause_of_exit: Why a program's last run ended.
         start: Starts a program and returns at once; what supervisord refuses is logged, and due again at the next tick.
         usages: What processes take, by program name.
-        enable_jmx: Lets JMX clients into a broker's process; a refusal is logged.
+        enable_jmx: Lets JMX clients into a broker's process; why that failed, None where it did not.
         try_lock: Holds the cluster's lock where no command does; whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
@@ -61,7 +61,7 @@ class DaemonDoors:
     cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
     start: Callable[[str], None]
     usages: Callable[[Mapping[str, Process]], dict[str, ProcessUsage]]
-    enable_jmx: Callable[[Node, Process], None]
+    enable_jmx: Callable[[Node, Process], str | None]
     try_lock: Callable[[], AbstractContextManager[bool]]
     save_restarts: Callable[[Mapping[str, RestartHistory]], None]
     record_event: Callable[[str, str, str], None]
@@ -105,13 +105,13 @@ def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
     }
 
 
-def _enable_jmx(layout: Layout, clock: Clock, broker: Node, process: Process) -> None:
-    if broker.jmx is None:
-        return
-    try:
-        enable_jmx(process, broker.jmx, layout.jmx, clock)
-    except AttachError as error:
-        logger.warning("%s has no JMX: %s", broker.name, error)
+def _enable_jmx(layout: Layout, clock: Clock, broker: Node, process: Process) -> str | None:
+    if broker.jmx is not None:
+        try:
+            enable_jmx(process, broker.jmx, layout.jmx, clock)
+        except AttachError as error:
+            return str(error)
+    return None
 
 
 def _save_restarts(layout: Layout, restart_histories: Mapping[str, RestartHistory]) -> None:

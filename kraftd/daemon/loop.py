@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kraftd.clock import Clock
 from kraftd.daemon.doors import DaemonDoors
+from kraftd.daemon.jmx import JmxOpening
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.health.programs.restarts import GiveUp, Policy, Restart, RestartHistory, decide
@@ -49,7 +50,7 @@ class Loop:
         self._exits: dict[str, LastExit] = {}
         self._running: frozenset[str] = frozenset()
         self._served: dict[str, Process] = {}
-        self._jmx_tried: dict[str, Process] = {}
+        self._jmx = JmxOpening(plan.brokers, doors.enable_jmx, clock)
 
     def tick(self, *, after_exit: bool = False) -> Tick:
         """Observe everything, restart what is due, and return what there is now.
@@ -67,12 +68,18 @@ class Loop:
             process_table = self._doors.find_processes()
         asked = tuple(name for name in process_table.processes if name != DAEMON)
         answers = {**self._doors.ask(asked), DAEMON: SERVES}
-        self._enable_jmx(process_table, answers)
+        jmx_failures = self._jmx.open(process_table.processes, answers)
         kafka = self._doors.kafka_view()
         judged = {**answers, **self._voters(answers, kafka)}
         self._note_serving(process_table, judged)
         facts = ObservedPrograms(
-            process_table.facts, judged, desired, self._restart_histories, self._exits, frozenset(self._served)
+            process_table.facts,
+            judged,
+            desired,
+            self._restart_histories,
+            self._exits,
+            frozenset(self._served),
+            jmx_failures,
         )
         snapshot = Snapshot(
             taken_at_s=now_s,
@@ -128,15 +135,6 @@ class Loop:
             for name, process in process_table.processes.items()
             if self._served.get(name) == process or (name in answers and answers[name].ready)
         }
-
-    def _enable_jmx(self, process_table: ProcessTable, answers: Mapping[str, Answer]) -> None:
-        """Let JMX clients into the brokers that serve, once for each incarnation: it costs a signal and a command."""
-        for broker in self._plan.brokers:
-            process = process_table.processes.get(broker.name)
-            if process is None or not answers[broker.name].ready or self._jmx_tried.get(broker.name) == process:
-                continue
-            self._jmx_tried[broker.name] = process
-            self._doors.enable_jmx(broker, process)
 
     def _forget_given_up(self, process_table: ProcessTable) -> None:
         for name, memory in self._restart_histories.items():

@@ -170,4 +170,6 @@ def enable_jmx(process: Process, listener: Listener, directory: Path, clock: Clo
         diagnostic_command(process, command, clock)
     except AttachError as error:
         if _ALREADY not in str(error):
-            raise
+            # The last line is the innermost exception, such as a port that is taken.
+            why = str(error).splitlines()[-1].strip()
+            raise AttachError(f"cannot open JMX on {listener.address}: {why}") from error

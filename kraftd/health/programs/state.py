@@ -63,6 +63,7 @@ class ProgramView:
     Attributes:
         process_state: supervisord's state; ORPHANED where it runs without supervisord.
         reason: Why it is not ready; None when it is.
+        jmx_port: None where it has no JMX, for the reason in ``jmx_failure`` if it should have.
         restarts: How often the daemon restarted it since the cluster was started.
     """
 
@@ -81,6 +82,12 @@ class ProgramView:
     jmx_port: int | None
     heap_bytes: int | None
     log: str
+    jmx_failure: str | None = None
+
+    @property
+    def remark(self) -> str | None:
+        """Why it is not ready, or does not do all that it should."""
+        return self.reason or (f"no JMX: {self.jmx_failure}" if self.jmx_failure else None)
 
     @property
     def is_wanted(self) -> bool:
@@ -146,6 +153,7 @@ class ObservedPrograms:
     Attributes:
         answers: Missing where a program was not asked.
         served: The programs whose current process has served before.
+        jmx_failures: Why a broker's process lets no JMX clients in.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -154,6 +162,7 @@ class ObservedPrograms:
     restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     exits: Mapping[str, LastExit] = field(default_factory=dict)
     served: frozenset[str] = frozenset()
+    jmx_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def views(plan: Plan, facts: ObservedPrograms, now_s: float) -> tuple[ProgramView, ...]:
@@ -168,6 +177,7 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
     uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
     state, reason = _service(name, process, uptime_s, facts, memory)
     node = program if isinstance(program, Node) else None
+    jmx_failure = facts.jmx_failures.get(name)
     return ProgramView(
         name=name,
         kind=program.kind,
@@ -181,9 +191,10 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         reason=reason,
         uptime_s=round(uptime_s, 3) if uptime_s is not None else None,
         listeners=program.addresses,
-        jmx_port=node.jmx.port if node and node.jmx else None,
+        jmx_port=node.jmx.port if node and node.jmx and jmx_failure is None else None,
         heap_bytes=node.heap_bytes if node else None,
         log=str(plan.layout.main_log(program)),
+        jmx_failure=jmx_failure,
     )
 
 

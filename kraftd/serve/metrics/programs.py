@@ -48,6 +48,12 @@ def _broker_states(snapshot: Snapshot) -> Iterator[Sample]:
             yield (str(broker.node_id), state.value.lower()), int(broker.service_state is state)
 
 
+def _broker_jmx_up(snapshot: Snapshot) -> Iterator[Sample]:
+    for broker in _brokers(snapshot):
+        if broker.ready:
+            yield (str(broker.node_id),), int(broker.jmx_failure is None)
+
+
 def _of_contacts(number: Callable[[BrokerContact], float | None]) -> Samples:
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
         for node_id, contact in snapshot.contacts.items():
@@ -106,6 +112,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
     _gauge("supervised", (), "1 when supervisord answers.", _supervised),
     _gauge("broker_up", _BROKER, "1 when the broker answers on its client port; for every configured one.", _broker_up),
     _gauge("broker_state", ("broker_id", "state"), "1 for the state that the broker is in.", _broker_states),
+    _gauge(
+        "broker_jmx_up",
+        _BROKER,
+        "1 when the broker serves JMX clients; absent while it does not serve Kafka's.",
+        _broker_jmx_up,
+    ),
     _gauge(
         "broker_unfenced",
         _BROKER,

@@ -5,12 +5,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from kraftd.host.jvm import AttachError, diagnostic_command
+from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx
 from kraftd.host.processes import Process, describe
+from kraftd.plan.kinds import kafka_listener
+from kraftd.plan.program import Purpose
 from tests.clocks import ManualClock
 
 pytestmark = pytest.mark.integration
@@ -48,6 +51,46 @@ def listening(path, mode=0o600):
 
 def attach(process):
     return diagnostic_command(process, "VM.version", ManualClock())
+
+
+def answering(path, text):
+    """Listen as a JVM that answers a command with a text."""
+    server = listening(path)
+
+    def answer():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(text.encode())
+
+    threading.Thread(target=answer).start()
+    return server
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("1\nExportException: in use; nested is:\n\tjava.net.BindException: Address already in use\n", "java.net.Bind"),
+        ("1\nno such command\n", "no such command"),
+        ("1\n", "1"),
+    ],
+)
+def test_a_jvm_that_refuses_jmx_is_told_with_address_and_innermost_cause(deaf, tmp_path, answer, why):
+    process, path = deaf
+
+    with answering(path, answer), pytest.raises(AttachError) as caught:
+        enable_jmx(process, kafka_listener(Purpose.JMX, 9999), tmp_path, ManualClock())
+
+    assert str(caught.value).startswith("cannot open JMX on 127.0.0.1:9999: ")
+    assert why in str(caught.value).partition("9999: ")[2]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_jvm_that_serves_jmx_already_is_no_failure(deaf, tmp_path):
+    process, path = deaf
+
+    with answering(path, "1\nJMX agent already started\n"):
+        enable_jmx(process, kafka_listener(Purpose.JMX, 9999), tmp_path, ManualClock())
 
 
 def test_a_process_that_ended_before_it_was_attached_to_is_told():

@@ -37,6 +37,7 @@ class FakeCluster:
         self.refusals = {}
         self.restarts_work = True
         self.kafka_view = KafkaView()
+        self.jmx_failures = {}
         self.started, self.events, self.saved, self.jmx_enabled = [], [], [], []
 
     def end(self, name, state="EXITED"):
@@ -54,6 +55,10 @@ class FakeCluster:
         if self.restarts_work:
             self.pids[program] = 500 + len(self.started)
             self.states[program] = "RUNNING"
+
+    def enable_jmx(self, broker, process):
+        self.jmx_enabled.append((broker.name, process.pid))
+        return self.jmx_failures.get(broker.name)
 
     @contextlib.contextmanager
     def try_lock(self):
@@ -73,7 +78,7 @@ class FakeCluster:
             usages=lambda processes: {
                 name: ProcessUsage(1.0, 2, 3, 4, process.started_at_s) for name, process in processes.items()
             },
-            enable_jmx=lambda broker, process: self.jmx_enabled.append((broker.name, process.pid)),
+            enable_jmx=self.enable_jmx,
             try_lock=self.try_lock,
             save_restarts=lambda restart_histories: self.saved.append(dict(restart_histories)),
             record_event=lambda *event: self.events.append(event),
@@ -121,6 +126,24 @@ def test_jmx_is_enabled_once_for_each_process_of_a_broker():
         loop.tick()
 
     assert [pid for name, pid in cluster.jmx_enabled if name == "broker-1"] == [first, cluster.pids["broker-1"]]
+
+
+def test_a_broker_that_lets_no_jmx_clients_in_serves_and_shows_that_until_it_does():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.jmx_failures = {"broker-2": "Address already in use"}
+    loop.tick()
+    refused = loop.tick().snapshot.programs[:2]
+    cluster.jmx_failures = {}
+    clock.advance(10)
+    opened = loop.tick().snapshot.programs[1]
+
+    assert [(each.ready, each.jmx_port, each.jmx_failure) for each in refused] == [
+        (True, 9999, None),
+        (True, None, "Address already in use"),
+    ]
+    assert (opened.jmx_port, opened.jmx_failure) == (10000, None)
+    assert [name for name, _ in cluster.jmx_enabled] == ["broker-1", "broker-2", "broker-2"]
 
 
 def test_a_young_process_that_falls_silent_is_unready_and_its_successor_starts():
