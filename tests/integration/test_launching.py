@@ -106,3 +106,23 @@ def test_supervisord_and_its_programs_write_their_logs_in_utc(cluster, monkeypat
         started = made.plan.layout.supervisord_log.read_text().splitlines()[-1]
         written = datetime.strptime(started[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         assert abs((written - began).total_seconds()) < 60
+
+
+def test_a_full_disk_does_not_end_supervisord(cluster):
+    with stand_ins(cluster) as made:
+        os.kill(made.supervisor.pid(), signal.SIGKILL)
+        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        layout = made.plan.layout
+        for log in (layout.supervisord_log, layout.logs("supervisord") / "console.log", layout.console("broker-1")):
+            log.unlink(missing_ok=True)
+            log.symlink_to("/dev/full")
+        subprocess.run([sys.executable, "-c", LAUNCH_IT, str(layout.plan)], check=True, timeout=30)
+        supervisord = made.supervisor.pid()
+        made.behave("broker-1", after_s=0, status=3)
+
+        made.start("broker-1")
+        eventually(lambda: made.process_table().facts["broker-1"].state != "RUNNING", within_s=10)
+        made.start("broker-2")
+
+        assert made.supervisor.pid() == supervisord
+        assert made.process_table().facts["broker-2"].pid is not None

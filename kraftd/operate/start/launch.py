@@ -77,7 +77,7 @@ def _command(plan: Plan, command_context: CommandContext) -> list[str]:
     marker = python_marker(plan.layout.identity(SUPERVISORD))
     conf = str(plan.layout.supervisord_conf)
     # Safe path: its working directory may be a project's, whose random.py or logging.py would be imported.
-    return [str(command_context.python), "-P", *marker.arguments, "-m", "supervisor.supervisord", "-c", conf]
+    return [str(command_context.python), "-P", *marker.arguments, "-m", "kraftd.supervisord", "-c", conf]
 
 
 def _ended(status: int, console: Path) -> KraftdError:
