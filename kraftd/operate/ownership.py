@@ -2,18 +2,19 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, RefusedError
-from kraftd.host.files import os_errors_named, read_text, write_changed
+from kraftd.host.files import os_errors_named, read_text, remove, write_changed
 from kraftd.operate.store import Store
 from kraftd.plan.layout import (
     DIRECTORIES,
     PROGRAM_DIRECTORIES,
     RECORDS,
+    SECRET_FILES,
     TOO_NEW,
     Layout,
     Ownership,
@@ -62,8 +63,11 @@ def ownership_of(layout: Layout) -> Ownership | None:
     return (recorded or Ownership()).extended(names)
 
 
-def claim(layout: Layout, programs: Iterable[str]) -> None:
+def claim(layout: Layout, programs: Iterable[str]) -> Ownership:
     """Record that kraftd writes these programs' files into the state directory, in addition to those recorded.
+
+    Returns:
+        All of them.
 
     Raises:
         IdentityMismatchError: A newer kraftd wrote the record.
@@ -71,6 +75,20 @@ def claim(layout: Layout, programs: Iterable[str]) -> None:
     """
     owned = (ownership_of(layout) or Ownership()).extended(programs)
     write_changed({layout.ownership: owned.to_json()})
+    return owned
+
+
+def remove_stale_secrets(layout: Layout, owned: Ownership, rendered: Container[Path]) -> None:
+    """Remove the rendered files with secrets that are not rendered any more: of a token or an app that is gone.
+
+    Raises:
+        FileAccessError: One cannot be removed.
+    """
+    for program in owned.programs:
+        for pattern in SECRET_FILES:
+            for path in layout.config(program).glob(pattern):
+                if path not in rendered:
+                    remove(path)
 
 
 def refuse_foreign(layout: Layout, programs: Iterable[str] = ()) -> None:

@@ -43,6 +43,9 @@ RECORDS = (
 )
 """Every file that kraftd writes directly in a state directory, except the lock; the record of ownership is last."""
 
+SECRET_FILES = (".env", "*.token")
+"""Patterns of the files among a program's rendered ones that hold secrets only: an app's settings, and its token."""
+
 TOOLS = "kafka-tools"
 """The directory of the files for Kafka's tools, which belong to no program."""
 

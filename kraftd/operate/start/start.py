@@ -9,7 +9,7 @@ from kraftd.host.jvm import write_management_files
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
-from kraftd.operate.ownership import claim, refuse_foreign
+from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
@@ -166,13 +166,14 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
         # Only now: every other check has passed, and only a taken port can prevent the new start.
         notes.append("ended the programs that an earlier run had left running, and restarted the cluster")
         _end_leftovers(start, previous, table)
-    claim(plan.layout, plan.names)
+    owned = claim(plan.layout, plan.names)
     make_directories(plan)
     if empty:
         format_nodes(plan, empty, prepared.bootstrap_checkpoint)
         logger.debug("Formatted %s", ", ".join(node.name for node in empty))
     for path in write_changed(files):
         logger.debug("Wrote %s", path)
+    remove_stale_secrets(plan.layout, owned, files)
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
     cluster.store.reset_restart_budget()

@@ -200,6 +200,34 @@ def test_few_open_files_are_a_note_with_what_gives_more(cluster):
     assert later in caught.value.hint
 
 
+TOKEN = '[producer]\nenv = { APP_API_TOKEN = "s3cret" }\n[prometheus]\nenabled = true\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "kept"),
+    [
+        (TOKEN, ["config/consumer/.env", "config/producer/.env", "config/producer/producer.token"]),
+        ("[prometheus]\nenabled = true\n", ["config/consumer/.env", "config/producer/.env"]),
+        ("", ["config/consumer/.env", "config/producer/.env"]),
+        ("[consumer]\nenabled = false\n[producer]\nenabled = false\n", []),
+    ],
+    ids=["the same", "without a token", "without prometheus", "without apps"],
+)
+def test_a_file_with_a_secret_goes_with_what_it_was_rendered_for(tmp_path, toml, kept):
+    before = FakeCluster(tmp_path, TOKEN)
+    locked_start(before.starting())
+    own = before.plan.layout.config("producer") / "mine.txt"
+    own.touch()
+
+    after = FakeCluster(tmp_path, toml)
+    locked_start(after.starting())
+
+    state_dir = after.plan.layout.state_dir
+    found = [path for pattern in (".env", "*.token") for path in state_dir.rglob(pattern)]
+    assert sorted(str(path.relative_to(state_dir)) for path in found) == kept
+    assert own.exists()
+
+
 @dataclass
 class Refusal:
     names: tuple[str, ...]
