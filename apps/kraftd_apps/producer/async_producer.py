@@ -42,6 +42,7 @@ class Report(NamedTuple):
     error: KafkaError | None
     """None if every in-sync replica has the record; the other fields are then its place."""
     partition: int = -1
+    """Of a record that is not written, the one it asked for; -1 for any."""
     offset: int | None = None
     """None if the record is written at an unknown offset: librdkafka counts a request whose response was lost as
     acknowledged as soon as a later one to the same partition is."""
@@ -50,6 +51,12 @@ class Report(NamedTuple):
 
 Settled = asyncio.Future[Report] | None
 """The future for a record's report; None if nothing waits for it."""
+
+
+def partition_asked_for(message: DeliveredMessage) -> int:
+    """Return the partition of a record that was not written; -1 if it might have been any."""
+    partition = message.partition()
+    return -1 if partition is None else partition
 
 
 class Delivery:
@@ -64,7 +71,7 @@ class Delivery:
     def __call__(self, error: KafkaError | None, message: DeliveredMessage) -> None:
         """Queue the report for the loop."""
         if error is not None:
-            self._reports.append((self._settled, Report(error)))
+            self._reports.append((self._settled, Report(error, partition_asked_for(message))))
             return
         report = Report(None, message.partition() or 0, message.offset(), message.timestamp()[1])
         self._reports.append((self._settled, report))

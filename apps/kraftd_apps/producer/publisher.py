@@ -129,7 +129,7 @@ class RecordPublisher:
         self._submit(record, settled)
         report = await settled
         if report.error is not None:
-            raise ProblemError(self.problem_of(report.error))
+            raise ProblemError(self.problem_of(report.error, report.partition))
         return report
 
     def publish_unacknowledged(self, record: Record) -> None:
@@ -157,16 +157,17 @@ class RecordPublisher:
         finally:
             self.inflight -= records
 
-    def refusal_of(self, error: BufferError | KafkaException) -> Problem:
+    def refusal_of(self, error: BufferError | KafkaException, record: Record) -> Problem:
         """Return the problem of a record that the client refused."""
         if isinstance(error, BufferError):
             return problem("queue_full", "the Kafka client's queue is full")
-        found = self.problem_of(error.args[0])
+        found = self.problem_of(error.args[0], record.partition)
         return problem(found.code, found.detail, outcome="not_written")
 
-    def problem_of(self, error: KafkaError) -> Problem:
-        """Return the problem of a record that was not acknowledged."""
-        return problem_of(error, restarting=not self.draining)
+    def problem_of(self, error: KafkaError, partition: int) -> Problem:
+        """Return the problem of a record that was not acknowledged, from the partition it asked for; -1 for any."""
+        known = self.watch.view.partitions
+        return problem_of(error, partition=partition, partitions=known, restarting=not self.draining)
 
     def begin_stop(self, drain_s: float) -> None:
         """Refuse new records, and fail those without a report after `drain_s` seconds."""
@@ -204,7 +205,7 @@ class RecordPublisher:
         try:
             producer.send(record, settled)
         except (BufferError, KafkaException) as error:
-            raise ProblemError(self.refusal_of(error)) from error
+            raise ProblemError(self.refusal_of(error, record)) from error
         self.inflight += 1
 
     def _check_rate(self, records: int) -> None:
@@ -229,7 +230,7 @@ class RecordPublisher:
 
     def _note_loss(self, report: Report) -> None:
         if report.error is not None:
-            found = self.problem_of(report.error)
+            found = self.problem_of(report.error, report.partition)
             self._metrics.lost(found.code)
             logger.error("A record sent with ack=none was lost: %s", found.detail)
 

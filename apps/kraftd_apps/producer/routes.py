@@ -11,7 +11,7 @@ from kraftd.web.asgi import Answer, Receive, Scope, Send, send_answer
 from kraftd_apps.common.body import read_body
 from kraftd_apps.common.problems import Problem, ProblemError, problem
 from kraftd_apps.common.settings import HttpSettings
-from kraftd_apps.producer.async_producer import AsyncProducer, DeliveredMessage, Report
+from kraftd_apps.producer.async_producer import AsyncProducer, DeliveredMessage, Report, partition_asked_for
 from kraftd_apps.producer.json_records import (
     Item,
     Parse,
@@ -86,7 +86,7 @@ class Batch:
     Reports arrive on the client's thread and are only counted there; only the last one wakes the loop.
     """
 
-    def __init__(self, size: int, problem_of: Callable[[KafkaError], Problem]) -> None:
+    def __init__(self, size: int, problem_of: Callable[[KafkaError, int], Problem]) -> None:
         self.results: list[Result | None] = [None] * size
         self._problem_of = problem_of
         self._loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ class Batch:
         if error is None:
             self.results[index] = (message.partition() or 0, message.offset())
         else:
-            self.results[index] = self._problem_of(error)
+            self.results[index] = self._problem_of(error, partition_asked_for(message))
         self._reported += 1
         # Either this thread sees the expected number or `wait` sees the count; both together are harmless.
         if self._reported == self._expected:
@@ -164,7 +164,7 @@ class BatchRoute:
         try:
             producer.produce(item, partial(batch.report, index))
         except (BufferError, KafkaException) as error:
-            batch.refuse(index, self._publisher.refusal_of(error))
+            batch.refuse(index, self._publisher.refusal_of(error, item))
             return False
         return True
 

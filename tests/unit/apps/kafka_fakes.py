@@ -37,7 +37,7 @@ def failure(name: str) -> KafkaException:
 
 @dataclass
 class FakeMessage:
-    partition_: int = 0
+    partition_: int | None = 0
     offset_: int | None = 0
     value_: bytes | None = b"{}"
     key_: bytes | None = None
@@ -101,7 +101,9 @@ class FakeProducer:
             reported, self._pending = self._pending, []
         for record in reported:
             offset = len(self.produced) - 1 if self.offsets_are_known else None
-            record["on_delivery"](self.error, FakeMessage(max(record["partition"], 0), offset))
+            asked = record["partition"] if record["partition"] >= 0 else None
+            partition = asked if self.error else asked or 0
+            record["on_delivery"](self.error, FakeMessage(partition, offset))
         return len(reported)
 
     def purge(self) -> None:

@@ -153,10 +153,28 @@ def test_too_much_in_flight_is_refused_at_once_with_a_time_to_come_back():
 )
 def test_what_the_client_refuses_at_once_was_not_written(refusal, code):
     async def check(service, clients):
+        service.publisher.watch.ask()
         clients.made[0].refusal = refusal
-        answer = await call(service.app, "POST", "/send", b"1")
+        answer = await call(service.app, "POST", "/send?partition=7", b"1")
         assert (answer.json["code"], answer.json["outcome"]) == (code, "not_written")
         assert service.publisher.inflight == 0
+
+    running(check)
+
+
+def test_the_first_records_after_the_topic_was_deleted_have_no_topic():
+    async def check(service, clients):
+        service.publisher.watch.ask()
+        clients.made[0].error = FakeError("_UNKNOWN_PARTITION")
+        for target, code in (
+            ("", "unknown_topic"),
+            ("?partition=1", "unknown_topic"),
+            ("?partition=2", "unknown_partition"),
+        ):
+            answer = await call(service.app, "POST", f"/send{target}", b"1")
+            assert (answer.json["code"], answer.json["outcome"]) == (code, "not_written")
+        batch = await call(service.app, "POST", "/send/batch", b"1\n2")
+        assert (batch.status, [found["error"] for found in batch.json["results"]]) == (404, ["unknown_topic"] * 2)
 
     running(check)
 
