@@ -1,0 +1,139 @@
+"""Records, transactions and commits of other clients: the consumer app shows what can be shown, and goes on."""
+
+import json
+import struct
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from kafka import KafkaProducer
+
+from tests.harness import eventually
+from tests.kafka.app_processes import Apps, own_topic
+
+pytestmark = pytest.mark.kafka
+
+POISON, DAMAGED, ABORTED, COMMITTED_ELSEWHERE = range(4)
+"""The partitions, by what is in them."""
+BATCH_HEADER_BYTES = 12
+COMPRESSED_FROM = 61 + 12
+"""Behind the fields that the broker reads, and gzip's header."""
+
+
+class NotUtf8(str):
+    """A header name that only a client in another language can write."""
+
+    def encode(self, *_arguments: str) -> bytes:
+        return b"caf\xe9"
+
+
+def write(servers, topic, partition, values, **settings):
+    """Write values as one batch and return its first offset."""
+    offsets = []
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 100, "compression.type": "gzip", **settings})
+    for value in values:
+        producer.produce(topic, value, partition=partition, on_delivery=lambda _, sent: offsets.append(sent.offset()))
+    assert producer.flush(20) == 0
+    return min(offsets)
+
+
+def write_poison(servers, topic):
+    producer = KafkaProducer(bootstrap_servers=servers, compression_type="gzip")
+    headers = [("good", b"1"), (NotUtf8("name"), b"2")]
+    # A short value would not be compressed, and the broker would replace what is not UTF-8.
+    producer.send(topic, b"x" * 600, partition=POISON, headers=headers).get(20)
+    producer.close()
+
+
+def abort(servers, topic, partition, number):
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": topic})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for _ in range(number):
+        producer.produce(topic, b"aborted", partition=partition)
+    producer.flush(20)
+    producer.abort_transaction(20)
+
+
+def damage(cluster, topic, partition, offset):
+    """Change the compressed bytes of the batch at an offset on every disk, as a bad disk would."""
+    for path in cluster.state_dir.glob(f"data/*/{topic}-{partition}/*.log"):
+        log, place = bytearray(path.read_bytes()), 0
+        while place < len(log):
+            first, length = struct.unpack(">qi", log[place : place + BATCH_HEADER_BYTES])
+            following = place + BATCH_HEADER_BYTES + length
+            if first == offset:
+                at = slice(place + COMPRESSED_FROM, following)
+                log[at] = bytes(byte ^ 0x5A for byte in log[at])
+            place = following
+        path.write_bytes(log)
+
+
+def commit_with_foreign_metadata(servers, topic, group, partition, offset):
+    client = Consumer({"bootstrap.servers": servers, "group.id": group, "enable.auto.commit": False})
+    place = TopicPartition(topic, partition, offset, metadata="+1/nonode@nohost/<0.1>")
+    client.commit(offsets=[place], asynchronous=False)
+    client.close()
+
+
+def behind(servers, topic, group):
+    """Return how many offsets the group has not committed, by partition."""
+    client = Consumer({"bootstrap.servers": servers, "group.id": group, "isolation.level": "read_uncommitted"})
+    try:
+        places = [TopicPartition(topic, number) for number in range(4)]
+        committed = {found.partition: found.offset for found in client.committed(places, timeout=10)}
+        ends = {place.partition: client.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        return {number: end - max(0, committed[number]) for number, end in ends.items()}
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def odd(cluster, tmp_path_factory):
+    """Apps on a topic with all of it."""
+    servers, topic = cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers)
+    apps = Apps(tmp_path_factory.mktemp("apps"), servers, topic)
+    write_poison(servers, topic)
+    damage(cluster, topic, DAMAGED, write(servers, topic, DAMAGED, [b"damaged" * 50] * 37))
+    write(servers, topic, ABORTED, [b"readable"] * 3)
+    abort(servers, topic, ABORTED, 120)
+    for partition in (POISON, DAMAGED, COMMITTED_ELSEWHERE):
+        write(servers, topic, partition, [b"after"])
+    commit_with_foreign_metadata(servers, topic, apps.group, COMMITTED_ELSEWHERE, 1)
+    yield apps
+    apps.kill()
+
+
+def messages(app, query="limit=1000"):
+    return {(found["partition"], found["offset"]): found for found in app.json(f"/api/messages?{query}")["messages"]}
+
+
+EVERYTHING = {
+    *((POISON, offset) for offset in (0, 1)),
+    *((DAMAGED, offset) for offset in (0, 37)),
+    *((ABORTED, offset) for offset in (0, 1, 2)),
+    (COMMITTED_ELSEWHERE, 0),
+}
+
+
+def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(odd):
+    first = odd.start_ready("consumer")
+    eventually(lambda: set(messages(first)) == EVERYTHING)
+    eventually(lambda: set(behind(odd.bootstrap_servers, odd.topic, odd.group).values()) == {0})
+    metrics = first.request("/metrics")[1].decode()
+    assert "\nkafka_consumer_undecodable_records_total 1.0\n" in metrics
+    assert f'kafka_consumer_records_total{{partition="{COMMITTED_ELSEWHERE}"}}' not in metrics, "it was read again"
+    assert first.stop()[0] == 0
+
+    again = odd.start_ready("consumer")
+    eventually(lambda: set(messages(again)) == EVERYTHING)
+    assert again.is_alive()
+
+    headers = messages(again)[POISON, 0]["headers"]
+    assert [(found["name"], found["value"]) for found in headers] == [("good", "1"), ("caf\ufffd", "2")]
+    assert again.request(f"/api/messages/{POISON}/0/raw") == (200, b"x" * 600)
+    for offset in (0, 20, 36):
+        status, answer = again.request(f"/api/messages/{DAMAGED}/{offset}/raw")
+        assert (status, json.loads(answer)["code"]) == (502, "undecodable_record")
+    assert set(messages(again, f"partition={DAMAGED}&offset=0")) == {(DAMAGED, 0), (DAMAGED, 37)}
+    assert set(messages(again, f"partition={ABORTED}&offset=2")) == {(ABORTED, 2)}
+    assert messages(again, f"partition={ABORTED}&offset=5") == {}
