@@ -17,6 +17,8 @@ _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BOOKKEEPING_BYTES = 200
+_HEADER_BOOKKEEPING_BYTES = 150
+_SHOWN_HEADERS = 50
 _UNKNOWN_NAME = "\ufffd"
 _UNDECODABLE = {KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED}  # noqa: SLF001 - public
 
@@ -53,7 +55,7 @@ class SeenRecord:
     @property
     def memory_bytes(self) -> int:
         """The approximate memory that the record takes."""
-        return self.size_bytes + _BOOKKEEPING_BYTES
+        return self.size_bytes + _BOOKKEEPING_BYTES + _HEADER_BOOKKEEPING_BYTES * len(self.headers)
 
 
 def record_of(message: Any) -> SeenRecord:
@@ -204,6 +206,14 @@ def row_of(record: SeenRecord) -> Row:
         time=iso_time(record.timestamp_ms),
         size_bytes=record.size_bytes,
         key=shown(record.key, _NOTE_BYTES),
-        headers=tuple((name, shown(value, _NOTE_BYTES)) for name, value in record.headers),
+        headers=_shown_headers(record.headers),
         value=Shown("fault", record.fault) if record.fault else shown(record.value),
     )
+
+
+def _shown_headers(headers: Headers) -> tuple[tuple[str, Shown], ...]:
+    """Return the first headers, with names and values that are truncated: a record may have 100 000."""
+    found = [(name, shown(value, _NOTE_BYTES)) for name, value in headers[:_SHOWN_HEADERS]]
+    if len(headers) > _SHOWN_HEADERS:
+        found.append(("…", Shown("text", f"{len(headers) - _SHOWN_HEADERS} more")))
+    return tuple((name if len(name) <= _NOTE_BYTES else name[:_NOTE_BYTES] + "…", value) for name, value in found)

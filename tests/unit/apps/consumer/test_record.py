@@ -77,3 +77,14 @@ def test_a_record_that_cannot_be_decoded_is_shown_with_the_reason_in_its_place()
     assert record == SeenRecord(1, 7, None, None, None, fault="ValueError: too many")
     assert document(record)["fault"] == "ValueError: too many"
     assert row_of(record).value == Shown("fault", "ValueError: too many")
+
+
+def test_a_record_with_many_or_long_headers_is_shown_in_bounds_and_counted_in_full():
+    many = SeenRecord(0, 0, None, None, b"", tuple(("name", b"v") for _ in range(20_000)))
+    row = row_of(many)
+    assert len(row.headers) == 51
+    assert row.headers[-1] == ("…", Shown("text", "19950 more"))
+    assert many.memory_bytes > 20_000 * 150
+    long = row_of(SeenRecord(0, 0, None, None, b"", (("n" * 1_000_000, b"v" * 1_000_000),)))
+    assert len(long.headers[0][0]) < 300
+    assert len(long.headers[0][1].text) < 300
