@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
-from kraftd.health.report.documents import StatusDocument
+from kraftd.health.report.documents import HealthDocument, StatusDocument
 from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.kinds import App
@@ -32,6 +32,7 @@ _STATUS_STYLES = {
     Status.UNSUPERVISED: "yellow",
 }
 _MOST_KEPT = 10
+_MOST_ALERTS = 8
 _STATUS_COLUMNS = ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON")
 _NUMBERS = ("PID", "UPTIME", "RESTARTS")
 _LEFT_OUT_FIRST = ("REASON", "KIND", "RESTARTS", "ADDRESS", "UPTIME", "PID")
@@ -117,7 +118,17 @@ def status_view(document: StatusDocument, width: int) -> Group:
         said = " ".join(reasons)
         own = [(node.name, _one_line(node.remark)) for node in document.nodes if node.remark]
         reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
-    return Group(status_head(document), table, *(Text(f"  {reason}", style="yellow") for reason in reasons))
+    shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
+    return Group(status_head(document), table, *shown, *_alert_lines(document))
+
+
+def _alert_lines(document: StatusDocument) -> Iterable[Text]:
+    """Yield one line with the alerts that fire, the worst first, if any do."""
+    alerts = document.alerts if isinstance(document, HealthDocument) else None
+    if alerts is not None and alerts.firing:
+        names = list(dict.fromkeys(f"{each.name} ({each.severity})" for each in alerts.firing))
+        more = ", ..." if len(names) > _MOST_ALERTS else ""
+        yield Text(f"  Alerts: {', '.join(names[:_MOST_ALERTS])}{more}", style="red")
 
 
 def status_table(document: StatusDocument, width: int) -> Table:

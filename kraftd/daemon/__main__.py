@@ -15,7 +15,9 @@ from kraftd.health.programs.restarts import RestartHistory, from_json, unreadabl
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text
 from kraftd.kafka.admin import KafkaAdmin
+from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
+from kraftd.plan.kinds import PROMETHEUS
 from kraftd.plan.plan import Plan
 from kraftd.plan.plan_json import parse_plan
 from kraftd.serve.front import create_front
@@ -33,10 +35,11 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     clock = SystemClock()
     admin = KafkaAdmin(plan.access)
     collector = Collector(admin, clock, plan)
+    alerts = AlertReader(plan.tool(PROMETHEUS))
     events = EventLog(plan.layout.events, "daemon", clock)
-    doors = daemon_doors(plan, Supervisor(plan.layout.socket), collector, events, clock)
+    doors = daemon_doors(plan, Supervisor(plan.layout.socket), collector, alerts, events, clock)
     loop = Loop(plan, doors, clock, _recorded_restarts(plan.layout.restarts))
-    service = Service(plan, loop, collector, admin)
+    service = Service(plan, loop, collector, admin, alerts)
     config = server_config(
         create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
         lambda code, fault, _under_way: Problem(code, fault).answer(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kraftd.clock import Clock
 from kraftd.errors import FileAccessError
 from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory, to_json
@@ -19,6 +20,7 @@ from kraftd.host.files import read_text, write_atomically
 from kraftd.host.jvm import AttachError, enable_jmx
 from kraftd.host.lock import try_acquire
 from kraftd.host.processes import Process, usage
+from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
 from kraftd.observe.exits import cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
@@ -50,6 +52,7 @@ class DaemonDoors:
         enable_jmx: Lets JMX clients into a broker's process; why that failed, None where it did not.
         try_lock: Holds the cluster's lock where no command does; whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
+        alerts: What Prometheus last told.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
     """
 
@@ -65,10 +68,11 @@ class DaemonDoors:
     try_lock: Callable[[], AbstractContextManager[bool]]
     save_restarts: Callable[[Mapping[str, RestartHistory]], None]
     record_event: Callable[[str, str, str], None]
+    alerts: Callable[[], Alerts | None] = lambda: None
 
 
 def daemon_doors(
-    plan: Plan, supervisor: Supervisor, collector: Collector, events: EventLog, clock: Clock
+    plan: Plan, supervisor: Supervisor, collector: Collector, alerts: AlertReader, events: EventLog, clock: Clock
 ) -> DaemonDoors:
     """Return the real doors; the threads that ask programs whether they serve live as long as these."""
     layout = plan.layout
@@ -86,6 +90,7 @@ def daemon_doors(
         try_lock=lambda: try_acquire(layout.lock, command="daemon"),
         save_restarts=functools.partial(_save_restarts, layout),
         record_event=functools.partial(_record_event, events),
+        alerts=lambda: alerts.newest,
     )
 
 

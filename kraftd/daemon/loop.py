@@ -89,6 +89,7 @@ class Loop:
             kafka=kafka,
             contacts=self._contacts(answers, kafka),
             usages=self._doors.usages(process_table.processes),
+            alerts=self._doors.alerts(),
         )
         return Tick(snapshot, tuple(process.pid for name, process in process_table.processes.items() if name != DAEMON))
 

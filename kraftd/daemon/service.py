@@ -1,4 +1,4 @@
-"""The daemon's threads: the loop, the collector, and HTTP in the main one. Whichever fails, the process ends."""
+"""The daemon's threads: loop, collector, reader of alerts, HTTP in the main one. Whichever fails, the process ends."""
 
 import gc
 import logging
@@ -15,7 +15,9 @@ from kraftd.health.programs.verdict import is_settled
 from kraftd.health.report.history import History, extended
 from kraftd.host.processes import ExitWatch
 from kraftd.kafka.admin import KafkaAdmin
+from kraftd.observe.alerts import ALERTS_EVERY_S, AlertReader
 from kraftd.observe.collector import CollectAction, Collector, next_collect_action
+from kraftd.plan.kinds import PROMETHEUS
 from kraftd.plan.plan import Plan
 from kraftd.serve.metrics.exposition import Exposition
 from kraftd.web.server import Server
@@ -42,12 +44,15 @@ class HttpServer(Server):
 class Service:
     """What the daemon has seen, and the threads that see it."""
 
-    def __init__(self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin) -> None:
+    def __init__(
+        self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin, alerts: AlertReader | None = None
+    ) -> None:
         self._plan = plan
         self._exit_watch = ExitWatch()
         self._loop = loop
         self._collector = collector
         self._admin = admin
+        self._alerts = alerts or AlertReader(None)
         self._stop = threading.Event()
         self._is_ending = False
         self._newest: Snapshot | None = None
@@ -86,7 +91,7 @@ class Service:
 
     def serve(self, server: HttpServer) -> None:
         """Run until a signal ends the HTTP server, then end the threads."""
-        for target in (self.watch, self.collect):
+        for target in (self.watch, self.collect, self.read_alerts):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         try:
             server.run()
@@ -152,6 +157,11 @@ class Service:
                 pass
         if self._collector.view is not before:
             self._exposition.show_kafka(self._collector.view)
+
+    def read_alerts(self) -> None:
+        """Ask Prometheus at its interval until stopped: in a thread of its own, as it may not answer."""
+        while self._plan.tool(PROMETHEUS) is not None and not self._stop.wait(ALERTS_EVERY_S):
+            self._alerts.read()
 
     @property
     def _is_settled(self) -> bool:

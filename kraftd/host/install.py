@@ -5,6 +5,7 @@ from pathlib import Path
 
 import kraftd
 from kraftd.errors import KraftdError
+from kraftd.host.files import read_text
 
 _TEMPLATE = "supervisord.conf.j2"
 
@@ -25,6 +26,15 @@ def monitoring_dir() -> Path:
         KraftdError: The installation is incomplete.
     """
     return _root() / "monitoring"
+
+
+def runbooks_text() -> str:
+    """Return the text of docs/runbooks.md, a section for each alert; empty where it was removed.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return read_text(_root() / "docs" / "runbooks.md") or ""
 
 
 def rule_files() -> tuple[Path, ...]:

@@ -1,12 +1,13 @@
-"""The daemon's HTTP routes: health, metrics, service discovery, the status page."""
+"""The daemon's HTTP routes: health, metrics, service discovery, runbooks, the status page."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 import kraftd
 from kraftd.clock import Clock
@@ -15,6 +16,7 @@ from kraftd.health.programs.verdict import judge
 from kraftd.health.report.documents import HealthDocument, NothingSeen
 from kraftd.health.report.health import health_document
 from kraftd.health.report.history import History
+from kraftd.host.install import runbooks_text
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind
 from kraftd.serve.front import NOTHING_SEEN, Live, Ready
@@ -70,6 +72,7 @@ def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:
     _add_description(app)
     _add_health(app, plan, source, clock)
     _add_monitoring(app, plan, source)
+    _add_runbooks(app)
     return app
 
 
@@ -157,6 +160,23 @@ def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
         """Return the metrics of the newest snapshot, as Prometheus text, or as OpenMetrics where that is accepted."""
         body, content_type = source.metrics(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
+
+
+def _add_runbooks(app: FastAPI) -> None:
+    _, *titles_and_texts = re.split(r"^### (\w+)$", runbooks_text(), flags=re.MULTILINE)
+    runbooks = dict(zip(titles_and_texts[::2], titles_and_texts[1::2], strict=True))
+
+    @app.get(
+        "/runbooks/{alert}",
+        response_class=PlainTextResponse,
+        responses=problems(status_400=_BAD_PARAMETER, status_404="There is no such alert."),
+        summary="What an alert means, and what to do",
+    )
+    async def runbook(alert: str, _query: NoQuery) -> PlainTextResponse:
+        if alert not in runbooks:
+            raise HttpProblemError(Problem("not_found", f"there is no alert {alert}"))
+        text = re.split(r"^## ", runbooks[alert], maxsplit=1, flags=re.MULTILINE)[0]
+        return PlainTextResponse(f"{alert}\n\n{text.strip()}\n")
 
 
 def _health(plan: Plan, snapshot: Snapshot | None, history: History, now_s: float, *, strict: bool) -> Response:

@@ -13,7 +13,17 @@ import pytest
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("kraftd", "apps", "monitoring", "supervisord.conf.j2", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (
+    "kraftd",
+    "apps",
+    "docs",
+    "monitoring",
+    "supervisord.conf.j2",
+    "setup.cfg",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 def run(*command, cwd):
@@ -71,7 +81,7 @@ def test_no_module_and_no_file_of_a_package_is_forgotten(wheel):
 def test_the_template_and_the_monitoring_files_are_inside(wheel):
     data = {name.split(".data/data/", 1)[1] for name in names_in(wheel) if ".data/data/" in name}
 
-    assert data == {"share/kraftd/supervisord.conf.j2"} | {
+    assert data == {"share/kraftd/supervisord.conf.j2", "share/kraftd/docs/runbooks.md"} | {
         f"share/kraftd/{name}" for name in on_disk("monitoring", ".")
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
@@ -135,6 +136,7 @@ class Snapshot:
         supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
         contacts: By node id, for every configured broker.
         usages: By program name, for those that run.
+        alerts: What the cluster's Prometheus last told; None where it has none, or was not asked yet.
     """
 
     taken_at_s: float
@@ -144,6 +146,7 @@ class Snapshot:
     kafka: KafkaView = field(default_factory=KafkaView)
     contacts: Mapping[int, BrokerContact] = field(default_factory=dict)
     usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
+    alerts: Alerts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from kraftd.health.lag.lag import PartitionLag
 from kraftd.health.lag.status import LagStatus
+from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.kafka.model import Quorum, RoundTrip
 
@@ -236,6 +237,8 @@ class HealthDocument(StatusDocument):
     missing_total: int
     dropped: DroppedCounts
     collectors: Mapping[str, CollectorSummary]
+    alerts: Alerts | None = None
+    """The alerts of the Prometheus that kraftd runs; null where none runs, or it was not asked yet."""
 
 
 @dataclass(frozen=True, slots=True)

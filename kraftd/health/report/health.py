@@ -68,8 +68,7 @@ def health_document(
     """
     kafka, known = snapshot.kafka, history or History()
     newest = known.moments[-1] if known.moments else None
-    status = status_document(plan, snapshot, verdict, "daemon")
-    missing = tuple(missing_values(kafka))
+    status, missing = status_document(plan, snapshot, verdict, "daemon"), tuple(missing_values(kafka))
     return HealthDocument(
         **{field.name: getattr(status, field.name) for field in fields(status)},
         age_s=age_s(snapshot.taken_at_s, now_s) or 0.0,
@@ -86,6 +85,7 @@ def health_document(
         missing_total=len(missing),
         dropped=DroppedCounts(len(kafka.excluded.topics), kafka.excluded.groups, len(kafka.excluded.undetailed)),
         collectors=collector_summaries(kafka.runs, now_s),
+        alerts=snapshot.alerts,
     )
 
 

@@ -5,15 +5,16 @@ import pytest
 
 from kraftd.cli.output import started, status_head, status_table, status_view, stopped
 from kraftd.cli.terminal import Console
+from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
-from kraftd.health.report.health import status_document
+from kraftd.health.report.health import health_document, status_document
 from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.execute import Stopped
 from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.program import Kind
 from tests.plans import plan_of
-from tests.unit.health.views import program, snapshot
+from tests.unit.health.views import full_snapshot, program, snapshot
 
 
 def printed(*renderables, show=None):
@@ -101,6 +102,14 @@ def test_a_reason_without_a_column_is_below_the_table_once():
 
     assert wide.splitlines()[-1] == "  broker-1 is DOWN: it ended"
     assert narrow.splitlines()[-2:] == ["  broker-1 is DOWN: it ended", "  producer: stopped by 'kraftd stop'"]
+
+
+def test_alerts_are_one_line_below_the_reasons():
+    newest = full_snapshot()
+    shown = health_document(plan_of(), newest, judge(newest, ()), 1000.0)
+
+    assert printed(status_view(shown, 300)).splitlines()[-1] == "  Alerts: BrokerDown (critical)"
+    assert "Alerts" not in printed(status_view(replace(shown, alerts=Alerts(())), 300))
 
 
 def test_the_head_tells_the_verdict_and_who_saw_it():

@@ -138,3 +138,15 @@ def test_prometheus_finds_the_daemon_and_the_apps():
         (["127.0.0.1:8001"], "producer"),
         (["127.0.0.1:8002"], "consumer"),
     ]
+
+
+def test_a_runbook_is_served_under_the_name_of_its_alert():
+    found = answered(snapshot(), "/runbooks/DaemonStale")
+
+    assert (found.status, found.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert found.body.decode().startswith("DaemonStale\n\n**Means:** ")
+    assert "CollectorFailing" not in found.body.decode()
+
+
+def test_a_runbook_that_nobody_wrote_is_not_found():
+    assert answered(snapshot(), "/runbooks/Unheard").status == 404

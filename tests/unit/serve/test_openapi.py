@@ -66,4 +66,5 @@ def test_every_route_describes_its_answers():
         "/health/brokers/{broker_id}": {"204", "400", "404", "421", "503"},
         "/sd/prometheus": {"200", "400", "421"},
         "/metrics": {"200", "400", "421"},
+        "/runbooks/{alert}": {"200", "400", "404", "421"},
     }

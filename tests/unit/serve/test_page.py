@@ -5,6 +5,7 @@ import pytest
 from markupsafe import escape
 
 from kraftd.health.lag.view import CollectorRun, KafkaView
+from kraftd.health.programs.alerts import Alert, Alerts
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.history import History, Moment
 from kraftd.host.events import Event
@@ -32,6 +33,7 @@ def test_everything_that_is_known_is_shown():
     for shown in (
         "local degraded",
         "broker-2 is DOWN: it ended",
+        "Alerts critical BrokerDown Broker 2 is down. Runbook",
         "Throughput 3.5/s",
         "Lag of all groups 9",
         "Round trip of a record 13 ms",
@@ -195,3 +197,22 @@ def test_without_points_there_is_no_line():
 
 def test_points_outside_the_time_shown_do_not_count():
     assert sparkline([(-1.0, 99.0), (50.0, 2.0), (101.0, 99.0)], begin_s=0.0, end_s=100.0).highest == 2.0
+
+
+def alerted(*firing, total=None, reason=None):
+    found = Alerts(firing or None, len(firing) if total is None else total, reason)
+    return whole(replace(full_snapshot(), alerts=found))
+
+
+def test_alerts_are_shown_with_their_runbooks_and_hostile_text_in_them_is_text():
+    html = alerted(*(Alert(f'A"{hostile}', hostile, hostile, "", "") for hostile in HOSTILE), total=9)
+
+    assert all(str(escape(hostile)) in html for hostile in HOSTILE)
+    assert not any(hostile in html for hostile in HOSTILE[:2])
+    assert html.count('href="/runbooks/A%22') == len(HOSTILE)
+    assert "and 5 more" in text_of(html)
+
+
+def test_a_prometheus_that_does_not_tell_is_named_and_none_at_all_is_not():
+    assert "Alerts: unknown Prometheus did not answer" in text_of(alerted(reason="Prometheus did not answer"))
+    assert "Alerts" not in text_of(whole(replace(full_snapshot(), alerts=None)))
