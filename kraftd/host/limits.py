@@ -1,4 +1,4 @@
-"""The operating system's limit on open files, as programs inherit it from supervisord."""
+"""The operating system's limits on open files and processes, as programs inherit them from supervisord."""
 
 import contextlib
 import resource
@@ -14,14 +14,19 @@ def highest_open_files() -> int:
 
 
 @contextlib.contextmanager
-def raised_open_files() -> Iterator[None]:
-    """Let a child inherit the highest limit. The child itself sets none: this process may have threads."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_useful(hard), hard))
+def raised_limits() -> Iterator[None]:
+    """Let a child inherit the highest limits. The child itself sets none: this process may have threads."""
+    before = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)}
+    files, processes = (hard for _, hard in before.values())
     try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_useful(files), files))
+        with contextlib.suppress(ValueError, OSError):
+            # macOS has a lower maximum than the hard limit that it tells.
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for kind, limits in before.items():
+            resource.setrlimit(kind, limits)
 
 
 def raise_open_files(pid: int) -> int | None:

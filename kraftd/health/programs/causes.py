@@ -61,6 +61,11 @@ _PATTERNS = (
         at_start_only=True,
     ),
     _pattern(r"No space left on device", "Free disk space; nothing is lost until then."),
+    _pattern(
+        r"unable to create (?:new )?native thread|Cannot create worker GC thread",
+        "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container.",
+        retry_helps=True,
+    ),
     _pattern(r"OutOfMemoryError", "Raise cluster.heap, or lower what clients send at once.", retry_helps=True),
     _pattern(
         r"Could not reserve enough space|Cannot allocate memory|insufficient memory",

@@ -7,7 +7,7 @@ from pathlib import Path
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.environment import inherited_environment
 from kraftd.host.files import tail
-from kraftd.host.limits import raised_open_files
+from kraftd.host.limits import raised_limits
 from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker
@@ -36,7 +36,7 @@ def launch_supervisord(
     console = layout.logs("supervisord") / "console.log"
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.touch(mode=0o600)
-    with console.open("ab") as output, raised_open_files():
+    with console.open("ab") as output, raised_limits():
         process = subprocess.Popen(
             _command(plan, command_context),
             stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.limits import MOST_OPEN_FILES, highest_open_files, raise_open_files, raised_open_files
+from kraftd.host.limits import MOST_OPEN_FILES, highest_open_files, raise_open_files, raised_limits
 
 pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit(2) is Linux'")
 
@@ -35,7 +35,7 @@ def child():
 def test_what_is_started_inherits_the_highest_limit_and_this_process_keeps_its_own():
     before = limit_of()
 
-    with raised_open_files():
+    with raised_limits():
         inherited = limit_of()
 
     assert inherited == (highest_open_files(), before[1])
@@ -51,7 +51,7 @@ def test_a_process_gets_this_ones_limit_or_its_own_hard_limit(child):
 
 def test_a_higher_limit_is_never_lowered():
     before = limit_of(os.getpid())
-    with raised_open_files():
+    with raised_limits():
         assert raise_open_files(os.getpid()) == highest_open_files()
         assert limit_of()[0] == highest_open_files()
     assert limit_of() == before

@@ -18,6 +18,7 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
         ("java.io.IOException: No space left on device", False, "Free disk space"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
+        ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", True, "ulimit -u"),
         ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
         ("Multiple garbage collectors selected", False, "java.options"),
         ("Unrecognized VM option 'UseFoo'", False, "java.options"),
