@@ -66,7 +66,7 @@ class HttpCycle(RequestResponseCycle):
                 # The client still sends, and might never: what comes next cannot be told from another request.
                 self.keep_alive = False
                 self.transport = cast("Any", _LingeringTransport(self.connection))
-            elif self.connection.is_last():
+            elif self.connection.server_state.is_ending and not self.connection.pipeline:
                 self.keep_alive = False
             if self._is_sent_whole(held, message):
                 return
@@ -123,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
     _is_complete = True
     """Whether nothing of the newest request is missing."""
     _has_progress = False
+    _is_head_too_large = False
     _is_lingering = False
     _segment_bytes = 0
     _fruitless_bytes = 0
@@ -147,40 +148,42 @@ class HttpProtocol(HttpToolsProtocol):
             self._discard()
             return
         self._has_progress = False
-        rest: bytes | memoryview = data
+        body_bytes = 0 if self._is_complete or self._is_in_head else len(self.cycle.body)
         try:
-            while rest:
-                rest = self._parsed(rest)
-        except httptools.HttpParserError as error:
-            if isinstance(error.__context__, _HeadTooLargeError):
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                self._ignore_offers(memoryview(data)[offer.args[0] :])
+        except httptools.HttpParserError:
+            if self._is_head_too_large:
                 self._refuse_head()
             else:
                 self.logger.warning("Invalid HTTP request received.")
                 self._refuse("malformed_request", "Invalid HTTP request received.")
             return
         if not self._is_complete and not self._is_lingering:
-            self._wait_for_rest()
+            self._wait_for_rest(body_bytes)
 
-    def _parsed(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Parse data up to the end of a head that offers an upgrade, and return the rest.
+    def _ignore_offers(self, rest: memoryview) -> None:
+        """Parse what follows a head that offers an upgrade.
 
         The offer is ignored (RFC 9110, 7.8). As the parser has skipped the body and takes what follows for another
         protocol, the head is parsed again without the offer, by a new parser, which then takes the rest.
         """
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            head_end: int = offer.args[0]
-        else:
-            return b""
-        if self.parser.get_method() == b"CONNECT":
-            self._refuse("method_not_allowed", "CONNECT is for proxies, and this is none")
-            return b""
-        head = self._head_without_offer()
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(head)
-        return memoryview(data)[head_end:]
+        while True:
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse("method_not_allowed", "CONNECT is for proxies, and this is none")
+                return
+            head = self._head_without_offer()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(head)
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:
+                rest = rest[offer.args[0] :]
+            else:
+                return
 
     def _head_without_offer(self) -> bytes:
         parts = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
@@ -192,8 +195,8 @@ class HttpProtocol(HttpToolsProtocol):
                 parts += [name, b": ", value, b"\r\n"]
         return b"".join([*parts, b"\r\n"])
 
-    def _wait_for_rest(self) -> None:
-        if not self._has_progress:
+    def _wait_for_rest(self, body_bytes: int) -> None:
+        if not self._has_progress and (self._is_in_head or len(self.cycle.body) == body_bytes):
             self._fruitless_bytes += self._segment_bytes
             if self._fruitless_bytes > MAX_HEAD_BYTES:
                 if self._is_in_head:
@@ -201,6 +204,8 @@ class HttpProtocol(HttpToolsProtocol):
                 else:
                     self._refuse("malformed_request", "a chunk's extension or a trailer is too long")
                 return
+        else:
+            self._fruitless_bytes = 0
         if self._is_in_head and not self._is_head_waiting and not self._is_under_way:
             self._is_head_waiting = True
             self.server_state.heads.add(self, self.loop.time())
@@ -209,7 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
-        self._is_in_head = True
+        self._is_in_head = self._has_progress = True
         self._is_complete = False
         self._fruitless_bytes = 0
         self.server_state.idle.discard(self)
@@ -221,7 +226,8 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.headers) > MAX_HEADERS or (
             self._segment_bytes + self._fruitless_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES
         ):
-            raise _HeadTooLargeError
+            self._is_head_too_large = True
+            raise _HeadTooLargeError  # so that the parser goes no further
         self._is_in_head = False
         self._has_progress = True
         self._fruitless_bytes = 0
@@ -231,12 +237,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # What follows the body are trailers; a request may have been carried out before they come.
         self.headers = []
-        self._take_fast_path()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
-        self._has_progress = True
-        super().on_body(body)
+        own = type(self)
+        if own.has_fast_path is None:
+            own.has_fast_path = all(hasattr(self.cycle, name) for name in CYCLE_ATTRIBUTES)
+        if own.has_fast_path and type(self.cycle) is RequestResponseCycle:
+            # The request's task begins only after this.
+            self.cycle.__class__ = HttpCycle
+            cast("HttpCycle", self.cycle).connection = self
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -248,20 +255,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _take_fast_path(self) -> None:
-        own = type(self)
-        if own.has_fast_path is None:
-            own.has_fast_path = all(hasattr(self.cycle, name) for name in CYCLE_ATTRIBUTES)
-        if own.has_fast_path and type(self.cycle) is RequestResponseCycle:
-            # The request's task begins only after this.
-            self.cycle.__class__ = HttpCycle
-            cast("HttpCycle", self.cycle).connection = self
-
     # The answers
-    def is_last(self) -> bool:
-        """Return whether the answer that begins is the last one of the connection."""
-        return self.server_state.is_ending and not self.pipeline
-
     def on_response_complete(self) -> None:
         """Begin the next request, or wait for it."""
         state = self.server_state
