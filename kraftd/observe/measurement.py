@@ -127,7 +127,7 @@ class Measurement:
         siblings = {topic.name: tuple(partition.key for partition in topic.partitions) for topic in topics}
         existing = {key for keys in siblings.values() for key in keys}
         existing |= {key for key in _keys(committed.values) if key[0] in unreadable}
-        found = self._memory.unread.found
+        fewer = self._memory.unread.fewer
         lags = {}
         for name, commits in committed.values.items():
             lag = group_lag(
@@ -137,7 +137,7 @@ class Measurement:
                 existing=existing,
                 assigned={key for member in groups[name].members or () for key in member.assigned or ()},
                 siblings=siblings,
-                unread={each[0]: found[each] for each in commits.items() if each in found} if found else {},
+                unread={each[0]: fewer[each] for each in commits.items() if each in fewer} if fewer else {},
             )
             lags[name] = _incomplete(lag) if name in committed.failures else lag
         return lags
@@ -203,6 +203,7 @@ class Measurement:
             stable = {key: each.stable for key, each in found.values.items()}
             memory.stable.update(stable)
             memory.held.observe(stable, ends, monotonic_s)
+        memory.unread.compare(ends)
         memory.store_unread(ends)
         if held := memory.held.questions(led, monotonic_s):
             memory.held.store(self._source.open_transactions(held, brokers))
@@ -219,10 +220,10 @@ class Measurement:
         found = {key: partition_status(window, has_members=has_members) for key, window in windows.items()}
         known = {key: status for key, status in found.items() if status is not None}
         group_status = worst(known.values())
-        is_left = any(each.lag for each in lag.partitions if each.committed is None)
-        if group_status is LagStatus.OK and has_members is False and is_left and all(map(is_idle, windows.values())):
+        if group_status is LagStatus.OK and has_members is False and lag.uncommitted:
             # Nobody reads the records of partitions without a commit either.
-            group_status = LagStatus.EMPTY
+            is_left = any(each.lag for each in lag.partitions if each.committed is None)
+            group_status = LagStatus.EMPTY if is_left and all(map(is_idle, windows.values())) else group_status
         return GroupStatus(group_status, known)
 
 

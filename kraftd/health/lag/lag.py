@@ -104,8 +104,9 @@ def group_lag(
         siblings: By topic, its partitions: a group that reads one of them reads all.
         unread: What was found after the group's commits, where it was looked for.
     """
-    read = committed.keys() | set(assigned)
-    read |= {key for topic in {topic for topic, _ in read} for key in siblings.get(topic, ())}
+    read = {*committed, *assigned}
+    for topic in {topic for topic, _ in read}:
+        read.update(siblings.get(topic, ()))
     partitions = tuple(
         partition_lag(key, committed.get(key), ends.get(key), starts.get(key), unread.get(key))
         for key in sorted(read)
@@ -141,10 +142,12 @@ def partition_lag(
 
 
 def _readable(committed: int | None, end: int | None, start: int | None, unread: Unread | None) -> int | None:
-    first = max((offset for offset in (committed, start) if offset is not None), default=None)
-    if end is None or first is None:
+    if end is None or (committed is None and start is None):
         return None
-    return max(0, end - first) if unread is None or committed is None else unread.lag(committed, end)
+    if unread is not None and committed is not None:
+        return unread.lag(committed, end)
+    # An unknown start lies before the commit, as far as is known.
+    return max(0, end - max(committed or 0, start or 0))
 
 
 def _sum(partitions: Collection[PartitionLag]) -> LagSum:

@@ -55,6 +55,7 @@ class OffsetMemory:
     held: HeldMemory = field(default_factory=HeldMemory)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
     _begun_after_s: dict[TopicPartition, float] = field(default_factory=dict)
+    _narrowed_s: dict[str, float] = field(default_factory=dict)
     _sampled_s: float = 0.0
     _topic_ids: dict[str, str | None] = field(default_factory=dict)
     _starts_due_s: float = 0.0
@@ -79,6 +80,7 @@ class OffsetMemory:
         """Forget all groups except these."""
         for name in self.samples.keys() - set(groups):
             del self.samples[name]
+            self._narrowed_s.pop(name, None)
 
     def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
         """Remember end offsets, and how far behind them the groups are that committed before."""
@@ -110,8 +112,8 @@ class OffsetMemory:
                         yield key, committed
 
     def store_unread(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Store in the newest sample of each group how much it can read, where batches were looked at."""
-        if not (unread := self.unread.found):
+        """Store in the newest sample of each group how much it can read, where that is less than the offsets."""
+        if not (unread := self.unread.fewer):
             return
         for group, samples in self.samples.items():
             readable = {
@@ -120,6 +122,7 @@ class OffsetMemory:
                 if (found := unread.get((key, committed))) is not None
             }
             if readable:
+                self._narrowed_s[group] = samples[-1].time_s
                 self.samples[group] = (*samples[:-1], replace(samples[-1], readable_ends=readable))
 
     def window(self, group: str, key: TopicPartition) -> Window:
@@ -127,11 +130,14 @@ class OffsetMemory:
         samples = self.samples.get(group, ())
         if (begun_after_s := self._begun_after_s.get(key)) is not None:
             samples = tuple(sample for sample in samples if sample.time_s > begun_after_s)
+        columns = _columns
+        if samples and self._narrowed_s.get(group, -inf) >= samples[0].time_s:
+            columns = _narrowed_columns
         try:
-            return _columns(samples, key)
+            return columns(samples, key)
         except KeyError:
             # Some samples have no commit or no end: no leader, or a broker that did not answer.
-            return _columns([sample for sample in samples if key in sample.commits and key in sample.ends], key)
+            return columns([sample for sample in samples if key in sample.commits and key in sample.ends], key)
 
     def time_lags(
         self,
@@ -141,7 +147,9 @@ class OffsetMemory:
     ) -> dict[TopicPartition, AgeBounds]:
         """Return how long the oldest records that a group can still read wait, of the partitions whose end is known."""
         return {
-            key: self._time_lag(key, committed, ends[key], now_s, self.unread.found.get((key, committed)))
+            key: self._time_lag(
+                key, committed, ends[key], now_s, self.unread.fewer.get((key, committed)) if self.unread.fewer else None
+            )
             for key, committed in commits.items()
             if key in ends
         }
@@ -217,7 +225,18 @@ class OffsetMemory:
 
 
 def _columns(samples: Sequence[Sample], key: TopicPartition) -> Window:
-    ends = [sample.ends[key] for sample in samples]
-    if any(sample.readable_ends for sample in samples):
-        ends = [sample.readable_ends.get(key, end) for sample, end in zip(samples, ends, strict=True)]
-    return Window([sample.time_s for sample in samples], [sample.commits[key] for sample in samples], ends)
+    return Window(
+        [sample.time_s for sample in samples],
+        [sample.commits[key] for sample in samples],
+        [sample.ends[key] for sample in samples],
+    )
+
+
+def _narrowed_columns(samples: Sequence[Sample], key: TopicPartition) -> Window:
+    """Return the columns with the ends up to which the group could read."""
+    times_s, commits, ends = _columns(samples, key)
+    return Window(
+        times_s,
+        commits,
+        [sample.readable_ends.get(key, end) for sample, end in zip(samples, ends, strict=True)],
+    )

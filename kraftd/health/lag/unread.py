@@ -17,6 +17,9 @@ MOST_LOOKS = 50
 MOST_BYTES = 1_048_576
 """After so many bytes from a commit on, with a record among them that can be read, offsets count as records."""
 
+LOOK_AGAIN_CYCLES = 60
+"""After so many, what was found to be readable is looked at again: compaction may have removed some of it."""
+
 Position = tuple[TopicPartition, int]
 """A partition, and the commit of a group on it."""
 
@@ -33,6 +36,7 @@ class Unread:
         end: The end of the log when the last stable offset was read.
         stable: The last stable offset: read_committed consumers wait there while a transaction is open.
         looked_in: The cycle of the last look; the oldest come first.
+        begun_in: The cycle of the first.
     """
 
     looked_to: int
@@ -42,6 +46,7 @@ class Unread:
     end: int | None = None
     stable: int | None = None
     looked_in: int = 0
+    begun_in: int = 0
 
     def lag(self, committed: int, end: int) -> int:
         """Return how many records the group can still read; offsets that were not looked at count as records.
@@ -91,9 +96,15 @@ class Unread:
 
 @dataclass(slots=True)
 class UnreadMemory:
-    """What was found after each commit that does not move; it lasts as long as the commit."""
+    """What was found after each commit that does not move; it lasts as long as the commit.
+
+    Attributes:
+        found: What was found, complete or not.
+        fewer: Of these, where a group can read fewer records than there are offsets; most often none.
+    """
 
     found: dict[Position, Unread] = field(default_factory=dict)
+    fewer: dict[Position, Unread] = field(default_factory=dict)
     _cycle: int = 0
 
     def questions(
@@ -126,12 +137,26 @@ class UnreadMemory:
 
     def _known(self, key: TopicPartition, committed: int, start: int) -> Unread:
         found = self.found.get((key, committed))
-        # Retention may have deleted what was counted.
-        return Unread(max(committed, start)) if found is None or found.first_unread() < start else found
+        if found is None or found.first_unread() < start:
+            # Retention may have deleted what was counted.
+            return Unread(max(committed, start), begun_in=self._cycle)
+        if found.readable and self._cycle - found.begun_in >= LOOK_AGAIN_CYCLES:
+            return Unread(found.first_unread(), begun_in=self._cycle)
+        return found
 
     def forget(self, key: TopicPartition) -> None:
         """Forget what was found in a log that is no more."""
-        self.found = {position: found for position, found in self.found.items() if position[0] != key}
+        for of_log in (self.found, self.fewer):
+            for position in [position for position in of_log if position[0] == key]:
+                del of_log[position]
+
+    def compare(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Note where fewer records can be read than there are offsets."""
+        self.fewer = {
+            (key, committed): unread
+            for (key, committed), unread in self.found.items()
+            if unread.lag(committed, ends[key]) < ends[key] - committed
+        }
 
     def store(
         self,

@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.health.lag.unread import MOST_BYTES, MOST_LOOKS, Unread, UnreadMemory
+from kraftd.health.lag.unread import LOOK_AGAIN_CYCLES, MOST_BYTES, MOST_LOOKS, Unread, UnreadMemory
 from kraftd.kafka.model import AbortedTransaction, Batch, FetchedBatches, Partial, Partition
 
 KEY = ("orders", 0)
@@ -142,3 +142,25 @@ def test_what_was_found_lasts_as_long_as_the_commit_and_the_log():
     assert memory.questions([(KEY, 4)], {KEY: PARTITION}, {KEY: 100}, {KEY: 60}) == [(PARTITION, 60)]
     memory.forget(KEY)
     assert memory.found == {}
+
+
+def test_what_compaction_removed_since_is_no_lag_for_long():
+    memory, counted = UnreadMemory(), []
+    for cycle in range(LOOK_AGAIN_CYCLES + 2):
+        questions = memory.questions([(KEY, 4)], {KEY: PARTITION}, {KEY: 100}, {})
+        records = 90 if cycle == 0 else 3
+        answer = FetchedBatches((data(4, 99, records=records),), (), 100)
+        memory.store(questions, Partial({KEY: answer} if questions else {}), {KEY: 100})
+        memory.compare({KEY: 100})
+        counted.append(memory.fewer[KEY, 4].readable)
+
+    assert counted == [90] * LOOK_AGAIN_CYCLES + [3, 3]
+
+
+def test_only_where_fewer_can_be_read_anything_is_kept_for_the_lag():
+    memory = UnreadMemory()
+    memory.found = {(KEY, 4): Unread(10, readable=6, first_readable=4), (KEY, 5): Unread(10, readable=2)}
+
+    memory.compare({KEY: 10})
+
+    assert list(memory.fewer) == [(KEY, 5)]

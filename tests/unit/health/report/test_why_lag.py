@@ -3,12 +3,15 @@ from dataclasses import replace
 import pytest
 
 from kraftd.health.lag.lag import group_lag
-from kraftd.health.lag.view import Excluded, KafkaView, Unreadable
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.lag.unread import Unread
+from kraftd.health.lag.view import Excluded, GroupStatus, KafkaView, Unreadable
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
 from kraftd.health.report.why import StateRecords
 from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
+from kraftd.kafka.model import OpenTransaction
 from kraftd.plan.desired import NOTHING_DESIRED
 from tests.plans import plan_of
 from tests.unit.health.views import REFUSED, full_view, program, snapshot, topic
@@ -89,6 +92,36 @@ def test_partitions_without_a_commit_are_counted():
     assert found[0].startswith("group readers is 10 records behind over 2 partitions")
     assert any(line.startswith("  group readers has no commit on 1 partition of its topics: counted") for line in found)
     assert "  partition orders-1 no commit of 9: 7 behind" in found
+
+
+def test_an_open_transaction_is_named_with_its_age_and_what_it_holds_back():
+    opened = OpenTransaction(7, 8, 990.0, "tx", 880.0, 300.0)
+    view = with_lag({KEY: 5}, {KEY: 20}, {KEY: 0}, open_transactions={KEY: opened}, lags_taken_at_s=1000.0)
+    unread = {KEY: Unread(8, end=20, stable=8)}
+    lag = group_lag({KEY: 5}, {KEY: 20}, {KEY: 0}, existing=[KEY], unread=unread)
+
+    found = lines(health(replace(view, lags={"readers": lag})))
+
+    assert found[0].startswith("group readers is 0 records behind")
+    (held,) = [line for line in found if "open transaction" in line]
+    for fact in ("producer 7", "transactional.id tx", "open for 2 min", "from offset 8 on", "aborts it after 5 min"):
+        assert fact in held
+    assert any("15 offsets between commit and end cannot be read" in line for line in found)
+
+
+def test_a_group_that_nobody_reads_is_not_said_to_keep_up():
+    view = with_lag({KEY: 5}, {KEY: 20}, {KEY: 0}, statuses={"readers": GroupStatus(LagStatus.EMPTY, {})})
+
+    assert "nobody reads it" in lines(health(view))[0]
+
+
+def test_the_empty_name_of_a_group_can_be_seen():
+    view = with_lag({KEY: 5}, {KEY: 20}, {KEY: 0})
+    group = replace(view.groups["readers"], name="")
+
+    found = lines(health(replace(view, groups={"": group}, lags={"": view.lags["readers"]})), "")
+
+    assert found[0].startswith("group '' is 15 records behind")
 
 
 def test_of_very_many_partitions_the_rest_is_counted():
