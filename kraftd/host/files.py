@@ -219,7 +219,8 @@ def last_lines(file: BinaryIO, lines: int, end: int, *, most_bytes: int | None =
         blocks.append(file.read(size))
         breaks += blocks[-1].count(b"\n")
     text = b"".join(reversed(blocks)).decode("utf-8", errors="replace")
-    return text.splitlines()[-lines:] if lines else []
+    # A line ends with a line feed alone: what else splitlines takes for an end is part of what a program wrote.
+    return text.removesuffix("\n").split("\n")[-lines:] if lines and text else []
 
 
 def remove(path: Path) -> None:

@@ -220,3 +220,11 @@ def test_a_persons_text_in_another_encoding_is_refused_with_its_place(tmp_path, 
         read_user_text(tmp_path / "a")
 
     assert (str(refused.value), refused.value.hint) == (f"cannot read {tmp_path / 'a'}: {fault}", "Save it in UTF-8.")
+
+
+def test_a_line_of_a_log_ends_with_a_line_feed_alone(tmp_path):
+    log = tmp_path / "console.log"
+    log.write_bytes("one\rstill\x0cone\u2028of\x85it\n\ntwo\r\n".encode())
+
+    assert tail(log, 10) == ["one\rstill\x0cone\u2028of\x85it", "", "two\r"]
+    assert tail(log, 1) == ["two\r"]
