@@ -20,7 +20,12 @@ DASHBOARDS = Path(__file__).resolve().parents[2] / "monitoring" / "grafana" / "d
 def documents() -> dict[str, str]:
     """Return the text of each file by its name."""
     whole = [overview(), brokers(), quorum(), topics(), groups(), apps(), programs()]
-    return {_name(each): json.dumps(each, cls=JSONEncoder, indent=1, sort_keys=True) + "\n" for each in whole}
+    return {_name(each): as_json(each) for each in whole}
+
+
+def as_json(whole: object) -> str:
+    """Return a part of Grafana's model as text."""
+    return json.dumps(whole, cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
 
 
 def _name(each: Dashboard) -> str:

@@ -70,12 +70,12 @@ def _verdicts() -> list[Panel]:
         number(
             "Lost records",
             About(
-                "Records per second sent with ack=none that Kafka did not acknowledge.",
+                "Records sent with ack=none that Kafka did not acknowledge, since the app was started.",
                 "0.",
                 "use ack=all for records that matter.",
             ),
-            "recps",
-            Query(or_zero(total(rate(app("kafka_producer_lost_records_total", APP)))), "records"),
+            "short",
+            Query(or_zero(total(app("kafka_producer_lost_records_total", APP))), "records"),
             limit=limits.LOST_RECORDS,
             width=6,
         ),

@@ -8,7 +8,6 @@ from tools.dashboards import thresholds as limits
 from tools.dashboards.frame import Row, built, choice
 from tools.dashboards.panels import About, Panel, lines, number
 from tools.dashboards.queries import Query, daemon, least, most, node, or_zero, rate, total
-from tools.dashboards.thresholds import Threshold
 
 NODE = 'program=~"$node"'
 _TOPIC_METRICS = "kafka_server_brokertopicmetrics"
@@ -58,7 +57,7 @@ def _verdicts() -> list[Panel]:
             ),
             "short",
             Query(or_zero(total(f"{node('up')} == bool 0")), "agents"),
-            limit=limits.TARGETS_DOWN,
+            limit=limits.AGENTS_DOWN,
         ),
         shared.under_replicated(),
         shared.under_min_isr(),
@@ -71,8 +70,8 @@ def _verdicts() -> list[Panel]:
                 "the broker's server.log names the error; repair the disk and restart the broker.",
             ),
             "short",
-            Query(total(node("kafka_log_logmanager_offlinelogdirectorycount")), "directories"),
-            limit=limits.OFFLINE_LOG_DIRS,
+            Query(or_zero(total(f"{daemon('kraftd_log_dir_online')} == bool 0")), "directories"),
+            limit=limits.DISKS_OFFLINE,
         ),
         number(
             "Unclean elections",
@@ -106,17 +105,18 @@ def _bytes() -> Panel:
 def _idle() -> Panel:
     handlers = node("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", NODE)
     network = node("kafka_network_socketserver_networkprocessoravgidle_percent", NODE)
+    shared_meter = f"(max_over_time({handlers}[6h]) > bool 1.05)"
     return lines(
         "Request handlers and network threads idle",
         About(
-            "Share of time in which the threads that serve requests have nothing to do. The two pools of a combined "
-            "node share one meter, up to 2: it is cut off at 1.",
+            "Share of time in which the threads that serve requests have nothing to do. Before Kafka 4.2 the "
+            "controller's handlers of a combined node share the meter and do almost nothing: that is taken off.",
             "above 30 %.",
             "fewer or larger requests (linger.ms, batch.size, fetch.min.bytes), more threads, or more brokers.",
         ),
         "percentunit",
-        Query(least(f"clamp_max({handlers}, 1)", "program"), "{{program}} handlers"),
-        Query(least(f"clamp_max({network}, 1)", "program"), "{{program}} network"),
+        Query(least(f"clamp({handlers} - {shared_meter}, 0, 1)", "program"), "{{program}} handlers"),
+        Query(least(network, "program"), "{{program}} network"),
         limit=limits.HANDLER_IDLE,
         width=8,
         maximum=1,
@@ -375,7 +375,7 @@ def _jvm() -> list[Panel]:
             ),
             "percentunit",
             Query(f"{node('process_open_fds', NODE)} / {node('process_max_fds', NODE)}", "{{program}}"),
-            limit=Threshold(warning=0.8, critical=0.95),
+            limit=limits.FILE_DESCRIPTORS,
             width=8,
             maximum=1,
         ),

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from tools.dashboards import shared
 from tools.dashboards import thresholds as limits
 from tools.dashboards.frame import Row, built, choice
-from tools.dashboards.panels import WAITING, About, Panel, lines, number
+from tools.dashboards.panels import About, Panel, lines, number
 from tools.dashboards.queries import SLOPE, Query, daemon, growth, most, node, or_zero, rate, total
 
 GROUP = 'consumergroup=~"$group"'
@@ -154,7 +154,7 @@ def _produced_and_consumed() -> Panel:
         "recps",
         Query(f"sum({written} and on (topic) {consumed})", "written"),
         Query(total(growth(read), _BY), "{{consumergroup}}"),
-        colours={"written": WAITING},
+        colours={"written": "text"},
     )
 
 

@@ -104,7 +104,7 @@ def number(
     panel.graph_mode(common_models.BigValueGraphMode.NONE if limit == ANY else common_models.BigValueGraphMode.AREA)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
     panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
-    panel.thresholds(_steps(limit))
+    panel.thresholds(_steps(limit, good="text" if limit == ANY else GOOD))
     if decimals is not None:
         panel.decimals(decimals)
     return _finished(panel, title, about, limit, queries, width, height)
@@ -236,7 +236,7 @@ def _description(about: About, limit: Threshold) -> str:
 
 def _steps(limit: Threshold, good: str = GOOD) -> dashboard.ThresholdsConfig:
     bounds = [(limit.warning, WARNING), (limit.critical, BAD)]
-    known = sorted((value, colour) for value, colour in bounds if value is not None)
+    known = sorted((value / limit.in_seconds, colour) for value, colour in bounds if value is not None)
     if limit.low:
         # A step's colour holds from its value upwards: each bound starts what is better than it.
         better = [colour for _, colour in known[1:]] + [good]

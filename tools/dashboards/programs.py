@@ -40,12 +40,14 @@ def _verdicts() -> list[Panel]:
         number(
             "Programs not ready",
             About(
-                "Programs that do not serve.",
+                "Programs that are to run and do not serve.",
                 "0; some during a start.",
                 "kraftd status shows which, and the cause of its last exit.",
             ),
             "short",
-            Query(total(f"{daemon('kraftd_process_ready')} == bool 0"), "programs"),
+            Query(
+                total(f"({daemon('kraftd_process_ready')} == bool 0) * {daemon('kraftd_process_desired')}"), "programs"
+            ),
             limit=limits.PROGRAMS_NOT_READY,
         ),
         number(
@@ -78,7 +80,7 @@ def _verdicts() -> list[Panel]:
             ),
             "short",
             Query(or_zero(total(f"{daemon('kraftd_collector_up')} == bool 0")), "collectors"),
-            limit=limits.COLLECTORS_DOWN,
+            limit=limits.COLLECTORS_FAILING,
         ),
         number(
             "Canaries failing",
@@ -89,7 +91,7 @@ def _verdicts() -> list[Panel]:
             ),
             "short",
             Query(or_zero(total(f"{daemon('kraftd_probe_success')} == bool 0")), "brokers"),
-            limit=limits.PROBE_FAILURES,
+            limit=limits.CANARIES_FAILING,
         ),
         number(
             "Targets down",

@@ -128,7 +128,7 @@ def _verdicts() -> list[Panel]:
             ),
             "short",
             Query(most(node(f"{_CONTROLLER}_fencedbrokercount")), "brokers"),
-            limit=limits.BROKERS_DOWN,
+            limit=limits.FENCED_BROKERS,
         ),
         number(
             "Metadata errors",
@@ -245,6 +245,7 @@ def _metadata() -> list[Panel]:
             ),
             "ms",
             Query(most(applied, "program"), "{{program}}"),
+            limit=limits.METADATA_LAG_MS,
             width=8,
         ),
         lines(

@@ -212,6 +212,7 @@ def request_phases(title: str, request: str, *matchers: str, width: int) -> Pane
             )
             for phase, (metric, _) in PHASES.items()
         ),
+        limit=limits.REQUEST_MS,
         width=width,
         stacked=True,
         colours={phase: colour for phase, (_, colour) in PHASES.items()},
@@ -281,12 +282,12 @@ def lag_seconds(width: int, *matchers: str) -> Panel:
 
 def gc_share(width: int, *matchers: str) -> Panel:
     """Return the share of time that the nodes stand still for garbage collection."""
-    pauses = node("jvm_gc_collection_seconds_sum", 'gc!="G1 Concurrent GC"', *matchers)
+    pauses = node("jvm_gc_collection_seconds_sum", 'gc!~".*Concurrent.*"', *matchers)
     return lines(
         "Time in GC pauses",
         About(
             "Share of time that each node stands still to collect garbage.",
-            "below 1 %.",
+            "below 1 %; a collector that works beside the program does not count.",
             "more heap (cluster.heap), or fewer partitions and connections; see heap use in Brokers & JVM.",
         ),
         "percentunit",

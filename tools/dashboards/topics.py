@@ -60,12 +60,12 @@ def _not_preferred() -> Panel:
     return number(
         "Not on preferred leader",
         About(
-            "Partitions that another replica than the first leads.",
+            "Share of the partitions that another replica than the first leads.",
             "0; after a restart for up to five minutes, until Kafka moves the leaders back.",
             "kraftd kafka kafka-leader-election moves them at once.",
         ),
-        "short",
-        Query(total(f"{daemon('kafka_topic_partition_leader_is_preferred')} == bool 0"), "partitions"),
+        "percentunit",
+        Query(f"1 - avg({daemon('kafka_topic_partition_leader_is_preferred')})", "partitions"),
         limit=limits.NOT_PREFERRED,
     )
 

@@ -4,12 +4,14 @@ from itertools import chain, combinations
 from pathlib import Path
 
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from kraftd.serve.metrics.exposition import families
 from kraftd.serve.metrics.family import MetricKind
+from tools.dashboards import thresholds
 from tools.dashboards.__main__ import DASHBOARDS, documents
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,10 +26,13 @@ FUNCTIONS = {
     "max",
     "min",
     "count",
+    "avg",
+    "max_over_time",
     "topk",
     "by",
     "or",
     "vector",
+    "clamp",
     "clamp_min",
     "clamp_max",
     "histogram_quantile",
@@ -82,8 +87,8 @@ def served_names():
     for family in families():
         parts = ("_bucket", "_sum", "_count") if family.kind is MetricKind.HISTOGRAM else ("",)
         names |= {family.name + part for part in parts}
-    agent = (Path(__file__).parent / "agent_metrics.txt").read_text(encoding="utf-8")
-    return names | {line for line in agent.splitlines() if not line.startswith("#")} | apps_names()
+    agent = (ROOT / "tests" / "alerts" / "agent_metrics.txt").read_text(encoding="utf-8")
+    return names | set(agent.split()) | apps_names()
 
 
 def apps_names():
@@ -195,6 +200,35 @@ def test_the_range_of_a_rate_follows_the_scrape_interval(expr):
     ranges = re.findall(r"\b(?:rate|irate|increase)\([^[]*\[([^]]*)\]", expr)
 
     assert set(ranges) <= {"$__rate_interval"}
+
+
+RULES = {
+    rule["alert"]: rule["expr"]
+    for path in (ROOT / "monitoring" / "rules").glob("*.yml")
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+}
+THRESHOLDS = {name: each for name, each in vars(thresholds).items() if isinstance(each, thresholds.Threshold)}
+
+
+@pytest.mark.parametrize("threshold", [each for each in THRESHOLDS.values() if each.alert], ids=lambda each: each.alert)
+def test_a_panel_changes_its_colour_where_its_alert_fires(threshold):
+    expr = RULES[threshold.alert]
+    compared = {float(number) for number in re.findall(r"(?:[<>]=?|[!=]=) *(\d+(?:\.\d+)?)", expr)}
+    compared |= {float(one) * float(other) for one, other in re.findall(r"(\d+) \* (\d+)", expr)}
+    bound = threshold.warning if threshold.critical is None else threshold.critical
+
+    # Of whole numbers, more than 2 is from 3 on.
+    assert {bound, bound - 1} & compared or threshold is thresholds.VOTERS_TO_SPARE
+
+
+def test_every_runbook_that_a_panel_names_is_there():
+    sections = re.findall(r"^#+ (\w+)$", (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = set(re.findall(r"docs/runbooks\.md#(\w+)", "".join(FILES.values())))
+
+    assert named
+    assert named <= {section.lower() for section in sections}
 
 
 @each_expression
