@@ -46,6 +46,15 @@ def rule_files() -> tuple[Path, ...]:
     return tuple(sorted((monitoring_dir() / "rules").glob("*.yml")))
 
 
+def dashboards_dir() -> Path:
+    """Return the directory of the dashboards for Grafana that ship with kraftd.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return monitoring_dir() / "grafana" / "dashboards"
+
+
 def _root() -> Path:
     checkout = Path(kraftd.__file__).resolve().parent.parent
     schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kraftd.host.install import rule_files, template_text
+from kraftd.host.install import dashboards_dir, rule_files, template_text
 from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import prepare_runtime
@@ -10,6 +10,7 @@ from kraftd.plan.plan import Plan
 from kraftd.render.files import render
 from kraftd.render.java_command import JvmLaunch
 from kraftd.render.prometheus import standalone
+from kraftd.render.tools import MonitoringFiles
 
 
 def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> dict[Path, str]:
@@ -18,7 +19,8 @@ def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> 
     Raises:
         ConfigurationError: A value cannot be written.
     """
-    return render(plan, launch, python=command_context.python, template=template_text(), rules=rule_files())
+    monitoring = MonitoringFiles(rule_files(), dashboards_dir())
+    return render(plan, launch, python=command_context.python, template=template_text(), monitoring=monitoring)
 
 
 def prometheus_configuration(chosen: ChosenCluster, command_context: CommandContext) -> str:

@@ -1,12 +1,11 @@
 """Alertmanager's arguments and configuration: on loopback, alone, with one receiver."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from kraftd.plan.kinds import Tool
 from kraftd.plan.plan import Plan
-from kraftd.render.tools import RENDERED, configuration_path
+from kraftd.render.tools import RENDERED, MonitoringFiles, configuration_path
 
 
 def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
@@ -21,7 +20,7 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
     )
 
 
-def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
+def files(plan: Plan, tool: Tool, monitoring: MonitoringFiles) -> dict[Path, str]:
     """Return its configuration."""
     lines = [
         f"# {RENDERED}",

@@ -1,6 +1,5 @@
 """The rendered files of a plan."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from kraftd.plan.plan import Plan
@@ -9,11 +8,11 @@ from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.prometheus import token_files
 from kraftd.render.server_properties import server_properties
 from kraftd.render.supervisord_conf import dotenv, programs_of, supervisord_conf
-from kraftd.render.tools import tool_files
+from kraftd.render.tools import MonitoringFiles, tool_files
 
 
 def render(
-    plan: Plan, launch: JvmLaunch, *, python: Path, template: str, rules: Sequence[Path] = ()
+    plan: Plan, launch: JvmLaunch, *, python: Path, template: str, monitoring: MonitoringFiles | None = None
 ) -> dict[Path, str]:
     """Return the text of each rendered file by its path, byte for byte the same for the same plan.
 
@@ -22,7 +21,7 @@ def render(
         launch: The Java and jars of the nodes.
         python: The interpreter of the daemon and the apps.
         template: The text of ``supervisord.conf.j2``.
-        rules: Files of alerting and recording rules, for Prometheus.
+        monitoring: What ships with kraftd for its tools; None for nothing.
 
     Raises:
         ConfigurationError: A value cannot be written into supervisord.conf.
@@ -39,5 +38,5 @@ def render(
     # For a Prometheus that kraftd does not run, too.
     files |= token_files(plan)
     for tool in plan.tools:
-        files |= tool_files(plan, tool, rules)
+        files |= tool_files(plan, tool, monitoring or MonitoringFiles())
     return files

@@ -1,14 +1,15 @@
 """Grafana's arguments and configuration: on loopback, without a login, connecting to nothing outside the cluster."""
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
 
 from kraftd.plan.kinds import PROMETHEUS, Tool
 from kraftd.plan.plan import Plan
 from kraftd.render.prometheus import SCRAPE_INTERVAL_S
-from kraftd.render.tools import RENDERED, configuration_path
+from kraftd.render.tools import RENDERED, MonitoringFiles, configuration_path
 
 _DATASOURCE = "Prometheus"
+_HOME = "overview.json"
 
 
 def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
@@ -17,13 +18,16 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
     return ("server", *plan.marker(tool.name).arguments, *home)
 
 
-def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
-    """Return its configuration and its data source."""
-    datasources = _provisioning(plan, tool) / "datasources" / "prometheus.yml"
-    return {
-        configuration_path(plan, tool): _grafana_ini(plan, tool),
-        datasources: _datasources(plan.tool(PROMETHEUS)),
+def files(plan: Plan, tool: Tool, monitoring: MonitoringFiles) -> dict[Path, str]:
+    """Return its configuration, its data source, and where it finds its dashboards."""
+    provisioning = _provisioning(plan, tool)
+    texts = {
+        configuration_path(plan, tool): _grafana_ini(plan, tool, monitoring.dashboards),
+        provisioning / "datasources" / "prometheus.yml": _datasources(plan.tool(PROMETHEUS)),
     }
+    if monitoring.dashboards:
+        texts[provisioning / "dashboards" / "kraftd.yml"] = _dashboards(monitoring.dashboards)
+    return texts
 
 
 def _provisioning(plan: Plan, tool: Tool) -> Path:
@@ -53,7 +57,26 @@ def _datasources(prometheus: Tool | None) -> str:
     )
 
 
-def _grafana_ini(plan: Plan, tool: Tool) -> str:
+def _dashboards(directory: Path) -> str:
+    return "\n".join(
+        [
+            f"# {RENDERED}",
+            "apiVersion: 1",
+            "providers:",
+            "  - name: kraftd",
+            "    folder: kraftd",
+            "    type: file",
+            "    disableDeletion: true",
+            "    allowUiUpdates: false",
+            "    options:",
+            # A JSON string is a YAML string; Grafana puts the variables of its environment in place of $NAME.
+            f"      path: {json.dumps(str(directory).replace('$', '$$'))}",
+            "",
+        ]
+    )
+
+
+def _grafana_ini(plan: Plan, tool: Tool, dashboards: Path | None) -> str:
     data = plan.layout.data(tool.name)
     sections: dict[str, dict[str, object]] = {
         "paths": {
@@ -81,6 +104,8 @@ def _grafana_ini(plan: Plan, tool: Tool) -> str:
         "snapshots": {"external_enabled": "false"},
         "log": {"mode": "console", "level": "warn"},
     }
+    if dashboards:
+        sections["dashboards"] = {"default_home_dashboard_path": dashboards / _HOME}
     blocks = [
         "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in keys.items())])
         for name, keys in sections.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 from kraftd.plan.kinds import ALERTMANAGER, PROMETHEUS, TOOL_DEFINITIONS, Tool
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import LOOPBACK
-from kraftd.render.tools import RENDERED, configuration_path
+from kraftd.render.tools import RENDERED, MonitoringFiles, configuration_path
 
 SCRAPE_INTERVAL_S = 5
 _AGENT_INTERVAL_S = 15
@@ -31,10 +31,10 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
     )
 
 
-def files(plan: Plan, tool: Tool, rules: Sequence[Path]) -> dict[Path, str]:
+def files(plan: Plan, tool: Tool, monitoring: MonitoringFiles) -> dict[Path, str]:
     """Return its configuration."""
     own = [*_itself(tool.host, tool.port), f"          kafka_cluster: {_quoted(plan.cluster)}"]
-    text = _prometheus_yml(plan, rules, RENDERED, SCRAPE_INTERVAL_S, own)
+    text = _prometheus_yml(plan, monitoring.rules, RENDERED, SCRAPE_INTERVAL_S, own)
     return {configuration_path(plan, tool): text}
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from kraftd.host.install import monitoring_dir, rule_files, template_text
+from kraftd.host.install import dashboards_dir, monitoring_dir, rule_files, template_text
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -13,3 +13,8 @@ def test_a_checkout_uses_its_own_files():
 
 def test_rules_are_those_that_ship():
     assert list(rule_files()) == sorted((ROOT / "monitoring" / "rules").glob("*.yml"))
+
+
+def test_dashboards_are_those_that_ship_and_their_home_is_among_them():
+    assert dashboards_dir() == ROOT / "monitoring" / "grafana" / "dashboards"
+    assert (dashboards_dir() / "overview.json").is_file()

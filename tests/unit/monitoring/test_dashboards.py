@@ -112,6 +112,19 @@ def test_grafanas_model_reads_a_dashboard_and_loses_nothing(whole):
     assert again == whole
 
 
+def provisioned(kind):
+    (path,) = (DASHBOARDS.parent / "provisioning" / kind).glob("*.yml")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_a_grafana_of_ones_own_is_provisioned_with_a_data_source_and_a_folder():
+    (source,) = provisioned("datasources")["datasources"]
+    (provider,) = provisioned("dashboards")["providers"]
+
+    assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9090")
+    assert provider["options"] == {"path": "$KRAFTD_DASHBOARDS"}
+
+
 def test_each_dashboard_has_a_stable_address_of_its_own():
     addresses = {name: whole["uid"] for name, whole in WHOLE.items()}
 

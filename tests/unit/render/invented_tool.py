@@ -7,5 +7,5 @@ def arguments(plan, tool):
     return (*plan.marker(tool.name).arguments, f"--listen={tool.host}:{tool.port}")
 
 
-def files(plan, tool, rules):
-    return {configuration_path(plan, tool): f"kafka: {plan.access.bootstrap_servers}\nrules: {len(rules)}\n"}
+def files(plan, tool, monitoring):
+    return {configuration_path(plan, tool): f"kafka: {plan.access.bootstrap_servers}\nrules: {len(monitoring.rules)}\n"}

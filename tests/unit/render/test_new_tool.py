@@ -16,6 +16,7 @@ from kraftd.plan.program import Marker, Question, StartStage, StopStage
 from kraftd.plan.settings import settings_model
 from kraftd.render.files import render
 from kraftd.render.supervisord_conf import groups_of, programs_of
+from kraftd.render.tools import MonitoringFiles
 from tests.plans import LAUNCH, PYTHON, layout_at
 
 PAGER = ToolDefinition(
@@ -60,7 +61,7 @@ def test_it_is_known_by_its_mark_asked_started_and_ended_as_tools_are(plan):
 def test_it_is_rendered_by_its_own_module(plan):
     template = (Path(__file__).parents[3] / "supervisord.conf.j2").read_text()
 
-    files = render(plan, LAUNCH, python=PYTHON, template=template, rules=[Path("a.yml")])
+    files = render(plan, LAUNCH, python=PYTHON, template=template, monitoring=MonitoringFiles((Path("a.yml"),)))
 
     assert files[CONFIGURATION] == f"kafka: {plan.access.bootstrap_servers}\nrules: 1\n"
     section = next(each for each in programs_of(plan, LAUNCH, PYTHON) if each.name == "pager")

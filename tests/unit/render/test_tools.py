@@ -6,7 +6,7 @@ import yaml
 
 from kraftd.errors import ConfigurationError
 from kraftd.render.prometheus import standalone, token_files
-from kraftd.render.tools import tool_command, tool_files
+from kraftd.render.tools import MonitoringFiles, tool_command, tool_files
 from tests.plans import STATE_DIR, TOOLS, plan_of
 
 RULES = (Path("/opt/kraftd/monitoring/rules/kafka.yml"), Path('/opt/"k"/rules.yml'))
@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[3]
 CONFIG = STATE_DIR / "config"
 
 
-def files(name, toml=TOOLS, rules=()):
+def files(name, toml=TOOLS, rules=(), dashboards=None):
     plan = plan_of(toml)
-    return tool_files(plan, plan.tool(name), rules)
+    return tool_files(plan, plan.tool(name), MonitoringFiles(rules, dashboards))
 
 
 def grafana_ini():
@@ -77,7 +77,7 @@ def test_prometheus_shows_each_app_its_own_token_from_a_file():
         '[consumer]\ninstances = 2\nenv = { APP_API_TOKEN = " hunter3 " }'
     )
 
-    (text,) = tool_files(plan, plan.tool("prometheus"), ()).values()
+    (text,) = tool_files(plan, plan.tool("prometheus"), MonitoringFiles()).values()
 
     assert token_files(plan) == {
         CONFIG / "producer" / "producer.token": "hunter2",
@@ -218,3 +218,22 @@ def test_a_data_source_that_is_there_no_more_is_taken_away():
     text = found[CONFIG / "grafana" / "provisioning" / "datasources" / "prometheus.yml"]
     assert "deleteDatasources:\n  - name: Prometheus\n" in text
     assert "url" not in text
+
+
+def test_grafana_gets_the_dashboards_that_ship_and_begins_with_the_overview():
+    dashboards = Path('/opt/k $1 "x"/dashboards')
+
+    found = files("grafana", dashboards=dashboards)
+
+    (provider,) = yaml.safe_load(found[CONFIG / "grafana" / "provisioning" / "dashboards" / "kraftd.yml"])["providers"]
+    # Grafana makes $ of $$, and puts a variable of its environment in place of any other.
+    assert provider["options"] == {"path": str(dashboards).replace("$", "$$")}
+    assert provider["disableDeletion"]
+    assert not provider["allowUiUpdates"]
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(found[CONFIG / "grafana" / "grafana.ini"])
+    assert parser["dashboards"]["default_home_dashboard_path"] == f"{dashboards}/overview.json"
+
+
+def test_without_dashboards_grafana_is_told_of_none():
+    assert not [path for path in files("grafana") if "dashboards" in path.parts]
