@@ -128,6 +128,7 @@ def _latency() -> Panel:
 
 
 def _errors() -> Panel:
+    failed = rate(app("http_requests_total", 'status!~"2..|101"', _ASKED, APP))
     return lines(
         "Answers other than 2xx",
         About(
@@ -137,9 +138,10 @@ def _errors() -> Panel:
         ),
         "reqps",
         Query(
-            total(rate(app("http_requests_total", 'status!~"2..|101"', _ASKED, APP)), "program", "status"),
+            total(failed, "program", "status"),
             "{{program}} {{status}}",
         ),
+        Query(or_zero(total(failed)), "all"),
         width=8,
     )
 

@@ -252,6 +252,7 @@ def _requests() -> list[Panel]:
             ),
             "reqps",
             Query(total(rate(errors), "error", "request"), "{{error}} ({{request}})"),
+            Query(or_zero(total(rate(errors))), "all"),
         ),
         lines(
             "Request p99 by type and broker",

@@ -203,6 +203,7 @@ def _files_and_threads() -> list[Panel]:
 
 
 def _asked() -> list[Panel]:
+    errors, unreadable = rate(daemon("kraftd_collector_errors_total")), daemon("kraftd_unreadable")
     return [
         lines(
             "Requests to the brokers",
@@ -223,9 +224,8 @@ def _asked() -> list[Panel]:
                 "/health explains the error.",
             ),
             "ops",
-            Query(
-                total(rate(daemon("kraftd_collector_errors_total")), "collector", "error"), "{{collector}} {{error}}"
-            ),
+            Query(total(errors, "collector", "error"), "{{collector}} {{error}}"),
+            Query(or_zero(total(errors)), "all"),
             width=8,
         ),
         lines(
@@ -236,7 +236,8 @@ def _asked() -> list[Panel]:
                 "/health names them.",
             ),
             "short",
-            Query(total(daemon("kraftd_unreadable"), "kind", "error"), "{{kind}} {{error}}"),
+            Query(total(unreadable, "kind", "error"), "{{kind}} {{error}}"),
+            Query(or_zero(total(unreadable)), "all"),
             width=8,
         ),
     ]
