@@ -246,7 +246,9 @@ def test_every_runbook_that_a_panel_names_is_there():
 
 @each_expression
 def test_a_count_of_what_is_not_there_is_zero_and_not_nothing(expr):
-    assert not re.search(r"\bcount\b[^=<>]*(==|>|<|!=) *\d", expr)
+    counted = re.findall(r"\bcount(?: by \([^)]*\))? ?\(([^()]*)\)", SELECTOR.sub("series", expr))
+
+    assert not [each for each in counted if re.search(r"[<>]|[=!]=", each)]
 
 
 @each_expression
