@@ -19,6 +19,12 @@ def targets(cluster):
     return {each["labels"]["program"]: each["health"] for each in json.loads(body)["data"]["activeTargets"]}
 
 
+def alerts(cluster):
+    """Return what fires in Prometheus, as the daemon has heard it."""
+    _, body = fetch(f"http://127.0.0.1:{8000 + cluster.offset}/health")
+    return (json.loads(body)["alerts"] or {}).get("firing")
+
+
 @pytest.mark.needs("prometheus", "promtool")
 def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behind(fresh):
     fresh.config = fresh.state_dir.parent / "kraftd.toml"
@@ -32,6 +38,7 @@ def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behin
     assert (rendered.parents[1] / "producer" / "producer.token").stat().st_mode & 0o777 == 0o600
     subprocess.run(["promtool", "check", "config", str(rendered)], check=True, capture_output=True, timeout=30)
     eventually(lambda: targets(fresh) == scraped, within_s=30, what="every target is up")
+    eventually(lambda: alerts(fresh) == [], within_s=30, what="the daemon has asked for alerts")
 
     pid = fresh.program("prometheus")["pid"]
     os.kill(pid, signal.SIGKILL)
