@@ -146,6 +146,14 @@ def _run(argv: list[str]) -> int:
 
 def _failure(error: OSError) -> KraftdError:
     """Return the error for an operating system error that no use case named."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return ConfigurationError(
+            "cannot finish: the working directory was removed",
+            hint="Change to another directory, then run it again.",
+            code="no_working_directory",
+        )
     kind = FileAccessError if isinstance(error, PermissionError) else KraftdError
     what = (error.strerror or str(error)).lower()
     where = f": {error.filename}" if error.filename else ""

@@ -195,7 +195,8 @@ def _command_name() -> str:
         return "kraftd"
     try:
         return str(called.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):
+        # Elsewhere, or called from a directory that was removed.
         return str(called)
 
 

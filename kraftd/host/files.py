@@ -76,10 +76,21 @@ def make_private_directory(path: Path) -> None:
     """
     with os_errors_named("make the directory", path):
         # The mode of mkdir(parents=True) is not that of the parents.
-        for parent in reversed(path.parents):
-            if not parent.exists():
-                parent.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+        for place in reversed((path, *path.parents)):
+            if not place.exists():
+                _refuse_dangling_link(place, path)
+                place.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
         path.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+
+
+def _refuse_dangling_link(place: Path, path: Path) -> None:
+    """Refuse a link to nowhere, as to a disk that is not mounted: the system would only say that the file exists."""
+    if place.is_symlink():
+        raise FileAccessError(
+            f"cannot make the directory {path}: {place} is a symbolic link to {place.readlink()}, which does not exist",
+            hint="Mount or make that place, or choose another one with cluster.state_dir (--state-dir).",
+            details={"path": str(path)},
+        ) from NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
 
 
 def write_atomically(path: Path, text: str) -> None:

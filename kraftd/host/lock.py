@@ -12,6 +12,8 @@ from kraftd.errors import FileAccessError, TimedOutError
 from kraftd.host.files import make_private_directory, os_errors_named
 
 _RETRY_S = 0.05
+_MOST_REMOVALS = 100
+"""More holders do not remove the directory in a row, each between two system calls of this process."""
 
 
 @contextlib.contextmanager
@@ -82,14 +84,7 @@ def _wait_for_lock(path: Path, clock: Clock, timeout_s: float, on_wait: Callable
 
 def _try_lock(path: Path) -> int | None:
     """Return an open descriptor that holds the lock; None if another process holds it."""
-    try:
-        make_private_directory(path.parent)
-        with os_errors_named("open the lock", path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileAccessError as error:
-        if isinstance(error.__cause__, FileNotFoundError | FileExistsError) and not path.parent.is_file():
-            return None  # the last holder is removing the directory
-        raise
+    descriptor = _opened(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The last holder may have removed the file: a lock on a file that no other process can open is no lock.
@@ -99,6 +94,24 @@ def _try_lock(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def _opened(path: Path) -> int:
+    """Open the lock file, again where the last holder removes its directory between the steps."""
+    for _ in range(_MOST_REMOVALS):
+        try:
+            return _open(path)
+        except FileAccessError as error:
+            if not isinstance(error.__cause__, FileNotFoundError | FileExistsError):
+                raise
+    # A place where nothing can be made, as /proc, says the same every time.
+    return _open(path)
+
+
+def _open(path: Path) -> int:
+    make_private_directory(path.parent)
+    with os_errors_named("open the lock", path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _write_holder(descriptor: int, command: str) -> None:

@@ -11,7 +11,7 @@ from kraftd.host.files import read_user_text
 from kraftd.operate.context import CommandContext
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import MONITORING, TOOL_DEFINITIONS, Executable
-from kraftd.plan.layout import Layout, layout_of
+from kraftd.plan.layout import Layout, absolute_home, layout_of
 from kraftd.plan.loading import (
     Configuration,
     Layer,
@@ -114,8 +114,9 @@ def read_configuration(selection: Selection, command_context: CommandContext) ->
         ConfigurationError: The file, the environment or the command line is wrong.
     """
     layers: list[Layer] = []
-    path = selection.config or command_context.cwd / CONFIG_FILE
-    text = _config_text(path)
+    # In a directory that was removed there is no file.
+    path = selection.config or (command_context.cwd / CONFIG_FILE if command_context.cwd else None)
+    text = _config_text(path) if path else None
     if text is not None:
         layers.append(parse_toml(text, str(selection.config or CONFIG_FILE)))
     elif selection.config is not None:
@@ -136,14 +137,36 @@ def choose_cluster(selection: Selection, command_context: CommandContext) -> Cho
     """
     configuration, origin = read_configuration(selection, command_context)
     cluster = configuration.settings.cluster
-    state_dir = None
-    if cluster.state_dir:
-        # Processes are known by this path: one place must have one spelling.
-        state_dir = Path(os.path.normpath(command_context.cwd / Path(cluster.state_dir).expanduser()))
+    state_dir = _state_dir(cluster.state_dir, command_context) if cluster.state_dir else None
     layout = layout_of(
         cluster=cluster.name, state_dir=state_dir, environ=command_context.environ, home=command_context.home
     )
     return ChosenCluster(configuration, origin, layout)
+
+
+def _state_dir(text: str, command_context: CommandContext) -> Path:
+    path = Path(text)
+    if path.parts[:1] == ("~",):
+        path = absolute_home(command_context.home, "--state-dir").joinpath(*path.parts[1:])
+    elif text.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"cannot use the state directory {text!r}: the system knows no user {path.parts[0][1:]!r}",
+                hint="Write the path in full, or ./~ for a directory of that name.",
+                code="unusable_state_dir",
+            ) from error
+    if not path.is_absolute():
+        if command_context.cwd is None:
+            raise ConfigurationError(
+                f"cannot use the state directory {text!r}: it is relative to the working directory, which was removed",
+                hint="Change to another directory, or give --state-dir an absolute path.",
+                code="no_working_directory",
+            )
+        path = command_context.cwd / path
+    # Processes are known by this path: one place must have one spelling.
+    return Path(os.path.normpath(path))
 
 
 def plan_for(chosen: ChosenCluster, command_context: CommandContext) -> Configured:

@@ -1,6 +1,7 @@
 """The context of a use case: the caller's environment, progress, and one cluster with its plan, records and doors."""
 
 import os
+import pwd
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -62,14 +63,14 @@ class CommandContext:
 
     Attributes:
         environ: The environment variables.
-        home: The user's home directory.
-        cwd: Where the command was called.
+        home: The user's home directory as the system gives it; None where it gives none.
+        cwd: Where the command was called; None where that directory was removed.
         python: The interpreter that the daemon and the apps run under.
     """
 
     environ: Mapping[str, str]
-    home: Path
-    cwd: Path
+    home: Path | None
+    cwd: Path | None
     python: Path
     clock: Clock = field(default_factory=SystemClock)
     reporter: Reporter = field(default_factory=NullReporter)
@@ -79,11 +80,28 @@ def this_command_context(reporter: Reporter | None = None) -> CommandContext:
     """Return the context of this process."""
     return CommandContext(
         environ=dict(os.environ),
-        home=Path.home(),
-        cwd=Path.cwd(),
+        home=_home(os.environ),
+        cwd=_cwd(),
         python=Path(sys.executable),
         reporter=reporter or NullReporter(),
     )
+
+
+def _home(environ: Mapping[str, str]) -> Path | None:
+    if named := environ.get("HOME"):
+        return Path(named)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        # A container may run as a user that nobody has heard of.
+        return None
+
+
+def _cwd() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

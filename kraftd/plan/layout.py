@@ -163,17 +163,43 @@ class Layout:
         return f"{self.state_dir}/{program}"
 
 
-def clusters_dir(environ: Mapping[str, str], home: Path) -> Path:
-    """Return the parent of the default state directories."""
-    return _base(environ, "XDG_STATE_HOME", home / ".local" / "state") / "kraftd"
+def clusters_dir(environ: Mapping[str, str], home: Path | None) -> Path:
+    """Return the parent of the default state directories.
+
+    Raises:
+        ConfigurationError: It is below a home directory that is not known, or is no absolute path.
+    """
+    return _base(environ, "XDG_STATE_HOME", home, ".local/state", "--state-dir") / "kraftd"
 
 
-def cache_dir(environ: Mapping[str, str], home: Path) -> Path:
-    """Return the directory of downloads and archives, shared by all clusters."""
-    return _base(environ, "XDG_CACHE_HOME", home / ".cache") / "kraftd"
+def cache_dir(environ: Mapping[str, str], home: Path | None) -> Path:
+    """Return the directory of downloads and archives, shared by all clusters.
+
+    Raises:
+        ConfigurationError: It is below a home directory that is not known, or is no absolute path.
+    """
+    return _base(environ, "XDG_CACHE_HOME", home, ".cache", "XDG_CACHE_HOME in the environment") / "kraftd"
 
 
-def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str], home: Path) -> Layout:
+def absolute_home(home: Path | None, instead: str) -> Path:
+    """Return the home directory, where it can be used.
+
+    Args:
+        home: The home directory as the system gives it; None where it gives none.
+        instead: What to set if it cannot be used, besides HOME.
+
+    Raises:
+        ConfigurationError: It is not known, or is no absolute path.
+    """
+    if home is not None and home.is_absolute():
+        return home
+    what = "cannot find the home directory: HOME is not set, and the system does not know this user"
+    if home is not None:
+        what = f"cannot use the home directory {str(home)!r}: HOME is no absolute path"
+    raise ConfigurationError(what, hint=f"Set HOME, or {instead}, to an absolute path.", code="no_home")
+
+
+def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str], home: Path | None) -> Layout:
     """Return the layout of a cluster.
 
     The control socket lives in ``XDG_RUNTIME_DIR`` where that is set and the state directory is the default one;
@@ -181,7 +207,7 @@ def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str
 
     Raises:
         ConfigurationError: The socket's path would be too long for the operating system, or the path has a
-            character that one of the programs would misread.
+            character that one of the programs would misread, or it is below a home directory that is not known.
     """
     if state_dir is not None:
         return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
@@ -221,10 +247,10 @@ def _is_utf_8(text: str) -> bool:
         return False
 
 
-def _base(environ: Mapping[str, str], variable: str, default: Path) -> Path:
+def _base(environ: Mapping[str, str], variable: str, home: Path | None, below_home: str, instead: str) -> Path:
     # The XDG base directory specification: a relative path is invalid and ignored.
     chosen = Path(environ.get(variable, ""))
-    return chosen if chosen.is_absolute() else default
+    return chosen if chosen.is_absolute() else absolute_home(home, instead) / below_home
 
 
 @dataclass(frozen=True, slots=True)

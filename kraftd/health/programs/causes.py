@@ -66,6 +66,10 @@ _PATTERNS = (
         "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container.",
         retry_helps=True,
     ),
+    _pattern(
+        r"Too many open files",
+        "The limit of open files is too low: raise it ('ulimit -n' shows it), then 'kraftd stop' and 'kraftd start'.",
+    ),
     _pattern(r"OutOfMemoryError", "Raise cluster.heap, or lower what clients send at once.", retry_helps=True),
     _pattern(
         r"Could not reserve enough space|Cannot allocate memory|insufficient memory",
@@ -112,6 +116,9 @@ _STARTED = re.compile(r"\bKafka Server started\b")
 _LEVEL = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ([A-Z]+)\b|\blevel=(\w+)")
 _HARMLESS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING")
 _FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:|\berr=")
+_EXCEPTION = re.compile(r"(Caused by: )?([a-zA-Z_]\w*[.$])*[A-Z]\w*(Exception|Error|Failure|Fault)(: |$)")
+"""The line of a stack trace that says what was thrown."""
+_CONSEQUENCE = re.compile(r"all log dirs in .* have failed")
 _MOST_CHARACTERS = 300
 
 
@@ -128,15 +135,31 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
     """
     begin = next((at for at in range(len(log_records), 0, -1) if _STARTED.search(log_records[at - 1])), 0)
     started = started or begin > 0
-    lines = [line for record in log_records[begin:] if not _is_harmless(record) for line in record.splitlines()]
+    records = [record for record in log_records[begin:] if not _is_harmless(record)]
+    lines = [line for record in records for line in record.splitlines()]
     for line in reversed(lines):
         for pattern in _PATTERNS:
             if pattern.line.search(line) and not (started and pattern.at_start_only):
                 return Cause(f"{exit_text}: {_shortened(line)}", pattern.remedy, started or pattern.retry_helps)
-    for line in reversed(lines):
-        if _FAULT.search(line):
-            return Cause(f"{exit_text}: {_shortened(line)}", "Read its log.")
-    return Cause(exit_text, "Read its log.")
+    fault = _last_fault(records)
+    return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
+
+
+def _last_fault(records: Sequence[str]) -> str:
+    """Return why the last record that tells a fault tells it: the innermost exception of its stack trace, else itself.
+
+    A record that only says what followed from others counts where there is no other.
+    """
+    consequence = ""
+    for record in reversed(records):
+        lines = record.splitlines()
+        faults = [line for line in lines if _FAULT.search(line)]
+        exceptions = [line for line in lines if _EXCEPTION.match(line)]
+        if faults and not exceptions and _CONSEQUENCE.search(record):
+            consequence = consequence or faults[-1]
+        elif faults or exceptions:
+            return (exceptions or faults)[-1]
+    return consequence
 
 
 def _is_harmless(record: str) -> bool:

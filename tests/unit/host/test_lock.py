@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,38 @@ def test_a_lock_is_never_a_link_to_another_file(path, tmp_path):
         pass
 
     assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("below", ["lock", "cluster/lock", "a/b/lock"])
+def test_a_link_to_a_disk_that_is_not_mounted_is_named_at_once(tmp_path, below):
+    link = tmp_path / "link"
+    link.symlink_to("/mnt/not-mounted")
+    clock = ManualClock()
+
+    with (
+        pytest.raises(FileAccessError, match=f"{link} is a symbolic link to /mnt/not-mounted"),
+        take(link / below, timeout_s=180.0, clock=clock),
+    ):
+        pass
+
+    assert clock.slept_s == []
+
+
+def test_a_place_where_nothing_can_be_made_is_no_lock_that_another_holds():
+    clock = ManualClock()
+
+    with (
+        pytest.raises(FileAccessError, match="cannot make the directory /proc/kraftd"),
+        take(Path("/proc/kraftd/lock"), timeout_s=180.0, clock=clock),
+    ):
+        pass
+
+    assert clock.slept_s == []
+
+
+def test_links_that_lead_to_each_other_are_no_lock_that_another_holds(tmp_path):
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+
+    with pytest.raises(FileAccessError), take(tmp_path / "one" / "lock", timeout_s=0.0):
+        pass

@@ -94,6 +94,39 @@ def test_a_relative_state_dir_is_relative_to_the_working_directory(command_conte
     assert layout.state_dir == command_context.cwd / "state"
 
 
+@pytest.mark.parametrize("home", [None, Path("relative/dir")])
+def test_a_home_directory_is_asked_for_only_where_it_is_needed(command_context, tmp_path, home):
+    homeless = replace(command_context, home=home)
+    with_places = {"XDG_STATE_HOME": str(tmp_path / "state"), **command_context.environ}
+
+    for state_dir in (None, Path("~/s")):
+        with pytest.raises(ConfigurationError) as caught:
+            choose_cluster(Selection(state_dir=state_dir), homeless)
+        assert (caught.value.code, caught.value.exit_code) == ("no_home", 2)
+        assert "HOME" in caught.value.hint
+    assert choose_cluster(Selection(state_dir=Path("/s")), homeless).layout.state_dir == Path("/s")
+    chosen = choose_cluster(Selection(), replace(homeless, environ=with_places))
+    assert chosen.layout.state_dir == tmp_path / "state" / "kraftd" / "local"
+
+
+def test_a_removed_working_directory_is_asked_for_only_where_it_is_needed(command_context):
+    nowhere = replace(command_context, cwd=None)
+
+    assert choose_cluster(Selection(), nowhere).origin == "the default configuration"
+    assert choose_cluster(Selection(state_dir=Path("/s")), nowhere).layout.state_dir == Path("/s")
+    with pytest.raises(ConfigurationError, match="which was removed") as caught:
+        choose_cluster(Selection(state_dir=Path("s")), nowhere)
+    assert caught.value.code == "no_working_directory"
+
+
+def test_a_tilde_is_the_home_of_the_caller_or_of_a_user_who_is_known(command_context):
+    assert choose_cluster(Selection(state_dir=Path("~/s")), command_context).layout.state_dir == (
+        command_context.home / "s"
+    )
+    with pytest.raises(ConfigurationError, match="the system knows no user 'nobodyhere'"):
+        choose_cluster(Selection(state_dir=Path("~nobodyhere/s")), command_context)
+
+
 def test_what_cannot_be_planned_writes_nothing(command_context, tmp_path):
     write_config(command_context, '[cluster]\nheap = "4gb!"')
 

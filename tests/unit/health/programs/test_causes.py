@@ -17,6 +17,7 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("No `meta.properties` found in /srv/data/broker-1", False, "not formatted"),
         ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
         ("java.io.IOException: No space left on device", False, "Free disk space"),
+        ("java.nio.file.FileSystemException: /srv/data/__x-0: Too many open files", False, "ulimit -n"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
         ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", True, "ulimit -u"),
         ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
@@ -120,3 +121,34 @@ def test_only_a_failed_start_can_be_known_to_fail_again(records, started):
     assert cause.text == f"exit status 1: {DISK_FULL}"
     assert cause.retry_helps
     assert not diagnose("exit status 1", [DISK_FULL]).retry_helps
+
+
+FOREIGN = (
+    "org.apache.kafka.common.KafkaException: Found directory /srv/data/odd, 'odd' is not in the form topic-partition"
+)
+FATAL = f"{STAMP} ERROR Encountered fatal fault: Error starting LogManager (o.a.k.ProcessTerminatingFaultHandler)"
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([f"{FATAL}\n{FOREIGN}\n\tat kafka.log.UnifiedLog$.exception$1"], FOREIGN),
+        (
+            [f"{FATAL}\njava.lang.RuntimeException: x\n\tat a.B\nCaused by: a.C$OddException: why\n\t... 9 more"],
+            "Caused by: a.C$OddException: why",
+        ),
+        ([f"{FATAL}\njava.lang.NullPointerException\n\tat a.B"], "java.lang.NullPointerException"),
+        ([f"{FATAL}\nError in a sentence of the next line"], "Error in a sentence of the next line"),
+        (["Traceback (most recent call last):", '  File "x.py", line 1', "KeyError: 'port'"], "KeyError: 'port'"),
+        (
+            [f"{FATAL}\n{FOREIGN}", f"{STAMP} ERROR Shutdown broker because all log dirs in /srv/data have failed"],
+            FOREIGN,
+        ),
+        (
+            [f"{STAMP} ERROR Shutdown broker because all log dirs in /srv/data have failed (LogManager)"],
+            f"{STAMP} ERROR Shutdown broker because all log dirs in /srv/data have failed (LogManager)",
+        ),
+    ],
+)
+def test_the_exception_that_says_why_is_told_and_not_the_line_above_it(records, told):
+    assert diagnose("exit status 1", [*records, f"{STAMP} INFO shutting down"]).text == f"exit status 1: {told}"
