@@ -74,12 +74,12 @@ def _verdicts() -> list[Panel]:
         number(
             "Total lag",
             About(
-                "Records that the groups have not read yet, over all groups.",
+                "Records that the groups can still read, over all groups.",
                 "about what is written in a second or two.",
                 "the table names the group.",
             ),
             "short",
-            Query(or_zero(total(daemon("kafka_consumergroup_lag_sum"))), "records"),
+            Query(or_zero(total(daemon(shared.READABLE_LAG))), "records"),
         ),
         number(
             "Empty groups with lag",
@@ -95,7 +95,7 @@ def _verdicts() -> list[Panel]:
         number(
             "Partitions without a commit",
             About(
-                "Partitions that a member reads and that have no commit yet: they have no lag.",
+                "Partitions of topics that a group reads and without a commit: they count from the start of the log.",
                 "0 after the first commit interval.",
                 "a consumer that never commits: enable.auto.commit, or its own commits.",
             ),
@@ -106,7 +106,7 @@ def _verdicts() -> list[Panel]:
 
 
 def _empty_with_lag() -> str:
-    lag = total(daemon("kafka_consumergroup_lag_sum"), _BY)
+    lag = total(daemon(shared.READABLE_LAG), _BY)
     members = most(daemon("kafka_consumergroup_members"), _BY)
     return f"({lag} > bool 0) * ({members} == bool 0)"
 
@@ -115,12 +115,12 @@ def _lag_records() -> Panel:
     return lines(
         "Lag in records, by group",
         About(
-            "Records that each group has not read yet.",
+            "Records that each group can still read; kafka_consumergroup_lag counts markers of transactions too.",
             "about what is written in a second or two, without a trend.",
             "kraftd explain lag GROUP.",
         ),
         "short",
-        Query(total(daemon("kafka_consumergroup_lag_sum", GROUP), _BY), "{{consumergroup}}"),
+        Query(total(daemon(shared.READABLE_LAG, GROUP), _BY), "{{consumergroup}}"),
         width=8,
     )
 
@@ -134,7 +134,7 @@ def _slope() -> Panel:
             "above 0 for minutes: the group reads slower than is written; more consumers, up to the partitions.",
         ),
         "recps",
-        Query(total(f"deriv({daemon('kafka_consumergroup_lag_sum', GROUP)}{SLOPE})", _BY), "{{consumergroup}}"),
+        Query(total(f"deriv({daemon(shared.READABLE_LAG, GROUP)}{SLOPE})", _BY), "{{consumergroup}}"),
         width=8,
         minimum=None,
     )
@@ -176,7 +176,7 @@ def _retention_margin() -> Panel:
 
 def _partitions() -> list[Panel]:
     by = ("consumergroup", "topic", "partition")
-    lag, waiting = (daemon(f"kafka_consumergroup_{what}", GROUP) for what in ("lag", "lag_seconds"))
+    lag, waiting = daemon(shared.READABLE_LAG, GROUP), daemon("kafka_consumergroup_lag_seconds", GROUP)
     return [
         lines(
             "Lag in records, by partition",

@@ -49,9 +49,20 @@ PROCESS_STATES: States = (
     ("exited", BAD),
     ("fatal", WORSE),
     ("stopped", OFF),
+    ("orphaned", WARNING),
     ("unknown", OFF),
 )
-GROUP_STATUSES: States = (("ok", GOOD), ("warn", WARNING), ("stall", BAD), ("stop", BAD), ("rewind", WORSE))
+GROUP_STATUSES: States = (
+    ("ok", GOOD),
+    ("warn", WARNING),
+    ("empty", WARNING),
+    ("stall", BAD),
+    ("rewind", WORSE),
+    ("stop", BAD),
+)
+READABLE_LAG = "kraftd_consumergroup_readable_lag"
+"""The lag that status, time lag and `kraftd lag` rest on; kafka_consumergroup_lag counts markers as records."""
+
 PHASES = {
     "request queue": ("requestqueuetimems", "blue"),
     "local": ("localtimems", "purple"),
@@ -221,19 +232,20 @@ def request_phases(title: str, request: str, *matchers: str, width: int) -> Pane
 
 def groups_table(width: int, *matchers: str, height: int = 8) -> Panel:
     """Return the consumer groups with their lag, its slope and their status."""
-    slope = f"deriv({daemon('kafka_consumergroup_lag_sum', *matchers)}{SLOPE})"
+    slope = f"deriv({daemon(READABLE_LAG, *matchers)}{SLOPE})"
     by = "consumergroup"
     return rows(
         "Consumer groups",
         About(
-            "How far each group is behind: in records, in time, and whether it gains or loses (records per second over "
+            "How far each group is behind: in records that it can still read, in time, and whether it "
+            "gains or loses (records per second over "
             "5 minutes; below 0 it catches up).",
             "status ok, a slope around 0, and seconds rather than minutes.",
             "kraftd explain lag GROUP tells which partition is behind and why. A group appears with its first commit.",
         ),
         {by: "Group"},
         Column("Status", _of_groups("kraftd_consumergroup_status", *matchers), mapping=GROUP_STATUSES),
-        Column("Lag", total(daemon("kafka_consumergroup_lag_sum", *matchers), by)),
+        Column("Lag", total(daemon(READABLE_LAG, *matchers), by)),
         Column("Waiting", most(daemon("kafka_consumergroup_lag_seconds", *matchers), by), "s", limits.LAG_S),
         Column("Slope", total(slope, by), "recps"),
         Column("Members", most(daemon("kafka_consumergroup_members", *matchers), by)),
@@ -254,7 +266,7 @@ def group_statuses(*matchers: str) -> Panel:
         "Lag status",
         About(
             "Whether each group keeps up, by Burrow's rules over the last 15 cycles; known after five of them.",
-            "green. warn: the lag grows while it reads; stall: it does not move; stop: it has no members; "
+            "green. warn: the lag grows while it reads; stall: it does not move; stop and empty: it has no members; "
             "rewind: its offsets went back.",
             "kraftd explain lag GROUP.",
         ),

@@ -6,7 +6,7 @@ from tools.dashboards import shared
 from tools.dashboards import thresholds as limits
 from tools.dashboards.frame import Row, built, choice
 from tools.dashboards.panels import About, Column, Panel, bars, lines, number, rows
-from tools.dashboards.queries import Query, daemon, growth, node, rate, total
+from tools.dashboards.queries import Query, daemon, growth, least, node, rate, total
 
 TOPIC = 'topic=~"$topic"'
 
@@ -206,6 +206,7 @@ def _transactions() -> list[Panel]:
     end = daemon("kafka_topic_partition_current_offset", TOPIC)
     stable = daemon("kafka_topic_partition_last_stable_offset", TOPIC)
     oldest = daemon("kafka_topic_partition_oldest_offset", TOPIC)
+    opened = daemon("kraftd_open_transaction_start_timestamp_seconds", TOPIC)
     return [
         lines(
             "Held back by open transactions",
@@ -216,6 +217,19 @@ def _transactions() -> list[Panel]:
             ),
             "short",
             Query(total(f"clamp_min({end} - {stable}, 0)", "topic"), "{{topic}}"),
+            width=8,
+        ),
+        lines(
+            "Oldest open transaction",
+            About(
+                "How long the transaction has been open that holds a partition back, by topic.",
+                "nothing, or seconds.",
+                "its producer ended or hangs: Kafka aborts it after transaction.timeout.ms, 60 s by default.",
+            ),
+            "s",
+            Query(f"time() - {least(opened, 'topic')}", "{{topic}}"),
+            limit=limits.TRANSACTION_AGE_S,
+            width=8,
         ),
         lines(
             "Deleted by retention",
@@ -226,5 +240,6 @@ def _transactions() -> list[Panel]:
             ),
             "recps",
             Query(total(growth(oldest), "topic"), "{{topic}}"),
+            width=8,
         ),
     ]

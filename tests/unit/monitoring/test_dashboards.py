@@ -9,9 +9,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.programs.state import ServiceState
 from kraftd.serve.metrics.exposition import families
 from kraftd.serve.metrics.family import MetricKind
-from tools.dashboards import thresholds
+from tools.dashboards import shared, thresholds
 from tools.dashboards.__main__ import DASHBOARDS, documents
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -233,7 +235,16 @@ def test_a_panel_changes_its_colour_where_its_alert_fires(threshold):
     bound = threshold.warning if threshold.critical is None else threshold.critical
 
     # Of whole numbers, more than 2 is from 3 on.
-    assert {bound, bound - 1} & compared or threshold is thresholds.VOTERS_TO_SPARE
+    assert {bound, bound - 1} & compared or threshold in (thresholds.VOTERS_TO_SPARE, thresholds.TRANSACTION_AGE_S)
+
+
+@pytest.mark.parametrize(
+    ("states", "mapping"),
+    [(ServiceState, shared.BROKER_STATES), (LagStatus, shared.GROUP_STATUSES)],
+    ids=["broker", "group"],
+)
+def test_every_state_that_kraftd_tells_has_a_colour(states, mapping):
+    assert {name for name, _ in mapping} == {state.value.lower() for state in states}
 
 
 def test_every_runbook_that_a_panel_names_is_there():
