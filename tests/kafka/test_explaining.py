@@ -46,7 +46,8 @@ def read_group(cluster):
     cluster.send({"hello": "group"})
     eventually(
         lambda: any(
-            each["group"] == "test-group" and each["lag"] is not None for each in health(cluster)["groups"] or ()
+            each["group"] == "test-group" and each["lag"] is not None and each["committed_partitions"]
+            for each in health(cluster)["groups"] or ()
         ),
         within_s=40,
         what="the lag of test-group",
@@ -112,14 +113,17 @@ def test_a_lag_is_explained_down_to_its_partitions(cluster):
 
 def test_a_marker_of_a_transaction_is_no_lag_and_a_hostile_name_is_shown_escaped(cluster):
     hostile, shown = "esc\x1b[2J\ntwo", r"esc\x1b[2J\ntwo"
+    zero = TopicPartition("test-topic", 0)
     producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "transactional.id": "marked"})
     producer.init_transactions(20)
-    producer.begin_transaction()
-    producer.produce("test-topic", b"{}", partition=0)
-    producer.commit_transaction(20)
     with closing(Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": hostile})) as consumer:
-        _, end = consumer.get_watermark_offsets(TopicPartition("test-topic", 0), timeout=20)
-        consumer.commit(offsets=[TopicPartition("test-topic", 0, end - 1)], asynchronous=False)
+        before = consumer.get_watermark_offsets(zero, timeout=20)[1]
+        producer.begin_transaction()
+        producer.produce("test-topic", b"{}", partition=0)
+        producer.commit_transaction(20)
+        # The coordinator writes the marker after it has answered.
+        eventually(lambda: consumer.get_watermark_offsets(zero, timeout=20)[1] == before + 2, within_s=20)
+        consumer.commit(offsets=[TopicPartition("test-topic", 0, before + 1)], asynchronous=False)
 
     def partition():
         group = next((each for each in health(cluster)["groups"] or () if each["group"] == hostile), None)
