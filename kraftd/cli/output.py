@@ -116,8 +116,9 @@ def status_view(document: StatusDocument, width: int) -> Group:
     reasons = list(document.reasons)
     if "REASON" not in [column.header for column in table.columns]:
         said = " ".join(reasons)
-        own = [(node.name, _one_line(node.remark)) for node in document.nodes if node.remark]
+        own = [(node.name, _one_line(node.reason)) for node in document.nodes if node.reason]
         reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
+    reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
     shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
     return Group(status_head(document), table, *shown, *_alert_lines(document))
 
@@ -167,7 +168,7 @@ def _status_row(node: ProgramView) -> dict[str, Text]:
         "RESTARTS": Text(str(node.restarts)),
         # The first is the one that clients use; --json has them all.
         "ADDRESS": Text(node.listeners[0]),
-        "REASON": Text(_one_line(node.remark)),
+        "REASON": Text(_one_line(node.reason)),
     }
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.clock import Clock
+from kraftd.daemon.attachments import Pending
 from kraftd.errors import FileAccessError
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
@@ -17,8 +19,9 @@ from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.jvm import AttachError, enable_jmx
+from kraftd.host.jvm import AttachError, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
+from kraftd.host.machine import holder_of, is_free
 from kraftd.host.processes import Process, usage
 from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
@@ -29,6 +32,7 @@ from kraftd.plan.desired import DesiredState, parse_desired
 from kraftd.plan.kinds import Node
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
+from kraftd.plan.program import Listener, Purpose
 from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 
 logger = logging.getLogger("kraftd.daemon")
@@ -49,7 +53,7 @@ class DaemonDoors:
         cause_of_exit: Why a program's last run ended.
         start: Starts a program and returns at once; what supervisord refuses is logged, and due again at the next tick.
         usages: What processes take, by program name.
-        enable_jmx: Lets JMX clients into a broker's process; why that failed, None where it did not.
+        attach: Begins to open a listener in a node's JVM; the result is why it was refused, which is logged.
         try_lock: Holds the cluster's lock where no command does; whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
         alerts: What Prometheus last told.
@@ -64,7 +68,7 @@ class DaemonDoors:
     cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
     start: Callable[[str], None]
     usages: Callable[[Mapping[str, Process]], dict[str, ProcessUsage]]
-    enable_jmx: Callable[[Node, Process], str | None]
+    attach: Callable[[Node, Listener, Process], Pending]
     try_lock: Callable[[], AbstractContextManager[bool]]
     save_restarts: Callable[[Mapping[str, RestartHistory]], None]
     record_event: Callable[[str, str, str], None]
@@ -77,6 +81,7 @@ def daemon_doors(
     """Return the real doors; the threads that ask programs whether they serve live as long as these."""
     layout = plan.layout
     pool = ThreadPoolExecutor(max_workers=len(plan.names), thread_name_prefix="probe")
+    attaching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="attach")
     return DaemonDoors(
         find_processes=lambda: find_processes(plan, supervisor),
         read_desired=lambda: parse_desired(read_text(layout.desired), layout.desired),
@@ -86,7 +91,7 @@ def daemon_doors(
         cause_of_exit=functools.partial(cause_of, plan),
         start=functools.partial(_start, plan, supervisor),
         usages=_usages,
-        enable_jmx=functools.partial(_enable_jmx, layout, clock),
+        attach=lambda node, listener, process: attaching.submit(_attach, layout, clock, node, listener, process),
         try_lock=lambda: try_acquire(layout.lock, command="daemon"),
         save_restarts=functools.partial(_save_restarts, layout),
         record_event=functools.partial(_record_event, events),
@@ -110,12 +115,37 @@ def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
     }
 
 
-def _enable_jmx(layout: Layout, clock: Clock, broker: Node, process: Process) -> str | None:
-    if broker.jmx is not None:
-        try:
-            enable_jmx(process, broker.jmx, layout.jmx, clock)
-        except AttachError as error:
-            return str(error)
+def _attach(layout: Layout, clock: Clock, node: Node, listener: Listener, process: Process) -> str | None:
+    try:
+        if listener.purpose is Purpose.METRICS:
+            refusal = _load_metrics_agent(layout.metrics_agent(node.name), listener, process, clock)
+        else:
+            enable_jmx(process, listener, layout.jmx, clock)
+            refusal = None
+    except AttachError as error:
+        refusal = str(error)
+    if refusal is not None:
+        logger.warning("%s has no %s: %s", node.name, listener.purpose, refusal)
+    return refusal
+
+
+def _load_metrics_agent(rendered: Path, listener: Listener, process: Process, clock: Clock) -> str | None:
+    """Load the metrics agent into a JVM, and return why that was not tried.
+
+    The agent ends the JVM where it cannot listen or has no rules, and so it is loaded only where it can and has.
+    """
+    argument = (read_text(rendered) or "").strip()
+    if not argument:
+        return "its jar is missing; 'kraftd setup' fetches it, and 'kraftd restart' applies it"
+    if not is_free(listener.host, listener.port):
+        holder = holder_of(listener.port)
+        # Loaded by the daemon before this one.
+        return None if holder.pid == process.pid else f"port {listener.port} is held by {holder}"
+    jar, _, options = argument.partition("=")
+    for path in (Path(jar), Path(options.split(":", 2)[2])):
+        if not path.is_file():
+            return f"{path} is missing; 'kraftd setup' and 'kraftd restart' bring it back"
+    load_agent(process, argument, clock)
     return None
 
 

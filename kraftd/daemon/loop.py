@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kraftd.clock import Clock
+from kraftd.daemon.attachments import Attachments
 from kraftd.daemon.doors import DaemonDoors
-from kraftd.daemon.jmx import JmxOpening
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.health.programs.restarts import GiveUp, Policy, Restart, RestartHistory, decide
@@ -50,7 +50,7 @@ class Loop:
         self._exits: dict[str, LastExit] = {}
         self._running: frozenset[str] = frozenset()
         self._served: dict[str, Process] = {}
-        self._jmx = JmxOpening(plan.brokers, doors.enable_jmx, clock)
+        self._attachments = Attachments(plan, doors.attach, clock)
 
     def tick(self, *, after_exit: bool = False) -> Tick:
         """Observe everything, restart what is due, and return what there is now.
@@ -68,7 +68,7 @@ class Loop:
             process_table = self._doors.find_processes()
         asked = tuple(name for name in process_table.processes if name != DAEMON)
         answers = {**self._doors.ask(asked), DAEMON: SERVES}
-        jmx_failures = self._jmx.open(process_table.processes, answers)
+        refusals = self._attachments.update(process_table.processes, answers)
         kafka = self._doors.kafka_view()
         judged = {**answers, **self._voters(answers, kafka)}
         self._note_serving(process_table, judged)
@@ -79,7 +79,7 @@ class Loop:
             self._restart_histories,
             self._exits,
             frozenset(self._served),
-            jmx_failures,
+            refusals,
         )
         snapshot = Snapshot(
             taken_at_s=now_s,

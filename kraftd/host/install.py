@@ -20,7 +20,7 @@ def template_text() -> str:
 
 
 def monitoring_dir() -> Path:
-    """Return the directory of the rules for Prometheus and the dashboards for Grafana.
+    """Return the directory of what Prometheus, Grafana and the metrics agent are given.
 
     Raises:
         KraftdError: The installation is incomplete.
@@ -53,6 +53,15 @@ def dashboards_dir() -> Path:
         KraftdError: The installation is incomplete.
     """
     return monitoring_dir() / "grafana" / "dashboards"
+
+
+def metrics_agent_rules() -> Path:
+    """Return the rules of the JMX metrics agent.
+
+    Raises:
+        KraftdError: The installation is incomplete.
+    """
+    return monitoring_dir() / "jmx" / "kafka.yml"
 
 
 def _root() -> Path:

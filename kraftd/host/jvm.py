@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,8 @@ from kraftd.render.server_properties import escaped
 _TIMEOUT_S = 5.0
 _POLL_S = 0.005
 _ARGUMENTS = 3
+_LOADED = ("return code: 0", "0")
+"""The answers to an agent that was loaded, of a newer Java and an older one."""
 
 
 class AttachError(KraftdError):
@@ -40,12 +43,35 @@ def diagnostic_command(process: Process, command: str, clock: Clock) -> str:
     Raises:
         AttachError: The JVM does not answer in time, or answers with an error.
     """
+    return _attached(process, ("jcmd", command), f"run {command.split(' ', 1)[0]}", clock)
+
+
+def load_agent(process: Process, argument: str, clock: Clock) -> None:
+    """Load a Java agent into a JVM.
+
+    Only for a JVM that has finished booting, as above. What the agent itself does when it fails is for the agent to
+    decide: that of Prometheus ends the JVM.
+
+    Args:
+        process: The JVM.
+        argument: The path of the jar, ``=``, and the agent's own options.
+        clock: Time.
+
+    Raises:
+        AttachError: The JVM does not answer in time, or the agent did not load.
+    """
+    answer = _attached(process, ("load", "instrument", "false", argument), "load an agent", clock)
+    if answer.strip() not in _LOADED:
+        raise AttachError(f"cannot load an agent in the JVM {process.pid}: {answer.strip()}")
+
+
+def _attached(process: Process, words: Sequence[str], what: str, clock: Clock) -> str:
     path = temporary_directory() / f".java_pid{process.pid}"
     if not _listens(path):
         _wake_listener(process, path, clock)
-    status, _, text = _exchange(path, command).partition("\n")
+    status, _, text = _exchange(path, words).partition("\n")
     if status != "0":
-        raise AttachError(f"cannot run {command.split(' ', 1)[0]} in the JVM {process.pid}: {text.strip() or status}")
+        raise AttachError(f"cannot {what} in the JVM {process.pid}: {text.strip() or status or 'no answer'}")
     return text
 
 
@@ -87,8 +113,8 @@ def _wake_listener(process: Process, path: Path, clock: Clock) -> None:
         raise AttachError(f"cannot attach to the JVM {process.pid}: {error}") from error
 
 
-def _exchange(path: Path, command: str) -> str:
-    words = ["1", "jcmd", command, *[""] * (_ARGUMENTS - 1)]
+def _exchange(path: Path, words: Sequence[str]) -> str:
+    words = ["1", *words, *[""] * (_ARGUMENTS + 1 - len(words))]
     answer = bytearray()
     try:
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:

@@ -6,17 +6,28 @@ from pathlib import Path
 
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.host.files import hint_names_setting
+from kraftd.host.install import metrics_agent_rules
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.machine import allows_execution
 from kraftd.operate.context import CommandContext, Reporter
 from kraftd.plan.layout import cache_dir
 from kraftd.plan.plan import Plan
-from kraftd.render.java_command import TEMPORARY_OPTION, JvmLaunch
+from kraftd.render.java_command import TEMPORARY_OPTION, JvmLaunch, MetricsAgent
 from kraftd.runtime.archive import OLDEST_JAVA, mark_used
 from kraftd.runtime.jars import JarSet
-from kraftd.runtime.runtime import Runtime, RuntimeSpec, fetch_runtime, find_runtime
+from kraftd.runtime.java import Java, lacking_modules
+from kraftd.runtime.runtime import (
+    Runtime,
+    RuntimeSpec,
+    fetch_metrics_agent,
+    fetch_runtime,
+    find_metrics_agent,
+    find_runtime,
+)
 from kraftd.runtime.training import end_abandoned_training, train_archive
 
+_AGENT_MODULES = ("java.instrument", "jdk.httpserver")
+"""Without the second the metrics agent would end the JVM."""
 _CACHE_SETTING = "XDG_CACHE_HOME in the environment"
 
 
@@ -65,14 +76,16 @@ def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool 
         end_scratch_nodes(command_context)
     runtime = runtime_of(plan, command_context, fetch=fetch)
     java = runtime.java
+    agent, agent_notes = _metrics_agent(plan, java, command_context, fetch=fetch)
     launch = JvmLaunch(
         java.executable,
         java.major,
         runtime.classpath,
         runtime.archive,
         has_own_temporary=allows_execution(plan.layout.state_dir),
+        metrics_agent=agent,
     )
-    notes = temporary_notes(plan, temporary_directory())
+    notes = (*temporary_notes(plan, temporary_directory()), *agent_notes)
     if runtime.archive is not None:
         mark_used(runtime.archive)
     elif java.major >= OLDEST_JAVA:
@@ -97,6 +110,30 @@ def temporary_notes(
         f"brokers refuse records compressed with Snappy or zstd: neither {plan.layout.state_dir} nor {system} allows "
         f'programs to be executed (noexec); java.options = ["{TEMPORARY_OPTION}DIRECTORY"] names a directory that does',
     )
+
+
+def _metrics_agent(
+    plan: Plan, java: Java, command_context: CommandContext, *, fetch: bool
+) -> tuple[MetricsAgent | None, tuple[str, ...]]:
+    """Return the metrics agent where the plan's nodes have it, and why it is missing: nodes run without it."""
+    if not any(node.metrics for node in plan.nodes):
+        return None, ()
+    if lacking := lacking_modules(java, _AGENT_MODULES):
+        return None, (f"the nodes run without the metrics agent: {java.home} lacks the module {lacking[0]}",)
+    cache = cache_dir(command_context.environ, command_context.home)
+    progress = _Download(command_context.reporter, "the metrics agent")
+    try:
+        jar = find_metrics_agent(cache, command_context.clock)
+        if jar is None and fetch:
+            jar = fetch_metrics_agent(cache, command_context.clock, progress)
+    except KraftdError as error:
+        return None, (f"the nodes run without the metrics agent: {error}",)
+    finally:
+        progress.end()
+    if jar is None or "=" in str(jar):
+        why = "it is not in the cache ('kraftd setup' fetches it)" if jar is None else f"the path {jar} has a '='"
+        return None, (f"the nodes run without the metrics agent: {why}",)
+    return MetricsAgent(jar, metrics_agent_rules()), ()
 
 
 def runtime_of(
@@ -128,7 +165,7 @@ def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
     end_scratch_nodes(command_context)
     runtime = runtime_of(plan, command_context)
     cache = cache_dir(command_context.environ, command_context.home)
-    archive, notes = runtime.archive, []
+    archive, notes = runtime.archive, list(_metrics_agent(plan, runtime.java, command_context, fetch=True)[1])
     if archive is None:
         command_context.reporter.step("Making the start-up archive on a scratch node: about 15 s, once")
         try:

@@ -31,6 +31,13 @@ MONITORING = "monitoring"
 """The word for all tools together: ``kraftd start --with monitoring``."""
 
 _HTTP = "HTTP"
+_LISTENER_NAMES = {
+    Purpose.CLIENT: "PLAINTEXT",
+    Purpose.CONTROLLER: "CONTROLLER",
+    Purpose.JMX: "JMX",
+    Purpose.METRICS: "METRICS",
+}
+"""The names of a node's listeners."""
 _NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log")
 _BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
 """A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""
@@ -322,8 +329,8 @@ def broker(
     )
 
 
-def controller(node_id: int, listener: Listener, heap_bytes: int) -> Node:
-    """Return a controller that is not a broker.
+def controller(node_id: int, listeners: tuple[Listener, ...], heap_bytes: int) -> Node:
+    """Return a controller that is not a broker, with the quorum's listener first.
 
     From outside only its port can be probed; whether it is a caught-up voter is for the quorum to answer.
     """
@@ -331,8 +338,8 @@ def controller(node_id: int, listener: Listener, heap_bytes: int) -> Node:
         name=f"controller-{node_id}",
         kind=Kind.CONTROLLER,
         section="controller",
-        listeners=(listener,),
-        probe=Probe(Question.CONNECTION, listener.name),
+        listeners=listeners,
+        probe=Probe(Question.CONNECTION, listeners[0].name),
         logs=_NODE_LOGS,
         start=StartRule(StartStage.CONTROLLERS),
         stop=StopRule(StopStage.NODES, patience_s=30),
@@ -416,8 +423,7 @@ def daemon(
 
 def kafka_listener(purpose: Purpose, port: int) -> Listener:
     """Return a listener of a node: on loopback, without encryption."""
-    names = {Purpose.CLIENT: "PLAINTEXT", Purpose.CONTROLLER: "CONTROLLER", Purpose.JMX: "JMX"}
-    return Listener(names[purpose], purpose, LOOPBACK, port)
+    return Listener(_LISTENER_NAMES[purpose], purpose, LOOPBACK, port)
 
 
 def _http(port: int) -> Listener:

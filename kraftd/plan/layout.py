@@ -153,6 +153,10 @@ class Layout:
         """The directory into which the JVM of a node unpacks native libraries; emptied at a start."""
         return self.config(program) / "tmp"
 
+    def metrics_agent(self, node: str) -> Path:
+        """What a node's JVM takes to load the metrics agent; empty where it runs without."""
+        return self.config(node) / "metrics-agent"
+
     @property
     def jmx(self) -> Path:
         """The directory of the password for the brokers' JMX, among the files of the daemon."""

@@ -16,7 +16,7 @@ from kraftd.plan.settings import NODES, SETTINGS, Settings
 
 Path = tuple[str, ...]
 
-_FEW_NAMES = 12
+_FEW_NAMES = 14
 _FEW_TABLES = 3
 
 

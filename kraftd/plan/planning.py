@@ -1,6 +1,6 @@
 """From settings to the plan: node ids, ports, voters, replicas, topics, programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kraftd.errors import ConfigurationError
@@ -23,12 +23,12 @@ from kraftd.plan.kinds import (
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.plan import Access, Plan, Topic, Voter, access_to
-from kraftd.plan.program import LOOPBACK, Purpose
+from kraftd.plan.program import LOOPBACK, Listener, Purpose
 from kraftd.plan.settings import PropertyValue, Settings, TopicSettings
 from kraftd.units import parse_size
 
-_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998}
-"""What is added to a broker's id, in the order of its listeners."""
+_PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 9998, Purpose.METRICS: 7070}
+"""What is added to a node's id."""
 
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
@@ -101,30 +101,28 @@ def _voter_ids(brokers: int, manifest: Manifest | None) -> tuple[int, ...]:
 
 
 def _nodes(settings: Settings, voter_ids: Sequence[int]) -> tuple[Node, ...]:
-    cluster = settings.cluster
-    brokers = [
-        kinds.broker(
-            node_id,
-            tuple(
-                kafka_listener(purpose, base + node_id + cluster.port_offset)
-                for purpose, base in _PORT_BASES.items()
-                if purpose is not Purpose.CONTROLLER or node_id in voter_ids
-            ),
-            parse_size(cluster.heap),
-            _broker_config(settings, node_id),
-        )
-        for node_id in range(1, cluster.brokers + 1)
-    ]
+    metrics = (Purpose.METRICS,) if settings.metrics_agent.enabled else ()
+    brokers = []
+    for node_id in range(1, settings.cluster.brokers + 1):
+        voter = (Purpose.CONTROLLER,) if node_id in voter_ids else ()
+        listeners = _listeners(settings, node_id, (Purpose.CLIENT, *voter, Purpose.JMX, *metrics))
+        heap_bytes = parse_size(settings.cluster.heap)
+        brokers.append(kinds.broker(node_id, listeners, heap_bytes, _broker_config(settings, node_id)))
     controllers = [
         kinds.controller(
             node_id,
-            kafka_listener(Purpose.CONTROLLER, _PORT_BASES[Purpose.CONTROLLER] + node_id + cluster.port_offset),
+            _listeners(settings, node_id, (Purpose.CONTROLLER, *metrics)),
             parse_size(settings.controller.heap),
         )
         for node_id in voter_ids
         if node_id >= TIE_BREAKER_ID
     ]
     return (*brokers, *controllers)
+
+
+def _listeners(settings: Settings, node_id: int, purposes: Iterable[Purpose]) -> tuple[Listener, ...]:
+    offset = node_id + settings.cluster.port_offset
+    return tuple(kafka_listener(purpose, _PORT_BASES[purpose] + offset) for purpose in purposes)
 
 
 def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:

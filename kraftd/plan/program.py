@@ -75,7 +75,12 @@ class Purpose(StrEnum):
     CLIENT = "client listener"
     CONTROLLER = "controller listener"
     JMX = "JMX"
+    METRICS = "metrics agent"
     HTTP = "HTTP"
+
+
+_MONITORING = (Purpose.JMX, Purpose.METRICS)
+"""A node serves without these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +228,13 @@ class Program:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The ``host:port`` of every listener except JMX."""
-        return tuple(each.address for each in self.listeners if each.purpose is not Purpose.JMX)
+        """The ``host:port`` of every listener that serves the program's own purpose."""
+        return tuple(each.address for each in self.listeners if each.purpose not in _MONITORING)
+
+    @property
+    def metrics(self) -> Listener | None:
+        """The listener that serves ``/metrics`` to Prometheus; None where the program has none."""
+        return self.first(Purpose.METRICS) or (self.listeners[0] if self.has_metrics else None)
 
     @property
     def supervised_name(self) -> str:

@@ -219,6 +219,12 @@ class DaemonSettings(_Section):
     max_group_partitions: Whole = Field(20_000, ge=1, le=200_000, description="a whole number from 1 to 200000")
 
 
+class MetricsAgentSettings(_Section):
+    """``[metrics_agent]``: the JMX metrics of every node, for Prometheus."""
+
+    enabled: bool = Field(default=True, description=_SWITCH)
+
+
 class ToolSettings(_Section):
     """``[prometheus]`` and the like."""
 
@@ -241,6 +247,7 @@ class Settings(_Section):
     producer: ProducerSettings = Field(default_factory=ProducerSettings)
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    metrics_agent: MetricsAgentSettings = Field(default_factory=MetricsAgentSettings)
 
     @property
     def tools(self) -> dict[str, ToolSettings]:

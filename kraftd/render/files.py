@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kraftd.plan.plan import Plan
-from kraftd.render.java_command import PROPERTIES, JvmLaunch
+from kraftd.render.java_command import PROPERTIES, JvmLaunch, metrics_agent_argument
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.prometheus import token_files
 from kraftd.render.server_properties import server_properties
@@ -33,6 +33,7 @@ def render(
         directory = plan.layout.config(node.name)
         files[directory / PROPERTIES] = server_properties(plan, node)
         files[directory / logging_file(plan.kafka_version)] = logging_config(plan.kafka_version)
+        files[plan.layout.metrics_agent(node.name)] = metrics_agent_argument(node, launch.metrics_agent) + "\n"
     for app in plan.apps:
         files[plan.layout.config(app.name) / ".env"] = dotenv(app)
     # For a Prometheus that kraftd does not run, too.

@@ -28,6 +28,12 @@ _G1 = (
     "-XX:InitiatingHeapOccupancyPercent=35",
     "-XX:+ExplicitGCInvokesConcurrent",
 )
+_BEHAVIOR = (
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:+PerfDisableSharedMem",
+    # Otherwise the JVM warns when the daemon loads the metrics agent.
+    "-XX:+EnableDynamicAgentLoading",
+)
 _LATE_C2 = (
     "-XX:Tier4InvocationThreshold=25000",
     "-XX:Tier4MinInvocationThreshold=3000",
@@ -42,6 +48,19 @@ under load are slow for a minute longer.
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsAgent:
+    """The JMX metrics agent on this machine.
+
+    Attributes:
+        jar: Its jar, whose path has no ``=``: the JVM takes that for the end of the path.
+        rules: The file that names the metrics.
+    """
+
+    jar: Path
+    rules: Path
+
+
+@dataclass(frozen=True, slots=True)
 class JvmLaunch:
     """The Java and the jars that run a node on this machine.
 
@@ -49,6 +68,7 @@ class JvmLaunch:
         classpath: Every jar by its path: a wildcard has the file system's order, which breaks the start-up archive.
         archive: The start-up archive for this JDK, class path and module flags; None to start without one.
         has_own_temporary: Whether a node unpacks native libraries in a directory of its own, not in the system's.
+        metrics_agent: None to run nodes without it.
     """
 
     java: Path
@@ -56,6 +76,7 @@ class JvmLaunch:
     classpath: tuple[Path, ...]
     archive: Path | None = None
     has_own_temporary: bool = True
+    metrics_agent: MetricsAgent | None = None
 
     @property
     def archive_options(self) -> tuple[str, ...]:
@@ -85,8 +106,7 @@ def node_command(
         *_heap_and_collector(node, plan.java_options),
         *(launch.archive_options if archive_options is None else archive_options),
         *_modules(node, launch.java_major),
-        "-XX:+ExitOnOutOfMemoryError",
-        "-XX:+PerfDisableSharedMem",
+        *_BEHAVIOR,
         f"-XX:ErrorFile={logs}/hs_err_%p.log",
         # Only errors reach the console; the archive alone would print warnings at each start.
         "-Xlog:disable",
@@ -103,6 +123,13 @@ def node_command(
         MAIN_CLASS,
         str(layout.config(node.name) / PROPERTIES),
     )
+
+
+def metrics_agent_argument(node: Node, agent: MetricsAgent | None) -> str:
+    """Return what the JVM of a node takes to load the metrics agent; empty for a node without it."""
+    if agent is None or node.metrics is None:
+        return ""
+    return f"{agent.jar}={node.metrics.host}:{node.metrics.port}:{agent.rules}"
 
 
 def _class_path(jars: Sequence[Path]) -> str:

@@ -102,6 +102,10 @@ _CLUSTER = """\
 # The maximum number of pairs of group and partition with series of their own; other groups have their sums.
 #max_group_partitions = 20000
 
+[metrics_agent]
+# Whether every node serves its JMX metrics to Prometheus, on loopback, port 7070 + its id: true or false.
+#enabled = true
+
 """
 
 

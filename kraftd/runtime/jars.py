@@ -21,8 +21,7 @@ from kraftd.host.files import make_private_directory, os_errors_named
 
 _SUFFIX = ".toml"
 _PREFIX = "kafka-"
-
-
+_METRICS_AGENT = "metrics-agent.toml"
 _HASHING_THREADS = 4
 _OTHER_FETCH_TIMEOUT_S = 900.0
 _FIXED_MTIME_S = 1_000_000_000
@@ -73,7 +72,7 @@ class Lock:
 def locked_versions() -> tuple[str, ...]:
     """Return the Kafka versions that kraftd can fetch, oldest first."""
     names = [entry.name for entry in (resources.files("kraftd.runtime") / "locks").iterdir()]
-    versions = [name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
+    versions = [name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names if name.startswith(_PREFIX)]
     return tuple(sorted(versions, key=lambda version: [int(part) for part in version.split(".")]))
 
 
@@ -90,9 +89,18 @@ def read_lock(version: str) -> Lock:
             hint="Set cluster.kafka_version to one of these, or kafka.home to an unpacked Kafka release.",
             details={"available": list(available)},
         )
-    file = resources.files("kraftd.runtime") / "locks" / f"{_PREFIX}{version}{_SUFFIX}"
-    document = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Lock(document["kafka_version"], tuple(_jar(entry) for entry in document["jars"]))
+    return Lock(version, _jars_in(f"{_PREFIX}{version}{_SUFFIX}"))
+
+
+def metrics_agent_jar() -> Jar:
+    """Return the jar of the JMX metrics agent, which needs no others."""
+    (jar,) = _jars_in(_METRICS_AGENT)
+    return jar
+
+
+def _jars_in(lock: str) -> tuple[Jar, ...]:
+    text = (resources.files("kraftd.runtime") / "locks" / lock).read_text(encoding="utf-8")
+    return tuple(_jar(entry) for entry in tomllib.loads(text)["jars"])
 
 
 def size_bytes(jars: tuple[Jar, ...]) -> int:

@@ -3,6 +3,7 @@
 import importlib
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def find_java(home: Path | None) -> Java:
     return Java(executable, chosen, version, _major(version, executable))
 
 
+def lacking_modules(java: Java, needed: Iterable[str]) -> tuple[str, ...]:
+    """Return which modules a Java lacks: a runtime image may leave some out, and names what it has."""
+    match = re.search(r'^MODULES="([^"]+)"', _release(java.home), re.MULTILINE)
+    return tuple(module for module in needed if match and module not in match.group(1).split())
+
+
 def _bundled_home() -> Path:
     try:
         # Some platforms have no wheel of it, and neither does an installation without dependencies.
@@ -59,12 +66,16 @@ def _bundled_home() -> Path:
 
 
 def _released_version(home: Path) -> str | None:
-    try:
-        text = (home / "release").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    match = re.search(r'^JAVA_VERSION="([^"]+)"', text, re.MULTILINE)
+    match = re.search(r'^JAVA_VERSION="([^"]+)"', _release(home), re.MULTILINE)
     return match.group(1) if match else None
+
+
+def _release(home: Path) -> str:
+    """Return the text of a Java's file ``release``; empty where it has none."""
+    try:
+        return (home / "release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _reported_version(executable: Path) -> str:

@@ -9,7 +9,16 @@ from kraftd.errors import RuntimeMissingError
 from kraftd.plan.versions import check_java, check_kafka_version, resolve_kafka_version
 from kraftd.runtime.archive import archive_for
 from kraftd.runtime.download import MavenCentral
-from kraftd.runtime.jars import JarCache, JarSet, Progress, Shortfall, Source, locked_versions, read_lock
+from kraftd.runtime.jars import (
+    JarCache,
+    JarSet,
+    Progress,
+    Shortfall,
+    Source,
+    locked_versions,
+    metrics_agent_jar,
+    read_lock,
+)
 from kraftd.runtime.java import Java, find_java
 from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
 
@@ -156,6 +165,25 @@ def fetch_runtime(
     if needs_checkpoint(wanted.kafka_version):
         make_checkpoint(cache_dir, wanted.kafka_version, java, classpath, clock)
     return _runtime(wanted, cache_dir, java, classpath, jar_set)
+
+
+def find_metrics_agent(cache_dir: Path, clock: Clock) -> Path | None:
+    """Return the jar of the JMX metrics agent; None where the cache lacks it."""
+    cache, jars = JarCache(cache_dir, MavenCentral(), clock), [metrics_agent_jar()]
+    return None if cache.shortfall(jars) else cache.classpath(jars)[0]
+
+
+def fetch_metrics_agent(cache_dir: Path, clock: Clock, progress: Progress, source: Source | None = None) -> Path:
+    """Return the jar of the JMX metrics agent, after fetching it where the cache lacks it.
+
+    Raises:
+        RuntimeMissingError: It cannot be fetched.
+        FileAccessError: The cache cannot be written.
+    """
+    cache, jars = JarCache(cache_dir, source or MavenCentral(), clock), [metrics_agent_jar()]
+    if cache.shortfall(jars):
+        cache.fetch(jars, progress)
+    return cache.classpath(jars)[0]
 
 
 def _suitable_java(wanted: RuntimeSpec) -> Java:

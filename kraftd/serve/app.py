@@ -17,14 +17,18 @@ from kraftd.health.report.documents import HealthDocument, NothingSeen
 from kraftd.health.report.health import health_document
 from kraftd.health.report.history import History
 from kraftd.host.install import runbooks_text
+from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import Kind
+from kraftd.plan.program import Kind, Program
 from kraftd.serve.front import NOTHING_SEEN, Live, Ready
 from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
 from kraftd.serve.page_routes import Source, add_page
 from kraftd.serve.problems import Problem
 from kraftd.web.api import DescribedApi, install_problems
 from kraftd.web.problems import HttpProblemError
+
+_JOBS = {Kind.DAEMON: "kraftd", Kind.APP: "kraftd-apps", Kind.BROKER: "kafka", Kind.CONTROLLER: "kafka"}
+"""The job of a program's target."""
 
 _BAD_PARAMETER = "A parameter is unknown or wrong."
 
@@ -40,13 +44,15 @@ class Target:
 def targets(plan: Plan) -> list[Target]:
     """Return the targets of a cluster."""
     return [
-        Target(
-            (program.listeners[0].address,),
-            {"job": "kraftd", "program": program.name, "kafka_cluster": plan.cluster},
-        )
+        Target((metrics.address,), {"job": _JOBS[program.kind], **_labels(plan, program)})
         for program in plan.from_top
-        if program.has_metrics
+        if (metrics := program.metrics)
     ]
+
+
+def _labels(plan: Plan, program: Program) -> dict[str, str]:
+    node = {"node_id": str(program.node_id)} if isinstance(program, Node) else {}
+    return {"program": program.name, "kafka_cluster": plan.cluster, **node}
 
 
 def create_app(plan: Plan, source: Source, clock: Clock) -> FastAPI:

@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
 def with_controller(plan):
     """Return the plan with a controller of its own as the quorum: without JMX, and with another collector."""
     (broker,) = plan.nodes
-    controller = kinds.controller(101, broker.controller, broker.heap_bytes)
+    controller = kinds.controller(101, (broker.controller,), broker.heap_bytes)
     return replace(plan, nodes=(broker, controller), voters=(replace(plan.voters[0], node_id=101),))
 
 

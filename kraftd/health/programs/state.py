@@ -11,7 +11,7 @@ from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import Kind, Program
+from kraftd.plan.program import Kind, Program, Purpose
 
 START_GRACE_S = 60.0
 """How long a program that has not served yet counts as starting."""
@@ -64,8 +64,10 @@ class ProgramView:
     Attributes:
         process_state: supervisord's state; ORPHANED where it runs without supervisord.
         reason: Why it is not ready; None when it is.
-        jmx_port: None where it has no JMX, for the reason in ``jmx_failure`` if it should have.
         restarts: How often the daemon restarted it since the cluster was started.
+        jmx_port: None where it has no JMX, or its JMX could not be opened.
+        metrics_port: The same for its metrics agent.
+        notes: Why something that it serves without is missing.
     """
 
     name: str
@@ -83,12 +85,8 @@ class ProgramView:
     jmx_port: int | None
     heap_bytes: int | None
     log: str
-    jmx_failure: str | None = None
-
-    @property
-    def remark(self) -> str | None:
-        """Why it is not ready, or does not do all that it should."""
-        return self.reason or (f"no JMX: {self.jmx_failure}" if self.jmx_failure else None)
+    metrics_port: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_wanted(self) -> bool:
@@ -156,7 +154,7 @@ class ObservedPrograms:
     Attributes:
         answers: Missing where a program was not asked.
         served: The programs whose current process has served before.
-        jmx_failures: Why a broker's process lets no JMX clients in.
+        refusals: Why a node has no JMX or no metrics agent, by its name and the listener's purpose.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -165,7 +163,7 @@ class ObservedPrograms:
     restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     exits: Mapping[str, LastExit] = field(default_factory=dict)
     served: frozenset[str] = frozenset()
-    jmx_failures: Mapping[str, str] = field(default_factory=dict)
+    refusals: Mapping[tuple[str, Purpose], str] = field(default_factory=dict)
 
 
 def views(plan: Plan, facts: ObservedPrograms, now_s: float) -> tuple[ProgramView, ...]:
@@ -180,7 +178,6 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
     uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
     state, reason = _service(name, process, uptime_s, facts, memory)
     node = program if isinstance(program, Node) else None
-    jmx_failure = facts.jmx_failures.get(name)
     return ProgramView(
         name=name,
         kind=program.kind,
@@ -194,11 +191,17 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         reason=reason,
         uptime_s=round(uptime_s, 3) if uptime_s is not None else None,
         listeners=program.addresses,
-        jmx_port=node.jmx.port if node and node.jmx and jmx_failure is None else None,
+        jmx_port=_port(program, Purpose.JMX, facts),
         heap_bytes=node.heap_bytes if node else None,
         log=str(plan.layout.main_log(program)),
-        jmx_failure=jmx_failure,
+        metrics_port=_port(program, Purpose.METRICS, facts),
+        notes=tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name),
     )
+
+
+def _port(program: Program, purpose: Purpose, facts: ObservedPrograms) -> int | None:
+    listener = program.first(purpose)
+    return listener.port if listener and (program.name, purpose) not in facts.refusals else None
 
 
 def _service(

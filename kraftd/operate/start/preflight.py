@@ -9,6 +9,7 @@ from kraftd.host.files import make_private_directory, remove
 from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
+from kraftd.plan.program import Purpose
 from kraftd.units import format_size, human_size
 
 LEAST_OPEN_FILES = 256
@@ -113,7 +114,8 @@ def check_ports(
     """Refuse to start programs whose ports are taken.
 
     A port that no process is seen to hold may be that of a JVM that has just been killed: the kernel ends its threads
-    one by one, and closes its sockets after the last. Such a port is waited for.
+    one by one, and closes its sockets after the last. Such a port is waited for. The metrics
+    agents' ports are not checked, because a node serves without one.
 
     Args:
         plan: The cluster.
@@ -145,7 +147,7 @@ def _taken_ports(
     return [
         (port, holder)
         for port in plan.ports
-        if port.program.name in programs
+        if port.program.name in programs and port.listener.purpose is not Purpose.METRICS
         if (holder := port_holder(port.listener.host, port.number)) is not None
     ]
 

@@ -51,7 +51,7 @@ def _broker_states(snapshot: Snapshot) -> Iterator[Sample]:
 def _broker_jmx_up(snapshot: Snapshot) -> Iterator[Sample]:
     for broker in _brokers(snapshot):
         if broker.ready:
-            yield (str(broker.node_id),), int(broker.jmx_failure is None)
+            yield (str(broker.node_id),), int(broker.jmx_port is not None)
 
 
 def _of_contacts(number: Callable[[BrokerContact], float | None]) -> Samples:

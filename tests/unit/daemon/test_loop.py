@@ -14,6 +14,7 @@ from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from tests.clocks import ManualClock
 from tests.plans import plan_of
+from tests.unit.daemon.pending import ended
 from tests.unit.health.views import quorum
 
 PLAN = plan_of()
@@ -37,8 +38,8 @@ class FakeCluster:
         self.refusals = {}
         self.restarts_work = True
         self.kafka_view = KafkaView()
-        self.jmx_failures = {}
-        self.started, self.events, self.saved, self.jmx_enabled = [], [], [], []
+        self.started, self.events, self.saved = [], [], []
+        self.refused_attachments = {}
 
     def end(self, name, state="EXITED"):
         del self.pids[name]
@@ -55,10 +56,6 @@ class FakeCluster:
         if self.restarts_work:
             self.pids[program] = 500 + len(self.started)
             self.states[program] = "RUNNING"
-
-    def enable_jmx(self, broker, process):
-        self.jmx_enabled.append((broker.name, process.pid))
-        return self.jmx_failures.get(broker.name)
 
     @contextlib.contextmanager
     def try_lock(self):
@@ -78,7 +75,7 @@ class FakeCluster:
             usages=lambda processes: {
                 name: ProcessUsage(1.0, 2, 3, 4, process.started_at_s) for name, process in processes.items()
             },
-            enable_jmx=self.enable_jmx,
+            attach=lambda node, _listener, _process: ended(self.refused_attachments.get(node.name)),
             try_lock=self.try_lock,
             save_restarts=lambda restart_histories: self.saved.append(dict(restart_histories)),
             record_event=lambda *event: self.events.append(event),
@@ -105,45 +102,15 @@ def test_every_process_but_the_daemons_own_is_watched():
     assert set(loop_over(cluster).tick().pids) == set(cluster.pids.values()) - {cluster.pids["kraftd"]}
 
 
-def test_jmx_is_enabled_in_brokers_that_serve_and_in_nothing_else():
+def test_a_broker_without_jmx_says_so_and_is_ready_all_the_same():
     cluster = FakeCluster()
-    cluster.refusals = {"broker-2": Answer(ready=False, reason="refused")}
+    cluster.refused_attachments["broker-2"] = "port 10000 is held by pid 7 (other)"
 
-    loop_over(cluster).tick()
+    programs = {program.name: program for program in loop_over(cluster).tick().snapshot.programs}
 
-    assert cluster.jmx_enabled == [("broker-1", cluster.pids["broker-1"])]
-
-
-def test_jmx_is_enabled_once_for_each_process_of_a_broker():
-    cluster = FakeCluster()
-    loop = loop_over(cluster)
-    first = cluster.pids["broker-1"]
-
-    for _ in range(2):
-        loop.tick()
-    cluster.end("broker-1")
-    for _ in range(2):
-        loop.tick()
-
-    assert [pid for name, pid in cluster.jmx_enabled if name == "broker-1"] == [first, cluster.pids["broker-1"]]
-
-
-def test_a_broker_that_lets_no_jmx_clients_in_serves_and_shows_that_until_it_does():
-    cluster, clock = FakeCluster(), ManualClock(1000.0)
-    loop = loop_over(cluster, clock=clock)
-    cluster.jmx_failures = {"broker-2": "Address already in use"}
-    loop.tick()
-    refused = loop.tick().snapshot.programs[:2]
-    cluster.jmx_failures = {}
-    clock.advance(10)
-    opened = loop.tick().snapshot.programs[1]
-
-    assert [(each.ready, each.jmx_port, each.jmx_failure) for each in refused] == [
-        (True, 9999, None),
-        (True, None, "Address already in use"),
-    ]
-    assert (opened.jmx_port, opened.jmx_failure) == (10000, None)
-    assert [name for name, _ in cluster.jmx_enabled] == ["broker-1", "broker-2", "broker-2"]
+    assert (programs["broker-1"].jmx_port, programs["broker-1"].notes) == (9999, ())
+    assert (programs["broker-2"].jmx_port, programs["broker-2"].ready) == (None, True)
+    assert programs["broker-2"].notes == ("it has no JMX: port 10000 is held by pid 7 (other)",)
 
 
 def test_a_young_process_that_falls_silent_is_unready_and_its_successor_starts():

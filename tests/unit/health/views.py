@@ -55,6 +55,7 @@ READY = ProgramView(
     jmx_port=9999,
     heap_bytes=4 * 1024**3,
     log="/srv/kraftd/local/logs/broker-1/server.log",
+    metrics_port=7071,
 )
 
 

@@ -10,7 +10,10 @@ from kraftd.plan.plan_json import parse_plan
 from tests.plans import TOOLS, plan_of
 
 TEXT = (Path(__file__).parent / "plan_schema_1.json").read_text()
-TOML = f'{TOOLS}[cluster]\nport_offset = 100\n[java]\noptions = ["-Xss1m"]\n[consumer]\ninstances = 2\n'
+TOML = (
+    f"{TOOLS}[metrics_agent]\nenabled = false\n[cluster]\nport_offset = 100\n"
+    '[java]\noptions = ["-Xss1m"]\n[consumer]\ninstances = 2\n'
+)
 PATH = Path("/srv/plan.json")
 
 

@@ -74,10 +74,13 @@ def test_the_default_ports_are_those_of_the_design():
         (9092, "broker-1 (client listener)"),
         (10092, "broker-1 (controller listener)"),
         (9999, "broker-1 (JMX)"),
+        (7071, "broker-1 (metrics agent)"),
         (9093, "broker-2 (client listener)"),
         (10093, "broker-2 (controller listener)"),
         (10000, "broker-2 (JMX)"),
+        (7072, "broker-2 (metrics agent)"),
         (10192, "controller-101 (controller listener)"),
+        (7171, "controller-101 (metrics agent)"),
         (8001, "producer (HTTP)"),
         (8002, "consumer (HTTP)"),
         (8000, "kraftd (HTTP)"),
@@ -103,7 +106,7 @@ def test_a_program_knows_its_own_ports():
     plan = plan_of("[cluster]\nbrokers = 10\n[consumer]\ninstances = 2")
 
     found = {program.name: [each.port for each in program.listeners] for program in plan.programs}
-    assert (found["broker-1"], found["broker-10"]) == ([9092, 10092, 9999], [9101, 10008])
+    assert (found["broker-1"], found["broker-10"]) == ([9092, 10092, 9999, 7071], [9101, 10008, 7080])
     assert (found["consumer"], found["consumer-2"]) == ([8002], [8003])
 
 

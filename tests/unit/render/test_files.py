@@ -21,6 +21,7 @@ def test_every_program_gets_its_files_below_the_state_directory(version, logging
         "config/consumer/.env",
         *(f"config/{node}/server.properties" for node in nodes),
         *(f"config/{node}/{logging}" for node in nodes),
+        *(f"config/{node}/metrics-agent" for node in nodes),
     }
 
 

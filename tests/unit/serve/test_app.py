@@ -130,14 +130,18 @@ def test_a_broker_that_does_not_serve_says_why():
     assert (answer.headers["content-type"], answer.json["detail"]) == (CONTENT_TYPE, "it ended")
 
 
-def test_prometheus_finds_the_daemon_and_the_apps():
+def test_prometheus_finds_the_daemon_the_apps_and_the_agents_of_the_nodes():
     found = answered(OK, "/sd/prometheus").json
 
-    assert [(each["targets"], each["labels"]["program"]) for each in found] == [
-        (["127.0.0.1:8000"], "kraftd"),
-        (["127.0.0.1:8001"], "producer"),
-        (["127.0.0.1:8002"], "consumer"),
+    assert [(each["targets"], each["labels"]["job"], each["labels"]["program"]) for each in found] == [
+        (["127.0.0.1:8000"], "kraftd", "kraftd"),
+        (["127.0.0.1:8001"], "kraftd-apps", "producer"),
+        (["127.0.0.1:8002"], "kraftd-apps", "consumer"),
+        (["127.0.0.1:7071"], "kafka", "broker-1"),
+        (["127.0.0.1:7072"], "kafka", "broker-2"),
+        (["127.0.0.1:7171"], "kafka", "controller-101"),
     ]
+    assert [each["labels"].get("node_id") for each in found] == [None, None, None, "1", "2", "101"]
 
 
 def test_a_runbook_is_served_under_the_name_of_its_alert():

@@ -57,7 +57,8 @@ def test_a_node_record_is_the_contract():
         "jmx_port": 9999,
         "heap_bytes": 4294967296,
         "log": "/srv/kraftd/local/logs/broker-1/server.log",
-        "jmx_failure": None,
+        "metrics_port": 7071,
+        "notes": [],
     }
 
 
