@@ -45,6 +45,21 @@ def test_usage_that_there_is_not_is_named(cluster, arguments, words):
     assert "--help" in error["hint"]
 
 
+def test_a_tool_that_there_is_not_is_named_with_those_there_are(cluster):
+    error = refused(cluster, "start", "--with", "zabbix", status=2, code="invalid_configuration")
+
+    assert "zabbix" in error["message"]
+    assert "prometheus, alertmanager, grafana" in error["hint"]
+
+
+def test_the_configuration_of_ones_own_prometheus_needs_no_cluster(cluster):
+    done = cluster.run("render", "--prometheus", check=True)
+
+    assert f'url: "http://127.0.0.1:{8000 + cluster.offset}/sd/prometheus"' in done.stdout
+    assert "/monitoring/rules/cluster.yml" in done.stdout
+    assert not cluster.state_dir.exists()
+
+
 def test_a_configuration_file_that_is_a_link_stays_one(cluster, tmp_path):
     theirs = tmp_path / "dotfiles" / "kraftd.toml"
     theirs.parent.mkdir()
