@@ -31,7 +31,8 @@ def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behin
     # One app asks for a token, the other does not.
     fresh.config.write_text('[prometheus]\nenabled = true\n[producer]\nenv = { APP_API_TOKEN = "hunter2" }\n')
     fresh.start()
-    scraped = {"kraftd": "up", "producer": "up", "consumer": "up", "prometheus": "up"}
+    nodes = ("broker-1", "broker-2", "controller-101")
+    scraped = dict.fromkeys(("kraftd", *nodes, "producer", "consumer", "prometheus"), "up")
 
     assert fresh.status()["status"] == "ok"
     rendered = fresh.state_dir / "config" / "prometheus" / "prometheus.yml"
