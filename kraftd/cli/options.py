@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,23 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise ValueError("it leaves no time")
     return seconds
+
+
+def parse_since(text: str, now_s: float) -> float:
+    """Return the moment that a duration before now, or an RFC 3339 time, names, in seconds since the Unix epoch.
+
+    Raises:
+        ValueError: The text is neither, or a time without its zone.
+    """
+    if _DURATION.fullmatch(text.strip()):
+        return now_s - parse_duration(text)
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("it is neither a duration nor a time") from None
+    if moment.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return moment.timestamp()
 
 
 @dataclass(frozen=True, slots=True)

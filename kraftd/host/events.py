@@ -11,6 +11,9 @@ from kraftd.clock import Clock
 from kraftd.host.files import make_private_directory, os_errors_named, tail
 from kraftd.units import timestamp
 
+WRITERS = ("commands", "daemon")
+"""The parts of kraftd that record events."""
+
 _MOST_BYTES = 1_048_576
 _RECENT_BYTES = 65_536
 
@@ -38,7 +41,7 @@ class EventLog:
     """Appends the events of one writer."""
 
     def __init__(self, directory: Path, writer: str, clock: Clock) -> None:
-        self._path = directory / f"{writer}.jsonl"
+        self._path = event_file(directory, writer)
         self._writer = writer
         self._clock = clock
 
@@ -75,22 +78,28 @@ def read_events(directory: Path) -> list[Event]:
         for path in sorted(directory.glob("*.jsonl*"))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
     )
-    return _merged(lines)
+    return merged(lines)
 
 
 def recent_events(directory: Path, most: int) -> list[Event]:
     """Return the newest events, oldest first, without reading whole files."""
     lines = (line for path in sorted(directory.glob("*.jsonl")) for line in tail(path, most, most_bytes=_RECENT_BYTES))
-    return _merged(lines)[-most:] if most else []
+    return merged(lines)[-most:] if most else []
 
 
-def _merged(lines: Iterable[str]) -> list[Event]:
+def event_file(directory: Path, writer: str) -> Path:
+    """Return the file that a writer appends to; a full one is renamed to the same name with ``.1``."""
+    return directory / f"{writer}.jsonl"
+
+
+def merged(lines: Iterable[str]) -> list[Event]:
+    """Return the events of some lines, oldest first; a line that a crash cut off is skipped."""
     events = []
     for line in lines:
         try:
             raw = json.loads(line)
             events.append(
-                Event(raw["at"], raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
+                Event(str(raw["at"]), raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
             )
         except (ValueError, KeyError, TypeError):
             continue

@@ -42,7 +42,7 @@ def follow(plan: Plan, names: tuple[str, ...], lines: int, command_context: Comm
     """
     with contextlib.ExitStack() as open_files:
         followed = [
-            open_files.enter_context(contextlib.closing(_Followed(name, path)))
+            open_files.enter_context(contextlib.closing(FollowedLog(name, path)))
             for name in names or plan.names
             for path in plan.layout.log_files(plan.program(name))
         ]
@@ -54,7 +54,7 @@ def follow(plan: Plan, names: tuple[str, ...], lines: int, command_context: Comm
             command_context.clock.sleep(_POLL_S)
 
 
-class _Followed:
+class FollowedLog:
     """One log, read as it is written. Its file stays open, so that it can be read to its end after its rotation."""
 
     def __init__(self, program: str, path: Path) -> None:
@@ -66,10 +66,12 @@ class _Followed:
             self._file.seek(0, os.SEEK_END)
 
     def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
     def last_lines(self, lines: int) -> Iterator[LogLine]:
+        """Yield the last lines of what was written before it was opened."""
         if self._file is not None:
             end = self._file.tell()
             found = last_lines(self._file, lines, end)
@@ -77,6 +79,7 @@ class _Followed:
             yield from (self._line(text) for text in found)
 
     def new_lines(self) -> Iterator[LogLine]:
+        """Yield what was written since the last call."""
         if self._file is None:
             self._file = _opened(self._path)
         while self._file is not None:

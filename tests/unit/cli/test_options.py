@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.cli.options import Invocation, parse_duration, split_arguments
+from kraftd.cli.options import Invocation, parse_duration, parse_since, split_arguments
 from kraftd.errors import ConfigurationError
 
 
@@ -168,3 +168,24 @@ def test_an_error_shows_its_list_in_lines_and_text_from_outside_escaped(capsys):
     )
 
     assert capsys.readouterr().err == "kraftd: cannot use it:\n  a\\x1b[2J\nThere are: two\\nlines.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "since_s"),
+    [
+        ("10m", 999_400.0),
+        ("500ms", 999_999.5),
+        ("1970-01-12T13:46:40Z", 1_000_000.0),
+        ("1970-01-12T14:46:40+01:00", 1_000_000.0),
+    ],
+)
+def test_since_is_a_duration_before_now_or_a_time(text, since_s):
+    assert parse_since(text, 1_000_000.0) == since_s
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "10 parsecs", "-5m", "0s", "1970-01-12T13:46:40", "2026-13-01T00:00:00Z"]
+)
+def test_since_is_nothing_else(text):
+    with pytest.raises(ValueError, match="it "):
+        parse_since(text, 1_000_000.0)
