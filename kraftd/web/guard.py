@@ -106,7 +106,10 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"")
         # HTTP/1.0 knows no Host. A browser, which alone can be made to use a foreign name, always sends one.
-        is_nameless = not host and scope["http_version"] == "1.0"
+        is_nameless = b"host" not in headers and scope["http_version"] == "1.0"
+        is_repeated = len(headers) < len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"host") > 1
+        if is_repeated or (b"host" not in headers and not is_nameless):
+            return self._make_problem("malformed_request", "HTTP/1.1 needs one Host header (RFC 9112, 3.2)")
         if host not in self._admitted and not is_nameless and not self._admits_host(host):
             detail = f"{access.server} does not serve {host.decode('latin-1')!r}; {access.host_hint}"
             return self._make_problem("bad_host", detail)

@@ -25,7 +25,8 @@ class HttpProblem(Protocol):
 MakeProblem = Callable[[str, str], HttpProblem]
 """Makes a problem from its code and the details of the case.
 
-The code is bad_host, cross_site, unauthorized, internal, bad_parameter, not_found or method_not_allowed.
+The code is malformed_request, bad_host, cross_site, unauthorized, internal, bad_parameter, not_found or
+method_not_allowed.
 """
 
 

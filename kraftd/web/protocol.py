@@ -66,7 +66,7 @@ class HttpCycle(RequestResponseCycle):
                 # The client still sends, and might never: what comes next cannot be told from another request.
                 self.keep_alive = False
                 self.transport = cast("Any", _LingeringTransport(self.connection))
-            elif self.connection.server_state.is_ending and not self.connection.pipeline:
+            elif self.connection.is_last_answer:
                 self.keep_alive = False
             if self._is_sent_whole(held, message):
                 return
@@ -125,6 +125,8 @@ class HttpProtocol(HttpToolsProtocol):
     _has_progress = False
     _is_head_too_large = False
     _is_lingering = False
+    _is_half_closed = False
+    """Whether the client sends nothing more, and still waits for answers."""
     _segment_bytes = 0
     _fruitless_bytes = 0
     """Bytes in whole segments that completed nothing, such as those of a header that never ends."""
@@ -140,6 +142,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Forget the connection."""
         self.server_state.forget(self)
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's closes the connection, and the answer is lost
+        """Answer what arrived whole before the client closed its side, as `nc -N` does; return whether to do so."""
+        self._is_half_closed = self._is_complete and self._is_under_way and not self.cycle.response_started
+        return self._is_half_closed
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
@@ -270,6 +277,11 @@ class HttpProtocol(HttpToolsProtocol):
             state.heads.add(self, self.loop.time())
         else:
             state.idle.add(self, self.loop.time())
+
+    @property
+    def is_last_answer(self) -> bool:
+        """Whether the connection ends after the answer to the request in progress."""
+        return (self.server_state.is_ending or self._is_half_closed) and not self.pipeline
 
     @property
     def _is_under_way(self) -> bool:

@@ -10,7 +10,14 @@ from kraftd.web.problems import CONTENT_TYPE, HttpProblemError, problem_answer
 from tests.unit.web.asgi_client import call
 
 HOSTS = frozenset({"localhost", "127.0.0.1"})
-STATUS = {"bad_host": 421, "cross_site": 403, "unauthorized": 401, "internal": 500, "not_found": 404}
+STATUS = {
+    "malformed_request": 400,
+    "bad_host": 421,
+    "cross_site": 403,
+    "unauthorized": 401,
+    "internal": 500,
+    "not_found": 404,
+}
 
 
 class Problem:
@@ -199,8 +206,16 @@ def test_head_of_an_error_is_an_answer_too(path):
 
 def test_http_1_0_needs_no_host():
     assert ask(guarded(), host=(), http_version="1.0").status == 200
-    assert ask(guarded(), host=(), http_version="1.1").status == 421
     assert ask(guarded(), host=[(b"host", b"evil.example")], http_version="1.0").status == 421
+
+
+def test_http_1_1_needs_one_host():
+    local = (b"host", b"localhost")
+
+    assert ask(guarded(), host=(), http_version="1.1").status == 400
+    assert ask(guarded(), host=[(b"host", b"")], http_version="1.1").status == 421
+    assert ask(guarded(), host=[local, local]).status == 400
+    assert ask(guarded(), host=[local, (b"accept", b"a"), (b"accept", b"b")]).status == 200
 
 
 @pytest.mark.parametrize("origin", [b"http://[", b"http://[::1", b"null", b"", b"http://]", b"\xff"])

@@ -282,3 +282,27 @@ def test_a_closed_connection_is_forgotten():
         assert [len(each.state.idle), len(each.state.heads), len(each.state.lingering)] == [0, 0, 0]
 
     run(check)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/stream"])
+def test_a_client_that_closes_its_side_still_gets_its_answers(path):
+    async def check(each):
+        request = b"POST %b HTTP/1.1\r\n" % path + HEAD + b"Content-Length: 2\r\n\r\nhi"
+        each.connection.data_received(request * 2)
+        assert each.connection.eof_received() is True
+        await settled()
+        assert statuses(b"".join(each.transport.writes)) == [200, 200]
+        assert each.transport.closed
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", POST, POST + b"Content-Length: 9\r\n\r\nhi", POST + b"Content-Length: 0\r\n\r\n"]
+)
+def test_a_client_that_closes_its_side_and_waits_for_nothing_is_gone(sent):
+    async def check(each):
+        await each.send(sent)
+        assert each.connection.eof_received() is False
+
+    run(check)
