@@ -125,12 +125,12 @@ class Invocation:
         options = [word for option, value in chosen if value is not None for word in (option, shlex.quote(str(value)))]
         return " ".join((_command_name(), *options))
 
-    def command_context(self) -> "CommandContext":
-        """Return the context of this call, with progress on stderr."""
+    def command_context(self, default_timeout_s: float | None = None) -> "CommandContext":
+        """Return the context of this call, with progress on stderr, and its time limit: --timeout, else the default."""
         from kraftd.cli.progress import reporter_for
         from kraftd.operate.context import this_command_context
 
-        return this_command_context(reporter_for(self))
+        return this_command_context(reporter_for(self), self.timeout_s or default_timeout_s)
 
     def chosen(self, command_context: "CommandContext") -> "ChosenCluster":
         """Return the cluster that this call is about, its configuration checked.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kraftd.clock import Clock, SystemClock
+from kraftd.errors import FileAccessError
 from kraftd.host.events import EventLog
 from kraftd.host.lock import acquire
 from kraftd.observe.processes import ProcessTable
@@ -66,6 +67,7 @@ class CommandContext:
         home: The user's home directory as the system gives it; None where it gives none.
         cwd: Where the command was called; None where that directory was removed.
         python: The interpreter that the daemon and the apps run under.
+        deadline_s: When the command must be done, on the monotonic clock; None where it was given no limit.
     """
 
     environ: Mapping[str, str]
@@ -74,16 +76,26 @@ class CommandContext:
     python: Path
     clock: Clock = field(default_factory=SystemClock)
     reporter: Reporter = field(default_factory=NullReporter)
+    deadline_s: float | None = None
+
+    def left_s(self, otherwise_s: float) -> float:
+        """Return how long the command may still take, or another limit where it was given none."""
+        if self.deadline_s is None:
+            return otherwise_s
+        return max(0.0, self.deadline_s - self.clock.monotonic_s())
 
 
-def this_command_context(reporter: Reporter | None = None) -> CommandContext:
-    """Return the context of this process."""
+def this_command_context(reporter: Reporter | None = None, timeout_s: float | None = None) -> CommandContext:
+    """Return the context of this process, for a command that begins now."""
+    clock = SystemClock()
     return CommandContext(
         environ=dict(os.environ),
         home=_home(os.environ),
         cwd=_cwd(),
         python=Path(sys.executable),
+        clock=clock,
         reporter=reporter or NullReporter(),
+        deadline_s=None if timeout_s is None else clock.monotonic_s() + timeout_s,
     )
 
 
@@ -156,8 +168,11 @@ class ClusterContext:
         )
 
     def record(self, kind: str, text: str, **facts: Any) -> None:
-        """Record an event of a command."""
-        EventLog(self.layout.events, "commands", self.clock).record(kind, text, **facts)
+        """Record an event of a command; where the disk is full, that is reported, and the command goes on."""
+        try:
+            EventLog(self.layout.events, "commands", self.clock).record(kind, text, **facts)
+        except FileAccessError as error:
+            self.reporter.step(f"This is not on record ({text}): {error}")
 
 
 def cluster_context(plan: Plan, command_context: CommandContext) -> ClusterContext:

@@ -14,7 +14,7 @@ from kraftd.plan.layout import cache_dir
 from kraftd.plan.plan import Plan
 from kraftd.render.java_command import TEMPORARY_OPTION, JvmLaunch, MetricsAgent
 from kraftd.runtime.archive import OLDEST_JAVA, mark_used
-from kraftd.runtime.jars import JarSet
+from kraftd.runtime.jars import OTHER_FETCH_TIMEOUT_S, JarSet
 from kraftd.runtime.java import Java, lacking_modules
 from kraftd.runtime.runtime import (
     Runtime,
@@ -71,6 +71,7 @@ def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool 
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
+        TimedOutError: Another process was fetching until the command's time was up.
     """
     if fetch:
         end_scratch_nodes(command_context)
@@ -125,7 +126,8 @@ def _metrics_agent(
     try:
         jar = find_metrics_agent(cache, command_context.clock)
         if jar is None and fetch:
-            jar = fetch_metrics_agent(cache, command_context.clock, progress)
+            wait_s = command_context.left_s(OTHER_FETCH_TIMEOUT_S)
+            jar = fetch_metrics_agent(cache, command_context.clock, progress, wait_s=wait_s)
     except KraftdError as error:
         return None, (f"the nodes run without the metrics agent: {error}",)
     finally:
@@ -151,7 +153,8 @@ def runtime_of(
             return find_runtime(wanted, cache, command_context.clock, jar_set)
         progress = _Download(command_context.reporter, f"Kafka {plan.kafka_version}")
         try:
-            return fetch_runtime(wanted, cache, command_context.clock, progress, jar_set)
+            wait_s = command_context.left_s(OTHER_FETCH_TIMEOUT_S)
+            return fetch_runtime(wanted, cache, command_context.clock, progress, jar_set, wait_s=wait_s)
         finally:
             progress.end()
 

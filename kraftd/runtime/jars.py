@@ -23,7 +23,8 @@ _SUFFIX = ".toml"
 _PREFIX = "kafka-"
 _METRICS_AGENT = "metrics-agent.toml"
 _HASHING_THREADS = 4
-_OTHER_FETCH_TIMEOUT_S = 900.0
+OTHER_FETCH_TIMEOUT_S = 900.0
+"""How long to wait for another process that fetches, where the command has no limit of its own."""
 _FIXED_MTIME_S = 1_000_000_000
 """The modification time of every jar in the cache, constant because the JVM compares it with that in its archive."""
 
@@ -196,7 +197,7 @@ class JarCache:
             damaged=tuple(jar for jar in jars if found[jar] not in {None, jar.sha256}),
         )
 
-    def fetch(self, jars: Sequence[Jar], progress: Progress) -> None:
+    def fetch(self, jars: Sequence[Jar], progress: Progress, *, wait_s: float = OTHER_FETCH_TIMEOUT_S) -> None:
         """Fetch what the cache lacks.
 
         A jar is staged, compared with the lock and then renamed into place, so that a jar in place is whole. One
@@ -205,9 +206,9 @@ class JarCache:
         Raises:
             RuntimeMissingError: A jar cannot be fetched, or differs from the lock.
             FileAccessError: The cache cannot be written.
-            TimedOutError: Another process was fetching for the whole time limit.
+            TimedOutError: Another process was fetching for the whole time limit, ``wait_s``.
         """
-        with self._only_fetcher(progress) as staging:
+        with self._only_fetcher(progress, wait_s) as staging:
             lacking = self.shortfall(jars)
             if not lacking:
                 return
@@ -234,12 +235,12 @@ class JarCache:
             staged.replace(place)
 
     @contextmanager
-    def _only_fetcher(self, progress: Progress) -> Iterator[Path]:
+    def _only_fetcher(self, progress: Progress, wait_s: float) -> Iterator[Path]:
         with lock.acquire(
             self._staging / "lock",
             command="setup",
             clock=self._clock,
-            timeout_s=_OTHER_FETCH_TIMEOUT_S,
+            timeout_s=wait_s,
             on_wait=lambda holder: progress.note(f"waiting for {holder}, which is fetching Kafka"),
         ):
             for leftover in self._staging.glob("fetch-*"):

@@ -10,6 +10,7 @@ from kraftd.plan.versions import check_java, check_kafka_version, resolve_kafka_
 from kraftd.runtime.archive import archive_for
 from kraftd.runtime.download import MavenCentral
 from kraftd.runtime.jars import (
+    OTHER_FETCH_TIMEOUT_S,
     JarCache,
     JarSet,
     Progress,
@@ -143,16 +144,18 @@ def fetch_runtime(
     progress: Progress,
     jar_set: JarSet = JarSet.BROKER,
     source: Source | None = None,
+    wait_s: float = OTHER_FETCH_TIMEOUT_S,
 ) -> Runtime:
     """Return the runtime, after fetching missing or damaged parts; fast if there are none.
 
-    The start-up archive is not made; see ``training``.
+    Another process that fetches is waited for at most ``wait_s``. The start-up archive is not made; see ``training``.
 
     Raises:
         RuntimeMissingError: A missing part cannot be fetched, or Java is unsuitable.
         ConfigurationError: This Kafka version has no lock.
         FileAccessError: The cache cannot be written.
         KraftdError: Kafka's StorageTool failed.
+        TimedOutError: Another process was fetching all the time.
     """
     java = _suitable_java(wanted)
     classpath = _release_jars(wanted)
@@ -160,7 +163,7 @@ def fetch_runtime(
         jars = read_lock(wanted.kafka_version).jars_of(jar_set)
         cache = JarCache(cache_dir, source or MavenCentral(), clock)
         if cache.shortfall(jars):
-            cache.fetch(jars, progress)
+            cache.fetch(jars, progress, wait_s=wait_s)
         classpath = cache.classpath(jars)
     if needs_checkpoint(wanted.kafka_version):
         make_checkpoint(cache_dir, wanted.kafka_version, java, classpath, clock)
@@ -173,16 +176,23 @@ def find_metrics_agent(cache_dir: Path, clock: Clock) -> Path | None:
     return None if cache.shortfall(jars) else cache.classpath(jars)[0]
 
 
-def fetch_metrics_agent(cache_dir: Path, clock: Clock, progress: Progress, source: Source | None = None) -> Path:
+def fetch_metrics_agent(
+    cache_dir: Path,
+    clock: Clock,
+    progress: Progress,
+    source: Source | None = None,
+    wait_s: float = OTHER_FETCH_TIMEOUT_S,
+) -> Path:
     """Return the jar of the JMX metrics agent, after fetching it where the cache lacks it.
 
     Raises:
         RuntimeMissingError: It cannot be fetched.
         FileAccessError: The cache cannot be written.
+        TimedOutError: Another process was fetching for ``wait_s``.
     """
     cache, jars = JarCache(cache_dir, source or MavenCentral(), clock), [metrics_agent_jar()]
     if cache.shortfall(jars):
-        cache.fetch(jars, progress)
+        cache.fetch(jars, progress, wait_s=wait_s)
     return cache.classpath(jars)[0]
 
 

@@ -1,5 +1,6 @@
 """The jar cache under what happens to real processes: two at once, and one that is killed."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -66,3 +67,16 @@ def test_a_killed_fetch_leaves_whole_jars_and_the_next_one_the_rest(tmp_path):
     assert 0 < len(source.asked) < len(JARS)
     assert not cache.shortfall(JARS)
     assert list(tmp_path.rglob("fetch-*")) == []
+
+
+@pytest.mark.parametrize("command", [["setup"], ["start"], ["kafka", "topics"]], ids=" ".join)
+def test_who_waits_for_another_fetch_gives_up_when_the_commands_time_is_up(cluster, tmp_path, command):
+    lock = tmp_path / "cache" / "kraftd" / "staging" / "lock"
+    lock.parent.mkdir(parents=True)
+    cluster.environ = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        done = cluster.run("--json", "--timeout", "500ms", *command, timeout_s=30)
+
+    assert (done.status, done.error["code"]) == (124, "locked")

@@ -56,7 +56,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None) -> No
     given: Invocation = context.obj
     # Before the user's own, which may take one of them away again.
     invocation = replace(given, assignments=(*enabling(tools or ()), *given.assignments))
-    command_context = invocation.command_context()
+    command_context = invocation.command_context(_START_TIMEOUT_S)
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
     chosen = invocation.chosen(command_context)
     with _report_running_programs(invocation, chosen.layout):
@@ -100,7 +100,7 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
 
     invocation: Invocation = context.obj
     chosen = tuple(names or ())
-    command_context = invocation.command_context()
+    command_context = invocation.command_context(_START_TIMEOUT_S)
     cluster = invocation.chosen(command_context)
     with _report_running_programs(invocation, cluster.layout):
         result = restart_cluster(

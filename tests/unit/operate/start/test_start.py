@@ -110,6 +110,21 @@ def test_a_second_start_changes_nothing(cluster):
     assert cluster.of("start") == []
 
 
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_start_whose_event_does_not_fit_the_disk_is_done_all_the_same(cluster, is_running):
+    if is_running:
+        locked_start(cluster.starting())
+        cluster.programs["producer"].pid = None
+    events = cluster.plan.layout.events / "commands.jsonl"
+    events.parent.mkdir(parents=True, exist_ok=True)
+    events.unlink(missing_ok=True)
+    events.symlink_to("/dev/full")
+
+    result = locked_start(cluster.starting())
+
+    assert "producer" in result.started
+
+
 def test_a_start_completes_what_is_missing(cluster):
     locked_start(cluster.starting())
     cluster.programs["broker-2"].pid = None

@@ -161,3 +161,12 @@ def test_a_supervisord_that_does_not_end_is_killed_once(cluster, survives, waite
     assert cluster.of("SIGKILL") == ["supervisord"]
     waited = sum(cluster.clock.slept_s) - cluster.at_s["shutdown", ""]
     assert waited_s <= waited < waited_s + 1.0
+
+
+def test_a_stop_whose_events_do_not_fit_the_disk_is_done_all_the_same(cluster):
+    events = cluster.plan.layout.events / "commands.jsonl"
+    events.parent.mkdir(parents=True, exist_ok=True)
+    events.symlink_to("/dev/full")
+
+    assert stop(cluster.context, StopOptions()).whole_cluster
+    assert cluster.process_table().processes == {}
