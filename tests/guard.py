@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-MARK = "LC_KRAFTD_TESTS"
-"""Of all names that a test may invent, kraftd hands on to its programs only those that begin with LC_."""
+MARK = "SSL_CERT_KRAFTD_TESTS"
+"""Of all names that a test may invent, kraftd hands on to its programs only those that begin with SSL_CERT_."""
 
 _PATIENCE_S = 60.0
 """Enough for a process in uninterruptible sleep."""

@@ -22,6 +22,7 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_changed
 from kraftd.host.install import template_text
 from kraftd.host.processes import Process
+from kraftd.observe.alerts import AlertReader
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.operate.context import ClusterContext, cluster_context, this_command_context
 from kraftd.operate.start.preflight import make_directories
@@ -181,9 +182,10 @@ def healing(made: StandIns) -> Iterator[Service]:
     clock = SystemClock()
     plan = made.plan
     events = EventLog(plan.layout.events, "daemon", clock)
-    doors = daemon_doors(plan, made.supervisor, NoKafka(), events, clock)
+    alerts = AlertReader(None)
+    doors = daemon_doors(plan, made.supervisor, NoKafka(), alerts, events, clock)
     loop = Loop(plan, doors, clock, from_json(read_text(plan.layout.restarts)))
-    service = Service(plan, loop, NoKafka(), None)
+    service = Service(plan, loop, NoKafka(), None, alerts)
     thread = threading.Thread(target=service.watch)
     thread.start()
     try:

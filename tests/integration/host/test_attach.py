@@ -34,6 +34,8 @@ def deaf(tmp_path):
     )
     assert child.stdout.readline() == "ready\n"
     path = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir()) / f".java_pid{child.pid}"
+    # That of a JVM that was killed, and had this pid before.
+    path.unlink(missing_ok=True)
     yield describe(child.pid), path
     path.unlink(missing_ok=True)
     child.kill()
