@@ -1,6 +1,7 @@
 """Results as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,7 @@ from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
-from kraftd.units import human_size
+from kraftd.units import duration, human_size
 
 if TYPE_CHECKING:
     from kraftd.operate.destroy import Removal
@@ -22,6 +23,7 @@ _STATE_STYLES = {
     ServiceState.STARTING: "yellow",
     ServiceState.UNREADY: "red",
     ServiceState.DOWN: "bold red",
+    ServiceState.BACKOFF: "bold red",
     ServiceState.GIVEN_UP: "bold red",
     ServiceState.STOPPED: "dim",
 }
@@ -134,7 +136,7 @@ def _alert_lines(document: StatusDocument) -> Iterable[Text]:
 
 def status_table(document: StatusDocument, width: int) -> Table:
     """Return the programs as a table; columns that a width in characters has no room for are left out."""
-    rows = [_status_row(node) for node in document.nodes]
+    rows = [_status_row(node, document.generated_at) for node in document.nodes]
     chosen = _fitting(rows, width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for column in chosen:
@@ -158,7 +160,7 @@ def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
     return chosen
 
 
-def _status_row(node: ProgramView) -> dict[str, Text]:
+def _status_row(node: ProgramView, generated_at: str) -> dict[str, Text]:
     return {
         "NAME": Text(node.name),
         "KIND": Text(node.kind),
@@ -168,8 +170,15 @@ def _status_row(node: ProgramView) -> dict[str, Text]:
         "RESTARTS": Text(str(node.restarts)),
         # The first is the one that clients use; --json has them all.
         "ADDRESS": Text(node.listeners[0]),
-        "REASON": Text(_one_line(node.reason)),
+        "REASON": Text(_next_restart(node, generated_at) + _one_line(node.reason)),
     }
+
+
+def _next_restart(node: ProgramView, generated_at: str) -> str:
+    if node.next_restart_at is None:
+        return ""
+    due, now = (datetime.fromisoformat(at) for at in (node.next_restart_at, generated_at))
+    return f"restart in {duration(max(0.0, (due - now).total_seconds()))}: "
 
 
 def status_head(document: StatusDocument) -> RenderableType:

@@ -55,7 +55,7 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
 def _recorded_restarts(path: Path) -> dict[str, RestartHistory]:
     text = read_text(path)
     if reason := unreadable(text):
-        logger.warning("Every program has a fresh restart budget: cannot read %s: %s", path, reason)
+        logger.warning("No restart before now counts, and nothing waits for one: cannot read %s: %s", path, reason)
     return from_json(text)
 
 

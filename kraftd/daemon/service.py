@@ -25,6 +25,7 @@ from kraftd.web.server import Server
 logger = logging.getLogger("kraftd.daemon")
 
 _STARTING_TICK_S = 0.5
+_LEAST_TICK_S = 0.1
 _NEW_OBJECTS = 20_000
 
 
@@ -56,6 +57,7 @@ class Service:
         self._stop = threading.Event()
         self._is_ending = False
         self._newest: Snapshot | None = None
+        self._restart_in_s: float | None = None
         self._history = History()
         self._exposition = Exposition()
         self._subscribers: list[Callable[[], None]] = []
@@ -111,6 +113,7 @@ class Service:
             try:
                 tick = self._loop.tick(after_exit=after_exit)
                 self._store(tick.snapshot)
+                self._restart_in_s = tick.restart_in_s
                 exit_watch.watch(tick.pids)
             except KraftdError as error:
                 # A damaged file or a refused write must not end the watch; the next tick says whether it lasts.
@@ -129,8 +132,10 @@ class Service:
             on_change()
 
     def _tick_interval_s(self, *, is_prompt: bool) -> float:
-        """Return how long to wait: shorter while something comes up, and where no exit ends the wait."""
+        """Return how long to wait: shorter while something comes up or is due, and where no exit ends the wait."""
         interval_s = self._plan.daemon.interval_s
+        if self._restart_in_s is not None:
+            interval_s = min(interval_s, max(self._restart_in_s, _LEAST_TICK_S))
         return min(interval_s, _STARTING_TICK_S) if self._is_starting or not is_prompt else interval_s
 
     @property

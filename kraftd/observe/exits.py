@@ -20,6 +20,7 @@ _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d
 """The timestamp of a record, in UTC: in brackets in Kafka's logs, without in those of the apps."""
 
 _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
+_EXIT_FORMAT = "%Y-%m-%d %H:%M:%S,%f"
 _LINES = 400
 
 
@@ -106,4 +107,4 @@ def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str,
 
 def _utc(ended: Exit) -> str:
     # supervisord stamps its log in its local time, which is UTC (``host/environment.py``).
-    return timestamp(datetime.strptime(ended.at, _STAMP_FORMAT).replace(tzinfo=UTC).timestamp())
+    return timestamp(datetime.strptime(ended.at, _EXIT_FORMAT).replace(tzinfo=UTC).timestamp())

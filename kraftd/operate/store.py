@@ -94,8 +94,8 @@ class Store:
         changed = known.changed(programs, desired, self.generation())
         write_atomically(self.layout.desired, changed.to_json())
 
-    def reset_restart_budget(self) -> None:
-        """Give the daemon a fresh restart budget, as at the start of a cluster."""
+    def forget_restarts(self) -> None:
+        """Let no restart before now count, as at the start of a cluster."""
         self.layout.restarts.unlink(missing_ok=True)
 
     def generation(self) -> int:

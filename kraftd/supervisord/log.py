@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _EXIT = re.compile(
-    r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ (?:exited|stopped): (?P<name>\S+) "
+    r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) \w+ (?:exited|stopped): (?P<name>\S+) "
     r"\((?:exit status (?P<status>\d+)|terminated by (?:signal )?(?P<signal>SIG\w+|\d+)(?: \(core dumped\))?)"
 )
 
@@ -17,7 +17,7 @@ class Exit:
     """The exit of a program's last run, by status or by signal; the other is None.
 
     Attributes:
-        at: The log's timestamp, in UTC, ``2026-11-22 16:00:00``.
+        at: The log's timestamp, in UTC, ``2026-11-22 16:00:00,123``.
     """
 
     at: str

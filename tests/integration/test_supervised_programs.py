@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
@@ -123,32 +124,65 @@ def test_what_ends_and_is_desired_is_started_again_at_once(supervised):
     assert events(supervised, "exited")[0].text == "ended with signal SIGKILL"
 
 
-def test_what_ends_again_and_again_is_given_up_with_its_cause_and_stays_so(supervised):
+def test_what_ends_again_and_again_waits_longer_each_time_and_says_why(supervised):
     supervised.behave("producer", after_s=0.0, status=3, word="ERROR the cupboard is bare")
     supervised.set_desired(True, "producer")
     supervised.start("producer")
 
     with healing(supervised) as service:
-        eventually(lambda: events(supervised, "given_up"), within_s=40, what="it is given up")
-        given_up = eventually(
-            lambda: (view := view_of(service, "producer")).service_state is ServiceState.GIVEN_UP and view, within_s=10
+        eventually(service.newest, within_s=10)
+        eventually(lambda: view_of(service, "producer").restarts == 3, within_s=20)
+        waiting = eventually(
+            lambda: (view := view_of(service, "producer")).service_state is ServiceState.BACKOFF and view, within_s=10
         )
+        assert "exit status 3: ERROR the cupboard is bare" in waiting.reason
+        assert waiting.next_restart_at > waiting.last_exit.at
 
-    assert supervised.runs("producer") == 6
-    assert given_up.restarts == 5
-    assert "5 restarts in 10 minutes did not help" in given_up.reason
-    assert "exit status 3: ERROR the cupboard is bare" in given_up.reason
+        supervised.behave("producer")
+        eventually(lambda: "producer" in supervised.process_table().processes, within_s=20)
 
-    with healing(supervised) as service:
-        eventually(lambda: view_of(service, "producer"), within_s=10)
-        time.sleep(1.5)
+    began_s, *next_s = (datetime.fromisoformat(event.at).timestamp() for event in events(supervised, "restarted"))
+    assert next_s[0] - began_s >= 0.8
+    assert next_s[1] - next_s[0] >= 1.6
+    assert not events(supervised, "given_up")
 
-        assert view_of(service, "producer").reason == given_up.reason
-    assert supervised.runs("producer") == 6
+
+def test_what_cannot_work_is_given_up_with_its_cause_and_stays_so(supervised):
+    supervised.behave("producer", after_s=0.0, status=1, word="ModuleNotFoundError: No module named 'x'")
+    supervised.set_desired(True, "producer")
+    supervised.start("producer")
+
+    for _ in range(2):
+        with healing(supervised) as service:
+            given_up = eventually(
+                lambda service=service: (
+                    (view := view_of(service, "producer")) and view.service_state is ServiceState.GIVEN_UP and view
+                ),
+                within_s=20,
+            )
+            assert "A restart cannot help" in given_up.reason
+
+    assert (supervised.runs("producer"), given_up.restarts) == (1, 0)
     assert len(events(supervised, "given_up")) == 1
 
 
-def test_a_restarted_watch_goes_on_with_the_same_budget(supervised):
+def test_an_end_between_two_looks_is_told_with_its_own_status(supervised):
+    supervised.set_desired(True, "producer")
+    supervised.start("producer")
+    with healing(supervised) as service:
+        eventually(service.newest, within_s=10)
+        supervised.behave("producer", after_s=0.0, status=1, word="ERROR Address already in use")
+        killed(supervised, "producer")
+
+        waiting = eventually(
+            lambda: (view := view_of(service, "producer")).service_state is ServiceState.BACKOFF and view, within_s=10
+        )
+
+    assert (waiting.last_exit.status, waiting.last_exit.signal) == (1, None)
+    assert "Address already in use" in waiting.reason
+
+
+def test_a_restarted_watch_goes_on_with_the_same_pauses(supervised):
     supervised.set_desired(True, "consumer")
     supervised.start("consumer")
     for restarts in (1, 2):
@@ -158,7 +192,7 @@ def test_a_restarted_watch_goes_on_with_the_same_budget(supervised):
             eventually(comes_back(supervised, "consumer", pid), within_s=20)
             eventually(lambda restarts=restarts: view_of(service, "consumer").restarts == restarts, within_s=10)
 
-    assert len(from_json(read_text(supervised.plan.layout.restarts))["consumer"].restarted_at_s) == 2
+    assert from_json(read_text(supervised.plan.layout.restarts))["consumer"].attempts == 2
 
 
 def test_nothing_is_started_again_while_a_command_holds_the_lock(supervised):

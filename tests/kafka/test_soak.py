@@ -27,7 +27,7 @@ def test_thirty_kills_in_random_order_lose_nothing(fresh):
     with Writer(fresh.bootstrap_servers, "test-topic") as writer:
         for number in range(10):
             if number == 5:
-                # A node is restarted five times in ten minutes; a cluster that is started anew has a fresh budget.
+                # The pauses between restarts have grown; a cluster that is started anew begins without one.
                 fresh.run("restart", check=True)
             for name in chosen.sample(NODES, len(NODES)):
                 old = fresh.kill(name)

@@ -37,7 +37,7 @@ def _verdicts() -> list[Panel]:
             About(
                 "Configured brokers that do not answer on their client port.",
                 "0; a restart shows here for a few seconds.",
-                "kraftd status names the broker and the cause; kraftd restarts it by itself unless it gave up.",
+                "kraftd status names the broker and the cause; kraftd restarts it unless that cannot help.",
             ),
             "short",
             Query(total(f"{daemon('kraftd_broker_up')} == bool 0"), "down"),

@@ -55,7 +55,7 @@ def _verdicts() -> list[Panel]:
             About(
                 "Restarts of programs that ended, since the cluster was started.",
                 "0.",
-                "kraftd why NAME tells the cause of each; after 5 in 10 minutes kraftd gives up.",
+                "kraftd why NAME tells the cause of each, and when the next one is.",
             ),
             "short",
             Query(total(daemon("kraftd_process_restarts_total")), "restarts"),

@@ -38,6 +38,7 @@ BROKER_STATES: States = (
     ("starting", WAITING),
     ("unready", WARNING),
     ("down", BAD),
+    ("backoff", BAD),
     ("given_up", WORSE),
     ("stopped", OFF),
 )

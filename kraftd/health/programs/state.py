@@ -12,9 +12,13 @@ from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program, Purpose
+from kraftd.units import timestamp
 
 START_GRACE_S = 60.0
 """How long a program that has not served yet counts as starting."""
+
+OVERDUE_S = 10.0
+"""A restart that is due for longer is none: the daemon does not run."""
 
 _NO_PROCESS = ProcessFact(NOT_STARTED, None, None)
 
@@ -26,6 +30,7 @@ class ServiceState(StrEnum):
     STARTING = "STARTING"
     UNREADY = "UNREADY"
     DOWN = "DOWN"
+    BACKOFF = "BACKOFF"
     GIVEN_UP = "GIVEN_UP"
     STOPPED = "STOPPED"
 
@@ -68,6 +73,7 @@ class ProgramView:
         jmx_port: None where it has no JMX, or its JMX could not be opened.
         metrics_port: The same for its metrics agent.
         notes: Why something that it serves without is missing.
+        next_restart_at: When the daemon restarts it, where that waits; RFC 3339, UTC.
     """
 
     name: str
@@ -87,6 +93,7 @@ class ProgramView:
     log: str
     metrics_port: int | None = None
     notes: tuple[str, ...] = ()
+    next_restart_at: str | None = None
 
     @property
     def is_wanted(self) -> bool:
@@ -176,7 +183,8 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
     process = facts.processes.get(name, _NO_PROCESS)
     memory = facts.restart_histories.get(name, RestartHistory())
     uptime_s = max(0.0, now_s - process.started_at_s) if process.pid and process.started_at_s else None
-    state, reason = _service(name, process, uptime_s, facts, memory)
+    state, reason = _service(name, process, uptime_s, facts, memory, now_s)
+    next_at_s = memory.next_at_s if state is ServiceState.BACKOFF else None
     node = program if isinstance(program, Node) else None
     return ProgramView(
         name=name,
@@ -196,6 +204,7 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         log=str(plan.layout.main_log(program)),
         metrics_port=_port(program, Purpose.METRICS, facts),
         notes=tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name),
+        next_restart_at=None if next_at_s is None else timestamp(next_at_s),
     )
 
 
@@ -205,10 +214,15 @@ def _port(program: Program, purpose: Purpose, facts: ObservedPrograms) -> int | 
 
 
 def _service(
-    name: str, process: ProcessFact, uptime_s: float | None, facts: ObservedPrograms, memory: RestartHistory
+    name: str,
+    process: ProcessFact,
+    uptime_s: float | None,
+    facts: ObservedPrograms,
+    memory: RestartHistory,
+    now_s: float,
 ) -> tuple[ServiceState, str | None]:
     if process.pid is None:
-        return _absent(name, process, facts, memory)
+        return _absent(name, process, facts, memory, now_s)
     answer = facts.answers.get(name)
     if answer is not None and answer.ready:
         return ServiceState.READY, None
@@ -219,12 +233,14 @@ def _service(
 
 
 def _absent(
-    name: str, process: ProcessFact, facts: ObservedPrograms, memory: RestartHistory
+    name: str, process: ProcessFact, facts: ObservedPrograms, memory: RestartHistory, now_s: float
 ) -> tuple[ServiceState, str | None]:
     if not facts.desired.wants(name):
         return ServiceState.STOPPED, None
     if memory.given_up is not None:
         return ServiceState.GIVEN_UP, memory.given_up
+    if memory.next_at_s is not None and now_s < memory.next_at_s + OVERDUE_S:
+        return ServiceState.BACKOFF, memory.why
     ended = facts.exits.get(name)
     if ended is None:
         return ServiceState.DOWN, f"it does not run ({process.state})"

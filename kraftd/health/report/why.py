@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kraftd.health.programs.restarts import Policy, RestartHistory
+from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDocument
 from kraftd.plan.desired import DesiredState
@@ -79,9 +79,7 @@ def observer(document: StatusDocument) -> str:
     return "this command, from supervisord and the ports"
 
 
-def why(
-    document: StatusDocument, name: str, records: StateRecords, now_s: float, policy: Policy | None = None
-) -> Iterator[Statement]:
+def why(document: StatusDocument, name: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
     """Yield the chain behind a program's state.
 
     Args:
@@ -89,7 +87,6 @@ def why(
         name: A program that the document has.
         records: The records of the state directory.
         now_s: Seconds since the Unix epoch.
-        policy: How often the daemon restarts.
     """
     node = node_named(document, name)
     if node is None:
@@ -101,7 +98,7 @@ def why(
         yield from _part(document, node)
     else:
         yield from _exit(node, now_s)
-        yield from _next(document, node, records, now_s, policy or Policy())
+        yield from _next(document, node, records, now_s)
         yield from _consequences(document, node)
     for event in records.events.get(name, ())[-_EVENTS_SHOWN:]:
         yield Statement(1, name, f"{_ago(event.at, now_s)}: {event.kind.replace('_', ' ')}, {event.text}", "events")
@@ -143,27 +140,28 @@ def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
         yield Statement(2, node.name, ended.cause, "its log")
 
 
-def _next(
-    document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float, policy: Policy
-) -> Iterator[Statement]:
+def _next(document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float) -> Iterator[Statement]:
     name = node.name
     if node.pid is not None or node.service_state is ServiceState.STOPPED:
         return
     memory = records.restart_histories.get(name, RestartHistory())
-    recent = [at_s for at_s in memory.restarted_at_s if 0 <= now_s - at_s < policy.window_s]
-    spent = f"{len(recent)} of {policy.most_restarts} restarts within {policy.window_s / 60:g} minutes are used"
     daemon = node_named(document, DAEMON)
     if name == DAEMON:
         yield Statement(1, name, "supervisord restarts it at once, while supervisord itself runs", "plan")
     elif memory.given_up is not None:
         yield Statement(1, name, f"is not restarted: {memory.given_up}", "restarts.json")
-        yield Statement(2, name, "fix that, then run 'kraftd start'", "restarts.json")
+        yield Statement(2, name, f"fix that, then run 'kraftd start {name}'", "restarts.json")
     elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
         yield Statement(
             1, name, "nothing restarts it, because the daemon does not run; 'kraftd start' does", observer(document)
         )
+    elif node.next_restart_at is not None:
+        pause = duration(max(0.0, _seconds(node.next_restart_at) - now_s))
+        tried = f"after {plural(memory.attempts, 'restart')} without two healthy minutes"
+        yield Statement(1, name, f"the daemon restarts it in {pause}, {tried}", "restarts.json")
+        yield Statement(2, name, f"'kraftd start {name}' starts it at once", "restarts.json")
     else:
-        yield Statement(1, name, f"the daemon restarts it at once: {spent}", "restarts.json")
+        yield Statement(1, name, "the daemon restarts it at once", "restarts.json")
 
 
 def _part(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
@@ -197,4 +195,8 @@ def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:
 
 
 def _ago(at: str, now_s: float) -> str:
-    return f"{duration(max(0.0, now_s - datetime.fromisoformat(at).timestamp()))} ago"
+    return f"{duration(max(0.0, now_s - _seconds(at)))} ago"
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()

@@ -176,7 +176,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     remove_stale_secrets(plan.layout, owned, files)
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
-    cluster.store.reset_restart_budget()
+    cluster.store.forget_restarts()
     _set_desired(start, names)
     start.doors.launch(plan, cluster.command_context)
     logger.debug("supervisord answers")

@@ -98,7 +98,15 @@ def _exit_status(program: ProgramView) -> int | None:
 def _exit_time(program: ProgramView) -> float | None:
     if program.last_exit is None:
         return None
-    return datetime.fromisoformat(re.sub(r"Z$", "+00:00", program.last_exit.at)).timestamp()
+    return _seconds(program.last_exit.at)
+
+
+def _next_restart(program: ProgramView) -> float | None:
+    return _seconds(program.next_restart_at) if program.next_restart_at else None
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(re.sub(r"Z$", "+00:00", at)).timestamp()
 
 
 PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
@@ -150,6 +158,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         _PROGRAM,
         "Restarts by kraftd since the cluster was started.",
         _of_programs(lambda each: each.restarts),
+    ),
+    _gauge(
+        "process_next_restart_timestamp_seconds",
+        _PROGRAM,
+        "When kraftd restarts the program, in seconds since the Unix epoch; absent where none waits.",
+        _of_programs(_next_restart),
     ),
     _gauge(
         "process_exit_status",

@@ -45,6 +45,14 @@ def test_the_status_table_has_a_line_for_each_program():
     assert second[-2:] == ["it", "ended"]
 
 
+def test_what_waits_for_its_restart_says_for_how_long():
+    waiting = replace(
+        program("producer", ServiceState.BACKOFF, "the port is taken"), next_restart_at="1970-01-01T00:16:52.400Z"
+    )
+
+    assert " ".join(rows(waiting)[1]).endswith("restart in 12 s: the port is taken")
+
+
 @pytest.mark.parametrize(
     ("uptime_s", "shown"),
     [(None, "-"), (0.4, "0s"), (59.9, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (90061, "1d01h")],

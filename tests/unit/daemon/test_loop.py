@@ -1,12 +1,14 @@
 import contextlib
 from dataclasses import replace
 
+import pytest
+
 from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.loop import Loop
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
-from kraftd.health.programs.restarts import Policy, RestartHistory
+from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.host.processes import Process
 from kraftd.kafka.model import BrokerEndpoint, Voter
@@ -35,16 +37,18 @@ class FakeCluster:
         self.on_lock = lambda: None
         self.cause = Cause("signal SIGKILL", "Look.")
         self.last_exits = {}
+        self.exits = -1
         self.refusals = {}
         self.restarts_work = True
         self.kafka_view = KafkaView()
         self.started, self.events, self.saved = [], [], []
         self.refused_attachments = {}
 
-    def end(self, name, state="EXITED"):
+    def end(self, name, state="EXITED", ended=None):
         del self.pids[name]
         self.states[name] = state
-        self.last_exits[name] = KILLED
+        self.exits += 1
+        self.last_exits[name] = ended or replace(KILLED, at=f"{KILLED.at[:-4]}{self.exits:03}Z")
 
     def find_processes(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
@@ -82,8 +86,12 @@ class FakeCluster:
         )
 
 
-def loop_over(cluster, *, restart_histories=None, policy=None, clock=None):
-    return Loop(PLAN, cluster.doors(), clock or ManualClock(1000.0), restart_histories or {}, policy)
+def waiting(next_at_s):
+    return RestartHistory(attempts=3, restarts=7, exit_at=KILLED.at, next_at_s=next_at_s, why="port")
+
+
+def loop_over(cluster, *, restart_histories=None, clock=None):
+    return Loop(PLAN, cluster.doors(), clock or ManualClock(1000.0), restart_histories or {})
 
 
 def test_a_quiet_cluster_is_looked_at_and_left_alone():
@@ -142,7 +150,7 @@ def test_what_ended_and_shall_run_is_started_again_and_told():
         ("restarted", "broker-1", "signal SIGKILL"),
     ]
     assert (broker.restarts, broker.pid) == (1, 501)
-    assert cluster.saved[-1]["broker-1"].restarted_at_s == (1000.0,)
+    assert cluster.saved[-1]["broker-1"].attempts == 1
 
 
 def test_what_was_stopped_stays_stopped():
@@ -205,42 +213,121 @@ def test_without_supervisord_nothing_is_healed_and_the_cluster_is_unsupervised()
     assert tick.snapshot.supervised is False
 
 
-def test_after_so_many_restarts_it_gives_up_and_says_so_once():
+def test_what_ends_again_and_again_waits_longer_each_time_and_is_never_given_up():
     cluster, clock = FakeCluster(), ManualClock(1000.0)
-    cluster.restarts_work = False
+    loop = loop_over(cluster, clock=clock)
+    loop.tick()
+
+    waits_s = []
+    for _ in range(4):
+        cluster.end("broker-1")
+        tick = loop.tick()
+        waits_s.append(tick.restart_in_s or 0.0)
+        if tick.restart_in_s is not None:
+            assert tick.snapshot.programs[0].service_state is ServiceState.BACKOFF
+            assert tick.snapshot.programs[0].next_restart_at is not None
+            clock.advance(tick.restart_in_s)
+            loop.tick()
+
+    assert cluster.started == ["broker-1"] * 4
+    assert all(0.8 * most <= wait <= most for wait, most in zip(waits_s, (0, 1, 2, 4), strict=True))
+    assert [kind for kind, _, _ in cluster.events] == ["exited", "restarted"] * 4
+
+
+def test_what_ends_before_the_next_look_is_told_with_its_own_exit():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    loop.tick()
+    cluster.end("producer")
+    loop.tick()
+    cluster.end("producer", "FATAL", LastExit("2026-01-01T00:00:00.500Z", 1, None))
+    cluster.cause = Cause("exit status 1: Address already in use", "End it.")
+
+    producer = next(each for each in loop.tick().snapshot.programs if each.name == "producer")
+
+    assert producer.last_exit.status == 1
+    assert (producer.service_state, producer.reason) == (
+        ServiceState.BACKOFF,
+        "exit status 1: Address already in use. End it.",
+    )
+    assert cluster.events[-1] == ("exited", "producer", "ended with exit status 1")
+
+
+def test_while_a_program_waits_the_lock_is_left_alone():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
     cluster.end("broker-1")
-    loop = loop_over(cluster, policy=Policy(most_restarts=2), clock=clock)
+    loop = loop_over(cluster, restart_histories={"broker-1": waiting(1004.0)}, clock=clock)
+    locked = []
+    cluster.on_lock = lambda: locked.append(clock.now_s())
 
     for _ in range(5):
-        tick = loop.tick()
-        clock.advance(1)
+        loop.tick()
+        clock.advance(1.0)
 
-    assert cluster.started == ["broker-1", "broker-1"]
-    assert [kind for kind, _, _ in cluster.events] == ["restarted", "restarted", "given_up"]
-    assert tick.snapshot.programs[0].service_state is ServiceState.GIVEN_UP
+    assert (locked, cluster.started) == ([1004.0], ["broker-1"])
 
 
-def test_the_budget_outlives_the_daemon():
+def test_a_pause_outlives_the_daemon():
     cluster = FakeCluster()
     cluster.end("broker-1")
 
-    loop_over(
-        cluster, restart_histories={"broker-1": RestartHistory((990.0, 995.0), 2)}, policy=Policy(most_restarts=2)
-    ).tick()
+    tick = loop_over(cluster, restart_histories={"broker-1": waiting(1004.0)}).tick()
 
     assert cluster.started == []
-    assert cluster.saved[-1]["broker-1"].given_up
+    assert (tick.restart_in_s, tick.snapshot.programs[0].service_state) == (4.0, ServiceState.BACKOFF)
 
 
-def test_a_program_that_runs_again_is_no_longer_given_up():
+def test_what_waits_and_is_stopped_waits_no_longer_and_begins_anew():
     cluster = FakeCluster()
-    loop = loop_over(cluster, restart_histories={"broker-1": RestartHistory((990.0,), 5, "enough")})
+    cluster.end("broker-1")
+    cluster.desired = cluster.desired.changed(["broker-1"], REST, 2)
+
+    tick = loop_over(cluster, restart_histories={"broker-1": waiting(1004.0)}).tick()
+
+    assert tick.restart_in_s is None
+    assert tick.snapshot.programs[0].service_state is ServiceState.STOPPED
+    assert cluster.saved[-1]["broker-1"] == RestartHistory(restarts=7)
+
+
+def test_a_restart_cannot_help_is_said_once():
+    cluster = FakeCluster()
+    cluster.end("broker-1")
+    cluster.cause = Cause("exit status 1: bad", "Fix it.", retry_helps=False)
+    loop = loop_over(cluster)
+
+    ticks = [loop.tick() for _ in range(3)]
+
+    assert cluster.started == []
+    assert [kind for kind, _, _ in cluster.events] == ["given_up"]
+    assert ticks[-1].snapshot.programs[0].service_state is ServiceState.GIVEN_UP
+
+
+@pytest.mark.parametrize("memory", [RestartHistory(3, 7, KILLED.at, given_up="enough"), waiting(1004.0)])
+def test_what_a_command_started_is_neither_given_up_nor_paused(memory):
+    cluster = FakeCluster()
+    cluster.last_exits["broker-1"] = KILLED
+    loop = loop_over(cluster, restart_histories={"broker-1": memory})
 
     loop.tick()
+    assert cluster.saved[-1]["broker-1"] == RestartHistory(restarts=7)
     cluster.end("broker-1")
     loop.tick()
 
     assert cluster.started == ["broker-1"]
+
+
+def test_two_minutes_of_serving_are_remembered():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    cluster.last_exits["broker-1"] = KILLED
+    loop = loop_over(cluster, restart_histories={"broker-1": RestartHistory(3, 7, KILLED.at)}, clock=clock)
+
+    loop.tick()
+    before = list(cluster.saved)
+    clock.advance(20.0)
+    loop.tick()
+
+    assert before == []
+    assert cluster.saved[-1]["broker-1"] == RestartHistory(restarts=7)
 
 
 def test_after_an_exit_supervisord_is_asked_until_it_has_noticed():

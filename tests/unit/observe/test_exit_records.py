@@ -30,13 +30,13 @@ def write(path, *lines):
 def test_exits_are_read_from_supervisords_log_in_utc(plan, monkeypatch, zone):
     monkeypatch.setenv("TZ", zone)
     time.tzset()
-    write(plan.layout.supervisord_log, "2026-06-01 12:00:00,5 WARN exited: broker-1 (exit status 1; not expected)")
+    write(plan.layout.supervisord_log, "2026-06-01 12:00:00,057 WARN exited: broker-1 (exit status 1; not expected)")
 
     ended = exit_records(plan)["broker-1"]
 
     monkeypatch.undo()
     time.tzset()
-    assert ended.at == "2026-06-01T12:00:00.000Z"
+    assert ended.at == "2026-06-01T12:00:00.057Z"
     assert (ended.status, ended.signal, ended.cause) == (1, None, None)
 
 

@@ -29,7 +29,7 @@ def exits_of(*lines):
 def test_a_line_of_the_log_tells_how_a_program_ended(line, status, signal, text):
     found = exits_of(line)["broker-1"]
 
-    assert (found.at, found.status, found.signal) == (STAMP, status, signal)
+    assert (found.at, found.status, found.signal) == (f"{STAMP},123", status, signal)
     assert str(found) == text
 
 

@@ -8,89 +8,126 @@ from kraftd.health.programs.restarts import (
     Policy,
     Restart,
     RestartHistory,
+    Wait,
     decide,
     from_json,
+    pause_before,
     to_json,
     unreadable,
+    while_running,
 )
 
-POLICY = Policy(most_restarts=3, window_s=60.0)
+POLICY = Policy()
 KILLED = Cause("signal SIGKILL", "Look at the kernel's log.")
 MISFORMED = Cause("exit status 1: bad", "Fix it.", retry_helps=False)
+WAITING = RestartHistory(attempts=3, restarts=7, exit_at="a", next_at_s=1004.0, why="port")
+GIVEN_UP = RestartHistory(attempts=3, restarts=7, exit_at="a", given_up="bad")
 
 
-def decided(memory=None, *, state="EXITED", cause=KILLED, now_s=1000.0):
-    return decide(POLICY, memory or RestartHistory(), program="broker-1", process_state=state, cause=cause, now_s=now_s)
+def decided(memory=None, *, state="EXITED", cause=KILLED, exit_at="a", now_s=1000.0):
+    return decide(
+        POLICY,
+        memory or RestartHistory(),
+        program="broker-1",
+        process_state=state,
+        cause=cause,
+        exit_at=exit_at,
+        now_s=now_s,
+    )
 
 
 @pytest.mark.parametrize("state", ["STOPPED", "EXITED", "FATAL", "BACKOFF"])
-def test_what_ended_is_started_again_and_remembered(state):
+def test_what_ended_is_started_again_at_once_and_remembered(state):
     memory, action = decided(RestartHistory(restarts=4), state=state)
 
     assert action == Restart("broker-1", "signal SIGKILL")
-    assert memory == RestartHistory((1000.0,), 5)
+    assert memory == RestartHistory(attempts=1, restarts=5, exit_at="a")
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "STARTING", "STOPPING", "UNKNOWN", "ORPHANED"])
 def test_what_runs_or_is_on_its_way_is_left_alone(state):
-    memory = RestartHistory((999.0,), 1)
+    memory = RestartHistory(attempts=1, restarts=1)
 
     assert decided(memory, state=state) == (memory, None)
 
 
-def test_the_budget_allows_so_many_restarts_and_no_more():
-    memory, actions = RestartHistory(), []
-    for now_s in (1000.0, 1001.0, 1002.0, 1003.0):
-        memory, action = decided(memory, now_s=now_s)
-        actions.append(type(action))
+def test_the_second_restart_waits_with_the_cause_and_the_remedy():
+    memory, action = decided(RestartHistory(attempts=1, restarts=1, exit_at="a"), exit_at="b")
 
-    assert actions == [Restart, Restart, Restart, GiveUp]
-    assert memory.restarts == 3
-    assert memory.given_up == ("3 restarts in 1 minutes did not help: signal SIGKILL. Look at the kernel's log.")
+    assert action == Wait("broker-1")
+    assert (memory.attempts, memory.restarts, memory.exit_at) == (1, 1, "b")
+    assert 1000.8 <= memory.next_at_s <= 1001.0
+    assert memory.why == "signal SIGKILL. Look at the kernel's log."
 
 
-def test_by_default_five_restarts_in_ten_minutes_are_tried():
-    assert Policy() == Policy(most_restarts=5, window_s=600.0)
+@pytest.mark.parametrize(("now_s", "action"), [(1003.9, None), (1004.0, Restart("broker-1", "signal SIGKILL"))])
+def test_a_pause_is_waited_out(now_s, action):
+    assert decided(WAITING, now_s=now_s)[1] == action
 
 
-def test_a_restart_of_this_very_moment_counts():
-    assert isinstance(decided(RestartHistory((1000.0, 1000.0, 1000.0), 3))[1], GiveUp)
+def test_the_pauses_double_to_a_minute_and_go_on_for_ever():
+    pauses_s = [
+        pause_before(POLICY, "broker-1", RestartHistory(attempts=attempts, restarts=attempts))
+        for attempts in (0, 1, 2, 3, 4, 5, 6, 7, 8, 100_000)
+    ]
+
+    longest_s = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0)
+    assert all(0.8 * most <= pause <= most for pause, most in zip(pauses_s, longest_s, strict=True))
 
 
-def test_giving_up_is_said_once():
-    memory, action = decided(RestartHistory(given_up="enough"))
+def test_programs_that_end_together_wait_for_different_and_repeatable_times():
+    memory = RestartHistory(attempts=5, restarts=5)
 
-    assert (memory, action) == (RestartHistory(given_up="enough"), None)
+    pauses_s = {name: pause_before(POLICY, name, memory) for name in ("broker-1", "broker-2", "broker-3")}
 
-
-@pytest.mark.parametrize(("oldest_s", "action"), [(940.0, Restart), (940.001, GiveUp)])
-def test_a_restart_leaves_the_budget_when_the_window_has_passed(oldest_s, action):
-    memory = RestartHistory((oldest_s, 990.0, 995.0), 3)
-
-    assert isinstance(decided(memory)[1], action)
+    assert len(set(pauses_s.values())) == 3
+    assert pauses_s["broker-1"] == pause_before(POLICY, "broker-1", memory)
 
 
-def test_only_restarts_within_the_window_are_remembered():
-    memory, _ = decided(RestartHistory((1.0, 2.0, 999.0), 9))
-
-    assert memory.restarted_at_s == (999.0, 1000.0)
+def test_a_pause_of_a_clock_that_went_back_since_is_over():
+    assert isinstance(decided(WAITING, now_s=900.0)[1], Restart)
 
 
-def test_restarts_of_the_future_do_not_count_after_the_clock_went_back():
-    _, action = decided(RestartHistory((5000.0, 5001.0, 5002.0), 3))
-
-    assert isinstance(action, Restart)
-
-
-def test_what_cannot_help_is_not_tried():
+def test_what_cannot_help_is_not_tried_and_said_once():
     memory, action = decided(cause=MISFORMED)
 
     assert action == GiveUp("broker-1", "exit status 1: bad. A restart cannot help. Fix it.")
     assert (memory.given_up, memory.restarts) == (action.why, 0)
+    assert decided(memory, cause=MISFORMED) == (memory, None)
+
+
+@pytest.mark.parametrize("memory", [WAITING, GIVEN_UP])
+def test_an_exit_of_a_run_that_a_command_began_is_answered_as_the_first(memory):
+    changed, action = decided(memory, exit_at="b")
+
+    assert isinstance(action, Restart)
+    assert changed == RestartHistory(attempts=1, restarts=8, exit_at="b")
+
+
+@pytest.mark.parametrize("memory", [WAITING, GIVEN_UP])
+def test_what_waited_and_runs_was_started_by_a_command(memory):
+    assert while_running(POLICY, memory, "a", 0.0) == RestartHistory(restarts=7)
+
+
+def test_a_run_after_an_exit_that_nobody_answered_was_started_by_a_command():
+    memory = RestartHistory(attempts=3, restarts=7, exit_at="a")
+
+    assert while_running(POLICY, memory, "a", 0.0) == memory
+    assert while_running(POLICY, memory, None, 0.0) == memory
+    assert while_running(POLICY, memory, "b", 0.0) == RestartHistory(restarts=7)
+
+
+@pytest.mark.parametrize(("healthy_s", "attempts"), [(119.9, 3), (120.0, 0)])
+def test_two_minutes_of_serving_end_the_pauses(healthy_s, attempts):
+    memory = RestartHistory(attempts=3, restarts=7, exit_at="a")
+
+    changed = while_running(POLICY, memory, "a", healthy_s)
+
+    assert (changed.attempts, changed.restarts) == (attempts, 7)
 
 
 def test_a_memory_reads_back_as_it_was_written():
-    restart_histories = {"broker-1": RestartHistory((1.5, 2.5), 7, "why"), "producer": RestartHistory()}
+    restart_histories = {"broker-1": WAITING, "broker-2": GIVEN_UP, "producer": RestartHistory()}
 
     assert from_json(to_json(restart_histories)) == restart_histories
 
@@ -98,21 +135,22 @@ def test_a_memory_reads_back_as_it_was_written():
 @pytest.mark.parametrize(
     "text", [None, "", "{", "[]", '{"programs": []}', '{"programs": {"a": {}}}', '{"programs": {"a": 1}}']
 )
-def test_a_damaged_memory_is_a_fresh_budget(text):
+def test_a_damaged_memory_is_an_empty_one(text):
     assert from_json(text) == {}
     assert bool(unreadable(text)) is bool(text)
 
 
-def test_the_memory_of_a_newer_kraftd_is_a_fresh_budget():
-    newer = json.dumps({**json.loads(to_json({"broker-1": RestartHistory((1.5,), 7, "why")})), "schema_version": 2})
+def test_the_memory_of_a_newer_kraftd_is_an_empty_one():
+    newer = json.dumps({**json.loads(to_json({"broker-1": WAITING})), "schema_version": 3})
 
     assert from_json(newer) == {}
-    assert unreadable(newer) == "it has schema version 2, this kraftd knows 1"
+    assert unreadable(newer) == "it has schema version 3, this kraftd knows 2"
 
 
-def test_the_memory_of_a_kraftd_that_wrote_no_version_is_read():
-    restart_histories = {"broker-1": RestartHistory((1.5,), 7, "why")}
-    earlier = json.dumps({"programs": json.loads(to_json(restart_histories))["programs"]})
+@pytest.mark.parametrize("version", [{}, {"schema_version": 1}])
+def test_the_memory_of_an_earlier_kraftd_is_read_and_what_it_gave_up_is_tried(version):
+    programs = {"broker-1": {"restarted_at_s": [1.5, 2.5], "restarts": 7, "given_up": "5 restarts did not help"}}
+    earlier = json.dumps({**version, "programs": programs})
 
-    assert from_json(earlier) == restart_histories
+    assert from_json(earlier) == {"broker-1": RestartHistory(attempts=2, restarts=7)}
     assert unreadable(earlier) is None

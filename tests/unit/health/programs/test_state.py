@@ -40,6 +40,13 @@ def running(for_s):
         ({"ended": KILLED}, ServiceState.DOWN, "it ended with signal SIGKILL: out of memory"),
         ({"ended": LastExit("", 1, None)}, ServiceState.DOWN, "it ended with exit status 1"),
         ({"memory": RestartHistory(given_up="5 restarts"), "ended": KILLED}, ServiceState.GIVEN_UP, "5 restarts"),
+        ({"memory": RestartHistory(next_at_s=NOW_S + 4, why="port"), "ended": KILLED}, ServiceState.BACKOFF, "port"),
+        (
+            {"memory": RestartHistory(next_at_s=NOW_S - 10, why="port"), "ended": KILLED},
+            ServiceState.DOWN,
+            "it ended with signal SIGKILL: out of memory",
+        ),
+        ({"memory": RestartHistory(next_at_s=NOW_S + 4), "desired": NOTHING_DESIRED}, ServiceState.STOPPED, None),
     ],
 )
 def test_what_was_found_out_decides_the_service_state(facts, state, reason):
@@ -70,6 +77,11 @@ def test_an_app_and_the_daemon_have_no_node():
     assert (producer.node_id, producer.jmx_port, producer.heap_bytes) == (None, None, None)
     assert (producer.listeners, daemon.listeners) == (("127.0.0.1:8001",), ("127.0.0.1:8000",))
     assert producer.log == "/srv/kraftd/local/logs/producer/console.log"
+
+
+def test_what_waits_for_its_restart_says_when_it_is():
+    assert view("broker-1", memory=RestartHistory(next_at_s=1004.5)).next_restart_at == "1970-01-01T00:16:44.500Z"
+    assert view("broker-1", fact=running(5), memory=RestartHistory(next_at_s=1004.5)).next_restart_at is None
 
 
 def test_what_does_not_run_has_no_uptime():

@@ -59,6 +59,7 @@ def test_a_node_record_is_the_contract():
         "log": "/srv/kraftd/local/logs/broker-1/server.log",
         "metrics_port": 7071,
         "notes": [],
+        "next_restart_at": None,
     }
 
 

@@ -38,14 +38,13 @@ def texts(document, name, records=RECORDS):
 
 
 def test_a_killed_broker_is_explained_from_the_exit_to_the_next_restart():
-    records = replace(RECORDS, restart_histories={"broker-2": RestartHistory((400.0, 970.0, 980.0), 3)})
+    records = replace(RECORDS, restart_histories={"broker-2": RestartHistory(attempts=2, restarts=3)})
 
     assert texts(health(program("broker-1"), KILLED, program("kraftd")), "broker-2", records)[:4] == [
         "is DOWN: it ended with signal SIGKILL",
         "  should run: set by 'start' 1 min ago (the user started it)",
         "  its last run ended 30 s ago with signal SIGKILL",
-        # The first restart is more than ten minutes ago.
-        "  the daemon restarts it at once: 2 of 5 restarts within 10 minutes are used",
+        "  the daemon restarts it at once",
     ]
 
 
@@ -64,7 +63,17 @@ def test_what_was_given_up_says_why_and_what_to_do():
     found = texts(health(given_up, program("kraftd")), "broker-2", records)
 
     assert "  is not restarted: 5 restarts did not help" in found
-    assert "    fix that, then run 'kraftd start'" in found
+    assert "    fix that, then run 'kraftd start broker-2'" in found
+
+
+def test_what_waits_for_its_restart_says_when_it_is_and_how_to_have_it_at_once():
+    waiting = replace(KILLED, service_state=ServiceState.BACKOFF, next_restart_at="1970-01-01T00:16:52.000Z")
+    records = replace(RECORDS, restart_histories={"broker-2": RestartHistory(attempts=5, restarts=9)})
+
+    found = texts(health(waiting, program("kraftd")), "broker-2", records)
+
+    assert "  the daemon restarts it in 12 s, after 5 restarts without two healthy minutes" in found
+    assert "    'kraftd start broker-2' starts it at once" in found
 
 
 def test_without_a_daemon_nobody_starts_anything_again():

@@ -34,7 +34,7 @@ TIMED_OUT = Failure("TIMED_OUT", "no answer within 3 s", retriable=True)
 LAG = group_lag({KEY: 7, OTHER: 4}, {KEY: 10, OTHER: 4}, {KEY: 2}, existing=[KEY, OTHER])
 FULL = snapshot(
     replace(program("broker-1"), last_exit=LastExit("2026-01-01T00:00:00.000Z", 1, None)),
-    program("producer", ServiceState.DOWN),
+    replace(program("producer", ServiceState.BACKOFF), next_restart_at="2026-01-01T00:00:04.500Z"),
     kafka=KafkaView(
         quorum=replace(quorum(1, voter(1), voter(2, age_s=1.5, lag=3)), observers=(voter(3),)),
         topics=(topic("orders", 1, 2),),
@@ -154,6 +154,7 @@ def test_processes_are_told_with_what_they_take():
     assert value(found, "kraftd_process_exit_status", **broker) == 1
     assert value(found, "kraftd_process_exit_timestamp_seconds", **broker) == 1767225600
     assert value(found, "kraftd_process_ready", name="producer", kind="app") == 0
+    assert value(found, "kraftd_process_next_restart_timestamp_seconds", name="producer", kind="app") == 1767225604.5
 
 
 def test_the_quorums_leader_is_told_where_there_is_one():
