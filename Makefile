@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 TEST_PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup start stop test integration check dashboards bench soak clean
+.PHONY: help setup start stop test integration check dashboards pictures bench soak clean
 
 help:            ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/metrics/*.py)
 
 dashboards: $(VENV)/.dev  ## write Grafana's dashboards anew from tools/dashboards
 	$(BIN)/python -m tools.dashboards
+
+pictures: $(VENV)/.dev  ## draw the dashboards of the documentation anew, from a real cluster
+	$(BIN)/python -m tests.kafka.pictures
 
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup

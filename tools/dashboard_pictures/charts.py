@@ -22,7 +22,7 @@ def lines(panel: Panel, series: Sequence[Series], window: Window, box: Box) -> I
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults.get("custom", {})
     stacked = custom.get("stacking", {}).get("mode") == "normal"
-    colours = {each.name: _series_colour(panel, each.name) for each in series}
+    colours = _colours(panel, [each.name for each in series])
     yield from _legend([(each.name, colours[each.name]) for each in series], box)
     plot = box.inside(*_PLOT)
     curves = _stacked(series) if stacked else [[(at, value) for at, value in each.points] for each in series]
@@ -158,13 +158,18 @@ def _cell(panel: Panel, title: str, value: float | None) -> tuple[str, str]:
     return number(value, properties["unit"]), shade
 
 
-def _series_colour(panel: Panel, name: str) -> str:
-    for override in panel["fieldConfig"]["overrides"]:
-        if override["matcher"]["options"] == name:
-            for each in override["properties"]:
-                if each["id"] == "color":
-                    return colour(each["value"]["fixedColor"])
-    return colour_by_name(name)
+def _colours(panel: Panel, names: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each series: its own, or that of its name, or the next that no other has."""
+    fixed = {
+        override["matcher"]["options"]: colour(each["value"]["fixedColor"])
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "color"
+    }
+    found: dict[str, str] = {}
+    for name in names:
+        found[name] = fixed.get(name) or colour_by_name(name, taken=found.values())
+    return found
 
 
 def _stacked(series: Sequence[Series]) -> list[list[tuple[float, float]]]:
@@ -238,8 +243,11 @@ def _legend(entries: Sequence[tuple[str, str]], box: Box) -> Iterator[str]:
     x, y = box.x, box.y + box.height - 16
     for place, (name, shade) in enumerate(entries):
         needed = width_of(name, _SMALL) + 26
-        if x + needed > box.x + box.width and x > box.x:
-            if y > box.y + box.height - 10:
+        is_last_line, is_last = y > box.y + box.height - 10, place == len(entries) - 1
+        # The last line has room for how many there are more.
+        room = box.width - (70 if is_last_line and not is_last else 10)
+        if x + needed > box.x + room and x > box.x:
+            if is_last_line:
                 yield text(x, y, f"and {len(entries) - place} more", size=_SMALL, fill=FAINT)
                 return
             x, y = box.x, y + 15

@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 _NAMED = {
@@ -60,9 +61,11 @@ def colour(name: str) -> str:
     return _NAMED.get(name, name)
 
 
-def colour_by_name(name: str) -> str:
-    """Return the colour of a series that has none of its own: the same wherever it appears."""
-    return _PALETTE[zlib.crc32(name.encode()) % len(_PALETTE)]
+def colour_by_name(name: str, taken: Iterable[str] = ()) -> str:
+    """Return the colour of a series that has none of its own: the same wherever it appears, unless that is taken."""
+    first, used = zlib.crc32(name.encode()), set(taken)
+    around = [_PALETTE[(first + place) % len(_PALETTE)] for place in range(len(_PALETTE))]
+    return next((each for each in around if each not in used), around[0])
 
 
 def step_colour(value: float, thresholds: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ from html import escape
 TEXT, FAINT, PANEL, CANVAS, GRID = "#ccccdc", "#8e8e9e", "#181b1f", "#111217", "#2b2e35"
 _CHARACTER_WIDTH = 0.56
 """Of a letter in ems, on average."""
+_CAPITAL_WIDTH = 0.7
+"""Of a capital or an underscore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,17 @@ def area(points: Iterable[tuple[float, float]], fill: str, *, opacity: float) ->
 
 def fitted(content: str, width: float, size: float = 12) -> str:
     """Return as much of a text as fits."""
-    most = max(int(width / (size * _CHARACTER_WIDTH)), 1)
-    return content if len(content) <= most else content[: most - 1] + "…"
+    if width_of(content, size) <= width:
+        return content
+    kept = content
+    while len(kept) > 1 and width_of(kept, size) + size * _CHARACTER_WIDTH > width:
+        kept = kept[:-1]
+    return kept + "…"
 
 
 def width_of(content: str, size: float = 12) -> float:
     """Return the width of a text, about."""
-    return len(content) * size * _CHARACTER_WIDTH
+    return size * sum(_CAPITAL_WIDTH if each.isupper() or each == "_" else _CHARACTER_WIDTH for each in content)
 
 
 def document(width: float, height: float, parts: Iterable[str], title: str) -> str:

@@ -1,11 +1,15 @@
+import itertools
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
 
+from tools.dashboard_pictures import charts
 from tools.dashboard_pictures.__main__ import DASHBOARDS, picture
 from tools.dashboard_pictures.evaluation import Window, expression, variables
 from tools.dashboard_pictures.formats import number, step_colour, ticks
+from tools.dashboard_pictures.svg import Box
 from tools.dashboards.__main__ import as_json
 from tools.dashboards.panels import About, Column, bars, lines, rows, states
 from tools.dashboards.panels import number as number_panel
@@ -139,3 +143,24 @@ def test_a_value_has_the_colour_of_the_step_that_it_reaches():
     steps = {"steps": [{"value": None, "color": "red"}, {"value": 0.3, "color": "green"}]}
 
     assert [step_colour(value, steps) for value in (0.1, 0.3)] == ["#f2495c", "#73bf69"]
+
+
+def test_series_of_one_panel_have_colours_of_their_own():
+    panel = {"fieldConfig": {"overrides": []}}
+    names = [f"group-{number}" for number in range(12)]
+
+    found = charts._colours(panel, names)
+
+    assert len(set(found.values())) == len(names)
+    assert charts._colours(panel, names[:1]) == {names[0]: found[names[0]]}
+
+
+def test_names_of_capitals_lie_beside_each_other_in_a_legend():
+    entries = [(f"COORDINATOR_NOT_AVAILABLE (Find_{number})", "#fff") for number in range(9)]
+
+    drawn = "".join(charts._legend(entries, Box(0, 0, 600, 200)))
+    placed = [(float(x), float(y), name) for x, y, name in re.findall(r'<text x="(.+?)" y="(.+?)".*?>(.+?)<', drawn)]
+
+    assert placed[-1][2] == "and 6 more"
+    for (x, y, name), (next_x, next_y, _) in itertools.pairwise(placed):
+        assert next_y > y or x + len(name) * 11 * 0.6 < next_x
