@@ -28,7 +28,7 @@ _BROKER = "broker-1"
 
 
 def _cpu_s(cluster: Cluster, names: Sequence[str]) -> float:
-    times = [psutil.Process(cluster.pid(name)).cpu_times() for name in names]
+    times = [psutil.Process(cluster.program(name)["pid"]).cpu_times() for name in names]
     return sum(each.user + each.system for each in times)
 
 
