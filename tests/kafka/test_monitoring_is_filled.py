@@ -132,7 +132,8 @@ def test_a_dashboard_for_kafka_exporter_has_data(scene, expr):
 
 def test_alerts_end_when_their_reason_has_gone(scene):
     running, _ = scene
-    assert running.firing() & REACHED
+    # Where a scrape takes too long, an alert has no data and begins anew.
+    eventually(lambda: running.firing() >= {"LagGrowing", "ConsumerStalled"}, within_s=60, what="lag fires")
     running.calm()
 
     eventually(lambda: not running.firing() & REACHED, within_s=60, what="they are resolved")
