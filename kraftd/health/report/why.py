@@ -100,6 +100,8 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
         yield from _exit(node, now_s)
         yield from _next(document, node, records, now_s)
         yield from _consequences(document, node)
+    for note in node.notes:
+        yield Statement(1, name, note, observer(document))
     for event in records.events.get(name, ())[-_EVENTS_SHOWN:]:
         yield Statement(1, name, f"{_ago(event.at, now_s)}: {event.kind.replace('_', ' ')}, {event.text}", "events")
     yield Statement(1, name, f"logs to {node.log}", "plan")

@@ -56,6 +56,15 @@ def test_a_cause_stands_below_the_exit_that_it_explains():
     assert found[2:4] == ["  its last run ended 30 s ago with exit status 1", "    the disk is full"]
 
 
+@pytest.mark.parametrize("state", [ServiceState.READY, ServiceState.UNREADY])
+def test_what_a_program_runs_without_is_told_with_the_reason(state):
+    notes = ("it has no JMX: port 9999 is taken", "it has no metrics agent: the jar is gone")
+
+    found = texts(health(replace(program("broker-2", state), notes=notes), program("kraftd")), "broker-2")
+
+    assert [text for text in found if "it has no " in text] == [f"  {note}" for note in notes]
+
+
 def test_what_was_given_up_says_why_and_what_to_do():
     given_up = replace(KILLED, service_state=ServiceState.GIVEN_UP)
     records = replace(RECORDS, restart_histories={"broker-2": RestartHistory(given_up="5 restarts did not help")})
