@@ -20,6 +20,7 @@ _EPILOG = (
     "exec cannot run it, or finds no such program."
 )
 
+_WIDTH_OF_PLAIN_HELP = 120
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 """128 and the signal's number, as shells report an end by SIGINT and SIGPIPE."""
@@ -30,7 +31,7 @@ app = typer.Typer(
     epilog=_EPILOG,
     add_completion=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _WIDTH_OF_PLAIN_HELP},
 )
 cluster.register(app)
 inspect.register(app)
@@ -91,6 +92,9 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
     open_streams()
+    if not sys.stdout.isatty() or "--no-color" in sys.argv:
+        # typer would colour it for CI, and draw boxes as wide as COLUMNS, for whoever reads a pipe.
+        app.rich_markup_mode = None
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()

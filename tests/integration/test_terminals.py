@@ -72,6 +72,16 @@ def test_no_variable_makes_a_pipe_a_terminal(cluster, plan, variables):
     assert "daemon.max_group_partitions" in config.stdout
 
 
+@pytest.mark.parametrize("command", [["--help"], ["start", "--help"], ["explain", "lag", "--help"]], ids=" ".join)
+def test_help_in_a_pipe_is_plain_text_whatever_the_variables(cluster, command):
+    plain = cluster.run(*command).stdout
+    cluster.environ = {"FORCE_COLOR": "1", "GITHUB_ACTIONS": "true", "COLUMNS": "20", "TERM": "dumb"}
+
+    assert cluster.run(*command).stdout == plain
+    assert plain.startswith("Usage: ")
+    assert plain.isascii()
+
+
 def on_terminal(cluster, *command, columns=80, term="xterm", until=None):
     """Return what a command writes to a terminal; interrupted once it has written a text."""
     keyboard, terminal = pty.openpty()
