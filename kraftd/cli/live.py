@@ -5,12 +5,13 @@ import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import RenderableType
 from rich.live import Live
 
 from kraftd.cli.options import Invocation
+from kraftd.cli.streams import restore_on_signals
 from kraftd.clock import SystemClock
 
 _QUIT = ("q", "Q")
@@ -42,7 +43,10 @@ def watch(
             clock.sleep(every_s)
     # What does not fit is cut: wrapped lines would push the rest off the screen.
     console.soft_wrap = not screen
-    with single_keys(), Live(console=console, screen=screen, auto_refresh=False) as live:
+    with ExitStack() as terminal:
+        restore_on_signals(terminal.close)
+        terminal.enter_context(single_keys())
+        live = terminal.enter_context(Live(console=console, screen=screen, auto_refresh=False))
         while True:
             live.update(rendered(), refresh=True)
             if pressed(every_s) in _QUIT:

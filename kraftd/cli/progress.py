@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from kraftd.cli.streams import restore_on_signals
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.operate.context import NullReporter, Reporter
 from kraftd.units import human_size
@@ -35,6 +36,7 @@ def reporter_for(invocation: "Invocation") -> Reporter:
     if invocation.json or not console.is_interactive:
         return PlainLines(console)
     lines = LiveLines(console)
+    restore_on_signals(lines.close)
     if invocation.at_end is not None:
         # An error is printed below the last lines, not among lines that still change.
         invocation.at_end(lines.close)

@@ -3,8 +3,9 @@
 import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from kraftd.errors import KraftdError
@@ -68,6 +69,25 @@ def open_streams() -> None:
 def discard_output() -> None:
     """Discard what stdout still holds, and all that comes."""
     _open_null(_STDOUT)
+
+
+def restore_on_signals(restore: Callable[[], None]) -> None:
+    """Have a terminal restored before SIGTERM or SIGHUP ends this process, as they do by default.
+
+    Args:
+        restore: Shows the cursor and the screen of before; replaces that of an earlier call.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        try:
+            restore()
+        finally:
+            signal.raise_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _open_null(number: int) -> None:

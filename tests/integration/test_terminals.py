@@ -82,8 +82,8 @@ def test_help_in_a_pipe_is_plain_text_whatever_the_variables(cluster, command):
     assert plain.isascii()
 
 
-def on_terminal(cluster, *command, columns=80, term="xterm", until=None):
-    """Return what a command writes to a terminal; interrupted once it has written a text."""
+def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=signal.SIGINT):
+    """Return what a command writes to a terminal; sent a signal, once it has written a text."""
     keyboard, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
@@ -103,7 +103,7 @@ def on_terminal(cluster, *command, columns=80, term="xterm", until=None):
             except OSError:
                 break
             if until is not None and re.search(until, text, re.DOTALL):
-                running.send_signal(signal.SIGINT)
+                running.send_signal(number)
                 until = None
         os.close(keyboard)
     return running.returncode, text.replace("\r\n", "\n")
@@ -141,3 +141,24 @@ def test_a_document_is_exact_whatever_the_variables(cluster, plan):
     done = cluster.run("--json", "config", check=True)
 
     assert json.loads(done.stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("command", [["top"], ["status", "--watch"]], ids=" ".join)
+def test_a_view_that_a_signal_ends_gives_the_terminal_back(cluster, plan, command, number):
+    status, output = on_terminal(cluster, *command, until="Cluster local", number=number)
+
+    assert status == (130 if number == signal.SIGINT else -number)
+    for taken, given_back in (("\x1b[?25l", "\x1b[?25h"), ("\x1b[?1049h", "\x1b[?1049l")):
+        assert output.rfind(given_back) >= output.rfind(taken)
+    assert "Traceback" not in output
+
+
+def test_progress_that_a_signal_ends_gives_the_cursor_back(cluster, plan):
+    marked = [cluster.python, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]
+    with subprocess.Popen([*marked, *plan.marker("producer").arguments]) as producer:
+        status, output = on_terminal(cluster, "stop", until="stopping", number=signal.SIGTERM)
+        producer.kill()
+
+    assert status == -signal.SIGTERM
+    assert output.count("\x1b[?25l") == output.count("\x1b[?25h") == 1
