@@ -111,6 +111,15 @@ def test_supervisord_and_its_programs_write_their_logs_in_utc(cluster, monkeypat
         assert abs((written - began).total_seconds()) < 60
 
 
+def test_what_supervisord_logs_is_in_its_rotated_log_alone(cluster):
+    with stand_ins(cluster) as made:
+        layout = made.plan.layout
+        made.start("broker-1")
+
+        assert "spawned: " in layout.supervisord_log.read_text()
+        assert (layout.logs("supervisord") / "console.log").read_text() == ""
+
+
 def test_a_full_disk_does_not_end_supervisord(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
