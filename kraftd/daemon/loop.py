@@ -84,6 +84,7 @@ class Loop:
             contacts=self._contacts(answers, kafka),
             usages=self._doors.usages(process_table.processes),
             alerts=self._doors.alerts(),
+            unreachable=process_table.unreachable,
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())

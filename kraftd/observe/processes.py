@@ -23,6 +23,7 @@ class ProcessTable:
 
     Attributes:
         supervisor: supervisord's process; None where it does not run.
+        unreachable: Why supervisord does not answer although it runs; None where it answers, or does not run.
         facts: By program name; a program that supervisord does not know and that does not run is missing.
         processes: The incarnations that run, by program name.
     """
@@ -30,11 +31,14 @@ class ProcessTable:
     supervisor: Process | None
     facts: dict[str, ProcessFact]
     processes: dict[str, Process]
+    unreachable: str | None = None
 
     @property
     def supervised(self) -> bool | None:
-        """Whether supervisord runs; None where nothing of the cluster does."""
-        return True if self.supervisor else False if self.processes else None
+        """Whether supervisord runs and answers; None where nothing of the cluster runs."""
+        if self.supervisor is None:
+            return False if self.processes else None
+        return self.unreachable is None
 
 
 def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
@@ -45,13 +49,16 @@ def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
     try:
         supervised = supervisor.processes()
         return _supervised(plan, supervised, describe(supervisor.pid()))
-    except (SupervisorUnreachableError, SupervisorRefusedError):
+    except (SupervisorUnreachableError, SupervisorRefusedError) as error:
         markers = {name: plan.marker(name) for name in plan.names}
         own = python_marker(plan.layout.identity(SUPERVISORD))
         found = find_by_marker((*markers.values(), own))
         processes = {name: found[marker] for name, marker in markers.items() if marker in found}
         facts = {name: ProcessFact(ORPHANED, each.pid, each.started_at_s) for name, each in processes.items()}
-        return ProcessTable(found.get(own), facts, processes)
+        process = found.get(own)
+        # Who refuses is there: supervisord shuts down.
+        reason = error.reason if isinstance(error, SupervisorUnreachableError) else None
+        return ProcessTable(process, facts, processes, reason if process else None)
 
 
 def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> ProcessTable:

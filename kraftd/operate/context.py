@@ -14,7 +14,7 @@ from kraftd.errors import FileAccessError
 from kraftd.host.events import EventLog
 from kraftd.host.lock import acquire
 from kraftd.observe.processes import ProcessTable
-from kraftd.operate.doors import Doors, doors_of
+from kraftd.operate.doors import Doors, SupervisorDoor, real_doors
 from kraftd.operate.store import Store
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
@@ -148,6 +148,11 @@ class ClusterContext:
         """Return the context of the same cluster with another plan."""
         return replace(self, plan=plan)
 
+    @property
+    def supervisor(self) -> SupervisorDoor:
+        """The cluster's supervisord."""
+        return self.doors.supervisor(self.plan.layout.socket)
+
     def find_processes(self) -> ProcessTable:
         """Return which programs run."""
         return self.doors.find_processes(self.plan)
@@ -177,4 +182,4 @@ class ClusterContext:
 
 def cluster_context(plan: Plan, command_context: CommandContext) -> ClusterContext:
     """Return the context of a plan's cluster with its real doors."""
-    return ClusterContext(plan, doors_of(plan.layout), command_context)
+    return ClusterContext(plan, real_doors(), command_context)

@@ -1,19 +1,18 @@
-"""The doors of one cluster: supervisord, Kafka and its processes, behind Protocols that tests implement."""
+"""The doors of a cluster: supervisord, Kafka and its processes, behind Protocols that tests implement."""
 
 # ruff: noqa: D102 the Protocols name methods that their classes describe
 
-import functools
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Partial, Quorum, TopicOutcome, TopicState
 from kraftd.observe.processes import ProcessTable, find_processes
-from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Access, Plan, Topic
 from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
 
@@ -47,6 +46,7 @@ class Doors:
     """The doors through which a use case reads and changes a cluster.
 
     Attributes:
+        supervisor: supervisord at a control socket.
         find_processes: The programs of a plan that run, under supervisord or without it.
         open_kafka: Kafka by the way to it, with a time limit for each request in seconds; opened by entering it.
         describe: The live process with a pid.
@@ -54,7 +54,7 @@ class Doors:
         send_signal: Signals this incarnation; False where it has ended.
     """
 
-    supervisor: SupervisorDoor
+    supervisor: Callable[[Path], SupervisorDoor]
     find_processes: Callable[[Plan], ProcessTable]
     open_kafka: Callable[[Access, float], AbstractContextManager[KafkaDoor]]
     describe: Callable[[int], Process | None] = describe
@@ -62,10 +62,13 @@ class Doors:
     send_signal: Callable[[Process, signal.Signals], bool] = send_signal
 
 
-def doors_of(layout: Layout) -> Doors:
-    """Return the real doors of the cluster whose files are at a layout."""
-    supervisor = Supervisor(layout.socket)
-    return Doors(supervisor, functools.partial(find_processes, supervisor=supervisor), _kafka_admin)
+def real_doors() -> Doors:
+    """Return the real doors."""
+    return Doors(Supervisor, _find_processes, _kafka_admin)
+
+
+def _find_processes(plan: Plan) -> ProcessTable:
+    return find_processes(plan, Supervisor(plan.layout.socket))
 
 
 def _kafka_admin(access: Access, timeout_s: float) -> KafkaAdmin:

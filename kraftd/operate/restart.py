@@ -9,6 +9,7 @@ from kraftd.operate.render import files_of
 from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
+from kraftd.operate.stop.supervision import require_supervision
 from kraftd.plan.manifest import check_against
 
 
@@ -38,6 +39,8 @@ def restart(
     running = cluster.following(cluster.store.plan() or configured.plan)
     running.plan.check_names(stop_options.names)
     with cluster.lock("restart", timeout_s=start_options.timeout_s):
+        if stop_options.names:
+            require_supervision(running, stop_options.names)
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):
             stopped = stop_locked(running, replace(stop_options, command="restart"))

@@ -18,7 +18,7 @@ from kraftd.host.http import Answer, get
 from kraftd.observe.exits import exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
-from kraftd.operate.doors import doors_of
+from kraftd.operate.doors import real_doors
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.layout import Layout, clusters_dir, layout_of
@@ -126,7 +126,7 @@ def running_programs(layout: Layout) -> tuple[str, ...]:
     plan = Store(layout).plan()
     if plan is None:
         return ()
-    process_table = doors_of(layout).find_processes(plan)
+    process_table = real_doors().find_processes(plan)
     return (*process_table.processes, *(("supervisord",) if process_table.supervisor else ()))
 
 
@@ -207,7 +207,13 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         with_causes(exit_records(plan), plan, process_table.facts),
     )
     now_s = cluster.clock.now_s()
-    snapshot = Snapshot(now_s, cluster.clock.monotonic_s(), process_table.supervised, views(plan, facts, now_s))
+    snapshot = Snapshot(
+        now_s,
+        cluster.clock.monotonic_s(),
+        process_table.supervised,
+        views(plan, facts, now_s),
+        unreachable=process_table.unreachable,
+    )
     return status_document(plan, snapshot, judge(snapshot), "command")
 
 

@@ -1,5 +1,6 @@
 """Where the files of a cluster are, and which files of a state directory are kraftd's own."""
 
+import hashlib
 import json
 import re
 import sys
@@ -13,6 +14,8 @@ from kraftd.plan.program import Program
 SOCKET_PATH_MAX_BYTES = 95
 """Longest control socket path that works everywhere: AF_UNIX takes 103 bytes on macOS (107 on Linux), and supervisord
 first binds ``<path>.<pid>``."""
+
+_SOCKET = "supervisor.sock"
 
 _UNUSABLE = {
     ",": "Kafka reads a comma in log.dirs as the end of a path",
@@ -69,6 +72,11 @@ class Layout:
 
     state_dir: Path
     socket: Path
+
+    @property
+    def socket_is_elsewhere(self) -> bool:
+        """Whether the control socket is in a directory of its own outside the state directory."""
+        return not self.socket.is_relative_to(self.state_dir)
 
     @property
     def plan(self) -> Path:
@@ -206,41 +214,42 @@ def absolute_home(home: Path | None, instead: str) -> Path:
 def layout_of(*, cluster: str, state_dir: Path | None, environ: Mapping[str, str], home: Path | None) -> Layout:
     """Return the layout of a cluster.
 
-    The control socket lives in ``XDG_RUNTIME_DIR`` where that is set and the state directory is the default one;
-    a cluster with a ``state_dir`` keeps everything in it.
+    The control socket is in the state directory; where its path is too long for the operating system, in a private
+    directory below ``TMPDIR``. The plan of a cluster that runs records where its socket is.
 
     Raises:
-        ConfigurationError: The socket's path would be too long for the operating system, or the path has a
-            character that one of the programs would misread, or it is below a home directory that is not known.
+        ConfigurationError: The path has a character that one of the programs would misread, or it is below a home
+            directory that is not known.
     """
-    if state_dir is not None:
-        return _checked(Layout(state_dir, state_dir / "run" / "supervisor.sock"))
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    state = clusters_dir(environ, home) / cluster
-    run = Path(runtime) / "kraftd" / cluster if Path(runtime).is_absolute() else state / "run"
-    return _checked(Layout(state, run / "supervisor.sock"))
+    state_dir = _checked(clusters_dir(environ, home) / cluster if state_dir is None else state_dir)
+    socket = state_dir / "run" / _SOCKET
+    if len(str(socket).encode()) > SOCKET_PATH_MAX_BYTES:
+        socket = _short_socket(state_dir, environ.get("TMPDIR", ""))
+    return Layout(state_dir, socket)
 
 
-def _checked(layout: Layout) -> Layout:
-    text = str(layout.state_dir)
-    reason = next((reason for part, reason in _UNUSABLE.items() if part in text), "")
-    if not reason and not _is_utf_8(str(layout.socket)):
-        reason = "it is not UTF-8"
+def _short_socket(state_dir: Path, temporary: str) -> Path:
+    name = Path(f"kraftd-{hashlib.sha256(str(state_dir).encode()).hexdigest()[:16]}", _SOCKET)
+    chosen = temporary / name
+    is_usable = Path(temporary).is_absolute() and not _reason_against(temporary)
+    return chosen if is_usable and len(str(chosen).encode()) <= SOCKET_PATH_MAX_BYTES else "/tmp" / name  # noqa: S108
+
+
+def _checked(state_dir: Path) -> Path:
+    reason = _reason_against(str(state_dir))
     if reason:
         raise ConfigurationError(
-            f"cannot use the state directory {text!r}: {reason}",
+            f"cannot use the state directory {str(state_dir)!r}: {reason}",
             hint="Set cluster.state_dir (or --state-dir) to a plainer path.",
             code="unusable_state_dir",
         )
-    length = len(str(layout.socket).encode())
-    if length > SOCKET_PATH_MAX_BYTES:
-        raise ConfigurationError(
-            f"cannot use the control socket {layout.socket}: its path has {length} bytes, "
-            f"and the limit is {SOCKET_PATH_MAX_BYTES}",
-            hint="Set cluster.state_dir (or --state-dir) to a directory with a shorter path.",
-            code="socket_path_too_long",
-        )
-    return layout
+    return state_dir
+
+
+def _reason_against(path: str) -> str:
+    """Return why a program would misread a path; empty where none would."""
+    reason = next((reason for part, reason in _UNUSABLE.items() if part in path), "")
+    return reason or ("" if _is_utf_8(path) else "it is not UTF-8")
 
 
 def _is_utf_8(text: str) -> bool:

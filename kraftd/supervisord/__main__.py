@@ -1,14 +1,22 @@
-"""supervisord, which a full disk does not end.
+"""supervisord, which neither a full disk nor the loss of its control socket ends.
 
 Where a log cannot be written, supervisord prints the traceback to stderr: to a file on the same disk. That fails too,
 and ends it, and with it the restarts of every program (supervisor 4.3, loggers.Handler.handleError).
+
+A socket whose file was removed takes no connection any more, and supervisord binds another only when it restarts every
+program (supervisor 4.3, Supervisor.run).
 """
 
 import contextlib
+import os
+import socket
 import sys
+from pathlib import Path
 from typing import Any, TextIO, cast
 
-from supervisor.supervisord import main
+from supervisor import supervisord
+
+from kraftd.supervisord.socket_directory import make_socket_directory
 
 
 class TolerantStream:
@@ -34,7 +42,30 @@ class TolerantStream:
         return getattr(self._stream, name)
 
 
+class SocketKeepingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
+    """A supervisord that makes its control socket again where the file is gone, within a second."""
+
+    def tick(self, now: float | None = None) -> None:
+        """Do what is due after each turn of the loop."""
+        super().tick(now)
+        opened = self.options.httpservers
+        paths = [Path(config["file"]) for config, _ in opened if config["family"] == socket.AF_UNIX]
+        if all(os.path.lexists(path) for path in paths):
+            return
+        try:
+            for path in paths:
+                # No parents: where the whole state directory was removed, it stays so.
+                make_socket_directory(path.parent)
+            self.options.httpservers = self.options.make_http_servers(self)
+        except (OSError, ValueError):
+            return  # The next turn tries again, and kraftd tells what is missing.
+        for _, server in opened:
+            server.close()
+        self.options.logger.info(f"made the control socket again: {paths[0]} was gone")  # noqa: G004 not logging's
+
+
 if __name__ == "__main__":
     sys.stdout = cast("TextIO", TolerantStream(sys.stdout))
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
-    main()
+    supervisord.Supervisor = SocketKeepingSupervisor
+    supervisord.main()

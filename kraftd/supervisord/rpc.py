@@ -30,6 +30,7 @@ class SupervisorUnreachableError(KraftdError):
     """The control socket does not answer."""
 
     code = "supervisord_unreachable"
+    reason = "its control socket does not answer"
 
 
 class SupervisorRefusedError(KraftdError):
@@ -123,10 +124,16 @@ class Supervisor:
                     f"supervisord answered {fault.faultString}"
                 ) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
-                raise SupervisorUnreachableError(
-                    f"cannot reach supervisord at {self._socket_path}: {error}",
-                    hint="'kraftd status' shows what runs.",
-                ) from error
+                raise _unreachable(self._socket_path, error) from error
+
+
+def _unreachable(socket_path: Path, error: Exception) -> SupervisorUnreachableError:
+    unreachable = SupervisorUnreachableError(
+        f"cannot reach supervisord at {socket_path}: {error}", hint="'kraftd status' shows what runs."
+    )
+    is_gone = isinstance(error, FileNotFoundError)
+    unreachable.reason = f"its control socket {socket_path} " + ("is gone" if is_gone else f"does not answer ({error})")
+    return unreachable
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -157,16 +157,6 @@ def test_a_state_directory_that_is_a_file_is_refused(cluster):
     assert str(cluster.state_dir) in error["message"]
 
 
-def test_a_control_socket_with_too_long_a_path_is_refused(cluster, tmp_path):
-    cluster.state_dir = tmp_path / ("x" * 90)
-
-    error = refused(cluster, "start", status=2, code="socket_path_too_long")
-
-    assert f"{cluster.state_dir}/run/supervisor.sock" in error["message"]
-    assert "the limit is 95" in error["message"]
-    assert "cluster.state_dir" in error["hint"]
-
-
 def test_a_path_that_supervisord_would_cut_is_refused(cluster, tmp_path):
     cluster.state_dir = tmp_path / "mine ;yours"
 

@@ -142,6 +142,7 @@ class Snapshot:
         contacts: By node id, for every configured broker.
         usages: By program name, for those that run.
         alerts: What the cluster's Prometheus last told; None where it has none, or was not asked yet.
+        unreachable: Why supervisord does not answer although it runs; None otherwise.
     """
 
     taken_at_s: float
@@ -152,6 +153,7 @@ class Snapshot:
     contacts: Mapping[int, BrokerContact] = field(default_factory=dict)
     usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
     alerts: Alerts | None = None
+    unreachable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

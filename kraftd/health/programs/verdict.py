@@ -26,7 +26,7 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     """Return the verdict on a snapshot.
 
     A cluster is ``down`` when no broker serves, ``degraded`` when a desired program does not, the daemon included, and
-    ``unsupervised`` when nodes run without supervisord.
+    ``unsupervised`` when nodes run while supervisord does not, or does not answer.
     """
     serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
     failing = [program for program in snapshot.programs if program.is_wanted and not program.ready]
@@ -35,7 +35,11 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     is_ready = not reasons
     reasons += [_unready(program) for program in failing if program.kind is Kind.TOOL]
     if snapshot.supervised is False:
-        unsupervised = "supervisord does not run: its programs keep running, and nothing restarts them"
+        why = "does not run" if snapshot.unreachable is None else f"does not answer: {snapshot.unreachable}"
+        unsupervised = (
+            f"supervisord {why}; its programs keep running, and nothing restarts them: "
+            "'kraftd start' brings supervision back"
+        )
         return Verdict(Status.UNSUPERVISED, ready=False, reasons=(unsupervised, *reasons))
     if not serving:
         return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))

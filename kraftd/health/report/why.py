@@ -154,9 +154,10 @@ def _next(document: StatusDocument, node: ProgramView, records: StateRecords, no
         yield Statement(1, name, f"is not restarted: {memory.given_up}", "restarts.json")
         yield Statement(2, name, f"fix that, then run 'kraftd start {name}'", "restarts.json")
     elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
-        yield Statement(
-            1, name, "nothing restarts it, because the daemon does not run; 'kraftd start' does", observer(document)
-        )
+        missing = "the daemon does not run"
+        if document.status is Status.UNSUPERVISED:
+            missing = "supervisord does not run, or does not answer"
+        yield Statement(1, name, f"nothing restarts it, because {missing}; 'kraftd start' does", observer(document))
     elif node.next_restart_at is not None:
         pause = duration(max(0.0, _seconds(node.next_restart_at) - now_s))
         tried = f"after {plural(memory.attempts, 'restart')} without two healthy minutes"

@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
-from kraftd.host.files import make_private_directory, remove
+from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.plan.program import Purpose
+from kraftd.supervisord.socket_directory import make_socket_directory
 from kraftd.units import format_size, human_size
 
 LEAST_OPEN_FILES = 256
@@ -161,8 +162,10 @@ def make_directories(plan: Plan) -> None:
         FileAccessError: The state directory cannot be written.
     """
     layout = plan.layout
-    for directory in (layout.state_dir, layout.socket.parent, layout.supervisord_pid.parent, layout.events):
+    for directory in (layout.state_dir, layout.supervisord_pid.parent, layout.events):
         make_private_directory(directory)
+    with os_errors_named("make the directory of the control socket", layout.socket.parent):
+        make_socket_directory(layout.socket.parent)
     for name in plan.names:
         make_private_directory(layout.logs(name))
         make_private_directory(layout.config(name))

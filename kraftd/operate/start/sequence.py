@@ -88,7 +88,7 @@ class StartSequence:
         self._plan = cluster.plan
         self._clock = cluster.clock
         self._reporter = cluster.reporter
-        self._supervisor = cluster.doors.supervisor
+        self._supervisor = cluster.supervisor
         self._doors = doors
         self._deadline = deadline
         self._notes: list[str] = []

@@ -24,6 +24,7 @@ from kraftd.operate.start.preflight import (
 )
 from kraftd.operate.start.sequence import Deadline, StartFailedError, StartSequence, yield_to_stop
 from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.supervision import find_supervised
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
@@ -130,9 +131,9 @@ def start_locked(start: Start) -> StartResult:
     # A stop that came and went in between ended programs, which must not come back.
     yield_to_stop(store, start.deadline)
     running = store.plan()
-    table = start.cluster.doors.find_processes(running or configured.plan)
+    table = find_supervised(start.cluster.following(running or configured.plan))
     store.desired()  # damaged, it is said before anything changes
-    if running is not None and table.supervisor is not None and not _needs_new_supervisor(start, running, table):
+    if running is not None and table.supervised and not _needs_new_supervisor(start, running, table):
         result = _complete(replace(start, cluster=start.cluster.following(running)), table)
     else:
         result = _from_nothing(start, running, table)
@@ -152,7 +153,8 @@ def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
 
 def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> StartResult:
     cluster, plan = start.cluster, start.cluster.plan
-    names = _closure(plan, start.options.names)
+    # What an earlier run left is ended, and what of it is still in the plan comes back.
+    names = _closure(plan, (*start.options.names, *table.processes) if start.options.names else ())
     empty = _checked(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
@@ -250,7 +252,9 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
 
 def _changes(start: Start) -> list[str]:
     """Return a note where the configuration changed since the cluster was started."""
-    plan, command_context = start.configured.plan, start.cluster.command_context
+    # The paths are those of the running cluster: its control socket may be where an earlier kraftd, or a shell with
+    # another TMPDIR, has it.
+    plan, command_context = replace(start.configured.plan, layout=start.cluster.layout), start.cluster.command_context
     try:
         prepared = start.doors.locate(plan, command_context)
     except KraftdError as error:

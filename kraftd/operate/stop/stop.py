@@ -4,6 +4,7 @@ import contextlib
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.errors import FileAccessError, RefusedError
 from kraftd.host.processes import Process
@@ -13,6 +14,7 @@ from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.stop.execute import StopExecution, Stopped
 from kraftd.operate.stop.refuse import describe_blocker, stop_blockers
+from kraftd.operate.stop.supervision import find_supervised
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
@@ -107,7 +109,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
         TimedOutError: A process is still there after KILL; everything else was stopped.
     """
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
-    process_table = cluster.find_processes()
+    process_table = find_supervised(cluster, patience_s=0.0)
     names = options.names or plan.names
     if options.names and not options.force:
         _refuse_costly(cluster, process_table, names)
@@ -120,6 +122,8 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
         _end_supervision(execution, process_table, whole=not options.names)
+    if not options.names and plan.layout.socket_is_elsewhere:
+        _remove_socket_directory(plan.layout.socket)
     took_s = cluster.clock.monotonic_s() - began_s
     whole_cluster = not options.names and not execution.stuck
     result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
@@ -177,7 +181,7 @@ def _names(nodes: list[Node]) -> str:
 def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, whole: bool) -> None:
     """Stop the daemon; with the whole cluster, supervisord too."""
     cluster = execution.cluster
-    supervisor = cluster.doors.supervisor
+    supervisor = cluster.supervisor
     if not whole and process_table.supervisor is not None:
         # supervisord restarts the daemon, unless it is supervisord that stops it.
         supervisor.stop(cluster.plan.daemon.supervised_name)
@@ -191,9 +195,18 @@ def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, w
             supervisor.shutdown()
         except SupervisorUnreachableError:
             cluster.doors.send_signal(process, signal.SIGTERM)
+            # A frozen process takes no TERM before it continues.
+            cluster.doors.send_signal(process, signal.SIGCONT)
 
     execution.end_supervisor(process, shut_down)
     execution.stop_clients((DAEMON,))
+
+
+def _remove_socket_directory(socket: Path) -> None:
+    """Remove a control socket outside the state directory, with its directory where nothing else is in it."""
+    with contextlib.suppress(OSError):
+        socket.unlink(missing_ok=True)
+        socket.parent.rmdir()
 
 
 def _record(cluster: ClusterContext, result: StopResult, stuck: Mapping[str, Process]) -> None:

@@ -1,6 +1,7 @@
 """A cluster without processes: programs that come up and end as a test says, behind the doors of the use cases."""
 
 import contextlib
+import math
 import signal
 from dataclasses import dataclass, field
 
@@ -58,6 +59,7 @@ class FakeCluster:
         raised_open_files: By pid, the limit that a process has once it was raised as far as it can be.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
+        unreachable: Why supervisord does not answer, until ``answers_again_s``.
     """
 
     tmp_path: object
@@ -68,6 +70,8 @@ class FakeCluster:
     supervisor_pid: int | None = None
     isr: tuple[int, ...] = (1, 2)
     supervisor: FakeProgram = field(default_factory=lambda: FakeProgram(term_takes_s=0.0))
+    unreachable: str | None = None
+    answers_again_s: float = math.inf
     kafka_error: Exception | None = None
     topic_failure: object = None
     taken_ports: dict[int, str] = field(default_factory=dict)
@@ -82,7 +86,7 @@ class FakeCluster:
         self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.names}
         command_context = CommandContext({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
         doors = Doors(
-            supervisor=self,
+            supervisor=lambda socket: self,
             find_processes=lambda plan: self.process_table(),
             open_kafka=lambda access, timeout_s: contextlib.nullcontext(self),
             describe=lambda pid: next(
@@ -140,6 +144,7 @@ class FakeCluster:
 
     def launch(self, plan, command_context):
         self.note("launch", "")
+        self.unreachable = None
         self.supervisor_pid = 1
         self.spawn(DAEMON)
 
@@ -175,7 +180,11 @@ class FakeCluster:
         processes = {name: self.process(name, each.pid) for name, each in live.items()}
         facts = {name: ProcessFact("RUNNING", each.pid, 0.0) for name, each in live.items()}
         supervisor = Process(1, 0.0, 0.0) if self.supervisor_pid else None
-        return ProcessTable(supervisor, facts, processes)
+        return ProcessTable(supervisor, facts, processes, self.unreachable if self.is_silent else None)
+
+    @property
+    def is_silent(self):
+        return self.unreachable is not None and self.clock.monotonic_s() < self.answers_again_s
 
     def process(self, name, pid):
         marker = self.plan.marker(name)
@@ -196,6 +205,8 @@ class FakeCluster:
         each = self.supervisor if is_supervisor else self.programs[name]
         if number is signal.SIGTERM:
             each.termed_s = self.clock.monotonic_s()
+        if number is signal.SIGTERM and is_supervisor:
+            self.end_supervision()
         if number is signal.SIGKILL and not each.survives_kill:
             each.pid = None
             self.supervisor_pid = None if is_supervisor else self.supervisor_pid
@@ -220,7 +231,12 @@ class FakeCluster:
         }
 
     def shutdown(self):
+        if self.is_silent:
+            raise SupervisorUnreachableError("cannot reach supervisord")
         self.note("shutdown", "")
+        self.end_supervision()
+
+    def end_supervision(self):
         self.programs[DAEMON].pid = None
         if self.supervisor.term_takes_s is not None:
             self.supervisor_pid = None

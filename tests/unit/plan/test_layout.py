@@ -19,13 +19,13 @@ def test_state_lives_below_home_by_default():
     assert found.socket == HOME / ".local/state/kraftd/local/run/supervisor.sock"
 
 
-def test_the_xdg_variables_move_state_socket_and_cache():
+def test_the_xdg_variables_move_state_and_cache_but_never_the_socket_out():
     environ = {"XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/run/user/7", "XDG_CACHE_HOME": "/c"}
 
     found = layout(environ)
 
     assert found.state_dir == Path("/s/kraftd/local")
-    assert found.socket == Path("/run/user/7/kraftd/local/supervisor.sock")
+    assert found.socket == Path("/s/kraftd/local/run/supervisor.sock")
     assert (clusters_dir(environ, HOME), cache_dir(environ, HOME)) == (Path("/s/kraftd"), Path("/c/kraftd"))
 
 
@@ -53,20 +53,37 @@ def test_an_identity_names_the_cluster_and_the_program():
     assert layout(state_dir=Path("/srv/k")).identity("broker-1") == "/srv/k/broker-1"
 
 
-def test_the_longest_socket_path_is_taken_and_one_byte_more_is_refused():
-    rest = len("/run/supervisor.sock")
-    longest = Path("/" + "d" * (SOCKET_PATH_MAX_BYTES - rest - 1))
+def longest_state_dir():
+    """Return the longest state directory that holds its own socket."""
+    return Path("/" + "d" * (SOCKET_PATH_MAX_BYTES - len("/run/supervisor.sock") - 1))
+
+
+def test_a_socket_is_in_the_state_directory_up_to_the_longest_path():
+    longest = longest_state_dir()
 
     assert len(str(layout(state_dir=longest).socket)) == SOCKET_PATH_MAX_BYTES
-    with pytest.raises(ConfigurationError, match="its path has 96 bytes, and the limit is 95") as caught:
-        layout(state_dir=Path(f"{longest}d"))
-    assert caught.value.exit_code == 2
-    assert "cluster.state_dir" in caught.value.hint
+    assert not layout(state_dir=longest).socket_is_elsewhere
+    assert layout(state_dir=Path(f"{longest}d")).socket_is_elsewhere
 
 
 def test_the_length_of_a_socket_path_is_counted_in_bytes():
-    with pytest.raises(ConfigurationError, match="bytes"):
-        layout(state_dir=Path("/" + "é" * 40))
+    assert layout(state_dir=Path("/" + "é" * 40)).socket_is_elsewhere
+
+
+def test_a_long_state_directory_has_its_socket_below_the_temporary_one():
+    places = [Path(f"{longest_state_dir()}{end}") for end in "ab"]
+    sockets = [layout({"TMPDIR": "/var/t"}, state_dir=place).socket for place in places]
+
+    assert {socket.parent.parent for socket in sockets} == {Path("/var/t")}
+    assert len(set(sockets)) == 2
+    assert sockets[0] == layout({"TMPDIR": "/var/t"}, state_dir=places[0]).socket
+
+
+@pytest.mark.parametrize("temporary", ["", "relative", "/" + "t" * SOCKET_PATH_MAX_BYTES, "/var/a\nb", "/var/\udcff"])
+def test_a_temporary_directory_that_cannot_hold_a_socket_is_not_used(temporary):
+    found = layout({"TMPDIR": temporary}, state_dir=Path(f"{longest_state_dir()}d"))
+
+    assert found.socket.parent.parent == Path("/tmp")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kraftd.health.lag.view import KafkaView
@@ -57,6 +59,15 @@ def test_a_stopped_cluster_is_down_for_a_reason():
     verdict = judge(snapshot(program("broker-1", ServiceState.STOPPED), supervised=None))
 
     assert (verdict.status, verdict.ready, verdict.reasons) == (Status.DOWN, False, ("no broker serves",))
+
+
+def test_a_supervisord_that_does_not_answer_is_one_that_restarts_nothing():
+    silent = replace(snapshot(program("broker-1"), supervised=False), unreachable="its control socket is gone")
+
+    verdict = judge(silent)
+
+    assert verdict.status == Status.UNSUPERVISED
+    assert verdict.reasons[0].startswith("supervisord does not answer: its control socket is gone")
 
 
 def test_nodes_without_supervisord_are_unsupervised_even_when_they_serve():

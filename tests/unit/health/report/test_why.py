@@ -96,7 +96,7 @@ def test_without_a_daemon_nobody_starts_anything_again():
 def test_an_unsupervised_cluster_starts_nothing_again():
     found = texts(own_look(program("broker-1"), KILLED, program("kraftd"), supervised=False), "broker-2")
 
-    assert "  nothing restarts it, because the daemon does not run; 'kraftd start' does" in found
+    assert "  nothing restarts it, because supervisord does not run, or does not answer; 'kraftd start' does" in found
 
 
 def test_a_daemon_is_started_again_by_supervisord():

@@ -154,6 +154,41 @@ def test_leftovers_of_an_earlier_run_are_ended_before_anything_starts(cluster):
     assert any("earlier run" in note for note in result.notes)
 
 
+def test_a_start_by_name_brings_back_whatever_it_had_to_end(cluster):
+    locked_start(cluster.starting())
+    cluster.supervisor_pid = cluster.programs["consumer"].pid = None
+    cluster.did.clear()
+
+    locked_start(cluster.starting("producer"))
+
+    assert set(cluster.of("start")) == {*cluster.plan.names} - {"consumer"}
+
+
+def test_a_supervisord_that_answers_again_in_time_keeps_its_programs(cluster):
+    locked_start(cluster.starting())
+    cluster.programs["producer"].pid = None
+    cluster.unreachable, cluster.answers_again_s = "its control socket is gone", cluster.clock.monotonic_s() + 1.0
+    cluster.did.clear()
+
+    result = locked_start(cluster.starting())
+
+    assert result.started == ("producer",)
+    assert not {verb for verb, _ in cluster.did} & {"SIGTERM", "launch"}
+
+
+def test_a_supervisord_that_does_not_answer_is_replaced_in_the_order_of_a_stop(cluster):
+    locked_start(cluster.starting())
+    cluster.unreachable = "its control socket is gone"
+    cluster.did.clear()
+
+    locked_start(cluster.starting())
+
+    launch = cluster.did.index(("launch", ""))
+    ended = [name for verb, name in cluster.did[:launch] if verb == "SIGTERM"]
+    assert ended.index("producer") < ended.index("broker-1") < ended.index("controller-101") < len(ended) - 1
+    assert ended[-1] == "supervisord"
+
+
 def all_brokers_end(cluster):
     for broker in cluster.plan.brokers:
         cluster.programs[broker.name].pid = None
