@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Partial, Quorum, TopicOutcome, TopicState
@@ -52,6 +53,7 @@ class Doors:
         describe: The live process with a pid.
         is_alive: Whether this incarnation still runs.
         send_signal: Signals this incarnation; False where it has ended.
+        listens: Whether some process listens on a host and port.
     """
 
     supervisor: Callable[[Path], SupervisorDoor]
@@ -60,6 +62,7 @@ class Doors:
     describe: Callable[[int], Process | None] = describe
     is_alive: Callable[[Process], bool] = is_alive
     send_signal: Callable[[Process, signal.Signals], bool] = send_signal
+    listens: Callable[[str, int], bool] = lambda host, port: not is_free(host, port)
 
 
 def real_doors() -> Doors:

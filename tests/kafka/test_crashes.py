@@ -72,6 +72,20 @@ def test_both_brokers_killed_at_once_come_back_with_everything_acknowledged(heal
     assert writer.lost(log) == {}
 
 
+def test_a_stop_within_the_start_of_a_killed_broker_is_quick_and_loses_nothing(healthy):
+    with Writer(healthy.bootstrap_servers, "test-topic") as writer:
+        eventually(lambda: len(writer.acknowledged) > 50, within_s=20)
+        old = healthy.kill("broker-2")
+        eventually(lambda: healthy.pid("broker-2") != old, within_s=10, what="a new broker-2")
+        stopped = healthy.stop("--json")
+
+    assert stopped.took_s < 25  # Kafka's shutdown within its start may wait 300 s
+    healthy.start()
+    eventually(healthy.in_sync, within_s=60, what="all in sync")
+    assert len(writer.acknowledged) > 50
+    assert writer.lost(read_log(healthy.bootstrap_servers, "test-topic")) == {}
+
+
 def test_what_the_user_stopped_stays_stopped(healthy):
     assert healthy.stop("consumer").status == 0
 

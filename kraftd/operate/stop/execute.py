@@ -11,13 +11,23 @@ from dataclasses import dataclass, field, replace
 from kraftd.errors import TimedOutError
 from kraftd.host.processes import Process
 from kraftd.operate.context import ClusterContext
-from kraftd.operate.stop.order import NodeStop, next_signals, quorum_holds
+from kraftd.operate.stop.order import (
+    KILL_AFTER_S,
+    LOST_KILL_AFTER_S,
+    NodeStop,
+    next_signals,
+    quorum_holds,
+    quorum_was_lost,
+)
 from kraftd.plan.kinds import Node
-from kraftd.plan.program import Kind
+from kraftd.plan.program import DAEMON, Kind
 from kraftd.supervisord.rpc import SUPERVISORD
 
 _POLL_S = 0.02
 _SUPERVISORD_PATIENCE_S = 15.0
+_DAEMON_PATIENCE_S = 2.0
+"""It is crash-only, and supervisord alone would wait 10 s for it."""
+
 _EXEC_PATIENCE_S = 5.0
 _KILL_PATIENCE_S = 10.0
 """A killed process ends at once, unless it waits in the kernel for a device: then perhaps never."""
@@ -48,6 +58,7 @@ class _Progress:
     asked_at_s: float
     patience_s: float
     termed_at_s: float | None = None
+    starting: bool = False
     clean_at_s: float | None = None
     ended_at_s: float | None = None
     dumped: bool = False
@@ -77,10 +88,16 @@ class StopExecution:
         self._finish(progress)
 
     def end_supervisor(self, process: Process, shut_down: Callable[[], None]) -> None:
-        """Shut supervisord down; KILL after 15 s."""
+        """Shut supervisord down, which stops the daemon; KILL after 15 s, and after 2 s of a daemon that hangs."""
         shut_down()
         now_s = self.cluster.clock.monotonic_s()
-        self._end({SUPERVISORD: _Progress(process, now_s, _SUPERVISORD_PATIENCE_S, termed_at_s=now_s)})
+        ending = {SUPERVISORD: _Progress(process, now_s, _SUPERVISORD_PATIENCE_S, termed_at_s=now_s)}
+        if daemon := self.processes.get(DAEMON):
+            # A frozen process takes no TERM before it continues.
+            self.cluster.doors.send_signal(daemon, signal.SIGCONT)
+            ending[DAEMON] = _Progress(daemon, now_s, _DAEMON_PATIENCE_S, termed_at_s=now_s)
+        self._end(ending)
+        self._finish({name: each for name, each in ending.items() if name == DAEMON})
 
     def check_ended(self) -> None:
         """Raise where a process is still there after KILL.
@@ -108,8 +125,9 @@ class StopExecution:
             states = self._states(progress)
             if not said_lost and not quorum_holds(states) and self._is_a_broker_waiting(states):
                 said_lost = True
+                kill_after_s = LOST_KILL_AFTER_S if quorum_was_lost(states) else KILL_AFTER_S
                 self.cluster.reporter.step(
-                    "The quorum is lost: a broker that cannot close its logs is killed after 15 s"
+                    f"The quorum is lost: a broker that cannot close its logs is killed after {kill_after_s:g} s"
                 )
             for action in next_signals(states, patience_s=patience_s):
                 self._send(action.name, progress[action.name], action.signal, action.why)
@@ -175,6 +193,7 @@ class StopExecution:
             state,
             since_term_s=self._since(each.termed_at_s),
             since_clean_s=self._since(each.clean_at_s) if each.clean_at_s is not None else None,
+            starting=each.starting,
             dumped=each.dumped,
             killed=each.killed is not None,
         )
@@ -186,6 +205,8 @@ class StopExecution:
         now_s = self.cluster.clock.monotonic_s()
         if signal_name == "TERM" and not self._takes_term(name, each):
             return
+        if signal_name == "TERM":
+            each.starting = self._is_starting(name)
         self.cluster.doors.send_signal(each.process, _SIGNALS[signal_name])
         if signal_name == "TERM":
             each.termed_at_s = now_s
@@ -196,6 +217,11 @@ class StopExecution:
             each.dumped = True
         else:
             each.killed, each.killed_at_s = why, now_s
+
+    def _is_starting(self, name: str) -> bool:
+        """Return whether a broker has not opened its client port yet; a frozen one has."""
+        clients = [broker.client for broker in self.cluster.plan.brokers if broker.name == name]
+        return any(client and not self.cluster.doors.listens(client.host, client.port) for client in clients)
 
     def _takes_term(self, name: str, each: _Progress) -> bool:
         """Return whether a TERM would arrive: between fork and exec, supervisord's own handler swallows it."""

@@ -199,7 +199,6 @@ def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, w
             cluster.doors.send_signal(process, signal.SIGCONT)
 
     execution.end_supervisor(process, shut_down)
-    execution.stop_clients((DAEMON,))
 
 
 def _remove_socket_directory(socket: Path) -> None:

@@ -72,6 +72,7 @@ class FakeCluster:
     supervisor: FakeProgram = field(default_factory=lambda: FakeProgram(term_takes_s=0.0))
     unreachable: str | None = None
     answers_again_s: float = math.inf
+    daemon_hangs: bool = False
     kafka_error: Exception | None = None
     topic_failure: object = None
     taken_ports: dict[int, str] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class FakeCluster:
             ),
             is_alive=self.is_alive,
             send_signal=self.send_signal,
+            listens=self.listens,
         )
         self.context = ClusterContext(self.plan, doors, command_context)
         self.store = Store(self.plan.layout)
@@ -209,8 +211,13 @@ class FakeCluster:
             self.end_supervision()
         if number is signal.SIGKILL and not each.survives_kill:
             each.pid = None
-            self.supervisor_pid = None if is_supervisor else self.supervisor_pid
+            self.supervisor_pid = None if is_supervisor or name == DAEMON else self.supervisor_pid
         return True
+
+    def listens(self, host, port):
+        """Return whether a broker serves, or another program has its port."""
+        brokers = [broker for broker in self.plan.brokers if broker.client.port == port]
+        return any(self.ask(broker).ready for broker in brokers)
 
     def ask(self, asked):
         name = asked.name
@@ -237,6 +244,8 @@ class FakeCluster:
         self.end_supervision()
 
     def end_supervision(self):
+        if self.daemon_hangs:
+            return
         self.programs[DAEMON].pid = None
         if self.supervisor.term_takes_s is not None:
             self.supervisor_pid = None

@@ -8,6 +8,9 @@ from kraftd.operate.stop.order import (
     DUMP_AFTER_S,
     FINISH_GRACE_S,
     KILL_AFTER_S,
+    LOST_DUMP_AFTER_S,
+    LOST_KILL_AFTER_S,
+    STARTING_GRACE_S,
     NodeStop,
     next_signals,
     quorum_holds,
@@ -78,15 +81,38 @@ def test_brokers_with_closed_logs_may_finish_while_another_still_needs_their_vot
     assert signals(clean(ONE, FINISH_GRACE_S), dead(TWO), termed(three)) == [("broker-1", "KILL")]
 
 
-def test_a_broker_that_lost_its_quorum_leaves_a_thread_dump_and_is_ended():
+@pytest.mark.parametrize(
+    ("others", "dump_after_s", "kill_after_s"),
+    [
+        pytest.param((dead(TWO), dead(TIE)), LOST_DUMP_AFTER_S, LOST_KILL_AFTER_S, id="before the stop"),
+        pytest.param((dead(termed(TWO)), dead(TIE)), DUMP_AFTER_S, KILL_AFTER_S, id="during the stop"),
+    ],
+)
+def test_a_broker_that_lost_its_quorum_leaves_a_thread_dump_and_is_ended(others, dump_after_s, kill_after_s):
     def at(seconds, **more):
-        return signals(termed(ONE, seconds, **more), dead(TWO), dead(TIE))
+        return signals(termed(ONE, seconds, **more), *others)
 
-    assert at(DUMP_AFTER_S - 0.01) == []
-    assert at(DUMP_AFTER_S) == [("broker-1", "QUIT")]
-    assert at(DUMP_AFTER_S + 1, dumped=True) == []
-    assert at(KILL_AFTER_S, dumped=True) == [("broker-1", "KILL")]
-    assert at(KILL_AFTER_S + 1, dumped=True, killed=True) == []
+    assert at(dump_after_s - 0.01) == []
+    assert at(dump_after_s) == [("broker-1", "QUIT")]
+    assert at(dump_after_s + 1, dumped=True) == []
+    assert at(kill_after_s, dumped=True) == [("broker-1", "KILL")]
+    assert at(kill_after_s + 1, dumped=True, killed=True) == []
+
+
+def test_a_broker_asked_within_its_start_is_ended_when_no_started_one_needs_it():
+    def at(seconds, *others):
+        return signals(termed(TWO, seconds, starting=True), *others)
+
+    assert at(STARTING_GRACE_S - 0.01, clean(ONE, 0.0), termed(TIE)) == []
+    assert at(STARTING_GRACE_S, clean(ONE, 0.0), termed(TIE)) == [("broker-2", "KILL")]
+    assert at(STARTING_GRACE_S, termed(ONE), TIE) == []
+    assert at(STARTING_GRACE_S, replace(ONE, stopping=False), replace(TIE, stopping=False)) == [("broker-2", "KILL")]
+
+
+def test_brokers_asked_within_their_start_do_not_wait_for_each_other():
+    both = [termed(node, STARTING_GRACE_S, starting=True) for node in (ONE, TWO)]
+
+    assert signals(*both, TIE) == [("broker-1", "KILL"), ("broker-2", "KILL")]
 
 
 def test_a_broker_that_does_not_end_is_ended_when_patience_is_over():

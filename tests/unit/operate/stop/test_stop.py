@@ -8,6 +8,7 @@ from kraftd.errors import RefusedError, TimedOutError
 from kraftd.host.events import read_events
 from kraftd.kafka.model import KafkaUnreachableError
 from kraftd.operate.stop.stop import StopOptions, stop
+from kraftd.plan.program import DAEMON
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 
@@ -170,3 +171,25 @@ def test_a_stop_whose_events_do_not_fit_the_disk_is_done_all_the_same(cluster):
 
     assert stop(cluster.context, StopOptions()).whole_cluster
     assert cluster.process_table().processes == {}
+
+
+def test_a_daemon_that_heeds_no_term_is_killed_before_supervisord_would(cluster):
+    cluster.daemon_hangs = True
+
+    result = stop(cluster.context, StopOptions())
+
+    daemon = next(each for each in result.programs if each.name == DAEMON)
+    assert daemon.killed == "it did not end within 2 s"
+    assert result.took_s < 5
+
+
+def test_a_broker_that_hangs_within_its_start_is_not_waited_for(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": FakeProgram(ready_after_s=None, term_takes_s=None)})
+    cluster.store.write_plan(cluster.plan)
+    cluster.runs()
+
+    result = stop(cluster.context, StopOptions())
+
+    killed = {each.name: each.killed for each in result.programs if each.killed}
+    assert killed == {"broker-2": "it had not finished its start, and holds nothing that is not on disk"}
+    assert result.took_s < 4
