@@ -21,11 +21,11 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.jvm import AttachError, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
-from kraftd.host.machine import holder_of, is_free
+from kraftd.host.machine import holder_of, is_free, memory_kills
 from kraftd.host.processes import Process, usage
 from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
-from kraftd.observe.exits import cause_of, exit_records, with_causes
+from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.desired import DesiredState, parse_desired
@@ -80,6 +80,7 @@ def daemon_doors(
 ) -> DaemonDoors:
     """Return the real doors; the threads that ask programs whether they serve live as long as these."""
     layout = plan.layout
+    kernel_kills = KernelKills(memory_kills)
     pool = ThreadPoolExecutor(max_workers=len(plan.names), thread_name_prefix="probe")
     attaching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="attach")
     return DaemonDoors(
@@ -87,8 +88,8 @@ def daemon_doors(
         read_desired=lambda: parse_desired(read_text(layout.desired), layout.desired),
         ask=lambda programs: ask_all(plan, programs, pool, timeout_s=_ASK_TIMEOUT_S),
         kafka_view=lambda: collector.view,
-        last_exits=lambda facts: with_causes(exit_records(plan), plan, facts),
-        cause_of_exit=functools.partial(cause_of, plan),
+        last_exits=lambda facts: with_causes(exit_records(plan), plan, facts, kernel_kills),
+        cause_of_exit=functools.partial(cause_of, plan, kernel_kills=kernel_kills),
         start=functools.partial(_start, plan, supervisor),
         usages=_usages,
         attach=lambda node, listener, process: attaching.submit(_attach, layout, clock, node, listener, process),

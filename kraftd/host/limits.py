@@ -29,6 +29,16 @@ def raised_limits() -> Iterator[None]:
             resource.setrlimit(kind, limits)
 
 
+def open_files_limit(pid: int | None) -> int | None:
+    """Return the limit of open files of a process, which what it starts inherits; None where nobody tells."""
+    if pid is None or not hasattr(resource, "prlimit"):
+        return None
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except (OSError, ValueError):
+        return None
+
+
 def raise_open_files(pid: int) -> int | None:
     """Give a running process this process's limit where that is higher; return what it has then.
 

@@ -13,6 +13,8 @@ import psutil
 _OCTAL = re.compile(r"\\([0-7]{3})")
 """How proc_pid_mountinfo(5) writes a space and the like."""
 
+_OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
 _PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
 """The marker in the command lines of a cluster's programs."""
 
@@ -27,6 +29,21 @@ def total_bytes(proc: Path = Path("/proc/self")) -> int:
     cgroups, mounts = (_text(proc / name) for name in ("cgroup", "mountinfo"))
     texts = [_text(path).strip() for path in memory_limit_files(cgroups, mounts)]
     return min([int(psutil.virtual_memory().total), *(int(text) for text in texts if text.isdecimal())])
+
+
+def memory_kills(proc: Path = Path("/proc")) -> int | None:
+    """Return how many processes the kernel has ended because memory ran out, here or in a cgroup around this process.
+
+    Args:
+        proc: Where the kernel describes its processes.
+
+    Returns:
+        A number that only rises with each; None where the kernel tells none.
+    """
+    limits = memory_limit_files(_text(proc / "self" / "cgroup"), _text(proc / "self" / "mountinfo"))
+    texts = [_text(proc / "vmstat"), *(_text(path.with_name("memory.events")) for path in limits)]
+    counts = [int(found[1]) for text in texts for found in [_OOM_KILLS.search(text)] if found]
+    return sum(counts) if counts else None
 
 
 def memory_limit_files(cgroups: str, mounts: str) -> tuple[Path, ...]:

@@ -1,18 +1,20 @@
 """How programs last ended, with the log records of that run."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kraftd.health.programs.causes import Cause, diagnose
+from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
 from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
-from kraftd.host.files import tail
+from kraftd.host.files import read_text, tail
+from kraftd.host.limits import open_files_limit
+from kraftd.host.machine import holder_of, is_free
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import Program
+from kraftd.plan.program import MONITORING, Program
 from kraftd.supervisord.log import Exit, last_exits
 from kraftd.units import timestamp
 
@@ -22,6 +24,7 @@ _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d
 _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _EXIT_FORMAT = "%Y-%m-%d %H:%M:%S,%f"
 _LINES = 400
+_SECOND = len("2026-01-01T00:00:00")
 
 
 _LOG_LINES = 1000
@@ -77,30 +80,95 @@ def exit_records(plan: Plan) -> dict[str, LastExit]:
     return {name: LastExit(_utc(ended), ended.status, ended.signal) for name, ended in exits.items()}
 
 
-def cause_of(plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
-    """Return why a program's last run ended.
+class KernelKills:
+    """Whether the kernel ended a program because memory ran out, from a counter that it keeps of such ends.
+
+    Args:
+        count: The counter; None where the kernel tells none.
+    """
+
+    def __init__(self, count: Callable[[], int | None]) -> None:
+        self._count = count
+        self._before = count()
+        self._rose: dict[str, bool | None] = {}
+
+    def ended(self, at: str) -> bool | None:
+        """Return whether the counter rose before an exit and after the one before; None where nobody knows.
+
+        Args:
+            at: When the exit was. Those of one second are looked at together.
+        """
+        second = at[:_SECOND]
+        if second not in self._rose:
+            now = self._count()
+            rose = None if now is None or self._before is None else now > self._before
+            self._before, self._rose = now, {second: rose}
+        return self._rose[second]
+
+
+def cause_of(
+    plan: Plan, program: str, fact: ProcessFact, ended: LastExit | None, kernel_kills: KernelKills | None = None
+) -> Cause:
+    """Return why a program's last run ended, with what this machine has to say to that.
 
     A signal from outside says nothing about the program: its logs explain only an exit of its own.
     """
     if ended is None:
         return Cause(f"it does not run ({fact.state})", "Read its log.")
+    if ended.signal == "SIGKILL":
+        return _of_kill(str(ended), kernel_kills.ended(ended.at) if kernel_kills else None)
     if ended.signal is not None:
-        return Cause(str(ended), "Another process sent it that signal, or the kernel did because memory ran out.")
+        return Cause(str(ended), "A person or a program sent it that signal, or the JVM crashed: read its log.")
     if ended.status == _TERMINATED:
         return Cause(str(ended), "Another process sent it SIGTERM; 'kraftd stop' stops it for good.")
     records = last_records(plan.layout, plan.program(program), fact.started_at_s)
     lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
-    return diagnose(str(ended), records, started=lived_s > _LONGEST_START_S)
+    return with_machine(plan, program, diagnose(str(ended), records, started=lived_s > _LONGEST_START_S))
 
 
-def with_causes(records: Mapping[str, LastExit], plan: Plan, facts: Mapping[str, ProcessFact]) -> dict[str, LastExit]:
+def _of_kill(exit_text: str, by_kernel: bool | None) -> Cause:
+    if by_kernel:
+        return Cause(
+            f"{exit_text}: the kernel ended it, because memory ran out",
+            "Lower cluster.heap or cluster.brokers, or give this machine or container more memory.",
+            code="kernel_memory",
+        )
+    if by_kernel is None:
+        return Cause(exit_text, "A person or a program sent it that signal, or the kernel did because memory ran out.")
+    return Cause(exit_text, "A person or a program sent it that signal; memory had not run out.", code="killed")
+
+
+def with_machine(plan: Plan, program: str, cause: Cause) -> Cause:
+    """Return a cause whose remedy names what this machine knows: who holds the port, or the limit of open files."""
+    if cause.code == PORT_TAKEN:
+        own = (each for each in plan.program(program).listeners if each.purpose not in MONITORING)
+        taken = [each for each in own if not is_free(each.host, each.port)]
+        held = "; ".join(f"port {each.port} is held by {holder_of(each.port)}" for each in taken)
+        if held:
+            return replace(cause, remedy=f"{held}: end it, or choose other ports with cluster.port_offset.")
+    elif cause.code == OPEN_FILES and (limit := open_files_limit(_supervisor_pid(plan))) is not None:
+        return replace(cause, remedy=f"The limit is {limit} open files. {cause.remedy}")
+    return cause
+
+
+def _supervisor_pid(plan: Plan) -> int | None:
+    text = (read_text(plan.layout.supervisord_pid) or "").strip()
+    return int(text) if text.isdecimal() else None
+
+
+def with_causes(
+    records: Mapping[str, LastExit],
+    plan: Plan,
+    facts: Mapping[str, ProcessFact],
+    kernel_kills: KernelKills | None = None,
+) -> dict[str, LastExit]:
     """Return the exits, with causes for the programs that do not run now."""
     explained = dict(records)
     for name, record in records.items():
         fact = facts.get(name)
         if fact is None or fact.pid is not None or name not in plan.names:
             continue
-        text = cause_of(plan, name, fact, record).text
+        text = cause_of(plan, name, fact, record, kernel_kills).text
         explained[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
     return explained
 

@@ -79,7 +79,7 @@ class Purpose(StrEnum):
     HTTP = "HTTP"
 
 
-_MONITORING = (Purpose.JMX, Purpose.METRICS)
+MONITORING = (Purpose.JMX, Purpose.METRICS)
 """A node serves without these."""
 
 
@@ -229,7 +229,7 @@ class Program:
     @property
     def addresses(self) -> tuple[str, ...]:
         """The ``host:port`` of every listener that serves the program's own purpose."""
-        return tuple(each.address for each in self.listeners if each.purpose not in _MONITORING)
+        return tuple(each.address for each in self.listeners if each.purpose not in MONITORING)
 
     @property
     def metrics(self) -> Listener | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -59,6 +60,27 @@ def test_a_killed_broker_is_a_process_again_at_once_and_the_status_says_how_it_e
     node = eventually(lambda: ready_node(healthy, "broker-1"), within_s=10)
     assert node["restarts"] >= 1
     assert node["last_exit"]["signal"] == "SIGKILL"
+
+
+def test_a_stolen_port_that_is_given_back_needs_no_person(healthy):
+    place = ("127.0.0.1", int(healthy.program("producer")["listeners"][0].rpartition(":")[2]))
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        healthy.kill("producer")
+        eventually(lambda: thief.bind(place) is None, within_s=10)
+        thief.listen()
+        told = eventually(lambda: waiting_node(healthy, "producer", restarts=3), within_s=25, what="a growing pause")
+        time.sleep(5)
+
+    assert (told["last_exit"]["status"], told["last_exit"]["signal"]) == (1, None)
+    assert "Address already in use" in told["reason"]
+    assert f"port {place[1]} is held by pid {os.getpid()} " in told["reason"]
+    eventually(lambda: healthy.program("producer")["ready"], within_s=60, what="the producer serves again")
+
+
+def waiting_node(cluster, name, *, restarts):
+    node = cluster.program(name)
+    return node if node["service_state"] == "BACKOFF" and node["restarts"] >= restarts else None
 
 
 def test_both_brokers_killed_at_once_come_back_with_everything_acknowledged(healthy):

@@ -1,5 +1,6 @@
 """The cause of a program's exit, from its last log records, and whether a restart can help. Pure."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ class Cause:
         text: What happened, with the log line where there is one.
         remedy: The next step.
         retry_helps: False where a restart must fail again.
+        code: A stable word for the kind of cause; empty where it is not known.
     """
 
     text: str
     remedy: str
     retry_helps: bool = True
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,92 +28,143 @@ class _Pattern:
     """The meaning of a log line.
 
     Attributes:
+        code: As that of a cause.
         retry_helps: Whether a start that failed with it may work the next time.
         at_start_only: The line ends a start only; later it reports something else, such as a client's bad request.
     """
 
     line: re.Pattern[str]
+    code: str
     remedy: str
     retry_helps: bool
     at_start_only: bool
 
 
-def _pattern(line: str, remedy: str, *, retry_helps: bool = False, at_start_only: bool = False) -> _Pattern:
-    return _Pattern(re.compile(line), remedy, retry_helps, at_start_only)
+def _pattern(code: str, line: str, remedy: str, *, retry_helps: bool = False, at_start_only: bool = False) -> _Pattern:
+    return _Pattern(re.compile(line), code, remedy, retry_helps, at_start_only)
+
+
+PORT_TAKEN = "port_taken"
+OPEN_FILES = "open_files"
 
 
 _PATTERNS = (
     _pattern(
+        PORT_TAKEN,
         r"[Aa]ddress already in use|failed to bind|BindException",
         "Another process listens on that port: end it, or choose other ports with cluster.port_offset.",
         retry_helps=True,
     ),
     _pattern(
+        "log_dir_locked",
         r"Failed to acquire lock on file \.lock",
         "Another process uses this data directory: end it, then 'kraftd start'.",
         retry_helps=True,
     ),
     _pattern(
+        "not_formatted",
         r"No `meta\.properties` found|No readable meta\.properties",
         "The data directory is not formatted: run 'kraftd stop' and 'kraftd start'.",
         at_start_only=True,
     ),
     _pattern(
+        "foreign_data",
         r"Invalid cluster\.id|INCONSISTENT_CLUSTER_ID|doesn't match previous node id|Stored node id",
         "The data belongs to another cluster or node: restore the right data, or use another state directory.",
         at_start_only=True,
     ),
-    _pattern(r"No space left on device", "Free disk space; nothing is lost until then."),
     _pattern(
+        "registration",
+        r"unable to register with the controller quorum",
+        "The quorum had no leader in time: 'kraftd status' shows its voters, 'kraftd start' starts what is missing.",
+        retry_helps=True,
+    ),
+    _pattern(
+        "disk_full",
+        r"No space left on device|Disk quota exceeded",
+        "Free disk space ('df -h'): kraftd starts it again; nothing acknowledged is lost until then.",
+        retry_helps=True,
+    ),
+    _pattern(
+        "processes",
         r"unable to create (?:new )?native thread|Cannot create worker GC thread",
         "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container.",
         retry_helps=True,
     ),
     _pattern(
+        OPEN_FILES,
         r"Too many open files",
         "The limit of open files is too low: raise it ('ulimit -n' shows it), then 'kraftd stop' and 'kraftd start'.",
     ),
-    _pattern(r"OutOfMemoryError", "Raise cluster.heap, or lower what clients send at once.", retry_helps=True),
     _pattern(
+        "java_memory",
+        r"OutOfMemoryError",
+        "Raise cluster.heap, or lower what clients send at once.",
+        retry_helps=True,
+    ),
+    _pattern(
+        "memory",
         r"Could not reserve enough space|Cannot allocate memory|insufficient memory",
         "This machine has too little free memory: lower cluster.heap or cluster.brokers.",
     ),
     _pattern(
-        r"Unrecognized VM option|Multiple garbage collectors|Conflicting collector"
-        r"|Could not create the Java Virtual Machine|UnsupportedClassVersionError",
+        "java_version",
+        r"UnsupportedClassVersionError",
+        "This Java is too old: brokers of Kafka 4 need 17 or newer; change java.home, or remove it for kraftd's own.",
+        at_start_only=True,
+    ),
+    _pattern(
+        "java_options",
+        r"Unrecognized VM option|Multiple garbage collectors|Conflicting collector",
         "The JVM refuses its command line: check java.home and java.options.",
         at_start_only=True,
     ),
     _pattern(
+        "property",
         r"ConfigException|Invalid value .* for configuration",
         "Fix that property below [broker.config].",
         at_start_only=True,
     ),
     _pattern(
+        "jars",
         r"ClassNotFoundException|NoClassDefFoundError|Could not find or load main class",
         "Kafka's jars are incomplete: run 'kraftd setup'.",
         at_start_only=True,
     ),
     _pattern(
+        "python",
         r"ModuleNotFoundError|ImportError",
         "The Python installation is incomplete: install kraftd again.",
         at_start_only=True,
     ),
     _pattern(
+        "prometheus_version",
         r"field http_sd_configs not found",
         "This Prometheus is too old to discover its targets: install 2.28 or newer, or set prometheus.enabled = false.",
     ),
     _pattern(
+        "rules",
         r"loading groups failed",
         "A file of rules is damaged: install kraftd again; 'promtool check rules' names every error in it.",
     ),
     _pattern(
+        "settings",
         r"cannot use the settings|cannot start",
         "Fix that setting in kraftd.toml.",
         retry_helps=True,
         at_start_only=True,
     ),
 )
+
+_CONSEQUENCES = (
+    _pattern(
+        "java_options",
+        r"Could not create the Java Virtual Machine",
+        "The JVM refuses its command line: check java.home and java.options.",
+        at_start_only=True,
+    ),
+)
+"""What only follows from others, where these are not in the log."""
 
 _STARTED = re.compile(r"\bKafka Server started\b")
 _LEVEL = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ([A-Z]+)\b|\blevel=(\w+)")
@@ -137,10 +191,11 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
     started = started or begin > 0
     records = [record for record in log_records[begin:] if not _is_harmless(record)]
     lines = [line for record in records for line in record.splitlines()]
-    for line in reversed(lines):
-        for pattern in _PATTERNS:
+    for patterns in (_PATTERNS, _CONSEQUENCES):
+        for line, pattern in itertools.product(reversed(lines), patterns):
             if pattern.line.search(line) and not (started and pattern.at_start_only):
-                return Cause(f"{exit_text}: {_shortened(line)}", pattern.remedy, started or pattern.retry_helps)
+                text = f"{exit_text}: {_shortened(line)}"
+                return Cause(text, pattern.remedy, started or pattern.retry_helps, pattern.code)
     fault = _last_fault(records)
     return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
 

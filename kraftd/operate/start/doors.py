@@ -15,7 +15,7 @@ from kraftd.host.limits import highest_open_files, raise_open_files
 from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
-from kraftd.observe.exits import last_records
+from kraftd.observe.exits import last_records, with_machine
 from kraftd.observe.probes import ask
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import PreparedRuntime, prepare_runtime
@@ -85,7 +85,7 @@ def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
         return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
     ended = last_exits(tail(plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(program)
     records = last_records(plan.layout, plan.program(program), process.started_at_s)
-    return diagnose(str(ended or "it ended"), records)
+    return with_machine(plan, program, diagnose(str(ended or "it ended"), records))
 
 
 def _daemon_sees_ready(plan: Plan) -> bool:

@@ -4,7 +4,7 @@ import socket
 import psutil
 import pytest
 
-from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
+from kraftd.host.machine import PortHolder, holder_of, is_free, memory_kills, total_bytes
 
 MACHINE_BYTES = psutil.virtual_memory().total
 V1, V2 = "memory.limit_in_bytes", "memory.max"
@@ -130,3 +130,17 @@ def test_a_holder_that_belongs_to_a_cluster_is_named_as_such():
 
     assert str(java) == "pid 4711 (broker-1 of the kraftd cluster in /srv/my state/local)"
     assert str(python) == "pid 4712 (consumer-2 of the kraftd cluster in /srv/local)"
+
+
+def test_the_kernels_ends_for_want_of_memory_are_counted_where_it_tells_them(tmp_path):
+    assert memory_kills(tmp_path) is None
+
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 3\noom_kill_x 9\n")
+    assert memory_kills(tmp_path) == 3
+
+    (tmp_path / "c" / "own").mkdir(parents=True)
+    (tmp_path / "c" / "own" / "memory.events").write_text("oom 5\noom_kill 2\noom_group_kill 8\n")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "cgroup").write_text("0::/own\n")
+    (tmp_path / "self" / "mountinfo").write_text(f"1 1 0:1 / {tmp_path}/c rw - cgroup2 cgroup2 rw\n")
+    assert memory_kills(tmp_path) == 5

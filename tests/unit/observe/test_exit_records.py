@@ -1,10 +1,14 @@
+import os
+import resource
+import socket
 import time
+from dataclasses import replace
 
 import pytest
 
 from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
-from kraftd.observe.exits import cause_of, exit_records, with_causes
+from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.units import timestamp
 from tests.plans import plan_of
 
@@ -52,6 +56,50 @@ def test_a_signal_is_not_explained_by_the_logs(plan):
     assert (cause.text, cause.retry_helps) == ("signal SIGKILL", True)
 
 
+@pytest.mark.parametrize(
+    ("counts", "code", "text"),
+    [
+        ([3, 4], "kernel_memory", "signal SIGKILL: the kernel ended it, because memory ran out"),
+        ([3, 3], "killed", "signal SIGKILL"),
+        ([3, None], "", "signal SIGKILL"),
+        ([None, 4], "", "signal SIGKILL"),
+    ],
+)
+def test_the_kernels_counter_tells_whether_memory_ran_out(plan, counts, code, text):
+    kills = KernelKills(iter(counts).__next__)
+    ended = LastExit("2026-01-01T00:00:00.100Z", None, "SIGKILL")
+
+    # A second look at the same exit does not count again, nor does one of the same second.
+    causes = [
+        cause_of(plan, "broker-1", ENDED, each, kills)
+        for each in (ended, ended, replace(ended, at=ended.at[:-4] + "900Z"))
+    ]
+
+    assert {(cause.code, cause.text, cause.retry_helps) for cause in causes} == {(code, text, True)}
+
+
+def test_a_taken_port_is_told_with_its_holder(plan):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listener = replace(plan.program("producer").listeners[0], port=taken.getsockname()[1])
+        apps = tuple(replace(app, listeners=(listener,)) if app.name == "producer" else app for app in plan.apps)
+        write(plan.layout.console("producer"), "error: cannot listen: Address already in use")
+
+        cause = cause_of(replace(plan, apps=apps), "producer", ENDED, ended_after(1.0))
+
+    assert cause.remedy.startswith(f"port {listener.port} is held by pid {os.getpid()} ")
+
+
+def test_too_many_open_files_are_told_with_the_limit(plan):
+    write(plan.layout.supervisord_pid, str(os.getpid()))
+    write(plan.layout.console("broker-1"), "Too many open files")
+
+    cause = cause_of(plan, "broker-1", ENDED, ended_after(1.0))
+
+    assert cause.remedy.startswith(f"The limit is {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} open files. ")
+
+
 def test_an_exit_that_sigterm_asked_for_is_not_explained_by_the_logs(plan):
     write(plan.layout.console("producer"), "ERROR something else")
 
@@ -70,7 +118,7 @@ def test_an_exit_of_its_own_is_explained_by_the_logs(plan):
 
 
 def test_after_two_minutes_a_start_is_over_and_nothing_forbids_another(plan):
-    write(plan.layout.console("broker-1"), "No space left on device")
+    write(plan.layout.console("broker-1"), "Too many open files")
 
     assert not cause_of(plan, "broker-1", ENDED, ended_after(119.0)).retry_helps
     assert cause_of(plan, "broker-1", ENDED, ended_after(121.0)).retry_helps

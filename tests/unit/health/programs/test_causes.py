@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from kraftd.health.programs.causes import diagnose
@@ -5,6 +8,8 @@ from kraftd.health.programs.causes import diagnose
 STAMP = "[2026-11-22 16:00:00,123]"
 STARTED = f"{STAMP} INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)"
 BAD_REQUEST = "org.apache.kafka.common.config.ConfigException: Invalid value -7 for configuration retention.ms"
+FEW_FILES = "java.io.IOException: Too many open files"
+LOGS = Path(__file__).parent / "logs"
 DISK_FULL = "java.io.IOException: No space left on device"
 
 
@@ -16,7 +21,8 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Failed to acquire lock on file .lock in /srv/data. A Kafka instance", True, "end it"),
         ("No `meta.properties` found in /srv/data/broker-1", False, "not formatted"),
         ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
-        ("java.io.IOException: No space left on device", False, "Free disk space"),
+        ("java.io.IOException: No space left on device", True, "Free disk space"),
+        ("java.io.IOException: Disk quota exceeded", True, "Free disk space"),
         ("java.nio.file.FileSystemException: /srv/data/__x-0: Too many open files", False, "ulimit -n"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
         ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", True, "ulimit -u"),
@@ -114,13 +120,51 @@ def test_what_a_node_survived_before_it_had_started_explains_nothing():
     assert diagnose("exit status 1", [f"{STAMP} ERROR failed to bind", STARTED]).text == "exit status 1"
 
 
-@pytest.mark.parametrize(("records", "started"), [([STARTED, DISK_FULL], False), ([DISK_FULL], True)])
+@pytest.mark.parametrize(("records", "started"), [([STARTED, FEW_FILES], False), ([FEW_FILES], True)])
 def test_only_a_failed_start_can_be_known_to_fail_again(records, started):
     cause = diagnose("exit status 1", records, started=started)
 
-    assert cause.text == f"exit status 1: {DISK_FULL}"
+    assert cause.text == f"exit status 1: {FEW_FILES}"
     assert cause.retry_helps
-    assert not diagnose("exit status 1", [DISK_FULL]).retry_helps
+    assert not diagnose("exit status 1", [FEW_FILES]).retry_helps
+
+
+CAPTURED = {
+    "port-taken": ("port_taken", True),
+    "locked": ("log_dir_locked", True),
+    "cluster-ids-differ": ("foreign_data", False),
+    "cluster-id-of-another": ("foreign_data", False),
+    "node-id": ("foreign_data", False),
+    "not-formatted": ("not_formatted", False),
+    "bad-property-value": ("property", False),
+    "missing-core-jar": ("jars", False),
+    "missing-clients-jar": ("jars", False),
+    "heap-too-large": ("memory", False),
+    "heap-too-small": ("java_memory", True),
+    "bad-vm-option": ("java_options", False),
+    "too-many-open-files": ("open_files", False),
+    "registration-timeout": ("registration", True),
+}
+"""By the name of its logs, which brokers of Kafka 3.9.2 and 4.3.1 wrote: the kind of the cause."""
+
+
+@pytest.mark.parametrize("path", sorted(LOGS.glob("*.log")), ids=lambda path: path.stem)
+def test_the_logs_of_real_brokers_tell_why_they_ended(path):
+    records = re.split(r"\n(?=\[\d{4}-)", path.read_text(encoding="utf-8"))
+    code, retry_helps = CAPTURED[path.stem.rpartition("-")[0]]
+
+    cause = diagnose("exit status 1", records)
+
+    assert (cause.code, cause.retry_helps) == (code, retry_helps)
+    assert cause.text.startswith("exit status 1: ")
+    assert cause.remedy
+
+
+def test_what_the_jvm_refused_is_told_rather_than_that_it_refused():
+    lines = ["Unrecognized VM option 'UseFoo'", "Error: Could not create the Java Virtual Machine."]
+
+    assert diagnose("exit status 1", lines).text == f"exit status 1: {lines[0]}"
+    assert diagnose("exit status 1", lines[1:]).code == "java_options"
 
 
 FOREIGN = (
