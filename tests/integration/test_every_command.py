@@ -1,0 +1,214 @@
+"""Every command of the command line in every odd surrounding: commands x surroundings, and their faults.
+
+The commands come from the command line itself, so that a new one is covered without a change here.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import typer
+
+from kraftd.cli.main import app
+from kraftd.errors import ConfigurationError
+from tests.harness import Cluster
+from tests.integration.formatted import format_cluster
+from tests.integration.refusals import OFFLINE
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 8, 124, 126, 127, 130, 141}
+HANG_S = 60.0
+AT_ONCE = 4
+ROUNDS = 6
+"""How many surroundings each command meets: each of the streams, and a third of the rest."""
+
+ARGUMENTS = {
+    "wait": ["--timeout", "100ms"],
+    "why": ["broker-1"],
+    "explain lag": ["g\x1b[31m"],
+    "exec": ["--", "true"],
+    "kafka": ["nosuchtool"],
+    "lag": ["-g", "g\x1b[31m"],
+}
+"""What a command is given; others are given an argument where they need one. Nothing is started, removed or fetched."""
+
+SURROUNDINGS: dict[str, dict[str, str | None]] = {
+    "no HOME": {"HOME": None},
+    "empty HOME": {"HOME": "", "XDG_CACHE_HOME": ""},
+    "HOME that is no directory": {"HOME": "/dev/null/x"},
+    "read-only HOME": {"HOME": "/proc"},
+    "relative HOME": {"HOME": "relative/dir", "XDG_STATE_HOME": "relative"},
+    "removed working directory": {"_": "mkdir gone; cd gone; rmdir ../gone;"},
+    "odd time zone": {"TZ": ":../../dev/null"},
+    "far time zone": {"TZ": "<-1130>11:30"},
+    "LANG=C": {"LANG": "C", "LC_ALL": "C"},
+    "unknown locale": {"LANG": "tr_TR.ISO-8859-9", "LC_ALL": "x\udcff"},
+    "ASCII": {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "POSIX"},
+    "TERM=dumb": {"TERM": "dumb"},
+    "unknown TERM": {"TERM": "../x", "TERMINFO": "/dev/null"},
+    "no columns": {"COLUMNS": "0", "LINES": "0"},
+    "odd columns": {"COLUMNS": "-5", "LINES": "many"},
+    "colours": {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "GITHUB_ACTIONS": "1"},
+    "both colours and none": {"FORCE_COLOR": "", "NO_COLOR": "1", "TTY_COMPATIBLE": "1"},
+    "no PATH": {"PATH": None},
+}
+STREAMS = {
+    "pipes": "",
+    "closed stdout": ">&-",
+    "full stdout": ">/dev/full",
+    "reader that is gone": "",
+    "closed stdin and stderr": "<&- 2>&-",
+    "all closed": "<&- >&- 2>&-",
+}
+PLACES = (
+    "plain",
+    "spa ce",
+    "quo'te",
+    'quo"te',
+    "100%s %(here)s",
+    "$HOME;`id`",
+    "\xfcml\xe4ut\u4e2d",
+    "-dash",
+    "esc\x1b[31m",
+)
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command in one surrounding."""
+
+    command: str
+    surrounding: str
+    stream: str
+    place: str
+    as_json: bool
+
+
+def commands() -> list[str]:
+    """Return every command, subcommands with the name of their group, and one for each of the global options."""
+    found = []
+    for name, command in typer.main.get_command(app).commands.items():
+        parts = getattr(command, "commands", None)
+        found += [f"{name} {part}" for part in parts] if parts else [name]
+    return [*found, "--help", "--version", "nosuchcommand"]
+
+
+def needed_arguments(command: str) -> list[str]:
+    """Return an argument for each that a command cannot do without."""
+    found = typer.main.get_command(app)
+    for word in command.split():
+        found = getattr(found, "commands", {}).get(word)
+    return ["x" for each in getattr(found, "params", ()) if each.required]
+
+
+def cases() -> list[Case]:
+    """Return the cases: each command with each stream, and pairs of all others over the commands."""
+    surroundings, streams = list(SURROUNDINGS), list(STREAMS)
+    return [
+        Case(
+            command,
+            surroundings[(turn * 7 + number * 5) % len(surroundings)],
+            streams[(turn + number) % len(streams)],
+            PLACES[(turn * 3 + number // 2) % len(PLACES)],
+            as_json=(turn // 2 + number) % 2 == 0,
+        )
+        for number, command in enumerate(commands())
+        for turn in range(ROUNDS)
+    ]
+
+
+def run(cluster: Cluster, case: Case, directory: Path) -> tuple[int, str, str]:
+    """Return the status, stdout and stderr of a case; the command never gets further than to what it lacks."""
+    directory.mkdir()
+    variables = {**os.environ, **OFFLINE, "PYTHONSAFEPATH": "1", **SURROUNDINGS[case.surrounding]}
+    shell = variables.pop("_", "") if "_" in SURROUNDINGS[case.surrounding] else ""
+    words = [*case.command.split(), *(ARGUMENTS.get(case.command) or needed_arguments(case.command))]
+    arguments = cluster.arguments(*(["--json"] if case.as_json else []), *words)
+    done = subprocess.Popen(
+        ["/bin/sh", "-c", f"{shell} exec {shlex.join(arguments)} {STREAMS[case.stream]}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=directory,
+        env={name: value for name, value in variables.items() if value is not None},
+    )
+    if case.stream == "reader that is gone":
+        done.stdout.close()
+        done.stdout = None
+    try:
+        output, complaint = done.communicate(timeout=HANG_S)
+    except subprocess.TimeoutExpired:
+        done.kill()
+        done.communicate()
+        return 999, "", f"hangs for {HANG_S:g} s"
+    return done.returncode, (output or b"").decode(errors="replace"), complaint.decode(errors="replace")
+
+
+def faults_of(case: Case, status: int, output: str, complaint: str) -> Iterator[str]:
+    """Yield what is wrong with how a command ended."""
+    if status not in DOCUMENTED:
+        yield f"status {status}: {complaint[-300:]}"
+    if "Traceback" in output + complaint or "Exception ignored" in complaint:
+        yield f"a traceback: {complaint[-600:]}"
+    for text in (output, complaint):
+        if found := CONTROL.search(COLOUR.sub("", text) if case.surrounding == "colours" else text):
+            yield f"a control character: {text[max(0, found.start() - 60) : found.end() + 60]!r}"
+    if status and not output + complaint and case.stream == "pipes":
+        yield f"status {status} without a word"
+    if case.as_json and case.command not in ("exec", "kafka", "--help", "--version") and case.stream == "pipes":
+        try:
+            documents = [json.loads(output)]
+        except ValueError:
+            with contextlib.suppress(ValueError):
+                documents = [json.loads(line) for line in output.splitlines()]
+                return
+            yield f"no JSON document: {output[:300]!r}"
+            return
+        if status not in (0, 1, 3) and documents[0].get("ok") is not False:
+            yield f"status {status}, and the document says otherwise: {output[:200]}"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Return a formatted cluster, which never ran, in each of the odd places."""
+    root, found = tmp_path_factory.mktemp("p"), {}
+    plain = Cluster(root / PLACES[0], settings={"java.home": "/nowhere"})
+    for place in PLACES:
+        found[place] = replace(plain, state_dir=root / place)
+        # Java takes no place with a double quote; that is said.
+        with contextlib.suppress(ConfigurationError):
+            format_cluster(replace(found[place], settings={}))
+    return found
+
+
+def test_every_command_ends_as_documented_in_every_surrounding(places, tmp_path, capsys):
+    def faults(numbered: tuple[int, Case]) -> list[str]:
+        number, case = numbered
+        ended = run(places[case.place], case, tmp_path / str(number))
+        return [f"{case}: {each}" for each in faults_of(case, *ended)]
+
+    every = cases()
+    began_s = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = [fault for each in pool.map(faults, enumerate(every)) for fault in each]
+    took_s = time.monotonic() - began_s
+
+    with capsys.disabled():
+        sys.stdout.write(f"\n{len(commands())} commands x {ROUNDS} surroundings, {len(found)} faults, {took_s:.1f} s\n")
+    assert not found, "\n".join(found)
+    assert {(case.command, case.stream) for case in every} == {(name, each) for name in commands() for each in STREAMS}
+    assert all(cluster.processes() == [] for cluster in places.values())
