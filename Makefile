@@ -64,6 +64,7 @@ bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.recovery
 	$(BIN)/python -m bench.monitoring
+	$(BIN)/python -m bench.metrics_agent
 
 soak: $(VENV)/.dev  ## the long repetitions
 	SOAK=1 $(BIN)/python -m pytest -m soak tests

@@ -23,7 +23,7 @@ PARTITIONS = 100
 INTERVAL_S = 15
 """Between two scrapes of an agent, in what kraftd renders."""
 _ROUND = 10
-_PAUSE_S = 0.5
+_PAUSE_S = 0.2
 _BROKER = "broker-1"
 
 
