@@ -14,6 +14,7 @@ from kraftd.errors import FileAccessError
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage
@@ -25,6 +26,7 @@ from kraftd.host.machine import holder_of, is_free, memory_kills
 from kraftd.host.processes import Process, usage
 from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
+from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
@@ -57,6 +59,7 @@ class DaemonDoors:
         try_lock: Holds the cluster's lock where no command does; whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
         alerts: What Prometheus last told.
+        disks: The file systems that hold the cluster.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
     """
 
@@ -73,6 +76,7 @@ class DaemonDoors:
     save_restarts: Callable[[Mapping[str, RestartHistory]], None]
     record_event: Callable[[str, str, str], None]
     alerts: Callable[[], Alerts | None] = lambda: None
+    disks: Callable[[], tuple[DiskView, ...]] = tuple
 
 
 def daemon_doors(
@@ -97,6 +101,7 @@ def daemon_doors(
         save_restarts=functools.partial(_save_restarts, layout),
         record_event=functools.partial(_record_event, events),
         alerts=lambda: alerts.newest,
+        disks=DiskWatch(plan, clock).views,
     )
 
 

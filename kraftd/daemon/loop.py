@@ -85,6 +85,7 @@ class Loop:
             usages=self._doors.usages(process_table.processes),
             alerts=self._doors.alerts(),
             unreachable=process_table.unreachable,
+            disks=self._doors.disks(),
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())

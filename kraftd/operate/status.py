@@ -15,6 +15,7 @@ from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDo
 from kraftd.health.report.health import status_document
 from kraftd.host.files import read_text
 from kraftd.host.http import Answer, get
+from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
@@ -213,6 +214,7 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         process_table.supervised,
         views(plan, facts, now_s),
         unreachable=process_table.unreachable,
+        disks=DiskWatch(plan, cluster.clock).views(),
     )
     return status_document(plan, snapshot, judge(snapshot), "command")
 

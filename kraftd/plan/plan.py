@@ -22,6 +22,9 @@ from kraftd.plan.program import (
     python_marker,
 )
 
+MIN_FREE_DISK_BYTES = 256 * 1024**2
+"""Enough for a start and a stop, which write some 20 MiB, and to delete records; a large disk must not be refused."""
+
 _SECURITY_PROTOCOL = "security.protocol"
 
 
@@ -137,6 +140,7 @@ class Plan:
     kafka_home: Path | None = None
     java_home: Path | None = None
     java_options: tuple[str, ...] = ()
+    min_free_disk_bytes: int = MIN_FREE_DISK_BYTES
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:

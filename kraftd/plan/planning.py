@@ -73,9 +73,14 @@ def build_plan(
         kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
         java_home=Path(settings.java.home) if settings.java.home else None,
         java_options=settings.java.options,
+        min_free_disk_bytes=_size_bytes(settings.disk.min_free),
     )
     _refuse(contradictions(settings, plan))
     return plan
+
+
+def _size_bytes(size: str) -> int:
+    return 0 if size == "0" else parse_size(size)
 
 
 def _refuse(problems: Sequence[str]) -> None:

@@ -45,6 +45,13 @@ def _heap_of_at_least(least_bytes: int) -> Any:
     return AfterValidator(check)
 
 
+def _size_or_none(text: str) -> str:
+    size = text.strip().lower()
+    if size != "0":
+        parse_size(size)
+    return size
+
+
 def _matching(pattern: re.Pattern[str], *, refused: tuple[str, ...] = ()) -> Any:
     def check(text: str) -> str:
         if pattern.fullmatch(text) is None or text in refused:
@@ -219,6 +226,14 @@ class DaemonSettings(_Section):
     max_group_partitions: Whole = Field(20_000, ge=1, le=200_000, description="a whole number from 1 to 200000")
 
 
+class DiskSettings(_Section):
+    """``[disk]``."""
+
+    min_free: Annotated[str, AfterValidator(_size_or_none)] = Field(
+        "256m", description='a whole number followed by k, m or g, or "0" for no limit'
+    )
+
+
 class MetricsAgentSettings(_Section):
     """``[metrics_agent]``: the JMX metrics of every node, for Prometheus."""
 
@@ -247,6 +262,7 @@ class Settings(_Section):
     producer: ProducerSettings = Field(default_factory=ProducerSettings)
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    disk: DiskSettings = Field(default_factory=DiskSettings)
     metrics_agent: MetricsAgentSettings = Field(default_factory=MetricsAgentSettings)
 
     @property

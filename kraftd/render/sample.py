@@ -102,6 +102,11 @@ _CLUSTER = """\
 # The maximum number of pairs of group and partition with series of their own; other groups have their sums.
 #max_group_partitions = 20000
 
+[disk]
+# The free space below which a start is refused, and a running cluster is degraded: a whole number followed by k, m or
+# g, or "0" for no limit. Of a disk below ten times that size, a tenth is enough.
+#min_free = "256m"
+
 [metrics_agent]
 # Whether every node serves its JMX metrics to Prometheus, on loopback, port 7070 + its id: true or false.
 #enabled = true

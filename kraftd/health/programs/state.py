@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
@@ -143,6 +144,7 @@ class Snapshot:
         usages: By program name, for those that run.
         alerts: What the cluster's Prometheus last told; None where it has none, or was not asked yet.
         unreachable: Why supervisord does not answer although it runs; None otherwise.
+        disks: The file systems that hold the cluster.
     """
 
     taken_at_s: float
@@ -154,6 +156,7 @@ class Snapshot:
     usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
     alerts: Alerts | None = None
     unreachable: str | None = None
+    disks: tuple[DiskView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kraftd.health.programs.disks import disk_reasons
 from kraftd.health.programs.state import ProgramView, Snapshot, Status
 from kraftd.plan.program import Kind
 
@@ -25,8 +26,8 @@ class Verdict:
 def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     """Return the verdict on a snapshot.
 
-    A cluster is ``down`` when no broker serves, ``degraded`` when a desired program does not, the daemon included, and
-    ``unsupervised`` when nodes run while supervisord does not, or does not answer.
+    A cluster is ``down`` when no broker serves, ``degraded`` when a desired program does not, the daemon included, or
+    a disk is short of space, and ``unsupervised`` when nodes run while supervisord does not, or does not answer.
     """
     serving = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.ready]
     failing = [program for program in snapshot.programs if program.is_wanted and not program.ready]
@@ -34,6 +35,7 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     reasons += _kafka_reasons(snapshot, declared_topics) if serving else []
     is_ready = not reasons
     reasons += [_unready(program) for program in failing if program.kind is Kind.TOOL]
+    reasons += disk_reasons(snapshot.disks)
     if snapshot.supervised is False:
         why = "does not run" if snapshot.unreachable is None else f"does not answer: {snapshot.unreachable}"
         unsupervised = (

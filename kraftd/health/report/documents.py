@@ -11,6 +11,7 @@ from typing import Any
 from kraftd.health.lag.lag import PartitionLag
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.kafka.model import Quorum, RoundTrip
 
@@ -239,6 +240,8 @@ class HealthDocument(StatusDocument):
     collectors: Mapping[str, CollectorSummary]
     alerts: Alerts | None = None
     """The alerts of the Prometheus that kraftd runs; null where none runs, or it was not asked yet."""
+    file_systems: tuple[DiskView, ...] = ()
+    """Those that hold the cluster, as this machine sees them."""
 
 
 @dataclass(frozen=True, slots=True)

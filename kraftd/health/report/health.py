@@ -86,6 +86,7 @@ def health_document(
         dropped=DroppedCounts(len(kafka.excluded.topics), kafka.excluded.groups, len(kafka.excluded.undetailed)),
         collectors=collector_summaries(kafka.runs, now_s),
         alerts=snapshot.alerts,
+        file_systems=snapshot.disks,
     )
 
 

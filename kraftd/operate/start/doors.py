@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.health.programs.causes import Cause, diagnose
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import Answer
 from kraftd.host.files import tail
 from kraftd.host.http import get
@@ -15,6 +16,7 @@ from kraftd.host.limits import highest_open_files, raise_open_files
 from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
+from kraftd.observe.disks import disk_spaces
 from kraftd.observe.exits import last_records, with_machine
 from kraftd.observe.probes import ask
 from kraftd.operate.context import CommandContext
@@ -46,6 +48,7 @@ class StartDoors:
         memory_bytes: The memory of this machine.
         open_files_limit: The limit of open files that a new supervisord and its programs get.
         raise_open_files: Gives a process that limit where it may; the limit that it has then, None where unknown.
+        disk_spaces: The file systems that hold a plan's files.
     """
 
     prepare_runtime: Callable[[Plan, CommandContext], PreparedRuntime]
@@ -59,6 +62,7 @@ class StartDoors:
     memory_bytes: Callable[[], int]
     open_files_limit: Callable[[], int]
     raise_open_files: Callable[[int], int | None]
+    disk_spaces: Callable[[Plan], tuple[DiskSpace, ...]]
 
 
 def start_doors() -> StartDoors:
@@ -76,6 +80,7 @@ def start_doors() -> StartDoors:
         memory_bytes=total_bytes,
         open_files_limit=highest_open_files,
         raise_open_files=raise_open_files,
+        disk_spaces=disk_spaces,
     )
 
 

@@ -1,10 +1,11 @@
-"""The checks before a start writes or starts anything: memory, open files, quorum, ports, directories."""
+"""The checks before a start writes or starts anything: memory, disk, open files, quorum, ports, directories."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 
 from kraftd.clock import Clock
-from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError
+from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, RefusedError
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
@@ -48,6 +49,28 @@ def check_memory(plan: Plan, machine_bytes: int) -> None:
         code="not_enough_memory",
         details={"needed_bytes": needed, "machine_bytes": machine_bytes},
     )
+
+
+def check_free_disk(spaces: Iterable[DiskSpace], min_free_bytes: int) -> None:
+    """Refuse to start on a disk that is nearly full: a broker that cannot write ends, and its next start needs space.
+
+    Raises:
+        RefusedError: With the numbers.
+    """
+    short = [space for space in spaces if space.free_bytes < space.least_free_bytes(min_free_bytes)]
+    if short:
+        lines = [
+            f"  {space.path}: {human_size(space.free_bytes)} of {human_size(space.total_bytes)} are free, and "
+            f"{human_size(space.least_free_bytes(min_free_bytes))} are needed"
+            for space in short
+        ]
+        raise RefusedError(
+            "cannot start on a disk that is nearly full:\n" + "\n".join(lines),
+            hint="Free disk space, choose another place with cluster.state_dir (--state-dir), or start all the same "
+            "with --set disk.min_free=0, for example to delete topics.",
+            code="disk_nearly_full",
+            details={"disks": [asdict(space) for space in short]},
+        )
 
 
 def check_open_files(limit: int) -> None:

@@ -14,6 +14,7 @@ from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
 from kraftd.operate.start.preflight import (
+    check_free_disk,
     check_memory,
     check_open_files,
     check_ports,
@@ -93,7 +94,8 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
         ConfigurationError: The configuration is wrong, or too much for this machine.
         IdentityMismatchError: The data belongs to another cluster or node.
         NeedsRunningClusterError: The named programs would have no quorum.
-        RefusedError: The state directory holds foreign files under names that kraftd uses.
+        RefusedError: The state directory holds foreign files under names that kraftd uses,
+            or its disk is nearly full.
         RuntimeMissingError: Java or Kafka is missing.
         StartFailedError: A program ended before it served.
         TimedOutError: Time was up.
@@ -205,6 +207,7 @@ def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     empty = unformatted(plan, configured.manifest)
     check_quorum(plan, names, ())
     check_memory(plan, start.doors.memory_bytes())
+    check_free_disk(start.doors.disk_spaces(plan), plan.min_free_disk_bytes)
     check_open_files(start.doors.open_files_limit())
     return empty
 

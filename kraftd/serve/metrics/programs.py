@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 import kraftd
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.plan.program import Kind
 from kraftd.serve.metrics.family import Family, MetricKind, Sample
@@ -89,6 +90,14 @@ def _process_states(snapshot: Snapshot) -> Iterator[Sample]:
 
 def _has_process(program: ProgramView) -> int:
     return int(program.pid is not None)
+
+
+def _of_disks(number: Callable[[DiskView], float]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        for disk in snapshot.disks:
+            yield (disk.path,), number(disk)
+
+    return samples
 
 
 def _exit_status(program: ProgramView) -> int | None:
@@ -198,5 +207,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
     ),
     _gauge("process_open_fds", _PROGRAM, "Open file descriptors.", _of_usages(lambda each: each.open_files)),
     _gauge("process_threads", _PROGRAM, "Threads.", _of_usages(lambda each: each.threads)),
+    _gauge(
+        "disk_free_bytes",
+        ("path",),
+        "Free space of a file system that holds the cluster, as this machine sees it, in bytes.",
+        _of_disks(lambda each: each.free_bytes),
+    ),
+    _gauge("disk_size_bytes", ("path",), "Its size, in bytes.", _of_disks(lambda each: each.total_bytes)),
 )
 """In the order in which they are exposed."""

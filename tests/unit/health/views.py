@@ -16,6 +16,7 @@ from kraftd.health.lag.view import (
     Unreadable,
 )
 from kraftd.health.programs.alerts import Alert, Alerts
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import (
     BrokerContact,
     LastExit,
@@ -105,6 +106,7 @@ def full_snapshot():
         snapshot(program("broker-1"), ended, program("producer"), program("kraftd"), kafka=full_view()),
         contacts={1: BrokerContact(0.002, unfenced=True), 2: BrokerContact(None, unfenced=False)},
         usages={"broker-1": ProcessUsage(12.5, 900_000_000, 120, 80, 900.0)},
+        disks=(DiskView("/srv", 1024**4, 4 * 1024**4, 1024**2),),
         alerts=Alerts((Alert("BrokerDown", "critical", "Broker 2 is down.", "Why.", "2026-01-01T00:00:00Z"),), 1),
     )
 

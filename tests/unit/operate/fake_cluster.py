@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass, field
 
 from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.host.processes import Process
 from kraftd.kafka.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
@@ -56,6 +57,7 @@ class FakeCluster:
         did: What happened, in order: ("start", program), (signal, program), ("topics", ""), ("jmx", program) ...
         at_s: By entry of ``did``, seconds since the fake was made.
         open_files_limit: What a new supervisord gets.
+        disks: The file systems of the cluster.
         raised_open_files: By pid, the limit that a process has once it was raised as far as it can be.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
@@ -78,6 +80,7 @@ class FakeCluster:
     taken_ports: dict[int, str] = field(default_factory=dict)
     daemon_sees_ready: bool = True
     open_files_limit: int = 100_000
+    disks: tuple[DiskSpace, ...] = ()
     raised_open_files: dict[int, int | None] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -122,6 +125,7 @@ class FakeCluster:
             memory_bytes=lambda: 24 * GIB,
             open_files_limit=lambda: self.open_files_limit,
             raise_open_files=lambda pid: self.raised_open_files.get(pid, self.open_files_limit),
+            disk_spaces=lambda plan: self.disks,
         )
 
     def of(self, *verbs):

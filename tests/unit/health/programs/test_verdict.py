@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import ServiceState, Status
 from kraftd.health.programs.verdict import judge
 from tests.unit.health.views import program, quorum, snapshot, topic
@@ -103,3 +104,10 @@ def test_kafka_is_not_blamed_where_no_broker_serves():
     verdict = judge(snapshot(program("broker-1", DOWN), kafka=KafkaView(quorum=quorum(None))))
 
     assert verdict.reasons == ("broker-1 is DOWN",)
+
+
+def test_a_disk_that_is_nearly_full_degrades_and_the_cluster_is_ready_all_the_same():
+    disk = DiskView("/srv", 1024, 1024**3, 1024**2)
+    verdict = judge(replace(snapshot(program("broker-1")), disks=(disk,)))
+
+    assert (verdict.status, verdict.ready, len(verdict.reasons)) == (Status.DEGRADED, True, 1)

@@ -3,13 +3,15 @@ import stat
 
 import pytest
 
-from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError, RefusedError
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.install import template_text
 from kraftd.host.machine import PortHolder
 from kraftd.operate.start.doors import start_doors
 from kraftd.operate.start.preflight import (
     LEAST_OPEN_FILES,
     PortInUseError,
+    check_free_disk,
     check_memory,
     check_open_files,
     check_ports,
@@ -49,6 +51,24 @@ def test_a_limit_of_open_files_that_no_broker_can_run_with_is_refused_with_numbe
 
     assert (caught.value.code, caught.value.details) == ("open_files_limit", {"limit": limit, "needed": 256})
     assert "ulimit -Hn" in caught.value.hint
+
+
+def test_a_disk_below_the_least_free_space_is_refused_with_the_numbers():
+    spaces = (DiskSpace("/srv", 255 * 1024**2, 100 * GIB), DiskSpace("/other", 50 * GIB, 100 * GIB))
+
+    with pytest.raises(RefusedError, match=r"/srv: 255\.0 MiB of 100\.0 GiB are free") as caught:
+        check_free_disk(spaces, 256 * 1024**2)
+
+    assert (caught.value.exit_code, caught.value.code) == (8, "disk_nearly_full")
+    assert [disk["path"] for disk in caught.value.details["disks"]] == ["/srv"]
+    assert "disk.min_free=0" in caught.value.hint
+
+
+def test_a_disk_with_enough_space_or_without_a_limit_is_taken():
+    check_free_disk((DiskSpace("/srv", 256 * 1024**2, 100 * GIB),), 256 * 1024**2)
+    check_free_disk((DiskSpace("/srv", 0, 100 * GIB),), 0)
+    # A small disk for tests.
+    check_free_disk((DiskSpace("/srv", 30 * 1024**2, 300 * 1024**2),), 256 * 1024**2)
 
 
 def test_supervisord_starts_with_the_least_open_files_that_are_accepted():

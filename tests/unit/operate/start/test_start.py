@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from kraftd.errors import NeedsRunningClusterError, TimedOutError, UnknownNameError
+from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.kafka.model import Failure
 from kraftd.operate.start.preflight import PortInUseError
@@ -302,3 +303,13 @@ def test_a_refused_start_writes_nothing(cluster, case):
 
     assert cluster.did == []
     assert not cluster.plan.layout.state_dir.exists()
+
+
+def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_written(cluster):
+    cluster.disks = (DiskSpace("/srv", 1024, 1024**4),)
+
+    with pytest.raises(RefusedError) as caught:
+        locked_start(cluster.starting())
+
+    assert (caught.value.code, cluster.did) == ("disk_nearly_full", [])
+    assert not cluster.plan.layout.plan.exists()

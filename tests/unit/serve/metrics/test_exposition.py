@@ -22,6 +22,7 @@ from kraftd.health.lag.view import (
     Offsets,
     Unreadable,
 )
+from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, OpenTransaction, Partial, RoundTrip
 from kraftd.serve.metrics.exposition import OPENMETRICS, PROMETHEUS, Exposition, families
@@ -65,6 +66,7 @@ FULL = replace(
     FULL,
     contacts={1: BrokerContact(0.0015, unfenced=True), 2: BrokerContact(None, unfenced=False)},
     usages={"broker-1": ProcessUsage(1.25, 2048, 30, 40, 900.0)},
+    disks=(DiskView("/srv", 1024, 4096, 512),),
 )
 
 
