@@ -13,6 +13,22 @@ def highest_open_files() -> int:
     return _useful(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
+def highest_processes() -> int | None:
+    """Return the hard limit of this user's processes and threads; None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def open_files_of(pid: int) -> int | None:
+    """Return the limit of open files of a process; None where the operating system does not tell."""
+    if not hasattr(resource, "prlimit"):
+        return None
+    try:
+        return _useful(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0])
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def raised_limits() -> Iterator[None]:
     """Let a child inherit the highest limits. The child itself sets none: this process may have threads."""

@@ -65,6 +65,22 @@ def try_acquire(path: Path, *, command: str) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def holder_now(path: Path, locks: Path = Path("/proc/locks")) -> str | None:
+    """Return who holds a lock, without touching it; None for nobody, and where the system does not tell.
+
+    Args:
+        path: The lock file.
+        locks: The kernel's list, proc_locks(5).
+    """
+    try:
+        inode, held = path.stat().st_ino, locks.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    rows = [line.split() for line in held.splitlines()]
+    is_held = any("FLOCK" in row and any(word.endswith(f":{inode}") for word in row) for row in rows)
+    return _holder(path) if is_held else None
+
+
 def _wait_for_lock(path: Path, clock: Clock, timeout_s: float, on_wait: Callable[[str], None] | None) -> int:
     deadline_s = clock.monotonic_s() + timeout_s
     is_reported = False

@@ -84,6 +84,12 @@ def _text(path: Path) -> str:
         return ""
 
 
+def max_map_count(path: Path = Path("/proc/sys/vm/max_map_count")) -> int | None:
+    """Return how many parts of files and memory a process may map; None where the system has no such limit."""
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else None
+
+
 def allows_execution(directory: Path) -> bool:
     """Return whether files in a directory, which may not exist yet, can be executed and mapped as libraries."""
     existing = next(path for path in (directory, *directory.parents) if os.path.exists(path))  # noqa: PTH110 False where it is refused

@@ -77,7 +77,7 @@ def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool 
         end_scratch_nodes(command_context)
     runtime = runtime_of(plan, command_context, fetch=fetch)
     java = runtime.java
-    agent, agent_notes = _metrics_agent(plan, java, command_context, fetch=fetch)
+    agent, agent_notes = metrics_agent_of(plan, java, command_context, fetch=fetch)
     launch = JvmLaunch(
         java.executable,
         java.major,
@@ -113,7 +113,7 @@ def temporary_notes(
     )
 
 
-def _metrics_agent(
+def metrics_agent_of(
     plan: Plan, java: Java, command_context: CommandContext, *, fetch: bool
 ) -> tuple[MetricsAgent | None, tuple[str, ...]]:
     """Return the metrics agent where the plan's nodes have it, and why it is missing: nodes run without it."""
@@ -168,7 +168,7 @@ def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
     end_scratch_nodes(command_context)
     runtime = runtime_of(plan, command_context)
     cache = cache_dir(command_context.environ, command_context.home)
-    archive, notes = runtime.archive, list(_metrics_agent(plan, runtime.java, command_context, fetch=True)[1])
+    archive, notes = runtime.archive, list(metrics_agent_of(plan, runtime.java, command_context, fetch=True)[1])
     if archive is None:
         command_context.reporter.step("Making the start-up archive on a scratch node: about 15 s, once")
         try:

@@ -1,7 +1,9 @@
 """Masking of secrets: values whose names mark them as secret are never shown."""
 
+import json
 import re
 import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -77,3 +79,59 @@ def _masked_command(line: re.Match[str]) -> str:
     except ValueError:
         return f"command={MASK}"  # not as kraftd writes it
     return f"command={shlex.join(masked_option(word) for word in words)}"
+
+
+_INNER = re.compile(r"(?P<name>[\w.-]+)\s*=\s*[\"'](?P<value>[^\"']+)[\"']")
+_SECRET_ADDRESS = re.compile(r"webhook_url$")
+_LEAST_CHARACTERS = 4
+_PLAIN = re.compile(r"[0-9.]*|true|false|none|null", re.IGNORECASE)
+
+
+class Scrubber:
+    """Masks known secrets wherever they occur in a text, as in a log line that repeats one."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        # Longest first: one may be a part of another.
+        known = sorted({each for each in values if each}, key=lambda each: (-len(each), each))
+        self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def scrubbed(self, text: str) -> str:
+        """Return a text without the secrets."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def secret_values(plan: Plan, settings: Mapping[str, Any], files: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the secrets of a cluster, in the forms in which they may occur; not what is no secret, as a number.
+
+    Args:
+        plan: The plan, unmasked.
+        settings: Each setting by its key.
+        files: The names and texts of the rendered files: a file with a secret name holds nothing else.
+    """
+    pairs = [pair for node in plan.nodes for pair in node.config]
+    pairs += [pair for app in plan.apps for pair in app.environment]
+    pairs += [pair for topic in plan.topics for pair in topic.config_items]
+    pairs += plan.access.properties
+    for option in (*plan.java_options, *_texts(settings)):
+        if found := _SYSTEM_PROPERTY.fullmatch(option):
+            pairs.append((found["name"], option.partition("=")[2]))
+    pairs += [(key, text) for key, value in settings.items() for key, text in _named_texts(key, value)]
+    values = {value for name, value in pairs if is_secret(name) or _SECRET_ADDRESS.search(name)}
+    values |= {word for name, text in files if is_secret(name) for word in text.split()[-1:]}
+    values |= {found["value"] for value in values for found in _INNER.finditer(value) if is_secret(found["name"])}
+    values |= {json.dumps(value)[1:-1] for value in values}
+    return frozenset(each for each in values if len(each) >= _LEAST_CHARACTERS and not _PLAIN.fullmatch(each))
+
+
+def _named_texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a setting by their innermost names."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _named_texts(str(name), inner)
+    elif isinstance(value, str):
+        yield key, value
+
+
+def _texts(settings: Mapping[str, Any]) -> Iterator[str]:
+    lists = (value for value in settings.values() if isinstance(value, list | tuple))
+    return (each for value in lists for each in value if isinstance(each, str))

@@ -104,7 +104,7 @@ _CLUSTER = """\
 
 [disk]
 # The free space below which a start is refused, and a running cluster is degraded: a whole number followed by k, m or
-# g, or "0" for no limit. Of a disk below ten times that size, a tenth is enough.
+# g, or "0" for no limit. Of a disk below 2.5 GiB, a tenth is enough.
 #min_free = "256m"
 
 [metrics_agent]

@@ -1,24 +1,84 @@
-"""The commands for when something is wrong: events."""
+"""The commands for when something is wrong: doctor, events, bundle."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kraftd.cli.options import Invocation, parse_since
 from kraftd.errors import ConfigurationError
-from kraftd.escapes import escaped_json
+from kraftd.escapes import escaped, escaped_json
 
 if TYPE_CHECKING:
-    from kraftd.host.events import Event
+    from collections.abc import Iterable
 
+    from kraftd.host.events import Event
+    from kraftd.operate.diagnose.findings import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 _EXAMPLES = "Give a duration such as 10m or 24h, or a time such as 2026-01-31T12:00:00Z."
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command("doctor")(doctor)
     app.command("events")(events)
+    app.command("bundle")(bundle)
+
+
+def doctor(context: typer.Context) -> None:
+    """Check this machine and the cluster, which may run or not. Exit code: 0 no failure, 1 one or more."""
+    from kraftd.operate.diagnose.doctor import diagnose
+
+    invocation: Invocation = context.obj
+    command_context = invocation.command_context()
+    diagnosis = diagnose(lambda: invocation.chosen(command_context), command_context)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, **asdict(diagnosis)})
+    else:
+        _print_findings(invocation, diagnosis.findings)
+    raise typer.Exit(diagnosis.exit_code)
+
+
+def _print_findings(invocation: Invocation, findings: "Iterable[Finding]") -> None:
+    from kraftd.cli.terminal import Text
+
+    console = invocation.console()
+    for finding in findings:
+        if invocation.quiet and finding.status == "ok":
+            continue
+        fact, *more = finding.fact.split("\n")
+        console.print(
+            Text.assemble((f"{finding.status:<8}", _STYLES[finding.status]), f" {escaped(f'{finding.name}: {fact}')}")
+        )
+        for line in (*more, *([f"-> {finding.remedy}"] if finding.remedy else ())):
+            console.print(f"         {line}")
+
+
+def bundle(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A new .tar.gz; named by cluster and time without it.")
+    ] = None,
+    thread_dumps: Annotated[
+        bool, typer.Option("--thread-dumps", help="With the threads of each node that serves.")
+    ] = False,
+) -> None:
+    """Write one archive for a bug report: versions, plan, rendered files, status, events, logs; secrets are masked."""
+    from kraftd.operate.diagnose.bundle import default_name, write_bundle
+
+    invocation: Invocation = context.obj
+    cluster = invocation.any_plan()
+    path = file or Path(default_name(cluster.plan.cluster, cluster.clock.now_s()))
+    names = write_bundle(cluster, invocation.chosen(cluster.command_context), path, thread_dumps=thread_dumps)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "written": path, "files": names})
+        return
+    invocation.console().print(
+        f"Wrote {path}: {len(names)} files, without the secrets that kraftd knows; look before you share it"
+    )
 
 
 def events(

@@ -76,7 +76,7 @@ def start_doors() -> StartDoors:
         cause_of_end=cause_of_end,
         enable_jmx=enable_jmx,
         daemon_sees_ready=_daemon_sees_ready,
-        port_holder=_port_holder,
+        port_holder=port_holder,
         memory_bytes=total_bytes,
         open_files_limit=highest_open_files,
         raise_open_files=raise_open_files,
@@ -98,5 +98,6 @@ def _daemon_sees_ready(plan: Plan) -> bool:
     return get(daemon.host, daemon.port, "/readyz?fresh=1", timeout_s=_DAEMON_TIMEOUT_S).status == 200
 
 
-def _port_holder(host: str, port: int) -> PortHolder | None:
+def port_holder(host: str, port: int) -> PortHolder | None:
+    """Return the process that listens on a host and port; None where it is free."""
     return None if is_free(host, port) else holder_of(port)

@@ -1,6 +1,6 @@
 """The checks before a start writes or starts anything: memory, disk, open files, quorum, ports, directories."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 
 from kraftd.clock import Clock
@@ -151,27 +151,43 @@ def check_ports(
         PortInUseError: Naming each listener, port, and the process that holds it.
     """
     deadline_s = clock.monotonic_s() + _RELEASE_LIMIT_S
-    taken = _taken_ports(plan, programs, port_holder)
+    taken = taken_ports(plan, programs, port_holder)
     while taken and all(holder.pid is None for _, holder in taken) and clock.monotonic_s() < deadline_s:
         clock.sleep(_RELEASE_POLL_S)
-        taken = _taken_ports(plan, programs, port_holder)
-    if not taken:
-        return
+        taken = taken_ports(plan, programs, port_holder)
+    if taken:
+        raise ports_error(taken)
+
+
+def ports_error(taken: Sequence[tuple[Port, PortHolder]]) -> PortInUseError:
+    """Return the error that names each port and the process that holds it."""
     lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
-    raise PortInUseError(
+    return PortInUseError(
         "cannot use the ports of the plan:\n" + "\n".join(lines),
         hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
         details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
     )
 
 
-def _taken_ports(
-    plan: Plan, programs: Collection[str], port_holder: Callable[[str, int], PortHolder | None]
+def taken_ports(
+    plan: Plan,
+    programs: Collection[str],
+    port_holder: Callable[[str, int], PortHolder | None],
+    *,
+    with_metrics: bool = False,
 ) -> list[tuple[Port, PortHolder]]:
+    """Return the ports of programs that are taken, each with its holder.
+
+    Args:
+        plan: The cluster.
+        programs: The programs, none of which runs.
+        port_holder: The process that listens on a host and port; None where it is free.
+        with_metrics: Whether those of the metrics agents count too.
+    """
     return [
         (port, holder)
         for port in plan.ports
-        if port.program.name in programs and port.listener.purpose is not Purpose.METRICS
+        if port.program.name in programs and (with_metrics or port.listener.purpose is not Purpose.METRICS)
         if (holder := port_holder(port.listener.host, port.number)) is not None
     ]
 

@@ -56,7 +56,8 @@ def test_looks_in_quick_succession_are_one_sample():
 
 
 @pytest.mark.parametrize(
-    ("total_bytes", "least_bytes"), [(100 * GIB, 256 * MIB), (1000 * MIB, 100 * MIB), (2560 * MIB, 256 * MIB)]
+    ("total_bytes", "least_bytes"),
+    [(100 * GIB, 256 * MIB), (1000 * MIB, 100 * MIB), (2560 * MIB, 256 * MIB), (2559 * MIB, 2559 * MIB // 10)],
 )
 def test_of_a_small_disk_a_tenth_is_enough(total_bytes, least_bytes):
     assert DiskSpace("/srv", 0, total_bytes).least_free_bytes(256 * MIB) == least_bytes

@@ -1,0 +1,235 @@
+"""`kraftd doctor`: looks at this machine and one cluster, which may run or not. Changes nothing."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import kraftd
+from kraftd.errors import FileAccessError, KraftdError
+from kraftd.health.programs.restarts import from_json
+from kraftd.host.files import read_text
+from kraftd.host.jvm import temporary_directory
+from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
+from kraftd.host.lock import holder_now
+from kraftd.host.machine import max_map_count, total_bytes
+from kraftd.observe.disks import disk_spaces
+from kraftd.observe.processes import ProcessTable
+from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.context import CommandContext, cluster_context
+from kraftd.operate.diagnose import findings
+from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
+from kraftd.operate.ownership import refuse_foreign
+from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
+from kraftd.operate.start.doors import port_holder
+from kraftd.operate.start.formatting import unformatted
+from kraftd.operate.start.preflight import (
+    check_free_disk,
+    check_memory,
+    check_open_files,
+    open_files_notes,
+    ports_error,
+    taken_ports,
+)
+from kraftd.operate.store import Store
+from kraftd.plan.layout import Layout
+from kraftd.plan.manifest import check_against
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import Purpose
+from kraftd.runtime.archive import OLDEST_JAVA
+from kraftd.runtime.runtime import Runtime
+from kraftd.units import human_size
+
+_FETCHED_BY_A_START = ("jars_missing", "bootstrap_checkpoint_missing")
+_DEPENDENCIES = ("supervisor", "psutil", "kafka-python", "confluent-kafka")
+
+
+def diagnose(choose: Callable[[], ChosenCluster], command_context: CommandContext) -> Diagnosis:
+    """Return the findings about this machine and the chosen cluster.
+
+    Args:
+        choose: Returns the cluster; what it raises is a finding.
+        command_context: The caller of the command.
+    """
+    machine = (_versions(), findings.memory_maps(max_map_count()), findings.locale(sys.getfilesystemencoding()))
+    try:
+        chosen = choose()
+    except KraftdError as error:
+        return Diagnosis("", (_of_error("configuration", error), *machine))
+    cluster = chosen.configuration.settings.cluster.name
+    try:
+        configured = plan_for(chosen, command_context)
+    except KraftdError as error:
+        return Diagnosis(cluster, (_of_error("configuration", error), *_records(chosen.layout), *machine))
+    configuration = Finding("configuration", Level.OK, f"{chosen.origin}: cluster {cluster}")
+    return Diagnosis(cluster, (configuration, *_of_cluster(configured, command_context), *machine))
+
+
+def _of_cluster(configured: Configured, command_context: CommandContext) -> Iterator[Finding]:
+    layout = configured.plan.layout
+    records = tuple(_records(layout))
+    yield from records
+    recorded = Store(layout).plan() if all(each.status is Level.OK for each in records) else None
+    table = cluster_context(recorded or configured.plan, command_context).find_processes()
+    # What runs has the ports and heaps of its own plan.
+    plan = recorded if recorded is not None and table.processes else configured.plan
+    look = _Look(configured, plan, table, command_context)
+    checks = {
+        "data": look.data,
+        "ports": look.ports,
+        "memory": look.memory,
+        "disk": look.disk,
+        "open files": look.open_files,
+        "clock": look.clock,
+    }
+    yield from look.runtime()
+    for name, check in checks.items():
+        yield _guarded(name, check)
+    yield findings.processes(plan, highest_processes())
+    place = temporary_directory()
+    yield findings.temporary_directories(
+        temporary_notes(plan, place), str(place), is_writable=os.access(place, os.W_OK | os.X_OK)
+    )
+    yield findings.socket_path(str(layout.socket))
+    yield findings.supervision(
+        tuple(table.processes), is_supervised=table.supervisor is not None, answers=layout.socket.exists()
+    )
+    yield findings.lock(holder_now(layout.lock))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The checks of one cluster; each may raise, which is a failure.
+
+    Attributes:
+        plan: That of the cluster that runs, else the configured one.
+    """
+
+    configured: Configured
+    plan: Plan
+    table: ProcessTable
+    command_context: CommandContext
+
+    def data(self) -> Finding:
+        configured = self.configured
+        refuse_foreign(configured.plan.layout, configured.plan.names)
+        if configured.manifest is None:
+            unformatted(configured.plan, None)
+            return Finding("data", Level.OK, f"nothing is formatted in {configured.plan.layout.state_dir} yet")
+        check_against(configured.plan, configured.manifest, configured.chosen.origin)
+        empty = unformatted(configured.plan, configured.manifest)
+        rest = f", and {', '.join(node.name for node in empty)} is to be formatted" if empty else ""
+        nodes = len(configured.plan.nodes) - len(empty)
+        fact = f"{nodes} nodes of the cluster id {configured.manifest.cluster_id} in {configured.plan.layout.state_dir}"
+        return Finding("data", Level.OK, f"{fact}{rest}")
+
+    def ports(self) -> Finding:
+        stopped = [name for name in self.plan.names if name not in self.table.processes]
+        taken = taken_ports(self.plan, stopped, port_holder, with_metrics=True)
+        needed = [each for each in taken if each[0].listener.purpose is not Purpose.METRICS]
+        if needed:
+            raise ports_error(needed)
+        if taken:
+            return _of_error("ports", ports_error(taken), Level.WARNING)
+        own = f", {len(self.table.processes)} programs have theirs" if self.table.processes else ""
+        return Finding("ports", Level.OK, f"all that are still to be taken are free{own}")
+
+    def memory(self) -> Finding:
+        check_memory(self.plan, total_bytes())
+        heaps = sum(node.heap_bytes for node in self.plan.nodes)
+        return Finding("memory", Level.OK, f"the nodes' heaps take {human_size(heaps)} of {human_size(total_bytes())}")
+
+    def disk(self) -> Finding:
+        spaces = disk_spaces(self.plan)
+        check_free_disk(spaces, self.configured.plan.min_free_disk_bytes)
+        free = (f"{each.path}: {human_size(each.free_bytes)} of {human_size(each.total_bytes)} free" for each in spaces)
+        return Finding("disk", Level.OK, "; ".join(free))
+
+    def open_files(self) -> Finding:
+        possible = highest_open_files()
+        supervisor = self.table.supervisor
+        limit = (open_files_of(supervisor.pid) if supervisor else None) or possible
+        check_open_files(limit)
+        for note in open_files_notes(limit, possible):
+            fact, _, remedy = note.rpartition("; ")
+            return Finding("open files", Level.WARNING, fact, f"{remedy[0].upper()}{remedy[1:]}.")
+        return Finding("open files", Level.OK, f"brokers have a limit of {limit}")
+
+    def clock(self) -> Finding:
+        layout = self.plan.layout
+        places = (layout.plan, layout.desired, layout.supervisord_log, *layout.events.glob("*.jsonl"))
+        data = (path for node in self.plan.nodes for path in layout.data(node.name).glob("*"))
+        times = [path.stat().st_mtime for path in (*places, *data) if path.exists()]
+        return findings.clock(self.command_context.clock.now_s(), max(times, default=None))
+
+    def runtime(self) -> Iterator[Finding]:
+        """Yield the findings about Java, Kafka's jars, the start-up archive and the metrics agent."""
+        try:
+            runtime = runtime_of(self.configured.plan, self.command_context, fetch=False)
+        except KraftdError as error:
+            is_fetched = error.code in _FETCHED_BY_A_START
+            name = "Java" if error.code.startswith("java") else "Kafka"
+            yield _of_error(name, error, Level.WARNING if is_fetched else Level.FAILURE)
+            return
+        java = runtime.java
+        yield Finding("Java", Level.OK, f"{java.version} in {java.home}")
+        yield Finding("Kafka", Level.OK, f"{runtime.kafka_version}, {len(runtime.classpath)} jars, as locked")
+        yield _archive(runtime)
+        yield self._metrics_agent(runtime)
+
+    def _metrics_agent(self, runtime: Runtime) -> Finding:
+        _, notes = metrics_agent_of(self.configured.plan, runtime.java, self.command_context, fetch=False)
+        if notes:
+            return Finding("metrics agent", Level.WARNING, notes[0], "Run 'kraftd setup', or disable metrics_agent.")
+        return Finding("metrics agent", Level.OK, "it is in the cache, or disabled")
+
+
+def _archive(runtime: Runtime) -> Finding:
+    if runtime.archive is not None:
+        return Finding("start-up archive", Level.OK, str(runtime.archive))
+    if runtime.java.major < OLDEST_JAVA:
+        return Finding("start-up archive", Level.OK, f"Java {runtime.java.major} makes none; nodes start slower")
+    fact = "there is none for this Java and Kafka, so that nodes start slower"
+    return Finding("start-up archive", Level.WARNING, fact, "Run 'kraftd setup', which makes it once, in 15 s.")
+
+
+def _records(layout: Layout) -> Iterator[Finding]:
+    """Yield a finding for each damaged record, or one for all."""
+    store = Store(layout)
+    reads: dict[str, Callable[[], object]] = {
+        layout.plan.name: store.plan,
+        layout.manifest.name: store.manifest,
+        layout.desired.name: store.desired,
+        layout.restarts.name: lambda: from_json(read_text(layout.restarts)),
+    }
+    damaged = []
+    for read in reads.values():
+        try:
+            read()
+        except KraftdError as error:
+            damaged.append(_of_error("records", error))
+    yield from damaged or [Finding("records", Level.OK, f"{', '.join(reads)} can be read, or are not written yet")]
+
+
+def _versions() -> Finding:
+    packages = ", ".join(f"{name} {version(name)}" for name in _DEPENDENCIES)
+    fact = f"kraftd {kraftd.__version__}, Python {platform.python_version()}, {packages}, {platform.platform()}"
+    return Finding("versions", Level.OK, fact)
+
+
+def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except KraftdError as error:
+        return _of_error(name, error)
+    except OSError as error:
+        where = f" {Path(error.filename)}" if error.filename else ""
+        refused = FileAccessError(f"cannot look at{where}: {error.strerror}", hint="Give this user access to it.")
+        return _of_error(name, refused)
+
+
+def _of_error(name: str, error: KraftdError, status: Level = Level.FAILURE) -> Finding:
+    return Finding(name, status, str(error), error.hint)
