@@ -60,9 +60,9 @@ def build_plan(
     nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
     access = access_to(node.client for node in nodes if node.client)
     plan = Plan(
-        cluster=settings.cluster.name,
-        kafka_version=kafka_version,
-        layout=layout,
+        settings.cluster.name,
+        kafka_version,
+        layout,
         access=access,
         nodes=nodes,
         voters=_voters(nodes),
@@ -70,26 +70,30 @@ def build_plan(
         apps=_apps(settings, access),
         daemon=_daemon(settings),
         tools=_tools(settings, installed, tools),
-        kafka_home=Path(settings.kafka.home) if settings.kafka.home else None,
-        java_home=Path(settings.java.home) if settings.java.home else None,
+        kafka_home=_home(settings.kafka.home),
+        java_home=_home(settings.java.home),
         java_options=settings.java.options,
         min_free_disk_bytes=_size_bytes(settings.disk.min_free),
     )
-    _refuse(contradictions(settings, plan))
-    return plan
+    return _consistent(settings, plan)
+
+
+def _home(path: str) -> Path | None:
+    return Path(path) if path else None
 
 
 def _size_bytes(size: str) -> int:
     return 0 if size == "0" else parse_size(size)
 
 
-def _refuse(problems: Sequence[str]) -> None:
-    if problems:
+def _consistent(settings: Settings, plan: Plan) -> Plan:
+    if problems := contradictions(settings, plan):
         raise ConfigurationError(
             "cannot make a plan:\n" + "\n".join(f"  {problem}" for problem in problems),
             hint="'kraftd config' shows each value and where it came from.",
             details={"problems": list(problems)},
         )
+    return plan
 
 
 def _voters(nodes: Sequence[Node]) -> tuple[Voter, ...]:

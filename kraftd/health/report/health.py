@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.brokers import broker_views
 from kraftd.health.programs.state import ProgramView, Snapshot
 from kraftd.health.programs.verdict import Verdict
@@ -67,15 +68,13 @@ def health_document(
         details: Whether groups have their partitions.
     """
     kafka, known = snapshot.kafka, history or History()
-    newest = known.moments[-1] if known.moments else None
     status, missing = status_document(plan, snapshot, verdict, "daemon"), tuple(missing_values(kafka))
     return HealthDocument(
         **{field.name: getattr(status, field.name) for field in fields(status)},
         age_s=age_s(snapshot.taken_at_s, now_s) or 0.0,
         programs=tuple(_usage(program, snapshot, known.rates) for program in snapshot.programs),
         brokers=broker_views(plan, snapshot, now_s),
-        # The moment may be older than the snapshot in which no broker answered.
-        produced_per_s=newest.produced_per_s if newest and kafka.offsets else None,
+        produced_per_s=_produced_per_s(known, kafka),
         quorum=kafka.quorum,
         topics=topic_summaries(kafka, known.rates),
         groups=group_summaries(kafka, details=details),
@@ -88,6 +87,11 @@ def health_document(
         alerts=snapshot.alerts,
         file_systems=snapshot.disks,
     )
+
+
+def _produced_per_s(history: History, kafka: KafkaView) -> float | None:
+    # The moment may be older than the snapshot in which no broker answered.
+    return history.moments[-1].produced_per_s if history.moments and kafka.offsets else None
 
 
 def _usage(program: ProgramView, snapshot: Snapshot, rates: Rates) -> ProgramUsage:
