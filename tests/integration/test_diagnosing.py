@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import socket
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
 from tests.integration.formatted import format_cluster
 from tests.integration.refusals import refused
+from tests.integration.stand_ins import stand_ins
 
 pytestmark = pytest.mark.integration
 
@@ -97,6 +99,22 @@ def test_the_doctor_names_the_holder_of_a_port(cluster, plan):
     assert (
         f"broker-2 (client listener): port {plan.brokers[1].client.port} is held by pid {os.getpid()}" in port["fact"]
     )
+
+
+def test_the_doctor_takes_the_ports_of_a_running_cluster_for_its_own(cluster):
+    with stand_ins(cluster) as running:
+        running.behave("broker-1")
+        running.start("broker-1")
+
+        supervised = findings_of(cluster, status=0)
+        supervisor = running.process_table().supervisor
+        os.kill(supervisor.pid, signal.SIGKILL)
+        orphaned = findings_of(cluster, status=1)
+
+    assert "supervisord runs broker-1" in supervised["supervision"]["fact"]
+    assert "besides those of 1 running program" in supervised["ports"]["fact"]
+    assert orphaned["supervision"]["status"] == "failure"
+    assert "broker-1" in orphaned["supervision"]["fact"]
 
 
 def test_the_doctor_finds_what_a_start_would_refuse(cluster, plan):

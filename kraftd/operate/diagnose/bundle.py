@@ -108,7 +108,7 @@ def _members(cluster: ClusterContext, chosen: ChosenCluster, *, thread_dumps: bo
         yield f"rendered/{path.relative_to(layout.state_dir)}", masked_text(path.name, text)
     for path in _logs(cluster):
         name = str(path.relative_to(layout.state_dir))
-        yield name, "\n".join(tail(path, _LOG_LINES, most_bytes=_LOG_BYTES)) + "\n"
+        yield name, _guarded(functools.partial(_last_lines, path))
     if thread_dumps:
         for name, make in _thread_dumps(cluster).items():
             yield f"threads/{name}.txt", _guarded(make)
@@ -151,6 +151,10 @@ def _thread_dumps(cluster: ClusterContext) -> dict[str, Callable[[], str]]:
 
 def _text(path: Path) -> str:
     return read_text(path) or ""
+
+
+def _last_lines(path: Path) -> str:
+    return "\n".join(tail(path, _LOG_LINES, most_bytes=_LOG_BYTES)) + "\n"
 
 
 def _guarded(make: Callable[[], str]) -> str:

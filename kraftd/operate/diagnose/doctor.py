@@ -41,7 +41,7 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import Purpose
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.runtime import Runtime
-from kraftd.units import human_size
+from kraftd.units import human_size, plural
 
 _FETCHED_BY_A_START = ("jars_missing", "bootstrap_checkpoint_missing")
 _DEPENDENCIES = ("supervisor", "psutil", "kafka-python", "confluent-kafka")
@@ -134,7 +134,9 @@ class _Look:
             raise ports_error(needed)
         if taken:
             return _of_error("ports", ports_error(taken), Level.WARNING)
-        own = f", {len(self.table.processes)} programs have theirs" if self.table.processes else ""
+        own = (
+            f", besides those of {plural(len(self.table.processes), 'running program')}" if self.table.processes else ""
+        )
         return Finding("ports", Level.OK, f"all that are still to be taken are free{own}")
 
     def memory(self) -> Finding:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.limits import MOST_OPEN_FILES, highest_open_files, raise_open_files, raised_limits
+from kraftd.host.limits import (
+    MOST_OPEN_FILES,
+    highest_open_files,
+    open_files_of,
+    raise_open_files,
+    raised_limits,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit(2) is Linux'")
 
@@ -61,3 +67,10 @@ def test_of_a_process_that_is_gone_nothing_is_told():
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
 
     assert raise_open_files(int(done.stdout)) is None
+
+
+def test_the_limit_of_a_process_is_told_and_not_changed():
+    before = limit_of()
+
+    assert open_files_of(os.getpid()) == min(before[0], MOST_OPEN_FILES)
+    assert (limit_of(), open_files_of(2**22 + 1)) == (before, None)

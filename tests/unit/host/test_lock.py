@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import FileAccessError, TimedOutError
-from kraftd.host.lock import acquire, try_acquire
+from kraftd.host.lock import acquire, holder_now, try_acquire
 from tests.clocks import ManualClock
 
 
@@ -145,3 +145,14 @@ def test_links_that_lead_to_each_other_are_no_lock_that_another_holds(tmp_path):
 
     with pytest.raises(FileAccessError), take(tmp_path / "one" / "lock", timeout_s=0.0):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="proc_locks(5) is Linux'")
+def test_the_holder_is_told_without_taking_the_lock(path):
+    absent = holder_now(path)
+    with take(path):
+        path.with_name("other").touch()
+        held = holder_now(path)
+    path.touch()
+
+    assert (absent, held, holder_now(path)) == (None, f"'kraftd start' (pid {os.getpid()})", None)

@@ -4,7 +4,7 @@ import socket
 import psutil
 import pytest
 
-from kraftd.host.machine import PortHolder, holder_of, is_free, memory_kills, total_bytes
+from kraftd.host.machine import PortHolder, holder_of, is_free, max_map_count, memory_kills, total_bytes
 
 MACHINE_BYTES = psutil.virtual_memory().total
 V1, V2 = "memory.limit_in_bytes", "memory.max"
@@ -144,3 +144,11 @@ def test_the_kernels_ends_for_want_of_memory_are_counted_where_it_tells_them(tmp
     (tmp_path / "self" / "cgroup").write_text("0::/own\n")
     (tmp_path / "self" / "mountinfo").write_text(f"1 1 0:1 / {tmp_path}/c rw - cgroup2 cgroup2 rw\n")
     assert memory_kills(tmp_path) == 5
+
+
+@pytest.mark.parametrize(("text", "count"), [("65530\n", 65530), ("", None), ("many", None)])
+def test_the_number_of_maps_is_read_where_the_system_tells_it(tmp_path, text, count):
+    (tmp_path / "max_map_count").write_text(text)
+
+    assert max_map_count(tmp_path / "max_map_count") == count
+    assert max_map_count(tmp_path / "absent") is None

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.plan.plan_json import plan_json
-from kraftd.plan.secrets import is_secret, masked_text, masked_value, without_secrets
+from kraftd.plan.secrets import Scrubber, is_secret, masked_text, masked_value, secret_values, without_secrets
 from tests.plans import plan_of
 
 
@@ -89,3 +89,39 @@ def test_a_setting_is_shown_without_what_is_secret_in_it():
 
 def test_a_file_that_is_a_secret_shows_nothing_of_it():
     assert masked_text("producer.token", "hunter2") == "***\n"
+
+
+JAAS = 'x.PlainLoginModule required username="ada" password="in-jaas";'
+
+
+def test_the_secrets_of_a_cluster_are_known_wherever_they_come_from():
+    plan = plan_of(
+        f'[broker.config]\n"ssl.key.password" = "of-a-node"\n"sasl.jaas.config" = \'{JAAS}\'\n'
+        '[producer.env]\nAPP_API_TOKEN = "of-an-app"\n[java]\noptions = ["-Dx.password=of-java"]\n'
+    )
+    settings = {"alertmanager.webhook_url": "https://hooks/abc", "cluster.name": "local"}
+    files = [
+        ("metrics.token", "in-a-file\n"),
+        ("jmxremote.password", "kraftd of-jmx\n"),
+        ("server.properties", "x=y\n"),
+    ]
+
+    assert secret_values(plan, settings, files) >= {
+        *("of-a-node", JAAS, "in-jaas", "of-an-app", "of-java", "https://hooks/abc", "in-a-file", "of-jmx"),
+    }
+    assert not secret_values(plan, settings, files) & {"ada", "local", "kraftd", "x=y"}
+
+
+def test_numbers_switches_and_the_shortest_texts_are_no_secrets_of_their_own():
+    plan = plan_of(
+        '[broker.config]\n"delegation.token.expiry.time.ms" = 86400000\n"some.secret" = "abc"\n"token.x" = true\n'
+    )
+
+    assert secret_values(plan, {}, []) == frozenset()
+
+
+def test_secrets_are_masked_wherever_they_occur_the_longest_first():
+    scrubber = Scrubber({"hunter2", "hunter2 and more"})
+
+    assert scrubber.scrubbed("with hunter2 and more, (hunter2)") == "with ***, (***)"
+    assert Scrubber(()).scrubbed("all") == "all"
