@@ -95,7 +95,7 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
     )
     yield findings.socket_path(str(layout.socket))
     yield findings.supervision(
-        tuple(table.processes), is_supervised=table.supervisor is not None, answers=layout.socket.exists()
+        tuple(table.processes), table.unreachable, is_supervised=table.supervisor is not None
     )
     yield findings.lock(holder_now(layout.lock))
 

@@ -100,19 +100,19 @@ def socket_path(path: str) -> Finding:
     return Finding("control socket", Level.FAILURE, fact, "Set cluster.state_dir (--state-dir) to a shorter path.")
 
 
-def supervision(running: Collection[str], *, is_supervised: bool, answers: bool) -> Finding:
+def supervision(running: Collection[str], unreachable: str | None, *, is_supervised: bool) -> Finding:
     """Judge whether what runs is supervised.
 
     Args:
         running: The programs that run.
+        unreachable: Why supervisord does not answer; None where it does.
         is_supervised: Whether there is a supervisord.
-        answers: Whether its socket is there.
     """
     names = ", ".join(running)
-    if is_supervised and answers:
+    if is_supervised and unreachable is None:
         return Finding("supervision", Level.OK, f"supervisord runs {names or 'nothing'}")
     if is_supervised:
-        return Finding("supervision", Level.FAILURE, "supervisord runs, but its socket is gone", _RESTART)
+        return Finding("supervision", Level.FAILURE, f"supervisord does not answer: {unreachable}", _RESTART)
     if running:
         return Finding("supervision", Level.FAILURE, f"without supervisord, nothing restarts {names}", _RESTART)
     return Finding("supervision", Level.OK, "nothing of the cluster runs")
