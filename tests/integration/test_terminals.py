@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import shlex
 import signal
 import struct
@@ -93,11 +94,15 @@ def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=
         stdout=terminal,
         stderr=terminal,
         env={**environ, "TERM": term},
+        # Under nohup a test would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     ) as running:
         os.close(terminal)
         text = ""
         deadline_s = time.monotonic() + 60
         while time.monotonic() < deadline_s:
+            if not select.select([keyboard], [], [], 1.0)[0]:
+                continue
             try:
                 text += os.read(keyboard, 65536).decode()
             except OSError:
@@ -105,6 +110,8 @@ def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=
             if until is not None and re.search(until, text, re.DOTALL):
                 running.send_signal(number)
                 until = None
+        else:
+            running.kill()
         os.close(keyboard)
     return running.returncode, text.replace("\r\n", "\n")
 
