@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 import stat
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +33,13 @@ def made(cluster):
 
 @pytest.fixture
 def deep(tmp_path, monkeypatch):
-    """Return a cluster whose state directory has too long a path for a socket, and the temporary directory."""
-    temporary = tmp_path / "t"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
+    """Yield a cluster whose state directory has too long a path for a socket, and the temporary directory."""
     above = tmp_path / ("x" * SOCKET_PATH_MAX_BYTES)
     above.mkdir()
-    return Cluster(above / "s"), temporary
+    # That of a test is too long itself.
+    with tempfile.TemporaryDirectory(prefix="kraftd-", dir="/tmp") as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
+        yield Cluster(above / "s"), Path(temporary)
 
 
 def pids(made):

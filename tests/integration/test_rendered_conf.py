@@ -47,7 +47,7 @@ KEYS = {
     "unix_http_server": {"file", "chmod"},
     "supervisord": {
         "nodaemon", "identifier", "pidfile", "logfile", "logfile_maxbytes", "logfile_backups", "loglevel",
-        "nocleanup", "minfds", "minprocs",
+        "nocleanup", "minfds", "minprocs", "silent",
     },
     "rpcinterface": {"supervisor.rpcinterface_factory"},
     "program": {
