@@ -83,6 +83,14 @@ def test_help_in_a_pipe_is_plain_text_whatever_the_variables(cluster, command):
     assert plain.isascii()
 
 
+@pytest.fixture(autouse=True)
+def hangups():
+    """Have programs get SIGHUP as they do from a terminal: under nohup it is ignored, and that is inherited."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=signal.SIGINT):
     """Return what a command writes to a terminal; sent a signal, once it has written a text."""
     keyboard, terminal = pty.openpty()
@@ -94,8 +102,6 @@ def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=
         stdout=terminal,
         stderr=terminal,
         env={**environ, "TERM": term},
-        # Under nohup a test would pass that on.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     ) as running:
         os.close(terminal)
         text = ""
