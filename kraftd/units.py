@@ -1,4 +1,4 @@
-"""Sizes, counts, durations and times as people and the JVM write them."""
+"""Sizes, counts, durations, times and long texts as people and the JVM write them."""
 
 import re
 from datetime import UTC, datetime
@@ -28,6 +28,11 @@ def format_size(size_bytes: int) -> str:
         if size_bytes % _UNITS[suffix] == 0:
             return f"{size_bytes // _UNITS[suffix]}{suffix}"
     return str(size_bytes)
+
+
+def shortened(text: str, most_characters: int) -> str:
+    """Return a text cut to a number of characters, the last three of which say so."""
+    return text if len(text) <= most_characters else text[: most_characters - 3] + "..."
 
 
 def human_size(size_bytes: int) -> str:

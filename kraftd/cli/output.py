@@ -13,7 +13,7 @@ from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
-from kraftd.units import duration, human_size
+from kraftd.units import duration, human_size, shortened
 
 if TYPE_CHECKING:
     from kraftd.operate.destroy import Removal
@@ -225,7 +225,7 @@ def _names(names: Iterable[str]) -> str:
 
 def _one_line(reason: str | None) -> str:
     text = (reason or "").splitlines()[0] if reason else ""
-    return text if len(text) <= 100 else text[:97] + "..."
+    return shortened(text, 100)
 
 
 def _duration(seconds: float | None) -> str:

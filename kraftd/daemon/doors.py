@@ -22,7 +22,7 @@ from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.jvm import AttachError, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
-from kraftd.host.machine import holder_of, is_free, memory_kills
+from kraftd.host.machine import memory_kills, port_holder
 from kraftd.host.processes import Process, usage
 from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
@@ -143,8 +143,8 @@ def _load_metrics_agent(rendered: Path, listener: Listener, process: Process, cl
     argument = (read_text(rendered) or "").strip()
     if not argument:
         return "its jar is missing; 'kraftd setup' fetches it, and 'kraftd restart' applies it"
-    if not is_free(listener.host, listener.port):
-        holder = holder_of(listener.port)
+    holder = port_holder(listener.host, listener.port)
+    if holder is not None:
         # Loaded by the daemon before this one.
         return None if holder.pid == process.pid else f"port {listener.port} is held by {holder}"
     jar, _, options = argument.partition("=")

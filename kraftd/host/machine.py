@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from kraftd.units import shortened
+
+_MOST_CHARACTERS = 120
 _OCTAL = re.compile(r"\\([0-7]{3})")
 """How proc_pid_mountinfo(5) writes a space and the like."""
 
@@ -92,8 +95,12 @@ def max_map_count(path: Path = Path("/proc/sys/vm/max_map_count")) -> int | None
 
 def allows_execution(directory: Path) -> bool:
     """Return whether files in a directory, which may not exist yet, can be executed and mapped as libraries."""
-    existing = next(path for path in (directory, *directory.parents) if os.path.exists(path))  # noqa: PTH110 False where it is refused
-    return not os.statvfs(existing).f_flag & getattr(os, "ST_NOEXEC", 0)
+    return not os.statvfs(nearest_existing(directory)).f_flag & getattr(os, "ST_NOEXEC", 0)
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return a path, or the nearest of its parents that exists and may be looked at."""
+    return next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110 False where it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,11 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
+def port_holder(host: str, port: int) -> PortHolder | None:
+    """Return the process that listens on a host and port; None where it is free."""
+    return None if is_free(host, port) else holder_of(port)
+
+
 def holder_of(port: int) -> PortHolder:
     """Return the process that holds a port, as far as this user may see it."""
     try:
@@ -150,4 +162,4 @@ def _command(pid: int) -> str:
         text = " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
         return "?"
-    return text if len(text) <= 120 else text[:117] + "..."
+    return shortened(text, _MOST_CHARACTERS)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kraftd.clock import Clock
 from kraftd.health.programs.disks import DiskSpace, DiskView, Samples, disk_views, extended
+from kraftd.host.machine import nearest_existing
 from kraftd.plan.plan import Plan
 
 
@@ -15,7 +16,7 @@ def disk_spaces(plan: Plan) -> tuple[DiskSpace, ...]:
     """
     found: dict[int, DiskSpace] = {}
     for path in (plan.layout.state_dir, *(plan.layout.data(node.name) for node in plan.nodes)):
-        existing = next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110 False where it is refused
+        existing = nearest_existing(path)
         try:
             device, space = existing.stat().st_dev, os.statvfs(existing)
         except OSError:

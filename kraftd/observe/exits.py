@@ -11,7 +11,7 @@ from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.host.files import read_text, tail
 from kraftd.host.limits import open_files_limit
-from kraftd.host.machine import holder_of, is_free
+from kraftd.host.machine import port_holder
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import MONITORING, Program
@@ -142,8 +142,8 @@ def with_machine(plan: Plan, program: str, cause: Cause) -> Cause:
     """Return a cause whose remedy names what this machine knows: who holds the port, or the limit of open files."""
     if cause.code == PORT_TAKEN:
         own = (each for each in plan.program(program).listeners if each.purpose not in MONITORING)
-        taken = [each for each in own if not is_free(each.host, each.port)]
-        held = "; ".join(f"port {each.port} is held by {holder_of(each.port)}" for each in taken)
+        taken = ((each.port, holder) for each in own if (holder := port_holder(each.host, each.port)))
+        held = "; ".join(f"port {port} is held by {holder}" for port, holder in taken)
         if held:
             return replace(cause, remedy=f"{held}: end it, or choose other ports with cluster.port_offset.")
     elif cause.code == OPEN_FILES and (limit := open_files_limit(_supervisor_pid(plan))) is not None:

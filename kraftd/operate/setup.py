@@ -124,10 +124,11 @@ def metrics_agent_of(
     cache = cache_dir(command_context.environ, command_context.home)
     progress = _Download(command_context.reporter, "the metrics agent")
     try:
-        jar = find_metrics_agent(cache, command_context.clock)
-        if jar is None and fetch:
+        if fetch:
             wait_s = command_context.left_s(OTHER_FETCH_TIMEOUT_S)
-            jar = fetch_metrics_agent(cache, command_context.clock, progress, wait_s=wait_s)
+            jar: Path | None = fetch_metrics_agent(cache, command_context.clock, progress, wait_s=wait_s)
+        else:
+            jar = find_metrics_agent(cache, command_context.clock)
     except KraftdError as error:
         return None, (f"the nodes run without the metrics agent: {error}",)
     finally:

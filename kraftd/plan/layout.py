@@ -120,7 +120,7 @@ class Layout:
 
     @property
     def supervisord_pid(self) -> Path:
-        """The pid file that supervisord writes; kraftd never reads it."""
+        """The pid file that supervisord writes; no process is signalled by it."""
         return self.state_dir / "run" / "supervisord.pid"
 
     @property

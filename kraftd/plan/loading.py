@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from kraftd.errors import ConfigurationError
 from kraftd.plan.secrets import masked_value
 from kraftd.plan.settings import NODES, SETTINGS, Settings
+from kraftd.units import shortened
 
 Path = tuple[str, ...]
 
@@ -243,7 +244,7 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return shortened(text, 80)
 
 
 def _origin_at(path: Path, origins: Mapping[str, str]) -> str:

@@ -66,12 +66,7 @@ def lines(
     panel.show_points(common_models.VisibilityMode.NEVER)
     panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
-    panel.legend(
-        common.VizLegendOptions()
-        .display_mode(common_models.LegendDisplayMode.LIST)
-        .placement(common_models.LegendPlacement.BOTTOM)
-        .show_legend(True)
-    )
+    panel.legend(_legend_below())
     if stacked:
         panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
     if minimum is not None:
@@ -119,12 +114,7 @@ def states(
     panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     panel.thresholds(_steps(ANY))
     panel.mappings([_mapping(mapping)])
-    panel.legend(
-        common.VizLegendOptions()
-        .display_mode(common_models.LegendDisplayMode.LIST)
-        .placement(common_models.LegendPlacement.BOTTOM)
-        .show_legend(True)
-    )
+    panel.legend(_legend_below())
     return _finished(panel, title, about, limit, queries, width, height)
 
 
@@ -209,6 +199,15 @@ def _cell(column: Column) -> list[models.DynamicConfigValue]:
     if column.mapping or column.limit != ANY:
         properties.append(models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     return properties
+
+
+def _legend_below() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
 
 
 def _finished(

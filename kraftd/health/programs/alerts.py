@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from kraftd.units import shortened
+
 MOST_ALERTS = 50
 """More are only counted."""
 
@@ -75,7 +77,7 @@ def _rank(alert: Alert) -> tuple[int, str, str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
+    return shortened(text, _MOST_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

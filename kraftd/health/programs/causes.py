@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kraftd.units import shortened
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -223,5 +225,4 @@ def _is_harmless(record: str) -> bool:
 
 
 def _shortened(line: str) -> str:
-    text = line.strip()
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
+    return shortened(line.strip(), _MOST_CHARACTERS)

@@ -15,7 +15,7 @@ from kraftd.host.files import read_text
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
 from kraftd.host.lock import holder_now
-from kraftd.host.machine import max_map_count, total_bytes
+from kraftd.host.machine import max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
@@ -24,7 +24,6 @@ from kraftd.operate.diagnose import findings
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
-from kraftd.operate.start.doors import port_holder
 from kraftd.operate.start.formatting import unformatted
 from kraftd.operate.start.preflight import (
     check_free_disk,

@@ -13,7 +13,7 @@ from kraftd.host.files import tail
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
 from kraftd.host.limits import highest_open_files, raise_open_files
-from kraftd.host.machine import PortHolder, holder_of, is_free, total_bytes
+from kraftd.host.machine import PortHolder, port_holder, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
 from kraftd.observe.disks import disk_spaces
@@ -96,8 +96,3 @@ def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
 def _daemon_sees_ready(plan: Plan) -> bool:
     daemon = plan.daemon
     return get(daemon.host, daemon.port, "/readyz?fresh=1", timeout_s=_DAEMON_TIMEOUT_S).status == 200
-
-
-def port_holder(host: str, port: int) -> PortHolder | None:
-    """Return the process that listens on a host and port; None where it is free."""
-    return None if is_free(host, port) else holder_of(port)
