@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from kraftd.cli.options import Invocation
-from kraftd.cli.streams import restore_on_signals
+from kraftd.cli.streams import LEAVE_SCREEN, SHOW_CURSOR, restore_on_signals
 from kraftd.clock import SystemClock
 
 _QUIT = ("q", "Q")
@@ -43,14 +43,19 @@ def watch(
             clock.sleep(every_s)
     # What does not fit is cut: wrapped lines would push the rest off the screen.
     console.soft_wrap = not screen
-    with ExitStack() as terminal:
-        restore_on_signals(terminal.close)
-        terminal.enter_context(single_keys())
-        live = terminal.enter_context(Live(console=console, screen=screen, auto_refresh=False))
-        while True:
-            live.update(rendered(), refresh=True)
-            if pressed(every_s) in _QUIT:
-                return
+    with ExitStack() as keys:
+
+        def restore() -> str:
+            keys.close()
+            return SHOW_CURSOR + (LEAVE_SCREEN if screen else "\n")
+
+        restore_on_signals(console.file.fileno(), restore)
+        keys.enter_context(single_keys())
+        with Live(console=console, screen=screen, auto_refresh=False) as live:
+            while True:
+                live.update(rendered(), refresh=True)
+                if pressed(every_s) in _QUIT:
+                    return
 
 
 @contextmanager

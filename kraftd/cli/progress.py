@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from kraftd.cli.streams import restore_on_signals
+from kraftd.cli.streams import SHOW_CURSOR, restore_on_signals
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.operate.context import NullReporter, Reporter
 from kraftd.units import human_size
@@ -36,7 +36,7 @@ def reporter_for(invocation: "Invocation") -> Reporter:
     if invocation.json or not console.is_interactive:
         return PlainLines(console)
     lines = LiveLines(console)
-    restore_on_signals(lines.close)
+    restore_on_signals(console.file.fileno(), lines.restoring)
     if invocation.at_end is not None:
         # An error is printed below the last lines, not among lines that still change.
         invocation.at_end(lines.close)
@@ -165,6 +165,10 @@ class LiveLines:
             self._live.stop()
             self._live = None
             self._lines.clear()
+
+    def restoring(self) -> str:
+        """Return what restores the terminal where this process has no time to close the display."""
+        return f"\n{SHOW_CURSOR}" if self._live is not None or self._download is not None else ""
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))

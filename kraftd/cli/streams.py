@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _STDOUT, _STDERR = 1, 2
 _WIDTH_OF_NO_TERMINAL = 400
 _DUMB = ("dumb", "unknown")
+SHOW_CURSOR, LEAVE_SCREEN = "\x1b[?25h", "\x1b[?1049l"
+"""The sequences with which xterm, and all that follow it, undo what a live display did."""
+
 _OFF = ("", "0", "false")
 
 
@@ -71,17 +74,19 @@ def discard_output() -> None:
     _open_null(_STDOUT)
 
 
-def restore_on_signals(restore: Callable[[], None]) -> None:
+def restore_on_signals(terminal: int, restore: Callable[[], str]) -> None:
     """Have a terminal restored before SIGTERM or SIGHUP ends this process, as they do by default.
 
     Args:
-        restore: Shows the cursor and the screen of before; replaces that of an earlier call.
+        terminal: The descriptor of the terminal.
+        restore: Returns what shows the cursor and the screen of before; replaces that of an earlier call. It must
+            print nothing: the signal may have interrupted a print, which would hold the text back.
     """
 
     def end(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         try:
-            restore()
+            os.write(terminal, restore().encode())
         finally:
             signal.raise_signal(number)
 

@@ -84,20 +84,26 @@ def test_help_in_a_pipe_is_plain_text_whatever_the_variables(cluster, command):
 
 
 @pytest.fixture(autouse=True)
-def hangups():
-    """Have programs get SIGHUP as they do from a terminal: under nohup it is ignored, and that is inherited."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals():
+    """Have programs get signals as they do from a terminal: what is ignored, as under nohup, is inherited."""
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in (signal.SIGHUP, signal.SIGTERM)]
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
-def on_terminal(cluster, *command, columns=80, term="xterm", until=None, number=signal.SIGINT):
-    """Return what a command writes to a terminal; sent a signal, once it has written a text."""
+def on_terminal(cluster, *command, **how):
+    """Return the status of a command of kraftd and what it writes to a terminal."""
+    return run_on_terminal(cluster.arguments(*command), **how)
+
+
+def run_on_terminal(arguments, *, columns=80, term="xterm", until=None, number=signal.SIGINT):
+    """Return the status of a program and what it writes to a terminal; sent a signal, once it has written a text."""
     keyboard, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
     with subprocess.Popen(
-        cluster.arguments(*command),
+        arguments,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -165,6 +171,27 @@ def test_a_view_that_a_signal_ends_gives_the_terminal_back(cluster, plan, comman
     for taken, given_back in (("\x1b[?25l", "\x1b[?25h"), ("\x1b[?1049h", "\x1b[?1049l")):
         assert output.rfind(given_back) >= output.rfind(taken)
     assert "Traceback" not in output
+
+
+SIGNALLED_WITHIN_A_PRINT = """
+import os
+from kraftd.cli.live import watch
+from kraftd.cli.options import Invocation
+
+class Signalling:
+    def __rich_console__(self, console, options):
+        yield "drawn"
+        os.kill(os.getpid(), 15)
+
+watch(Invocation(), Signalling, print, every_s=0.1, screen=True)
+"""
+
+
+def test_a_view_that_a_signal_ends_while_it_is_drawn_gives_the_terminal_back(cluster):
+    status, output = run_on_terminal([cluster.python, "-c", SIGNALLED_WITHIN_A_PRINT])
+
+    assert status == -signal.SIGTERM
+    assert output.endswith("\x1b[?25h\x1b[?1049l")
 
 
 def test_progress_that_a_signal_ends_gives_the_cursor_back(cluster, plan):
