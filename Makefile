@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 TEST_PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup start stop test integration check dashboards pictures bench soak clean
+.PHONY: help setup start stop test integration check lint dashboards pictures bench soak clean
 
 help:            ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -49,11 +49,13 @@ test: $(VENV)/.dev  ## run every test, those on real brokers included
 integration: $(VENV)/.dev  ## run the tests that start processes, but no brokers
 	$(BIN)/python -m pytest tests/integration -m "not perf" $(SIDE_BY_SIDE)
 
-check: $(VENV)/.dev  ## format, lint, types, import contracts, unit tests: in less than a minute
+lint: $(VENV)/.dev   ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint      ## lint, and the unit tests: in less than a minute
 	$(BIN)/python -m pytest tests/unit -m "not perf"
 
 docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/metrics/*.py)

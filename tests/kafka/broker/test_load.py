@@ -19,8 +19,8 @@ from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-LOAD_S, SOAK_S = 60.0, 600.0
-KILLED_EVERY_S, DOWN_S = 20.0, 6.0
+LOAD_S, SOAK_S = 40.0, 600.0
+KILLED_EVERY_S, DOWN_S = 14.0, 6.0
 """In the shorter time too each broker is killed, and comes back."""
 STAYS_S = 4.0
 TOPIC = Topic("load", ((1, 2), (2, 1), (1, 2), (2, 1)))
