@@ -10,6 +10,7 @@ from kraftd.cli.terminal import Console, Table, Text
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
 from kraftd.operate.start.start import StartResult
+from kraftd.operate.stop.pause import PauseResult
 from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
@@ -25,6 +26,7 @@ _STATE_STYLES = {
     ServiceState.DOWN: "bold red",
     ServiceState.BACKOFF: "bold red",
     ServiceState.GIVEN_UP: "bold red",
+    ServiceState.PAUSED: "yellow",
     ServiceState.STOPPED: "dim",
 }
 _STATUS_STYLES = {
@@ -110,6 +112,14 @@ def stopped(console: Console, result: StopResult) -> None:
             f"{name} ended unclean ({why}): it checks its logs at the next start, and loses no acknowledged record",
             style="yellow",
         )
+
+
+def paused(console: Console, result: PauseResult, done: str) -> None:
+    """Print the programs whose pause began or ended, and those that stay as they are."""
+    if result.changed:
+        console.print(f"{done.capitalize()} {_names(result.changed)}", style="bold")
+    for name, why in result.unchanged.items():
+        console.print(f"{name} {why}")
 
 
 def status_view(document: StatusDocument, width: int) -> Group:

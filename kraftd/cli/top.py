@@ -13,7 +13,12 @@ from kraftd.health.report.documents import BrokerView, GroupSummary, HealthDocum
 from kraftd.units import count, duration, human_size, latency, rate
 
 _STATUS_STYLES = {LagStatus.OK: "green", LagStatus.WARN: "yellow", LagStatus.EMPTY: "yellow"}
-_STATE_STYLES = {ServiceState.READY: "green", ServiceState.STARTING: "yellow", ServiceState.STOPPED: "dim"}
+_STATE_STYLES = {
+    ServiceState.READY: "green",
+    ServiceState.STARTING: "yellow",
+    ServiceState.PAUSED: "yellow",
+    ServiceState.STOPPED: "dim",
+}
 _BAD = "bold red"
 _MOST_ROWS = 20
 _UNKNOWN = Text("?", style="dim italic")

@@ -12,9 +12,10 @@ _SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class DesiredProgram:
-    """The desired state of one program.
+    """The desired state of one program: running, stopped, or paused, which is running but left alone.
 
     Attributes:
+        paused: Whether the daemon leaves it alone, although it should run: no restart, no signal.
         since: RFC 3339, UTC.
         by: Which command asked for it.
     """
@@ -23,6 +24,7 @@ class DesiredProgram:
     since: str
     by: str
     why: str
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,22 @@ class DesiredState:
     programs: Mapping[str, DesiredProgram]
 
     def wants(self, program: str) -> bool:
-        """Return whether a program should run."""
+        """Return whether the daemon has to keep a program running."""
         desired = self.programs.get(program)
-        return desired is not None and desired.running
+        return desired is not None and desired.running and not desired.paused
+
+    def is_paused(self, program: str) -> bool:
+        """Return whether a program should run, and is left alone on purpose."""
+        desired = self.programs.get(program)
+        return desired is not None and desired.running and desired.paused
 
     def changed(self, programs: Iterable[str], desired: DesiredProgram, generation: int) -> "DesiredState":
         """Return the state with some programs changed; programs already in that state keep their time and command."""
         updates = {
-            name: desired for name in programs if self.wants(name) != desired.running or name not in self.programs
+            name: desired
+            for name in programs
+            if (known := self.programs.get(name)) is None
+            or (known.running, known.paused) != (desired.running, desired.paused)
         }
         return replace(self, generation=generation, programs={**self.programs, **updates})
 
@@ -65,7 +75,11 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
         _check_schema(int(raw["schema_version"]), path)
         programs = {
             str(name): DesiredProgram(
-                bool(desired["running"]), str(desired["since"]), str(desired["by"]), str(desired["why"])
+                bool(desired["running"]),
+                str(desired["since"]),
+                str(desired["by"]),
+                str(desired["why"]),
+                paused=bool(desired.get("paused", False)),
             )
             for name, desired in raw["programs"].items()
         }

@@ -89,7 +89,7 @@ def test_an_assignment_of_another_form_is_refused(cluster, setting):
     assert "the command line" in error["message"]
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "restart", "status", "logs", "why"])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "pause", "resume", "status", "logs", "why"])
 def test_a_program_that_there_is_not_is_refused_with_those_that_there_are(cluster, plan, verb):
     error = refused(cluster, verb, "broker-9", status=4, code="unknown")
 

@@ -40,6 +40,7 @@ BROKER_STATES: States = (
     ("down", BAD),
     ("backoff", BAD),
     ("given_up", WORSE),
+    ("paused", WARNING),
     ("stopped", OFF),
 )
 PROCESS_STATES: States = (

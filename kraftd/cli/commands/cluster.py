@@ -1,4 +1,4 @@
-"""The commands that change a cluster: start, stop, restart, destroy."""
+"""The commands that change a cluster: start, stop, restart, pause, resume, destroy."""
 
 import contextlib
 import sys
@@ -12,12 +12,15 @@ from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
+    from kraftd.operate.stop.pause import PauseResult
     from kraftd.plan.layout import Layout
 
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
+_PAUSE_TIMEOUT_S = 30.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Chosen = Annotated[list[str], typer.Argument(metavar="NAME...", help="Programs.")]
 With = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,6 +44,8 @@ def register(app: typer.Typer) -> None:
     app.command("start")(start)
     app.command("stop")(stop)
     app.command("restart")(restart)
+    app.command("pause")(pause)
+    app.command("resume")(resume)
     app.command("destroy")(destroy)
 
 
@@ -116,6 +121,36 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
         )
     elif not invocation.quiet:
         output.started(invocation.console(), result.started, invocation.command)
+
+
+def pause(context: typer.Context, names: Chosen) -> None:
+    """Leave programs alone: the daemon neither restarts nor ends them. They run on; 'start' and 'stop' end a pause."""
+    from kraftd.operate.stop.pause import pause as pause_programs
+
+    invocation: Invocation = context.obj
+    limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S
+    _print_pause(invocation, pause_programs(invocation.any_plan(), names, limit_s), "paused")
+
+
+def resume(context: typer.Context, names: Chosen) -> None:
+    """End the pause of programs: the daemon keeps them running again, and restarts what ended meanwhile."""
+    from kraftd.operate.stop.pause import resume as resume_programs
+
+    invocation: Invocation = context.obj
+    limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S
+    _print_pause(invocation, resume_programs(invocation.any_plan(), names, limit_s), "resumed")
+
+
+def _print_pause(invocation: Invocation, result: "PauseResult", done: str) -> None:
+    from kraftd.cli import output
+
+    if invocation.json:
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "cluster": result.cluster}
+            | {done: result.changed, "unchanged": result.unchanged}
+        )
+    elif not invocation.quiet:
+        output.paused(invocation.console(), result, done)
 
 
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:

@@ -33,6 +33,7 @@ class ServiceState(StrEnum):
     DOWN = "DOWN"
     BACKOFF = "BACKOFF"
     GIVEN_UP = "GIVEN_UP"
+    PAUSED = "PAUSED"
     STOPPED = "STOPPED"
 
 
@@ -198,7 +199,7 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         pid=process.pid,
         process_state=process.state,
         service_state=state,
-        ready=state is ServiceState.READY,
+        ready=reason is None and process.pid is not None,
         restarts=memory.restarts,
         last_exit=facts.exits.get(name),
         reason=reason,
@@ -208,7 +209,7 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         heap_bytes=node.heap_bytes if node else None,
         log=str(plan.layout.main_log(program)),
         metrics_port=_port(program, Purpose.METRICS, facts),
-        notes=tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name),
+        notes=_notes(name, facts),
         next_restart_at=None if next_at_s is None else timestamp(next_at_s),
     )
 
@@ -216,6 +217,17 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
 def _port(program: Program, purpose: Purpose, facts: ObservedPrograms) -> int | None:
     listener = program.first(purpose)
     return listener.port if listener and (program.name, purpose) not in facts.refusals else None
+
+
+def _notes(name: str, facts: ObservedPrograms) -> tuple[str, ...]:
+    refused = tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name)
+    if not facts.desired.is_paused(name):
+        return refused
+    paused = facts.desired.programs[name]
+    return (
+        f"it is left alone since {paused.since} because of '{paused.by}': 'kraftd resume {name}' ends that",
+        *refused,
+    )
 
 
 def _service(
@@ -229,9 +241,11 @@ def _service(
     if process.pid is None:
         return _absent(name, process, facts, memory, now_s)
     answer = facts.answers.get(name)
-    if answer is not None and answer.ready:
+    reason = "it was not asked" if answer is None else None if answer.ready else answer.reason or "it does not serve"
+    if facts.desired.is_paused(name):
+        return ServiceState.PAUSED, reason
+    if reason is None:
         return ServiceState.READY, None
-    reason = answer.reason if answer else "it was not asked"
     if uptime_s is not None and uptime_s < START_GRACE_S and name not in facts.served:
         return ServiceState.STARTING, reason
     return ServiceState.UNREADY, reason
@@ -240,13 +254,18 @@ def _service(
 def _absent(
     name: str, process: ProcessFact, facts: ObservedPrograms, memory: RestartHistory, now_s: float
 ) -> tuple[ServiceState, str | None]:
+    if facts.desired.is_paused(name):
+        return ServiceState.PAUSED, _ended(process, facts.exits.get(name))
     if not facts.desired.wants(name):
         return ServiceState.STOPPED, None
     if memory.given_up is not None:
         return ServiceState.GIVEN_UP, memory.given_up
     if memory.next_at_s is not None and now_s < memory.next_at_s + OVERDUE_S:
         return ServiceState.BACKOFF, memory.why
-    ended = facts.exits.get(name)
+    return ServiceState.DOWN, _ended(process, facts.exits.get(name))
+
+
+def _ended(process: ProcessFact, ended: LastExit | None) -> str:
     if ended is None:
-        return ServiceState.DOWN, f"it does not run ({process.state})"
-    return ServiceState.DOWN, f"it ended with {ended}" + (f": {ended.cause}" if ended.cause else "")
+        return f"it does not run ({process.state})"
+    return f"it ended with {ended}" + (f": {ended.cause}" if ended.cause else "")

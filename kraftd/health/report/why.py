@@ -123,6 +123,8 @@ def _desired(name: str, records: StateRecords, now_s: float) -> Iterator[Stateme
         yield Statement(1, name, "was never asked to run", "desired.json")
         return
     wanted = "should run" if desired.running else "should not run"
+    if desired.running and desired.paused:
+        wanted = "should be left alone"
     yield Statement(
         1, name, f"{wanted}: set by '{desired.by}' {_ago(desired.since, now_s)} ({desired.why})", "desired.json"
     )
@@ -145,6 +147,9 @@ def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
 def _next(document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float) -> Iterator[Statement]:
     name = node.name
     if node.pid is not None or node.service_state is ServiceState.STOPPED:
+        return
+    if node.service_state is ServiceState.PAUSED:
+        yield Statement(1, name, f"is not restarted while it is paused: 'kraftd resume {name}' restarts it", "plan")
         return
     memory = records.restart_histories.get(name, RestartHistory())
     daemon = node_named(document, DAEMON)

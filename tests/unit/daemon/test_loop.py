@@ -164,6 +164,22 @@ def test_what_was_stopped_stays_stopped():
     assert {view.name for view in tick.snapshot.programs if view.service_state is ServiceState.STOPPED} == {"producer"}
 
 
+def test_what_is_paused_is_not_restarted_until_it_is_resumed():
+    cluster = FakeCluster()
+    cluster.desired = cluster.desired.changed(["producer"], replace(RUN, paused=True), 1)
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("producer")
+
+    paused = loop.tick()
+    cluster.desired = cluster.desired.changed(["producer"], RUN, 1)
+    loop.tick()
+
+    view = next(each for each in paused.snapshot.programs if each.name == "producer")
+    assert (view.service_state, view.pid, view.restarts) == (ServiceState.PAUSED, None, 0)
+    assert cluster.started == ["producer"]
+
+
 def test_while_a_command_holds_the_lock_nothing_is_healed():
     cluster = FakeCluster()
     cluster.is_locked_by_a_command = True

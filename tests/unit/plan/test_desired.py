@@ -9,6 +9,7 @@ from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram, parse_desired
 PATH = Path("/srv/desired.json")
 START = DesiredProgram(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
 STOP = DesiredProgram(running=False, since="2026-01-02T00:00:00Z", by="stop", why="asked")
+PAUSE = DesiredProgram(running=True, since="2026-01-02T00:00:00Z", by="pause", why="asked", paused=True)
 
 
 def test_nothing_is_desired_where_there_is_no_file():
@@ -34,6 +35,27 @@ def test_who_is_of_the_same_mind_keeps_its_stamp():
     state = NOTHING_DESIRED.changed(["broker-1"], START, 1).changed(["broker-1", "broker-2"], later, 2)
 
     assert (state.programs["broker-1"], state.programs["broker-2"]) == (START, later)
+
+
+def test_a_pause_is_neither_running_nor_stopped_and_reads_back():
+    state = NOTHING_DESIRED.changed(["a", "b"], START, 1).changed(["a"], PAUSE, 1)
+
+    assert [(state.wants(name), state.is_paused(name)) for name in ("a", "b")] == [(False, True), (True, False)]
+    assert parse_desired(state.to_json(), PATH) == state
+
+
+@pytest.mark.parametrize("after", [START, STOP])
+def test_a_start_and_a_stop_end_a_pause(after):
+    state = NOTHING_DESIRED.changed(["a"], PAUSE, 1).changed(["a"], after, 1)
+
+    assert (state.programs["a"], state.is_paused("a")) == (after, False)
+
+
+def test_a_record_of_an_earlier_kraftd_has_no_pause():
+    program = '{"running": true, "since": "", "by": "start", "why": ""}'
+    text = f'{{"schema_version": 1, "generation": 1, "programs": {{"a": {program}}}}}'
+
+    assert not parse_desired(text, PATH).is_paused("a")
 
 
 def test_a_stop_before_any_start_is_remembered():

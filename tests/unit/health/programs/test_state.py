@@ -62,6 +62,27 @@ def test_what_has_served_and_does_not_answer_any_more_is_not_starting():
     assert views(plan_of(), facts, NOW_S)[0].service_state is ServiceState.UNREADY
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason", "ready"),
+    [
+        ({"fact": running(500), "answer": SERVES}, None, True),
+        ({"fact": running(5), "answer": Answer(ready=False, reason="silent")}, "silent", False),
+        ({"fact": running(500), "answer": Answer(ready=False)}, "it does not serve", False),
+        ({"ended": KILLED}, "it ended with signal SIGKILL: out of memory", False),
+        ({"memory": RestartHistory(given_up="port")}, "it does not run (STOPPED)", False),
+    ],
+)
+def test_a_paused_program_says_whether_it_serves_and_since_when_it_is_left_alone(facts, reason, ready):
+    paused = DesiredProgram(running=True, since="2026-01-01T00:00:00Z", by="pause", why="", paused=True)
+
+    found = view("broker-1", desired=DESIRED.changed(["broker-1"], paused, 1), **facts)
+
+    assert (found.service_state, found.reason, found.ready) == (ServiceState.PAUSED, reason, ready)
+    assert "2026-01-01T00:00:00Z" in found.notes[0]
+    assert "kraftd resume broker-1" in found.notes[0]
+    assert found.is_wanted
+
+
 def test_a_node_shows_what_the_plan_gives_it():
     found = view("broker-2", fact=running(12.5), answer=SERVES, memory=RestartHistory(restarts=3), ended=KILLED)
 
