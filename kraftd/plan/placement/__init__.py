@@ -1,0 +1,1 @@
+"""Where the replicas and leaders of partitions go. Pure."""

@@ -1,0 +1,139 @@
+"""The placement that balances replicas and leaders over brokers with the fewest moves.
+
+Balanced means: no broker has two replicas more than another, neither of all topics together nor of any one of them.
+That is always possible. Which broker takes which replica is the cheapest flow from the partitions through the brokers
+of each topic to the brokers, so that the number of moves is the least possible, and of such placements it is one that
+moves the fewest bytes. Leaders are chosen in the same way among the replicas, as evenly as these allow.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kraftd.plan.placement.flow import FlowNetwork
+
+PartitionId: TypeAlias = tuple[str, int]
+Replicas: TypeAlias = tuple[int, ...]
+Placement: TypeAlias = Mapping[PartitionId, Replicas]
+
+_SIZE_STEPS = 1000
+_MOVE = _SIZE_STEPS * 100
+"""The cost of a move; the sizes of all replicas that can move add up to less."""
+
+_NO_SIZES: Mapping[PartitionId, int] = {}
+
+
+def balanced(
+    current: Placement,
+    brokers: Collection[int],
+    replication_factors: Mapping[str, int],
+    sizes: Mapping[PartitionId, int] = _NO_SIZES,
+) -> dict[PartitionId, Replicas]:
+    """Return the new replicas of each partition that changes, the preferred leader first.
+
+    Args:
+        current: The replicas of every partition, the preferred leader first.
+        brokers: The node ids that may have replicas; all others are drained.
+        replication_factors: By topic, its number of replicas; of other topics each partition keeps its own. None is
+            above the number of brokers.
+        sizes: Bytes by partition.
+    """
+    factors = {key: replication_factors.get(key[0], len(replicas)) for key, replicas in current.items()}
+    chosen = _replicas(current, sorted(brokers), factors, _relative(sizes))
+    leaders = _leaders(current, chosen, len(brokers))
+    placed = {key: _ordered(current[key], chosen[key], leaders[key]) for key in current}
+    return {key: replicas for key, replicas in placed.items() if replicas != current[key]}
+
+
+def added(before: Placement, after: Placement) -> list[tuple[PartitionId, int]]:
+    """Return each replica that is copied to a broker that did not have it."""
+    return [(key, broker) for key, replicas in after.items() for broker in replicas if broker not in before[key]]
+
+
+def counts(placement: Placement) -> tuple[Counter[int], Counter[int]]:
+    """Return how many replicas and how many preferred leaders each broker has."""
+    replicas = Counter(broker for each in placement.values() for broker in each)
+    return replicas, Counter(each[0] for each in placement.values())
+
+
+def _relative(sizes: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
+    total = sum(sizes.values())
+    return {key: size * _SIZE_STEPS // total for key, size in sizes.items()} if total else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The brokers that a partition can be given, each with its cost, and how many it gets."""
+
+    key: PartitionId
+    count: int
+    costs: Mapping[int, int]
+
+
+def _replicas(
+    current: Placement, brokers: Sequence[int], factors: Mapping[PartitionId, int], sizes: Mapping[PartitionId, int]
+) -> dict[PartitionId, frozenset[int]]:
+    choices = []
+    for key, replicas in current.items():
+        move = _MOVE + sizes.get(key, 0)
+        choices.append(_Choice(key, factors[key], {broker: 0 if broker in replicas else move for broker in brokers}))
+    return _spread(choices, len(brokers))
+
+
+def _leaders(current: Placement, chosen: Mapping[PartitionId, frozenset[int]], brokers: int) -> dict[PartitionId, int]:
+    choices = []
+    for key, candidates in chosen.items():
+        before = current[key]
+        # A replica that is there already can lead at once.
+        costs = {each: 0 if each == before[0] else 1 if each in before else 2 for each in sorted(candidates)}
+        choices.append(_Choice(key, 1, costs))
+    return {key: next(iter(leader)) for key, leader in _spread(choices, brokers).items()}
+
+
+def _spread(choices: Sequence[_Choice], brokers: int) -> dict[PartitionId, frozenset[int]]:
+    """Choose brokers for each partition: evenly over all topics and over each one, then cheaply."""
+    total = sum(choice.count for choice in choices)
+    # Evenness is worth more than every cost together.
+    uneven = 1 + sum(sum(choice.costs.values()) for choice in choices)
+    of_topic = Counter[str]()
+    for choice in choices:
+        of_topic[choice.key[0]] += choice.count
+    network = FlowNetwork()
+    source, sink = network.node(), network.node()
+    of_broker: dict[int, int] = {}
+    in_topic: dict[tuple[str, int], int] = {}
+    edges: dict[PartitionId, list[tuple[int, int]]] = defaultdict(list)
+    for choice in choices:
+        topic = choice.key[0]
+        partition = network.node()
+        network.edge(source, partition, choice.count, 0)
+        for broker, cost in choice.costs.items():
+            if broker not in of_broker:
+                of_broker[broker] = network.node()
+                _even_edges(network, of_broker[broker], sink, total, brokers, uneven)
+            if (topic, broker) not in in_topic:
+                in_topic[topic, broker] = network.node()
+                _even_edges(network, in_topic[topic, broker], of_broker[broker], of_topic[topic], brokers, uneven)
+            edges[choice.key].append((broker, network.edge(partition, in_topic[topic, broker], 1, cost)))
+    network.fill(source, sink)
+    return {key: frozenset(_used(network, theirs)) for key, theirs in edges.items()}
+
+
+def _even_edges(network: FlowNetwork, tail: int, head: int, total: int, brokers: int, uneven: int) -> None:
+    """Add edges for the share of one broker: within it units are free, and each beyond it costs more than the last."""
+    share = total // brokers
+    network.edge(tail, head, share, 0)
+    for beyond in range(total - share):
+        network.edge(tail, head, 1, uneven * (2 * beyond + 1))
+
+
+def _used(network: FlowNetwork, edges: Iterable[tuple[int, int]]) -> Iterable[int]:
+    return (broker for broker, edge in edges if network.flow(edge))
+
+
+def _ordered(before: Replicas, chosen: frozenset[int], leader: int) -> Replicas:
+    """Return the leader, then the replicas that stay in their order, then the new ones."""
+    stay = [broker for broker in before if broker in chosen and broker != leader]
+    new = sorted(broker for broker in chosen if broker not in before and broker != leader)
+    return (leader, *stay, *new)
