@@ -153,6 +153,18 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
         return False
 
 
+def reap_children() -> dict[int, int]:
+    """Reap every child that has ended, also one that this process was given as PID 1, and return their exit statuses.
+
+    A status below zero is that of a signal. Only for a process in which nothing else waits for a child meanwhile.
+    """
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+    return ended
+
+
 class ExitWatch:
     """A watch for the exit of processes, prompt through pidfds; without pidfds it only waits for the timeout."""
 

@@ -62,7 +62,7 @@ _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
 _FILES = {
     "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
     "logs": re.compile(r"supervisord\.log(\.\d+)?"),
-    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?"),
+    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock"),
 }
 
 
@@ -107,6 +107,11 @@ class Layout:
     def lock(self) -> Path:
         """The lock of the one command that may change the cluster."""
         return self.state_dir / "lock"
+
+    @property
+    def foreground_lock(self) -> Path:
+        """The lock of the one command that keeps the cluster in the foreground."""
+        return self.state_dir / "run" / "foreground.lock"
 
     @property
     def restarts(self) -> Path:

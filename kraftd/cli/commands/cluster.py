@@ -29,6 +29,12 @@ With = Annotated[
         help="monitoring (Prometheus, Alertmanager and Grafana), or one of these; the same as --set TOOL.enabled=true.",
     ),
 ]
+InForeground = Annotated[
+    bool,
+    typer.Option(
+        "--foreground", help="Stay, print events, and stop the cluster at the end: for containers and service managers."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Stop even if that costs the quorum or the last in-sync replica.")]
 
 
@@ -49,7 +55,7 @@ def register(app: typer.Typer) -> None:
     app.command("destroy")(destroy)
 
 
-def start(context: typer.Context, names: Names = None, tools: With = None) -> None:
+def start(context: typer.Context, names: Names = None, tools: With = None, foreground: InForeground = False) -> None:
     """Start the cluster and return when it is ready. Programs that run already are left alone."""
     from kraftd.cli import output
     from kraftd.operate.configuring import enabling
@@ -61,8 +67,13 @@ def start(context: typer.Context, names: Names = None, tools: With = None) -> No
     given: Invocation = context.obj
     # Before the user's own, which may take one of them away again.
     invocation = replace(given, assignments=(*enabling(tools or ()), *given.assignments))
-    command_context = invocation.command_context(_START_TIMEOUT_S)
     options = StartOptions(tuple(names or ()), invocation.timeout_s or _START_TIMEOUT_S)
+    if foreground:
+        from kraftd.cli.foreground import run_in_foreground
+
+        run_in_foreground(invocation, options)
+        return
+    command_context = invocation.command_context(_START_TIMEOUT_S)
     chosen = invocation.chosen(command_context)
     with _report_running_programs(invocation, chosen.layout):
         result = start_cluster(chosen, options, command_context)

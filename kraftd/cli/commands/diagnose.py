@@ -1,6 +1,5 @@
 """The commands for when something is wrong: doctor, events, bundle."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +8,11 @@ import typer
 
 from kraftd.cli.options import Invocation, parse_since
 from kraftd.errors import ConfigurationError
-from kraftd.escapes import escaped, escaped_json
+from kraftd.escapes import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kraftd.host.events import Event
     from kraftd.operate.diagnose.findings import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
@@ -89,6 +87,7 @@ def events(
     ] = None,
 ) -> None:
     """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
+    from kraftd.cli.events import event_line
     from kraftd.operate.diagnose.events import events_since, follow_events
 
     invocation: Invocation = context.obj
@@ -97,7 +96,7 @@ def events(
     directory = cluster.layout.events
     found = follow_events(directory, since_s, cluster.clock) if follow else events_since(directory, since_s)
     for event in found:
-        invocation.print_lines(_event_line(event, as_json=invocation.json))
+        invocation.print_lines(event_line(event, as_json=invocation.json))
 
 
 def _since_s(text: str | None, now_s: float) -> float:
@@ -107,9 +106,3 @@ def _since_s(text: str | None, now_s: float) -> float:
         return parse_since(text, now_s)
     except ValueError as error:
         raise ConfigurationError(f"cannot use --since {text}: {error}", hint=_EXAMPLES, code="bad_since") from error
-
-
-def _event_line(event: "Event", *, as_json: bool) -> str:
-    if as_json:
-        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
-    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}"

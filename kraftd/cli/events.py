@@ -1,0 +1,14 @@
+"""An event as a line, for people and for programs."""
+
+import json
+from dataclasses import asdict
+
+from kraftd.escapes import escaped_json
+from kraftd.host.events import Event
+
+
+def event_line(event: Event, *, as_json: bool) -> str:
+    """Return an event as a line of columns, or as a JSON document on a line."""
+    if as_json:
+        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
+    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}"

@@ -1,0 +1,233 @@
+"""How a cluster in the foreground ends, without a process."""
+
+import contextlib
+import signal
+from dataclasses import dataclass, field
+
+import pytest
+
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError
+from kraftd.host.notify import ServiceManager
+from kraftd.host.signals import StopSignals
+from kraftd.operate.context import CommandContext
+from kraftd.operate.start.foreground import ClusterEndedError, Foreground, ForegroundDoors, HurriedStopError
+from kraftd.operate.start.sequence import StartFailedError
+from kraftd.operate.start.start import StartOptions, locked_start
+from kraftd.operate.stop.stop import StopOptions, stop
+from tests.plans import PYTHON
+from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
+
+
+@dataclass
+class Shown:
+    """What the command showed."""
+
+    kinds: list[str] = field(default_factory=list)
+
+    def started(self, result):
+        self.kinds.append("ready")
+
+    def event(self, event):
+        self.kinds.append(event.kind)
+
+    def stopped(self, result):
+        self.kinds.append("stopped")
+
+
+class Manager(ServiceManager):
+    """A service manager that keeps what it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def notify(self, **variables):
+        self.told += [name for name in variables if name != "STATUS"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return FakeCluster(tmp_path)
+
+
+@pytest.fixture
+def signals():
+    with StopSignals() as received:
+        yield received
+
+
+def later(cluster, after_s, act):
+    """Let something happen while the command sleeps."""
+    due_s = cluster.clock.monotonic_s() + after_s
+    pending, sleep = [act], cluster.clock.sleep
+
+    def slept(seconds):
+        sleep(seconds)
+        if pending and cluster.clock.monotonic_s() >= due_s:
+            pending.pop()()
+
+    cluster.clock.sleep = slept
+
+
+def foreground(cluster, signals, **doors):
+    start = cluster.starting()
+    chosen = start.configured.chosen
+    command_context = CommandContext({}, cluster.tmp_path, cluster.tmp_path, PYTHON, cluster.clock)
+
+    def health(plan, timeout_s):
+        raise NeedsRunningClusterError("cannot ask the daemon")
+
+    given = {"start": lambda *_: locked_start(cluster.starting()), "health": health, "reap": dict, **doors}
+    made = ForegroundDoors(cluster=lambda plan, command_context: cluster.context, **given)
+    return Foreground(chosen, StartOptions(), command_context, signals, Manager(), Shown(), doors=made)
+
+
+def test_a_signal_stops_the_cluster_in_order_and_is_no_failure(cluster, signals):
+    later(cluster, 20.0, lambda: signal.raise_signal(signal.SIGTERM))
+    made = foreground(cluster, signals)
+
+    made.run()
+
+    assert cluster.of("SIGTERM")[-1] == "controller-101"
+    assert cluster.supervisor_pid is None
+    assert made.view.kinds == ["ready", "cluster_started", "stopped"]
+    assert made.manager.told == ["READY", "MAINPID", "STOPPING"]
+
+
+def test_a_signal_during_the_start_stops_what_has_begun(tmp_path, signals):
+    cluster = FakeCluster(tmp_path, programs={"broker-1": FakeProgram(ready_after_s=None)})
+    later(cluster, 5.0, lambda: signal.raise_signal(signal.SIGINT))
+    made = foreground(cluster, signals)
+
+    made.run()
+
+    assert "broker-2" in cluster.of("SIGTERM")
+    assert cluster.supervisor_pid is None
+    assert "READY" not in made.manager.told
+
+
+def test_a_signal_before_the_start_starts_nothing(cluster, signals):
+    signal.raise_signal(signal.SIGTERM)
+
+    foreground(cluster, signals).run()
+
+    assert cluster.did == []
+
+
+def test_a_second_signal_kills_what_does_not_end(tmp_path, signals):
+    cluster = FakeCluster(tmp_path, programs={"broker-1": FakeProgram(term_takes_s=300.0)})
+    later(cluster, 20.0, lambda: signal.raise_signal(signal.SIGINT))
+    later(cluster, 30.0, lambda: signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(HurriedStopError) as caught:
+        foreground(cluster, signals).run()
+
+    assert caught.value.exit_code == 130
+    assert "broker-1" in cluster.of("SIGKILL")
+    assert cluster.clock.monotonic_s() - cluster.began_s < 60
+
+
+def test_a_stop_by_another_command_ends_it_and_is_not_repeated(cluster, signals):
+    later(cluster, 20.0, lambda: stop(cluster.context, StopOptions()))
+    made = foreground(cluster, signals)
+
+    made.run()
+
+    assert cluster.store.generation() == 1
+    assert made.view.kinds[-1] == "cluster_stopped"
+
+
+def test_a_restart_by_another_command_is_survived(cluster, signals):
+    def begins():
+        held.enter_context(cluster.context.lock("restart", timeout_s=1.0))
+        cluster.supervisor_pid = None
+
+    def ends():
+        cluster.supervisor_pid = 1
+        held.close()
+
+    held = contextlib.ExitStack()
+    later(cluster, 20.0, begins)
+    later(cluster, 40.0, ends)
+    later(cluster, 60.0, lambda: signal.raise_signal(signal.SIGTERM))
+    made = foreground(cluster, signals)
+
+    made.run()
+
+    assert cluster.clock.monotonic_s() - cluster.began_s > 60
+    assert made.view.kinds[-1] == "stopped"
+
+
+def test_supervisord_that_ends_by_itself_is_a_failure_and_what_it_leaves_is_stopped(cluster, signals):
+    def killed():
+        cluster.supervisor_pid = None
+        statuses[1] = -9
+
+    statuses = {}
+    later(cluster, 20.0, killed)
+
+    with pytest.raises(ClusterEndedError, match="supervisord ended with signal 9") as caught:
+        foreground(cluster, signals, reap=lambda: statuses).run()
+
+    assert caught.value.exit_code == 1
+    assert {"broker-1", "broker-2", "controller-101"} <= set(cluster.of("SIGTERM"))
+
+
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path, signals):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": FakeProgram(fails=True)})
+
+    with pytest.raises(StartFailedError):
+        foreground(cluster, signals).run()
+
+    assert "broker-1" in cluster.of("SIGTERM")
+    assert cluster.supervisor_pid is None
+
+
+def test_a_start_that_fails_leaves_alone_what_ran_before(cluster, signals):
+    def refused(*_):
+        raise KraftdError("cannot read the configuration")
+
+    cluster.store.write_plan(cluster.plan)
+    cluster.runs()
+
+    with pytest.raises(KraftdError, match="configuration"):
+        foreground(cluster, signals, start=refused).run()
+
+    assert cluster.did == []
+
+
+def test_a_cluster_that_runs_is_taken_over(cluster, signals):
+    cluster.store.write_plan(cluster.plan)
+    cluster.runs()
+    later(cluster, 20.0, lambda: signal.raise_signal(signal.SIGTERM))
+
+    foreground(cluster, signals).run()
+
+    assert "launch" not in [verb for verb, _ in cluster.did]
+    assert cluster.supervisor_pid is None
+
+
+def test_a_second_foreground_is_refused_and_touches_nothing(cluster, signals):
+    def second():
+        did = len(cluster.did)
+        with pytest.raises(RefusedError) as caught:
+            foreground(cluster, signals).run()
+        refused.append((caught.value.code, caught.value.exit_code, len(cluster.did) - did))
+        signal.raise_signal(signal.SIGTERM)
+
+    refused = []
+    later(cluster, 20.0, second)
+
+    foreground(cluster, signals).run()
+
+    assert refused == [("foreground_taken", 8, 0)]
+
+
+def test_a_start_that_is_refused_leaves_no_trace(cluster, signals):
+    def refused(*_):
+        raise KraftdError("cannot read the configuration")
+
+    with pytest.raises(KraftdError, match="configuration"):
+        foreground(cluster, signals, start=refused).run()
+
+    assert not cluster.plan.layout.state_dir.exists()
