@@ -24,7 +24,7 @@ from kraftd.serve.front import create_front
 from kraftd.serve.problems import Problem
 from kraftd.supervisord.rpc import Supervisor
 from kraftd.web.asgi import App
-from kraftd.web.background import end_process
+from kraftd.web.background import dump_threads_on_quit, end_process
 from kraftd.web.server import server_config
 
 logger = logging.getLogger("kraftd.daemon")
@@ -74,6 +74,7 @@ def main() -> None:
     # A broker that is down is in the snapshot; kafka-python would say it at every attempt.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     threading.excepthook = end_process
+    dump_threads_on_quit()
     path = arguments.state_dir / "plan.json"
     text = read_text(path)
     if text is None:

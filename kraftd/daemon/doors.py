@@ -1,7 +1,9 @@
 """What the daemon's loop sees and does outside of it: a value of functions, so that a test can give others."""
 
+import contextlib
 import functools
 import logging
+import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -18,18 +20,22 @@ from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage
+from kraftd.health.programs.stop_blockers import describe_blocker
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.jvm import AttachError, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
 from kraftd.host.machine import memory_kills, port_holder
-from kraftd.host.processes import Process, usage
+from kraftd.host.processes import Process, send_signal, usage
+from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.model import KafkaAccessError
 from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
+from kraftd.observe.stop_cost import stop_cost
 from kraftd.plan.desired import DesiredState, parse_desired
 from kraftd.plan.kinds import Node
 from kraftd.plan.layout import Layout
@@ -40,6 +46,7 @@ from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, Superviso
 logger = logging.getLogger("kraftd.daemon")
 
 _ASK_TIMEOUT_S = 2.0
+_ADMIN_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,9 @@ class DaemonDoors:
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
         alerts: What Prometheus last told.
         disks: The file systems that hold the cluster.
+        send_signal: Signals this incarnation; False where it has ended.
+        stop_obstacle: Why a node must not end now, as Kafka tells it; None where nothing speaks against it.
+        log_age_s: Seconds since a program last wrote to one of its logs; None where it has none.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
     """
 
@@ -74,6 +84,9 @@ class DaemonDoors:
     attach: Callable[[Node, Listener, Process], Pending]
     try_lock: Callable[[], AbstractContextManager[bool]]
     save_restarts: Callable[[Mapping[str, RestartHistory]], None]
+    send_signal: Callable[[Process, signal.Signals], bool]
+    stop_obstacle: Callable[[Node], str | None]
+    log_age_s: Callable[[str], float | None]
     record_event: Callable[[str, str, str], None]
     alerts: Callable[[], Alerts | None] = lambda: None
     disks: Callable[[], tuple[DiskView, ...]] = tuple
@@ -99,6 +112,9 @@ def daemon_doors(
         attach=lambda node, listener, process: attaching.submit(_attach, layout, clock, node, listener, process),
         try_lock=lambda: try_acquire(layout.lock, command="daemon"),
         save_restarts=functools.partial(_save_restarts, layout),
+        send_signal=send_signal,
+        stop_obstacle=functools.partial(_stop_obstacle, plan),
+        log_age_s=functools.partial(_log_age_s, plan, clock),
         record_event=functools.partial(_record_event, events),
         alerts=lambda: alerts.newest,
         disks=DiskWatch(plan, clock).views,
@@ -110,6 +126,25 @@ def _start(plan: Plan, supervisor: Supervisor, program: str) -> None:
         supervisor.start(plan.program(program).supervised_name)
     except (SupervisorUnreachableError, SupervisorRefusedError) as error:
         logger.warning("Restart of %s failed: %s", program, error)
+
+
+def _stop_obstacle(plan: Plan, node: Node) -> str | None:
+    try:
+        with KafkaAdmin(plan.access, timeout_s=_ADMIN_TIMEOUT_S) as kafka:
+            cost = stop_cost(kafka, {node.node_id})
+    except KafkaAccessError as error:
+        return f"what its end would cost is not known: {error}"
+    if cost.unread:
+        return f"what its end would cost is not known: the state of {cost.unread[0]} could not be read"
+    return "; ".join(describe_blocker(blocker) for blocker in cost.blockers) or None
+
+
+def _log_age_s(plan: Plan, clock: Clock, program: str) -> float | None:
+    written_at_s = []
+    for path in plan.layout.log_files(plan.program(program)):
+        with contextlib.suppress(OSError):
+            written_at_s.append(path.stat().st_mtime)
+    return max(0.0, clock.now_s() - max(written_at_s)) if written_at_s else None
 
 
 def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:

@@ -1,20 +1,22 @@
 """The daemon's loop: observe, decide, restart. Everything outside is reached through the doors that it is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd.clock import Clock
 from kraftd.daemon.attachments import Attachments
 from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.restarter import Restarter, unreaped
+from kraftd.daemon.watchdog import Watchdog
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.facts import SERVES, Answer, voter_answer
 from kraftd.health.programs.restarts import Policy, RestartHistory
 from kraftd.health.programs.state import BrokerContact, ObservedPrograms, Snapshot, views
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
+from kraftd.plan.desired import DesiredState
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import DAEMON
+from kraftd.plan.program import DAEMON, Purpose
 
 _MOST_REAP_QUERIES = 10
 
@@ -47,7 +49,9 @@ class Loop:
         self._plan = plan
         self._doors = doors
         self._clock = clock
-        self._restarter = Restarter(plan, doors, clock, restart_histories, policy or Policy())
+        self._watchdog = Watchdog(plan, doors, clock)
+        restarting = replace(doors, cause_of_exit=self._watchdog.explained(doors.cause_of_exit))
+        self._restarter = Restarter(plan, restarting, clock, restart_histories, policy or Policy())
         self._served: dict[str, Process] = {}
         self._attachments = Attachments(plan, doors.attach, clock)
 
@@ -71,10 +75,7 @@ class Loop:
         judged = {**answers, **self._voters(answers, kafka)}
         self._note_serving(process_table, judged)
         self._restarter.note_health(process_table, judged, desired, now_s)
-        restarter, served = self._restarter, frozenset(self._served)
-        facts = ObservedPrograms(
-            process_table.facts, judged, desired, restarter.histories, restarter.exits, served, refusals
-        )
+        facts = self._facts(process_table, judged, desired, refusals)
         snapshot = Snapshot(
             taken_at_s=now_s,
             monotonic_s=monotonic_s,
@@ -89,6 +90,24 @@ class Loop:
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())
+
+    def _facts(
+        self,
+        process_table: ProcessTable,
+        judged: Mapping[str, Answer],
+        desired: DesiredState,
+        refusals: Mapping[tuple[str, Purpose], str],
+    ) -> ObservedPrograms:
+        return ObservedPrograms(
+            process_table.facts,
+            judged,
+            desired,
+            self._restarter.histories,
+            self._restarter.exits,
+            frozenset(self._served),
+            refusals,
+            self._watchdog.update(process_table, judged, desired, self._served),
+        )
 
     def _contacts(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[int, BrokerContact]:
         alive = None if kafka.brokers is None else {broker.node_id for broker in kafka.brokers}

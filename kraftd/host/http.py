@@ -18,10 +18,14 @@ class Answer:
     Attributes:
         status: The HTTP status; None if no answer came.
         body: The body, or the reason why there is none.
+        timed_out: Whether none came in time.
+        refused: Whether nothing listens.
     """
 
     status: int | None
     body: str
+    timed_out: bool = False
+    refused: bool = False
 
 
 def get(host: str, port: int, path: str, *, timeout_s: float, most_bytes: int = _MOST_BYTES) -> Answer:
@@ -49,9 +53,9 @@ def get(host: str, port: int, path: str, *, timeout_s: float, most_bytes: int = 
                 raise _TooLongError(most_bytes)
             return Answer(response.status, response.read().decode("utf-8", errors="replace"))
     except TimeoutError:
-        return Answer(None, f"no answer within {timeout_s:g} s")
+        return Answer(None, f"no answer within {timeout_s:g} s", timed_out=True)
     except ConnectionRefusedError:
-        return Answer(None, "connection refused")
+        return Answer(None, "connection refused", refused=True)
     except (OSError, http.client.HTTPException) as error:
         return Answer(None, str(error) or type(error).__name__)
     finally:

@@ -30,9 +30,9 @@ class Probe:
     """The result of a probe of a broker's client port.
 
     Attributes:
-        state: answers: an ApiVersions response came. refused: nothing listens. silent: connected, but no response in
-            time, as with a frozen process. closed: the peer closed the connection. unreachable: no connection.
-            not_kafka: something else answered.
+        state: answers: an ApiVersions response came. refused: nothing listens. silent: no response in time, or not
+            even a connection, as with a frozen process whose queue is full. closed: the peer closed the connection.
+            unreachable: no connection. not_kafka: something else answered.
         latency_s: From the first packet to the end of the response; None without a response.
         error: The cause for people; None if it answers.
     """
@@ -68,16 +68,17 @@ def probe(host: str, port: int, timeout_s: float) -> Probe:
 
 
 def port_listens(host: str, port: int, timeout_s: float) -> bool:
-    """Return whether a port accepts a connection, which is all that can be probed of a controller from outside.
+    """Return whether a port accepts a connection, which is all that can be probed of a controller from outside."""
+    return connect(host, port, timeout_s).state is ProbeState.ANSWERS
 
-    Raises:
-        OSError: The host cannot be resolved.
-    """
+
+def connect(host: str, port: int, timeout_s: float) -> Probe:
+    """Return how a port reacts to a connection, which answers where it is accepted."""
     try:
         _connect(host, port, timeout_s).close()
-    except _ProbeFailedError:
-        return False
-    return True
+    except _ProbeFailedError as failed:
+        return Probe(failed.state, error=f"{host}:{port}: {failed}")
+    return Probe(ProbeState.ANSWERS)
 
 
 class _ProbeFailedError(Exception):
@@ -92,7 +93,7 @@ def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
     except ConnectionRefusedError as error:
         raise _ProbeFailedError(ProbeState.REFUSED, "connection refused") from error
     except TimeoutError as error:
-        raise _ProbeFailedError(ProbeState.UNREACHABLE, f"no connection within {timeout_s:g} s") from error
+        raise _ProbeFailedError(ProbeState.SILENT, f"no connection within {timeout_s:g} s") from error
     except OSError as error:
         cause = error.strerror or str(error)
         raise _ProbeFailedError(ProbeState.UNREACHABLE, f"no connection: {cause}") from error

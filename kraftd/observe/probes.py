@@ -3,11 +3,13 @@
 import json
 from concurrent.futures import Executor
 
-from kraftd.health.programs.facts import SERVES, Answer
+from kraftd.health.programs.facts import SERVES, Answer, Silence
 from kraftd.host.http import get
-from kraftd.kafka.probe import port_listens, probe
+from kraftd.kafka.probe import ProbeState, connect, probe
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Program, Question
+
+_SILENCES = {ProbeState.SILENT: Silence.NO_ANSWER, ProbeState.REFUSED: Silence.NOT_LISTENING}
 
 
 def ask(program: Program, *, timeout_s: float) -> Answer:
@@ -16,10 +18,13 @@ def ask(program: Program, *, timeout_s: float) -> Answer:
     match program.probe.question:
         case Question.API_VERSIONS:
             result = probe(listener.host, listener.port, timeout_s)
-            return Answer(ready=result.api_versions_ok, reason=result.error, latency_s=result.latency_s)
+            silence = _SILENCES.get(result.state)
+            return Answer(result.api_versions_ok, result.error, latency_s=result.latency_s, silence=silence)
         case Question.CONNECTION:
-            listens = port_listens(listener.host, listener.port, timeout_s)
-            return SERVES if listens else Answer(ready=False, reason="its port does not listen")
+            result = connect(listener.host, listener.port, timeout_s)
+            if result.state is ProbeState.ANSWERS:
+                return SERVES
+            return Answer(ready=False, reason="its port does not listen", silence=_SILENCES.get(result.state))
         case Question.HTTP:
             return _ask_http(listener.host, listener.port, program.probe.path, timeout_s)
 
@@ -35,7 +40,8 @@ def _ask_http(host: str, port: int, path: str, timeout_s: float) -> Answer:
     if answer.status == 200:
         return SERVES
     if answer.status is None:
-        return Answer(ready=False, reason=f"{path}: {answer.body}")
+        silence = Silence.NO_ANSWER if answer.timed_out else Silence.NOT_LISTENING if answer.refused else None
+        return Answer(ready=False, reason=f"{path}: {answer.body}", silence=silence)
     return Answer(ready=False, reason=f"{path}: {_reasons(answer.body) or f'HTTP {answer.status}'}")
 
 

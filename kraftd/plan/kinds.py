@@ -282,6 +282,24 @@ class Selection:
     max_group_partitions: int = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class WatchdogLimits:
+    """How long a program that runs may give no answer before it counts as hung, in seconds.
+
+    Attributes:
+        node_silent_s: Of nodes; their other replicas take over meanwhile.
+        app_silent_s: Of apps and tools.
+        start_silent_s: Of what does not listen, as while it starts: how long it may write nothing to its logs.
+        daemon_silent_s: How long the daemon may look at nothing before supervisord ends it.
+    """
+
+    enabled: bool = True
+    node_silent_s: float = 30.0
+    app_silent_s: float = 15.0
+    start_silent_s: float = 300.0
+    daemon_silent_s: float = 30.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(Program):
     """The process that observes the cluster.
@@ -296,6 +314,7 @@ class Daemon(Program):
     canary: bool = True
     selection: Selection = Selection()
     allowed_hosts: tuple[str, ...] = ()
+    watchdog: WatchdogLimits = WatchdogLimits()
 
 
 def broker(
@@ -401,6 +420,7 @@ def daemon(
     canary: bool = True,
     selection: Selection | None = None,
     allowed_hosts: tuple[str, ...] = (),
+    watchdog: WatchdogLimits | None = None,
 ) -> Daemon:
     """Return the daemon, the only program that supervisord restarts by itself."""
     return Daemon(
@@ -418,6 +438,7 @@ def daemon(
         canary=canary,
         selection=selection or Selection(),
         allowed_hosts=allowed_hosts,
+        watchdog=watchdog or WatchdogLimits(),
     )
 
 

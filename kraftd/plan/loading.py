@@ -17,7 +17,7 @@ from kraftd.units import shortened
 
 Path = tuple[str, ...]
 
-_FEW_NAMES = 14
+_FEW_NAMES = 20
 _FEW_TABLES = 3
 
 

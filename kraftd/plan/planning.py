@@ -184,6 +184,7 @@ def _daemon(settings: Settings) -> Daemon:
             max_group_partitions=daemon.max_group_partitions,
         ),
         allowed_hosts=tuple(name.lower().strip("[]") for name in daemon.allowed_hosts),
+        watchdog=kinds.WatchdogLimits(**settings.watchdog.model_dump()),
     )
 
 

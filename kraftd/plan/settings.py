@@ -226,6 +226,16 @@ class DaemonSettings(_Section):
     max_group_partitions: Whole = Field(20_000, ge=1, le=200_000, description="a whole number from 1 to 200000")
 
 
+class WatchdogSettings(_Section):
+    """``[watchdog]``: how long a program that runs may give no answer before it is ended, so that it is restarted."""
+
+    enabled: bool = Field(default=True, description=_SWITCH)
+    node_silent_s: Seconds = Field(30.0, description=_SECONDS)
+    app_silent_s: Seconds = Field(15.0, description=_SECONDS)
+    start_silent_s: Seconds = Field(300.0, description=_SECONDS)
+    daemon_silent_s: Seconds = Field(30.0, description=_SECONDS)
+
+
 class DiskSettings(_Section):
     """``[disk]``."""
 
@@ -262,6 +272,7 @@ class Settings(_Section):
     producer: ProducerSettings = Field(default_factory=ProducerSettings)
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     disk: DiskSettings = Field(default_factory=DiskSettings)
     metrics_agent: MetricsAgentSettings = Field(default_factory=MetricsAgentSettings)
 

@@ -102,6 +102,18 @@ _CLUSTER = """\
 # The maximum number of pairs of group and partition with series of their own; other groups have their sums.
 #max_group_partitions = 20000
 
+[watchdog]
+# Whether a program that runs but gives no answer is continued, then ended and restarted: true or false.
+#enabled = true
+# Seconds without an answer before that, of brokers and controllers: 0.2 to 3600.
+#node_silent_s = 30.0
+# Seconds without an answer before that, of apps and tools: 0.2 to 3600.
+#app_silent_s = 15.0
+# Seconds for which a program that does not listen yet may write nothing to its logs: 0.2 to 3600.
+#start_silent_s = 300.0
+# Seconds for which the daemon may look at nothing before supervisord ends and restarts it: 0.2 to 3600.
+#daemon_silent_s = 30.0
+
 [disk]
 # The free space below which a start is refused, and a running cluster is degraded: a whole number followed by k, m or
 # g, or "0" for no limit. Of a disk below 2.5 GiB, a tenth is enough.

@@ -1,9 +1,11 @@
-"""Work outside the event loop: blocking calls, apps that are built when first needed, and threads that fail."""
+"""Work outside the event loop: blocking calls, apps that are built when first needed, and threads that fail or hang."""
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from kraftd.web.asgi import App, Receive, Scope, Send
 Result = TypeVar("Result")
 
 _EXIT_STATUS_OF_A_DEFECT = 70
+_STDERR = 2
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,11 @@ async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
 
     threading.Thread(target=work, name=f"call-{call.__name__}", daemon=True).start()
     return await done
+
+
+def dump_threads_on_quit() -> None:
+    """Have SIGQUIT write what each thread does to standard error, as a JVM does, and no longer end the process."""
+    faulthandler.register(signal.SIGQUIT, file=_STDERR, all_threads=True)
 
 
 def end_process(failed: threading.ExceptHookArgs) -> None:

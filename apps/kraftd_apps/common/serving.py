@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import uvicorn
 
 from kraftd.web.asgi import Answer, App
-from kraftd.web.background import end_process
+from kraftd.web.background import dump_threads_on_quit, end_process
 from kraftd.web.server import Server, server_config
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.settings import AppError, HttpSettings, environment
@@ -151,6 +151,7 @@ def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     threading.excepthook = end_process
+    dump_threads_on_quit()
     try:
         settings = read_settings(environment(Path.cwd()))
         return run(lambda: make_service(settings), settings.http)

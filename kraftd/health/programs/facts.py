@@ -1,6 +1,7 @@
 """The facts about one program: its process, and its probe's answer. Plain data."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from kraftd.kafka.model import Quorum
 from kraftd.plan.kinds import Node
@@ -28,17 +29,31 @@ class ProcessFact:
     started_at_s: float | None
 
 
+class Silence(StrEnum):
+    """How a program gave no answer at all, not even a bad one.
+
+    Attributes:
+        NO_ANSWER: Its port is open, and nothing came in time, as from a frozen process.
+        NOT_LISTENING: Nothing listens: it starts, recovers its logs, or ends.
+    """
+
+    NO_ANSWER = "no_answer"
+    NOT_LISTENING = "not_listening"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Whether a program serves, and why not.
 
     Attributes:
+        silence: How there was no answer; None where there was one, or nobody could ask.
         latency_s: How long a broker took to answer; None of other programs, and where no answer came.
     """
 
     ready: bool
     reason: str | None = None
     latency_s: float | None = None
+    silence: Silence | None = None
 
 
 SERVES = Answer(ready=True)
@@ -54,5 +69,6 @@ def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
     age_s = voter.last_caught_up_age_s
     if node.node_id != quorum.leader_id and (age_s is None or age_s > CAUGHT_UP_WITHIN_S):
         behind = "an unknown number of" if voter.lag_records is None else voter.lag_records
-        return Answer(ready=False, reason=f"{behind} metadata records behind")
+        # Its port is open even while its process is frozen.
+        return Answer(ready=False, reason=f"{behind} metadata records behind", silence=Silence.NO_ANSWER)
     return SERVES

@@ -168,6 +168,7 @@ class ObservedPrograms:
         answers: Missing where a program was not asked.
         served: The programs whose current process has served before.
         refusals: Why a node has no JMX or no metrics agent, by its name and the listener's purpose.
+        hangs: What the watchdog did about programs that give no answer.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -177,6 +178,7 @@ class ObservedPrograms:
     exits: Mapping[str, LastExit] = field(default_factory=dict)
     served: frozenset[str] = frozenset()
     refusals: Mapping[tuple[str, Purpose], str] = field(default_factory=dict)
+    hangs: Mapping[str, str] = field(default_factory=dict)
 
 
 def views(plan: Plan, facts: ObservedPrograms, now_s: float) -> tuple[ProgramView, ...]:
@@ -220,13 +222,15 @@ def _port(program: Program, purpose: Purpose, facts: ObservedPrograms) -> int | 
 
 
 def _notes(name: str, facts: ObservedPrograms) -> tuple[str, ...]:
-    refused = tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name)
+    notes = tuple(f"it has no {place[1]}: {why}" for place, why in facts.refusals.items() if place[0] == name)
+    if name in facts.hangs:
+        notes = (facts.hangs[name], *notes)
     if not facts.desired.is_paused(name):
-        return refused
+        return notes
     paused = facts.desired.programs[name]
     return (
         f"it is left alone since {paused.since} because of '{paused.by}': 'kraftd resume {name}' ends that",
-        *refused,
+        *notes,
     )
 
 

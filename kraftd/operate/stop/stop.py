@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.errors import FileAccessError, RefusedError
+from kraftd.health.programs.stop_blockers import describe_blocker
 from kraftd.host.processes import Process
 from kraftd.kafka.model import KafkaAccessError
 from kraftd.observe.processes import ProcessTable
+from kraftd.observe.stop_cost import stop_cost
 from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.stop.execute import StopExecution, Stopped
-from kraftd.operate.stop.refuse import describe_blocker, stop_blockers
 from kraftd.operate.stop.supervision import find_supervised
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
@@ -149,24 +150,19 @@ def _refuse_costly(cluster: ClusterContext, process_table: ProcessTable, names: 
         return
     try:
         with cluster.doors.open_kafka(cluster.plan.access, _ADMIN_TIMEOUT_S) as kafka:
-            quorum = kafka.quorum()
-            topics = kafka.topics()
-            partitions = [each for topic in topics.values.values() for each in topic.partitions]
-            min_isr = kafka.min_in_sync_replicas(topics.values).values
+            cost = stop_cost(kafka, {node.node_id for node in nodes})
     except KafkaAccessError as error:
         raise RefusedError(
             f"cannot check what a stop of {_names(nodes)} would cost: {error}",
             hint="--force stops it without this check.",
         ) from error
-    unread = ", ".join(topics.failures)
-    if unread:
+    if unread := ", ".join(cost.unread):
         raise RefusedError(
             f"cannot check what a stop of {_names(nodes)} would cost: the state of {unread} could not be read",
             hint="--force stops it without this check.",
         )
-    found = stop_blockers({node.node_id for node in nodes}, quorum, partitions, min_isr)
-    if found:
-        lines = [describe_blocker(blocker) for blocker in found]
+    if cost.blockers:
+        lines = [describe_blocker(blocker) for blocker in cost.blockers]
         raise RefusedError(
             f"cannot stop {_names(nodes)} without harm:\n" + "\n".join(f"  {line}" for line in lines),
             hint="Wait until the other nodes are back and in sync ('kraftd status'), or use --force.",

@@ -6,11 +6,11 @@ import time
 import pytest
 from confluent_kafka import Consumer
 
+from kraftd.health.programs.stop_blockers import stop_blockers
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Difference
 from kraftd.kafka.probe import ProbeState, port_listens, probe
 from kraftd.kafka.round_trip import CANARY_TOPIC, canary_topic
-from kraftd.operate.stop.refuse import stop_blockers
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaError, commit, library_client, partitions_of, produce, start_offsets

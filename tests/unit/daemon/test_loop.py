@@ -7,7 +7,7 @@ from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.loop import Loop
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
-from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
+from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, Silence
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.host.processes import Process
@@ -43,6 +43,7 @@ class FakeCluster:
         self.kafka_view = KafkaView()
         self.started, self.events, self.saved = [], [], []
         self.refused_attachments = {}
+        self.signals, self.stop_obstacles, self.log_ages_s = [], {}, {}
 
     def end(self, name, state="EXITED", ended=None):
         del self.pids[name]
@@ -60,6 +61,10 @@ class FakeCluster:
         if self.restarts_work:
             self.pids[program] = 500 + len(self.started)
             self.states[program] = "RUNNING"
+
+    def send_signal(self, process, number):
+        self.signals.append((next(name for name, pid in self.pids.items() if pid == process.pid), number.name))
+        return True
 
     @contextlib.contextmanager
     def try_lock(self):
@@ -82,6 +87,9 @@ class FakeCluster:
             attach=lambda node, _listener, _process: ended(self.refused_attachments.get(node.name)),
             try_lock=self.try_lock,
             save_restarts=lambda restart_histories: self.saved.append(dict(restart_histories)),
+            send_signal=self.send_signal,
+            stop_obstacle=lambda node: self.stop_obstacles.get(node.name),
+            log_age_s=self.log_ages_s.get,
             record_event=lambda *event: self.events.append(event),
         )
 
@@ -445,3 +453,128 @@ def test_what_runs_has_its_usage():
 
     assert set(usages) == set(PLAN.names) - {"producer"}
     assert usages["broker-1"].started_at_s == 900.0
+
+
+FROZEN = Answer(ready=False, reason="no answer within 2 s", silence=Silence.NO_ANSWER)
+
+
+def tick_for(loop, clock, seconds):
+    """Let the loop tick every second; return the last tick."""
+    for _ in range(int(seconds)):
+        clock.advance(1.0)
+        tick = loop.tick()
+    return tick
+
+
+def kinds(cluster):
+    return [(kind, name) for kind, name, _ in cluster.events]
+
+
+def test_a_frozen_broker_is_woken_then_ended_and_restarted_with_the_reason():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN}
+
+    woken = tick_for(loop, clock, 32)
+    tick_for(loop, clock, 5)
+    terminated = list(cluster.signals)
+    tick_for(loop, clock, 31)
+    cluster.end("broker-1")
+    cluster.refusals = {}
+    tick_for(loop, clock, 1)
+
+    assert "continued it" in woken.snapshot.programs[0].notes[0]
+    assert [number for _, number in terminated] == ["SIGQUIT", "SIGCONT", "SIGTERM", "SIGCONT"]
+    assert [number for _, number in cluster.signals[4:]] == ["SIGKILL", "SIGCONT"]
+    assert {name for name, _ in cluster.signals} == {"broker-1"}
+    assert kinds(cluster) == [("hung", "broker-1")] * 3 + [("exited", "broker-1"), ("restarted", "broker-1")]
+    assert "the watchdog ended it" in cluster.events[-1][2]
+
+
+def test_a_frozen_program_that_answers_once_it_is_continued_is_left_alone():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"producer": FROZEN}
+    tick_for(loop, clock, 17)
+    cluster.refusals = {}
+
+    tick = tick_for(loop, clock, 60)
+
+    assert [number for _, number in cluster.signals] == ["SIGQUIT", "SIGCONT"]
+    assert kinds(cluster) == [("hung", "producer"), ("recovered", "producer")]
+    assert all(program.notes == () for program in tick.snapshot.programs)
+
+
+def test_a_node_that_is_needed_is_woken_and_not_ended_and_that_is_told_once():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN}
+    cluster.stop_obstacles = {"broker-1": "no in-sync replica of t-0 would be left"}
+
+    tick = tick_for(loop, clock, 120)
+
+    assert [number for _, number in cluster.signals] == ["SIGQUIT", "SIGCONT"]
+    assert kinds(cluster) == [("hung", "broker-1")] * 2
+    assert "no in-sync replica of t-0" in tick.snapshot.programs[0].notes[0]
+
+
+def test_of_two_frozen_nodes_one_is_ended_and_the_other_waits_until_it_is_back():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN, "broker-2": FROZEN}
+
+    tick_for(loop, clock, 120)
+
+    assert {name for name, number in cluster.signals if number == "SIGKILL"} == {"broker-1"}
+    assert {name for name, number in cluster.signals if number == "SIGCONT"} == {"broker-1", "broker-2"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cluster: setattr(cluster, "is_locked_by_a_command", True),
+        lambda cluster: setattr(cluster, "supervisor", None),
+        lambda cluster: setattr(
+            cluster, "desired", cluster.desired.changed(["broker-1"], replace(RUN, paused=True), 1)
+        ),
+        lambda cluster: setattr(cluster, "desired", cluster.desired.changed(["broker-1"], REST, 1)),
+        lambda cluster: setattr(cluster, "refusals", {"broker-1": Answer(ready=False, reason="HTTP 503")}),
+    ],
+    ids=["a command works", "no supervisord", "paused", "stopped", "it answers badly"],
+)
+def test_a_program_that_is_not_the_watchdogs_to_end_gets_no_signal(change):
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN}
+    change(cluster)
+
+    tick_for(loop, clock, 120)
+
+    assert cluster.signals == []
+
+
+def test_a_pause_that_comes_before_the_lock_is_held_counts():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN}
+    tick_for(loop, clock, 29)
+
+    def pause_arrives():
+        cluster.desired = cluster.desired.changed(["broker-1"], replace(RUN, paused=True), 1)
+
+    cluster.on_lock = pause_arrives
+    tick_for(loop, clock, 60)
+
+    assert cluster.signals == []
+
+
+def test_a_new_run_of_a_silent_program_has_its_own_time():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN}
+    tick_for(loop, clock, 25)
+    cluster.pids["broker-1"] = 999
+
+    tick_for(loop, clock, 25)
+
+    assert cluster.signals == []

@@ -1,7 +1,6 @@
 import pytest
 
-from kraftd.kafka.model import Partition, Quorum, Voter
-from kraftd.operate.stop.refuse import (
+from kraftd.health.programs.stop_blockers import (
     MinInSyncReplicasUnknown,
     PartitionsOffline,
     PartitionsReadOnly,
@@ -11,6 +10,7 @@ from kraftd.operate.stop.refuse import (
     quorum_loss,
     stop_blockers,
 )
+from kraftd.kafka.model import Partition, Quorum, Voter
 
 
 def quorum(ages_s, leader_id=1):

@@ -1,0 +1,171 @@
+"""What runs and gives no answer: the watchdog's decision, carried out through the daemon's doors."""
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from kraftd.clock import Clock
+from kraftd.daemon.doors import DaemonDoors
+from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.facts import Answer, ProcessFact
+from kraftd.health.programs.state import LastExit
+from kraftd.health.programs.watchdog import (
+    Hang,
+    Run,
+    Step,
+    describe,
+    dumps_threads,
+    next_step,
+    node_in_the_way,
+    observed,
+    taken,
+)
+from kraftd.host.processes import Process
+from kraftd.observe.processes import ProcessTable
+from kraftd.plan.desired import DesiredState
+from kraftd.plan.kinds import Node
+from kraftd.plan.plan import Plan
+from kraftd.plan.program import DAEMON, Program
+
+_ASK_COST_EVERY_S = 5.0
+_SIGNALS = {Step.TERMINATE: signal.SIGTERM, Step.KILL: signal.SIGKILL}
+
+
+class Watchdog:
+    """Notes how long programs are silent, and ends those that are hung."""
+
+    def __init__(self, plan: Plan, doors: DaemonDoors, clock: Clock) -> None:
+        self._plan = plan
+        self._doors = doors
+        self._clock = clock
+        self._hangs: dict[str, Hang] = {}
+        self._runs: dict[str, Process] = {}
+        self._ended: dict[str, tuple[Process, str]] = {}
+        self._cost_asked_at_s: dict[str, float] = {}
+
+    def update(
+        self,
+        process_table: ProcessTable,
+        answers: Mapping[str, Answer],
+        desired: DesiredState,
+        served: Mapping[str, Process],
+    ) -> dict[str, str]:
+        """Note which programs answered, do what is due, and return what was done about those that are hung.
+
+        Args:
+            process_table: The programs that run.
+            answers: Whether they serve.
+            desired: What is not to run, or is paused, is left alone.
+            served: The incarnations that have answered before.
+        """
+        limits = self._plan.daemon.watchdog
+        self._forget_ended(process_table)
+        if not limits.enabled or not process_table.supervised:
+            self._hangs.clear()
+            return {}
+        now_s = self._clock.monotonic_s()
+        self._note(process_table, answers, desired, now_s)
+        due = {}
+        for name, hang in self._hangs.items():
+            program, process = self._plan.program(name), process_table.processes[name]
+            run = Run(
+                max(0.0, self._clock.now_s() - process.started_at_s),
+                served.get(name) == process,
+                self._doors.log_age_s(name),
+            )
+            if step := next_step(limits, program, hang, run, now_s):
+                due[name] = step
+        if due:
+            self._act(due, process_table, answers)
+        return {
+            name: describe(hang, self._plan.program(name), now_s)
+            for name, hang in self._hangs.items()
+            if hang.step is not None
+        }
+
+    def explained(
+        self, cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
+    ) -> Callable[[str, ProcessFact, LastExit | None], Cause]:
+        """Return the causes of exits, among them those that the watchdog brought about."""
+
+        def explain(name: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
+            if name in self._ended:
+                text = f"{ended or 'it ended'}: the watchdog ended it, {self._ended[name][1]}"
+                return Cause(text, "Its log has a dump of its threads.", code="hung")
+            return cause_of_exit(name, fact, ended)
+
+        return explain
+
+    def _note(
+        self, process_table: ProcessTable, answers: Mapping[str, Answer], desired: DesiredState, now_s: float
+    ) -> None:
+        hangs = {}
+        for name, process in process_table.processes.items():
+            before = self._hangs.get(name) if self._runs.get(name) == process else None
+            silence = answers[name].silence if name in answers and name != DAEMON and desired.wants(name) else None
+            hang = observed(before, silence, now_s)
+            if hang is not None:
+                hangs[name] = hang
+            elif before is not None and before.step is not None and desired.wants(name):
+                self._doors.record_event("recovered", name, f"answers again after {now_s - before.since_s:.0f} s")
+        self._hangs, self._runs = hangs, dict(process_table.processes)
+
+    def _act(self, due: Mapping[str, Step], process_table: ProcessTable, answers: Mapping[str, Answer]) -> None:
+        with self._doors.try_lock() as is_held:
+            if not is_held:
+                return
+            # A command may have paused or stopped programs before the lock was held.
+            desired = self._doors.read_desired()
+            nodes = [node for node in self._plan.nodes if desired.wants(node.name)]
+            ready = {name for name, answer in answers.items() if answer.ready}
+            for name, step in due.items():
+                program = self._plan.program(name)
+                if not desired.wants(name):
+                    continue
+                if step is Step.TERMINATE:
+                    obstacle = node_in_the_way(program, nodes, ready, self._hangs) or self._cost(program)
+                    if obstacle is not None:
+                        self._leave(name, obstacle)
+                        continue
+                self._take(program, step, process_table.processes[name])
+
+    def _take(self, program: Program, step: Step, process: Process) -> None:
+        name, now_s = program.name, self._clock.monotonic_s()
+        if step is Step.WAKE:
+            if dumps_threads(program):
+                self._doors.send_signal(process, signal.SIGQUIT)
+        else:
+            self._doors.send_signal(process, _SIGNALS[step])
+        # A frozen process takes no other signal before it continues.
+        self._doors.send_signal(process, signal.SIGCONT)
+        hang = taken(self._hangs[name], step, now_s)
+        self._hangs[name] = hang
+        if step is not Step.WAKE:
+            self._ended[name] = process, f"because it gave no answer for {now_s - hang.since_s:.0f} s"
+        self._doors.record_event("hung", name, describe(hang, program, now_s))
+
+    def _leave(self, name: str, obstacle: str) -> None:
+        hang = self._hangs[name]
+        if hang.obstacle != obstacle:
+            hang = self._hangs[name] = replace(hang, obstacle=obstacle)
+            text = describe(hang, self._plan.program(name), self._clock.monotonic_s())
+            self._doors.record_event("hung", name, text)
+
+    def _cost(self, program: Program) -> str | None:
+        """Return what speaks against the end of a program; None where nothing does."""
+        if not isinstance(program, Node):
+            return None
+        now_s, name = self._clock.monotonic_s(), program.name
+        asked_at_s = self._cost_asked_at_s.get(name)
+        known = self._hangs[name].obstacle
+        if known is not None and asked_at_s is not None and now_s - asked_at_s < _ASK_COST_EVERY_S:
+            return known
+        self._cost_asked_at_s[name] = now_s
+        return self._doors.stop_obstacle(program)
+
+    def _forget_ended(self, process_table: ProcessTable) -> None:
+        self._ended = {
+            name: (process, why)
+            for name, (process, why) in self._ended.items()
+            if process_table.processes.get(name) in (None, process)
+        }

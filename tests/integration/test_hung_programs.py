@@ -1,0 +1,88 @@
+"""Programs that run and give no answer, under a real supervisord: continued, or ended and restarted."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from kraftd.host.events import read_events
+from kraftd.plan.program import python_marker
+from tests.harness import eventually
+from tests.integration.stand_ins import healing, stand_ins, view_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+SERVER = """
+import faulthandler, http.server, pathlib, signal, sys, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        while pathlib.Path("hang").exists():
+            time.sleep(0.1)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+faulthandler.register(signal.SIGQUIT, file=2)
+pathlib.Path("hang").unlink(missing_ok=True)
+pathlib.Path("runs").open("a").write("run\\n")
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+"""Answers 200, until there is a file ``hang`` in its directory; a new run removes that."""
+
+
+@pytest.fixture
+def serving(cluster, tmp_path):
+    """Yield a supervised cluster whose producer is an HTTP server that serves."""
+    cluster.settings = {"watchdog.app_silent_s": 1, "daemon.interval_s": 0.2}
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    marker = python_marker(f"{cluster.state_dir}/producer")
+    command = (sys.executable, *marker.arguments, str(script), str(8001 + cluster.offset))
+    with stand_ins(cluster, commands={"producer": command}) as made:
+        made.set_desired(True, "producer")
+        made.start("producer")
+        yield made
+
+
+def told(made):
+    return [(event.kind, event.program) for event in read_events(made.plan.layout.events)]
+
+
+def serves(service):
+    view = view_of(service, "producer")
+    return view is not None and view.ready
+
+
+def test_a_frozen_app_is_continued_and_keeps_its_process(serving):
+    pid = serving.process("producer").pid
+    with healing(serving) as service:
+        eventually(lambda: serves(service), within_s=20)
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: not serves(service), within_s=20)
+
+        eventually(lambda: ("recovered", "producer") in told(serving), within_s=40)
+
+    assert serving.process("producer").pid == pid
+    assert told(serving) == [("hung", "producer"), ("recovered", "producer")]
+
+
+def test_an_app_that_hangs_is_ended_with_its_threads_in_its_log_and_restarted(serving):
+    pid = serving.process("producer").pid
+    with healing(serving) as service:
+        eventually(lambda: serves(service), within_s=20)
+        (serving.plan.layout.config("producer") / "hang").touch()
+
+        eventually(lambda: ("hung", "producer") in told(serving), within_s=40)
+        shown = eventually(lambda: view_of(service, "producer").notes, within_s=20)
+        eventually(lambda: serving.runs("producer") == 2 and serves(service), within_s=60)
+
+    assert "the watchdog" in shown[0]
+    assert serving.process("producer").pid != pid
+    assert told(serving)[-2:] == [("exited", "producer"), ("restarted", "producer")]
+    assert "do_GET" in serving.plan.layout.console("producer").read_text()
+    restarted = next(event for event in read_events(serving.plan.layout.events) if event.kind == "restarted")
+    assert "the watchdog ended it" in restarted.text
