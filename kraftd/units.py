@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 
 _UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"([1-9][0-9]*)([kmg])", re.IGNORECASE)
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(i?b|)", re.IGNORECASE)
+_LONG_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|min|h|d|w)", re.IGNORECASE)
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_PREFIXES = ("", "k", "m", "g", "t")
 
 
 _BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -20,6 +24,38 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ValueError(f"not a size: {text!r}")
     return int(match.group(1)) * _UNITS[match.group(2).lower()]
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes of a size such as ``1GiB``, ``500MB``, ``64k`` or ``1024``; i and a bare letter mean 1024.
+
+    Raises:
+        ValueError: The text is no size, or none at all.
+    """
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("it is no size")
+    power = _PREFIXES.index(match[2].lower())
+    is_decimal = match[3].lower() == "b" and match[2]
+    found: int = round(float(match[1]) * (1000 if is_decimal else 1024) ** power)
+    if not found:
+        raise ValueError("it leaves no room")
+    return found
+
+
+def parse_long_duration_ms(text: str) -> int:
+    """Return the milliseconds of a duration such as ``7d``, ``2w``, ``12h``, ``90min`` or ``500ms``.
+
+    Raises:
+        ValueError: The text is no duration, or none at all.
+    """
+    match = _LONG_DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("it is no duration")
+    found = round(float(match[1]) * _UNITS_MS[match[2].lower()])
+    if not found:
+        raise ValueError("it leaves no time")
+    return found
 
 
 def format_size(size_bytes: int) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import cluster, config, diagnose, inspect, kafka
+from kraftd.cli.commands import cluster, config, diagnose, inspect, kafka, topics
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -36,6 +36,7 @@ app = typer.Typer(
 cluster.register(app)
 inspect.register(app)
 kafka.register(app)
+topics.register(app)
 diagnose.register(app)
 config.register(app)
 

@@ -43,7 +43,11 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         if argument == "--" or (rest and rest[0] in _PASS_THROUGH):
             rest += argv[at:]
             break
-        if argument in _SWITCHES or argument.startswith(
+        if _is_of_topics(rest, argv[at : at + 2]):
+            length = 1 if "=" in argument else 2
+            rest += argv[at : at + length]
+            at += length - 1
+        elif argument in _SWITCHES or argument.startswith(
             tuple(f"{option}=" for option in _WITH_VALUE if len(option) > 2)
         ):
             front.append(argument)
@@ -57,6 +61,13 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             rest.append(argument)
         at += 1
     return front, rest
+
+
+def _is_of_topics(rest: Sequence[str], words: Sequence[str]) -> bool:
+    """Return whether ``--config NAME=VALUE`` is a topic's, as in Kafka's tools, and not the file of kraftd."""
+    value = words[0].removeprefix("--config=") if words[0] != "--config" else words[-1]
+    is_config = words[0].startswith("--config=") or (words[0] == "--config" and len(words) > 1)
+    return rest[:1] == ["topics"] and is_config and "=" in value
 
 
 def parse_duration(text: str) -> float:

@@ -8,10 +8,15 @@ from kafka import errors as kafka_errors
 from kafka.protocol.admin import (
     CreatePartitionsRequest,
     CreateTopicsRequest,
+    DeleteGroupsRequest,
+    DeleteRecordsRequest,
+    DeleteTopicsRequest,
     DescribeConfigsRequest,
     DescribeGroupsRequest,
     DescribeLogDirsRequest,
     DescribeQuorumRequest,
+    ElectLeadersRequest,
+    IncrementalAlterConfigsRequest,
     ListGroupsRequest,
 )
 from kafka.protocol.admin.transactions import (
@@ -19,7 +24,13 @@ from kafka.protocol.admin.transactions import (
     DescribeTransactionsRequest,
     ListTransactionsRequest,
 )
-from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
+from kafka.protocol.consumer import (
+    FetchRequest,
+    ListOffsetsRequest,
+    OffsetCommitRequest,
+    OffsetDeleteRequest,
+    OffsetFetchRequest,
+)
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
@@ -33,19 +44,26 @@ _MESSAGES = {
     "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
     "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
+    "DeleteGroups": DeleteGroupsRequest,
+    "DeleteRecords": DeleteRecordsRequest,
+    "DeleteTopics": DeleteTopicsRequest,
     "DescribeConfigs": DescribeConfigsRequest,
     "DescribeGroups": DescribeGroupsRequest,
     "DescribeLogDirs": DescribeLogDirsRequest,
     "DescribeProducers": DescribeProducersRequest,
     "DescribeQuorum": DescribeQuorumRequest,
     "DescribeTransactions": DescribeTransactionsRequest,
+    "ElectLeaders": ElectLeadersRequest,
     "Fetch": FetchRequest,
     "FindCoordinator": FindCoordinatorRequest,
+    "IncrementalAlterConfigs": IncrementalAlterConfigsRequest,
     "InitProducerId": InitProducerIdRequest,
     "ListGroups": ListGroupsRequest,
     "ListOffsets": ListOffsetsRequest,
     "ListTransactions": ListTransactionsRequest,
     "Metadata": MetadataRequest,
+    "OffsetCommit": OffsetCommitRequest,
+    "OffsetDelete": OffsetDeleteRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
 }

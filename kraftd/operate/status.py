@@ -11,7 +11,7 @@ from kraftd.escapes import typed
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
 from kraftd.health.programs.verdict import judge
-from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument, TopicsDocument
+from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument
 from kraftd.health.report.health import status_document
 from kraftd.host.files import read_text
 from kraftd.host.http import Answer, get
@@ -93,18 +93,6 @@ def lag(plan: Plan, group: str | None) -> LagDocument:
     if group is not None and not chosen:
         raise unknown_name(f"cannot find the group {group}", group, names)
     return LagDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.groups_age_s, groups=chosen)
-
-
-def topics(plan: Plan) -> TopicsDocument:
-    """Return the topics.
-
-    Raises:
-        NeedsRunningClusterError: The daemon does not answer, or cannot read them.
-    """
-    document = health(plan)
-    if document.topics is None:
-        raise unread("the topics", document.failures)
-    return TopicsDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.age_s, topics=document.topics)
 
 
 def unread(what: str, failures: Mapping[str, str]) -> NeedsRunningClusterError:

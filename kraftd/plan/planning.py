@@ -146,12 +146,25 @@ def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], .
 
 def _topic(topic: TopicSettings, settings: Settings, nodes: Sequence[Node]) -> Topic:
     assignment = _assignment(topic, settings.cluster.brokers)
-    of_brokers = [settings.broker.config, *(node.config for node in settings.broker.nodes.values())]
-    min_isr = min_in_sync_replicas(len(assignment[0]))
+    return Topic(topic.name, assignment, topic_config(len(assignment[0]), topic.config, nodes), _stated(topic))
+
+
+def topic_config(
+    replication_factor: int, config: Mapping[str, PropertyValue], nodes: Sequence[Node]
+) -> tuple[tuple[str, str], ...]:
+    """Return the configuration of a new topic: what is stated, and the min.insync.replicas of its own replicas.
+
+    Args:
+        replication_factor: The replicas of each partition.
+        config: What is stated.
+        nodes: Where the user's configuration of a broker has a min.insync.replicas, that holds.
+    """
+    min_isr = min_in_sync_replicas(replication_factor)
     own: dict[str, PropertyValue] = {}
-    if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not any(_MIN_ISR in config for config in of_brokers):
+    is_stated = any(_MIN_ISR in dict(node.config) for node in nodes)
+    if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not is_stated:
         own[_MIN_ISR] = min_isr
-    return Topic(topic.name, assignment, _properties({**own, **topic.config}), _stated(topic))
+    return _properties({**own, **config})
 
 
 def _stated(topic: TopicSettings) -> tuple[str, ...]:

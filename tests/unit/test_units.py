@@ -1,6 +1,17 @@
 import pytest
 
-from kraftd.units import count, duration, format_size, human_size, latency, parse_size, plural, rate
+from kraftd.units import (
+    count,
+    duration,
+    format_size,
+    human_size,
+    latency,
+    parse_bytes,
+    parse_long_duration_ms,
+    parse_size,
+    plural,
+    rate,
+)
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1234567, "1,234,567"), (2.6, "3")])
@@ -76,3 +87,39 @@ def test_a_formatted_size_reads_back(text):
 )
 def test_people_get_one_decimal(size_bytes, text):
     assert human_size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("1024", 1024),
+        ("1GiB", 1024**3),
+        ("1.5 MiB", 1536 * 1024),
+        ("500MB", 500_000_000),
+        ("64k", 65536),
+        ("2g", 2 * 1024**3),
+        ("10b", 10),
+    ],
+)
+def test_a_size_of_data_is_read_in_binary_and_decimal_units(text, size_bytes):
+    assert parse_bytes(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "big", "-1", "1 XB", "0", "0GiB", "1e3", "GiB"])
+def test_what_is_no_size_of_data_is_refused(text):
+    with pytest.raises(ValueError, match=r"it is no size|it leaves no room"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("7d", 604_800_000), ("2w", 1_209_600_000), ("12h", 43_200_000), ("90min", 5_400_000), ("1.5s", 1500), ("5MS", 5)],
+)
+def test_a_long_duration_is_read_in_its_unit(text, ms):
+    assert parse_long_duration_ms(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "7", "soon", "-1d", "0d", "1y"])
+def test_what_is_no_long_duration_is_refused(text):
+    with pytest.raises(ValueError, match=r"it is no duration|it leaves no time"):
+        parse_long_duration_ms(text)

@@ -1,7 +1,6 @@
 """The commands that change a cluster: start, stop, restart, pause, resume, destroy."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from kraftd.cli.options import Invocation
-from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
+from kraftd.errors import KraftdError, TimedOutError
 
 if TYPE_CHECKING:
     from kraftd.operate.stop.pause import PauseResult
@@ -167,6 +166,7 @@ def _print_pause(invocation: Invocation, result: "PauseResult", done: str) -> No
 def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Remove a stopped cluster with all its data, and nothing else: lists what goes, then asks."""
     from kraftd.cli import output
+    from kraftd.cli.confirmation import confirm
     from kraftd.operate.configuring import recorded_or_configured_plan
     from kraftd.operate.context import cluster_context
     from kraftd.operate.destroy import destroy as destroy_cluster
@@ -181,13 +181,7 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
     console = invocation.console(stderr=True)
     if not yes:
         output.planned_removal(console, planned)
-        if not sys.stdin.isatty():
-            raise ConfigurationError(
-                f"cannot ask whether to destroy the cluster {plan.cluster}: stdin is not a terminal",
-                hint="Add --yes to remove what is listed.",
-            )
-        if not typer.confirm(f"Remove the cluster {plan.cluster} with its data?", err=True):
-            raise KraftdError("cannot destroy without confirmation: nothing was removed", code="not_confirmed")
+    confirm(invocation, f"destroy the cluster {plan.cluster} with its data", (), yes=yes)
     result = destroy_cluster(cluster_context(plan, command_context))
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]

@@ -25,7 +25,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("health")(health)
     app.command("lag")(lag)
-    app.command("topics")(topics)
     app.command("top")(top)
     explain = typer.Typer(help="Explain a value, or its absence, fact by fact.", no_args_is_help=True)
     explain.command("lag")(explain_lag)
@@ -113,23 +112,6 @@ def top(
         every_s=_EVERY_S,
         screen=True,
     )
-
-
-def topics(context: typer.Context) -> None:
-    """Show the topics, and whether their partitions have leaders and are in sync."""
-    from kraftd.cli.terminal import plain_table
-    from kraftd.operate.status import topics as ask
-
-    invocation: Invocation = context.obj
-    document = ask(_plan(invocation))
-    if invocation.json:
-        invocation.print_document(document)
-        return
-    table = plain_table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED")
-    for each in document.topics:
-        numbers = (each.partitions, each.without_leader, each.under_replicated)
-        table.add_row(each.topic, *(str(number) for number in numbers))
-    invocation.console().print(table)
 
 
 def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":

@@ -39,6 +39,18 @@ def test_what_follows_a_verb_that_hands_its_arguments_on_is_not_touched(verb):
     assert split_arguments(argv) == (["-q"], [verb, "topics", "--json", "--", "-c", "x"])
 
 
+@pytest.mark.parametrize("words", [["--config", "retention.ms=1"], ["--config=retention.ms=1"]])
+def test_a_configuration_of_a_topic_is_not_the_file_of_kraftd(words):
+    argv = ["--config", "a=b.toml", "topics", "create", "t", *words, "--json"]
+
+    assert split_arguments(argv) == (["--config", "a=b.toml", "--json"], ["topics", "create", "t", *words])
+
+
+@pytest.mark.parametrize("words", [["--config", "other.toml"], ["--config=other.toml"]])
+def test_the_file_of_kraftd_may_be_named_behind_a_topic(words):
+    assert split_arguments(["topics", "create", "t", *words]) == (words, ["topics", "create", "t"])
+
+
 def test_what_follows_two_dashes_is_not_touched():
     assert split_arguments(["start", "--", "--json"]) == ([], ["start", "--", "--json"])
 

@@ -10,10 +10,13 @@ CODES = {
     6: ("NOT_LEADER_OR_FOLLOWER", True),
     15: ("COORDINATOR_NOT_AVAILABLE", True),
     16: ("NOT_COORDINATOR", True),
+    25: ("UNKNOWN_MEMBER_ID", False),
     36: ("TOPIC_ALREADY_EXISTS", False),
     38: ("INVALID_REPLICATION_FACTOR", False),
     41: ("NOT_CONTROLLER", True),
     69: ("GROUP_ID_NOT_FOUND", False),
+    80: ("PREFERRED_LEADER_NOT_AVAILABLE", True),
+    84: ("ELECTION_NOT_NEEDED", True),
 }
 TIMED_OUT = Failure("TIMED_OUT", "no answer within 3 s", retriable=True)
 

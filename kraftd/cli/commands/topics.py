@@ -1,0 +1,326 @@
+"""The commands on topics: topics list, describe, create, alter, delete, clear, elect-leaders."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError
+from kraftd.units import human_size, parse_bytes, parse_long_duration_ms, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kraftd.cli.terminal import Console
+    from kraftd.health.report.documents import TopicsDocument
+    from kraftd.operate.data.topic_changes import Alteration
+    from kraftd.operate.data.topics import Removal, TopicDescription
+
+_UNLIMITED = ("unlimited", "-1")
+
+Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics; all without a name.")]
+SomeNames = Annotated[list[str], typer.Argument(metavar="TOPIC...", help="Topics.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", "-p", min=1, max=10000, help="How many partitions.")]
+Retention = Annotated[
+    str | None, typer.Option("--retention", metavar="DURATION", help="How long records are kept: 7d, 12h, unlimited.")
+]
+RetentionSize = Annotated[
+    str | None,
+    typer.Option("--retention-size", metavar="SIZE", help="How much of a partition is kept: 1GiB, 500MB, unlimited."),
+]
+Configs = Annotated[
+    list[str] | None,
+    typer.Option("--config", metavar="NAME=VALUE", help="One of Kafka's configurations of topics; may be repeated."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    topics = typer.Typer(help="Show, create, change, clear and delete topics.", invoke_without_command=True)
+    topics.callback()(_topics)
+    topics.command("list")(list_topics)
+    topics.command("describe")(describe)
+    topics.command("create")(create)
+    topics.command("alter")(alter)
+    topics.command("delete")(delete)
+    topics.command("clear")(clear)
+    topics.command("elect-leaders")(elect_leaders)
+    app.add_typer(topics, name="topics")
+
+
+def _topics(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_topics(context)
+
+
+def list_topics(context: typer.Context) -> None:
+    """Show the topics, their size, and whether their partitions have leaders and are in sync."""
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.topics import list_topics as ask
+    from kraftd.operate.data.topics import topic_rates
+
+    invocation: Invocation = context.obj
+    cluster = invocation.any_plan()
+    with opened(cluster) as kafka:
+        document = ask(kafka, topic_rates(cluster.plan))
+    if invocation.json:
+        invocation.print_document(document)
+    else:
+        _print_list(invocation.console(), document)
+
+
+def _print_list(console: "Console", document: "TopicsDocument") -> None:
+    from kraftd.cli.terminal import plain_table
+
+    table = plain_table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED", "OFFSETS", "SIZE")
+    for each in document.topics:
+        numbers = (each.partitions, each.without_leader, each.under_replicated)
+        table.add_row(each.topic, *(str(number) for number in numbers), _number(each.offsets), _size(each.bytes))
+    console.print(table)
+
+
+def describe(context: typer.Context, names: Names = None) -> None:
+    """Show topics with their partitions, offsets, sizes, configuration, and the groups that read them."""
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.topics import describe_topics
+
+    invocation: Invocation = context.obj
+    with opened(invocation.any_plan()) as kafka:
+        topics = describe_topics(kafka, tuple(names or ()))
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "topics": topics})
+        return
+    for topic in topics:
+        _print_description(invocation.console(), topic)
+
+
+def _print_description(console: "Console", topic: "TopicDescription") -> None:
+    from kraftd.cli.terminal import Text, plain_table
+
+    console.print(Text(topic.topic, style="bold"))
+    counts = f"{plural(len(topic.partitions), 'partition')}, {_number(topic.offsets)} offsets"
+    console.print(f"  {counts}, {_size(topic.bytes)} on disk")
+    config = ", ".join(f"{name}={value}" for name, value in topic.config.items())
+    console.print(f"  own configuration: {config or 'none'}")
+    console.print(Text("  read by: ").append(", ".join(topic.groups) or "no group"))
+    table = plain_table("", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "START", "END", "SIZE")
+    for each in topic.partitions:
+        places = (each.leader if each.leader is not None else "none", _ids(each.replicas), _ids(each.in_sync))
+        table.add_row(
+            "", str(each.partition), *map(str, places), _number(each.start), _number(each.end), _size(each.bytes)
+        )
+    console.print(table)
+
+
+def create(
+    context: typer.Context,
+    name: Name,
+    partitions: Partitions = None,
+    replication_factor: Annotated[
+        int | None, typer.Option("--replication-factor", "-r", min=1, max=32, help="The replicas of each partition.")
+    ] = None,
+    retention: Retention = None,
+    retention_size: RetentionSize = None,
+    config: Configs = None,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="One that exists as asked for is no error.")] = False,
+) -> None:
+    """Create a topic, and return when its partitions can be written to."""
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.changing import NewTopic, create_topic
+
+    invocation: Invocation = context.obj
+    changes = configurations(config, retention, retention_size)
+    if unset := [key for key, value in changes.items() if value is None]:
+        raise ConfigurationError(f"cannot create a topic with {unset[0]} without a value", hint="Give NAME=VALUE.")
+    asked = NewTopic(name, partitions, replication_factor, {key: value or "" for key, value in changes.items()})
+    cluster = invocation.any_plan()
+    with opened(cluster) as kafka:
+        created = create_topic(kafka, cluster.plan, asked, if_missing=if_missing, limit_s=invocation.timeout_s)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "created": created})
+    elif not invocation.quiet:
+        counts = f"{plural(created.partitions, 'partition')}, {plural(created.replication_factor, 'replica')} each"
+        did = "There is already" if created.existed else "Created"
+        invocation.console().print(f"{did} {created.topic}: {counts}")
+
+
+def alter(
+    context: typer.Context,
+    name: Name,
+    partitions: Partitions = None,
+    retention: Retention = None,
+    retention_size: RetentionSize = None,
+    config: Configs = None,
+    yes: Yes = False,
+) -> None:
+    """Add partitions to a topic, or change its configuration; NAME= lets it follow the brokers again.
+
+    Asks where records would be deleted, or those of a key reordered.
+    """
+    from kraftd.cli.confirmation import confirm
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.changing import Wanted, alter_topic, planned_alteration
+
+    invocation: Invocation = context.obj
+    wanted = Wanted(partitions, configurations(config, retention, retention_size))
+    if partitions is None and not wanted.changes:
+        raise ConfigurationError(
+            f"cannot alter the topic {name}: nothing to change was given",
+            hint="Give --partitions, --retention, --retention-size or --config.",
+        )
+    cluster = invocation.any_plan()
+    with opened(cluster) as kafka:
+        planned = planned_alteration(kafka, cluster.plan.access, name, wanted)
+        if planned.risks:
+            facts = [*alteration_lines(planned), *(f"Risk: {risk}" for risk in planned.risks)]
+            confirm(invocation, f"alter the topic {planned.topic.name}", facts, yes=yes)
+        alter_topic(kafka, planned)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "altered": alteration_document(planned)})
+    elif not invocation.quiet:
+        for line in alteration_lines(planned):
+            invocation.console().print(line)
+
+
+def alteration_document(planned: "Alteration") -> dict[str, object]:
+    """Return the JSON form of a change."""
+    return {
+        "topic": planned.topic.name,
+        "partitions_before": planned.partitions,
+        "partitions": planned.partitions + len(planned.added),
+        "added_replicas": planned.added,
+        "config": planned.changes,
+        "risks": planned.risks,
+    }
+
+
+def alteration_lines(planned: "Alteration") -> Iterable[str]:
+    """Yield the changes of a topic, a line each."""
+    name = planned.topic.name
+    if planned.is_empty:
+        yield f"{name} is so already"
+    if planned.added:
+        yield f"{name}: partitions {planned.partitions} -> {planned.partitions + len(planned.added)}"
+    for change in planned.changes:
+        yield f"{name}: {change.name} {change.before} -> {change.after or 'that of the brokers'}"
+
+
+def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
+    """Delete topics with all their records: shows how many and who reads them, then asks."""
+    from kraftd.cli.confirmation import confirm
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.topics import delete_topics, planned_removal
+
+    invocation: Invocation = context.obj
+    cluster = invocation.any_plan()
+    with opened(cluster) as kafka:
+        planned = planned_removal(kafka, names, "delete")
+        confirm(invocation, f"delete {_topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
+        deleted = delete_topics(kafka, planned)
+    declared = [topic.name for topic in cluster.plan.topics if topic.name in deleted]
+    if invocation.json:
+        document = {"ok": True, "schema_version": 1, "deleted": planned.removals, "declared": declared}
+        invocation.print_document(document)
+    elif not invocation.quiet:
+        console = invocation.console()
+        console.print(f"Deleted {', '.join(deleted)}")
+        if declared:
+            console.print(f"The configuration declares {', '.join(declared)}: the next start creates it, empty")
+
+
+def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
+    """Delete the records that topics hold now, and keep the topics; consumers go on behind them. Asks."""
+    from kraftd.cli.confirmation import confirm
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.topics import clear_topics, planned_removal
+
+    invocation: Invocation = context.obj
+    with opened(invocation.any_plan()) as kafka:
+        planned = planned_removal(kafka, names, "clear")
+        confirm(invocation, f"clear {_topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
+        offsets = clear_topics(kafka, planned)
+    cleared = [topic.name for topic in planned.topics]
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "cleared": cleared, "offsets": offsets})
+    elif not invocation.quiet:
+        console = invocation.console()
+        console.print(f"Cleared {', '.join(cleared)}: {_number(offsets)} offsets; Kafka frees the disk within minutes")
+
+
+def _topics_named(removals: "Sequence[Removal]") -> str:
+    names = ", ".join(removal.topic for removal in removals)
+    return f"the topic{'s' if len(removals) > 1 else ''} {names}"
+
+
+def removal_lines(removals: "Iterable[Removal]") -> list[str]:
+    """Return what would be removed, a line for each topic."""
+    return [
+        f"{each.topic}: {'an unknown number of' if each.offsets is None else f'up to {each.offsets:,}'} records in "
+        f"{plural(each.partitions, 'partition')}; read by {', '.join(each.groups) or 'no group'}"
+        for each in removals
+    ]
+
+
+def elect_leaders(context: typer.Context, names: Names = None) -> None:
+    """Make the first replica of each partition its leader again, as after a broker was away."""
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.topics import elect_leaders as elect
+
+    invocation: Invocation = context.obj
+    with opened(invocation.any_plan()) as kafka:
+        elected = elect(kafka, tuple(names or ()))
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "elected": elected})
+    elif not invocation.quiet:
+        console = invocation.console()
+        for each in elected:
+            console.print(f"{each.topic}, partition {each.partition}: leader {each.before} -> {each.after}")
+        if not elected:
+            console.print("Every partition is led by its first replica already")
+
+
+def configurations(
+    config: Sequence[str] | None, retention: str | None, retention_size: str | None
+) -> dict[str, str | None]:
+    """Return the configurations that options name; None takes the topic's own value away.
+
+    Raises:
+        ConfigurationError: A value has not the form that its option needs.
+    """
+    found: dict[str, str | None] = {}
+    for text in config or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"cannot use --config {text}: it has no value", hint="Give NAME=VALUE.")
+        found[name.strip()] = value or None
+    if retention is not None:
+        found["retention.ms"] = _limit(retention, "--retention", "7d, 12h or unlimited", parse_long_duration_ms)
+    if retention_size is not None:
+        found["retention.bytes"] = _limit(retention_size, "--retention-size", "1GiB, 500MB or unlimited", parse_bytes)
+    return found
+
+
+def _limit(text: str, option: str, forms: str, parse: "Callable[[str], int]") -> str:
+    if text.strip().lower() in _UNLIMITED:
+        return "-1"
+    try:
+        return str(parse(text))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"cannot use {option} {text}: {error}", hint=f"Give a value such as {forms}."
+        ) from error
+
+
+def _number(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else human_size(size_bytes)
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return ",".join(map(str, ids))

@@ -1,0 +1,1 @@
+"""Records, read and sent by librdkafka, which is imported when the first one is."""

@@ -1,0 +1,1 @@
+"""The use cases on what a cluster holds: topics, groups and records."""

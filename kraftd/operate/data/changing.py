@@ -1,0 +1,190 @@
+"""`kraftd topics create` and `alter`: a plan that can be shown, and what carries it out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kraftd.errors import ConfigurationError, KraftdError, RefusedError, TimedOutError
+from kraftd.escapes import named
+from kraftd.kafka.model import Failure, TopicPartition, TopicState
+from kraftd.kafka.records.reading import record_batches
+from kraftd.operate.data.access import KafkaData, refusal
+from kraftd.operate.data.topic_changes import Alteration, alteration, key_risk, placed, unknown_config
+from kraftd.operate.data.topics import changeable_topics, offsets_of
+from kraftd.plan.kinds import default_replication_factor
+from kraftd.plan.plan import Access, Plan, Topic
+from kraftd.plan.planning import topic_config
+from kraftd.units import plural
+
+_DEFAULT_PARTITIONS = 1
+_SAMPLED = 500
+_SILENT_LIMIT_S = 5.0
+_MOST_CHARACTERS = 249
+_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic as a user asks for it; None leaves the choice to kraftd."""
+
+    name: str
+    partitions: int | None
+    replication_factor: int | None
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What ``kraftd topics create`` did; existed is true where the topic was there already, as asked for."""
+
+    topic: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+    existed: bool = False
+
+
+def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: bool, limit_s: float | None) -> Created:
+    """Create a topic and wait until each broker knows its leaders.
+
+    Raises:
+        ConfigurationError: The name or the configuration is wrong, or there are too few brokers.
+        RefusedError: It exists; with if_missing, it exists with other partitions.
+        TimedOutError: It is created, and not yet usable.
+    """
+    _check_name(asked.name)
+    metadata = kafka.metadata()
+    existing = metadata.topics.values.get(asked.name)
+    if existing is not None:
+        return _as_it_exists(existing, asked, if_missing=if_missing)
+    brokers = [broker.node_id for broker in metadata.brokers]
+    factor = asked.replication_factor or default_replication_factor(len(brokers))
+    # Topics of few partitions are even over the brokers too.
+    others = [
+        each.replicas for topic in metadata.topics.values.values() if not topic.internal for each in topic.partitions
+    ]
+    assignment = placed(others, asked.partitions or _DEFAULT_PARTITIONS, factor, brokers)
+    config = topic_config(factor, dict(asked.config), plan.nodes)
+    limit = limit_s or _LIMIT_S
+    (outcome,) = kafka.create_topics([Topic(asked.name, assignment, config)], limit)
+    if outcome.failure is not None:
+        raise _not_created(kafka, asked, outcome.failure, limit)
+    return Created(asked.name, len(assignment), factor, dict(config), existed=not outcome.created)
+
+
+def _check_name(name: str) -> None:
+    is_legal = all(character.isascii() and (character.isalnum() or character in "._-") for character in name)
+    if not name or name in (".", "..") or len(name) > _MOST_CHARACTERS or not is_legal:
+        raise ConfigurationError(
+            f"cannot create a topic named {named(name)}: Kafka does not take the name",
+            hint=f"Use up to {_MOST_CHARACTERS} of the characters a-z, A-Z, 0-9, '.', '_' and '-'.",
+        )
+
+
+def _as_it_exists(existing: TopicState, asked: NewTopic, *, if_missing: bool) -> Created:
+    partitions, factor = len(existing.partitions), min(len(each.replicas) for each in existing.partitions)
+    differs = asked.partitions not in (None, partitions) or asked.replication_factor not in (None, factor)
+    if not if_missing or differs:
+        raise RefusedError(
+            f"cannot create the topic {named(asked.name)}: it exists, with {plural(partitions, 'partition')} "
+            f"of {plural(factor, 'replica')}",
+            hint="'kraftd topics alter' changes it.",
+            code="topic_exists",
+            details={"partitions": partitions, "replication_factor": factor},
+        )
+    return Created(asked.name, partitions, factor, {}, existed=True)
+
+
+def _not_created(kafka: KafkaData, asked: NewTopic, failure: Failure, limit_s: float) -> KraftdError:
+    if failure.error == "NOT_READY":
+        return TimedOutError(
+            f"cannot wait longer than {limit_s:g} s for the new topic {named(asked.name)}: {failure.text}",
+            hint="'kraftd topics describe' shows its leaders.",
+        )
+    if failure.error == "INVALID_CONFIG" and (known := _known_configs(kafka)):
+        unknown = next((name for name in asked.config if name not in known), None)
+        if unknown is not None:
+            return unknown_config(unknown, known)
+    return refusal(f"cannot create the topic {named(asked.name)}", failure)
+
+
+def _known_configs(kafka: KafkaData) -> tuple[str, ...]:
+    """Return the configurations that topics have, as any topic shows them."""
+    names = list(kafka.metadata().topics.values)[:1]
+    entries = kafka.configs(names).values if names else {}
+    return tuple(entry.name for found in entries.values() for entry in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a topic is to become; None for partitions keeps their number, a value of None follows the brokers."""
+
+    partitions: int | None
+    changes: Mapping[str, str | None]
+
+
+def planned_alteration(kafka: KafkaData, access: Access, name: str, wanted: Wanted) -> Alteration:
+    """Return what a topic's change comes to, with its risks; Kafka has checked the configuration.
+
+    Raises:
+        UnknownNameError: There is no such topic.
+        ConfigurationError: Kafka does not take the configuration.
+        RefusedError: The topic is internal, or would have fewer partitions.
+    """
+    metadata = kafka.metadata()
+    (topic,) = changeable_topics(metadata, [name], "alter")
+    found = kafka.configs([topic.name])
+    if topic.name not in found.values:
+        raise refusal(f"cannot read the configuration of the topic {named(topic.name)}", found.failures[topic.name])
+    brokers = [broker.node_id for broker in metadata.brokers]
+    planned = alteration(topic, found.values[topic.name], brokers, partitions=wanted.partitions, changes=wanted.changes)
+    changes = {change.name: change.after for change in planned.changes}
+    failure = kafka.alter_configs(topic.name, changes, validate_only=True) if changes else None
+    if failure is not None:
+        raise refusal(f"cannot alter the topic {named(topic.name)}", failure)
+    risk = _sampled_key_risk(kafka, access, topic) if planned.added else None
+    if risk is None:
+        return planned
+    return Alteration(topic, planned.partitions, planned.added, planned.changes, (risk, *planned.risks))
+
+
+def alter_topic(kafka: KafkaData, planned: Alteration) -> None:
+    """Carry out the change of a topic: its configuration, then its partitions.
+
+    Raises:
+        KraftdError: Kafka refused it; the text says what was done before.
+    """
+    name = planned.topic.name
+    changes = {change.name: change.after for change in planned.changes}
+    if changes and (failure := kafka.alter_configs(name, changes)):
+        raise refusal(f"cannot alter the topic {named(name)}", failure)
+    if planned.added:
+        through = kafka.metadata(()).brokers[0].node_id
+        failure = kafka.add_partitions(planned.topic, planned.added, through)
+        if failure is not None:
+            done = " (its configuration is changed)" if changes else ""
+            raise refusal(f"cannot add partitions to the topic {named(name)}{done}", failure)
+
+
+def _sampled_key_risk(kafka: KafkaData, access: Access, topic: TopicState) -> str | None:
+    """Return the risk to records with keys, seen in a sample of the newest."""
+    offsets = offsets_of(kafka, topic.partitions)
+    each = math.ceil(_SAMPLED / len(topic.partitions))
+    starts = {
+        key: max(offsets.starts.values.get(key, 0), end - each)
+        for key, end in offsets.ends.values.items()
+        if end > offsets.starts.values.get(key, 0)
+    }
+    return key_risk(*_count_keys(access, starts))
+
+
+def _count_keys(access: Access, starts: Mapping[TopicPartition, int]) -> tuple[int, int]:
+    keyed = sampled = 0
+    if starts:
+        for batch in record_batches(access, starts, follow=False, silent_limit_s=_SILENT_LIMIT_S):
+            keyed += sum(message.key() is not None for message in batch)
+            sampled += len(batch)
+            if sampled >= 2 * _SAMPLED:
+                # Others write faster than this reads.
+                break
+    return keyed, sampled

@@ -1,0 +1,176 @@
+"""What a change of a topic comes to, and what it puts at risk. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kraftd.errors import ConfigurationError, RefusedError
+from kraftd.escapes import named
+from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.model import TopicState
+from kraftd.units import plural
+
+Assignment = tuple[tuple[int, ...], ...]
+
+UNLIMITED = "-1"
+_RETENTION = ("retention.ms", "retention.bytes")
+_CLEANUP_POLICY = "cleanup.policy"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """One configuration before and after; an after of None follows the brokers again."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """The changes of one topic.
+
+    Attributes:
+        partitions: The number before.
+        added: The replicas of each partition to add, the first leader first.
+        risks: What is lost or reordered; each needs a yes.
+    """
+
+    topic: TopicState
+    partitions: int
+    added: Assignment = ()
+    changes: tuple[ConfigChange, ...] = ()
+    risks: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the topic is so already."""
+        return not self.added and not self.changes
+
+
+def placed(
+    existing: Sequence[Sequence[int]], count: int, replication_factor: int, brokers: Iterable[int]
+) -> Assignment:
+    """Return the replicas of new partitions, so that leaders, then replicas, are even over the brokers.
+
+    Args:
+        existing: The replicas of the partitions that the topic has.
+        count: How many partitions are new.
+        replication_factor: The replicas of each.
+        brokers: The brokers that are alive.
+
+    Raises:
+        ConfigurationError: There are fewer brokers than replicas.
+    """
+    alive = sorted(brokers)
+    if replication_factor > len(alive):
+        raise ConfigurationError(
+            f"cannot place {plural(replication_factor, 'replica')} of a partition: {plural(len(alive), 'broker')} run",
+            hint="Lower --replication-factor, or start the other brokers.",
+        )
+    leads = Counter(replicas[0] for replicas in existing if replicas)
+    holds = Counter(broker for replicas in existing for broker in replicas)
+    added: list[tuple[int, ...]] = []
+    for _ in range(count):
+        leader = min(alive, key=lambda broker: (leads[broker], holds[broker], broker))
+        at = alive.index(leader)
+        # Those behind the leader first, so that no two brokers always hold the same partitions.
+        others = [*alive[at + 1 :], *alive[:at]]
+        followers = sorted(others, key=lambda broker: holds[broker])[: replication_factor - 1]
+        leads[leader] += 1
+        holds.update((leader, *followers))
+        added.append((leader, *followers))
+    return tuple(added)
+
+
+def alteration(
+    topic: TopicState,
+    entries: Sequence[ConfigEntry],
+    brokers: Iterable[int],
+    *,
+    partitions: int | None,
+    changes: Mapping[str, str | None],
+) -> Alteration:
+    """Return what a topic's wanted partitions and configuration change.
+
+    Raises:
+        RefusedError: Fewer partitions are wanted; Kafka cannot take any away.
+        ConfigurationError: There is no such configuration, or there are too few brokers.
+    """
+    before = len(topic.partitions)
+    wanted = before if partitions is None else partitions
+    if wanted < before:
+        raise RefusedError(
+            f"cannot shrink the topic {named(topic.name)} from {before} to {plural(wanted, 'partition')}: "
+            "Kafka takes no partition away",
+            hint="Create another topic with fewer, and move its records there.",
+            code="fewer_partitions",
+        )
+    replicas = [partition.replicas for partition in topic.partitions]
+    # One that is being reassigned has more for a while.
+    factor = min(map(len, replicas), default=1)
+    added = placed(replicas, wanted - before, factor, brokers) if wanted > before else ()
+    config = config_changes(entries, changes)
+    return Alteration(topic, before, added, config, tuple(_risks(config)))
+
+
+def config_changes(entries: Sequence[ConfigEntry], changes: Mapping[str, str | None]) -> tuple[ConfigChange, ...]:
+    """Return what is to change; a value that the topic has itself already is none.
+
+    Raises:
+        ConfigurationError: There is no such configuration; the hint has the nearest.
+    """
+    known = {entry.name: entry for entry in entries}
+    found = []
+    for name, after in changes.items():
+        entry = known.get(name)
+        if entry is None:
+            raise unknown_config(name, known)
+        if (entry.is_own and entry.value == after) or (after is None and not entry.is_own):
+            continue
+        found.append(ConfigChange(name, entry.value, after))
+    return tuple(found)
+
+
+def unknown_config(name: str, known: Iterable[str]) -> ConfigurationError:
+    """Return the error of a configuration that topics do not have, with the nearest that they have."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return ConfigurationError(
+        f"cannot configure a topic with {named(name)}: Kafka's topics have no such configuration",
+        hint=f"{meant}'kraftd topics describe TOPIC --json' shows them all.",
+        details={"unknown": [name], "known": names},
+    )
+
+
+def _risks(changes: Iterable[ConfigChange]) -> Iterable[str]:
+    for change in changes:
+        if change.name in _RETENTION and _is_less(change.before, change.after):
+            yield f"{change.name} is lowered: Kafka deletes what is over it"
+        elif change.name == _CLEANUP_POLICY:
+            after = change.after or "that of the brokers"
+            yield f"{_CLEANUP_POLICY} becomes {after}: other records are kept than before"
+
+
+def _is_less(before: str | None, after: str | None) -> bool:
+    if after is None:
+        # What the brokers have is not known here.
+        return True
+    try:
+        limits = [int(value) if value and value != UNLIMITED else None for value in (before, after)]
+    except ValueError:
+        return False
+    return limits[1] is not None and (limits[0] is None or limits[1] < limits[0])
+
+
+def key_risk(keyed: int, sampled: int) -> str | None:
+    """Return the risk of more partitions to records with keys; None where no key was seen."""
+    if not keyed:
+        return None
+    return (
+        f"{keyed} of the {plural(sampled, 'newest record')} have keys: from now on most keys go to other partitions, "
+        "so that consumers may see the records of a key out of order"
+    )

@@ -1,0 +1,46 @@
+"""The commands on topics, groups and records, on real brokers."""
+
+import pytest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def topic(cluster):
+    """A topic of the test's own, with two partitions."""
+    cluster.run("topics", "create", "data-1", "-p", "2", "--retention", "7d", check=True)
+    yield "data-1"
+    cluster.run("topics", "delete", "data-1", "--yes")
+
+
+def test_a_topic_is_created_altered_cleared_and_deleted(cluster, topic):
+    again = cluster.run("topics", "create", topic, "-p", "2", "--if-missing", "--json", check=True)
+    altered = cluster.run(
+        "topics", "alter", topic, "-p", "3", "--config", "segment.bytes=1048576", "--json", check=True
+    )
+    asked = cluster.run("topics", "alter", topic, "--retention", "1h", "--json")
+    unknown = cluster.run("topics", "alter", topic, "--config", "segment.bites=1", "--json")
+    cleared = cluster.run("topics", "clear", topic, "--yes", "--json", check=True)
+    (described,) = cluster.run("topics", "describe", topic, "--json", check=True).document["topics"]
+    refused = cluster.run("topics", "delete", topic, "--json")
+    deleted = cluster.run("topics", "delete", topic, "--yes", "--json", check=True)
+    gone = cluster.run("topics", "describe", topic, "--json")
+
+    assert again.document["created"]["existed"]
+    assert altered.document["altered"]["partitions"] == 3
+    assert (asked.status, asked.error["code"]) == (2, "not_confirmed")
+    assert (unknown.status, "segment.bytes" in unknown.error["hint"]) == (2, True)
+    assert cleared.document["offsets"] == 0
+    assert (described["config"]["segment.bytes"], described["config"]["retention.ms"]) == ("1048576", "604800000")
+    assert [len(each["in_sync"]) for each in described["partitions"]] == [2, 2, 2]
+    assert (refused.status, refused.error["code"]) == (2, "not_confirmed")
+    assert deleted.document["deleted"][0]["topic"] == topic
+    assert (gone.status, gone.error["details"]["unknown"]) == (4, [topic])
+
+
+def test_topics_of_kafka_and_kraftd_are_protected_and_listed(cluster):
+    listed = cluster.run("topics", "--json", check=True).document["topics"]
+    refused = cluster.run("topics", "delete", "__kraftd_probe", "--yes", "--json")
+
+    assert "__kraftd_probe" in {each["topic"] for each in listed}
+    assert (refused.status, refused.error["code"]) == (8, "protected_topic")

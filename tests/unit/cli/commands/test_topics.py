@@ -1,0 +1,25 @@
+import pytest
+
+from kraftd.cli.commands.topics import configurations
+from kraftd.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((["a=1", "b=x=y"], None, None), {"a": "1", "b": "x=y"}),
+        ((["a="], None, None), {"a": None}),
+        ((None, "7d", "1GiB"), {"retention.ms": "604800000", "retention.bytes": "1073741824"}),
+        ((None, "unlimited", "-1"), {"retention.ms": "-1", "retention.bytes": "-1"}),
+    ],
+)
+def test_options_become_kafkas_configurations(arguments, expected):
+    assert configurations(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments", [(["a"], None, None), (["=1"], None, None), (None, "7", None), (None, None, "big"), (None, "0d", None)]
+)
+def test_a_value_without_its_form_is_refused(arguments):
+    with pytest.raises(ConfigurationError):
+        configurations(*arguments)

@@ -1,0 +1,146 @@
+"""Kafka as the data commands ask it: topics with offsets, and groups with commits, in memory."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    ClusterMetadata,
+    Failure,
+    Groups,
+    GroupState,
+    LogDir,
+    Member,
+    Partial,
+    Partition,
+    TopicOutcome,
+    TopicState,
+)
+from kraftd.kafka.offsets import EARLIEST, LATEST
+
+REFUSED = Failure("REFUSED", "it is refused", retriable=False)
+OWN = ConfigEntry("retention.ms", "1000", is_own=True)
+DEFAULTS = (ConfigEntry("cleanup.policy", "delete", is_own=False), ConfigEntry("retention.bytes", "-1", is_own=False))
+
+
+def topic(name, *replicas, internal=False, leaders=None):
+    """A topic whose partitions are led by their first replica, or as said."""
+    leads = leaders or [each[0] for each in replicas]
+    partitions = (
+        Partition(name, index, leader, tuple(each), tuple(each))
+        for index, (each, leader) in enumerate(zip(replicas, leads, strict=True))
+    )
+    return TopicState(name, internal, tuple(partitions), f"id of {name}")
+
+
+def group(name, *, state="Empty", assigned=(), coordinator=1):
+    members = (Member(f"{name}-1", "client", "host", tuple(assigned)),) if state != "Empty" else ()
+    return GroupState(name, state, "consumer", "classic", coordinator, members)
+
+
+@dataclass
+class FakeKafka:
+    """What exists, and what was done to it.
+
+    Attributes:
+        bounds: The start and end of partitions; 0 and 10 where nothing is said.
+        at_times: The offset at each time, by partition.
+        refused: Topics, partitions and groups that every change is refused of.
+    """
+
+    states: list = field(default_factory=lambda: [topic("t", (1, 2), (2, 1)), topic("__kraftd_probe", (1,))])
+    described: list = field(default_factory=list)
+    commits: dict = field(default_factory=dict)
+    bounds: dict = field(default_factory=dict)
+    at_times: dict = field(default_factory=dict)
+    entries: tuple = (OWN, *DEFAULTS)
+    refused: set = field(default_factory=set)
+    did: list = field(default_factory=list)
+
+    def metadata(self, names=None):
+        brokers = tuple(BrokerEndpoint(node_id, "127.0.0.1", 9091 + node_id) for node_id in (1, 2))
+        return ClusterMetadata(brokers, Partial({each.name: each for each in self.states}))
+
+    def groups(self, brokers=None):
+        return Groups({each.name: each for each in self.described}, {}, {})
+
+    def committed(self, groups):
+        return Partial({each.name: self.commits.get(each.name, {}) for each in groups})
+
+    def mixed_offsets(self, questions):
+        values = {}
+        for partition, at_ms in questions:
+            bounds = self.bounds.get(partition.key, (0, 10))
+            if at_ms in (EARLIEST, LATEST):
+                values[partition.key] = bounds[at_ms == LATEST]
+            elif (found := self.at_times.get((partition.key, at_ms))) is not None:
+                values[partition.key] = found
+        return Partial(values)
+
+    def log_dirs(self, brokers):
+        held = defaultdict(dict)
+        for state in self.states:
+            for partition in state.partitions:
+                for broker in partition.replicas:
+                    held[broker][partition.key] = 100
+        return Partial({broker.node_id: (LogDir("/d", held[broker.node_id], 1, 1, None),) for broker in brokers})
+
+    def configs(self, names):
+        return Partial(dict.fromkeys(names, self.entries))
+
+    def alter_configs(self, topic, changes, *, validate_only=False):
+        self.did.append(("validate" if validate_only else "alter", topic, dict(changes)))
+        return REFUSED if topic in self.refused else None
+
+    def create_topics(self, declared, limit_s):
+        self.did += [("create", each.name, each.assignment, each.config) for each in declared]
+        return tuple(
+            TopicOutcome(each.name, created=True, failure=REFUSED if each.name in self.refused else None)
+            for each in declared
+        )
+
+    def add_partitions(self, topic, added, through):
+        self.did.append(("add", topic.name, added))
+        return REFUSED if topic.name in self.refused else None
+
+    def delete_topics(self, names):
+        self.did.append(("delete", tuple(names)))
+        return {name: REFUSED for name in names if name in self.refused}
+
+    def delete_records(self, targets):
+        self.did.append(("clear", tuple(partition.key for partition in targets)))
+        keys = [partition.key for partition in targets]
+        return Partial(
+            {key: self.bounds.get(key, (0, 10))[1] for key in keys if key not in self.refused},
+            {key: REFUSED for key in keys if key in self.refused},
+        )
+
+    def elect_leaders(self, partitions):
+        self.did.append(("elect", tuple(partition.key for partition in partitions)))
+        return {each.key: REFUSED for each in partitions if each.key in self.refused}
+
+    def commit_offsets(self, group, offsets):
+        self.did.append(("commit", group.name, dict(offsets)))
+        return {key: REFUSED for key in offsets if key in self.refused}
+
+    def remove_offsets(self, group, partitions):
+        self.did.append(("remove", group.name, tuple(partitions)))
+        return {key: REFUSED for key in partitions if key in self.refused}
+
+    def delete_groups(self, groups):
+        names = [each.name for each in groups]
+        self.did.append(("delete groups", tuple(names)))
+        return {name: REFUSED for name in names if name in self.refused}
+
+    def coordinator(self, group):
+        return 1
+
+    def with_leaders(self, name, *leaders):
+        """Return the same with other leaders of a topic."""
+        states = [topic(name, *_replicas(each), leaders=leaders) if each.name == name else each for each in self.states]
+        return replace(self, states=states)
+
+
+def _replicas(state):
+    return [partition.replicas for partition in state.partitions]
