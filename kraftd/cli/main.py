@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import cluster, config, diagnose, inspect, kafka, topics
+from kraftd.cli.commands import change, cluster, config, diagnose, inspect, kafka, topics
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -34,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _WIDTH_OF_PLAIN_HELP},
 )
 cluster.register(app)
+change.register(app)
 inspect.register(app)
 kafka.register(app)
 topics.register(app)

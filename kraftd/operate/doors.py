@@ -3,7 +3,7 @@
 # ruff: noqa: D102 the Protocols name methods that their classes describe
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Protocol
 from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.kafka.admin import KafkaAdmin
-from kraftd.kafka.model import Partial, Quorum, TopicOutcome, TopicState
+from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Quorum, TopicOutcome, TopicPartition, TopicState
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.plan import Access, Plan, Topic
 from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
@@ -27,6 +28,8 @@ class SupervisorDoor(Protocol):
 
     def stop(self, supervised_name: str) -> None: ...
 
+    def update(self) -> None: ...
+
     def shutdown(self) -> None: ...
 
 
@@ -38,6 +41,16 @@ class KafkaDoor(Protocol):
     def topics(self, names: Iterable[str] | None = None) -> Partial[str, TopicState]: ...
 
     def min_in_sync_replicas(self, names: Iterable[str]) -> Partial[str, int]: ...
+
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata: ...
+
+    def broker_settings(self, node_id: int, keys: Iterable[str]) -> dict[str, BrokerSetting]: ...
+
+    def alter_broker(
+        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
+    ) -> Failure | None: ...
+
+    def elect_preferred_leaders(self, partitions: Iterable[TopicPartition]) -> None: ...
 
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]: ...
 

@@ -39,6 +39,8 @@ RECORDS = (
     "generation",
     "desired.json",
     "restarts.json",
+    "rolling.json",
+    "overrides.json",
     "supervisord.conf",
     "manifest.json",
     "plan.json",
@@ -117,6 +119,16 @@ class Layout:
     def restarts(self) -> Path:
         """The daemon's memory of restarts."""
         return self.state_dir / "restarts.json"
+
+    @property
+    def rolling(self) -> Path:
+        """The journal of a rolling restart that is under way, or ended early."""
+        return self.state_dir / "rolling.json"
+
+    @property
+    def overrides(self) -> Path:
+        """The brokers' settings that were changed while they ran, until they are read from their files."""
+        return self.state_dir / "overrides.json"
 
     @property
     def supervisord_conf(self) -> Path:

@@ -1,10 +1,13 @@
-"""supervisord, which neither a full disk nor the loss of its control socket ends.
+"""supervisord, which neither a full disk nor the loss of its control socket ends, and which takes new programs.
 
 Where a log cannot be written, supervisord prints the traceback to stderr: to a file on the same disk. That fails too,
 and ends it, and with it the restarts of every program (supervisor 4.3, loggers.Handler.handleError).
 
 A socket whose file was removed takes no connection any more, and supervisord binds another only when it restarts every
 program (supervisor 4.3, Supervisor.run).
+
+A group that gets one more program is stopped and made again by supervisorctl update: every broker would end for a new
+one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 """
 
 import contextlib
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from supervisor import supervisord
+from supervisor.states import STOPPED_STATES
 
 from kraftd.supervisord.socket_directory import make_socket_directory
 
@@ -42,8 +46,23 @@ class TolerantStream:
         return getattr(self._stream, name)
 
 
-class SocketKeepingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
-    """A supervisord that makes its control socket again where the file is gone, within a second."""
+class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
+    """A supervisord that makes its control socket again where the file is gone, and adds programs to its groups."""
+
+    def add_process_group(self, config: Any) -> bool:
+        """Add a group, or update one that exists: what runs goes on, and follows its new section once restarted."""
+        group = self.process_groups.get(config.name)
+        if group is None:
+            return bool(super().add_process_group(config))
+        sections = {each.name: each for each in config.process_configs}
+        for name, process in list(group.processes.items()):
+            if name in sections:
+                process.config = sections.pop(name)
+            elif process.get_state() in STOPPED_STATES:
+                del group.processes[name]
+        group.processes |= {name: section.make_process(group) for name, section in sections.items()}
+        group.config = config
+        return True
 
     def tick(self, now: float | None = None) -> None:
         """Do what is due after each turn of the loop."""
@@ -67,5 +86,5 @@ class SocketKeepingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
 if __name__ == "__main__":
     sys.stdout = cast("TextIO", TolerantStream(sys.stdout))
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
-    supervisord.Supervisor = SocketKeepingSupervisor
+    supervisord.Supervisor = LastingSupervisor
     supervisord.main()

@@ -19,6 +19,7 @@ SUPERVISORD = "supervisord"
 _SPAWN_ERROR = 50
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
+_STILL_RUNNING = 91
 _SHUTDOWN_STATE = 6
 _DO_NOT_WAIT = False
 
@@ -102,6 +103,22 @@ class Supervisor:
             SupervisorRefusedError: supervisord refuses.
         """
         self._call("stopProcess", supervised_name, _DO_NOT_WAIT, accept=(_NOT_RUNNING,))
+
+    def update(self) -> None:
+        """Make supervisord follow its configuration file, as far as no program is stopped or started for it.
+
+        A program that runs follows its changed section from its next start on; one without a section is forgotten once
+        it is stopped.
+
+        Raises:
+            SupervisorUnreachableError: supervisord does not answer in time.
+            SupervisorRefusedError: The file is wrong, or an earlier kraftd started this supervisord.
+        """
+        ((added, changed, removed),) = cast("list[list[list[str]]]", self._call("reloadConfig"))
+        for group in (*added, *changed):
+            self._call("addProcessGroup", group)
+        for group in removed:
+            self._call("removeProcessGroup", group, accept=(_STILL_RUNNING,))
 
     def shutdown(self) -> None:
         """Make supervisord stop the remaining programs and exit; no error if it already does.

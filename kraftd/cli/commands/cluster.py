@@ -36,6 +36,11 @@ InForeground = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Stop even if that costs the quorum or the last in-sync replica.")]
 
+Rolling = Annotated[
+    bool, typer.Option("--rolling", help="One program after the other, while the others serve (--timeout 600s).")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")]
+
 
 class InterruptedCommandError(KraftdError):
     """The user pressed Ctrl-C."""
@@ -74,7 +79,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
         return
     command_context = invocation.command_context(_START_TIMEOUT_S)
     chosen = invocation.chosen(command_context)
-    with _report_running_programs(invocation, chosen.layout):
+    with report_running_programs(invocation, chosen.layout):
         result = start_cluster(chosen, options, command_context)
     if invocation.json:
         document = status(cluster_context(result.plan, command_context)).document
@@ -95,7 +100,7 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
     invocation: Invocation = context.obj
     cluster = invocation.any_plan()
     options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
-    with _report_running_programs(invocation, cluster.layout):
+    with report_running_programs(invocation, cluster.layout):
         result = stop_cluster(cluster, options)
     if invocation.json:
         invocation.print_document(
@@ -106,8 +111,19 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
         output.stopped(invocation.console(), result)
 
 
-def restart(context: typer.Context, names: Names = None, force: Force = False) -> None:
-    """Stop and start the cluster, or programs of it; with the whole cluster a changed configuration takes effect."""
+def restart(
+    context: typer.Context, names: Names = None, force: Force = False, rolling: Rolling = False, dry_run: DryRun = False
+) -> None:
+    """Stop and start the cluster, or programs of it; with the whole cluster a changed configuration takes effect.
+
+    With --rolling one program after the other is restarted, every broker and controller without a name, each while the
+    others serve; a call that ended early is gone on with.
+    """
+    if rolling or dry_run:
+        from kraftd.cli.commands.change import restart_rolling
+
+        restart_rolling(context, names, force=force, is_rolling=rolling, dry_run=dry_run)
+        return
     from kraftd.cli import output
     from kraftd.operate.restart import restart as restart_cluster
     from kraftd.operate.start.start import StartOptions
@@ -117,7 +133,7 @@ def restart(context: typer.Context, names: Names = None, force: Force = False) -
     chosen = tuple(names or ())
     command_context = invocation.command_context(_START_TIMEOUT_S)
     cluster = invocation.chosen(command_context)
-    with _report_running_programs(invocation, cluster.layout):
+    with report_running_programs(invocation, cluster.layout):
         result = restart_cluster(
             cluster,
             StopOptions(chosen, force, invocation.timeout_s or _STOP_TIMEOUT_S),
@@ -193,7 +209,7 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
 
 
 @contextlib.contextmanager
-def _report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
+def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
     """Add to an early end of a command the programs that still run, and how to stop them."""
     from kraftd.operate.start.sequence import YieldedError
     from kraftd.operate.status import running_programs

@@ -205,9 +205,19 @@ def make_directories(plan: Plan) -> None:
         make_private_directory(directory)
     with os_errors_named("make the directory of the control socket", layout.socket.parent):
         make_socket_directory(layout.socket.parent)
-    for name in plan.names:
+    make_program_directories(plan, plan.names)
+
+
+def make_program_directories(plan: Plan, names: Iterable[str]) -> None:
+    """Make the directories of programs that do not run; the nodes' temporary ones are emptied.
+
+    Raises:
+        FileAccessError: The state directory cannot be written.
+    """
+    layout = plan.layout
+    for name in names:
         make_private_directory(layout.logs(name))
         make_private_directory(layout.config(name))
-    for node in plan.nodes:
-        remove(layout.temporary(node.name))
-        make_private_directory(layout.temporary(node.name))
+        if any(node.name == name for node in plan.nodes):
+            remove(layout.temporary(name))
+            make_private_directory(layout.temporary(name))

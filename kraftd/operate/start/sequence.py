@@ -133,7 +133,7 @@ class StartSequence:
             self.wait_ready(controllers)
         self.wait_ready(others)
         self._await_tools(tools)
-        self._await_daemon_view()
+        self.await_daemon_view()
         logger.debug("The daemon sees the cluster ready")
         return self._notes
 
@@ -282,7 +282,7 @@ class StartSequence:
             for name, why in self._failed_tools.items()
         ]
 
-    def _await_daemon_view(self) -> None:
+    def await_daemon_view(self) -> None:
         """Give the daemon a moment to see all programs ready, so that the next status does not show an older state."""
         deadline_s = self._clock.monotonic_s() + _DAEMON_VIEW_LIMIT_S
         while self._clock.monotonic_s() < deadline_s and not self._doors.daemon_sees_ready(self._plan):

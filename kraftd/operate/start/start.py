@@ -265,7 +265,7 @@ def _changes(start: Start) -> list[str]:
     files = files_of(plan, prepared.launch, command_context)
     if plan == start.cluster.plan and not changed_files(files):
         return []
-    return ["the configuration changed since the cluster was started: 'kraftd restart' applies it"]
+    return ["the configuration changed since the cluster was started: 'kraftd apply' applies it"]
 
 
 def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:

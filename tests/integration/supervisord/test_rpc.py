@@ -157,3 +157,29 @@ def test_a_server_that_speaks_another_language_is_unreachable(tmp_path, answer):
 
     with server(tmp_path / "s", babble), pytest.raises(SupervisorUnreachableError):
         Supervisor(tmp_path / "s", timeout_s=2.0).pid()
+
+
+def test_a_program_is_added_to_a_group_whose_others_run_on(cluster):
+    with stand_ins(cluster) as made:
+        made.start("producer", "broker-1")
+        before = {name: made.process(name).pid for name in ("producer", "broker-1")}
+        conf = made.plan.layout.supervisord_conf
+        text = conf.read_text()
+        section = text[text.index("[program:consumer]") : text.index("[program:", text.index("[program:consumer]") + 1)]
+        grown = text.replace(section, section + section.replace("[program:consumer]", "[program:consumer-2]"))
+        grown = grown.replace("programs=producer,consumer", "programs=producer,consumer,consumer-2")
+
+        conf.write_text(grown)
+        made.supervisor.update()
+        made.supervisor.start("apps:consumer-2")
+        eventually(lambda: made.supervisor.processes()["consumer-2"].pid, within_s=15)
+        assert {name: made.process(name).pid for name in before} == before
+
+        conf.write_text(grown.replace("stopwaitsecs=20", "stopwaitsecs=21"))
+        made.supervisor.update()
+        made.supervisor.stop("apps:consumer-2")
+        eventually(lambda: made.supervisor.processes()["consumer-2"].pid is None, within_s=15)
+        conf.write_text(text)
+        made.supervisor.update()
+        assert set(made.supervisor.processes()) == set(made.plan.names)
+        assert {name: made.process(name).pid for name in before} == before

@@ -1,0 +1,1 @@
+"""Changes of a running cluster: the settings of its brokers, and who leads a partition."""

@@ -1,0 +1,119 @@
+"""The gates of a rolling restart: what must hold before a node ends and after it came back. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kraftd.health.programs.facts import Answer, voter_answer
+from kraftd.kafka.model import ClusterMetadata, Partition, Quorum, TopicPartition
+from kraftd.plan.plan import Plan
+
+_SHOWN = 4
+
+
+class Gate(StrEnum):
+    """What holds where a node may be restarted."""
+
+    KAFKA = "kafka_answers"
+    SERVING = "nodes_serve"
+    QUORUM = "voters_caught_up"
+    IN_SYNC = "replicas_in_sync"
+    PREFERRED = "preferred_leaders"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A gate that does not hold.
+
+    Attributes:
+        text: What is missing, as a clause of a sentence.
+        nodes: The names of the nodes that are not there.
+        partitions: The partitions that are not there.
+    """
+
+    gate: Gate
+    text: str
+    nodes: tuple[str, ...] = ()
+    partitions: tuple[TopicPartition, ...] = ()
+
+
+def closed_gates(
+    plan: Plan, answers: Mapping[str, Answer], quorum: Quorum, metadata: ClusterMetadata
+) -> tuple[Closed, ...]:
+    """Return the gates that do not hold; none where the next node may be restarted.
+
+    Args:
+        plan: The cluster.
+        answers: Whether each node serves, by name.
+        quorum: The controllers' state.
+        metadata: The live brokers and every topic, internal ones included.
+    """
+    partitions = [each for topic in metadata.topics.values.values() for each in topic.partitions]
+    found = (
+        _unreadable(metadata),
+        _not_serving(plan, answers, {broker.node_id for broker in metadata.brokers}),
+        _behind(plan, quorum),
+        _of_partitions(Gate.IN_SYNC, partitions_out_of_sync(partitions), "not in sync with all replicas"),
+        _of_partitions(Gate.PREFERRED, partitions_led_by_others(partitions), "not led by the preferred replica"),
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def partitions_out_of_sync(partitions: Iterable[Partition]) -> tuple[TopicPartition, ...]:
+    """Return the partitions without a leader, or with a replica that is not in sync."""
+    return tuple(
+        each.key for each in partitions if each.leader is None or not set(each.replicas) <= set(each.in_sync_replicas)
+    )
+
+
+def partitions_led_by_others(partitions: Iterable[Partition]) -> tuple[TopicPartition, ...]:
+    """Return the partitions that are led by another than the preferred replica, although that one is in sync."""
+    return tuple(
+        each.key for each in partitions if each.replicas[0] in each.in_sync_replicas and each.leader != each.replicas[0]
+    )
+
+
+def partitions_interrupted(partitions: Iterable[Partition], node_ids: Iterable[int]) -> tuple[TopicPartition, ...]:
+    """Return the partitions that have no replica beside one that is restarted: nobody leads them meanwhile."""
+    alone = {(node_id,) for node_id in node_ids}
+    return tuple(each.key for each in partitions if tuple(each.replicas) in alone)
+
+
+def listed(partitions: Iterable[TopicPartition]) -> str:
+    """Return partitions as a short list for people."""
+    names = [f"{topic}-{partition}" for topic, partition in partitions]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _unreadable(metadata: ClusterMetadata) -> Closed | None:
+    failures = metadata.topics.failures
+    return Closed(Gate.KAFKA, f"the state of {', '.join(failures)} could not be read") if failures else None
+
+
+def _not_serving(plan: Plan, answers: Mapping[str, Answer], alive: set[int]) -> Closed | None:
+    missing = {name: answer.reason or "it does not answer" for name, answer in answers.items() if not answer.ready}
+    missing |= {
+        broker.name: "the controllers do not count it as alive"
+        for broker in plan.brokers
+        if broker.node_id not in alive and broker.name not in missing
+    }
+    if not missing:
+        return None
+    return Closed(Gate.SERVING, "; ".join(f"{name}: {why}" for name, why in missing.items()), tuple(missing))
+
+
+def _behind(plan: Plan, quorum: Quorum) -> Closed | None:
+    voters = {voter.node_id for voter in plan.voters}
+    answers = {node.name: voter_answer(node, quorum) for node in plan.nodes if node.node_id in voters}
+    behind = {name: answer.reason for name, answer in answers.items() if not answer.ready}
+    if not behind:
+        return None
+    return Closed(Gate.QUORUM, "; ".join(f"{name}: {why}" for name, why in behind.items()), tuple(behind))
+
+
+def _of_partitions(gate: Gate, partitions: tuple[TopicPartition, ...], what: str) -> Closed | None:
+    if not partitions:
+        return None
+    verb = "is" if len(partitions) == 1 else "are"
+    return Closed(gate, f"{listed(partitions)} {verb} {what}", partitions=partitions)

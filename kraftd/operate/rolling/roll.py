@@ -1,0 +1,209 @@
+"""The restart of programs of a running cluster, one after the other, between gates."""
+
+import logging
+from dataclasses import dataclass, field
+
+from kraftd.errors import TimedOutError
+from kraftd.host.processes import Process
+from kraftd.kafka.model import ClusterMetadata, KafkaAccessError, Partial, Partition, Quorum
+from kraftd.operate.apply.overrides import forget_overrides
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.doors import KafkaDoor
+from kraftd.operate.rolling.gates import (
+    Closed,
+    Gate,
+    closed_gates,
+    listed,
+    partitions_interrupted,
+    partitions_led_by_others,
+)
+from kraftd.operate.rolling.journal import Journal, remove_journal
+from kraftd.operate.rolling.order import restart_order
+from kraftd.operate.start.doors import StartDoors
+from kraftd.operate.start.sequence import Deadline, StartSequence, yield_to_stop
+from kraftd.operate.stop.execute import StopExecution
+from kraftd.plan.kinds import Node
+from kraftd.plan.program import Kind
+
+_POLL_S = 0.2
+_ADMIN_TIMEOUT_S = 3.0
+_TOOLS_LIMIT_S = 5.0
+_ELECTION_EVERY_S = 1.0
+_NOTICED_LIMIT_S = 5.0
+_NOTICED_POLL_S = 0.02
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A program that was restarted.
+
+    Attributes:
+        took_s: Seconds from its end to its service, with all gates.
+        killed: Why it was killed; None where it ended by itself.
+    """
+
+    name: str
+    took_s: float
+    killed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What Kafka and the probes say now.
+
+    Attributes:
+        closed: The gates that do not hold.
+        quorum: None where Kafka does not answer.
+    """
+
+    closed: tuple[Closed, ...]
+    quorum: Quorum | None = None
+    partitions: tuple[Partition, ...] = ()
+
+    @property
+    def active_controller(self) -> int | None:
+        """The node id of the quorum's leader."""
+        return self.quorum.leader_id if self.quorum else None
+
+
+@dataclass(slots=True)
+class Roll:
+    """One rolling restart of a cluster that runs; opens and closes Kafka's connections.
+
+    Attributes:
+        cluster: The context of the plan that runs.
+        doors: How programs are started.
+        deadline: Until when.
+        notes: Notes for the user, one sentence each.
+    """
+
+    cluster: ClusterContext
+    doors: StartDoors
+    deadline: Deadline
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, journal: Journal) -> tuple[Restarted, ...]:
+        """Restart what is pending in a journal, and remove it.
+
+        The cluster's lock is held only while a program is down, so that the daemon restarts what ends in between. The
+        desired state is not changed: where this command is killed, the daemon starts what it had ended.
+
+        Raises:
+            StartFailedError: A program ended before it served.
+            TimedOutError: Time was up; the text names the gate, and what is not there.
+            YieldedError: A stop was requested meanwhile.
+        """
+        restarted = []
+        with self.cluster.doors.open_kafka(self.cluster.plan.access, _ADMIN_TIMEOUT_S) as kafka:
+            while pending := journal.pending(self.cluster.find_processes().processes):
+                has_nodes = any(isinstance(self.cluster.plan.program(name), Node) for name in pending)
+                look = self._await_gates(kafka, f"before the restart of {', '.join(pending)}") if has_nodes else None
+                name = restart_order(self.cluster.plan, pending, look.active_controller if look else None)[0]
+                if look is not None:
+                    self._say_interrupted(name, look)
+                if (done := self._restart(kafka, name, journal)) is not None:
+                    restarted.append(done)
+            nodes = [node for node in self.cluster.plan.nodes if node.name in journal.replaced]
+            if nodes:
+                self._await_gates(kafka, "after the last restart")
+                forget_overrides(self.cluster, kafka, nodes)
+        remove_journal(self.cluster.layout)
+        return tuple(restarted)
+
+    def look(self, kafka: KafkaDoor) -> Look:
+        """Return which gates hold now, and elect preferred leaders where nothing else is missing."""
+        plan = self.cluster.plan
+        answers = {node.name: self.doors.ask(node) for node in plan.nodes}
+        try:
+            quorum, metadata = kafka.quorum(), kafka.metadata()
+        except KafkaAccessError as error:
+            serving = closed_gates(plan, answers, Quorum(None, None, None, (), ()), ClusterMetadata((), Partial()))
+            return Look((Closed(Gate.KAFKA, str(error)), *(each for each in serving if each.gate is Gate.SERVING)))
+        partitions = tuple(each for topic in metadata.topics.values.values() for each in topic.partitions)
+        return Look(closed_gates(plan, answers, quorum, metadata), quorum, partitions)
+
+    def _await_gates(self, kafka: KafkaDoor, when: str) -> Look:
+        elect_at_s = 0.0
+        said: set[Gate] = set()
+        while (look := self.look(kafka)).closed:
+            now_s = self.cluster.clock.monotonic_s()
+            if {each.gate for each in look.closed} == {Gate.PREFERRED} and now_s >= elect_at_s:
+                elect_at_s = now_s + _ELECTION_EVERY_S
+                self._elect(kafka, look)
+            for each in look.closed:
+                if each.gate not in said and each.gate is not Gate.PREFERRED:
+                    said.add(each.gate)
+                    logger.debug("Waiting: %s", each.text)
+            yield_to_stop(self.cluster.store, self.deadline)
+            if now_s > self.deadline.at_s:
+                raise self._timed_out(look, when)
+            self.cluster.clock.sleep(_POLL_S)
+        return look
+
+    def _elect(self, kafka: KafkaDoor, look: Look) -> None:
+        try:
+            kafka.elect_preferred_leaders(partitions_led_by_others(look.partitions))
+        except KafkaAccessError as error:
+            logger.debug("No election: %s", error)
+
+    def _say_interrupted(self, name: str, look: Look) -> None:
+        program = self.cluster.plan.program(name)
+        if isinstance(program, Node) and (alone := partitions_interrupted(look.partitions, (program.node_id,))):
+            self.cluster.reporter.step(
+                f"Without a leader while {name} restarts, as it has the only replica: {listed(alone)}"
+            )
+
+    def _restart(self, kafka: KafkaDoor, name: str, journal: Journal) -> Restarted | None:
+        """Restart a program under the lock; None where another command replaced it, or closed a gate, meanwhile."""
+        cluster, program = self.cluster, self.cluster.plan.program(name)
+        began_s = cluster.clock.monotonic_s()
+        left_s = max(1.0, self.deadline.at_s - began_s)
+        with cluster.lock(journal.command, timeout_s=left_s):
+            yield_to_stop(cluster.store, self.deadline)
+            processes = cluster.find_processes().processes
+            is_node = isinstance(program, Node)
+            if name not in journal.pending(processes) or (is_node and self.look(kafka).closed):
+                return None
+            execution = StopExecution(cluster, processes)
+            if is_node:
+                execution.stop_nodes((name,), patience_s=min(left_s, program.stop.patience_s))
+            else:
+                execution.stop_clients((name,))
+            execution.check_ended()
+            self._await_noticed(name, processes[name])
+            sequence = StartSequence(cluster, self.doors, self.deadline)
+            sequence.spawn((name,))
+            if program.kind is Kind.TOOL:
+                failed = sequence.wait_for_tools((name,), within_s=_TOOLS_LIMIT_S)
+                self.notes += [f"{name} does not serve: {why} ('kraftd logs {name}')" for why in failed.values()]
+            else:
+                sequence.wait_ready((name,))
+        if isinstance(program, Node):
+            self._await_gates(kafka, f"after the restart of {name}")
+        took_s = round(cluster.clock.monotonic_s() - began_s, 3)
+        killed = next((each.killed for each in execution.results if each.name == name), None)
+        cluster.record("restarted", f"by 'kraftd {journal.command}' in {took_s:.1f} s", program=name)
+        return Restarted(name, took_s, killed)
+
+    def _await_noticed(self, name: str, ended: Process) -> None:
+        """Wait until supervisord has noticed an end: before that it takes a start for one of what runs already."""
+        deadline_s = self.cluster.clock.monotonic_s() + _NOTICED_LIMIT_S
+        while self.cluster.clock.monotonic_s() < deadline_s:
+            if self.cluster.supervisor.processes()[name].pid != ended.pid:
+                return
+            self.cluster.clock.sleep(_NOTICED_POLL_S)
+
+    def _timed_out(self, look: Look, when: str) -> TimedOutError:
+        gates = [
+            {"gate": each.gate.value, "text": each.text, "nodes": each.nodes, "partitions": each.partitions}
+            for each in look.closed
+        ]
+        return TimedOutError(
+            f"cannot finish within {self.deadline.limit_s:g} s: {when},\n"
+            + "\n".join(f"  {each.text}" for each in look.closed),
+            hint="'kraftd status' and 'kraftd why' show more. The same command goes on where this one ended; "
+            "--timeout allows more time.",
+            details={"gates": gates},
+        )
