@@ -18,6 +18,7 @@ _PACKAGES = {
     "chromedriver": "chromium-driver",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "systemd-analyze": "systemd",
 }
 """What a test may need beyond Python and make, and the Debian package that has it."""
 

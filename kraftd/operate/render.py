@@ -1,15 +1,19 @@
 """The text of a plan's files, for a start and for `kraftd render`; writes and fetches nothing."""
 
+import os
+import pwd
 from pathlib import Path
 
 from kraftd.host.install import dashboards_dir, rule_files, template_text
-from kraftd.operate.configuring import ChosenCluster, plan_for
+from kraftd.operate.configuring import CONFIG_FILE, ChosenCluster, Selection, plan_for
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import prepare_runtime
+from kraftd.plan.loading import ENVIRONMENT_PREFIX
 from kraftd.plan.plan import Plan
 from kraftd.render.files import render
 from kraftd.render.java_command import JvmLaunch
 from kraftd.render.prometheus import standalone
+from kraftd.render.systemd import Service, systemd_unit
 from kraftd.render.tools import MonitoringFiles
 
 
@@ -30,6 +34,51 @@ def prometheus_configuration(chosen: ChosenCluster, command_context: CommandCont
         ConfigurationError: The configuration is wrong.
     """
     return standalone(plan_for(chosen, command_context).plan, rule_files())
+
+
+def service_unit(
+    chosen: ChosenCluster, selection: Selection, command_context: CommandContext, *, is_system: bool
+) -> str:
+    """Return a systemd unit that keeps a cluster in the foreground, as this user, wherever it is started from.
+
+    Args:
+        chosen: The cluster.
+        selection: The options that chose it.
+        command_context: The caller of the command.
+        is_system: Whether it is for the system's service manager, or for the user's own.
+
+    Raises:
+        ConfigurationError: A path is not UTF-8.
+    """
+    environ, layout = command_context.environ, chosen.layout
+    cluster = chosen.configuration.settings.cluster.name
+    found = (command_context.cwd or Path("/")) / (selection.config or CONFIG_FILE)
+    words = ["--cluster", cluster, "--state-dir", str(layout.state_dir)]
+    words += ["--config", os.path.normpath(found)] if found.is_file() else []
+    words += [word for assignment in selection.assignments for word in ("--set", assignment)]
+    service = Service(
+        cluster=cluster,
+        command=(*_own_command(command_context.python), *words, "start", "--foreground"),
+        state_dir=layout.state_dir,
+        # Tools are found by the one, and what was fetched is found by the other.
+        environment={name: environ[name] for name in ("PATH", "XDG_CACHE_HOME") if environ.get(name)},
+        user=_user_name() if is_system else None,
+        left_out=sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)),
+    )
+    return systemd_unit(service)
+
+
+def _own_command(python: Path) -> tuple[str, ...]:
+    """Return how to call this kraftd by absolute paths."""
+    script = python.with_name("kraftd")
+    return (str(script),) if script.is_file() else (str(python), "-P", "-m", "kraftd.cli.main")
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Path, str]:

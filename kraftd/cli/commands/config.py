@@ -3,7 +3,7 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,22 +117,31 @@ def render(
     prometheus: Annotated[
         bool, typer.Option("--prometheus", help="Instead, the configuration for a Prometheus of your own.")
     ] = False,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Instead, a systemd unit that keeps the cluster in the foreground.")
+    ] = False,
+    user: Annotated[bool, typer.Option("--user", help="With --systemd: for your own service manager.")] = False,
 ) -> None:
     """Show the files that a start writes, without their secrets. Writes nothing."""
-    from kraftd.host.files import read_text
-    from kraftd.operate.render import prometheus_configuration, rendered
-    from kraftd.plan.secrets import masked_text
+    from kraftd.operate.render import prometheus_configuration, rendered, service_unit
 
     invocation: Invocation = context.obj
     command_context = invocation.command_context()
-    if prometheus:
-        text = prometheus_configuration(invocation.chosen(command_context), command_context)
-        if invocation.json:
-            invocation.print_document({"ok": True, "schema_version": 1, "text": text})
-        else:
-            invocation.print_lines(text, newline=False)
-        return
-    files = rendered(invocation.chosen(command_context), command_context)
+    if user and not systemd:
+        raise ConfigurationError("cannot use --user without --systemd", hint="Add --systemd.", code="usage")
+    chosen = invocation.chosen(command_context)
+    if systemd:
+        _print_text(invocation, service_unit(chosen, invocation.selection, command_context, is_system=not user))
+    elif prometheus:
+        _print_text(invocation, prometheus_configuration(chosen, command_context))
+    else:
+        _print_files(invocation, rendered(chosen, command_context), diff=diff)
+
+
+def _print_files(invocation: Invocation, files: Mapping[Path, str], *, diff: bool) -> None:
+    from kraftd.host.files import read_text
+    from kraftd.plan.secrets import masked_text
+
     if invocation.json:
         documents = [
             {"path": path, "text": masked_text(path.name, text), "changed": read_text(path) != text}
@@ -148,6 +157,13 @@ def render(
             invocation.print_lines("".join(changes), newline=False)
         else:
             invocation.print_lines(f"==> {path} <==\n{masked_text(path.name, text)}")
+
+
+def _print_text(invocation: Invocation, text: str) -> None:
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "text": text})
+    else:
+        invocation.print_lines(text, newline=False)
 
 
 def setup(context: typer.Context) -> None:
