@@ -18,6 +18,7 @@ from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import Answer, ProcessFact
+from kraftd.health.programs.ladder import StartProgress
 from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage
 from kraftd.health.programs.stop_blockers import describe_blocker
@@ -35,6 +36,7 @@ from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
+from kraftd.observe.start_logs import all_start_progress
 from kraftd.observe.stop_cost import stop_cost
 from kraftd.plan.desired import DesiredState, parse_desired
 from kraftd.plan.kinds import Node
@@ -70,6 +72,7 @@ class DaemonDoors:
         send_signal: Signals this incarnation; False where it has ended.
         stop_obstacle: Why a node must not end now, as Kafka tells it; None where nothing speaks against it.
         log_age_s: Seconds since a program last wrote to one of its logs; None where it has none.
+        progress: What the logs of brokers that do not serve say of their start.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
     """
 
@@ -90,6 +93,9 @@ class DaemonDoors:
     record_event: Callable[[str, str, str], None]
     alerts: Callable[[], Alerts | None] = lambda: None
     disks: Callable[[], tuple[DiskView, ...]] = tuple
+    progress: Callable[[Mapping[str, ProcessFact], Mapping[str, Answer]], Mapping[str, StartProgress]] = (
+        lambda facts, answers: {}
+    )
 
 
 def daemon_doors(
@@ -118,6 +124,7 @@ def daemon_doors(
         record_event=functools.partial(_record_event, events),
         alerts=lambda: alerts.newest,
         disks=DiskWatch(plan, clock).views,
+        progress=functools.partial(all_start_progress, plan),
     )
 
 

@@ -107,6 +107,7 @@ class Loop:
             frozenset(self._served),
             refusals,
             self._watchdog.update(process_table, judged, desired, self._served),
+            self._doors.progress(process_table.facts, judged),
         )
 
     def _contacts(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[int, BrokerContact]:

@@ -18,6 +18,7 @@ from kraftd.host.http import Answer, get
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import exit_records, with_causes
 from kraftd.observe.probes import ask_all
+from kraftd.observe.start_logs import all_start_progress
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import real_doors
 from kraftd.operate.store import Store
@@ -194,6 +195,7 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         desired,
         from_json(read_text(plan.layout.restarts)),
         with_causes(exit_records(plan), plan, process_table.facts),
+        progress=all_start_progress(plan, process_table.facts, answers),
     )
     now_s = cluster.clock.now_s()
     snapshot = Snapshot(

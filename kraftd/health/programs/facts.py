@@ -60,7 +60,7 @@ SERVES = Answer(ready=True)
 
 
 def voter_answer(node: Node, quorum: Quorum | None) -> Answer:
-    """Return whether a controller is a caught-up voter, as the quorum's leader sees it."""
+    """Return whether a controller that listens is a caught-up voter, as the quorum's leader sees it."""
     if quorum is None or quorum.leader_id is None:
         return Answer(ready=False, reason="the quorum has no leader")
     voter = next((voter for voter in quorum.voters if voter.node_id == node.node_id), None)

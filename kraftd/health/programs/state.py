@@ -8,6 +8,7 @@ from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
+from kraftd.health.programs.ladder import NO_PROGRESS, LogRecovery, Rung, StartProgress, recovery_shown, rung_of
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
@@ -76,6 +77,8 @@ class ProgramView:
         metrics_port: The same for its metrics agent.
         notes: Why something that it serves without is missing.
         next_restart_at: When the daemon restarts it, where that waits; RFC 3339, UTC.
+        rung: The rung of its readiness ladder; None while it does not run.
+        recovery: How many of a broker's logs are recovered, while that goes on.
     """
 
     name: str
@@ -96,6 +99,8 @@ class ProgramView:
     metrics_port: int | None = None
     notes: tuple[str, ...] = ()
     next_restart_at: str | None = None
+    rung: Rung | None = None
+    recovery: LogRecovery | None = None
 
     @property
     def is_wanted(self) -> bool:
@@ -169,6 +174,7 @@ class ObservedPrograms:
         served: The programs whose current process has served before.
         refusals: Why a node has no JMX or no metrics agent, by its name and the listener's purpose.
         hangs: What the watchdog did about programs that give no answer.
+        progress: What the logs of brokers that do not serve yet say of their start.
     """
 
     processes: Mapping[str, ProcessFact]
@@ -179,6 +185,7 @@ class ObservedPrograms:
     served: frozenset[str] = frozenset()
     refusals: Mapping[tuple[str, Purpose], str] = field(default_factory=dict)
     hangs: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, StartProgress] = field(default_factory=dict)
 
 
 def views(plan: Plan, facts: ObservedPrograms, now_s: float) -> tuple[ProgramView, ...]:
@@ -194,6 +201,8 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
     state, reason = _service(name, process, uptime_s, facts, memory, now_s)
     next_at_s = memory.next_at_s if state is ServiceState.BACKOFF else None
     node = program if isinstance(program, Node) else None
+    progress = facts.progress.get(name, NO_PROGRESS)
+    rung = None if process.pid is None else rung_of(program, facts.answers.get(name), progress)
     return ProgramView(
         name=name,
         kind=program.kind,
@@ -213,6 +222,8 @@ def _view(plan: Plan, program: Program, facts: ObservedPrograms, now_s: float) -
         metrics_port=_port(program, Purpose.METRICS, facts),
         notes=_notes(name, facts),
         next_restart_at=None if next_at_s is None else timestamp(next_at_s),
+        rung=rung,
+        recovery=None if rung is None else recovery_shown(rung, progress),
     )
 
 

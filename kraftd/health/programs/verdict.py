@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.disks import disk_reasons
+from kraftd.health.programs.ladder import Rung, lagging_replicas
 from kraftd.health.programs.state import ProgramView, Snapshot, Status
 from kraftd.plan.program import Kind
 
@@ -53,8 +55,27 @@ def is_settled(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> bool:
     kafka = snapshot.kafka
     if kafka.quorum is None or kafka.topics is None or not judge(snapshot, declared_topics).ready:
         return False
-    partitions = (partition for topic in kafka.topics for partition in topic.partitions)
-    return all(len(partition.in_sync_replicas) == len(partition.replicas) for partition in partitions)
+    return not lagging_replicas(kafka.topics)
+
+
+def cluster_rung(snapshot: Snapshot, verdict: Verdict, declared_topics: Iterable[str] = ()) -> Rung | None:
+    """Return the highest rung of the cluster's ladder that it has reached; None below the lowest."""
+    kafka = snapshot.kafka
+    if verdict.ready:
+        return Rung.IN_SYNC if kafka.topics is not None and not lagging_replicas(kafka.topics) else Rung.READY
+    brokers = [program for program in snapshot.programs if program.kind is Kind.BROKER and program.is_wanted]
+    serving = [broker for broker in brokers if broker.ready]
+    if not serving and not _has_leader(kafka):
+        # A broker that serves was unfenced by the quorum's leader, and so proves that there is one.
+        return None
+    if not serving or len(serving) < len(brokers):
+        return Rung.QUORUM
+    is_usable = kafka.topics is not None and not _kafka_reasons(snapshot, declared_topics)
+    return Rung.TOPICS if is_usable else Rung.BROKERS
+
+
+def _has_leader(kafka: KafkaView) -> bool:
+    return kafka.quorum is not None and kafka.quorum.leader_id is not None
 
 
 def _unready(program: ProgramView) -> str:

@@ -5,13 +5,14 @@ decode them, and the status page, ``top``, ``why`` and ``explain`` read them. An
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kraftd.health.lag.lag import PartitionLag
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.disks import DiskView
+from kraftd.health.programs.ladder import Rung
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.kafka.model import Quorum, RoundTrip
 
@@ -37,6 +38,7 @@ class StatusDocument:
     bootstrap_servers: str
     kafka_version: str
     nodes: tuple[ProgramView, ...]
+    rung: Rung | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """The status and health documents of a snapshot. Pure."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.brokers import broker_views
+from kraftd.health.programs.ladder import Rung, lagging_replicas
 from kraftd.health.programs.state import ProgramView, Snapshot
-from kraftd.health.programs.verdict import Verdict
+from kraftd.health.programs.verdict import Verdict, cluster_rung
 from kraftd.health.report.documents import (
     SCHEMA_VERSION,
     DroppedCounts,
@@ -44,7 +45,20 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
         state_dir=str(plan.layout.state_dir),
         bootstrap_servers=plan.access.bootstrap_servers,
         kafka_version=plan.kafka_version,
-        nodes=snapshot.programs,
+        nodes=_nodes(snapshot),
+        rung=cluster_rung(snapshot, verdict, [topic.name for topic in plan.topics]),
+    )
+
+
+def _nodes(snapshot: Snapshot) -> tuple[ProgramView, ...]:
+    """Return the programs, where each broker that serves and is in every ISR has the rung for that."""
+    topics = snapshot.kafka.topics
+    if topics is None:
+        return snapshot.programs
+    lagging = lagging_replicas(topics)
+    return tuple(
+        replace(each, rung=Rung.IN_SYNC) if each.rung is Rung.SERVING and each.node_id not in lagging else each
+        for each in snapshot.programs
     )
 
 

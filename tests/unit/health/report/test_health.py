@@ -32,6 +32,7 @@ def test_the_status_document_is_the_contract():
         "state_dir": "/srv/kraftd/local",
         "bootstrap_servers": "127.0.0.1:9092,127.0.0.1:9093",
         "kafka_version": "3.9.2",
+        "rung": "ready",
     }
 
 
@@ -58,6 +59,8 @@ def test_a_node_record_is_the_contract():
         "heap_bytes": 4294967296,
         "log": "/srv/kraftd/local/logs/broker-1/server.log",
         "metrics_port": 7071,
+        "rung": None,
+        "recovery": None,
         "notes": [],
         "next_restart_at": None,
     }
