@@ -106,12 +106,13 @@ def unknown_name(message: str, name: str, known: Sequence[str]) -> UnknownNameEr
         name: The name that was not found.
         known: Every existing name.
     """
+    return UnknownNameError(message, hint=known_names(name, known), details={"unknown": [name], "known": list(known)})
+
+
+def known_names(name: str, known: Sequence[str]) -> str:
+    """Return the hint for a name that was not found: the nearest that there is, and all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"Did you mean {near[0]}? " if near else ""
     rest = f" and {len(known) - _MOST_NAMES_LISTED} more" if len(known) > _MOST_NAMES_LISTED else ""
     there_are = ", ".join(known[:_MOST_NAMES_LISTED]) + rest
-    return UnknownNameError(
-        message,
-        hint=f"{meant}There are: {there_are or 'none'}.",
-        details={"unknown": [name], "known": list(known)},
-    )
+    return f"{meant}There are: {there_are or 'none'}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 
 from kraftd.cli.terminal import Console, Table, Text
+from kraftd.health.programs.ladder import described
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
 from kraftd.operate.start.start import StartResult
@@ -37,7 +38,7 @@ _STATUS_STYLES = {
 }
 _MOST_KEPT = 10
 _MOST_ALERTS = 8
-_STATUS_COLUMNS = ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON")
+_STATUS_COLUMNS = ("NAME", "KIND", "STATE", "RUNG", "PID", "UPTIME", "RESTARTS", "ADDRESS", "REASON")
 _NUMBERS = ("PID", "UPTIME", "RESTARTS")
 _LEFT_OUT_FIRST = ("REASON", "KIND", "RESTARTS", "ADDRESS", "UPTIME", "PID")
 _LEAST_REASON = 30
@@ -122,9 +123,15 @@ def paused(console: Console, result: PauseResult, done: str) -> None:
         console.print(f"{name} {why}")
 
 
-def status_view(document: StatusDocument, width: int) -> Group:
-    """Return the verdict, the programs and the reasons, for a terminal of a width in characters."""
-    table = status_table(document, width)
+def status_view(document: StatusDocument, width: int, *, rungs: bool = False) -> Group:
+    """Return the verdict, the programs and the reasons, for a terminal of a width in characters.
+
+    Args:
+        document: The status.
+        width: The width in characters.
+        rungs: Whether with the rungs of the readiness ladders.
+    """
+    table = status_table(document, width, rungs=rungs)
     reasons = list(document.reasons)
     if "REASON" not in [column.header for column in table.columns]:
         said = " ".join(reasons)
@@ -132,7 +139,8 @@ def status_view(document: StatusDocument, width: int) -> Group:
         reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
     reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
     shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
-    return Group(status_head(document), table, *shown, *_alert_lines(document))
+    ladder = [Text(f"  The cluster's rung: {document.rung or 'none'}", style="dim")] if rungs else []
+    return Group(status_head(document), table, *ladder, *shown, *_alert_lines(document))
 
 
 def _alert_lines(document: StatusDocument) -> Iterable[Text]:
@@ -144,10 +152,10 @@ def _alert_lines(document: StatusDocument) -> Iterable[Text]:
         yield Text(f"  Alerts: {', '.join(names[:_MOST_ALERTS])}{more}", style="red")
 
 
-def status_table(document: StatusDocument, width: int) -> Table:
+def status_table(document: StatusDocument, width: int, *, rungs: bool = False) -> Table:
     """Return the programs as a table; columns that a width in characters has no room for are left out."""
     rows = [_status_row(node, document.generated_at) for node in document.nodes]
-    chosen = _fitting(rows, width)
+    chosen = _fitting(rows, width, [each for each in _STATUS_COLUMNS if rungs or each != "RUNG"])
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for column in chosen:
         table.add_column(
@@ -158,11 +166,11 @@ def status_table(document: StatusDocument, width: int) -> Table:
     return table
 
 
-def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
+def _fitting(rows: Sequence[Mapping[str, Text]], width: int, columns: Sequence[str]) -> list[str]:
     """Return the columns that fit; of a reason, which is wrapped, a part is enough."""
-    needed = {column: max([len(column), *(row[column].cell_len for row in rows)]) for column in _STATUS_COLUMNS}
+    needed = {column: max([len(column), *(row[column].cell_len for row in rows)]) for column in columns}
     needed["REASON"] = min(needed["REASON"], _LEAST_REASON)
-    chosen = list(_STATUS_COLUMNS)
+    chosen = list(columns)
     for column in _LEFT_OUT_FIRST:
         if sum(needed[each] + _GAP for each in chosen) <= width:
             break
@@ -175,6 +183,7 @@ def _status_row(node: ProgramView, generated_at: str) -> dict[str, Text]:
         "NAME": Text(node.name),
         "KIND": Text(node.kind),
         "STATE": Text(node.service_state, style=_STATE_STYLES[node.service_state]),
+        "RUNG": Text(described(node.rung, node.recovery) if node.rung is not None else "-"),
         "PID": Text(str(node.pid or "-")),
         "UPTIME": Text(_duration(node.uptime_s)),
         "RESTARTS": Text(str(node.restarts)),

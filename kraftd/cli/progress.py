@@ -52,10 +52,17 @@ class PlainLines:
         self._total_bytes = 0
         self._done_bytes = 0
         self._said_s = 0.0
+        self._rungs: dict[str, str] = {}
 
     def step(self, text: str) -> None:
         """Print a line."""
         self._console.print(text)
+
+    def rung(self, name: str, rung: str, progress: str) -> None:
+        """Print a line for a new rung; progress within it is no line of its own."""
+        if self._rungs.get(name) != rung:
+            self._rungs[name] = rung
+            self.step(f"{name:<16} {'starting':<9} {_on_rung(rung, progress)}")
 
     def program(self, name: str, state: str, detail: str = "") -> None:
         """Print a line for a final state only."""
@@ -100,6 +107,10 @@ class TimedLines(PlainLines):
         self.step(f"{name:<16} {state:<9} {detail}".rstrip())
 
 
+def _on_rung(rung: str, progress: str) -> str:
+    return f"{rung}, {progress}" if progress else rung
+
+
 def _verbose_lines(console: Console) -> TimedLines:
     """Return lines that include kraftd's debug log."""
     lines = TimedLines(console)
@@ -140,6 +151,10 @@ class LiveLines:
         if all(state in _FINAL for state, _ in self._lines.values()) or state == "failed":
             self.close()
 
+    def rung(self, name: str, rung: str, progress: str) -> None:
+        """Show the rung in the program's line."""
+        self.program(name, "starting", _on_rung(rung, progress))
+
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Show the name and size of the download."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -173,6 +188,7 @@ class LiveLines:
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for name, (state, detail) in self._lines.items():
-            waited = "" if state in _FINAL else f"{time.monotonic() - self._begun_s[name]:.0f} s"
-            table.add_row(Text(name), Text(state, style=_STYLES.get(state, "")), Text(detail or waited, style="dim"))
+            waited = "" if state in _FINAL else f"{time.monotonic() - self._begun_s[name]:.0f} s  "
+            shown = f"{waited}{detail}".rstrip()
+            table.add_row(Text(name), Text(state, style=_STYLES.get(state, "")), Text(shown, style="dim"))
         return table

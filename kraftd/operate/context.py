@@ -29,6 +29,9 @@ class Reporter(Protocol):
     def program(self, name: str, state: str, detail: str = "") -> None:
         """Show a program's new state: waiting, starting, ready, stopping, stopped, failed."""
 
+    def rung(self, name: str, rung: str, progress: str) -> None:
+        """Show the rung of a program that takes longer to start, and its progress to the next, if that is known."""
+
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Show that a download of ``total_bytes`` begins."""
 
@@ -46,6 +49,9 @@ class NullReporter:
         """Show nothing."""
 
     def program(self, name: str, state: str, detail: str = "") -> None:
+        """Show nothing."""
+
+    def rung(self, name: str, rung: str, progress: str) -> None:
         """Show nothing."""
 
     def download_begins(self, what: str, total_bytes: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError, unknown_name
+from kraftd.errors import KraftdError, NeedsRunningClusterError, unknown_name
 from kraftd.escapes import typed
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
@@ -207,67 +207,6 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         disks=DiskWatch(plan, cluster.clock).views(),
     )
     return status_document(plan, snapshot, judge(snapshot), "command")
-
-
-CONDITIONS = ("ready", "stopped")
-_POLL_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """The condition of ``kraftd wait``: a state of the cluster, or of one program."""
-
-    state: str
-    program: str | None = None
-
-
-def parse_condition(text: str) -> Condition:
-    """Return the condition of ``ready``, ``stopped`` or ``broker-1:ready``.
-
-    Raises:
-        ConfigurationError: No condition has this form.
-    """
-    program, colon, state = text.rpartition(":")
-    if state not in CONDITIONS or (colon and not program):
-        raise ConfigurationError(
-            f"cannot wait for {text!r}: no such condition",
-            hint="Use ready or stopped, or with a program broker-1:ready or producer:stopped.",
-        )
-    return Condition(state, program or None)
-
-
-def wait(cluster: ClusterContext, condition: Condition, timeout_s: float) -> StatusResult:
-    """Return the status that meets a condition.
-
-    Raises:
-        TimedOutError: With the programs that are not in the state.
-        UnknownNameError: No program has the name.
-    """
-    cluster.plan.check_names((condition.program,) if condition.program else ())
-    deadline_s = cluster.clock.monotonic_s() + timeout_s
-    while True:
-        result = status(cluster)
-        missing = _missing(result, condition)
-        if not missing:
-            return result
-        if cluster.clock.monotonic_s() > deadline_s:
-            waited_for = condition.program or "the cluster"
-            raise TimedOutError(
-                f"cannot wait longer than {timeout_s:g} s for {waited_for} to be {condition.state}: {missing}",
-                hint="'kraftd status' shows more.",
-            )
-        cluster.clock.sleep(_POLL_S)
-
-
-def _missing(result: StatusResult, condition: Condition) -> str:
-    nodes = [node for node in result.document.nodes if condition.program in (None, node.name)]
-    if condition.state == "stopped":
-        return ", ".join(f"{node.name} runs" for node in nodes if node.pid is not None)
-    if condition.program is None and result.document.ready:
-        return ""
-    unready = [f"{node.name} is {node.service_state}" for node in nodes if not node.ready]
-    reasons = result.document.reasons if condition.program is None else ()
-    return ", ".join(unready or reasons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,22 @@ def test_a_condition_that_there_is_not_is_refused(cluster, plan, condition):
     error = refused(cluster, "wait", "--for", condition, status=2, code="invalid_configuration")
 
     assert f"cannot wait for {condition!r}" in error["message"]
-    assert "ready or stopped" in error["hint"]
+    assert "ready" in error["details"]["known"]
+
+
+def test_a_wait_for_a_name_that_there_is_not_is_refused_with_the_nearest(cluster, plan):
+    error = refused(cluster, "wait", "--for", "ready", "--for", "broker-9:in-sync", status=4, code="unknown")
+
+    assert error["hint"].startswith("Did you mean broker-2? There are: cluster, ")
+
+
+def test_a_wait_for_a_rung_that_there_is_not_is_refused_with_the_nearest(cluster, plan):
+    error = refused(cluster, "wait", "--for", "broker-1:insync", status=2, code="invalid_configuration")
+
+    assert error["hint"] == (
+        "Did you mean in-sync? There are: spawned, listening, recovered, registered, serving, in-sync, ready, stopped. "
+        "Write NAME:RUNG, as in broker-1:ready."
+    )
 
 
 def test_a_wait_that_is_in_vain_names_what_is_missing(cluster, plan):

@@ -16,6 +16,10 @@ JAVA = """#!{python}
 import sys, time
 node = next(word for word in sys.argv if word.startswith("-Dkraftd.program=")).rpartition("/")[2]
 print("[2999-01-01 00:00:00,000] " + {word!r}, flush=True)
+logs = next(word for word in sys.argv if word.startswith("-Dkafka.logs.dir=")).partition("=")[2]
+if {logged!r}:
+    with open(logs + "/server.log", "a") as log:
+        log.write({logged!r})
 time.sleep({after_s})
 sys.exit(1 if node == {failing!r} else time.sleep(60))
 """
@@ -26,12 +30,14 @@ def started(tmp_path):
     """Yield how to make a cluster whose Java is a small program; nothing is left of it."""
     with cluster_in(tmp_path) as cluster:
 
-        def with_java(*, failing="", word="hello", after_s=0.0):
+        def with_java(*, failing="", word="hello", after_s=0.0, logged=""):
             home = tmp_path / "java"
             (home / "bin").mkdir(parents=True)
             (home / "release").write_text('JAVA_VERSION="25.0.2"\n')
             java = home / "bin" / "java"
-            java.write_text(JAVA.format(python=sys.executable, failing=failing, word=word, after_s=after_s))
+            java.write_text(
+                JAVA.format(python=sys.executable, failing=failing, word=word, after_s=after_s, logged=logged)
+            )
             java.chmod(0o755)
             cluster.settings["java.home"] = home
             return cluster
@@ -68,6 +74,38 @@ def test_a_start_whose_time_is_up_says_what_it_waits_for_and_lets_it_go_on(start
     assert "within 3 s: still waiting for broker-1 (" in error["message"]
     assert "Still running: broker-1, broker-2" in error["hint"]
     assert cluster.pid("broker-1")
+
+
+RECOVERING = """\
+[2999-01-01 00:00:01,000] INFO Completed load of Log(dir=/srv/a-0) with 1 segments in 9ms (12/309 completed in /srv)
+[2999-01-01 00:00:02,000] WARN Connection to node 2 could not be established. (org.apache.kafka.clients.NetworkClient)
+"""
+
+
+def test_a_start_that_is_slow_shows_its_rungs_and_waits_for_them_end_as_they_should(started):
+    cluster = started(logged=RECOVERING)
+
+    done = cluster.run("start", "--timeout", "5s", timeout_s=60)
+
+    assert done.status == 124
+    assert "broker-1         starting  listening, logs recovered 12 of 309\n" in done.stderr
+    assert "still waiting for broker-1 (listening, logs recovered 12 of 309: " in done.stderr
+    assert "broker-1 logged: [2999-01-01 00:00:02,000] WARN Connection to node 2" in done.stderr
+    status = cluster.run("status", "--json").document
+    assert status["rung"] is None
+    assert {node["name"]: (node["rung"], node["recovery"]) for node in status["nodes"]}["broker-2"] == (
+        "listening",
+        {"done": 12, "total": 309},
+    )
+    assert cluster.run("wait", "--for", "broker-1:listening", "--for", "kraftd:ready", "--timeout", "30s").status == 0
+    late = cluster.run(
+        "wait", "--for", "broker-1:recovered", "--for", "broker-2:spawned", "--timeout", "300ms", "--json"
+    )
+    error = error_of(late)
+    assert (late.status, error["code"]) == (124, "timed_out")
+    assert error["details"]["waiting_for"] == [{"name": "broker-1", "rung": "recovered"}]
+    assert error["details"]["programs"] == {"broker-1": "listening"}
+    assert "WARN Connection to node 2" in error["details"]["lines"]["broker-1"][0]
 
 
 def test_ctrl_c_leaves_what_runs_and_says_so(started):

@@ -69,15 +69,24 @@ def status(
 
 def wait(
     context: typer.Context,
-    condition: Annotated[str, typer.Option("--for", help="ready, stopped, or NAME:ready, NAME:stopped.")] = "ready",
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--for",
+            metavar="NAME:RUNG",
+            help="A program, or cluster, and ready, stopped or another rung of its ladder, as broker-1:in-sync; "
+            "may be given several times. cluster:ready without it.",
+        ),
+    ] = None,
 ) -> None:
-    """Wait until the cluster, or a program, is in a state; exit code 124 when the time is up."""
-    from kraftd.operate.status import parse_condition
-    from kraftd.operate.status import wait as wait_for
+    """Wait until programs, or the cluster, are ready, or on another rung; exit code 124 when the time is up."""
+    from kraftd.operate.start.wait import parse_condition
+    from kraftd.operate.start.wait import wait as wait_for
 
     invocation: Invocation = context.obj
-    wanted = parse_condition(condition)
-    result = wait_for(invocation.recorded(), wanted, invocation.timeout_s or _WAIT_TIMEOUT_S)
+    cluster = invocation.recorded()
+    wanted = [parse_condition(each, cluster.plan) for each in conditions or ("cluster:ready",)]
+    result = wait_for(cluster, wanted, invocation.timeout_s or _WAIT_TIMEOUT_S)
     if invocation.json:
         invocation.print_document(result.document)
 
@@ -199,7 +208,7 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
     from kraftd.cli import output
 
     console = invocation.console()
-    console.print(output.status_view(result.document, console.width))
+    console.print(output.status_view(result.document, console.width, rungs=invocation.verbose))
 
 
 def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:
@@ -210,7 +219,7 @@ def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]")
     console = invocation.console()
     watch(
         invocation,
-        lambda: output.status_view(observe().document, console.width),
+        lambda: output.status_view(observe().document, console.width, rungs=invocation.verbose),
         lambda: _show_status(invocation, observe()),
         every_s=_WATCH_EVERY_S,
     )

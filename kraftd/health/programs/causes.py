@@ -171,6 +171,9 @@ _CONSEQUENCES = (
 _STARTED = re.compile(r"\bKafka Server started\b")
 _LEVEL = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ([A-Z]+)\b|\blevel=(\w+)")
 _HARMLESS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING")
+_STAMP = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? ")
+_WARNING = re.compile(r"^\[?\d{4}-\d\d-\d\d[ T][\d:,.]+\]? WARN|\blevel=warn|Unable to register (?:the )?broker")
+"""What is no fault, and may be why something waits: a broker says at INFO that its registration is refused."""
 _FAULT = re.compile(r"\b(ERROR|FATAL|level=error)\b|^\s*(Exception|Error|Caused by|Error occurred)\b|^error:|\berr=")
 _EXCEPTION = re.compile(r"(Caused by: )?([a-zA-Z_]\w*[.$])*[A-Z]\w*(Exception|Error|Failure|Fault)(: |$)")
 """The line of a stack trace that says what was thrown."""
@@ -217,6 +220,28 @@ def _last_fault(records: Sequence[str]) -> str:
         elif faults or exceptions:
             return (exceptions or faults)[-1]
     return consequence
+
+
+def telling_lines(log_records: Sequence[str], most: int = 3) -> list[str]:
+    """Return what the log of a program that does not serve yet has to say to that: its last faults, else warnings.
+
+    Args:
+        log_records: The last records of its logs, oldest first, each with the lines that continue it.
+        most: The most lines to return.
+
+    Returns:
+        Lines, oldest first. What is repeated comes once, as it was said last.
+    """
+    found: dict[str, tuple[bool, int, str]] = {}
+    for at, record in enumerate(log_records):
+        lines = record.splitlines() or [""]
+        is_fault = not _is_harmless(record) and any(_FAULT.search(line) or _EXCEPTION.match(line) for line in lines)
+        if is_fault or _WARNING.search(lines[0]):
+            thrown = [line for line in lines[1:] if _EXCEPTION.match(line)]
+            text = _shortened(" ".join([lines[0], *thrown[-1:]]))
+            found[_STAMP.sub("", text)] = (is_fault, at, text)
+    chosen = sorted(found.values())[-most:]
+    return [text for _, _, text in sorted(chosen, key=lambda each: each[1])]
 
 
 def _is_harmless(record: str) -> bool:

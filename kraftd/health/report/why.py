@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from kraftd.health.programs.ladder import described
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDocument
@@ -93,6 +94,8 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
         raise LookupError(name)
     yield Statement(0, name, _state(node), observer(document))
     yield from _desired(name, records, now_s)
+    if node.rung is not None:
+        yield Statement(1, name, f"is on the rung {described(node.rung, node.recovery)}", observer(document))
     if node.ready:
         yield Statement(1, name, _serving(node), "its own answer")
         yield from _part(document, node)

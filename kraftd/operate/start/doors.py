@@ -9,6 +9,7 @@ from kraftd.clock import Clock
 from kraftd.health.programs.causes import Cause, diagnose
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import Answer
+from kraftd.health.programs.ladder import StartProgress
 from kraftd.host.files import tail
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
@@ -19,6 +20,7 @@ from kraftd.kafka.admin import load_client
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.exits import last_records, with_machine
 from kraftd.observe.probes import ask
+from kraftd.observe.start_logs import read_start_progress
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import PreparedRuntime, prepare_runtime
 from kraftd.operate.start.launch import launch_supervisord
@@ -49,6 +51,8 @@ class StartDoors:
         open_files_limit: The limit of open files that a new supervisord and its programs get.
         raise_open_files: Gives a process that limit where it may; the limit that it has then, None where unknown.
         disk_spaces: The file systems that hold a plan's files.
+        start_progress: How far a broker's start has come since a time, by its log.
+        log_records: The last records of a program's logs since a time.
     """
 
     prepare_runtime: Callable[[Plan, CommandContext], PreparedRuntime]
@@ -63,6 +67,8 @@ class StartDoors:
     open_files_limit: Callable[[], int]
     raise_open_files: Callable[[int], int | None]
     disk_spaces: Callable[[Plan], tuple[DiskSpace, ...]]
+    start_progress: Callable[[Plan, Program, float | None], StartProgress]
+    log_records: Callable[[Plan, Program, float | None], list[str]]
 
 
 def start_doors() -> StartDoors:
@@ -81,6 +87,8 @@ def start_doors() -> StartDoors:
         open_files_limit=highest_open_files,
         raise_open_files=raise_open_files,
         disk_spaces=disk_spaces,
+        start_progress=read_start_progress,
+        log_records=lambda plan, program, since_s: last_records(plan.layout, program, since_s),
     )
 
 

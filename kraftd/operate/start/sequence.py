@@ -1,7 +1,7 @@
 """The sequence of a start: its order, what it waits for, and what ends the wait early."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from kraftd.kafka.model import KafkaAccessError
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.start.doors import StartDoors
+from kraftd.operate.start.rungs import RungWatch
 from kraftd.operate.store import Store
 from kraftd.plan.program import DAEMON, StartStage
 from kraftd.supervisord.rpc import SupervisedProcess, SupervisorRefusedError
@@ -93,7 +94,7 @@ class StartSequence:
         self._deadline = deadline
         self._notes: list[str] = []
         self._failed_tools: dict[str, str] = {}
-        self._began_s: dict[str, float] = {}
+        self._rungs = RungWatch(cluster.plan, doors, cluster.reporter, cluster.clock)
         self._states: dict[str, SupervisedProcess] = {}
         self._states_due_s = 0.0
 
@@ -145,7 +146,7 @@ class StartSequence:
         """
         for name in programs:
             self._reporter.program(name, "starting")
-            self._began_s[name] = self._clock.monotonic_s()
+            self._rungs.began_s[name] = self._clock.monotonic_s()
             self._supervisor.start(self._plan.program(name).supervised_name)
             self._states_due_s = 0.0
 
@@ -173,7 +174,10 @@ class StartSequence:
             if between is not None:
                 between(set(pending))
             self._refuse_ended(pending)
-            self._check(", ".join(f"{name} ({answer.reason})" for name, answer in pending.items()))
+            started_at_s = {name: state.started_at_s for name, state in self._states.items()}
+            if self._is_late():
+                raise self._late(pending, started_at_s)
+            self._rungs.show(pending, started_at_s)
             self._pause()
 
     def wait_for_tools(self, programs: Iterable[str], *, within_s: float) -> dict[str, str]:
@@ -294,12 +298,31 @@ class StartSequence:
         Args:
             missing: The programs that the wait is for, for the message.
         """
+        if self._is_late():
+            raise self._timed_out(missing)
+
+    def _is_late(self) -> bool:
+        """Return whether the command's time is up.
+
+        Raises:
+            YieldedError: A stop was requested.
+        """
         yield_to_stop(self._cluster.store, self._deadline)
-        if self._clock.monotonic_s() > self._deadline.at_s:
-            raise TimedOutError(
-                f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}",
-                hint="'kraftd status' and 'kraftd logs' show more. Programs keep running. --timeout allows more time.",
-            )
+        return self._clock.monotonic_s() > self._deadline.at_s
+
+    def _late(self, pending: Mapping[str, Answer], started_at_s: Mapping[str, float | None]) -> TimedOutError:
+        """Return the error that names programs with their rungs and the lines of their logs that matter."""
+        missing = [self._rungs.described(name, answer, started_at_s.get(name)) for name, answer in pending.items()]
+        return self._timed_out(", ".join(missing), self._rungs.telling(pending, started_at_s))
+
+    def _timed_out(self, missing: str, lines: Mapping[str, Sequence[str]] | None = None) -> TimedOutError:
+        logged = [f"\n  {name} logged: {line}" for name, told in (lines or {}).items() for line in told]
+        what = f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}"
+        return TimedOutError(
+            what + "".join(logged),
+            hint="'kraftd status' and 'kraftd logs' show more. Programs keep running. --timeout allows more time.",
+            details={"lines": dict(lines or {})},
+        )
 
     def _pause(self) -> None:
         self._clock.sleep(_POLL_S)
@@ -330,5 +353,5 @@ class StartSequence:
         return self._doors.cause_of_end(self._plan, name, self._supervisor.processes()[name]).text
 
     def _took(self, name: str) -> str:
-        began_s = self._began_s.get(name)
+        began_s = self._rungs.began_s.get(name)
         return f"{self._clock.monotonic_s() - began_s:.1f} s" if began_s is not None else ""

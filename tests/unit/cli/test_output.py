@@ -6,6 +6,7 @@ import pytest
 from kraftd.cli.output import started, status_head, status_table, status_view, stopped
 from kraftd.cli.terminal import Console
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.ladder import LogRecovery, Rung
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
@@ -43,6 +44,18 @@ def test_the_status_table_has_a_line_for_each_program():
     assert first == ["broker-1", "broker", "READY", "4711", "12s", "0", "127.0.0.1:9092"]
     assert second[:3] == ["producer", "app", "DOWN"]
     assert second[-2:] == ["it", "ended"]
+
+
+def test_the_rungs_are_shown_on_request():
+    recovering = replace(
+        program("broker-1", ServiceState.STARTING, "refused"), rung=Rung.LISTENING, recovery=LogRecovery(12, 309)
+    )
+
+    shown = printed(status_view(document(recovering, program("broker-2")), 300, rungs=True))
+
+    assert "listening, logs recovered 12 of 309" in shown
+    assert "The cluster's rung: quorum" in shown
+    assert "RUNG" not in printed(status_view(document(recovering), 300))
 
 
 def test_what_waits_for_its_restart_says_for_how_long():

@@ -36,6 +36,20 @@ def test_only_what_a_program_came_to_is_worth_a_line(console):
     ]
 
 
+def test_a_new_rung_is_worth_a_line_and_progress_within_it_is_not(console):
+    reporter = PlainLines(console)
+    for progress in ("", "logs recovered 1 of 2", "logs recovered 2 of 2"):
+        reporter.rung("broker-1", "listening", progress)
+    reporter.rung("broker-2", "listening", "logs recovered 1 of 9")
+    reporter.rung("broker-1", "recovered", "")
+
+    assert lines(console) == [
+        "broker-1         starting  listening",
+        "broker-2         starting  listening, logs recovered 1 of 9",
+        "broker-1         starting  recovered",
+    ]
+
+
 def test_a_line_is_no_markup_and_holds_no_control_sequence(console):
     reporter = PlainLines(console)
     reporter.step("[red]not red[/red] [/")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
+from kraftd.health.programs.ladder import start_progress
 from kraftd.host.processes import Process
 from kraftd.kafka.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
 from kraftd.observe.processes import ProcessTable
@@ -38,6 +39,7 @@ class FakeProgram:
         fails: It ends as soon as it was started.
         term_takes_s: From TERM to its end; None where it does not heed it.
         survives_kill: It waits in the kernel for a device.
+        logs: Lines of its log, each with how many seconds after its start it is written.
     """
 
     ready_after_s: float | None = 0.5
@@ -47,6 +49,7 @@ class FakeProgram:
     pid: int | None = None
     started_s: float = 0.0
     termed_s: float | None = None
+    logs: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass
@@ -126,7 +129,15 @@ class FakeCluster:
             open_files_limit=lambda: self.open_files_limit,
             raise_open_files=lambda pid: self.raised_open_files.get(pid, self.open_files_limit),
             disk_spaces=lambda plan: self.disks,
+            start_progress=lambda plan, program, since_s: start_progress(program, self.logged(program.name)),
+            log_records=lambda plan, program, since_s: self.logged(program.name),
         )
+
+    def logged(self, name):
+        """Return the lines that a program has logged since its start."""
+        each = self.programs[name]
+        up_s = self.clock.monotonic_s() - each.started_s
+        return [line for after_s, line in each.logs if up_s >= after_s]
 
     def of(self, *verbs):
         """Return the programs that something happened to, in order."""

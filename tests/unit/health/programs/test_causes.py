@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.health.programs.causes import diagnose
+from kraftd.health.programs.causes import diagnose, telling_lines
 
 STAMP = "[2026-11-22 16:00:00,123]"
 STARTED = f"{STAMP} INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)"
@@ -44,6 +44,25 @@ def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(lin
     assert cause.text == f"exit status 1: {line}"
     assert cause.retry_helps is retry_helps
     assert remedy in cause.remedy
+
+
+def test_what_a_program_that_waits_has_to_say_is_its_last_faults_and_else_its_warnings():
+    warnings = [f"{STAMP} WARN node {number} is not available" for number in range(4)]
+    fault = f"{STAMP} ERROR cannot register (kafka.Foo)\njava.io.IOException: gone\n\tat kafka.Foo"
+    refused = f"{STAMP} INFO Unable to register broker 1 because the controller returned error X"
+
+    assert telling_lines([f"{STAMP} INFO loading", *warnings]) == warnings[-3:]
+    assert telling_lines([fault, *warnings], most=2) == [
+        f"{STAMP} ERROR cannot register (kafka.Foo) java.io.IOException: gone",
+        warnings[-1],
+    ]
+    assert telling_lines([refused, f"{STAMP} INFO registered"]) == [refused]
+
+
+def test_what_is_repeated_is_told_once_as_it_was_said_last():
+    later = "[2026-11-22 16:00:05,123] WARN node 2 is not available"
+
+    assert telling_lines([f"{STAMP} WARN node 2 is not available", later]) == [later]
 
 
 def test_an_error_of_a_tool_is_shown():

@@ -47,7 +47,7 @@ def test_a_rung_is_read_from_the_line_that_proves_it():
     assert "Successfully registered broker 1" in seen[Rung.REGISTERED]
 
 
-def test_a_broker_that_registers_while_it_recovers_is_registered_once_it_has_recovered():
+def test_who_registers_while_it_recovers_is_registered_once_it_has_recovered():
     seen = rungs_seen(recorded("3.9.2"))
 
     assert set(seen) == {Rung.SPAWNED, Rung.LISTENING, Rung.REGISTERED}

@@ -1,6 +1,6 @@
 """The order of a start and what ends it early, without a process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -8,6 +8,7 @@ from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError,
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.kafka.model import Failure
+from kraftd.operate.context import NullReporter
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import TIE_BREAKER_AFTER_S, StartFailedError, TopicNotReadyError, YieldedError
 from kraftd.operate.start.start import locked_start
@@ -64,11 +65,76 @@ def test_a_broker_that_ends_fails_the_start_with_its_cause_and_log(tmp_path):
 def test_a_start_that_takes_too_long_names_what_it_waits_for(tmp_path):
     cluster = FakeCluster(tmp_path, programs={"consumer": FakeProgram(ready_after_s=None)})
 
-    with pytest.raises(TimedOutError, match=r"consumer \(not yet\)") as caught:
+    with pytest.raises(TimedOutError, match=r"consumer \(spawned: not yet\)") as caught:
         locked_start(cluster.starting(timeout_s=20.0))
 
     assert caught.value.exit_code == 124
     assert 20.0 < cluster.clock.monotonic_s() - cluster.began_s < 20.1
+
+
+@dataclass
+class Rungs(NullReporter):
+    """The rungs that a start reports."""
+
+    told: list[tuple[str, str, str]]
+
+    def rung(self, name, rung, progress):
+        if not self.told or self.told[-1] != (name, rung, progress):
+            self.told.append((name, rung, progress))
+
+
+def reporting(cluster):
+    """Return the rungs that the next start of a cluster will report."""
+    rungs = Rungs([])
+    cluster.context = replace(cluster.context, command_context=replace(cluster.context.command_context, reporter=rungs))
+    return rungs
+
+
+STAMP = "[2026-11-26 16:31:02,815] INFO"
+SLOW = FakeProgram(
+    ready_after_s=12.0,
+    logs=(
+        (1.0, f"{STAMP} Awaiting socket connections on 127.0.0.1:10093. (kafka.network.DataPlaneAcceptor)"),
+        (5.0, f"{STAMP} Completed load of Log(dir=/srv/a-0) in 9ms (1/2 completed in /srv) (kafka.log.LogManager)"),
+        (8.0, f"{STAMP} Loaded 2 logs in 6000ms (kafka.log.LogManager)"),
+        (10.0, f"{STAMP} [BrokerLifecycleManager id=2] Successfully registered broker 2 with broker epoch 3 (kafka)"),
+    ),
+)
+
+
+def test_a_broker_that_takes_longer_shows_its_rungs_as_its_log_proves_them(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": SLOW})
+    rungs = reporting(cluster)
+
+    locked_start(cluster.starting())
+
+    assert rungs.told == [
+        ("broker-2", "listening", ""),
+        ("broker-2", "listening", "logs recovered 1 of 2"),
+        ("broker-2", "recovered", ""),
+        ("broker-2", "registered", ""),
+    ]
+
+
+def test_a_start_that_is_quick_reads_no_log_and_shows_no_rung(cluster):
+    rungs = reporting(cluster)
+    start = cluster.starting()
+
+    locked_start(replace(start, doors=replace(start.doors, start_progress=None, log_records=None)))
+
+    assert rungs.told == []
+
+
+def test_a_start_whose_time_is_up_tells_the_rung_and_the_lines_that_matter(tmp_path):
+    line = f"{STAMP} [BrokerLifecycleManager id=2] Unable to register broker 2 because of DUPLICATE_BROKER_REGISTRATION"
+    slow = replace(SLOW, ready_after_s=None, logs=(*SLOW.logs[:2], (5.5, line)))
+    cluster = FakeCluster(tmp_path, programs={"broker-2": slow})
+
+    with pytest.raises(TimedOutError, match=r"broker-2 \(listening, logs recovered 1 of 2: not yet\)") as caught:
+        locked_start(cluster.starting(timeout_s=7.0))
+
+    assert caught.value.details["lines"] == {"broker-2": [line]}
+    assert str(caught.value).endswith(f"\n  broker-2 logged: {line}")
 
 
 def test_a_start_yields_to_a_stop_that_is_asked_for_meanwhile(tmp_path):
