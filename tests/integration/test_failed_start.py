@@ -82,10 +82,10 @@ RECOVERING = """\
 """
 
 
-def test_a_start_that_is_slow_shows_its_rungs_and_waits_for_them_end_as_they_should(started):
+def test_a_slow_start_shows_its_rungs_and_each_wait_for_them_ends_as_it_should(started):
     cluster = started(logged=RECOVERING)
 
-    done = cluster.run("start", "--timeout", "5s", timeout_s=60)
+    done = cluster.run("start", "--timeout", "10s", timeout_s=60)
 
     assert done.status == 124
     assert "broker-1         starting  listening, logs recovered 12 of 309\n" in done.stderr

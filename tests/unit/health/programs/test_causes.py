@@ -46,7 +46,7 @@ def test_a_telling_line_names_the_cause_the_remedy_and_whether_a_retry_helps(lin
     assert remedy in cause.remedy
 
 
-def test_what_a_program_that_waits_has_to_say_is_its_last_faults_and_else_its_warnings():
+def test_who_waits_tells_its_last_faults_and_else_its_warnings():
     warnings = [f"{STAMP} WARN node {number} is not available" for number in range(4)]
     fault = f"{STAMP} ERROR cannot register (kafka.Foo)\njava.io.IOException: gone\n\tat kafka.Foo"
     refused = f"{STAMP} INFO Unable to register broker 1 because the controller returned error X"

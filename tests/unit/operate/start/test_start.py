@@ -65,7 +65,7 @@ def test_a_broker_that_ends_fails_the_start_with_its_cause_and_log(tmp_path):
 def test_a_start_that_takes_too_long_names_what_it_waits_for(tmp_path):
     cluster = FakeCluster(tmp_path, programs={"consumer": FakeProgram(ready_after_s=None)})
 
-    with pytest.raises(TimedOutError, match=r"consumer \(spawned: not yet\)") as caught:
+    with pytest.raises(TimedOutError, match=r"consumer \(listening: not yet\)") as caught:
         locked_start(cluster.starting(timeout_s=20.0))
 
     assert caught.value.exit_code == 124
