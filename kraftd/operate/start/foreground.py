@@ -210,7 +210,7 @@ class Foreground:
         if self._supervisor is not None and cluster.doors.is_alive(self._supervisor):
             self._is_changing = False
             return True
-        if not cluster.layout.lock.exists():
+        if not cluster.layout.plan.exists() and not cluster.find_processes().processes:
             # Destroyed after its stop.
             return False
         with try_acquire(cluster.layout.lock, command=COMMAND) as is_free:

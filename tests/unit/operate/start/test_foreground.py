@@ -1,6 +1,7 @@
 """How a cluster in the foreground ends, without a process."""
 
 import contextlib
+import shutil
 import signal
 from dataclasses import dataclass, field
 
@@ -171,6 +172,18 @@ def test_supervisord_that_ends_by_itself_is_a_failure_and_what_it_leaves_is_stop
 
     assert caught.value.exit_code == 1
     assert {"broker-1", "broker-2", "controller-101"} <= set(cluster.of("SIGTERM"))
+
+
+def test_a_cluster_that_was_stopped_and_destroyed_is_no_failure(cluster, signals):
+    def destroyed():
+        stop(cluster.context, StopOptions())
+        shutil.rmtree(cluster.plan.layout.state_dir)
+
+    later(cluster, 20.0, destroyed)
+
+    foreground(cluster, signals).run()
+
+    assert not cluster.plan.layout.state_dir.exists()
 
 
 def test_a_start_that_fails_leaves_nothing_behind(tmp_path, signals):
