@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import change, cluster, config, diagnose, inspect, kafka, topics
+from kraftd.cli.commands import change, cluster, config, diagnose, groups, inspect, kafka, topics
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -38,6 +38,7 @@ change.register(app)
 inspect.register(app)
 kafka.register(app)
 topics.register(app)
+groups.register(app)
 diagnose.register(app)
 config.register(app)
 

@@ -1,5 +1,7 @@
 """The commands on topics, groups and records, on real brokers."""
 
+import json
+
 import pytest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -44,3 +46,21 @@ def test_topics_of_kafka_and_kraftd_are_protected_and_listed(cluster):
 
     assert "__kraftd_probe" in {each["topic"] for each in listed}
     assert (refused.status, refused.error["code"]) == (8, "protected_topic")
+
+
+def test_offsets_of_a_group_are_imported_reset_and_deleted_but_not_of_an_active_one(cluster, topic, tmp_path):
+    offsets = [{"topic": topic, "partition": index, "offset": 7} for index in (0, 1)]
+    file = tmp_path / "offsets.json"
+    file.write_text(json.dumps({"schema_version": 1, "groups": [{"group": "data-group", "offsets": offsets}]}))
+    imported = cluster.run("groups", "import", str(file), "--yes", "--json", check=True)
+    reset = cluster.run("groups", "reset", "data-group", "--to", "latest", "--json")
+    exported = cluster.run("groups", "export", "data-group", check=True).document["groups"]
+    active = cluster.run("groups", "reset", "test-group", "--topic", topic, "--to", "earliest", "--yes", "--json")
+    deleted = cluster.run("groups", "delete", "data-group", "--yes", "--json", check=True)
+
+    # The topic is empty, so that 7 is outside.
+    assert [move["after"] for move in imported.document["groups"][0]["moved"]] == [0, 0]
+    assert (reset.status, reset.document["groups"][0]["moved"]) == (0, [])
+    assert exported[0]["offsets"] == [{**each, "offset": 0} for each in offsets]
+    assert (active.status, active.error["code"]) == (8, "active_group")
+    assert deleted.document["deleted"] == [{"group": "data-group", "offsets": 2}]

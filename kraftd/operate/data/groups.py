@@ -1,0 +1,351 @@
+"""`kraftd groups`: consumer groups as Kafka has them now, and what moves or removes their offsets."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kraftd.errors import NeedsRunningClusterError, RefusedError, UnknownNameError, unknown_name
+from kraftd.escapes import named, typed
+from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
+from kraftd.kafka.model import Failure, Groups, GroupState, Partition, TopicPartition
+from kraftd.operate.data.access import KafkaData, refusal
+from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
+from kraftd.operate.data.topics import chosen_topics, offsets_of
+from kraftd.operate.status import lag
+from kraftd.plan.plan import Plan
+from kraftd.units import plural
+
+_WITHOUT_MEMBERS = ("Empty", "Dead")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGroup:
+    """One group; its lag is the daemon's, and None where it is not known."""
+
+    group: str
+    state: str | None
+    kind: str | None
+    coordinator: int
+    members: int | None
+    lag: int | None
+    time_lag: TimeLag | None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedMember:
+    """One member, with the partitions that it reads, each as ``topic-0``; None where they could not be read."""
+
+    member_id: str
+    client_id: str
+    host: str
+    assigned: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedPartition:
+    """A group on one partition.
+
+    Attributes:
+        lag: Records that can still be read, as the daemon counts them; without it, the offsets between.
+        member: The id of the member that reads it.
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    start: int | None
+    end: int | None
+    lag: int | None
+    time_lag: TimeLag | None
+    member: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDescription:
+    """What ``kraftd groups describe --json`` prints."""
+
+    group: str
+    state: str | None
+    kind: str | None
+    coordinator: int
+    members: tuple[DescribedMember, ...] | None
+    lag: int | None
+    time_lag: TimeLag | None
+    partitions: tuple[DescribedPartition, ...]
+
+
+Lags = Mapping[str, GroupSummary]
+"""What the daemon knows of groups, by name."""
+
+
+def group_lags(plan: Plan) -> Lags:
+    """Return the lag of groups, as the daemon measured it; none without it."""
+    try:
+        return {each.group: each for each in lag(plan, None).groups}
+    except NeedsRunningClusterError:
+        return {}
+
+
+def list_groups(kafka: KafkaData, lags: Lags) -> tuple[tuple[ListedGroup, ...], Mapping[int, Failure]]:
+    """Return every group, and why brokers did not name theirs, by node id."""
+    found = kafka.groups()
+    listed = (
+        ListedGroup(
+            group=name,
+            state=group.state,
+            kind=group.kind,
+            coordinator=group.coordinator,
+            members=None if group.members is None else len(group.members),
+            lag=lags[name].lag if name in lags else None,
+            time_lag=lags[name].time_lag if name in lags else None,
+        )
+        for name, group in found.groups.items()
+    )
+    return tuple(listed), found.broker_failures
+
+
+def chosen_groups(found: Groups, names: Iterable[str]) -> tuple[GroupState, ...]:
+    """Return the named groups; names may be in the escaped form.
+
+    Raises:
+        UnknownNameError: There is no such group, or a broker that may coordinate it does not answer.
+    """
+    chosen = []
+    for name in dict.fromkeys(typed(name, found.groups) for name in names):
+        if name not in found.groups:
+            if found.broker_failures:
+                node_id, failure = next(iter(found.broker_failures.items()))
+                raise refusal(f"cannot find the group {named(name)}: broker {node_id} did not name its groups", failure)
+            raise unknown_name(f"cannot find the group {named(name)}", name, list(found.groups))
+        if name in found.failures:
+            raise refusal(f"cannot read the group {named(name)}", found.failures[name])
+        chosen.append(found.groups[name])
+    return tuple(chosen)
+
+
+def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple[GroupDescription, ...]:
+    """Return the named groups, or all, with members, assignment and lag.
+
+    Raises:
+        UnknownNameError: There is no such group.
+    """
+    metadata = kafka.metadata()
+    found = kafka.groups(metadata.brokers)
+    groups = chosen_groups(found, names or found.groups)
+    commits = kafka.committed(groups).values
+    known = {each.key: each for topic in metadata.topics.values.values() for each in topic.partitions}
+    wanted = {group.name: _partitions_of(group, commits.get(group.name, {})) for group in groups}
+    partitions = {known[key] for keys in wanted.values() for key in keys if key in known}
+    offsets = offsets_of(kafka, sorted(partitions, key=lambda partition: partition.key))
+    described = []
+    for group in groups:
+        summary = lags.get(group.name)
+        own = {(each.topic, each.partition): each for each in (summary.partitions or ())} if summary else {}
+        rows = tuple(
+            _row(
+                key,
+                commits.get(group.name, {}).get(key),
+                (offsets.starts.values.get(key), offsets.ends.values.get(key)),
+                own.get(key),
+                _member_of(group, key),
+            )
+            for key in sorted(wanted[group.name])
+        )
+        described.append(_description(group, summary, rows))
+    return tuple(described)
+
+
+def _partitions_of(group: GroupState, commits: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+    return set(commits) | {each for member in group.members or () for each in member.assigned or ()}
+
+
+def _member_of(group: GroupState, key: TopicPartition) -> str | None:
+    return next((member.member_id for member in group.members or () if key in (member.assigned or ())), None)
+
+
+def _row(
+    key: TopicPartition,
+    committed: int | None,
+    bounds: tuple[int | None, int | None],
+    seen: GroupPartition | None,
+    member: str | None,
+) -> DescribedPartition:
+    start, end = bounds
+    between = None if committed is None or end is None else max(0, end - max(committed, start or 0))
+    # The daemon's count leaves out what nobody can read; it is of another moment where the commit is.
+    is_of_now = seen is not None and seen.committed == committed and seen.lag is not None
+    return DescribedPartition(
+        *key,
+        committed=committed,
+        start=start,
+        end=end,
+        lag=seen.lag if seen is not None and is_of_now else between,
+        time_lag=seen.time_lag if seen is not None and is_of_now else None,
+        member=member,
+    )
+
+
+def _description(
+    group: GroupState, summary: GroupSummary | None, rows: tuple[DescribedPartition, ...]
+) -> GroupDescription:
+    lags = [row.lag for row in rows]
+    members = None
+    if group.members is not None:
+        members = tuple(
+            DescribedMember(
+                each.member_id,
+                each.client_id,
+                each.host,
+                None if each.assigned is None else tuple(f"{topic}-{index}" for topic, index in each.assigned),
+            )
+            for each in group.members
+        )
+    return GroupDescription(
+        group=group.name,
+        state=group.state,
+        kind=group.kind,
+        coordinator=group.coordinator,
+        members=members,
+        lag=None if None in lags else sum(each or 0 for each in lags),
+        time_lag=summary.time_lag if summary is not None else None,
+        partitions=rows,
+    )
+
+
+def check_empty(groups: Iterable[GroupState], verb: str) -> None:
+    """Check that groups have no member, which Kafka demands of a change from outside.
+
+    Raises:
+        RefusedError: A group is active.
+    """
+    for group in groups:
+        if group.members or (group.state or "Empty") not in _WITHOUT_MEMBERS:
+            members = plural(len(group.members), "member") if group.members else "members"
+            raise RefusedError(
+                f"cannot {verb} the group {named(group.name)}: it is active ({group.state}, {members})",
+                hint="Stop its consumers first; those of kraftd: 'kraftd stop consumer'.",
+                code="active_group",
+                details={"group": group.name, "state": group.state},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMoves:
+    """Where the offsets of a group are to move."""
+
+    group: GroupState
+    moves: tuple[Move, ...]
+
+
+def planned_reset(kafka: KafkaData, name: str, topics: Sequence[str], to: ResetTo) -> PlannedMoves:
+    """Return where a reset moves an empty group: in the named topics, or in all that it committed in.
+
+    Raises:
+        UnknownNameError: There is no such group or topic, or the group committed nowhere.
+        RefusedError: The group is active.
+        KraftdError: A partition's offsets are not known.
+    """
+    metadata = kafka.metadata()
+    (group,) = chosen_groups(kafka.groups(metadata.brokers), [name])
+    check_empty([group], "reset")
+    commits = kafka.committed([group])
+    if group.name in commits.failures:
+        raise refusal(f"cannot read the offsets of the group {named(group.name)}", commits.failures[group.name])
+    own = commits.values.get(group.name, {})
+    # A topic that was deleted keeps its commits for a while.
+    existing = [topic for topic, _ in own if topic in metadata.topics.values]
+    chosen = chosen_topics(metadata, topics or sorted(set(existing)))
+    if not chosen:
+        raise UnknownNameError(
+            f"cannot reset the group {named(group.name)}: it committed no offset in any topic that exists",
+            hint="Name the topics with --topic.",
+        )
+    partitions = [partition for topic in chosen for partition in topic.partitions]
+    return PlannedMoves(group, reset_moves(bounds_of(kafka, partitions, to), own, to))
+
+
+def bounds_of(kafka: KafkaData, partitions: Sequence[Partition], to: ResetTo | None) -> dict[TopicPartition, Bounds]:
+    """Return the bounds of partitions, with the offset at a time where that is wanted.
+
+    Raises:
+        KraftdError: Those of a partition are not known.
+    """
+    offsets = offsets_of(kafka, partitions)
+    at_time: Mapping[TopicPartition, int] = {}
+    failures = {**offsets.starts.failures, **offsets.ends.failures}
+    if to is not None and to.target is Target.TIME:
+        found = kafka.mixed_offsets((partition, to.value) for partition in partitions)
+        at_time, failures = found.values, {**failures, **found.failures}
+    if failures:
+        (topic, index), failure = next(iter(failures.items()))
+        raise refusal(f"cannot read the offsets of partition {index} of the topic {named(topic)}", failure)
+    keys = (partition.key for partition in partitions)
+    return {key: Bounds(offsets.starts.values[key], offsets.ends.values[key], at_time.get(key)) for key in keys}
+
+
+def move_offsets(kafka: KafkaData, planned: PlannedMoves) -> tuple[Move, ...]:
+    """Move the offsets of a group, and return what moved.
+
+    Raises:
+        RefusedError: A consumer joined meanwhile.
+        KraftdError: Kafka refused a partition; the others have moved.
+    """
+    moves = tuple(move for move in planned.moves if move.is_one)
+    if not moves:
+        return ()
+    failures = kafka.commit_offsets(planned.group, {move.key: move.after for move in moves})
+    if failures:
+        (topic, index), failure = next(iter(failures.items()))
+        what = f"cannot move the group {named(planned.group.name)} in partition {index} of the topic {named(topic)}"
+        if failure.error in ("UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"):
+            raise RefusedError(
+                f"{what}: a consumer has joined it", hint="Stop its consumers first.", code="active_group"
+            )
+        raise refusal(what, failure)
+    return moves
+
+
+def empty_groups(kafka: KafkaData, names: Sequence[str], verb: str) -> dict[GroupState, Mapping[TopicPartition, int]]:
+    """Return groups without members, each with its commits.
+
+    Raises:
+        UnknownNameError: There is no such group.
+        RefusedError: One is active.
+    """
+    groups = chosen_groups(kafka.groups(), names)
+    check_empty(groups, verb)
+    commits = kafka.committed(groups).values
+    return {group: commits.get(group.name, {}) for group in groups}
+
+
+def delete_groups(kafka: KafkaData, groups: Iterable[GroupState]) -> tuple[str, ...]:
+    """Delete groups with their offsets, and return their names.
+
+    Raises:
+        KraftdError: Kafka refused one; the text names what was deleted.
+    """
+    chosen = tuple(groups)
+    failures = kafka.delete_groups(chosen)
+    done = tuple(group.name for group in chosen if group.name not in failures)
+    if failures:
+        name, failure = next(iter(failures.items()))
+        what = f"cannot delete the group {named(name)}{_apart_from(done)}"
+        if failure.error == "NON_EMPTY_GROUP":
+            raise RefusedError(f"{what}: a consumer has joined it", hint="Stop it first.", code="active_group")
+        raise refusal(what, failure)
+    return done
+
+
+def remove_offsets(kafka: KafkaData, group: GroupState, partitions: Sequence[TopicPartition]) -> None:
+    """Remove the offsets of a group in partitions.
+
+    Raises:
+        KraftdError: Kafka refused one.
+    """
+    failures = kafka.remove_offsets(group, partitions)
+    if failures:
+        (topic, index), failure = next(iter(failures.items()))
+        raise refusal(f"cannot remove the offset of partition {index} of the topic {named(topic)}", failure)
+
+
+def _apart_from(done: Sequence[str]) -> str:
+    return f" (deleted: {', '.join(map(named, done))})" if done else ""

@@ -1,0 +1,125 @@
+import json
+
+import pytest
+
+from kraftd.errors import ConfigurationError, KraftdError, RefusedError, UnknownNameError
+from kraftd.operate.data.groups import (
+    delete_groups,
+    describe_groups,
+    empty_groups,
+    list_groups,
+    move_offsets,
+    planned_reset,
+)
+from kraftd.operate.data.offset_files import exported, parse_offsets, planned_import
+from kraftd.operate.data.resets import ResetTo, Target
+from tests.unit.operate.data.fake_kafka import FakeKafka, group
+
+EARLIEST = ResetTo(Target.EARLIEST)
+
+
+def kafka_with(*groups, commits=None, **more):
+    return FakeKafka(described=list(groups), commits=commits or {}, **more)
+
+
+def file_of(*offsets, group="g"):
+    rows = [{"topic": topic, "partition": index, "offset": offset} for topic, index, offset in offsets]
+    return parse_offsets(json.dumps({"schema_version": 1, "groups": [{"group": group, "offsets": rows}]}).encode(), "f")
+
+
+def test_a_group_is_listed_without_the_daemon():
+    groups, failures = list_groups(kafka_with(group("g", state="Stable")), {})
+
+    assert [(each.group, each.members, each.lag) for each in groups] == [("g", 1, None)]
+    assert failures == {}
+
+
+def test_a_description_has_the_reader_and_the_lag_of_each_partition():
+    kafka = kafka_with(group("g", state="Stable", assigned=[("t", 1)]), commits={"g": {("t", 0): 4, ("gone", 0): 1}})
+    (found,) = describe_groups(kafka, ["g"], {})
+
+    rows = [(each.topic, each.partition, each.committed, each.lag, each.member) for each in found.partitions]
+    assert rows == [("gone", 0, 1, None, None), ("t", 0, 4, 6, None), ("t", 1, None, None, "g-1")]
+    assert found.lag is None
+
+
+def test_a_reset_moves_all_partitions_of_the_topics_that_a_group_committed_in():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4, ("gone", 0): 1}})
+    planned = planned_reset(kafka, "g", [], EARLIEST)
+
+    assert [(move.key, move.before, move.after) for move in planned.moves] == [(("t", 0), 4, 0), (("t", 1), None, 0)]
+    assert len(move_offsets(kafka, planned)) == 2
+    assert kafka.did == [("commit", "g", {("t", 0): 0, ("t", 1): 0})]
+
+
+def test_a_reset_to_a_time_goes_to_the_first_record_of_then():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, at_times={(("t", 0), 1000): 7})
+    planned = planned_reset(kafka, "g", ["t"], ResetTo(Target.TIME, 1000))
+
+    assert [move.after for move in planned.moves] == [7, 10]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda kafka: planned_reset(kafka, "g", ["t"], EARLIEST),
+        lambda kafka: empty_groups(kafka, ["g"], "delete"),
+        lambda kafka: planned_import(kafka, file_of(("t", 0, 1))),
+    ],
+)
+def test_an_active_group_is_neither_moved_nor_deleted(act):
+    kafka = kafka_with(group("g", state="Stable"))
+
+    with pytest.raises(RefusedError) as caught:
+        act(kafka)
+    assert caught.value.code == "active_group"
+    assert kafka.did == []
+
+
+def test_a_group_that_committed_nowhere_needs_topics_to_be_reset():
+    with pytest.raises(UnknownNameError):
+        planned_reset(kafka_with(group("g")), "g", [], EARLIEST)
+
+
+def test_an_unknown_group_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError) as caught:
+        planned_reset(kafka_with(group("readers")), "raeders", [], EARLIEST)
+    assert "Did you mean readers?" in caught.value.hint
+
+
+def test_a_partition_that_kafka_does_not_move_is_named():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, refused={("t", 1)})
+
+    with pytest.raises(KraftdError, match="partition 1 of the topic t"):
+        move_offsets(kafka, planned_reset(kafka, "g", [], EARLIEST))
+
+
+def test_groups_are_deleted_with_their_offsets():
+    kafka = kafka_with(group("g"), group("h"), commits={"g": {("t", 0): 4}}, refused={"h"})
+
+    assert list(empty_groups(kafka, ["g"], "delete").values()) == [{("t", 0): 4}]
+    with pytest.raises(KraftdError, match=r"h \(deleted: g\)"):
+        delete_groups(kafka, kafka.described)
+
+
+def test_what_was_exported_can_be_imported_into_a_new_group():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4, ("t", 1): 2}})
+    offsets = [(each.topic, each.partition, each.offset) for each in exported(kafka, ["g"]).groups[0].offsets]
+    (planned,) = planned_import(kafka, file_of(*offsets, group="new"))
+
+    assert offsets == [("t", 0, 4), ("t", 1, 2)]
+    assert [(move.before, move.after) for move in planned.moves] == [(None, 4), (None, 2)]
+
+
+@pytest.mark.parametrize(("offset", "error"), [(("nosuch", 0, 1), UnknownNameError), (("t", 9, 1), ConfigurationError)])
+def test_an_offset_of_what_does_not_exist_is_not_imported(offset, error):
+    with pytest.raises(error):
+        planned_import(kafka_with(), file_of(offset))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"schema_version": 2, "groups": []}', b'{"groups": []}', b"\xff"]
+)
+def test_what_is_no_file_of_offsets_is_refused(content):
+    with pytest.raises(ConfigurationError):
+        parse_offsets(content, "f")
