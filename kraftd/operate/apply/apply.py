@@ -24,7 +24,7 @@ from kraftd.operate.context import CommandContext, cluster_context
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
-from kraftd.operate.rolling.journal import write_journal
+from kraftd.operate.rolling.journal import read_journal, write_journal
 from kraftd.operate.rolling.restart import begin, refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.setup import PreparedRuntime
@@ -142,6 +142,8 @@ class _Application:
         found = compare(_on_disk(self._running, self._files), Side(plan, self._files), start.configured.manifest)
         _refuse(found, start.configured.chosen.origin)
         self._differences = settled(found, self._settings(found))
+        left = read_journal(self._old.layout)
+        self._is_unfinished = left is not None and left.command == COMMAND
         self._journal = begin(self._old, COMMAND, self._differences.named(Action.RESTART))
         self._pending = tuple(
             name for name in self._journal.replaced if name not in self._differences.named(Action.RESTART)
@@ -153,8 +155,8 @@ class _Application:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is anything to do, also for a program that should run and does not."""
-        return not self._differences.is_empty or bool(self._journal.replaced)
+        """Whether there is anything to do, or an earlier call did not come to its end."""
+        return self._is_unfinished or not self._differences.is_empty or bool(self._journal.replaced)
 
     def change(self) -> None:
         """Do everything but the restarts: settings, what is removed, files, what is new, topics."""
@@ -166,7 +168,7 @@ class _Application:
 
     def restart(self) -> tuple[Restarted, ...]:
         """Restart what must be, one after the other."""
-        if not self._journal.replaced:
+        if not self.has_work:
             return ()
         roll = Roll(self._cluster, self._start.doors, self._start.deadline, self._notes)
         return roll.run(self._journal)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from kraftd.health.programs.facts import Answer, voter_answer
 from kraftd.kafka.model import ClusterMetadata, Partition, Quorum, TopicPartition
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.plan.plan import Plan
 
 _SHOWN = 4
@@ -74,9 +75,9 @@ def partitions_led_by_others(partitions: Iterable[Partition]) -> tuple[TopicPart
 
 
 def partitions_interrupted(partitions: Iterable[Partition], node_ids: Iterable[int]) -> tuple[TopicPartition, ...]:
-    """Return the partitions that have no replica beside one that is restarted: nobody leads them meanwhile."""
+    """Return the partitions that have no replica beside one that is restarted, without the canary's, which are so."""
     alone = {(node_id,) for node_id in node_ids}
-    return tuple(each.key for each in partitions if tuple(each.replicas) in alone)
+    return tuple(each.key for each in partitions if tuple(each.replicas) in alone and each.topic != CANARY_TOPIC)
 
 
 def listed(partitions: Iterable[TopicPartition]) -> str:

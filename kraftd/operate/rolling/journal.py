@@ -14,6 +14,7 @@ from kraftd.host.files import read_text, write_atomically
 from kraftd.host.processes import Process, describe
 from kraftd.operate.context import ClusterContext
 from kraftd.plan.layout import Layout
+from kraftd.units import timestamp
 
 _SCHEMA_VERSION = 1
 
@@ -25,13 +26,13 @@ class Journal:
     Attributes:
         command: The command, such as ``restart --rolling``.
         owner: The process of the command.
-        since: When it began; RFC 3339, UTC.
+        began_at_s: When it began, in seconds since the Unix epoch.
         replaced: The process that each program had then, by name.
     """
 
     command: str
     owner: Process
-    since: str
+    began_at_s: float
     replaced: Mapping[str, Process] = field(default_factory=dict)
 
     def pending(self, processes: Mapping[str, Process]) -> tuple[str, ...]:
@@ -47,7 +48,7 @@ class Journal:
         document = {
             "schema_version": _SCHEMA_VERSION,
             "command": self.command,
-            "since": self.since,
+            "began_at_s": self.began_at_s,
             "owner": _identity(self.owner),
             "programs": {name: _identity(process) for name, process in self.replaced.items()},
         }
@@ -61,7 +62,7 @@ def read_journal(layout: Layout) -> Journal | None:
         if int(raw["schema_version"]) > _SCHEMA_VERSION:
             return None
         replaced = {str(name): _process(each) for name, each in raw["programs"].items()}
-        return Journal(str(raw["command"]), _process(raw["owner"]), str(raw["since"]), replaced)
+        return Journal(str(raw["command"]), _process(raw["owner"]), float(raw["began_at_s"]), replaced)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -86,7 +87,7 @@ def refuse_other_owner(cluster: ClusterContext, own: Process) -> Journal | None:
     if journal is not None and not _is_same(journal.owner, own) and cluster.doors.is_alive(journal.owner):
         raise RefusedError(
             f"cannot restart programs now: 'kraftd {journal.command}' (pid {journal.owner.pid}) does so since "
-            f"{journal.since}",
+            f"{timestamp(journal.began_at_s)}",
             hint="Wait for that command, or end it: the next one goes on where it was.",
             code="already_rolling",
             details={"pid": journal.owner.pid},

@@ -10,7 +10,6 @@ from kraftd.operate.rolling.journal import (
     Journal,
     read_journal,
     refuse_other_owner,
-    remove_journal,
     this_process,
     write_journal,
 )
@@ -21,10 +20,11 @@ from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.stop.supervision import find_supervised
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
-from kraftd.units import timestamp
 
 COMMAND = "restart --rolling"
 _ADMIN_TIMEOUT_S = 3.0
+_RESUMED_WITHIN_S = 3600.0
+"""Later, whoever asks for a rolling restart means all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,12 @@ def begin(cluster: ClusterContext, command: str, names: tuple[str, ...]) -> Jour
     owner = this_process(os.getpid())
     left = refuse_other_owner(cluster, owner)
     processes = cluster.find_processes().processes
-    known = {name: left.replaced[name] for name in left.pending(processes)} if left else {}
+    pending = left.pending(processes) if left else ()
+    known = (
+        {name: old for name, old in left.replaced.items() if name in pending or name not in processes} if left else {}
+    )
     asked = {name: processes[name] for name in names if name in processes}
-    return Journal(command, owner, timestamp(cluster.clock.now_s()), {**known, **asked})
+    return Journal(command, owner, cluster.clock.now_s(), {**known, **asked})
 
 
 def _journal(cluster: ClusterContext, options: RollingOptions) -> tuple[Journal, tuple[str, ...]]:
@@ -154,13 +157,10 @@ def _journal(cluster: ClusterContext, options: RollingOptions) -> tuple[Journal,
     _refuse_absent(cluster, options.names)
     fresh = begin(cluster, COMMAND, names)
     left = read_journal(cluster.layout)
-    if left is None:
+    if left is None or left.command != COMMAND or set(left.replaced) != set(names):
         return fresh, ()
     pending = left.pending(cluster.find_processes().processes)
-    is_same = left.command == COMMAND and set(left.replaced) == set(fresh.replaced) and pending
-    if not is_same:
-        if not pending and not options.dry_run:
-            remove_journal(cluster.layout)
+    if not pending or cluster.clock.now_s() - left.began_at_s > _RESUMED_WITHIN_S:
         return fresh, ()
     done = tuple(name for name in left.replaced if name not in pending)
     return replace(left, owner=fresh.owner), done

@@ -97,6 +97,7 @@ class Roll:
         """
         restarted = []
         with self.cluster.doors.open_kafka(self.cluster.plan.access, _ADMIN_TIMEOUT_S) as kafka:
+            self._start_ended(journal)
             while pending := journal.pending(self.cluster.find_processes().processes):
                 has_nodes = any(isinstance(self.cluster.plan.program(name), Node) for name in pending)
                 look = self._await_gates(kafka, f"before the restart of {', '.join(pending)}") if has_nodes else None
@@ -168,7 +169,8 @@ class Roll:
                 return None
             execution = StopExecution(cluster, processes)
             if is_node:
-                execution.stop_nodes((name,), patience_s=min(left_s, program.stop.patience_s))
+                # Half of the time is left to its start.
+                execution.stop_nodes((name,), patience_s=min(left_s / 2, program.stop.patience_s))
             else:
                 execution.stop_clients((name,))
             execution.check_ended()
@@ -186,6 +188,26 @@ class Roll:
         killed = next((each.killed for each in execution.results if each.name == name), None)
         cluster.record("restarted", f"by 'kraftd {journal.command}' in {took_s:.1f} s", program=name)
         return Restarted(name, took_s, killed)
+
+    def _start_ended(self, journal: Journal) -> None:
+        """Start what an earlier call had ended when it was killed, where the daemon has not done so yet."""
+        if not self._ended(journal):
+            return
+        left_s = max(1.0, self.deadline.at_s - self.cluster.clock.monotonic_s())
+        with self.cluster.lock(journal.command, timeout_s=left_s):
+            ended = self._ended(journal)
+            sequence = StartSequence(self.cluster, self.doors, self.deadline)
+            sequence.spawn(ended)
+            sequence.wait_ready(ended)
+
+    def _ended(self, journal: Journal) -> tuple[str, ...]:
+        processes = self.cluster.find_processes().processes
+        desired = self.cluster.store.desired().programs
+        return tuple(
+            name
+            for name in self.cluster.plan.names
+            if name in journal.replaced and name not in processes and name in desired and desired[name].running
+        )
 
     def _await_noticed(self, name: str, ended: Process) -> None:
         """Wait until supervisord has noticed an end: before that it takes a start for one of what runs already."""

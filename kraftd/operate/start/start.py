@@ -7,10 +7,12 @@ from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.jvm import write_management_files
 from kraftd.observe.processes import ProcessTable
+from kraftd.operate.apply.overrides import forget_all_overrides
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import files_of
+from kraftd.operate.rolling.journal import read_journal, remove_journal
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
 from kraftd.operate.start.preflight import (
@@ -181,10 +183,12 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     write_management_files(plan.layout.jmx)
     cluster.store.write_plan(plan)
     cluster.store.forget_restarts()
+    remove_journal(plan.layout)
     _set_desired(start, names)
     start.doors.launch(plan, cluster.command_context)
     logger.debug("supervisord answers")
     notes += StartSequence(cluster, start.doors, start.deadline).run(names)
+    notes += forget_all_overrides(cluster)
     return _result(start, names, tuple(node.name for node in empty), notes)
 
 
@@ -264,7 +268,9 @@ def _changes(start: Start) -> list[str]:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
     files = files_of(plan, prepared.launch, command_context)
     if plan == start.cluster.plan and not changed_files(files):
-        return []
+        left = read_journal(plan.layout)
+        is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
+        return [f"'kraftd {left.command}' did not come to its end: call it again"] if left and is_left else []
     return ["the configuration changed since the cluster was started: 'kraftd apply' applies it"]
 
 

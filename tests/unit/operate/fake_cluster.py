@@ -3,14 +3,25 @@
 import contextlib
 import math
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.health.programs.ladder import start_progress
 from kraftd.host.processes import Process
-from kraftd.kafka.model import Partial, Partition, Quorum, TopicOutcome, TopicState, Voter
+from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    ClusterMetadata,
+    Failure,
+    Partial,
+    Partition,
+    Quorum,
+    TopicOutcome,
+    TopicState,
+    Voter,
+)
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured
 from kraftd.operate.context import ClusterContext, CommandContext
@@ -62,6 +73,9 @@ class FakeCluster:
         open_files_limit: What a new supervisord gets.
         disks: The file systems of the cluster.
         raised_open_files: By pid, the limit that a process has once it was raised as far as it can be.
+        settings: What a broker says of its settings, by key; set ones are noted in ``altered``.
+        refusal: Why brokers do not take a setting.
+        leader: Who leads the one partition, until preferred leaders are elected.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
         unreachable: Why supervisord does not answer, until ``answers_again_s``.
@@ -74,6 +88,10 @@ class FakeCluster:
     at_s: dict[tuple[str, str], float] = field(default_factory=dict)
     supervisor_pid: int | None = None
     isr: tuple[int, ...] = (1, 2)
+    leader: int | None = None
+    settings: dict[str, BrokerSetting] = field(default_factory=dict)
+    altered: list[tuple[int, dict[str, str | None]]] = field(default_factory=list)
+    refusal: Failure | None = None
     supervisor: FakeProgram = field(default_factory=lambda: FakeProgram(term_takes_s=0.0))
     unreachable: str | None = None
     answers_again_s: float = math.inf
@@ -205,13 +223,13 @@ class FakeCluster:
 
     def process(self, name, pid):
         marker = self.plan.marker(name)
-        return Process(pid, 0.0, 0.0, (marker.executable or "python", *marker.arguments))
+        return Process(pid, self.programs[name].started_s, 0.0, (marker.executable or "python", *marker.arguments))
 
     def is_alive(self, process):
         self.settle()
         if process.pid == 1:
             return self.supervisor_pid is not None
-        return any(each.pid == process.pid for each in self.programs.values())
+        return any((each.pid, each.started_s) == (process.pid, process.incarnation) for each in self.programs.values())
 
     def send_signal(self, process, number):
         if number is signal.SIGCONT:
@@ -271,6 +289,11 @@ class FakeCluster:
         if self.programs[name].pid is None:
             self.spawn(name)
 
+    def update(self):
+        self.note("update", "")
+        self.plan = self.store.plan()
+        self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.names}
+
     def stop(self, supervised_name):
         self.note("unsupervise", supervised_name.partition(":")[2])
 
@@ -283,8 +306,29 @@ class FakeCluster:
         return Quorum(1, 1, 10, voters, ())
 
     def topics(self, names=None):
-        partition = Partition("test-topic", 0, self.isr[0], (1, 2), self.isr)
+        partition = Partition("test-topic", 0, self.leader or self.isr[0], (1, 2), self.isr)
         return Partial({"test-topic": TopicState("test-topic", False, (partition,))}, {})
+
+    def metadata(self, names=None):
+        if self.kafka_error:
+            raise self.kafka_error
+        alive = (broker for broker in self.plan.brokers if self.ask(broker).ready)
+        brokers = tuple(BrokerEndpoint(each.node_id, each.client.host, each.client.port) for each in alive)
+        return ClusterMetadata(brokers, self.topics())
+
+    def elect_preferred_leaders(self, partitions):
+        self.note("elect", "")
+        self.leader = None
+
+    def broker_settings(self, node_id, keys):
+        return {key: self.settings[key] for key in keys if key in self.settings}
+
+    def alter_broker(self, node_id, values, *, of_all_brokers=False):
+        if self.refusal is not None and any(values.values()):
+            return self.refusal
+        self.altered.append((node_id, dict(values)))
+        self.settings |= {key: replace(self.settings[key], value=value) for key, value in values.items() if value}
+        return None
 
     def min_in_sync_replicas(self, names):
         return Partial(dict.fromkeys(names, 1), {})

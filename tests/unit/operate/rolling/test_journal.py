@@ -9,7 +9,7 @@ from tests.unit.operate.fake_cluster import FakeCluster
 
 OWNER = Process(7, 70.0, 0.0)
 OLD = {"broker-1": Process(101, 5.0, 0.0), "broker-2": Process(102, 6.0, 0.0)}
-JOURNAL = Journal("restart --rolling", OWNER, "2026-11-26T16:00:00.000Z", OLD)
+JOURNAL = Journal("restart --rolling", OWNER, 1_700_000_000.0, OLD)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_damaged_journal_counts_for_nothing(cluster, text):
 def test_a_command_that_is_at_work_is_not_interfered_with(cluster):
     cluster.runs()
     (alive,) = [each for name, each in cluster.process_table().processes.items() if name == "broker-1"]
-    write_journal(cluster.plan.layout, Journal("apply", alive, "now", OLD))
+    write_journal(cluster.plan.layout, Journal("apply", alive, 0.0, OLD))
 
     with pytest.raises(RefusedError) as caught:
         refuse_other_owner(cluster.context, OWNER)

@@ -1,0 +1,217 @@
+"""A changed configuration and a cluster that runs, without a process: what is written, started and restarted."""
+
+import pytest
+
+from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError
+from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.model import Failure
+from kraftd.operate.apply.apply import ApplyOptions, applied
+from kraftd.operate.apply.join import following_configuration, start_beside
+from kraftd.operate.apply.overrides import overrides_of
+from kraftd.operate.configuring import ChosenCluster, Configured
+from kraftd.operate.rolling.journal import read_journal
+from kraftd.operate.start.sequence import Deadline
+from kraftd.operate.start.start import Start, StartOptions, locked_start
+from kraftd.plan.loading import configure
+from kraftd.plan.program import DAEMON
+from tests.plans import plan_of
+from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
+
+RETENTION = '[broker.config]\n"log.retention.ms" = 5'
+TAKEN = {"log.retention.ms": BrokerSetting("-1", is_dynamic=True)}
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = FakeCluster(tmp_path, settings=dict(TAKEN))
+    locked_start(made.starting())
+    made.clock.advance(60.0)
+    made.did.clear()
+    return made
+
+
+def start_of(cluster, toml, timeout_s=60.0):
+    """Return a start of a changed configuration."""
+    manifest = cluster.store.manifest()
+    chosen = ChosenCluster(configure([]), "kraftd.toml", cluster.plan.layout)
+    plan = plan_of(toml, state_dir=cluster.tmp_path / "s", manifest=manifest)
+    deadline = Deadline(cluster.clock.monotonic_s() + timeout_s, timeout_s, cluster.store.generation())
+    options = StartOptions(timeout_s=timeout_s, command="apply")
+    configured = Configured(chosen, plan, manifest, {})
+    return Start(configured, cluster.context.following(plan), options, deadline, cluster.start_doors())
+
+
+def apply(cluster, toml="", **options):
+    return applied(start_of(cluster, toml, options.get("timeout_s", 60.0)), ApplyOptions(**options))
+
+
+def properties(cluster, node="broker-1"):
+    return (cluster.plan.layout.config(node) / "server.properties").read_text().splitlines()
+
+
+def test_nothing_that_changed_means_nothing_to_do(cluster):
+    result = apply(cluster)
+
+    assert (result.is_changed, result.changes, result.restarted) == (False, (), ())
+    assert cluster.did == []
+
+
+def test_a_third_broker_joins_and_only_the_daemon_is_restarted(cluster):
+    result = apply(cluster, "[cluster]\nbrokers = 3")
+
+    assert cluster.of("SIGTERM") == [DAEMON]
+    assert [name for name in cluster.of("start") if name != DAEMON] == ["broker-3"]
+    assert (cluster.plan.layout.data("broker-3") / "meta.properties").exists()
+    assert cluster.store.desired().wants("broker-3")
+    assert "broker-3" in cluster.store.plan().names
+    assert result.restarted == ()
+    assert not apply(cluster, "[cluster]\nbrokers = 3").is_changed
+
+
+def test_programs_are_started_beside_the_others_by_a_call_of_their_own(cluster):
+    start = following_configuration(start_of(cluster, "[consumer]\ninstances = 2"), cluster.plan)
+
+    assert start_beside(start) == []
+
+    assert cluster.of("SIGTERM") == [DAEMON]
+    assert [name for name in cluster.of("start") if name != DAEMON] == ["consumer-2"]
+
+
+def test_a_setting_that_brokers_take_while_they_run_ends_none(cluster):
+    apply(cluster, RETENTION)
+
+    assert cluster.altered == [(1, {"log.retention.ms": "5"}), (2, {"log.retention.ms": "5"})]
+    assert cluster.of("SIGTERM") == [DAEMON]
+    assert "log.retention.ms=5" in properties(cluster)
+    assert overrides_of(cluster.plan.layout) == {
+        "broker-1": frozenset({"log.retention.ms"}),
+        "broker-2": frozenset({"log.retention.ms"}),
+    }
+
+
+def test_a_setting_that_was_changed_is_forgotten_after_the_next_start(cluster):
+    apply(cluster, RETENTION)
+    cluster.altered.clear()
+
+    apply(cluster, "")
+
+    assert cluster.of("SIGTERM") == [DAEMON, DAEMON, "broker-2", "broker-1"]
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
+    assert overrides_of(cluster.plan.layout) == {}
+
+
+@pytest.mark.parametrize("how", ["read-only", "refused", "not taken"])
+def test_a_broker_that_does_not_take_a_setting_is_restarted(cluster, how):
+    if how == "read-only":
+        cluster.settings = {"log.retention.ms": BrokerSetting("-1", is_dynamic=False)}
+    elif how == "refused":
+        cluster.refusal = Failure("INVALID_CONFIG", "it is too much", retriable=False)
+    else:
+        cluster.alter_broker = lambda node_id, values, of_all_brokers=False: None
+
+    result = apply(cluster, RETENTION)
+
+    assert cluster.of("SIGTERM") == [DAEMON, "broker-2", "broker-1"]
+    assert [each.name for each in result.restarted] == ["broker-2", "broker-1"]
+    assert "log.retention.ms=5" in properties(cluster)
+
+
+def test_a_larger_heap_is_a_rolling_restart(cluster):
+    result = apply(cluster, '[cluster]\nheap = "512m"')
+
+    assert [each.name for each in result.restarted] == ["broker-2", "broker-1"]
+    assert read_journal(cluster.plan.layout) is None
+
+
+def test_a_consumer_that_is_gone_is_stopped_and_comes_back_when_asked_for(cluster):
+    apply(cluster, "[consumer]\ninstances = 2")
+    cluster.did.clear()
+    apply(cluster)
+    stopped, plan = cluster.of("SIGTERM"), cluster.store.plan()
+    apply(cluster, "[consumer]\ninstances = 2")
+
+    assert stopped == ["consumer-2", DAEMON]
+    assert "consumer-2" not in plan.names
+    assert cluster.programs["consumer-2"].pid is not None
+
+
+def test_a_dry_run_changes_nothing(cluster):
+    before = properties(cluster)
+
+    result = apply(cluster, '[cluster]\nheap = "512m"\nbrokers = 3', dry_run=True)
+
+    assert (result.is_changed, result.dry_run) == (True, True)
+    assert {each.name: each.action for each in result.changes}["broker-3"] == "start"
+    assert (cluster.did, properties(cluster)) == ([], before)
+
+
+@pytest.mark.parametrize(
+    ("toml", "word"), [("[cluster]\nbrokers = 1", "broker-2"), ("[cluster]\nport_offset = 100", "ports")]
+)
+def test_what_loses_data_or_moves_voters_is_refused_before_anything_is_written(cluster, toml, word):
+    with pytest.raises(RefusedError, match=word) as caught:
+        apply(cluster, toml)
+
+    assert (caught.value.exit_code, "kraftd scale" in caught.value.hint) == (8, True)
+    assert cluster.did == []
+    assert cluster.store.plan() == cluster.plan
+
+
+def test_the_next_call_does_what_one_had_left(cluster):
+    toml = '[cluster]\nheap = "512m"'
+    cluster.isr = (1,)
+    with pytest.raises(TimedOutError):
+        apply(cluster, toml, timeout_s=30.0)
+    cluster.isr = (1, 2)
+    noted = locked_start(start_of(cluster, toml)).notes
+    cluster.did.clear()
+
+    result = apply(cluster, toml)
+
+    assert any("'kraftd apply' did not come to its end" in note for note in noted)
+
+    assert (result.changes, result.pending) == ((), ("broker-1", "broker-2"))
+    assert cluster.of("SIGTERM") == [DAEMON, "broker-2", "broker-1"]
+    assert not apply(cluster, toml).is_changed
+
+
+def test_a_new_broker_that_ends_is_named_and_the_next_call_starts_it(cluster):
+    toml = "[cluster]\nbrokers = 3"
+    cluster.programs["broker-3"] = FakeProgram(ready_after_s=None)
+    with pytest.raises(TimedOutError, match="broker-3"):
+        apply(cluster, toml, timeout_s=20.0)
+    cluster.programs["broker-3"] = FakeProgram()
+
+    apply(cluster, toml)
+
+    assert cluster.programs["broker-3"].pid is not None
+
+
+def test_a_cluster_that_does_not_run_is_not_changed(tmp_path):
+    cluster = FakeCluster(tmp_path)
+
+    with pytest.raises(NeedsRunningClusterError) as caught:
+        apply(cluster)
+
+    assert (caught.value.exit_code, cluster.did) == (7, [])
+
+
+def test_a_user_who_stopped_a_program_finds_it_stopped(cluster):
+    cluster.programs["consumer"].pid = None
+    stopped = cluster.store.desired().programs["consumer"]
+    cluster.store.set_desired(["consumer"], type(stopped)(running=False, since="", by="stop", why=""))
+
+    apply(cluster, "[cluster]\nbrokers = 3")
+
+    assert cluster.programs["consumer"].pid is None
+
+
+def test_a_start_from_nothing_forgets_what_was_set_while_brokers_ran(cluster):
+    apply(cluster, RETENTION)
+    cluster.altered.clear()
+    cluster.supervisor_pid = None
+
+    locked_start(start_of(cluster, RETENTION))
+
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
+    assert overrides_of(cluster.plan.layout) == {}

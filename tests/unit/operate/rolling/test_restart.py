@@ -1,0 +1,201 @@
+"""A rolling restart of a cluster without processes: what is signalled, started and waited for."""
+
+from dataclasses import replace
+
+import pytest
+
+from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.host.processes import Process
+from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
+from kraftd.operate.rolling.restart import COMMAND, RollingOptions, restart_rolling
+from kraftd.operate.start.sequence import YieldedError
+from kraftd.operate.start.start import locked_start
+from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
+
+NODES = ("broker-1", "broker-2", "controller-101")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return started(FakeCluster(tmp_path))
+
+
+def started(made):
+    locked_start(made.starting())
+    made.clock.advance(60.0)
+    made.did.clear()
+    return made
+
+
+def roll(cluster, *names, **options):
+    return restart_rolling(cluster.context, RollingOptions(names, **options), cluster.start_doors())
+
+
+def left_by(cluster, *done, names=NODES, ago_s=60.0):
+    """Leave the journal of a command that was killed after it had restarted some programs."""
+    processes = cluster.process_table().processes
+    old = {name: replace(processes[name], incarnation=-1.0) if name in done else processes[name] for name in names}
+    write_journal(cluster.plan.layout, Journal(COMMAND, Process(4, 4.0, 0.0), cluster.clock.now_s() - ago_s, old))
+
+
+def test_one_node_after_the_other_is_restarted_the_active_controller_last(cluster):
+    desired = cluster.store.desired()
+
+    result = roll(cluster)
+
+    order = ("broker-2", "controller-101", "broker-1")
+    assert cluster.did == [step for name in order for step in (("SIGTERM", name), ("start", name))]
+    assert tuple(each.name for each in result.restarted) == result.order == order
+    assert cluster.store.desired() == desired
+    assert read_journal(cluster.plan.layout) is None
+
+
+def test_apps_are_restarted_where_they_are_named_and_nothing_else_is(cluster):
+    roll(cluster, "consumer", "kraftd")
+
+    assert cluster.did == [
+        ("SIGTERM", "consumer"),
+        ("start", "consumer"),
+        ("SIGTERM", "kraftd"),
+        ("start", "kraftd"),
+    ]
+
+
+def test_a_dry_run_tells_the_order_and_what_would_be_waited_for(cluster):
+    cluster.isr = (1,)
+
+    result = roll(cluster, dry_run=True)
+
+    assert result.order == ("broker-2", "controller-101", "broker-1")
+    assert [each.gate for each in result.closed] == ["replicas_in_sync"]
+    assert (cluster.did, result.restarted) == ([], ())
+    assert read_journal(cluster.plan.layout) is None
+
+
+def test_preferred_leaders_are_elected_back_before_the_next_node(cluster):
+    cluster.leader = 2
+
+    roll(cluster, "broker-1")
+
+    assert cluster.did[:2] == [("elect", ""), ("SIGTERM", "broker-1")]
+
+
+def test_a_gate_that_stays_closed_ends_the_command_in_time_and_is_named(cluster):
+    cluster.isr = (1,)
+
+    with pytest.raises(TimedOutError) as caught:
+        roll(cluster, timeout_s=20.0)
+
+    (gate,) = caught.value.details["gates"]
+    assert (gate["gate"], gate["partitions"]) == ("replicas_in_sync", (("test-topic", 0),))
+    assert cluster.did == []
+
+
+def test_a_node_that_is_down_and_does_not_come_back_is_named(cluster):
+    cluster.programs["broker-2"].ready_after_s = None
+
+    with pytest.raises(TimedOutError) as caught:
+        roll(cluster, timeout_s=20.0)
+
+    assert caught.value.details["gates"][0]["nodes"] == ("broker-2",)
+    assert cluster.of("SIGTERM") == []
+
+
+def test_the_next_call_goes_on_where_one_was_killed(cluster):
+    left_by(cluster, "broker-2")
+
+    result = roll(cluster)
+
+    assert result.done_before == ("broker-2",)
+    assert cluster.of("SIGTERM") == ["controller-101", "broker-1"]
+
+
+def test_what_was_left_long_ago_is_not_gone_on_with(cluster):
+    left_by(cluster, "broker-2", ago_s=7200.0)
+
+    assert (roll(cluster).done_before, len(cluster.of("SIGTERM"))) == ((), 3)
+
+
+def test_what_a_killed_call_had_ended_is_started_by_the_next(cluster):
+    left_by(cluster)
+    cluster.programs["broker-2"].pid = None
+
+    roll(cluster)
+
+    assert cluster.did[0] == ("start", "broker-2")
+    assert cluster.of("SIGTERM") == ["controller-101", "broker-1"]
+
+
+def test_a_call_for_other_programs_begins_anew(cluster):
+    left_by(cluster, "broker-2", names=("broker-2",))
+
+    result = roll(cluster, "broker-2")
+
+    assert (result.done_before, cluster.of("SIGTERM")) == ((), ["broker-2"])
+
+
+def test_what_an_apply_left_is_restarted_too(cluster):
+    left_by(cluster, names=("consumer",))
+
+    roll(cluster, "producer")
+
+    assert cluster.of("SIGTERM") == ["producer", "consumer"]
+
+
+def test_a_stop_meanwhile_ends_it(cluster):
+    doors = cluster.start_doors()
+
+    def ask(program):
+        if cluster.of("start"):
+            cluster.store.raise_generation()
+        return cluster.ask(program)
+
+    with pytest.raises(YieldedError):
+        restart_rolling(cluster.context, RollingOptions(), replace(doors, ask=ask))
+
+    assert cluster.of("SIGTERM") == ["broker-2"]
+
+
+def test_the_only_broker_is_restarted_by_force_only(tmp_path):
+    cluster = started(FakeCluster(tmp_path, "[cluster]\nbrokers = 1", isr=(1, 2)))
+
+    with pytest.raises(RefusedError) as caught:
+        roll(cluster)
+    roll(cluster, "consumer")
+    roll(cluster, force=True)
+
+    assert (caught.value.exit_code, caught.value.code) == (8, "only_broker")
+    assert cluster.of("SIGTERM") == ["consumer", "broker-1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "code"),
+    [(("broker-9",), UnknownNameError, 4), (("consumer",), NeedsRunningClusterError, 7)],
+)
+def test_names_that_cannot_be_restarted_are_refused(cluster, names, error, code):
+    cluster.programs["consumer"].pid = None
+
+    with pytest.raises(error) as caught:
+        roll(cluster, *names)
+
+    assert caught.value.exit_code == code
+    assert cluster.did == []
+
+
+def test_a_cluster_that_does_not_run_is_refused(tmp_path):
+    with pytest.raises(NeedsRunningClusterError):
+        roll(FakeCluster(tmp_path))
+
+
+def test_a_broker_that_heeds_no_term_is_killed_and_that_is_told(tmp_path):
+    cluster = FakeCluster(tmp_path, programs={"broker-2": FakeProgram(term_takes_s=None)})
+    started(cluster)
+
+    result = roll(cluster, "broker-2", timeout_s=100.0)
+
+    assert cluster.did == [
+        ("SIGTERM", "broker-2"),
+        ("SIGKILL", "broker-2"),
+        ("start", "broker-2"),
+    ]
+    assert result.restarted[0].killed
