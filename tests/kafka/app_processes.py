@@ -115,10 +115,11 @@ class Apps:
                 app.process.wait()
 
 
-def own_topic(bootstrap_servers: str) -> str:
-    """Make a topic with four partitions for one test or module, and return its name."""
+def own_topic(bootstrap_servers: str, **config: str) -> str:
+    """Make a topic with four partitions for one test or module, and return its name; `_` in a property is a dot."""
     topic = f"own-{uuid.uuid4()}"
+    properties = {name.replace("_", "."): value for name, value in config.items()}
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    for done in admin.create_topics([NewTopic(topic, 4, -1)]).values():
+    for done in admin.create_topics([NewTopic(topic, 4, -1, config=properties)]).values():
         done.result(20)
     return topic

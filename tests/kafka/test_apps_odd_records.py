@@ -15,8 +15,8 @@ pytestmark = pytest.mark.kafka
 POISON, DAMAGED, ABORTED, COMMITTED_ELSEWHERE = range(4)
 """The partitions, by what is in them."""
 BATCH_HEADER_BYTES = 12
-COMPRESSED_FROM = 61 + 12
-"""Behind the fields that the broker reads, and gzip's header."""
+RECORDS_FROM = 61
+"""Behind the fields that the broker reads."""
 
 
 class NotUtf8(str):
@@ -55,17 +55,20 @@ def abort(servers, topic, partition, number):
 
 
 def damage(cluster, topic, partition, offset):
-    """Change the compressed bytes of the batch at an offset on every disk, as a bad disk would."""
+    """Change the records of the batch at an offset on every disk, as a bad disk would, and return the batch."""
+    damaged = b""
     for path in cluster.state_dir.glob(f"data/*/{topic}-{partition}/*.log"):
         log, place = bytearray(path.read_bytes()), 0
         while place < len(log):
             first, length = struct.unpack(">qi", log[place : place + BATCH_HEADER_BYTES])
             following = place + BATCH_HEADER_BYTES + length
             if first == offset:
-                at = slice(place + COMPRESSED_FROM, following)
+                at = slice(place + RECORDS_FROM, following)
                 log[at] = bytes(byte ^ 0x5A for byte in log[at])
+                damaged = bytes(log[place:following])
             place = following
         path.write_bytes(log)
+    return damaged
 
 
 def commit_with_foreign_metadata(servers, topic, group, partition, offset):
@@ -90,16 +93,19 @@ def behind(servers, topic, group):
 @pytest.fixture(scope="module")
 def odd(cluster, tmp_path_factory):
     """Apps on a topic with all of it."""
-    servers, topic = cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers)
+    servers = cluster.bootstrap_servers
+    topic = own_topic(servers, compression_type="producer")
     apps = Apps(tmp_path_factory.mktemp("apps"), servers, topic)
     write_poison(servers, topic)
-    damage(cluster, topic, DAMAGED, write(servers, topic, DAMAGED, [b"damaged" * 50] * 37))
+    values = [b"damaged" * 50] * 37
+    firsts = [write(servers, topic, DAMAGED, values, **{"compression.type": kind}) for kind in ("gzip", "none")]
+    batches = {first: damage(cluster, topic, DAMAGED, first) for first in firsts}
     write(servers, topic, ABORTED, [b"readable"] * 3)
     abort(servers, topic, ABORTED, 120)
     for partition in (POISON, DAMAGED, COMMITTED_ELSEWHERE):
         write(servers, topic, partition, [b"after"])
     commit_with_foreign_metadata(servers, topic, apps.group, COMMITTED_ELSEWHERE, 1)
-    yield apps
+    yield apps, batches
     apps.kill()
 
 
@@ -109,31 +115,34 @@ def messages(app, query="limit=1000"):
 
 EVERYTHING = {
     *((POISON, offset) for offset in (0, 1)),
-    *((DAMAGED, offset) for offset in (0, 37)),
+    *((DAMAGED, offset) for offset in (0, 37, 74)),
     *((ABORTED, offset) for offset in (0, 1, 2)),
     (COMMITTED_ELSEWHERE, 0),
 }
 
 
 def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(odd):
-    first = odd.start_ready("consumer")
+    apps, batches = odd
+    first = apps.start_ready("consumer")
     eventually(lambda: set(messages(first)) == EVERYTHING)
-    eventually(lambda: set(behind(odd.bootstrap_servers, odd.topic, odd.group).values()) == {0})
+    eventually(lambda: set(behind(apps.bootstrap_servers, apps.topic, apps.group).values()) == {0})
     metrics = first.request("/metrics")[1].decode()
-    assert "\nkafka_consumer_undecodable_records_total 1.0\n" in metrics
+    assert "\nkafka_consumer_undecodable_records_total 2.0\n" in metrics
     assert f'kafka_consumer_records_total{{partition="{COMMITTED_ELSEWHERE}"}}' not in metrics, "it was read again"
     assert first.stop()[0] == 0
 
-    again = odd.start_ready("consumer")
+    again = apps.start_ready("consumer")
     eventually(lambda: set(messages(again)) == EVERYTHING)
     assert again.is_alive()
 
     headers = messages(again)[POISON, 0]["headers"]
     assert [(found["name"], found["value"]) for found in headers] == [("good", "1"), ("caf\ufffd", "2")]
     assert again.request(f"/api/messages/{POISON}/0/raw") == (200, b"x" * 600)
-    for offset in (0, 20, 36):
+    for offset in (0, 20, 36, 37, 73):
         status, answer = again.request(f"/api/messages/{DAMAGED}/{offset}/raw")
         assert (status, json.loads(answer)["code"]) == (502, "undecodable_record")
-    assert set(messages(again, f"partition={DAMAGED}&offset=0")) == {(DAMAGED, 0), (DAMAGED, 37)}
+        batch = batches[offset // 37 * 37]
+        assert again.request(f"/api/messages/{DAMAGED}/{offset}/batch") == (200, batch)
+    assert set(messages(again, f"partition={DAMAGED}&offset=0")) == {(DAMAGED, 0), (DAMAGED, 37), (DAMAGED, 74)}
     assert set(messages(again, f"partition={ABORTED}&offset=2")) == {(ABORTED, 2)}
     assert messages(again, f"partition={ABORTED}&offset=5") == {}

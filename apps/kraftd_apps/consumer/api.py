@@ -43,6 +43,10 @@ _RAW: Responses = {
     204: {"description": "A tombstone."},
     **problems(400, 401, 404, 421, 502, 503),
 }
+_BATCH: Responses = {
+    200: {"description": "The batch.", "content": {"application/octet-stream": {}}},
+    **problems(400, 401, 404, 421, 503),
+}
 _RESENT: Responses = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},
     **problems(400, 401, 403, 404, 413, 421, 422, 429, 500, 502, 503, 504),
@@ -97,7 +101,8 @@ def build_api(source: Source) -> FastAPI:
     )
     _add_page(api, pages, source)
     _add_records(api, source)
-    _add_one_record(api, source)
+    _add_bytes(api, source)
+    _add_resend(api, source)
     _describe_events(api)
     describe_fast_routes(api)
     return api
@@ -138,7 +143,7 @@ def _add_records(api: FastAPI, source: Source) -> None:
         return _records_response(selected(newest, query.selection, query.limit), query.format)
 
 
-def _add_one_record(api: FastAPI, source: Source) -> None:
+def _add_bytes(api: FastAPI, source: Source) -> None:
     @api.get(
         "/api/messages/{partition}/{offset}/raw",
         summary="One value, byte for byte",
@@ -149,13 +154,25 @@ def _add_one_record(api: FastAPI, source: Source) -> None:
         """Return the value as a download; a tombstone has none and answers 204."""
         record = await source.log.find(partition, offset)
         if record.fault:
-            raise ProblemError(problem("undecodable_record", record.fault))
+            place = f"/api/messages/{partition}/{offset}/batch"
+            raise ProblemError(problem("undecodable_record", f"{record.fault}; {place} has the bytes of its batch"))
         if record.value is None:
             return Response(status_code=204)
-        name = f"{source.settings.kafka.topic}-{partition}-{offset}.bin"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(record.value, headers=headers, media_type="application/octet-stream")
+        return _download(record.value, f"{source.settings.kafka.topic}-{partition}-{offset}.bin")
 
+    @api.get(
+        "/api/messages/{partition}/{offset}/batch",
+        summary="The batch of a record, byte for byte",
+        responses=_BATCH,
+        response_class=Response,
+    )
+    async def batch(partition: Partition, offset: Offset) -> Response:
+        """Return the record batch that contains an offset as it is in the log, also one that cannot be decoded."""
+        found = await source.log.batch(partition, offset)
+        return _download(found.content, f"{source.settings.kafka.topic}-{partition}-{found.first}.batch")
+
+
+def _add_resend(api: FastAPI, source: Source) -> None:
     @api.post(
         "/api/messages/{partition}/{offset}/resend",
         summary="Publish an equal record",
@@ -181,6 +198,11 @@ def _describe_events(api: FastAPI) -> None:
         response_class=Response,
         openapi_extra={"parameters": _EVENTS_PARAMETERS},
     )
+
+
+def _download(content: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, headers=headers, media_type="application/octet-stream")
 
 
 def _records_response(records: list[SeenRecord], form: str) -> Response:

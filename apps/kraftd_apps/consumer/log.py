@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
+from kraftd_apps.consumer.damage import DAMAGED, Batch, ReadBatch, known_batch
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
 from kraftd_apps.consumer.ring import Ring
 
@@ -24,7 +25,9 @@ _TAIL_RECORDS = 25
 _TAIL_TIMEOUT_S = 5.0
 _TAIL_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _HISTORY_TIMEOUT_S = 2.0
-_BATCH_END_TIMEOUT_S = 4.0
+_BATCH_TIMEOUT_S = 2.0
+_SILENT_S = 0.5
+"""A broker that has not answered for this time may have a batch that librdkafka drops without a word."""
 _READERS = 4
 _STEP_GROWTH = 4
 
@@ -69,8 +72,9 @@ class ReadingClient(Protocol):
 class Log:
     """Reads the topic without the group, with a few readers at a time, each with its own client."""
 
-    def __init__(self, connect: Callable[[], ReadingClient], topic: str, ring: Ring) -> None:
+    def __init__(self, connect: Callable[[], ReadingClient], read_batch: ReadBatch, topic: str, ring: Ring) -> None:
         self._connect = connect
+        self._read_batch = read_batch
         self._topic = topic
         self._ring = ring
         self._places = asyncio.Semaphore(_READERS)
@@ -137,14 +141,20 @@ class Log:
             raise ProblemError(problem("not_found", f"there is no record at {partition}:{offset}"))
         return record
 
-    def batch_end(self, partition: int, offset: int) -> int | None:
-        """Return the first offset after a batch that cannot be decoded; None if it is not known. Blocks."""
-        try:
-            with self._reading(_BATCH_END_TIMEOUT_S) as reading:
-                return reading.batch_end(partition, offset)
-        except KafkaException as error:
-            logger.info("The end of the batch at %d:%d is not known: %s", partition, offset, error)
-            return None
+    async def batch(self, partition: int, offset: int) -> Batch:
+        """Return the batch that contains an offset, also one that cannot be decoded.
+
+        Raises:
+            ProblemError: There is none, or Kafka does not answer.
+        """
+        async with self._places:
+            try:
+                found = await in_thread(self._read_batch, partition, offset, _BATCH_TIMEOUT_S)
+            except KafkaException as error:
+                raise ProblemError(_problem_of(error, Start(partition, offset))) from error
+        if found is None or found.first > offset:
+            raise ProblemError(problem("not_found", f"there is no batch at {partition}:{offset}"))
+        return found
 
     def _newest(self, partitions: tuple[int, ...]) -> tuple[list[SeenRecord], bool]:
         with self._reading(_TAIL_TIMEOUT_S) as reading:
@@ -158,7 +168,7 @@ class Log:
     def _reading(self, timeout_s: float) -> Iterator["LogReading"]:
         client = self._connect()
         try:
-            yield LogReading(client, self._topic, time.monotonic() + timeout_s)
+            yield LogReading(client, self._read_batch, self._topic, time.monotonic() + timeout_s)
         finally:
             client.close()
 
@@ -168,6 +178,8 @@ def _problem_of(error: KafkaException, start: Start) -> Problem:
     detail = f"{name}: {error.args[0].str()}"
     if name in {"_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART"}:
         return problem("not_found", f"there is no partition {start.partition}: {detail}")
+    if name == "OFFSET_OUT_OF_RANGE":
+        return problem("not_found", f"there is nothing at {start.partition}:{start.offset}: {detail}")
     return problem("brokers_down", detail)
 
 
@@ -186,6 +198,7 @@ class LogReading:
     """One reading of the topic's log, which must end at a monotonic time."""
 
     client: ReadingClient
+    read_batch: ReadBatch
     topic: str
     deadline_s: float
     clock: Callable[[], float] = time.monotonic
@@ -236,28 +249,6 @@ class LogReading:
                 raise
         return found
 
-    def batch_end(self, partition: int, offset: int) -> int | None:
-        """Return the first offset after the batch at `offset` that cannot be decoded; None if it can be, after all.
-
-        librdkafka names only the beginning of such a batch, and fetches it again for every offset within it.
-
-        Raises:
-            KafkaException: The brokers did not answer in time.
-        """
-        log_end = self._watermarks(partition)[1]
-        if not self._is_within(partition, offset, offset):
-            return None
-        inside, step = offset, 1
-        while (outside := min(offset + step, log_end)) < log_end and self._is_within(partition, offset, outside):
-            inside, step = outside, step * 2
-        while outside - inside > 1:
-            middle = (inside + outside) // 2
-            if self._is_within(partition, offset, middle):
-                inside = middle
-            else:
-                outside = middle
-        return outside
-
     def _tail_of(self, partition: int) -> _Tail | None:
         log_start, log_end = self._watermarks(partition)
         return _Tail(log_start, log_end, []) if log_end > log_start else None
@@ -279,47 +270,85 @@ class LogReading:
         return max(start.offset, log_start) if start.offset < log_end else None
 
     def _messages(self, starts: Mapping[int, int], most: int) -> Iterator[Any]:
-        """Yield the messages and errors of these partitions from these offsets on, without end."""
+        """Yield the messages and errors of these partitions from these offsets on, without end; None for a silence."""
         self.client.assign([TopicPartition(self.topic, number, offset) for number, offset in starts.items()])
-        while self.clock() < self.deadline_s:
-            yield from self.client.consume(most, 0.02)
+        heard_s = self.clock()
+        while (now_s := self.clock()) < self.deadline_s:
+            messages = self.client.consume(most, 0.02)
+            yield from messages
+            if messages:
+                heard_s = now_s
+            elif now_s - heard_s >= _SILENT_S:
+                heard_s = now_s
+                yield None
         raise NoAnswerError
 
     def _records(self, partition: int, offset: int, most: int) -> Iterator[SeenRecord]:
         """Yield the records of a partition up to its end; a batch that cannot be decoded is one record."""
         position: int | None = offset
         while position is not None:
-            following, position = position, None
+            begun, following, position = position, position, None
             for message in self._messages({partition: following}, most):
-                error = message.error()
-                if error is None:
+                if message is not None and message.error() is None:
                     following = message.offset() + 1
-                    yield record_of(message)
-                elif is_end(error):
+                    if message.offset() >= offset:
+                        yield record_of(message)
+                elif message is not None and is_end(message.error()):
                     break
-                elif is_undecodable(error):
-                    batch_end = self.batch_end(partition, message.offset())
-                    position = batch_end or following
-                    if batch_end is not None:
-                        yield undecodable(message, error.str())
+                elif skipped := self._skipped(partition, begun, following, message):
+                    entries, position = skipped
+                    yield from entries
                     break
+
+    def _skipped(
+        self, partition: int, begun: int, following: int, message: Any
+    ) -> tuple[Sequence[SeenRecord], int] | None:
+        """Return the entry for what cannot be decoded, and the offset to go on from; None if there is no such thing.
+
+        Args:
+            partition: The partition.
+            begun: Where the reading of it began.
+            following: The next offset to read.
+            message: An error, or None where nothing comes.
+        """
+        error = message and message.error()
+        if error is not None and not is_undecodable(error):
+            return None
+        place = following if error is None else message.offset()
+        batch = self._batch_at(partition, place)
+        if error is not None:
+            return ([], following) if batch is None else ([undecodable(partition, place, error.str())], batch.end)
+        if batch is None or not batch.is_damaged:
+            return None
+        if batch.first < following == begun:
+            # Its first records may be readable, and its entry is behind them.
+            return [], batch.first
+        return [undecodable(partition, following, DAMAGED)], batch.end
 
     def _between(
         self, starts: Mapping[int, int], ends: Mapping[int, int], most: int
     ) -> dict[int, Sequence[SeenRecord]]:
         """Return the last records before each partition's end; a partition without an answer in time is left out."""
         found: dict[int, deque[SeenRecord]] = {number: deque(maxlen=most) for number in starts}
-        pending, damaged = set(starts), set()
+        following = dict(starts)
+        pending, damaged = set(starts), set[int]()
         with contextlib.suppress(NoAnswerError):
             for message in self._messages(starts, _BATCH):
-                number, error = message.partition(), message.error()
-                if error is None and number in pending and message.offset() < ends[number]:
-                    found[number].append(record_of(message))
-                if (error is None and message.offset() + 1 >= ends[number]) or (error is not None and is_end(error)):
-                    pending.discard(number)
-                elif error is not None and is_undecodable(error) and number in pending:
-                    damaged.add(number)
-                    pending.discard(number)
+                if message is None:
+                    damaged |= {number for number in pending if self._is_damaged(number, following[number])}
+                elif (error := message.error()) is not None:
+                    if is_undecodable(error) and message.partition() in pending:
+                        damaged.add(message.partition())
+                    elif is_end(error):
+                        pending.discard(message.partition())
+                else:
+                    number = message.partition()
+                    following[number] = message.offset() + 1
+                    if number in pending and message.offset() < ends[number]:
+                        found[number].append(record_of(message))
+                    if following[number] >= ends[number]:
+                        pending.discard(number)
+                pending -= damaged
                 if not pending:
                     break
             for number in sorted(damaged):
@@ -329,15 +358,13 @@ class LogReading:
                 pending.discard(number)
         return {number: records for number, records in found.items() if number not in pending}
 
-    def _is_within(self, partition: int, batch: int, offset: int) -> bool:
-        """Return whether an offset is within the batch that cannot be decoded."""
-        for message in self._messages({partition: offset}, 1):
-            error = message.error()
-            if error is None or is_end(error):
-                return False
-            if is_undecodable(error):
-                return bool(message.offset() == batch)
-        return False
+    def _is_damaged(self, partition: int, offset: int) -> bool:
+        batch = self._batch_at(partition, offset)
+        return batch is not None and batch.is_damaged
+
+    def _batch_at(self, partition: int, offset: int) -> Batch | None:
+        timeout_s = min(_BATCH_TIMEOUT_S, self.deadline_s - self.clock())
+        return known_batch(self.read_batch, partition, offset, timeout_s) if timeout_s > 0 else None
 
 
 def merged(by_partition: dict[int, list[SeenRecord]]) -> list[SeenRecord]:

@@ -5,13 +5,14 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from kraftd_apps.consumer.damage import DAMAGED, ReadBatch, Stalls, known_batch
 from kraftd_apps.consumer.group_protocol import ConsumerClient
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
 
@@ -20,6 +21,7 @@ SILENT_S = 10.0
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
+_READ_BATCH_TIMEOUT_S = 2.0
 _IDENTITY_INTERVAL_S = 5.0
 _IDENTITY_TIMEOUT_S = 2.0
 _FIRST_COMMITS = 3
@@ -112,8 +114,8 @@ class Member:
     would hide the first records of the new topic with that name, so such an offset is ignored.
 
     At the end of a partition, the position is committed too: it is behind the markers and aborted records of
-    transactions, which no member ever receives. `batch_end` returns the end of a batch that cannot be decoded, which
-    librdkafka would fetch for ever.
+    transactions, which no member ever receives. A batch that librdkafka cannot decode, and would fetch for ever, is
+    passed, whether librdkafka reports it or only stays in front of it.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Member:
         incremental: bool,
         on_records: Callable[[list[SeenRecord]], None],
         on_assigned: Callable[[tuple[int, ...]], None],
-        batch_end: Callable[[int, int], int | None],
+        read_batch: ReadBatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -136,8 +138,10 @@ class Member:
         self._first_commits: Counter[int] | None = None
         self._on_records = on_records
         self._on_assigned = on_assigned
-        self._batch_end = batch_end
+        self._read_batch = read_batch
         self._clock = clock
+        self._stalls = Stalls()
+        self._stalled: list[tuple[int, int]] = []
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
@@ -179,18 +183,23 @@ class Member:
         """Subscribe to the topic, which joins the group at the next poll."""
         self._client.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
+    def note_unread(self, positions: Mapping[int, int]) -> None:
+        """Take the positions of partitions with unread records; on the member's thread, every few seconds."""
+        self._stalled = self._stalls.noted(positions, self._clock())
+
     def poll(self) -> None:
         """Take the records that have arrived, waiting briefly for the first."""
         if self._identity.seen not in {None, self._topic_id}:
             self._restart_from_beginning()
+        if self._stalled:
+            self._pass_damaged()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if self._partitions is None:
             # Any request wakes librdkafka's main thread, which may sleep for 3 s between metadata and joining.
             self._client.assignment()
-        if first is None:
-            return
-        self._take([first, *self._client.consume(_BATCH - 1, 0)])
+        if first is not None:
+            self._take([first, *self._client.consume(_BATCH - 1, 0)])
 
     def _run(self) -> None:
         self.subscribe()
@@ -212,11 +221,29 @@ class Member:
             elif is_end(error):
                 following[partition] = message.offset()
             elif is_undecodable(error) and message.offset() >= skipped.get(partition, 0):
-                end = self._batch_end(partition, message.offset())
-                if end is not None:
-                    records.append(undecodable(message, error.str()))
-                    skipped[partition] = end
+                batch = known_batch(self._read_batch, partition, message.offset(), _READ_BATCH_TIMEOUT_S)
+                if batch is not None:
+                    records.append(undecodable(partition, message.offset(), error.str()))
+                    skipped[partition] = batch.end
             self._note_fault(error)
+        self._hand_on(records, following, skipped)
+
+    def _pass_damaged(self) -> None:
+        """Pass the damaged batches in front of which librdkafka stays without an error."""
+        records, skipped = [], {}
+        stalled, self._stalled = self._stalled, []
+        for partition, offset in stalled:
+            batch = known_batch(self._read_batch, partition, offset, _READ_BATCH_TIMEOUT_S)
+            if batch is None or not batch.is_damaged:
+                logger.info("Partition %d stays at %d, though there are records behind it", partition, offset)
+            else:
+                logger.warning("Reading %s: partition %d at %d: %s", self._topic, partition, offset, DAMAGED)
+                records.append(undecodable(partition, offset, DAMAGED))
+                skipped[partition] = batch.end
+        self._hand_on(records, {}, skipped)
+
+    def _hand_on(self, records: list[SeenRecord], following: dict[int, int], skipped: Mapping[int, int]) -> None:
+        """Hand on records, then pass what was skipped and store the positions."""
         if records:
             self._on_records(records)
         for partition, end in skipped.items():

@@ -3,8 +3,8 @@
 import json
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -22,6 +22,8 @@ class ClientStatistics:
     """The number of connected brokers; None before the first statistics."""
     lag: tuple[tuple[int, int], ...] = ()
     """Records behind the log's end, by assigned partition, as far as known."""
+    unread: Mapping[int, int] = field(default_factory=dict)
+    """The position of each assigned partition that has unread records, none of which has arrived."""
 
 
 def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics:
@@ -29,12 +31,24 @@ def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics
     document: dict[str, Any] = json.loads(text)
     brokers = document.get("brokers", {}).values()
     partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
-    lags = {number: partitions.get(str(number), {}).get("consumer_lag", -1) for number in own}
+    own_partitions = {number: partitions.get(str(number), {}) for number in own}
+    lags = {number: found.get("consumer_lag", -1) for number, found in own_partitions.items()}
+    connected = {broker.get("nodeid") for broker in brokers if broker.get("state") == "UP"}
     return ClientStatistics(
         # The group's coordinator is listed additionally, as a separate connection to one of the brokers.
         brokers_up=sum(1 for broker in brokers if broker.get("state") == "UP" and broker.get("source") != "logical"),
         lag=tuple((number, lag) for number, lag in sorted(lags.items()) if lag >= 0),
+        unread={
+            number: found["next_offset"]
+            for number, found in own_partitions.items()
+            if found.get("leader") in connected and _waits_for_records(found)
+        },
     )
+
+
+def _waits_for_records(partition: Mapping[str, Any]) -> bool:
+    is_fetched = partition.get("fetch_state") == "active" and partition.get("fetchq_cnt") == 0
+    return is_fetched and 0 <= partition.get("next_offset", -1) < partition.get("ls_offset", -1)
 
 
 class ConsumerMetrics:

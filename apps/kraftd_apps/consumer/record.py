@@ -39,7 +39,7 @@ class SeenRecord:
     headers: Headers = ()
     """In their order, with repeated names; what is not UTF-8 in a name is U+FFFD."""
     fault: str = ""
-    """Why the record, or the batch that begins at its offset, cannot be decoded; empty if it can."""
+    """Why the record, or the batch from its offset on, cannot be decoded; empty if it can."""
 
     @property
     def place(self) -> tuple[int, int, int | None]:
@@ -63,7 +63,7 @@ def record_of(message: Any) -> SeenRecord:
     try:
         return _decoded(message)
     except Exception as error:  # noqa: BLE001 - whatever a record holds, it must not end the reading of the others
-        return undecodable(message, f"{type(error).__name__}: {error}")
+        return undecodable(message.partition(), message.offset(), f"{type(error).__name__}: {error}")
 
 
 def is_end(error: Any) -> bool:
@@ -76,9 +76,9 @@ def is_undecodable(error: Any) -> bool:
     return error.code() in _UNDECODABLE
 
 
-def undecodable(message: Any, fault: str) -> SeenRecord:
+def undecodable(partition: int, offset: int, fault: str) -> SeenRecord:
     """Return a record without content in the place of one that cannot be decoded."""
-    return SeenRecord(message.partition(), message.offset(), None, None, None, fault=fault)
+    return SeenRecord(partition, offset, None, None, None, fault=fault)
 
 
 def _decoded(message: Any) -> SeenRecord:

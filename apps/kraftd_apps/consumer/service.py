@@ -17,6 +17,7 @@ from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.routes import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError
+from kraftd_apps.consumer.damage import Batch
 from kraftd_apps.consumer.group_protocol import ConsumerClient, ProtocolDetectingConsumer, supports_consumer_protocol
 from kraftd_apps.consumer.hub import EventsRoute, Hub
 from kraftd_apps.consumer.log import Log, ReadingClient
@@ -62,6 +63,12 @@ class KafkaClients:
         """Return a client that requests metadata of the topic."""
         return AdminClient(admin_config(self._settings))
 
+    def batch(self, partition: int, offset: int, timeout_s: float) -> Batch | None:
+        """Return a batch of the topic as it is in the log, see `ReadBatch`."""
+        from kraftd_apps.consumer.batches import fetch_batch  # noqa: PLC0415 - it is slow to load
+
+        return fetch_batch(self._settings.kafka, partition, offset, timeout_s)
+
     def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> ConsumerClient:
         config = {**member_config(self._settings, incremental=incremental), "stats_cb": on_statistics}
         return cast("ConsumerClient", self._consumer(config))
@@ -87,7 +94,7 @@ class ConsumerService:
         self.ring = Ring(settings.ring_records)
         self.hub = Hub(self.ring, max_subscribers=settings.max_pages, clock=self._loop.time)
         self._metrics.watch_pages(lambda: self.hub.subscribers)
-        self.log = Log(clients.reader, settings.kafka.topic, self.ring)
+        self.log = Log(clients.reader, clients.batch, settings.kafka.topic, self.ring)
         self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
         self.member = Member(
             clients.member(self._take_statistics),
@@ -96,7 +103,7 @@ class ConsumerService:
             incremental=settings.group_protocol == "consumer",
             on_records=self._arrived,
             on_assigned=lambda own: self._on_loop(self._assigned, own),
-            batch_end=self.log.batch_end,
+            read_batch=clients.batch,
         )
         self._api = LazyApp(self._build_api)
         front = FastRoutes(
@@ -139,6 +146,7 @@ class ConsumerService:
         own = self.member.membership.partitions
         statistics = statistics_of(text, self.settings.kafka.topic, own or ())
         self._metrics.show_lag(statistics)
+        self.member.note_unread(statistics.unread)
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
+from kraftd_apps.consumer.damage import Batch
+
 TOPIC_ID = "now-topicid-4567890123"
 EARLIER_TOPIC_ID = "old-topicid-4567890123"
 
@@ -244,6 +246,8 @@ class FakeReader:
     """Where markers or aborted records are the last."""
     undecodable: dict[int, tuple[int, int]] = field(default_factory=dict)
     """A batch by partition: its first offset, and the one after its last."""
+    reports_undecodable: bool = True
+    """Whether such a batch is an error, or nothing arrives any more."""
     silent: frozenset[int] = frozenset()
     """The partitions of which nothing arrives."""
     has_watermarks: bool = True
@@ -275,12 +279,23 @@ class FakeReader:
             readable = [offset for offset in self.log[number] if offset >= start and not (is_stuck and offset >= first)]
             messages += [FakeMessage(number, offset) for offset in readable]
             if is_stuck:
-                messages.append(FakeMessage(number, first, error_=FakeError("_BAD_COMPRESSION")))
+                if self.reports_undecodable:
+                    messages.append(FakeMessage(number, first, error_=FakeError("_BAD_COMPRESSION")))
                 self.assigned[number] = max(start, first)
             else:
                 messages.append(FakeMessage(number, error_=FakeError("_PARTITION_EOF")))
                 del self.assigned[number]
         return messages
+
+    def read_batch(self, partition, offset, timeout_s):
+        """Return a batch of one record, or the one that cannot be decoded."""
+        if partition in self.silent:
+            raise failure("_TIMED_OUT")
+        first, end = self.undecodable.get(partition, (0, 0))
+        if first <= offset < end:
+            return Batch(b"damaged", first, end, is_damaged=True)
+        later = [found for found in self.log[partition] if found >= offset]
+        return Batch(b"good", later[0], later[0] + 1, is_damaged=False) if later else None
 
     def close(self):
         self.closed = True

@@ -71,7 +71,8 @@ function build(message) {
   row.dataset.place = place;
   row.classList.add("fresh");
   slot(row, "place").textContent = place;
-  slot(row, "place").href = `/api/messages/${message.partition}/${message.offset}/raw`;
+  const bytes = message.value.kind === "fault" ? "batch" : "raw";
+  slot(row, "place").href = `/api/messages/${message.partition}/${message.offset}/${bytes}`;
   const time = slot(row, "time");
   time.dateTime = time.title = message.time ?? "";
   time.textContent = message.time ?? "no time";

@@ -4,7 +4,11 @@ from kraftd_apps.consumer.member import Member
 from tests.unit.apps.kafka_fakes import FakeIdentity
 
 
-def joining(client, on_records, identity=None, *, incremental=False, batch_end=lambda partition, offset: None):
+def no_batch(partition, offset, timeout_s):
+    return None
+
+
+def joining(client, on_records, identity=None, *, incremental=False, read_batch=no_batch, clock=lambda: 5.0):
     member = Member(
         client,
         "test-topic",
@@ -12,8 +16,8 @@ def joining(client, on_records, identity=None, *, incremental=False, batch_end=l
         incremental=incremental,
         on_records=on_records,
         on_assigned=lambda own: None,
-        batch_end=batch_end,
-        clock=lambda: 5.0,
+        read_batch=read_batch,
+        clock=clock,
     )
     member.subscribe()
     return member

@@ -30,6 +30,9 @@ class Clients:
     def reader(self):
         return FakeReader(self.log, **self.reader_properties)
 
+    def batch(self, partition, offset, timeout_s):
+        return self.reader().read_batch(partition, offset, timeout_s)
+
 
 def running(check, clients=None, **variables):
     async def main():
@@ -340,12 +343,15 @@ def test_a_log_that_could_not_be_read_does_not_look_empty():
     running(check, Clients(log={0: []}, has_watermarks=False))
 
 
-def test_a_record_that_cannot_be_decoded_is_listed_and_has_no_bytes_to_download():
+def test_a_record_that_cannot_be_decoded_is_listed_and_its_batch_can_be_downloaded():
     async def check(service):
         listed = (await call(service.app, "GET", "/api/messages?partition=0&offset=0")).json["messages"]
         assert [bool(found["fault"]) for found in listed] == [False, True, False]
         for method, path in (("GET", "/api/messages/0/4/raw"), ("POST", "/api/messages/0/4/resend")):
             answer = await call(service.app, method, path)
             assert (answer.status, answer.json["code"]) == (502, "undecodable_record")
+        answer = await call(service.app, "GET", "/api/messages/0/4/batch")
+        assert (answer.status, answer.body) == (200, b"damaged")
+        assert "test-topic-0-1.batch" in answer.headers["content-disposition"]
 
     running(check, Clients(log={0: [0, 9]}, undecodable={0: (1, 9)}))

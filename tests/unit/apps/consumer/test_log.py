@@ -5,16 +5,17 @@ import pytest
 from confluent_kafka import KafkaException
 
 from kraftd_apps.common.problems import ProblemError
+from kraftd_apps.consumer.damage import Batch
 from kraftd_apps.consumer.log import Log, LogReading, Start, merged
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring
-from tests.unit.apps.kafka_fakes import FakeReader
+from tests.unit.apps.kafka_fakes import FakeReader, failure
 
 
 def reading(reader, *, timeout_s=50):
     """Return a reading of which each look at the clock takes a second."""
     ticks = itertools.count()
-    return LogReading(reader, "t", timeout_s, clock=lambda: next(ticks))
+    return LogReading(reader, reader.read_batch, "t", timeout_s, clock=lambda: next(ticks))
 
 
 def places(records):
@@ -94,33 +95,29 @@ def test_a_broker_that_does_not_answer_in_time_is_no_empty_log(reader):
         reading(reader, timeout_s=5).from_start(Start(0, 1), 10)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 53, 64, 500])
-def test_the_end_of_a_batch_that_cannot_be_decoded_is_found(size):
-    log = [*range(10), *range(10 + size, 600)]
-    reader = FakeReader({0: log}, undecodable={0: (10, 10 + size)})
-    assert reading(reader).batch_end(0, 10) == 10 + size
-    assert reader.consumed <= 22
-
-
-def test_a_batch_that_ends_the_log_ends_with_it_and_a_good_one_is_none():
-    reader = FakeReader({0: [0, 1]}, {0: 9}, undecodable={0: (2, 9)})
-    assert reading(reader).batch_end(0, 2) == 9
-    assert reading(FakeReader({0: [0, 1, 2]})).batch_end(0, 1) is None
-
-
-def test_a_batch_that_cannot_be_decoded_is_told_in_its_place_and_passed():
-    reader = FakeReader({0: [0, 1, 7, 8]}, undecodable={0: (2, 7)})
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_batch_that_cannot_be_decoded_is_told_in_its_place_and_passed(reports):
+    reader = FakeReader({0: [0, 1, 7, 8]}, undecodable={0: (2, 7)}, reports_undecodable=reports)
     records = reading(reader).from_start(Start(0, 0), 10)
     assert [(record.offset, bool(record.fault)) for record in records] == [
         (0, False), (1, False), (2, True), (7, False), (8, False)
     ]  # fmt: skip
-    newest, is_complete = reading(FakeReader({0: [0, 1, 7, 8], 1: [4]}, undecodable={0: (2, 7)})).newest([0, 1], 3)
+    reader = FakeReader({0: [0, 1, 7, 8], 1: [4]}, undecodable={0: (2, 7)}, reports_undecodable=reports)
+    newest, is_complete = reading(reader).newest([0, 1], 3)
     assert sorted(places(newest)) == [(0, 2), (0, 7), (0, 8), (1, 4)]
     assert is_complete
 
 
+def test_a_silence_in_front_of_good_batches_is_waited_for():
+    reader = FakeReader({0: [1]}, undecodable={0: (1, 2)}, reports_undecodable=False)
+    ticks = itertools.count()
+    slow = LogReading(reader, lambda *_: Batch(b"", 1, 2, is_damaged=False), "t", 9, clock=lambda: next(ticks))
+    with pytest.raises(KafkaException):
+        slow.from_start(Start(0, 1), 10)
+
+
 def log_of(reader, ring=None):
-    return Log(lambda: reader, "t", ring or Ring(10))
+    return Log(lambda: reader, reader.read_batch, "t", ring or Ring(10))
 
 
 def test_a_record_of_a_silent_broker_is_not_missing_and_its_client_is_closed():
@@ -138,6 +135,28 @@ def test_an_offset_within_a_batch_that_cannot_be_decoded_is_not_missing():
     with pytest.raises(ProblemError) as refused:
         asyncio.run(log.find(0, 9))
     assert refused.value.problem.code == "not_found"
+
+
+def test_the_batch_of_an_offset_is_had_whether_it_can_be_decoded_or_not():
+    log = log_of(FakeReader({0: [0, 1, 7, 10]}, undecodable={0: (2, 7)}))
+    assert [asyncio.run(log.batch(0, offset)).content for offset in (1, 2, 6, 7)] == [
+        b"good", b"damaged", b"damaged", b"good"
+    ]  # fmt: skip
+    for offset in (9, 11):
+        with pytest.raises(ProblemError) as refused:
+            asyncio.run(log.batch(0, offset))
+        assert refused.value.problem.code == "not_found"
+
+
+@pytest.mark.parametrize(("error", "code"), [("_TIMED_OUT", "brokers_down"), ("OFFSET_OUT_OF_RANGE", "not_found")])
+def test_a_batch_that_cannot_be_had_is_a_problem_with_a_code(error, code):
+    def read_batch(partition, offset, timeout_s):
+        raise failure(error)
+
+    log = Log(lambda: FakeReader({}), read_batch, "t", Ring(10))
+    with pytest.raises(ProblemError) as refused:
+        asyncio.run(log.batch(0, 1))
+    assert refused.value.problem.code == code
 
 
 def test_the_end_of_the_log_is_not_called_read_before_it_is():

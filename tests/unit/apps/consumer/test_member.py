@@ -1,8 +1,9 @@
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
 
+from kraftd_apps.consumer.damage import STALLED_S, Batch
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
-from tests.unit.apps.consumer.joining import joining
+from tests.unit.apps.consumer.joining import joining, no_batch
 from tests.unit.apps.kafka_fakes import (
     EARLIER_TOPIC_ID,
     TOPIC_ID,
@@ -79,12 +80,16 @@ def test_a_position_is_never_stored_before_the_records_in_front_of_it():
     assert client.stored == [(0, 9)]
 
 
+def batch_to(end, *, is_damaged=True):
+    return lambda partition, offset, timeout_s: Batch(b"", offset, end, is_damaged)
+
+
 @pytest.mark.parametrize("error", ["_BAD_COMPRESSION", "_NOT_IMPLEMENTED", "_BAD_MSG"])
 def test_a_batch_that_cannot_be_decoded_is_shown_and_passed(error, caplog):
     stuck = FakeMessage(0, 5, error_=FakeError(error))
     client = FakeMemberClient([[FakeMessage(0, 4), stuck, stuck, FakeMessage(1, 2)], [FakeMessage(0, 60)]])
     arrived = []
-    member = joining(client, arrived.extend, batch_end=lambda partition, offset: 60)
+    member = joining(client, arrived.extend, read_batch=batch_to(60))
     member.poll()
     assert [(record.partition, record.offset, bool(record.fault)) for record in arrived] == [
         (0, 4, False),
@@ -98,6 +103,34 @@ def test_a_batch_that_cannot_be_decoded_is_shown_and_passed(error, caplog):
     assert arrived[-1].offset == 60
 
 
+def stalled(read_batch):
+    """Return the client of a member whose first partition has not moved for a while, and what has arrived."""
+    client, arrived, now_s = FakeMemberClient(assigned=places(0)), [], [0.0]
+    member = joining(client, arrived.extend, read_batch=read_batch, clock=lambda: now_s[0])
+    for time_s in (0.0, STALLED_S):
+        now_s[0] = time_s
+        member.note_unread({0: 13})
+        member.poll()
+    return client, arrived
+
+
+def test_a_damaged_batch_that_librdkafka_does_not_report_is_shown_and_passed():
+    client, arrived = stalled(batch_to(23))
+    assert [(record.partition, record.offset, bool(record.fault)) for record in arrived] == [(0, 13, True)]
+    assert client.sought == [(0, 23)]
+    assert client.stored == [(0, 23)]
+
+
+def unreadable(partition, offset, timeout_s):
+    raise failure("_TIMED_OUT")
+
+
+@pytest.mark.parametrize("read_batch", [batch_to(23, is_damaged=False), no_batch, unreadable])
+def test_a_stall_without_damage_is_waited_for(read_batch):
+    client, arrived = stalled(read_batch)
+    assert (client.sought, arrived) == ([], [])
+
+
 def test_a_batch_whose_end_is_not_known_is_not_passed():
     stuck = FakeMessage(0, 5, error_=FakeError("_BAD_COMPRESSION"))
     client = FakeMemberClient([[FakeMessage(0, 4), stuck]])
@@ -109,7 +142,7 @@ def test_a_batch_whose_end_is_not_known_is_not_passed():
 def test_what_librdkafka_has_passed_itself_is_not_read_again():
     passed = FakeMessage(0, 5, error_=FakeError("_NOT_IMPLEMENTED"))
     client = FakeMemberClient([[passed, FakeMessage(0, 6)]])
-    joining(client, list, batch_end=lambda partition, offset: 6).poll()
+    joining(client, list, read_batch=batch_to(6)).poll()
     assert client.sought == []
     assert client.stored == [(0, 7)]
 

@@ -30,6 +30,15 @@ def test_the_coordinator_is_not_counted_as_one_more_broker():
     assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).brokers_up == 2
 
 
+def test_a_partition_is_unread_where_its_leader_has_records_and_none_arrives():
+    waiting = {"leader": 1, "fetch_state": "active", "fetchq_cnt": 0, "next_offset": 13, "ls_offset": 26}
+    others = [{"leader": 2}, {"fetch_state": "stopped"}, {"fetchq_cnt": 3}, {"next_offset": 26}, {"ls_offset": -1001}]
+    partitions = {str(number): {**waiting, **other} for number, other in enumerate([{}, *others])}
+    brokers = {"a": {"nodeid": 1, "state": "UP"}, "b": {"nodeid": 2, "state": "DOWN"}}
+    document = json.dumps({"brokers": brokers, "topics": {"t": {"partitions": partitions}}})
+    assert statistics_of(document, "t", range(9)).unread == {0: 13}
+
+
 def test_a_partition_that_went_to_another_member_has_no_lag_here():
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)

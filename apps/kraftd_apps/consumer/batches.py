@@ -1,0 +1,160 @@
+"""Record batches as they are in the log, over kafka-python: librdkafka hands out no bytes of what it cannot decode.
+
+kafka-python takes 0.1 s to load, and most consumers never need it: this module is imported when it is first needed.
+"""
+
+import logging
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from kafka import errors as kafka_errors
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+from kafka.protocol.consumer import FetchRequest
+from kafka.protocol.metadata import MetadataRequest
+from kafka.record.util import calc_crc32c
+
+from kraftd_apps.common.kafka import KafkaSettings
+from kraftd_apps.consumer.damage import Batch
+
+for _name in ("kafka.net", "kafka.cluster"):
+    # What fails is raised, and logged by the caller.
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+# Base offset, length, leader epoch, magic, checksum, attributes, last offset delta.
+_HEADER = struct.Struct(">qiibIhi")
+_LENGTH_FROM = 12
+_CHECKED_FROM = 21
+_MAGIC = 2
+_CLIENT_ID = "kraftd-consumer-batches"
+_MOST_BYTES = 100_000_000
+_BROKER_TIMEOUT_S = 1.0
+_FETCH_VERSIONS = (4, 12)
+"""Later ones name topics by id."""
+_METADATA_VERSIONS = (4, 9)
+_PROPERTIES = {
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.mechanisms": "sasl_mechanism",
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.location": "ssl_cafile",
+    "ssl.certificate.location": "ssl_certfile",
+    "ssl.key.location": "ssl_keyfile",
+    "ssl.key.password": "ssl_password",
+}
+"""The properties of librdkafka that kafka-python needs too, and its names of them."""
+# The library raises RuntimeError where a connection is closed during a request.
+_ERRORS = (kafka_errors.KafkaError, OSError, RuntimeError, ValueError)
+
+
+def fetch_batch(kafka: KafkaSettings, partition: int, offset: int, timeout_s: float) -> Batch | None:
+    """Return the batch of a partition that contains an offset, or the next one; None at the end of the log. Blocks.
+
+    Opens a connection for each call, because damage is rare.
+
+    Raises:
+        KafkaException: The brokers do not answer in time, or refuse.
+    """
+    net = NetworkSelector(client_id=_CLIENT_ID)
+    try:
+        manager = KafkaConnectionManager(net, **_connection(kafka, timeout_s))
+        try:
+            answer = manager.run(_within, manager, _fetch(manager, kafka.topic, partition, offset), timeout_s)
+        finally:
+            manager.close()
+    except kafka_errors.KafkaTimeoutError as error:
+        raise _failure(KafkaError._TIMED_OUT, error) from error  # noqa: SLF001 - a public constant
+    except _ERRORS as error:
+        code = error.errno if isinstance(error, kafka_errors.BrokerResponseError) else KafkaError._TRANSPORT  # noqa: SLF001
+        raise _failure(code, error) from error
+    finally:
+        net.close()
+    return first_batch(bytes(answer.records or b""), offset, answer.high_watermark, calc_crc32c)
+
+
+async def _within(manager: KafkaConnectionManager, work: Any, timeout_s: float) -> Any:
+    return await manager.wait_for(manager.call_soon(work), timeout_s * 1000)
+
+
+async def _fetch(manager: KafkaConnectionManager, topic: str, partition: int, offset: int) -> Any:
+    """Return the answer of the partition's leader; its first batch is whole, whatever the limits."""
+    leader = await _leader(manager, topic, partition)
+    limits = {"max_bytes": 1, "min_bytes": 0, "max_wait_ms": 0}
+    versions = dict(zip(("min_version", "max_version"), _FETCH_VERSIONS, strict=True))
+    asked = FetchRequest.FetchTopic.FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=1)
+    topics = [FetchRequest.FetchTopic(topic=topic, partitions=[asked])]
+    response = await _send(manager, leader, FetchRequest(topics=topics, isolation_level=0, **limits, **versions))
+    _check(response.error_code)
+    answer = response.responses[0].partitions[0]
+    _check(answer.error_code)
+    return answer
+
+
+async def _leader(manager: KafkaConnectionManager, topic: str, partition: int) -> int:
+    """Return the id of the partition's leader, asking the bootstrap servers one after the other."""
+    versions = dict(zip(("min_version", "max_version"), _METADATA_VERSIONS, strict=True))
+    topics = [MetadataRequest.MetadataRequestTopic(name=topic)]
+    request = MetadataRequest(topics=topics, allow_auto_topic_creation=False, **versions)
+    failure: Exception = kafka_errors.KafkaConnectionError("no bootstrap server")
+    for broker in manager.cluster.bootstrap_brokers():
+        try:
+            metadata = await _within(manager, _send(manager, broker.node_id, request), _BROKER_TIMEOUT_S)
+        except _ERRORS as error:
+            failure = error
+            continue
+        manager.cluster.update_metadata(metadata)
+        leaders = {each.partition_index: each.leader_id for found in metadata.topics for each in found.partitions}
+        if partition not in leaders:
+            raise kafka_errors.UnknownTopicOrPartitionError
+        return int(leaders[partition])
+    raise failure
+
+
+async def _send(manager: KafkaConnectionManager, name: Any, request: Any) -> Any:
+    # Otherwise a lost connection starts the library's own loop of metadata requests.
+    return await manager.get_connection(name, refresh_metadata_on_err=False).send_request(request)
+
+
+def _check(error_code: int) -> None:
+    if error_code:
+        raise kafka_errors.for_code(error_code)
+
+
+def _connection(kafka: KafkaSettings, timeout_s: float) -> dict[str, Any]:
+    properties = {_PROPERTIES[name]: value for name, value in kafka.client_config.items() if name in _PROPERTIES}
+    if "security_protocol" in properties:
+        properties["security_protocol"] = str(properties["security_protocol"]).upper()
+    return {
+        "bootstrap_servers": kafka.bootstrap_servers.split(","),
+        "client_id": _CLIENT_ID,
+        "request_timeout_ms": round(timeout_s * 1000),
+        "socket_connection_setup_timeout_ms": round(_BROKER_TIMEOUT_S * 1000),
+        "receive_message_max_bytes": _MOST_BYTES,
+        **properties,
+    }
+
+
+def _failure(code: int, error: Exception) -> KafkaException:
+    return KafkaException(KafkaError(code, str(error)))
+
+
+def first_batch(records: bytes, offset: int, log_end: int, checksum: Callable[[memoryview], int]) -> Batch | None:
+    """Return the first batch of fetched bytes; None if there is none.
+
+    The end of a damaged batch is what its damaged header says, but after the offset and within the log.
+
+    Args:
+        records: What a broker answered.
+        offset: The offset from which it was asked to read.
+        log_end: The next offset of the partition.
+        checksum: CRC-32C.
+    """
+    if len(records) < _HEADER.size:
+        return None
+    base, length, _, magic, stored, _, last_delta = _HEADER.unpack_from(records)
+    content = records[: _LENGTH_FROM + max(0, length)]
+    is_damaged = magic == _MAGIC and checksum(memoryview(content)[_CHECKED_FROM:]) != stored
+    return Batch(content, base, min(max(base + last_delta, offset) + 1, log_end), is_damaged)
