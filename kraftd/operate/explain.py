@@ -1,16 +1,19 @@
 """`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from the cluster's files."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kraftd.errors import unknown_name
 from kraftd.escapes import typed
+from kraftd.health.programs.causes import Cause, complaint
 from kraftd.health.programs.restarts import from_json
+from kraftd.health.programs.state import ProgramView
 from kraftd.health.report.documents import HealthDocument
-from kraftd.health.report.why import ProgramEvent, Statement, StateRecords, why
+from kraftd.health.report.why import ProgramEvent, Statement, StateRecords, node_named, why
 from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
+from kraftd.observe.exits import last_records
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.status import best_document
 
@@ -62,8 +65,18 @@ def explain_program(cluster: ClusterContext, name: str) -> Explanation:
     """
     cluster.plan.check_names((name,))
     document = best_document(cluster)
-    facts = why(document, name, _records(cluster), cluster.clock.now_s())
+    records = replace(_records(cluster), complaints=_complaints(cluster, node_named(document, name)))
+    facts = why(document, name, records, cluster.clock.now_s())
     return Explanation(f"why {name}", document.source, tuple(facts))
+
+
+def _complaints(cluster: ClusterContext, node: ProgramView | None) -> dict[str, Cause]:
+    """Return what the log of a program says that runs and does not serve, by its name."""
+    if node is None or node.ready or node.pid is None:
+        return {}
+    since_s = cluster.clock.now_s() - (node.uptime_s or 0.0)
+    found = complaint(last_records(cluster.layout, cluster.plan.program(node.name), since_s))
+    return {} if found is None else {node.name: found}
 
 
 def _records(cluster: ClusterContext) -> StateRecords:

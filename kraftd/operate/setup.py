@@ -78,15 +78,17 @@ def prepare_runtime(plan: Plan, command_context: CommandContext, *, fetch: bool 
     runtime = runtime_of(plan, command_context, fetch=fetch)
     java = runtime.java
     agent, agent_notes = metrics_agent_of(plan, java, command_context, fetch=fetch)
+    has_own_temporary = allows_execution(plan.layout.state_dir)
     launch = JvmLaunch(
         java.executable,
         java.major,
         runtime.classpath,
         runtime.archive,
-        has_own_temporary=allows_execution(plan.layout.state_dir),
+        has_own_temporary=has_own_temporary,
         metrics_agent=agent,
     )
-    notes = (*temporary_notes(plan, temporary_directory()), *agent_notes)
+    own_notes = () if has_own_temporary else temporary_notes(plan, temporary_directory())
+    notes = (*own_notes, *agent_notes)
     if runtime.archive is not None:
         mark_used(runtime.archive)
     elif java.major >= OLDEST_JAVA:

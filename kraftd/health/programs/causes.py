@@ -205,6 +205,16 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
     return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
 
 
+def complaint(log_records: Sequence[str]) -> Cause | None:
+    """Return the last known error in the logs of a program that runs and does not serve; None where there is none.
+
+    Args:
+        log_records: The last records of this run, as for ``diagnose``.
+    """
+    found = diagnose("its log says", log_records)
+    return found if found.code else None
+
+
 def _last_fault(records: Sequence[str]) -> str:
     """Return why the last record that tells a fault tells it: the innermost exception of its stack trace, else itself.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.ladder import described
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
@@ -49,11 +50,13 @@ class StateRecords:
         desired: Which programs should run, and which command set that.
         restart_histories: The restarts of each program.
         events: The recent events of each program, oldest first.
+        complaints: What the logs of programs that run and do not serve say.
     """
 
     desired: DesiredState
     restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     events: Mapping[str, tuple[ProgramEvent, ...]] = field(default_factory=dict)
+    complaints: Mapping[str, Cause] = field(default_factory=dict)
 
 
 def indented(facts: Iterator[Statement], depth: int = 1) -> Iterator[Statement]:
@@ -101,6 +104,7 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
         yield from _part(document, node)
     else:
         yield from _exit(node, now_s)
+        yield from _complaint(name, records)
         yield from _next(document, node, records, now_s)
         yield from _consequences(document, node)
     for note in node.notes:
@@ -145,6 +149,13 @@ def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
     yield Statement(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
     if ended.cause:
         yield Statement(2, node.name, ended.cause, "its log")
+
+
+def _complaint(name: str, records: StateRecords) -> Iterator[Statement]:
+    found = records.complaints.get(name)
+    if found is not None:
+        yield Statement(2, name, found.text, "its log")
+        yield Statement(2, name, found.remedy.rstrip("."), "its log")
 
 
 def _next(document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float) -> Iterator[Statement]:

@@ -92,7 +92,6 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
     yield findings.temporary_directories(
         temporary_notes(plan, place), str(place), is_writable=os.access(place, os.W_OK | os.X_OK)
     )
-    yield findings.socket_path(str(layout.socket))
     yield findings.supervision(tuple(table.processes), table.unreachable, is_supervised=table.supervisor is not None)
     yield findings.lock(holder_now(layout.lock))
 

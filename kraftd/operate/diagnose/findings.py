@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kraftd.plan.layout import SOCKET_PATH_MAX_BYTES
 from kraftd.plan.plan import Plan
 from kraftd.units import duration, plural, timestamp
 
@@ -89,15 +88,6 @@ def locale(encoding: str) -> Finding:
         return Finding("locale", Level.OK, "file names are UTF-8, and programs run in C.UTF-8")
     fact = f"file names are {encoding}, and programs read them as UTF-8"
     return Finding("locale", Level.WARNING, fact, "Set LC_ALL=C.UTF-8.")
-
-
-def socket_path(path: str) -> Finding:
-    """Judge the length of the control socket's path."""
-    length = len(path.encode())
-    fact = f"{path}: {length} of {SOCKET_PATH_MAX_BYTES} bytes"
-    if length <= SOCKET_PATH_MAX_BYTES:
-        return Finding("control socket", Level.OK, fact)
-    return Finding("control socket", Level.FAILURE, fact, "Set cluster.state_dir (--state-dir) to a shorter path.")
 
 
 def supervision(running: Collection[str], unreachable: str | None, *, is_supervised: bool) -> Finding:

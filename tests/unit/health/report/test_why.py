@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.health.lag.view import KafkaView
+from kraftd.health.programs.causes import complaint
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import LastExit, ServiceState
 from kraftd.health.programs.verdict import judge
@@ -54,6 +55,22 @@ def test_a_cause_stands_below_the_exit_that_it_explains():
     found = texts(health(ended, program("kraftd")), "broker-2")
 
     assert found[2:4] == ["  its last run ended 30 s ago with exit status 1", "    the disk is full"]
+
+
+def test_a_program_that_runs_and_does_not_serve_is_explained_by_its_log():
+    line = "[2026-11-26 14:23:31,880] ERROR [RaftManager id=1] Unexpected error INCONSISTENT_CLUSTER_ID in VOTE"
+    records = replace(RECORDS, complaints={"broker-2": complaint([line])})
+    waiting = program("broker-2", ServiceState.UNREADY, "it does not answer")
+
+    found = texts(health(program("broker-1"), waiting, program("kraftd")), "broker-2", records)
+
+    assert found[3] == f"    its log says: {line}"
+    assert "another cluster" in found[4]
+
+
+@pytest.mark.parametrize("line", ["[2026-11-26 14:23:31,880] INFO ready", "[2026-11-26 14:23:31,880] ERROR not known"])
+def test_a_log_without_a_known_error_is_no_complaint(line):
+    assert complaint([line]) is None
 
 
 @pytest.mark.parametrize("state", [ServiceState.READY, ServiceState.UNREADY])
