@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -30,10 +31,19 @@ class UnwritableOutputError(KraftdError):
     code = "unwritable_output"
 
 
-class _Output(io.FileIO):
+class _Waiting(io.FileIO):
+    """A stream that waits for its reader also where another process, such as node, made the pipe not block."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        while (written := super().write(data)) is None:
+            select.select([], [self], [])
+        return written
+
+
+class _Output(_Waiting):
     """stdout, whose failures cannot be taken for those of a file that the command works on."""
 
-    def write(self, data: "ReadableBuffer", /) -> int | None:  # type: ignore[override] # typeshed has no None
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -45,12 +55,12 @@ class _Output(io.FileIO):
             ) from error
 
 
-class _Diagnostics(io.FileIO):
+class _Diagnostics(_Waiting):
     """stderr: a command that works is not ended by the loss of its progress, and nobody is left to tell of it."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         with contextlib.suppress(OSError):
-            return super().write(data) or 0
+            return super().write(data)
         return memoryview(data).nbytes
 
 
