@@ -72,6 +72,7 @@ class DaemonDoors:
         send_signal: Signals this incarnation; False where it has ended.
         stop_obstacle: Why a node must not end now, as Kafka tells it; None where nothing speaks against it.
         log_age_s: Seconds since a program last wrote to one of its logs; None where it has none.
+        sample_kernel_kills: Looks how many processes the kernel has ended, to tell those that end next from others.
         progress: What the logs of brokers that do not serve say of their start.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
     """
@@ -96,6 +97,7 @@ class DaemonDoors:
     progress: Callable[[Mapping[str, ProcessFact], Mapping[str, Answer]], Mapping[str, StartProgress]] = (
         lambda facts, answers: {}
     )
+    sample_kernel_kills: Callable[[], None] = lambda: None
 
 
 def daemon_doors(
@@ -103,7 +105,7 @@ def daemon_doors(
 ) -> DaemonDoors:
     """Return the real doors; the threads that ask programs whether they serve live as long as these."""
     layout = plan.layout
-    kernel_kills = KernelKills(memory_kills)
+    kernel_kills = KernelKills(memory_kills, clock)
     pool = ThreadPoolExecutor(max_workers=len(plan.names), thread_name_prefix="probe")
     attaching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="attach")
     return DaemonDoors(
@@ -125,6 +127,7 @@ def daemon_doors(
         alerts=lambda: alerts.newest,
         disks=DiskWatch(plan, clock).views,
         progress=functools.partial(all_start_progress, plan),
+        sample_kernel_kills=kernel_kills.sample,
     )
 
 

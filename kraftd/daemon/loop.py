@@ -63,6 +63,7 @@ class Loop:
         """
         # An observation is as old as its first question.
         now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        self._doors.sample_kernel_kills()
         process_table = self._process_table(after_exit=after_exit)
         desired = self._doors.read_desired()
         self._restarter.note_exits(process_table)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kraftd.clock import Clock
 from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
 from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
@@ -25,6 +26,7 @@ _STAMP_FORMAT = "%Y-%m-%d %H:%M:%S"
 _EXIT_FORMAT = "%Y-%m-%d %H:%M:%S,%f"
 _LINES = 400
 _SECOND = len("2026-01-01T00:00:00")
+_SAMPLE_EVERY_S = 5.0
 
 
 _LOG_LINES = 1000
@@ -83,17 +85,30 @@ def exit_records(plan: Plan) -> dict[str, LastExit]:
 class KernelKills:
     """Whether the kernel ended a program because memory ran out, from a counter that it keeps of such ends.
 
+    The counter is the machine's: what it counted long before an exit was the end of something else. So it is sampled
+    while nothing ends, and an exit is compared with the sample before the last one, which is older than the exit.
+
     Args:
         count: The counter; None where the kernel tells none.
+        clock: Time.
     """
 
-    def __init__(self, count: Callable[[], int | None]) -> None:
+    def __init__(self, count: Callable[[], int | None], clock: Clock) -> None:
         self._count = count
-        self._before = count()
+        self._clock = clock
+        self._before = self._newest = count()
+        self._due_s = clock.monotonic_s() + _SAMPLE_EVERY_S
         self._rose: dict[str, bool | None] = {}
 
+    def sample(self) -> None:
+        """Look at the counter, at most every 5 s."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._due_s:
+            self._due_s = now_s + _SAMPLE_EVERY_S
+            self._before, self._newest = self._newest, self._count()
+
     def ended(self, at: str) -> bool | None:
-        """Return whether the counter rose before an exit and after the one before; None where nobody knows.
+        """Return whether the counter rose in the seconds before an exit, and after the one before; None if unknown.
 
         Args:
             at: When the exit was. Those of one second are looked at together.
@@ -102,7 +117,7 @@ class KernelKills:
         if second not in self._rose:
             now = self._count()
             rose = None if now is None or self._before is None else now > self._before
-            self._before, self._rose = now, {second: rose}
+            self._before, self._newest, self._rose = now, now, {second: rose}
         return self._rose[second]
 
 

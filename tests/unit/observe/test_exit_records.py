@@ -10,6 +10,7 @@ from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.units import timestamp
+from tests.clocks import ManualClock
 from tests.plans import plan_of
 
 STARTED_AT_S = 1_767_225_600.0
@@ -66,7 +67,7 @@ def test_a_signal_is_not_explained_by_the_logs(plan):
     ],
 )
 def test_the_kernels_counter_tells_whether_memory_ran_out(plan, counts, code, text):
-    kills = KernelKills(iter(counts).__next__)
+    kills = KernelKills(iter(counts).__next__, ManualClock())
     ended = LastExit("2026-01-01T00:00:00.100Z", None, "SIGKILL")
 
     # A second look at the same exit does not count again, nor does one of the same second.
@@ -76,6 +77,20 @@ def test_the_kernels_counter_tells_whether_memory_ran_out(plan, counts, code, te
     ]
 
     assert {(cause.code, cause.text, cause.retry_helps) for cause in causes} == {(code, text, True)}
+
+
+@pytest.mark.parametrize(("after_s", "code"), [(1, "kernel_memory"), (7, "kernel_memory"), (12, "killed")])
+def test_what_the_kernel_ended_long_before_an_exit_was_something_else(plan, after_s, code):
+    clock, counts = ManualClock(), [3]
+    kills = KernelKills(lambda: counts[-1], clock)
+
+    counts.append(4)
+    for _ in range(after_s):
+        clock.advance(1.0)
+        kills.sample()
+
+    ended = LastExit("2026-01-01T00:00:12.100Z", None, "SIGKILL")
+    assert cause_of(plan, "broker-1", ENDED, ended, kills).code == code
 
 
 def test_a_taken_port_is_told_with_its_holder(plan):
