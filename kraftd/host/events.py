@@ -1,7 +1,10 @@
 """Events of a cluster: a file of JSON lines for each writer, merged when read."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pwd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +14,13 @@ from kraftd.clock import Clock
 from kraftd.host.files import make_private_directory, os_errors_named, tail
 from kraftd.units import timestamp
 
-WRITERS = ("commands", "daemon")
+COMMANDS = "commands"
+WRITERS = (COMMANDS, "daemon")
 """The parts of kraftd that record events."""
 
 _MOST_BYTES = 1_048_576
 _RECENT_BYTES = 65_536
+_LAST_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Event:
         writer: The part of kraftd that recorded it.
         kind: A stable word, such as ``started`` or ``restarted``.
         program: The program concerned; empty for the cluster.
+        number: Counts the events of its writer; a gap is what a rotation has dropped. 0 in records of an older kraftd.
+        who: The user and the process that recorded it, as ``ada (pid 4711)``.
     """
 
     at: str
@@ -35,6 +42,8 @@ class Event:
     program: str
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 0
+    who: str = ""
 
 
 class EventLog:
@@ -51,24 +60,63 @@ class EventLog:
         Raises:
             FileAccessError: The file cannot be written.
         """
+        make_private_directory(self._path.parent)
+        with os_errors_named("write", self._path):
+            descriptor = _locked(self._path)
+            try:
+                self._append(descriptor, kind, text, program, facts)
+                too_long = os.fstat(descriptor).st_size > _MOST_BYTES
+                if too_long:
+                    self._path.replace(_rotated(self._path))
+            finally:
+                os.close(descriptor)
+
+    def _append(self, descriptor: int, kind: str, text: str, program: str, facts: Mapping[str, Any]) -> None:
         entry = {
             "at": timestamp(self._clock.now_s()),
+            "number": _last_number(self._path) + 1,
             "writer": self._writer,
+            "who": f"{_user()} (pid {os.getpid()})",
             "kind": kind,
             "program": program,
             "text": text,
             **({"facts": facts} if facts else {}),
         }
-        make_private_directory(self._path.parent)
-        with os_errors_named("write", self._path):
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
-                too_long = os.fstat(descriptor).st_size > _MOST_BYTES
-            finally:
-                os.close(descriptor)
-            if too_long:
-                self._path.replace(self._path.with_suffix(".jsonl.1"))
+        os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+
+
+def _locked(path: Path) -> int:
+    """Return the descriptor of a file of events, which no other process appends to or rotates until it is closed."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        # It was rotated meanwhile.
+        os.close(descriptor)
+
+
+def _last_number(path: Path) -> int:
+    """Return the number of the newest event, which may be in the file that was rotated; 0 where none has one."""
+    for each in (path, _rotated(path)):
+        for line in reversed(tail(each, _LAST_LINES, most_bytes=None)):
+            # A crash may have cut a line off.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return int(json.loads(line)["number"])
+    return 0
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # A container may run as a user that nobody has heard of.
+        return str(os.getuid())
+
+
+def _rotated(path: Path) -> Path:
+    return path.with_suffix(".jsonl.1")
 
 
 def read_events(directory: Path) -> list[Event]:
@@ -99,7 +147,10 @@ def merged(lines: Iterable[str]) -> list[Event]:
         try:
             raw = json.loads(line)
             events.append(
-                Event(str(raw["at"]), raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {}))
+                Event(
+                    *(str(raw["at"]), raw["writer"], raw["kind"], raw["program"], raw["text"], raw.get("facts", {})),
+                    *(int(raw.get("number", 0)), str(raw.get("who", ""))),
+                )
             )
         except (ValueError, KeyError, TypeError):
             continue

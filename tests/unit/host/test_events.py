@@ -1,3 +1,6 @@
+import json
+import os
+import pwd
 import stat
 
 from kraftd.host.events import EventLog, read_events, recent_events
@@ -53,6 +56,33 @@ def test_a_long_file_is_put_aside_and_still_read(tmp_path):
 
     assert {path.name for path in tmp_path.iterdir()} == {"daemon.jsonl", "daemon.jsonl.1"}
     assert {event.kind for event in read_events(tmp_path)} == {"long", "next"}
+
+
+def test_events_of_a_writer_are_numbered_across_rotations_and_cut_lines(tmp_path):
+    for text in ("first", "x" * 1_100_000, "third"):
+        EventLog(tmp_path, "daemon", ManualClock()).record("exited", text)
+    with (tmp_path / "daemon.jsonl").open("a") as file:
+        file.write('{"at": "2026\n')
+    EventLog(tmp_path, "daemon", ManualClock()).record("exited", "fourth")
+    EventLog(tmp_path, "commands", ManualClock()).record("stopped", "by a command")
+
+    numbers = [(event.writer, event.number) for event in read_events(tmp_path)]
+    assert sorted(numbers) == [("commands", 1), *(("daemon", number) for number in range(1, 5))]
+
+
+def test_an_event_tells_which_user_and_process_recorded_it(tmp_path):
+    EventLog(tmp_path, "commands", ManualClock()).record("stopped", "clean")
+
+    (event,) = read_events(tmp_path)
+    assert event.who == f"{pwd.getpwuid(os.getuid()).pw_name} (pid {os.getpid()})"
+
+
+def test_an_event_of_an_older_kraftd_has_no_number_and_nobody(tmp_path):
+    old = {"at": "2026-01-01T00:00:00.000Z", "writer": "daemon", "kind": "exited", "program": "broker-1", "text": "x"}
+    (tmp_path / "daemon.jsonl").write_text(json.dumps(old) + "\n")
+    EventLog(tmp_path, "daemon", ManualClock()).record("restarted", "again")
+
+    assert sorted((event.number, bool(event.who)) for event in read_events(tmp_path)) == [(0, False), (1, True)]
 
 
 def test_no_directory_has_no_events(tmp_path):

@@ -161,6 +161,7 @@ CAPTURED = {
     "heap-too-large": ("memory", False),
     "heap-too-small": ("java_memory", True),
     "bad-vm-option": ("java_options", False),
+    "unsupported-java": ("java_version", False),
     "too-many-open-files": ("open_files", False),
     "registration-timeout": ("registration", True),
 }
