@@ -88,6 +88,13 @@ _PATTERNS = (
         retry_helps=True,
     ),
     _pattern(
+        # A file that is mapped into memory, as Kafka's indexes are, gets its blocks when it is written.
+        "disk_full",
+        r"a fault occurred in an? (?:recent )?unsafe memory access operation",
+        "An index has no blocks on the disk: free disk space ('df -h'). Where there is enough, the disk is damaged.",
+        retry_helps=True,
+    ),
+    _pattern(
         "processes",
         r"unable to create (?:new )?native thread|Cannot create worker GC thread",
         "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container.",

@@ -214,5 +214,11 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         _of_disks(lambda each: each.free_bytes),
     ),
     _gauge("disk_size_bytes", ("path",), "Its size, in bytes.", _of_disks(lambda each: each.total_bytes)),
+    _gauge(
+        "disk_least_free_bytes",
+        ("path",),
+        "The free space below which a start is refused, in bytes.",
+        _of_disks(lambda each: each.least_free_bytes),
+    ),
 )
 """In the order in which they are exposed."""

@@ -162,6 +162,8 @@ CAPTURED = {
     "heap-too-small": ("java_memory", True),
     "bad-vm-option": ("java_options", False),
     "unsupported-java": ("java_version", False),
+    "disk-full": ("disk_full", True),
+    "disk-full-at-start": ("disk_full", True),
     "too-many-open-files": ("open_files", False),
     "registration-timeout": ("registration", True),
 }
