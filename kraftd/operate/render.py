@@ -52,9 +52,10 @@ def service_unit(
     """
     environ, layout = command_context.environ, chosen.layout
     cluster = chosen.configuration.settings.cluster.name
-    found = (command_context.cwd or Path("/")) / (selection.config or CONFIG_FILE)
+    # In a directory that was removed there is no file.
+    found = (command_context.cwd or Path("/nonexistent")) / (selection.config or CONFIG_FILE)
     words = ["--cluster", cluster, "--state-dir", str(layout.state_dir)]
-    words += ["--config", os.path.normpath(found)] if found.is_file() else []
+    words += ["--config", os.path.normpath(found)] if found.exists() else []
     words += [word for assignment in selection.assignments for word in ("--set", assignment)]
     service = Service(
         cluster=cluster,

@@ -159,16 +159,18 @@ class Foreground:
 
     def _stay(self, result: StartResult, began_s: float) -> None:
         """Stay while the cluster runs, and stop it, however this ends."""
-        self._plan = result.plan
+        self._plan, is_stopped = result.plan, False
         cluster = self._cluster(result.plan)
         try:
             self._supervisor = cluster.find_processes().supervisor
             self.manager.notify(READY="1", STATUS="Ready", MAINPID=str(os.getpid()))
-            self.view.started(result)
-            with contextlib.closing(EventFollower(cluster.layout.events)) as events:
-                for event in events.kept(began_s):
-                    self.view.event(event)
-                is_stopped = self._watch(cluster, events)
+            # A signal ends this also where nobody reads the output any more, so that a print does not return.
+            with contextlib.suppress(KeyboardInterrupt), self.signals.interrupting():
+                self.view.started(result)
+                with contextlib.closing(EventFollower(cluster.layout.events)) as events:
+                    for event in events.kept(began_s):
+                        self.view.event(event)
+                    is_stopped = self._watch(cluster, events)
         except BaseException:
             self._stop()
             raise
@@ -259,4 +261,5 @@ class Foreground:
         finally:
             self.doors.reap()
         if result.programs:
-            self.view.stopped(result)
+            with contextlib.suppress(KeyboardInterrupt), self.signals.interrupting():
+                self.view.stopped(result)

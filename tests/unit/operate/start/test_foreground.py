@@ -95,6 +95,20 @@ def test_a_signal_stops_the_cluster_in_order_and_is_no_failure(cluster, signals)
     assert made.manager.told == ["READY", "MAINPID", "STOPPING"]
 
 
+def test_a_signal_ends_a_print_that_blocks(cluster, signals):
+    class Blocked(Shown):
+        def event(self, event):
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("the print went on")
+
+    made = foreground(cluster, signals)
+    made.view = Blocked()
+
+    made.run()
+
+    assert made.view.kinds == ["ready", "stopped"]
+
+
 def test_a_signal_during_the_start_stops_what_has_begun(tmp_path, signals):
     cluster = FakeCluster(tmp_path, programs={"broker-1": FakeProgram(ready_after_s=None)})
     later(cluster, 5.0, lambda: signal.raise_signal(signal.SIGINT))
