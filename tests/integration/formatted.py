@@ -7,6 +7,7 @@ from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.plan import Plan
 from tests.harness import Cluster
+from tests.unit.hostile import TEXTS
 
 
 def format_cluster(cluster: Cluster) -> Plan:
@@ -23,3 +24,12 @@ def format_cluster(cluster: Cluster) -> Plan:
         plan.names, DesiredProgram(running=False, since="2026-11-22T16:00:00.000Z", by="stop", why="a test")
     )
     return plan
+
+
+def write_logs(plan: Plan) -> None:
+    """Let every log of a cluster have lines that act on a terminal, and bytes that are no text."""
+    lines = [f"[2026-11-22 16:00:00,123] ERROR {each}".encode() for each in TEXTS.values()]
+    for program in plan.programs:
+        for path in plan.layout.log_files(program):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"\n".join([*lines, b"\xff\xfe\x9b31m", b""]))

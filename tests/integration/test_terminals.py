@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from tests.integration.formatted import format_cluster
+from tests.integration.formatted import format_cluster, write_logs
+from tests.unit.hostile import CONTROL, TEXTS
 
 pytestmark = pytest.mark.integration
 
@@ -152,6 +153,17 @@ def test_a_program_that_is_run_gets_streams_of_its_own_kind(cluster, plan):
     status, output = on_terminal(cluster, "exec", "--", "sh", "-c", "test -t 0 && test -t 1 && echo terminal")
 
     assert (status, output) == (0, "terminal\n")
+
+
+def test_lines_of_logs_are_exact_in_a_pipe_and_act_on_no_terminal(cluster, plan):
+    write_logs(plan)
+
+    status, output = on_terminal(cluster, "logs", "broker-1", columns=200)
+    piped = cluster.run("logs", "broker-1", check=True).stdout
+
+    assert (status, CONTROL.search(output)) == (0, None)
+    assert output.count("\n") == piped.count("\n")
+    assert TEXTS["C1 and bidirectional"] in piped
 
 
 def test_a_document_is_exact_whatever_the_variables(cluster, plan):

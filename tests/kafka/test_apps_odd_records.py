@@ -38,7 +38,7 @@ def write(servers, topic, partition, values, **settings):
 
 def write_poison(servers, topic):
     producer = KafkaProducer(bootstrap_servers=servers, compression_type="gzip")
-    headers = [("good", b"1"), (NotUtf8("name"), b"2")]
+    headers = [("good", b"1"), (NotUtf8("name"), b"2"), ("a\0b", b"3")]
     # A short value would not be compressed, and the broker would replace what is not UTF-8.
     producer.send(topic, b"x" * 600, partition=POISON, headers=headers).get(20)
     producer.close()
@@ -136,7 +136,7 @@ def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(o
     assert again.is_alive()
 
     headers = messages(again)[POISON, 0]["headers"]
-    assert [(found["name"], found["value"]) for found in headers] == [("good", "1"), ("caf\ufffd", "2")]
+    assert [(found["name"], found["value"]) for found in headers] == [("good", "1"), ("caf\ufffd", "2"), ("a", "3")]
     assert again.request(f"/api/messages/{POISON}/0/raw") == (200, b"x" * 600)
     for offset in (0, 20, 36, 37, 73):
         status, answer = again.request(f"/api/messages/{DAMAGED}/{offset}/raw")

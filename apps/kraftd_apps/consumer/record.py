@@ -16,6 +16,7 @@ PREVIEW_BYTES = 16 * 1024
 _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BOOKKEEPING_BYTES = 200
 _HEADER_BOOKKEEPING_BYTES = 150
 _SHOWN_HEADERS = 50
@@ -142,6 +143,11 @@ def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
     return Shown("text", content[:limit_bytes].decode("utf-8", errors="ignore"), cut=True)
 
 
+def _visible(text: str) -> str:
+    """Return a text in which a control character is shown as Python writes it in a string."""
+    return _CONTROL_CHARACTER.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def _is_readable(content: bytes) -> bool:
     try:
         content.decode("utf-8")
@@ -207,13 +213,13 @@ def row_of(record: SeenRecord) -> Row:
         size_bytes=record.size_bytes,
         key=shown(record.key, _NOTE_BYTES),
         headers=_shown_headers(record.headers),
-        value=Shown("fault", record.fault) if record.fault else shown(record.value),
+        value=Shown("fault", _visible(record.fault)) if record.fault else shown(record.value),
     )
 
 
 def _shown_headers(headers: Headers) -> tuple[tuple[str, Shown], ...]:
     """Return the first headers, with names and values that are truncated: a record may have 100 000."""
-    found = [(name, shown(value, _NOTE_BYTES)) for name, value in headers[:_SHOWN_HEADERS]]
+    found = [(_visible(name), shown(value, _NOTE_BYTES)) for name, value in headers[:_SHOWN_HEADERS]]
     if len(headers) > _SHOWN_HEADERS:
         found.append(("…", Shown("text", f"{len(headers) - _SHOWN_HEADERS} more")))
     return tuple((name if len(name) <= _NOTE_BYTES else name[:_NOTE_BYTES] + "…", value) for name, value in found)

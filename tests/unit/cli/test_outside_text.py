@@ -28,16 +28,9 @@ from kraftd.serve.metrics.exposition import Exposition
 from kraftd.serve.page import Page
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot
+from tests.unit.hostile import CONTROL, TEXTS
 
 NOW_S = 1001.0
-TEXTS = {
-    "control characters": "\x1b[2J\x07\x00\x7f\r\n\t",
-    "C1 and bidirectional": "\x9b31m\u202e\u2066\u200b\ufeff",
-    "markup of a terminal": "[red]a[/red][/][link=x]:smile:",
-    "markup of a page": "</main><script>a&amp;'\"{{ 7*7 }}{% x %}`",
-    "quotes of a metric": '\\"}\\n{a="\\',
-}
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 DATE = re.compile(r"\d{4}-\d\d-\d\dT")
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import http.client
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -8,10 +9,11 @@ from confluent_kafka import TopicPartition
 
 from kraftd_apps.common.problems import ProblemError
 from kraftd_apps.consumer.api import request_for, send_again
-from kraftd_apps.consumer.record import SeenRecord, record_of
+from kraftd_apps.consumer.record import SeenRecord, record_of, undecodable
 from kraftd_apps.consumer.service import ConsumerService
 from kraftd_apps.consumer.settings import read_settings
 from tests.unit.apps.kafka_fakes import FakeAdmin, FakeMemberClient, FakeMessage, FakeReader
+from tests.unit.hostile import TEXTS
 from tests.unit.web.asgi_client import call, until
 
 
@@ -86,6 +88,27 @@ def test_hostile_text_stands_on_the_page_as_text(text):
         assert page.text.count(text) == 4
         assert page.tags - harmless.tags <= {"b"}
         assert not any(name.startswith("on") for name in page.attributes)
+
+    running(check)
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_from_outside_is_exact_in_documents_and_acts_on_no_page(text):
+    content = text.encode()
+    message = FakeMessage(value_=content, key_=content, headers_=[(text, content)])
+    entries = [record_of(message), undecodable(0, 1, text)]
+
+    async def check(service):
+        service.ring.add(entries)
+        page = (await call(service.app, "GET", "/")).body.decode()
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", page)
+        assert "<script>a" not in page
+        fault, whole = (await call(service.app, "GET", "/api/messages")).json["messages"]
+        lines = (await call(service.app, "GET", "/api/messages?format=ndjson")).body.decode().splitlines()
+        assert [json.loads(line) for line in lines] == [fault, whole]
+        assert (whole["key"], whole["value"], whole["headers"][0]["name"], fault["fault"]) == (text,) * 4
+        frame = service.hub.join(service.hub.identifier(0))
+        assert json.loads((await frame.next()).split(b"data: ", 2)[-1])["messages"][0]["partition"] == 0
 
     running(check)
 
