@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import change, cluster, config, diagnose, groups, inspect, kafka, topics
+from kraftd.cli.commands import backup, change, cluster, config, diagnose, groups, inspect, kafka, topics
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -41,6 +41,7 @@ topics.register(app)
 groups.register(app)
 diagnose.register(app)
 config.register(app)
+backup.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from kraftd.cli.streams import SHOW_CURSOR, restore_on_signals
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.operate.context import NullReporter, Reporter
-from kraftd.units import human_size
+from kraftd.units import duration, human_size
 
 if TYPE_CHECKING:
     from kraftd.cli.options import Invocation
@@ -51,6 +59,7 @@ class PlainLines:
         self._monotonic_s = monotonic_s
         self._total_bytes = 0
         self._done_bytes = 0
+        self._transfer_began_s = 0.0
         self._said_s = 0.0
         self._rungs: dict[str, str] = {}
 
@@ -71,8 +80,13 @@ class PlainLines:
 
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Print the name and size of the download."""
-        self._total_bytes, self._done_bytes, self._said_s = total_bytes, 0, self._monotonic_s()
-        self._console.print(f"Downloading {what}: {human_size(total_bytes)}")
+        self.transfer_begins(f"Downloading {what}", total_bytes)
+
+    def transfer_begins(self, what: str, total_bytes: int) -> None:
+        """Print what is transferred, and its size."""
+        self._total_bytes, self._done_bytes = total_bytes, 0
+        self._transfer_began_s = self._said_s = self._monotonic_s()
+        self._console.print(f"{what}: {human_size(total_bytes)}")
 
     def advance(self, count_bytes: int) -> None:
         """Print a line now and then: a log of CI keeps them all."""
@@ -80,15 +94,18 @@ class PlainLines:
         now_s = self._monotonic_s()
         if now_s - self._said_s >= _DOWNLOAD_LINE_EVERY_S and self._done_bytes < self._total_bytes:
             self._said_s = now_s
-            self._print_share()
+            left_s = (
+                (now_s - self._transfer_began_s) * (self._total_bytes - self._done_bytes) / max(1, self._done_bytes)
+            )
+            self._print_share(f", {duration(left_s)} left")
 
     def download_ends(self) -> None:
         """Print how much has arrived."""
         self._print_share()
 
-    def _print_share(self) -> None:
+    def _print_share(self, more: str = "") -> None:
         share = self._done_bytes * 100 // self._total_bytes if self._total_bytes else 100
-        self._console.print(f"  {share:3d}% of {human_size(self._total_bytes)}")
+        self._console.print(f"  {share:3d}% of {human_size(self._total_bytes)}{more}")
 
 
 class TimedLines(PlainLines):
@@ -157,8 +174,14 @@ class LiveLines:
 
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Show the name and size of the download."""
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._download = Progress(*columns, console=self._console)
+        self.transfer_begins(what, total_bytes)
+
+    def transfer_begins(self, what: str, total_bytes: int) -> None:
+        """Show a bar with the bytes, their rate and the time left."""
+        text, left = TextColumn("{task.description}"), TimeRemainingColumn()
+        self._download = Progress(
+            text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), left, console=self._console
+        )
         self._task = self._download.add_task(what, total=total_bytes)
         self._download.start()
 

@@ -35,6 +35,9 @@ class Reporter(Protocol):
     def download_begins(self, what: str, total_bytes: int) -> None:
         """Show that a download of ``total_bytes`` begins."""
 
+    def transfer_begins(self, what: str, total_bytes: int) -> None:
+        """Show that something other than a download, of ``total_bytes``, begins; it advances and ends as one."""
+
     def advance(self, count_bytes: int) -> None:
         """Show that ``count_bytes`` more bytes have arrived."""
 
@@ -55,6 +58,9 @@ class NullReporter:
         """Show nothing."""
 
     def download_begins(self, what: str, total_bytes: int) -> None:
+        """Show nothing."""
+
+    def transfer_begins(self, what: str, total_bytes: int) -> None:
         """Show nothing."""
 
     def advance(self, count_bytes: int) -> None:

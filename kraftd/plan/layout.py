@@ -41,6 +41,8 @@ RECORDS = (
     "restarts.json",
     "rolling.json",
     "overrides.json",
+    "restore.json",
+    "restore.lock",
     "supervisord.conf",
     "manifest.json",
     "plan.json",
@@ -129,6 +131,16 @@ class Layout:
     def overrides(self) -> Path:
         """The brokers' settings that were changed while they ran, until they are read from their files."""
         return self.state_dir / "overrides.json"
+
+    @property
+    def restore_journal(self) -> Path:
+        """What a restore of a backup has begun and not finished."""
+        return self.state_dir / "restore.json"
+
+    @property
+    def restore_lock(self) -> Path:
+        """The lock of the one command that may restore a backup; the cluster is used meanwhile."""
+        return self.state_dir / "restore.lock"
 
     @property
     def supervisord_conf(self) -> Path:

@@ -42,6 +42,8 @@ ARGUMENTS = {
     "exec": ["--", "true"],
     "kafka": ["nosuchtool"],
     "lag": ["-g", "g\x1b[31m"],
+    "backup create": ["x\x1b[31m"],
+    "backup prune": ["x\x1b[31m", "--keep", "1"],
 }
 """What a command is given; others are given an argument where they need one. Nothing is started, removed or fetched."""
 

@@ -1,0 +1,305 @@
+"""The commands that back up a cluster, and restore it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kraftd.cli.commands.cluster import InterruptedCommandError
+from kraftd.cli.confirmation import confirm
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kraftd.operate.backup.create import CreateResult
+    from kraftd.operate.backup.manifest import Manifest
+    from kraftd.operate.backup.restore import PlannedRestore, RestoreOptions
+    from kraftd.operate.backup.target import Target
+
+TargetArgument = Annotated[
+    str, typer.Argument(metavar="TARGET", help="A directory of backups; a URL with kraftd[backup].")
+]
+BackupId = Annotated[str | None, typer.Option("--id", help="A backup of the target, as 'backup list' shows it.")]
+Topics = Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be repeated.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    backup = typer.Typer(help="Back up topics, records and offsets, and restore them.", no_args_is_help=True)
+    backup.command("create")(create)
+    backup.command("list")(list_backups)
+    backup.command("verify")(verify)
+    backup.command("restore")(restore)
+    backup.command("prune")(prune)
+    app.add_typer(backup, name="backup")
+
+
+def create(
+    context: typer.Context,
+    target: TargetArgument,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only what is new since the newest backup of the target.")
+    ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="An exact copy of a stopped cluster, for an empty --state-dir.")
+    ] = False,
+    topics: Topics = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="TOPIC", help="Not this one; may be repeated.")
+    ] = None,
+) -> None:
+    """Back up topics, records and committed offsets of the running cluster, which is used meanwhile."""
+    from kraftd.operate.backup.cold import create_cold
+    from kraftd.operate.backup.create import CreateOptions
+    from kraftd.operate.backup.create import create as create_backup
+
+    invocation: Invocation = context.obj
+    if cold and (incremental or topics or exclude):
+        raise ConfigurationError("cannot copy a part of a stopped cluster", hint="Give --cold alone.", code="usage")
+    options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental)
+    with _interruption("nothing of it is left in the target."):
+        cluster, place = invocation.recorded(), _target(invocation, target)
+        result = create_cold(cluster, place) if cold else create_backup(cluster, place, options)
+    _show_created(invocation, result)
+
+
+def _show_created(invocation: Invocation, result: "CreateResult") -> None:
+    from kraftd.operate.backup.manifest import COLD
+    from kraftd.units import duration, human_size, plural
+
+    manifest = result.manifest
+    if invocation.json:
+        facts = {"target": result.target, "backup": _document(manifest), "took_s": result.took_s}
+        invocation.print_document({"ok": True, "schema_version": 1, **facts, "removed": result.removed})
+    elif not invocation.quiet:
+        counts = (
+            "an exact copy"
+            if manifest.kind == COLD
+            else f"{plural(manifest.records, 'record')} of {plural(len(manifest.topics), 'topic')}, "
+            f"{plural(len(manifest.groups), 'group')}"
+        )
+        what = manifest.kind if manifest.kind == COLD else f"continues {manifest.parent}" if manifest.parent else "full"
+        size = human_size(manifest.size_bytes)
+        invocation.console().print(f"Backup {manifest.id} ({what}): {counts}, {size} in {duration(result.took_s)}")
+
+
+def list_backups(context: typer.Context, target: TargetArgument) -> None:
+    """List the backups of a target, oldest first."""
+    from kraftd.cli.terminal import plain_table
+    from kraftd.operate.backup.target import existing_manifests
+    from kraftd.units import count, human_size
+
+    invocation: Invocation = context.obj
+    place = _target(invocation, target)
+    manifests = existing_manifests(place)
+    if invocation.json:
+        backups = [_document(each) for each in manifests]
+        invocation.print_document({"ok": True, "schema_version": 1, "target": place.name, "backups": backups})
+        return
+    table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")
+    for each in manifests:
+        names = (each.id, each.kind, each.parent or "-", each.cluster, each.kafka_version)
+        table.add_row(*names, str(len(each.topics)), count(each.records), human_size(each.size_bytes))
+    invocation.console().print(table)
+
+
+def verify(context: typer.Context, target: TargetArgument, backup: BackupId = None) -> None:
+    """Check every checksum, count and chain of a target, or of one backup; restores nothing. Exit code 1: damaged."""
+    from kraftd.operate.backup.verify import verify as verify_backups
+    from kraftd.units import human_size, plural
+
+    invocation: Invocation = context.obj
+    with _interruption("nothing was changed."):
+        reporter = invocation.command_context().reporter
+        result = verify_backups(_target(invocation, target), backup, reporter)
+    if invocation.json:
+        backups = [each.id for each in result.backups]
+        facts = {"files": result.files, "records": result.records, "size_bytes": result.size_bytes}
+        invocation.print_document(
+            {"ok": True, "schema_version": 1, "target": result.target, "backups": backups, **facts}
+        )
+    elif not invocation.quiet:
+        invocation.console().print(
+            f"{plural(len(result.backups), 'backup')} with {plural(result.records, 'record')} in "
+            f"{plural(result.files, 'file')} ({human_size(result.size_bytes)}): as written"
+        )
+
+
+def restore(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
+    context: typer.Context,
+    target: TargetArgument,
+    backup: BackupId = None,
+    topics: Topics = None,
+    into_existing: Annotated[
+        bool, typer.Option("--into-existing", help="Write after the records of topics that have some.")
+    ] = False,
+    no_groups: Annotated[bool, typer.Option("--no-groups", help="Restore no committed offsets.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Forget an interrupted restore; its topics stay.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Restore a backup into the running cluster: shows what is to be done, then asks. Run it again to finish it."""
+    from kraftd.operate.backup.restore import RestoreOptions
+
+    invocation: Invocation = context.obj
+    if abandon:
+        _abandon(invocation)
+    else:
+        options = RestoreOptions(backup, tuple(topics or ()), into_existing, not no_groups)
+        _restore(invocation, target, options, dry_run=dry_run, yes=yes)
+
+
+def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dry_run: bool, yes: bool) -> None:
+    from kraftd.operate.backup.manifest import COLD
+    from kraftd.operate.backup.restore import plan_restore
+    from kraftd.operate.backup.restore import restore as restore_backup
+    from kraftd.operate.backup.target import chosen_backup
+    from kraftd.units import count, duration, plural
+
+    target = _target(invocation, text)
+    if (manifest := chosen_backup(target, options.backup)[0]).kind == COLD:
+        _restore_cold(invocation, target, manifest, dry_run=dry_run, yes=yes)
+        return
+    cluster = invocation.recorded()
+    planned = plan_restore(cluster, target, options)
+    document = _planned_document(planned)
+    if dry_run and invocation.json:
+        invocation.print_document({**document, "dry_run": True})
+    elif dry_run:
+        for line in _plan_lines(planned):
+            invocation.console().print(line)
+    if dry_run:
+        return
+    action = f"restore {planned.restoration.backup} into the cluster {cluster.plan.cluster}"
+    confirm(invocation, action, _plan_lines(planned), yes=yes)
+    with _interruption("'kraftd backup restore' with the same target goes on where this ended."):
+        result = restore_backup(cluster, target, planned)
+    if invocation.json:
+        invocation.print_document({**document, "written": result.written, "took_s": result.took_s})
+    elif not invocation.quiet:
+        invocation.console().print(
+            f"Restored {result.restoration.backup}: {plural(result.records, 'record')}, {count(result.written)} "
+            f"of them by this call, in {duration(result.took_s)}"
+        )
+
+
+def _restore_cold(invocation: Invocation, target: "Target", manifest: "Manifest", *, dry_run: bool, yes: bool) -> None:
+    from kraftd.operate.backup.cold import restore_cold
+
+    command_context = invocation.command_context()
+    layout = invocation.chosen(command_context).layout
+    document = {"ok": True, "schema_version": 1, "target": target.name, "backup": manifest.id}
+    document |= {"state_dir": layout.state_dir, "cluster_id": manifest.cluster_id}
+    if not dry_run:
+        confirm(invocation, f"restore {manifest.id} into {layout.state_dir}", (), yes=yes)
+        with _interruption("nothing was changed."):
+            restore_cold(layout, target, manifest, command_context)
+    if invocation.json:
+        invocation.print_document({**document, "dry_run": dry_run})
+    elif not invocation.quiet:
+        verb = "Would restore" if dry_run else "Restored"
+        invocation.console().print(f"{verb} {manifest.id} into {layout.state_dir}")
+
+
+def prune(
+    context: typer.Context,
+    target: TargetArgument,
+    keep: Annotated[int, typer.Option("--keep", metavar="N", help="How many of the newest to keep.")],
+    yes: Yes = False,
+) -> None:
+    """Remove all backups but the newest, and but those that these continue: lists what goes, then asks."""
+    from kraftd.operate.backup.catalogue import planned_prune
+    from kraftd.operate.backup.catalogue import prune as prune_backups
+    from kraftd.units import human_size
+
+    invocation: Invocation = context.obj
+    place = _target(invocation, target)
+    planned = planned_prune(place, keep)
+    if planned.removed:
+        facts = [f"{each.id}  {human_size(each.size_bytes)}" for each in planned.removed]
+        confirm(invocation, f"remove these from {place.name}", facts, yes=yes)
+    result = prune_backups(place, keep)
+    if invocation.json:
+        names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
+        invocation.print_document({"ok": True, "schema_version": 1, "target": result.target, **names})
+    elif not invocation.quiet:
+        invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}")
+
+
+def _abandon(invocation: Invocation) -> None:
+    from kraftd.operate.backup.restore import abandon
+
+    begun = abandon(invocation.recorded())
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "abandoned": begun.backup if begun else None})
+    elif not invocation.quiet:
+        names = ", ".join(topic.name for topic in begun.topics) if begun else ""
+        text = f"Forgot the restore of {begun.backup}; partly restored: {names}" if begun else "There is none"
+        invocation.console().print(text)
+
+
+def _target(invocation: Invocation, text: str) -> "Target":
+    from kraftd.operate.backup.target import open_target
+
+    return open_target(text, invocation.command_context().cwd)
+
+
+@contextlib.contextmanager
+def _interruption(hint: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedCommandError("cannot finish: interrupted", hint=hint[:1].upper() + hint[1:]) from None
+
+
+def _document(manifest: "Manifest") -> dict[str, Any]:
+    return {
+        "id": manifest.id,
+        "kind": manifest.kind,
+        "parent": manifest.parent,
+        "created_at": manifest.created_at,
+        "cluster": manifest.cluster,
+        "cluster_id": manifest.cluster_id,
+        "kafka_version": manifest.kafka_version,
+        "topics": [topic.name for topic in manifest.topics],
+        "groups": [group.group for group in manifest.groups],
+        "records": manifest.records,
+        "size_bytes": manifest.size_bytes,
+    }
+
+
+def _planned_document(planned: "PlannedRestore") -> dict[str, Any]:
+    restoration = planned.restoration
+    topics = [
+        {"topic": topic.name, "created": topic.is_created, "partitions": len(topic.bases)}
+        for topic in restoration.topics
+    ]
+    return {
+        "ok": True,
+        "schema_version": 1,
+        "target": restoration.target,
+        "backup": restoration.backup,
+        "resumed": planned.is_resumed,
+        "topics": topics,
+        "groups": [group.group for group in restoration.groups],
+        "notes": restoration.notes,
+        "records": planned.records,
+    }
+
+
+def _plan_lines(planned: "PlannedRestore") -> "Sequence[str]":
+    from kraftd.units import plural
+
+    restoration = planned.restoration
+    head = f"{restoration.backup}: {plural(planned.records, 'record')}"
+    topics = [
+        f"  topic {topic.name}: {plural(len(topic.bases), 'partition')}, "
+        + ("is created" if topic.is_created else "exists")
+        for topic in restoration.topics
+    ]
+    groups = [f"  group {group.group}: {plural(len(group.commits), 'offset')}" for group in restoration.groups]
+    return [head, *topics, *groups, *(f"  {note}" for note in restoration.notes)]

@@ -1,0 +1,206 @@
+"""`kraftd backup create --cold`: an exact copy of a stopped cluster's data, and its restore into an empty directory."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+import zstandard
+
+import kraftd
+from kraftd.errors import NotRunningError, RefusedError
+from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.operate.backup.create import CreateResult, free_id
+from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest, sealed
+from kraftd.operate.backup.target import PARTIAL, Target, publish, remove_stale, target_errors
+from kraftd.operate.context import ClusterContext, CommandContext, Reporter
+from kraftd.plan.layout import Layout
+from kraftd.units import timestamp
+
+_ARCHIVE = "state.tar.zst"
+_LOCK_TIMEOUT_S = 10.0
+_BLOCK_BYTES = 1024 * 1024
+_RECORDS = ("desired.json", "manifest.json", "ownership.json", "plan.json")
+"""The records that make data a cluster; the others are of one run, and rendered files are rendered anew."""
+
+
+def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
+    """Copy the data of a stopped cluster.
+
+    Raises:
+        RefusedError: A program of the cluster runs, or another command works on the target.
+        NotRunningError: Nothing was formatted there.
+        FileAccessError: A file cannot be read, or the target takes no more.
+    """
+    began_s = cluster.clock.monotonic_s()
+    formatted = cluster.store.manifest()
+    if formatted is None:
+        raise NotRunningError(
+            f"cannot back up the cluster {cluster.plan.cluster}: nothing is formatted in {cluster.layout.state_dir}",
+            hint="'kraftd list' shows the clusters of this machine.",
+            code="never_started",
+        )
+    with cluster.lock("backup create", timeout_s=_LOCK_TIMEOUT_S), target.exclusive("backup create"):
+        if running := sorted(cluster.find_processes().processes):
+            raise RefusedError(
+                f"cannot copy a cluster that runs: {', '.join(running)}",
+                hint="Run 'kraftd stop' first; without --cold, a running cluster is backed up.",
+                code="running",
+            )
+        removed = remove_stale(target)
+        manifest = _write_copy(cluster, target, formatted.cluster_id)
+    return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
+
+
+def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Manifest:
+    created_at = timestamp(cluster.clock.now_s())
+    chosen = free_id(created_at, target)
+    try:
+        file = _write_archive(cluster.layout, target, chosen + PARTIAL, cluster.reporter)
+        manifest = sealed(
+            Manifest(
+                id=chosen,
+                kind=COLD,
+                created_at=created_at,
+                finished_at=timestamp(cluster.clock.now_s()),
+                kraftd_version=kraftd.__version__,
+                kafka_version=cluster.plan.kafka_version,
+                cluster=cluster.plan.cluster,
+                cluster_id=cluster_id,
+                files=(file,),
+            )
+        )
+        publish(target, manifest)
+    except BaseException:
+        if chosen + PARTIAL in target.names():
+            target.remove(chosen + PARTIAL)
+        raise
+    return manifest
+
+
+def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_context: CommandContext) -> Path:
+    """Put a copied cluster into an empty state directory, as a whole or not at all; returns the directory.
+
+    Raises:
+        RefusedError: The directory is not empty.
+        DamagedArchiveError: The copy is damaged.
+        FileAccessError: The operating system refuses.
+    """
+    place = layout.state_dir
+    if place.exists() and any(place.iterdir()):
+        raise RefusedError(
+            f"cannot restore a cold backup into {place}: it is not empty",
+            hint="Choose another directory with --state-dir, or remove this cluster with 'kraftd destroy'.",
+            code="not_empty",
+        )
+    make_private_directory(place.parent)
+    partial = place.with_name(f".{place.name}.restore")
+    shutil.rmtree(partial, ignore_errors=True)
+    (file,) = manifest.files
+    try:
+        with os_errors_named("write", partial):
+            partial.mkdir(mode=0o700)
+            with _reading(target, manifest, file) as archive:
+                _extract(archive, partial, command_context.reporter, file)
+            os.sync()
+            partial.replace(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return place
+
+
+class _Digesting:
+    """A file that counts and digests what is written to it or read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, content: bytes) -> int:
+        self._count(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self._count(content)
+        return content
+
+    def _count(self, content: bytes) -> None:
+        self.digest.update(content)
+        self.size_bytes += len(content)
+
+
+def _write_archive(layout: Layout, target: Target, directory: str, reporter: Reporter) -> ArchivedFile:
+    files = list(_files(layout.state_dir))
+    reporter.transfer_begins("Copying", sum(path.stat().st_size for path in files))
+    path = f"{directory}/{_ARCHIVE}"
+    with target_errors(target, path), target.open(path, "wb") as file:
+        counted = _Digesting(file)
+        compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        with (
+            compressor.stream_writer(cast("BinaryIO", counted), closefd=False) as stream,
+            tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, dereference=True) as archive,
+        ):
+            for each in files:
+                archive.add(each, each.relative_to(layout.state_dir).as_posix())
+                reporter.advance(each.stat().st_size)
+    reporter.download_ends()
+    return ArchivedFile(_ARCHIVE, counted.size_bytes, counted.digest.hexdigest())
+
+
+def _files(state_dir: Path) -> Iterator[Path]:
+    """Yield the files of the data, then the records."""
+    # A data directory may be a link to another disk.
+    for directory, _, names in os.walk(state_dir / "data", followlinks=True):
+        yield from (Path(directory) / name for name in sorted(names))
+    yield from (state_dir / name for name in _RECORDS if (state_dir / name).is_file())
+
+
+@contextmanager
+def _reading(target: Target, manifest: Manifest, file: ArchivedFile) -> Iterator[tarfile.TarFile]:
+    path = f"{manifest.id}/{file.path}"
+    where = f"{target.name}/{path}"
+    with target.open(path, "rb") as opened:
+        counted = _Digesting(opened)
+        try:
+            with (
+                zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", counted), closefd=False) as stream,
+                tarfile.open(fileobj=stream, mode="r|") as archive,
+            ):
+                yield archive
+        except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
+            raise DamagedArchiveError(
+                f"cannot read {where} at byte {counted.size_bytes}: {error}",
+                details={"path": where, "byte": counted.size_bytes},
+            ) from error
+        while counted.read(_BLOCK_BYTES):
+            pass
+        if counted.digest.hexdigest() != file.sha256:
+            raise DamagedArchiveError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})
+
+
+def _extract(archive: tarfile.TarFile, place: Path, reporter: Reporter, file: ArchivedFile) -> None:
+    reporter.transfer_begins("Restoring", file.size_bytes)
+    for member in archive:
+        name = PurePosixPath(member.name)
+        if not member.isreg() or name.is_absolute() or ".." in name.parts:
+            raise DamagedArchiveError(f"cannot restore {member.name!r}: it is no file of a state directory")
+        path = place / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        source = archive.extractfile(member)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o700)
+        with os.fdopen(descriptor, "wb") as written:
+            if source is not None:
+                shutil.copyfileobj(source, written, _BLOCK_BYTES)
+        os.utime(path, (member.mtime, member.mtime))
+    reporter.advance(file.size_bytes)
+    reporter.download_ends()

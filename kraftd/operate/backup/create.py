@@ -1,0 +1,356 @@
+"""`kraftd backup create`: the records, topics and commits of a running cluster, while it is in use."""
+
+import hashlib
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import BinaryIO, Protocol
+
+import kraftd
+from kraftd.errors import NeedsRunningClusterError, unknown_name
+from kraftd.kafka.model import TopicPartition
+from kraftd.kafka.transfer.admin import TransferAdmin
+from kraftd.kafka.transfer.model import GroupCommits, OffsetRange, Records, TopicState
+from kraftd.kafka.transfer.records import RecordReader
+from kraftd.operate.backup.format import FILE_MAGIC, encoded_frame
+from kraftd.operate.backup.manifest import (
+    LOGICAL,
+    ArchivedFile,
+    ArchivedPartition,
+    ArchivedTopic,
+    Manifest,
+    chain_of,
+    continued_from,
+    sealed,
+)
+from kraftd.operate.backup.target import PARTIAL, Target, manifests_in, publish, remove_stale, target_errors
+from kraftd.operate.context import ClusterContext, Reporter
+from kraftd.units import timestamp
+
+_FILE_BYTES = 256 * 1024 * 1024
+"""A record file ends after the frame that reaches this size."""
+_COMPRESSORS = 2
+_FRAMES_AT_ONCE = 4
+_INTERNAL = re.compile(r"__.*")
+"""Topics of Kafka (offsets, transactions) and of kraftd (the canary): each cluster has its own."""
+
+
+class RecordSource(Protocol):
+    """What records come from; ``RecordReader`` describes it."""
+
+    def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> Iterator[tuple[TopicPartition, Records]]:
+        """Yield the records of each range in batches."""
+
+    def close(self) -> None:
+        """End the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """The options of a backup.
+
+    Attributes:
+        topics: Only these; all but the internal ones where none is named.
+        exclude: Not these.
+        is_incremental: Whether to continue the newest backup of this cluster in the target.
+    """
+
+    topics: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    is_incremental: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResult:
+    """A finished backup.
+
+    Attributes:
+        removed: What interrupted calls had left.
+    """
+
+    manifest: Manifest
+    target: str
+    removed: tuple[str, ...]
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionPlan:
+    """A partition to read.
+
+    Attributes:
+        continues: Whether what is before it is in the backup that is continued.
+    """
+
+    topic: str
+    partition: int
+    offsets: OffsetRange
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the cluster has at one moment, and what of it is to be read."""
+
+    topics: tuple[TopicState, ...]
+    partitions: tuple[PartitionPlan, ...]
+    groups: tuple[GroupCommits, ...]
+    parent: Manifest | None
+    cluster_id: str
+    created_at: str
+
+
+def require_brokers(cluster: ClusterContext) -> None:
+    """Refuse to work without brokers.
+
+    Raises:
+        NeedsRunningClusterError: No broker runs.
+    """
+    processes = cluster.find_processes().processes
+    if not any(broker.name in processes for broker in cluster.plan.brokers):
+        raise NeedsRunningClusterError(
+            f"cannot reach the brokers of {cluster.plan.cluster}: none of them runs",
+            hint="'kraftd start' starts them; 'kraftd backup create --cold' copies a stopped cluster.",
+        )
+
+
+def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> CreateResult:
+    """Back up what the cluster has now, up to the last stable offsets of this moment.
+
+    An interrupted backup leaves nothing that looks like one; what a killed one left is removed by the next.
+
+    Raises:
+        NeedsRunningClusterError: No broker runs.
+        UnknownNameError: A named topic does not exist.
+        RefusedError: Another command works on the target.
+        KafkaAccessError: A broker does not answer, or a record cannot be read.
+        FileAccessError: The target takes no more.
+    """
+    require_brokers(cluster)
+    began_s = cluster.clock.monotonic_s()
+    with target.exclusive("backup create"):
+        removed = remove_stale(target)
+        parent = _parent(target) if options.is_incremental else None
+        snapshot = take_snapshot(TransferAdmin(cluster.plan.access), options, parent, timestamp(cluster.clock.now_s()))
+        reader = RecordReader(cluster.plan.access)
+        try:
+            manifest = write_backup(snapshot, cluster, reader, target)
+        finally:
+            reader.close()
+    cluster.record("backup_created", f"backup {manifest.id} in {target.name}", records=manifest.records)
+    return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
+
+
+def _parent(target: Target) -> Manifest | None:
+    """Return the newest backup of records; its chain must be whole."""
+    manifests = [each for each in manifests_in(target) if each.kind == LOGICAL]
+    if manifests:
+        chain_of(manifests[-1], {each.id: each for each in manifests})
+    return manifests[-1] if manifests else None
+
+
+def take_snapshot(admin: TransferAdmin, options: CreateOptions, parent: Manifest | None, created_at: str) -> Snapshot:
+    """Return what is to be backed up: commits first, so that they are not after the ends of the partitions.
+
+    Raises:
+        UnknownNameError: A named topic does not exist.
+        KafkaAccessError: A broker does not answer.
+    """
+    cluster_id = admin.cluster_id()
+    if parent is not None and parent.cluster_id != cluster_id:
+        parent = None
+    groups = admin.groups()
+    found = admin.topics()
+    for name in (*options.topics, *options.exclude):
+        if name not in found:
+            raise unknown_name(f"cannot back up the topic {name}: it does not exist", name, list(found))
+    chosen = options.topics or [name for name in found if not _INTERNAL.fullmatch(name)]
+    topics = tuple(found[name] for name in sorted({*chosen} - {*options.exclude}))
+    ranges = admin.ranges([(topic.name, index) for topic in topics for index in range(topic.partitions)])
+    partitions = []
+    for topic in topics:
+        for index in range(topic.partitions):
+            offsets = ranges[topic.name, index]
+            known = continued_from(parent, topic.name, topic.topic_id, index, offsets.end)
+            if known is not None:
+                offsets = OffsetRange(max(known, offsets.begin), offsets.end)
+            partitions.append(PartitionPlan(topic.name, index, offsets, known is not None))
+    kept = tuple(
+        replace(group, commits=tuple(each for each in group.commits if each.topic in chosen)) for group in groups
+    )
+    return Snapshot(
+        topics, tuple(partitions), tuple(group for group in kept if group.commits), parent, cluster_id, created_at
+    )
+
+
+def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSource, target: Target) -> Manifest:
+    """Write a backup, its manifest last; where that fails, nothing of it is left.
+
+    Raises:
+        KafkaAccessError: A record cannot be read.
+        FileAccessError: The target takes no more.
+    """
+    chosen = free_id(snapshot.created_at, target)
+    directory = chosen + PARTIAL
+    try:
+        files = _write_records(snapshot, source, target, directory, cluster.reporter)
+        manifest = sealed(
+            Manifest(
+                id=chosen,
+                kind=LOGICAL,
+                created_at=snapshot.created_at,
+                finished_at=timestamp(cluster.clock.now_s()),
+                kraftd_version=kraftd.__version__,
+                kafka_version=cluster.plan.kafka_version,
+                cluster=cluster.plan.cluster,
+                cluster_id=snapshot.cluster_id,
+                parent=snapshot.parent.id if snapshot.parent else None,
+                parent_checksum=snapshot.parent.checksum if snapshot.parent else None,
+                topics=_archived_topics(snapshot, files),
+                groups=snapshot.groups,
+            )
+        )
+        publish(target, manifest)
+    except BaseException:
+        if directory in target.names():
+            target.remove(directory)
+        raise
+    return manifest
+
+
+def _archived_topics(
+    snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[ArchivedFile]]
+) -> tuple[ArchivedTopic, ...]:
+    return tuple(
+        ArchivedTopic(
+            topic.name,
+            topic.topic_id,
+            topic.replication_factor,
+            topic.config,
+            tuple(
+                ArchivedPartition(
+                    part.partition,
+                    part.offsets.begin,
+                    part.offsets.end,
+                    part.continues,
+                    tuple(files.get((topic.name, part.partition), ())),
+                )
+                for part in snapshot.partitions
+                if part.topic == topic.name
+            ),
+        )
+        for topic in snapshot.topics
+    )
+
+
+def free_id(created_at: str, target: Target) -> str:
+    """Return an id that sorts by time."""
+    base = re.sub(r"[-:]", "", created_at.partition(".")[0]) + "Z"
+    taken = {name.removesuffix(PARTIAL) for name in target.names()}
+    return next(each for number in count(1) if (each := base if number == 1 else f"{base}-{number}") not in taken)
+
+
+def _write_records(
+    snapshot: Snapshot, source: RecordSource, target: Target, directory: str, reporter: Reporter
+) -> dict[TopicPartition, list[ArchivedFile]]:
+    ranges = {(part.topic, part.partition): part.offsets for part in snapshot.partitions}
+    files = _RecordFiles(target, directory)
+    progress = _Progress(ranges, reporter)
+    waiting: deque[tuple[TopicPartition, Records, Future[bytes]]] = deque()
+
+    def write_oldest() -> None:
+        place, records, future = waiting.popleft()
+        files.write(place, future.result(), len(records))
+        progress.advance(place, records)
+
+    try:
+        with ThreadPoolExecutor(_COMPRESSORS, thread_name_prefix="compress") as pool:
+            for place, records in source.read(ranges):
+                waiting.append((place, records, pool.submit(encoded_frame, records)))
+                while len(waiting) > _FRAMES_AT_ONCE or (waiting and waiting[0][2].done()):
+                    write_oldest()
+            while waiting:
+                write_oldest()
+    finally:
+        files.close()
+        progress.end()
+    return files.closed
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    path: str
+    file: BinaryIO
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    size_bytes: int = 0
+    frames: int = 0
+    records: int = 0
+
+    def write(self, content: bytes) -> None:
+        self.file.write(content)
+        self.digest.update(content)
+        self.size_bytes += len(content)
+
+
+class _RecordFiles:
+    """The files of the partitions, one open for each that is being read."""
+
+    def __init__(self, target: Target, directory: str) -> None:
+        self._target = target
+        self._directory = directory
+        self._open: dict[TopicPartition, _OpenFile] = {}
+        self.closed: dict[TopicPartition, list[ArchivedFile]] = {}
+
+    def write(self, place: TopicPartition, frame: bytes, records: int) -> None:
+        file = self._open.get(place) or self._begin(place)
+        with target_errors(self._target, file.path):
+            file.write(frame)
+        file.frames += 1
+        file.records += records
+        if file.size_bytes >= _FILE_BYTES:
+            self._end(place)
+
+    def close(self) -> None:
+        for place in list(self._open):
+            self._end(place)
+
+    def _begin(self, place: TopicPartition) -> _OpenFile:
+        number = len(self.closed.setdefault(place, []))
+        path = f"topics/{place[0]}/{place[1]}/{number:06d}.records"
+        file = _OpenFile(path, self._target.open(f"{self._directory}/{path}", "wb"))
+        file.write(FILE_MAGIC)
+        self._open[place] = file
+        return file
+
+    def _end(self, place: TopicPartition) -> None:
+        file = self._open.pop(place)
+        with target_errors(self._target, file.path):
+            file.file.close()
+        done = ArchivedFile(file.path, file.size_bytes, file.digest.hexdigest(), file.frames, file.records)
+        self.closed[place].append(done)
+
+
+class _Progress:
+    """Progress in bytes of records; their sum is extrapolated from the first ones."""
+
+    def __init__(self, ranges: Mapping[TopicPartition, OffsetRange], reporter: Reporter) -> None:
+        self._at = {place: offsets.begin for place, offsets in ranges.items()}
+        self._offsets = sum(offsets.end - offsets.begin for offsets in ranges.values())
+        self._reporter = reporter
+        self._bytes_per_offset = 0.0
+
+    def advance(self, place: TopicPartition, records: Records) -> None:
+        reached = records.offsets[-1] + 1
+        passed = reached - self._at[place]
+        self._at[place] = reached
+        if not self._bytes_per_offset:
+            self._bytes_per_offset = max(1.0, records.size_bytes / len(records))
+            self._reporter.transfer_begins("Backing up", round(self._bytes_per_offset * self._offsets))
+        self._reporter.advance(round(self._bytes_per_offset * passed))
+
+    def end(self) -> None:
+        if self._bytes_per_offset:
+            self._reporter.download_ends()

@@ -1,0 +1,271 @@
+"""The manifest of a backup: what it holds, by whom it continues another, and the chains that follow from it. Pure."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from kraftd.errors import ConfigurationError, IdentityMismatchError
+from kraftd.kafka.transfer.model import GroupCommits
+from kraftd.operate.backup.format import DamagedArchiveError
+
+MANIFEST = "manifest.json"
+FORMAT = "kraftd-backup"
+FORMAT_VERSION = 1
+LOGICAL = "logical"
+COLD = "cold"
+
+_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """A file of a backup.
+
+    Attributes:
+        path: Below the directory of the backup.
+        size_bytes: Its size.
+        sha256: Of its content, in hexadecimal.
+        frames: The number of frames; 0 for a file that has none.
+        records: The number of records in them.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    frames: int = 0
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPartition:
+    """A partition in a backup.
+
+    Attributes:
+        begin: The first offset that was to be read.
+        end: The offset after the last one.
+        continues: Whether what is before it is in the backup that this one continues.
+        files: In the order of their offsets.
+    """
+
+    partition: int
+    begin: int
+    end: int
+    continues: bool
+    files: tuple[ArchivedFile, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """The number of records."""
+        return sum(file.records for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedTopic:
+    """A topic in a backup.
+
+    Attributes:
+        topic_id: Kafka's id of the topic, which tells it from an earlier one of the same name.
+        config: The settings that were made for this topic.
+    """
+
+    name: str
+    topic_id: str
+    replication_factor: int
+    config: dict[str, str]
+    partitions: tuple[ArchivedPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds.
+
+    Attributes:
+        kind: LOGICAL or COLD.
+        parent: The id of the backup that it continues; None for a full one.
+        parent_checksum: The checksum of that one's manifest.
+        created_at: When its offsets were taken, RFC 3339 in UTC.
+        files: The files that belong to no topic.
+        checksum: The SHA-256 of the document as compact JSON with sorted keys and an empty checksum.
+    """
+
+    id: str
+    kind: str
+    created_at: str
+    finished_at: str
+    kraftd_version: str
+    kafka_version: str
+    cluster: str
+    cluster_id: str
+    parent: str | None = None
+    parent_checksum: str | None = None
+    topics: tuple[ArchivedTopic, ...] = ()
+    groups: tuple[GroupCommits, ...] = ()
+    files: tuple[ArchivedFile, ...] = ()
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+    checksum: str = ""
+
+    @property
+    def all_files(self) -> tuple[ArchivedFile, ...]:
+        """Every file but the manifest itself."""
+        of_topics = [file for topic in self.topics for part in topic.partitions for file in part.files]
+        return (*self.files, *of_topics)
+
+    @property
+    def records(self) -> int:
+        """The number of records."""
+        return sum(part.records for topic in self.topics for part in topic.partitions)
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its files."""
+        return sum(file.size_bytes for file in self.all_files)
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """Return a manifest with its checksum."""
+    document = msgspec.json.decode(msgspec.json.encode(manifest))
+    return replace(manifest, checksum=_checksum(document))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the content of ``manifest.json`` for a sealed manifest."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Return the manifest that a content holds.
+
+    Args:
+        content: The bytes of ``manifest.json``.
+        where: The file, for messages.
+
+    Raises:
+        IdentityMismatchError: A newer kraftd wrote it, or something else.
+        DamagedArchiveError: It is damaged.
+    """
+    try:
+        document = msgspec.json.decode(content)
+        form, version = document["format"], int(document["format_version"])
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise DamagedArchiveError(f"cannot read {where}: it is no manifest of a backup ({error})") from error
+    if form != FORMAT or version > FORMAT_VERSION:
+        raise IdentityMismatchError(
+            f"cannot read {where}: it has format {form!r}, version {version}; "
+            f"this kraftd knows {FORMAT!r}, version {FORMAT_VERSION}",
+            hint="Use the kraftd that made this backup, or a newer one.",
+            code="archive_too_new",
+        )
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise DamagedArchiveError(f"cannot read {where}: it is damaged ({error})") from error
+    if _checksum(document) != manifest.checksum:
+        raise DamagedArchiveError(f"cannot read {where}: its checksum is wrong")
+    if odd := [
+        file.path for file in manifest.all_files if not _PATH.fullmatch(file.path) or ".." in file.path.split("/")
+    ]:
+        raise DamagedArchiveError(f"cannot read {where}: it names a file outside of the backup: {odd[0]!r}")
+    return manifest
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    """Return the checksum over what the file says, so that keys that this kraftd does not know count too."""
+    return hashlib.sha256(msgspec.json.encode(document | {"checksum": ""}, order="sorted")).hexdigest()
+
+
+def chain_of(manifest: Manifest, known: Mapping[str, Manifest]) -> tuple[Manifest, ...]:
+    """Return the backups that a restore of one needs, the full one first.
+
+    Raises:
+        DamagedArchiveError: One of them is missing, or is not the one that was continued.
+    """
+    chain = [manifest]
+    while (parent := chain[-1].parent) is not None:
+        before = known.get(parent)
+        if before is None or before in chain:
+            raise DamagedArchiveError(
+                f"cannot use the backup {manifest.id}: {chain[-1].id} continues {parent}, which is missing",
+                hint="Choose another backup with --id; 'kraftd backup list' shows them.",
+                code="chain_broken",
+            )
+        if before.checksum != chain[-1].parent_checksum:
+            raise DamagedArchiveError(
+                f"cannot use the backup {manifest.id}: {parent} is not the backup that {chain[-1].id} continues",
+                code="chain_broken",
+            )
+        chain.append(before)
+    return tuple(reversed(chain))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A file of a partition, with the backup that it is in."""
+
+    backup: str
+    file: ArchivedFile
+
+
+def pieces_of(chain: Sequence[Manifest], topic: str, partition: int) -> tuple[Piece, ...]:
+    """Return the files of a partition over a chain, in the order of their offsets.
+
+    What a backup before the last one holds of it counts only where the next one continues it: a topic that was made
+    again, or a log that was cut, begins anew.
+    """
+    found: list[Piece] = []
+    for manifest in reversed(chain):
+        part = _partition_in(manifest, topic, partition)
+        if part is None:
+            break
+        found[:0] = [Piece(manifest.id, file) for file in part.files]
+        if not part.continues:
+            break
+    return tuple(found)
+
+
+def _partition_in(manifest: Manifest, topic: str, partition: int) -> ArchivedPartition | None:
+    parts = (part for each in manifest.topics if each.name == topic for part in each.partitions)
+    return next((part for part in parts if part.partition == partition), None)
+
+
+def continued_from(parent: Manifest | None, topic: str, topic_id: str, partition: int, end: int) -> int | None:
+    """Return the offset from which a partition continues a backup; None where it must be read from its beginning.
+
+    Args:
+        parent: The backup to continue.
+        topic: The topic's name.
+        topic_id: The topic's id now.
+        partition: The partition.
+        end: The offset after the last record now.
+    """
+    if parent is None or not any(each.name == topic and each.topic_id == topic_id for each in parent.topics):
+        return None
+    part = _partition_in(parent, topic, partition)
+    # A log that is shorter than it was lost records: what follows may have other content at known offsets.
+    return part.end if part is not None and part.end <= end else None
+
+
+def removable(manifests: Sequence[Manifest], keep: int) -> tuple[Manifest, ...]:
+    """Return the backups that are neither among the newest nor continued by one of these.
+
+    Args:
+        manifests: Oldest first.
+        keep: How many of the newest to keep, at least 1.
+
+    Raises:
+        ConfigurationError: ``keep`` is less than 1.
+    """
+    if keep < 1:
+        raise ConfigurationError("cannot keep fewer than 1 backup", hint="Give --keep 1 or more.")
+    known = {manifest.id: manifest for manifest in manifests}
+    needed: set[str] = set()
+    for manifest in manifests[-keep:]:
+        at: Manifest | None = manifest
+        while at is not None and at.id not in needed:
+            needed.add(at.id)
+            at = known.get(at.parent) if at.parent else None
+    return tuple(manifest for manifest in manifests if manifest.id not in needed)

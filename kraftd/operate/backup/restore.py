@@ -1,0 +1,372 @@
+"""`kraftd backup restore`: the records, topics and commits of a backup in a running cluster, each record once.
+
+A restore can be interrupted anywhere: its journal says where each partition began, and the partition's end how many
+records it has, so that the next call goes on there.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from kraftd.errors import RefusedError, UnknownNameError, unknown_name
+from kraftd.host.files import read_text, write_atomically
+from kraftd.host.lock import holder_now, try_acquire
+from kraftd.kafka.model import KafkaUnavailableError, TopicPartition
+from kraftd.kafka.transfer.admin import TransferAdmin
+from kraftd.kafka.transfer.model import OffsetRange, Records, TopicState
+from kraftd.kafka.transfer.records import RecordReader, RecordWriter
+from kraftd.operate.backup.archive import named, read_pieces, records_before
+from kraftd.operate.backup.create import require_brokers
+from kraftd.operate.backup.format import DamagedArchiveError, Frame
+from kraftd.operate.backup.manifest import Manifest, Piece, chain_of, pieces_of
+from kraftd.operate.backup.restoration import (
+    WHILE_RESTORING,
+    Destination,
+    Restoration,
+    parse_journal,
+    plan_restoration,
+    restored_commits,
+)
+from kraftd.operate.backup.target import Target, chosen_backup
+from kraftd.operate.context import ClusterContext
+
+_LEADERS_WITHIN_S = 30.0
+_RETRY_S = 0.2
+_SETTLED_S = 1.0
+"""What a killed call had sent is in the log by then."""
+_PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """The options of a restore; see ``plan_restoration``.
+
+    Attributes:
+        backup: The id of a backup; None for the newest.
+    """
+
+    backup: str | None = None
+    topics: tuple[str, ...] = ()
+    into_existing: bool = False
+    with_groups: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRestore:
+    """A restore that was not begun, or was interrupted.
+
+    Attributes:
+        is_resumed: Whether an earlier call began it.
+        records: The number of records of the backup.
+    """
+
+    restoration: Restoration
+    chain: tuple[Manifest, ...]
+    is_resumed: bool
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """A finished restore.
+
+    Attributes:
+        written: The records that this call wrote.
+        records: The records of the backup.
+    """
+
+    restoration: Restoration
+    is_resumed: bool
+    written: int
+    records: int
+    took_s: float
+
+
+@dataclass(slots=True)
+class _Place:
+    """A partition to write: its files, the offset of its first record, and how many of its records are there."""
+
+    partition: TopicPartition
+    pieces: tuple[Piece, ...]
+    base: int
+    records: int
+    done: int = 0
+
+
+def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOptions) -> PlannedRestore:
+    """Return what a restore would do, or what is left of one that was interrupted; nothing is changed.
+
+    Raises:
+        NeedsRunningClusterError: No broker runs.
+        UnknownNameError: There is no such backup, or no such topic in it.
+        RefusedError: A topic or a group of the cluster is in the way, or another restore is unfinished.
+        DamagedArchiveError: A manifest is damaged.
+    """
+    require_brokers(cluster)
+    manifest, known = chosen_backup(target, options.backup)
+    admin = TransferAdmin(cluster.plan.access)
+    begun = _journal(cluster)
+    if begun is not None:
+        _refuse_another(begun, target, options, admin.cluster_id())
+        manifest = known.get(begun.backup, manifest)
+        if manifest.checksum != begun.checksum:
+            raise UnknownNameError(
+                f"cannot go on with the restore of {begun.backup}: it is not in {target.name} any more",
+                hint="Bring it back, or add --abandon to forget that restore.",
+            )
+    chain = chain_of(manifest, known)
+    restoration = begun or _new_restoration(admin, manifest, target, options)
+    if active := admin.active_groups(group.group for group in restoration.groups):
+        raise RefusedError(
+            f"cannot restore the offsets of the groups {', '.join(active)}: they have members now",
+            hint="Stop their consumers ('kraftd stop consumer' stops kraftd's own), or add --no-groups.",
+            code="groups_active",
+        )
+    records = sum(place.records for place in _places(restoration, chain))
+    return PlannedRestore(restoration, chain, begun is not None, records)
+
+
+def _new_restoration(admin: TransferAdmin, manifest: Manifest, target: Target, options: RestoreOptions) -> Restoration:
+    archived = [topic.name for topic in manifest.topics]
+    for name in options.topics:
+        if name not in archived:
+            raise unknown_name(
+                f"cannot restore the topic {name}: it is not in the backup {manifest.id}", name, archived
+            )
+    return plan_restoration(
+        manifest,
+        target.name,
+        _destination(admin, archived),
+        topics=options.topics,
+        into_existing=options.into_existing,
+        with_groups=options.with_groups,
+    )
+
+
+def _journal(cluster: ClusterContext) -> Restoration | None:
+    text = read_text(cluster.layout.restore_journal)
+    return parse_journal(text, cluster.layout.restore_journal) if text is not None else None
+
+
+def _refuse_another(begun: Restoration, target: Target, options: RestoreOptions, cluster_id: str) -> None:
+    if begun.cluster_id != cluster_id:
+        raise RefusedError(
+            f"cannot go on with the restore of {begun.backup}: it was begun in another cluster ({begun.cluster_id})",
+            hint="Add --abandon to forget it.",
+            code="restore_unfinished",
+        )
+    if begun.target != target.name or options.backup not in (None, begun.backup):
+        raise RefusedError(
+            f"cannot begin a restore: that of {begun.backup} from {begun.target} is not finished",
+            hint=f"'kraftd backup restore {begun.target}' finishes it; --abandon forgets it.",
+            code="restore_unfinished",
+        )
+
+
+def _destination(admin: TransferAdmin, archived: Collection[str]) -> Destination:
+    topics = {name: topic for name, topic in admin.topics().items() if name in archived}
+    places = [(topic.name, index) for topic in topics.values() for index in range(topic.partitions)]
+    return Destination(admin.cluster_id(), admin.brokers(), topics, admin.ranges(places, committed=False))
+
+
+def abandon(cluster: ClusterContext) -> Restoration | None:
+    """Forget an interrupted restore; its topics stay as they are. Returns it, None where there is none."""
+    begun = _journal(cluster)
+    cluster.layout.restore_journal.unlink(missing_ok=True)
+    return begun
+
+
+def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) -> RestoreResult:
+    """Do what is planned; an interrupted call is finished by the next one.
+
+    Raises:
+        RefusedError: Another restore runs, or somebody else writes to a topic that is being restored.
+        DamagedArchiveError: A file of the backup is damaged.
+        KafkaAccessError: A broker does not answer, or refuses a record.
+    """
+    began_s = cluster.clock.monotonic_s()
+    with _only_one(cluster):
+        if not planned.is_resumed:
+            write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
+        run = _Restore(cluster, target, planned)
+        written = run.run()
+        cluster.layout.restore_journal.unlink()
+    cluster.record(
+        "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records
+    )
+    took_s = cluster.clock.monotonic_s() - began_s
+    return RestoreResult(planned.restoration, planned.is_resumed, written, planned.records, took_s)
+
+
+@contextmanager
+def _only_one(cluster: ClusterContext) -> Iterator[None]:
+    lock = cluster.layout.restore_lock
+    with try_acquire(lock, command="backup restore") as is_held:
+        if not is_held:
+            raise RefusedError(
+                f"cannot restore into {cluster.plan.cluster}: {holder_now(lock) or 'another command'} does so now",
+                hint="Wait for that command, or end it.",
+                code="locked",
+            )
+        yield
+
+
+class _Restore:
+    """One call of a restore."""
+
+    def __init__(self, cluster: ClusterContext, target: Target, planned: PlannedRestore) -> None:
+        self._cluster = cluster
+        self._target = target
+        self._planned = planned
+        self._restoration = planned.restoration
+        self._admin = TransferAdmin(cluster.plan.access)
+        self._places = _places(planned.restoration, planned.chain)
+
+    def run(self) -> int:
+        """Return how many records were written."""
+        self._create_topics()
+        if self._planned.is_resumed:
+            self._cluster.reporter.step(f"Going on with the restore of {self._restoration.backup}")
+            self._find_progress()
+        written = self._write()
+        self._check_ends()
+        self._set_configs()
+        self._commit()
+        return written
+
+    def _create_topics(self) -> None:
+        there = self._admin.topics()
+        for topic in self._restoration.topics:
+            if topic.is_created and topic.name not in there:
+                state = TopicState(
+                    topic.name, "", len(topic.bases), topic.replication_factor, {**topic.config, **WHILE_RESTORING}
+                )
+                self._admin.create_topic(state)
+        self._ends()
+
+    def _ends(self) -> dict[TopicPartition, int]:
+        """Return the ends of the partitions; leaders of topics that were just created may not be known yet."""
+        deadline_s = self._cluster.clock.monotonic_s() + _LEADERS_WITHIN_S
+        while True:
+            try:
+                found = self._admin.ranges([place.partition for place in self._places], committed=False)
+                return {each: offsets.end for each, offsets in found.items()}
+            except KafkaUnavailableError:
+                if self._cluster.clock.monotonic_s() > deadline_s:
+                    raise
+                self._cluster.clock.sleep(_RETRY_S)
+                # librdkafka keeps for half a minute what it knew of a topic before it was made.
+                self._admin = TransferAdmin(self._cluster.plan.access)
+
+    def _find_progress(self) -> None:
+        """Set how many records each partition has, and see that these are the backup's."""
+        ends = self._ends()
+        while True:
+            self._cluster.clock.sleep(_SETTLED_S)
+            before, ends = ends, self._ends()
+            if before == ends:
+                break
+        for place in self._places:
+            place.done = ends[place.partition] - place.base
+            if not 0 <= place.done <= place.records:
+                raise _foreign(place)
+        tails = {
+            place.partition: OffsetRange(place.base + place.done - 1, place.base + place.done)
+            for place in self._places
+            if place.done
+        }
+        with closing(RecordReader(self._cluster.plan.access)) as reader:
+            found = dict(reader.read(tails))
+        for place in self._places:
+            if place.done and not self._is_tail(place, found.get(place.partition)):
+                raise _foreign(place)
+
+    def _is_tail(self, place: _Place, found: Records | None) -> bool:
+        """Return whether the last record of a partition is the one that the backup has there."""
+        for _, records in self._batches(place, place.done - 1):
+            return found is not None and (found.keys[0], found.values[0]) == (records.keys[0], records.values[0])
+        return False
+
+    def _write(self) -> int:
+        left = [place for place in self._places if place.done < place.records]
+        writer = RecordWriter(self._cluster.plan.access)
+        self._cluster.reporter.transfer_begins(
+            "Restoring", sum(each.file.size_bytes for place in left for each in place.pieces)
+        )
+        waiting = iter(left)
+        active = deque(
+            (place, self._batches(place, place.done)) for place, _ in zip(waiting, range(_PARALLEL), strict=False)
+        )
+        written = 0
+        try:
+            while active:
+                place, batches = active.popleft()
+                batch = next(batches, None)
+                if batch is not None:
+                    frame, records = batch
+                    writer.write(place.partition, records, frame.header.raw_bytes)
+                    self._cluster.reporter.advance(len(frame.payload))
+                    written += len(records)
+                    active.append((place, batches))
+                elif (following := next(waiting, None)) is not None:
+                    active.append((following, self._batches(following, following.done)))
+            writer.flush()
+        except BaseException:
+            writer.abandon()
+            raise
+        finally:
+            self._cluster.reporter.download_ends()
+        return written
+
+    def _batches(self, place: _Place, skipped: int) -> Iterator[tuple[Frame, Records]]:
+        """Yield the frames of a partition with their records, without the first ones."""
+        passed = 0
+        for piece, frame in read_pieces(self._target, place.pieces):
+            begin, passed = max(0, skipped - passed), passed + frame.header.records
+            if begin >= frame.header.records:
+                continue
+            try:
+                records = frame.records()
+            except DamagedArchiveError as error:
+                raise named(error, f"{self._target.name}/{piece.backup}/{piece.file.path}") from error
+            yield frame, records.part(begin, len(records)) if begin else records
+
+    def _check_ends(self) -> None:
+        ends = self._ends()
+        for place in self._places:
+            if ends[place.partition] != place.base + place.records:
+                raise _foreign(place)
+
+    def _set_configs(self) -> None:
+        for topic in self._restoration.topics:
+            if topic.is_created:
+                self._admin.set_config(topic.name, topic.config, WHILE_RESTORING)
+
+    def _commit(self) -> None:
+        commits = [each for group in self._restoration.groups for each in group.commits]
+        ids = {topic.name: topic.topic_id for topic in self._admin.topics().values()}
+        passed: dict[TopicPartition, Mapping[int, int]] = {}
+        for place in self._places:
+            asked = [each.offset for each in commits if (each.topic, each.partition) == place.partition]
+            passed[place.partition] = records_before(self._target, place.pieces, asked)
+        for group in self._restoration.groups:
+            self._admin.commit(restored_commits(group, self._restoration, passed, ids))
+
+
+def _places(restoration: Restoration, chain: Sequence[Manifest]) -> tuple[_Place, ...]:
+    found = []
+    for topic in restoration.topics:
+        for partition, base in enumerate(topic.bases):
+            pieces = pieces_of(chain, topic.name, partition)
+            found.append(_Place((topic.name, partition), pieces, base, sum(each.file.records for each in pieces)))
+    return tuple(found)
+
+
+def _foreign(place: _Place) -> RefusedError:
+    topic, partition = place.partition
+    return RefusedError(
+        f"cannot go on with the restore: {topic}-{partition} holds other records than those of the backup",
+        hint="Something else writes to it. Stop that, delete the topic, and forget this restore with --abandon.",
+        code="foreign_records",
+    )

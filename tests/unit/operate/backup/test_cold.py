@@ -1,0 +1,91 @@
+import os
+
+import pytest
+
+from kraftd.errors import NotRunningError, RefusedError
+from kraftd.operate.backup.cold import create_cold, restore_cold
+from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.target import DirectoryTarget
+from kraftd.operate.backup.verify import verify
+from kraftd.operate.context import NullReporter
+from kraftd.plan.manifest import manifest_of
+from tests.plans import layout_at
+from tests.unit.operate.fake_cluster import FakeCluster
+
+CLUSTER_ID = "JV5-AfvwFd-VNcmLEXcz6A"
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A cluster that was formatted, and has a segment."""
+    fake = FakeCluster(tmp_path)
+    fake.store.write_manifest(manifest_of(fake.plan, CLUSTER_ID))
+    segment = fake.plan.layout.data("broker-1") / "orders-0" / "00000000000000000000.log"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(os.urandom(100_000))
+    os.utime(segment, (1_600_000_000, 1_600_000_000))
+    fake.plan.layout.logs("broker-1").mkdir(parents=True)
+    return fake
+
+
+def files_below(directory):
+    return {
+        str(path.relative_to(directory)): (path.read_bytes(), path.stat().st_mtime)
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def test_a_stopped_cluster_is_copied_and_restored_byte_for_byte(stopped, tmp_path):
+    target = DirectoryTarget(tmp_path / "target")
+    manifest = create_cold(stopped.context, target).manifest
+
+    place = restore_cold(layout_at(tmp_path / "new"), target, manifest, stopped.context.command_context)
+
+    assert (manifest.kind, manifest.cluster_id) == ("cold", CLUSTER_ID)
+    assert verify(target, None, NullReporter()).files == 1
+    assert files_below(place) == files_below(stopped.plan.layout.state_dir)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_cluster_that_runs_is_not_copied(stopped, tmp_path):
+    stopped.runs("broker-1")
+    target = DirectoryTarget(tmp_path / "target")
+
+    with pytest.raises(RefusedError) as raised:
+        create_cold(stopped.context, target)
+
+    assert raised.value.code == "running"
+    assert target.names() == []
+
+
+def test_what_was_never_formatted_cannot_be_copied(tmp_path):
+    with pytest.raises(NotRunningError):
+        create_cold(FakeCluster(tmp_path).context, DirectoryTarget(tmp_path / "target"))
+
+
+def test_a_copy_goes_into_an_empty_directory_only(stopped, tmp_path):
+    target = DirectoryTarget(tmp_path / "target")
+    manifest = create_cold(stopped.context, target).manifest
+
+    with pytest.raises(RefusedError) as raised:
+        restore_cold(stopped.plan.layout, target, manifest, stopped.context.command_context)
+
+    assert raised.value.code == "not_empty"
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.999])
+def test_a_damaged_copy_is_refused_and_leaves_nothing(stopped, tmp_path, place):
+    target = DirectoryTarget(tmp_path / "target")
+    manifest = create_cold(stopped.context, target).manifest
+    archive = tmp_path / "target" / manifest.id / manifest.files[0].path
+    content = bytearray(archive.read_bytes())
+    content[int(place * len(content))] ^= 8
+    archive.write_bytes(content)
+
+    with pytest.raises(DamagedArchiveError):
+        restore_cold(layout_at(tmp_path / "new"), target, manifest, stopped.context.command_context)
+
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(DamagedArchiveError):
+        verify(target, None, NullReporter())

@@ -1,0 +1,163 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.operate.backup.archive import records_before
+from kraftd.operate.backup.catalogue import prune
+from kraftd.operate.backup.create import CreateOptions, take_snapshot
+from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.manifest import pieces_of
+from kraftd.operate.backup.target import DirectoryTarget, manifests_in, open_target, remove_stale
+from kraftd.operate.backup.verify import verify
+from kraftd.operate.context import NullReporter
+from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
+
+ROOT = Path(__file__).resolve().parents[4]
+LATER = "2026-11-27T16:30:00.000Z"
+GAPS = (0, 1, 2, 5, 9, 10, 30)
+
+
+@pytest.fixture
+def kafka():
+    headers = {1: (("trace", b"\x00\x01"), ("trace", None))}
+    return FakeKafka([records(*range(8), headers=headers), records(*GAPS), records()], groups=(commits(p0=3, p1=9),))
+
+
+def test_a_backup_holds_every_topic_of_the_user_and_verifies(tmp_path, kafka):
+    target, manifest = backed_up(tmp_path, kafka)
+
+    assert [topic.name for topic in manifest.topics] == [TOPIC]
+    assert [part.records for part in manifest.topics[0].partitions] == [8, 7, 0]
+    assert manifest.groups == (commits(p0=3, p1=9),)
+    assert manifests_in(target)[0].records == 15
+    assert verify(target, None, NullReporter()).records == 15
+
+
+def test_the_script_of_the_documentation_reads_a_backup(tmp_path, kafka):
+    text = (ROOT / "docs" / "backup.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    _, manifest = backed_up(tmp_path, kafka)
+    directory = tmp_path / "target" / manifest.id
+
+    done = subprocess.run([sys.executable, "-c", script, directory], capture_output=True, text=True, check=True)
+
+    assert len([line for line in script.splitlines() if line]) <= 40
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["offset"] for line in lines if line["partition"] == 0] == list(range(8))
+    assert lines[1]["headers"] == [["trace", "0001"], ["trace", None]]
+    expected = kafka.partitions[1]
+    for line, index in zip([line for line in lines if line["partition"] == 1], range(len(GAPS)), strict=True):
+        key, value = expected.keys[index], expected.values[index]
+        assert (line["key"], line["value"]) == (key.hex() if key else None, value.hex() if value else None)
+        assert line["timestamp_ms"] == expected.timestamps_ms[index]
+
+
+def test_an_incremental_backup_holds_what_is_new_and_continues_the_one_before(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    kafka.partitions[0] = records(*range(11))
+
+    _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER)
+
+    assert (second.parent, second.records) == (full.id, 3)
+    chain = manifests_in(target)
+    assert sum(piece.file.records for piece in pieces_of(chain, TOPIC, 0)) == 11
+    assert verify(target, second.id, NullReporter()).records == 18
+
+
+def test_a_topic_that_was_made_again_is_backed_up_from_its_beginning(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+
+    again = FakeKafka([records(0, 1), records(), records()], topic_id="T2")
+    _, second = backed_up(tmp_path, again, parent=full, created_at=LATER)
+
+    assert second.records == 2
+    assert [piece.backup for piece in pieces_of(manifests_in(target), TOPIC, 0)] == [second.id]
+
+
+def test_an_interrupted_backup_leaves_nothing_and_a_killed_one_goes_with_the_next(tmp_path, kafka):
+    target = DirectoryTarget(tmp_path / "target")
+    kafka.fails_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        backed_up(tmp_path, kafka, target=target)
+    assert target.names() == []
+
+    (tmp_path / "target" / "20261126T163000Z.partial").mkdir(parents=True)
+    assert manifests_in(target) == ()
+    assert remove_stale(target) == ("20261126T163000Z.partial",)
+    assert target.names() == []
+
+
+def test_two_commands_do_not_change_a_target_at_once(tmp_path):
+    target, other = DirectoryTarget(tmp_path / "target"), DirectoryTarget(tmp_path / "target")
+
+    with target.exclusive("backup create"), pytest.raises(RefusedError) as raised, other.exclusive("backup prune"):
+        pass
+
+    assert raised.value.code == "locked"
+
+
+def test_a_topic_that_does_not_exist_is_refused_with_the_nearest_name(kafka):
+    with pytest.raises(UnknownNameError) as raised:
+        take_snapshot(kafka, CreateOptions(topics=("order",)), None, LATER)
+
+    assert TOPIC in raised.value.hint
+
+
+def test_a_damaged_file_is_named_with_its_frame_and_byte(tmp_path, kafka):
+    target, manifest = backed_up(tmp_path, kafka)
+    file = manifest.topics[0].partitions[1].files[0]
+    path = tmp_path / "target" / manifest.id / file.path
+    content = path.read_bytes()
+    assert file.frames == 2
+
+    for changed in (content[:-1] + bytes([content[-1] ^ 4]), content[:-5]):
+        path.write_bytes(changed)
+        with pytest.raises(DamagedArchiveError) as raised:
+            verify(target, None, NullReporter())
+        assert raised.value.details["path"] == str(path)
+        assert raised.value.details["frame"] == 1
+
+    path.write_bytes(content + content[16:])
+    with pytest.raises(DamagedArchiveError):
+        verify(target, None, NullReporter())
+    path.unlink()
+    with pytest.raises(DamagedArchiveError):
+        verify(target, None, NullReporter())
+
+
+def test_an_offset_is_mapped_exactly_over_the_gaps_of_the_log(tmp_path, kafka):
+    target, manifest = backed_up(tmp_path, kafka)
+
+    found = records_before(target, pieces_of((manifest,), TOPIC, 1), range(40))
+
+    assert found == {offset: sum(each < offset for each in GAPS) for offset in range(40)}
+
+
+def test_prune_removes_the_oldest_and_what_is_unfinished(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER)
+    _, third = backed_up(tmp_path, kafka, created_at="2026-11-28T16:30:00.000Z")
+
+    assert prune(target, 2).removed == ()
+    assert [each.id for each in prune(target, 1).removed] == [full.id, second.id]
+    assert target.names() == [third.id]
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_a_url_is_a_target_like_a_directory(tmp_path, kafka, scheme):
+    target = open_target(f"{scheme}://{tmp_path}/target", None)
+    _, full = backed_up(tmp_path, kafka, target=target)
+    _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER, target=target)
+
+    assert [each.id for each in manifests_in(target)] == [full.id, second.id]
+    assert verify(target, second.id, NullReporter()).records == 15
+    kafka.fails_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        backed_up(tmp_path, kafka, created_at="2026-11-29T16:30:00.000Z", target=target)
+    assert target.names() == [full.id, second.id]
+    assert [each.id for each in prune(target, 1).kept] == [full.id, second.id]
