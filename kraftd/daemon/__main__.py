@@ -9,6 +9,7 @@ from typing import cast
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.daemon.doors import daemon_doors
+from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.loop import Loop
 from kraftd.daemon.service import HttpServer, Service, tune_gc
 from kraftd.health.programs.restarts import RestartHistory, from_json, unreadable
@@ -20,6 +21,7 @@ from kraftd.observe.collector import Collector
 from kraftd.plan.kinds import PROMETHEUS
 from kraftd.plan.plan import Plan
 from kraftd.plan.plan_json import parse_plan
+from kraftd.plan.program import DAEMON
 from kraftd.serve.front import create_front
 from kraftd.serve.problems import Problem
 from kraftd.supervisord.rpc import Supervisor
@@ -39,7 +41,10 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     events = EventLog(plan.layout.events, "daemon", clock)
     doors = daemon_doors(plan, Supervisor(plan.layout.socket), collector, alerts, events, clock)
     loop = Loop(plan, doors, clock, _recorded_restarts(plan.layout.restarts))
-    service = Service(plan, loop, collector, admin, alerts)
+    heartbeat = Heartbeat(plan.layout.heartbeat, plan.daemon)
+    service = Service(plan, loop, collector, admin, alerts, heartbeat)
+    if heartbeat.begin():
+        doors.record_event("hung", DAEMON, "it looked at nothing any more: supervisord ended that run")
     config = server_config(
         create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
         lambda code, fault, _under_way: Problem(code, fault).answer(),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.loop import Loop
 from kraftd.errors import KraftdError
 from kraftd.health.programs.state import ServiceState, Snapshot
@@ -46,7 +47,13 @@ class Service:
     """What the daemon has seen, and the threads that see it."""
 
     def __init__(
-        self, plan: Plan, loop: Loop, collector: Collector, admin: KafkaAdmin, alerts: AlertReader | None = None
+        self,
+        plan: Plan,
+        loop: Loop,
+        collector: Collector,
+        admin: KafkaAdmin,
+        alerts: AlertReader | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._plan = plan
         self._exit_watch = ExitWatch()
@@ -54,6 +61,7 @@ class Service:
         self._collector = collector
         self._admin = admin
         self._alerts = alerts or AlertReader(None)
+        self._heartbeat = heartbeat
         self._stop = threading.Event()
         self._is_ending = False
         self._newest: Snapshot | None = None
@@ -99,6 +107,8 @@ class Service:
             server.run()
         finally:
             self.stop()
+            if self._heartbeat is not None:
+                self._heartbeat.end()
 
     def stop(self) -> None:
         """Have the threads end."""
@@ -118,6 +128,8 @@ class Service:
             except KraftdError as error:
                 # A damaged file or a refused write must not end the watch; the next tick says whether it lasts.
                 logger.error("Tick failed: %s", error)  # noqa: TRY400 a sentence for people, not a traceback
+            if self._heartbeat is not None:
+                self._heartbeat.beat()
             after_exit = bool(exit_watch.wait(self._tick_interval_s(is_prompt=exit_watch.is_prompt)))
         exit_watch.close()
 

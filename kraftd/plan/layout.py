@@ -66,7 +66,7 @@ _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
 _FILES = {
     "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
     "logs": re.compile(r"supervisord\.log(\.\d+)?"),
-    "run": re.compile(r"supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock"),
+    "run": re.compile(r"\.?heartbeat(\.\d+)?|supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock"),
 }
 
 
@@ -151,6 +151,11 @@ class Layout:
     def supervisord_pid(self) -> Path:
         """The pid file that supervisord writes; no process is signalled by it."""
         return self.state_dir / "run" / "supervisord.pid"
+
+    @property
+    def heartbeat(self) -> Path:
+        """The file that the daemon touches after each look, and that supervisord watches."""
+        return self.state_dir / "run" / "heartbeat"
 
     @property
     def supervisord_log(self) -> Path:

@@ -12,15 +12,22 @@ one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from supervisor import supervisord
-from supervisor.states import STOPPED_STATES
+from supervisor.states import RUNNING_STATES, STOPPED_STATES
 
+from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
 from kraftd.supervisord.socket_directory import make_socket_directory
+
+_DAEMON_GROUP = "daemon"
+_DAEMON = "kraftd"
+_SIGNALS = {Alarm.WAKE: (signal.SIGQUIT, signal.SIGCONT), Alarm.KILL: (signal.SIGKILL,)}
+"""SIGQUIT has it dump its threads into its log, once SIGCONT lets it go on."""
 
 
 class TolerantStream:
@@ -47,7 +54,12 @@ class TolerantStream:
 
 
 class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
-    """A supervisord that makes its control socket again where the file is gone, and adds programs to its groups."""
+    """A supervisord that keeps its control socket, adds programs to its groups, and ends a daemon that hangs."""
+
+    def __init__(self, options: Any) -> None:
+        """Supervise with options that are read already."""
+        super().__init__(options)
+        self._heartbeat = HeartbeatWatch(Path(options.configfile).parent / HEARTBEAT)
 
     def add_process_group(self, config: Any) -> bool:
         """Add a group, or update one that exists: what runs goes on, and follows its new section once restarted."""
@@ -67,6 +79,7 @@ class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
     def tick(self, now: float | None = None) -> None:
         """Do what is due after each turn of the loop."""
         super().tick(now)
+        self._watch_daemon()
         opened = self.options.httpservers
         paths = [Path(config["file"]) for config, _ in opened if config["family"] == socket.AF_UNIX]
         if all(os.path.lexists(path) for path in paths):
@@ -81,6 +94,20 @@ class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
         for _, server in opened:
             server.close()
         self.options.logger.info(f"made the control socket again: {paths[0]} was gone")  # noqa: G004 not logging's
+
+    def _watch_daemon(self) -> None:
+        """Wake a daemon whose heartbeat stopped, then end it; it starts again as after any other end."""
+        group = self.process_groups.get(_DAEMON_GROUP)
+        process = None if group is None else group.processes.get(_DAEMON)
+        if process is None or process.get_state() not in RUNNING_STATES or not process.pid:
+            return
+        alarm = self._heartbeat.look(process.pid)
+        if alarm is None:
+            return
+        # Not by supervisor's own kill, which would count as a stop. The pid is our child's until it is reaped here.
+        for number in _SIGNALS[alarm]:
+            os.kill(process.pid, number)
+        self.options.logger.info(f"{_DAEMON} ({process.pid}) looks at nothing any more: {alarm.value}")  # noqa: G004
 
 
 if __name__ == "__main__":

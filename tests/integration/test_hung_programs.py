@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+import psutil
 import pytest
 
 from kraftd.host.events import read_events
@@ -86,3 +87,68 @@ def test_an_app_that_hangs_is_ended_with_its_threads_in_its_log_and_restarted(se
     assert "do_GET" in serving.plan.layout.console("producer").read_text()
     restarted = next(event for event in read_events(serving.plan.layout.events) if event.kind == "restarted")
     assert "the watchdog ended it" in restarted.text
+
+
+DAEMON = """
+import faulthandler, os, pathlib, signal, sys, time
+faulthandler.register(signal.SIGQUIT, file=2)
+heartbeat = pathlib.Path(sys.argv[1])
+heartbeat.write_text("1.5")
+pathlib.Path("hang").unlink(missing_ok=True)
+pathlib.Path("runs").open("a").write("run\\n")
+while True:
+    time.sleep(0.1)
+    if not pathlib.Path("hang").exists():
+        os.utime(heartbeat)
+"""
+"""Beats as the daemon does, until there is a file ``hang`` in its directory."""
+
+
+@pytest.fixture
+def beating(cluster, tmp_path):
+    """Yield a supervised cluster with a stand-in of the daemon that beats."""
+    script = tmp_path / "daemon.py"
+    script.write_text(DAEMON)
+    marker = python_marker(f"{cluster.state_dir}/kraftd")
+    command = (sys.executable, *marker.arguments, str(script), str(cluster.state_dir / "run" / "heartbeat"))
+    with stand_ins(cluster, is_daemon_started=True, commands={"kraftd": command}) as made:
+        eventually(lambda: made.runs("kraftd") == 1, within_s=20)
+        yield made
+
+
+def supervisord_says(made, text):
+    return lambda: text in made.plan.layout.supervisord_log.read_text()
+
+
+def test_a_frozen_daemon_is_continued_by_supervisord(beating):
+    pid = beating.process("kraftd").pid
+    heartbeat = beating.plan.layout.heartbeat
+    os.kill(pid, signal.SIGSTOP)
+    frozen_ns = heartbeat.stat().st_mtime_ns
+
+    eventually(lambda: heartbeat.stat().st_mtime_ns != frozen_ns, within_s=20)
+
+    assert beating.process("kraftd").pid == pid
+    assert supervisord_says(beating, f"kraftd ({pid}) looks at nothing any more: wake")()
+
+
+def test_a_daemon_that_hangs_is_ended_by_supervisord_and_starts_again(beating):
+    pid = beating.process("kraftd").pid
+    (beating.plan.layout.config("kraftd") / "hang").touch()
+
+    eventually(supervisord_says(beating, f"kraftd ({pid}) looks at nothing any more: kill"), within_s=30)
+    eventually(lambda: beating.runs("kraftd") == 2, within_s=20)
+
+    assert beating.process("kraftd").pid != pid
+    assert "Current thread" in beating.plan.layout.console("kraftd").read_text()
+
+
+def test_a_start_continues_a_frozen_daemon(beating):
+    pid = beating.process("kraftd").pid
+    # So that supervisord does not do it first.
+    beating.plan.layout.heartbeat.write_text("3600")
+    os.kill(pid, signal.SIGSTOP)
+
+    beating.cluster.run("start", "kraftd", "--timeout", "3s")
+
+    assert psutil.Process(pid).status() != psutil.STATUS_STOPPED

@@ -1,6 +1,7 @@
 """`kraftd start`: from a configuration to a cluster that serves."""
 
 import logging
+import signal
 from dataclasses import dataclass, field, replace
 
 from kraftd.errors import KraftdError, UnknownNameError
@@ -237,7 +238,7 @@ def _raise_open_files(start: Start, table: ProcessTable) -> int:
 
 
 def _complete(start: Start, table: ProcessTable) -> StartResult:
-    """Start the missing programs of a cluster that supervisord runs; running programs are left alone."""
+    """Start the missing programs of a cluster that supervisord runs; running programs only continue if they stopped."""
     plan, names = start.cluster.plan, start.options.names
     plan.check_names(names)
     notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
@@ -248,6 +249,8 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     check_quorum(plan, wanted, table.processes)
     check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
     _set_desired(start, wanted)
+    for name in set(wanted) - set(missing):
+        start.cluster.doors.send_signal(table.processes[name], signal.SIGCONT)
     try:
         notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
     except StartFailedError as error:
