@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness import cluster_in, eventually
-from tests.kafka.scene import ABANDONED, LAG_INTERVAL_S, STALLED, Scene, hurry
+from tests.kafka.scene import ABANDONED, KEPT_FROZEN, LAG_INTERVAL_S, STALLED, Scene, hurry
 from tools.dashboard_pictures.__main__ import main as draw
 
 BEFORE_S, AFTER_S = 120, 90
@@ -20,7 +20,7 @@ BEFORE_S, AFTER_S = 120, 90
 def main(arguments: Sequence[str]) -> int:
     """Play the scene and draw it, with further arguments of tools.dashboard_pictures."""
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as cluster:
-        cluster.settings |= {"prometheus.enabled": "true", "daemon.lag_interval_s": LAG_INTERVAL_S}
+        cluster.settings |= {"prometheus.enabled": "true", "daemon.lag_interval_s": LAG_INTERVAL_S} | KEPT_FROZEN
         cluster.start()
         hurry(cluster)
         began_s = time.time()

@@ -28,6 +28,8 @@ _INTERVALS = {"15s": "3s", "5s": "1s"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 LAG_INTERVAL_S = 2
 """The setting of the daemon with which five looks at lag take ten seconds."""
+KEPT_FROZEN = {"watchdog.enabled": "false"}
+"""With it a node stays frozen until the alerts about that fire."""
 STALLED, ABANDONED = "billing", "reports"
 """Groups: with a member that never commits, and without a member."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import cluster_in, eventually, fetch
-from tests.kafka.scene import ABANDONED, LAG_INTERVAL_S, RULES, STALLED, Scene, hurry, rules_of
+from tests.kafka.scene import ABANDONED, KEPT_FROZEN, LAG_INTERVAL_S, RULES, STALLED, Scene, hurry, rules_of
 from tools.dashboard_pictures.evaluation import Window, expression, panels, variables
 from tools.dashboards.__main__ import DASHBOARDS
 
@@ -51,7 +51,7 @@ def selectors_in(expr):
 def scene():
     """Yield the scene when all that must fire has fired, with the time of which it has data."""
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as cluster:
-        cluster.settings |= {"prometheus.enabled": "true", "daemon.lag_interval_s": LAG_INTERVAL_S}
+        cluster.settings |= {"prometheus.enabled": "true", "daemon.lag_interval_s": LAG_INTERVAL_S} | KEPT_FROZEN
         cluster.start()
         began_s = time.time()
         hurry(cluster)
