@@ -16,7 +16,7 @@ from kraftd.plan.program import Program
 MIN_SILENT_PROBES = 3
 """A daemon that was frozen itself would else take one silent probe for a long silence."""
 
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 10.0
 """A program that was woken has this long to answer."""
 
 LONGEST_PATIENCE_S = 30.0

@@ -476,7 +476,7 @@ def test_a_frozen_broker_is_woken_then_ended_and_restarted_with_the_reason():
     cluster.refusals = {"broker-1": FROZEN}
 
     woken = tick_for(loop, clock, 32)
-    tick_for(loop, clock, 5)
+    tick_for(loop, clock, 10)
     terminated = list(cluster.signals)
     tick_for(loop, clock, 31)
     cluster.end("broker-1")

@@ -70,7 +70,7 @@ def test_each_step_gives_the_one_before_its_time():
             hang = taken(hang, step, float(now_s))
             steps.append((now_s - NOW_S, step))
 
-    assert steps == [(5.0, Step.TERMINATE), (35.0, Step.KILL)]
+    assert steps == [(10.0, Step.TERMINATE), (40.0, Step.KILL)]
 
 
 def test_an_app_gets_no_longer_than_a_stop_gives_it():
