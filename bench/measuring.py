@@ -2,6 +2,8 @@
 
 import contextlib
 import resource
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +27,16 @@ class Cost:
     wall_s: float
     cpu_s: float
     others: float
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: what it started is stopped first."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def measure(call: Callable[[], object], left_running: Callable[[], Iterable[int]] = tuple) -> Cost:

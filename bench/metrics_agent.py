@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.measuring import end_on_signals
 from tests.harness import Cluster, cluster_in, eventually
 
 PARTITIONS = 100
@@ -74,6 +75,7 @@ def _print_idle(cluster: Cluster, seconds: float) -> None:
 
 def main() -> None:
     """Measure what the arguments ask for."""
+    end_on_signals()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scrapes", type=int, default=100)
     parser.add_argument("--idle", type=float, default=60, metavar="SECONDS")

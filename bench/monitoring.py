@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from bench.measuring import end_on_signals
 from bench.monitoring_memory import print_memory
 from bench.monitoring_peers import Peer, PeerFailedError, running
 from kraftd.clock import SystemClock
@@ -91,6 +92,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 def main() -> None:
     """Print what each monitor costs, and how fast /metrics is while a broker is frozen."""
+    end_on_signals()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--heap", default="512m")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.measuring import end_on_signals
 from tests.harness import Cluster, cluster_in
 
 _LIMIT_S = 60.0
@@ -17,6 +18,7 @@ _LIMIT_S = 60.0
 
 def main() -> None:
     """Kill brokers in turn, print each round and the medians."""
+    end_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--heap", default="4g")

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from bench.measuring import QUIET_CORES, Cost, measure, wait_for_quiet
+from bench.measuring import QUIET_CORES, Cost, end_on_signals, measure, wait_for_quiet
 from bench.stock import StockCluster
 from kraftd.operate.configuring import Selection, choose_cluster, plan_for
 from kraftd.operate.context import this_command_context
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--port-offset", type=int, default=22200, help="added to all ports")
     parser.add_argument("--quiet-wait", type=float, default=60.0, help="seconds to wait for a quiet machine, each time")
     options = parser.parse_args()
+    end_on_signals()
     runtimes = _prepare()
     results = Results()
     print(f"{os.cpu_count()} cores, heaps of {options.heap}, Kafka {runtimes[0].kafka_version}")
