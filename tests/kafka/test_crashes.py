@@ -62,6 +62,16 @@ def test_a_killed_broker_is_a_process_again_at_once_and_the_status_says_how_it_e
     assert node["last_exit"]["signal"] == "SIGKILL"
 
 
+def test_a_wait_for_in_sync_ends_once_a_killed_broker_is_in_every_isr_again(healthy):
+    healthy.kill("broker-2")
+    eventually(lambda: healthy.program("broker-2")["rung"] != "in-sync", within_s=10, what="the kill is seen")
+
+    healthy.run("wait", "--for", "broker-2:in-sync", "--timeout", "60s", check=True)
+
+    assert healthy.program("broker-2")["rung"] == "in-sync"
+    assert healthy.in_sync()
+
+
 def test_a_stolen_port_that_is_given_back_needs_no_person(healthy):
     place = ("127.0.0.1", int(healthy.program("producer")["listeners"][0].rpartition(":")[2]))
     with socket.socket() as thief:
