@@ -145,8 +145,9 @@ def _verbose_lines(console: Console) -> TimedLines:
 class LiveLines:
     """A line for each program, changing in place; steps stay above it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._monotonic_s = monotonic_s
         self._lines: dict[str, tuple[str, str]] = {}
         self._begun_s: dict[str, float] = {}
         self._live: Live | None = None
@@ -160,7 +161,7 @@ class LiveLines:
     def program(self, name: str, state: str, detail: str = "") -> None:
         """Change a program's line; the display ends when every program is in a final state."""
         self._lines[name] = (state, detail)
-        self._begun_s.setdefault(name, time.monotonic())
+        self._begun_s.setdefault(name, self._monotonic_s())
         if self._live is None:
             self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=8, transient=False)
             self._live.start()
@@ -203,6 +204,8 @@ class LiveLines:
             self._live.stop()
             self._live = None
             self._lines.clear()
+            # A command that starts and then stops the same programs waits twice.
+            self._begun_s.clear()
 
     def restoring(self) -> str:
         """Return what restores the terminal where this process has no time to close the display."""
@@ -211,7 +214,7 @@ class LiveLines:
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for name, (state, detail) in self._lines.items():
-            waited = "" if state in _FINAL else f"{time.monotonic() - self._begun_s[name]:.0f} s  "
+            waited = "" if state in _FINAL else f"{self._monotonic_s() - self._begun_s[name]:.0f} s  "
             shown = f"{waited}{detail}".rstrip()
             table.add_row(Text(name), Text(state, style=_STYLES.get(state, "")), Text(shown, style="dim"))
         return table

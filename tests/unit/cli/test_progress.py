@@ -114,6 +114,21 @@ def test_live_lines_leave_the_last_states_and_the_terminal_as_it_was(terminal):
     assert re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()[-1] == "broker-2  ready  2.5 s"
 
 
+def test_a_program_that_is_stopped_later_has_waited_since_then(terminal):
+    clock = ManualClock()
+    reporter = LiveLines(terminal, clock.monotonic_s)
+    reporter.program("broker-1", "starting")
+    reporter.program("broker-1", "ready", "2.4 s")
+    clock.advance(3600.0)
+
+    reporter.program("broker-1", "stopping")
+    clock.advance(7.0)
+    reporter.program("broker-1", "stopping")
+    reporter.close()
+
+    assert re.sub(r"\x1b\[[0-9;?]*\w", "", terminal.file.getvalue()).splitlines()[-1] == "broker-1  stopping  7 s"
+
+
 def test_what_ends_early_gives_the_terminal_back(terminal):
     reporter = LiveLines(terminal)
     reporter.program("broker-1", "starting")
