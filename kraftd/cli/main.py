@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import backup, change, cluster, config, diagnose, groups, inspect, kafka, topics
+from kraftd.cli.commands import backup, change, cluster, config, diagnose, groups, inspect, kafka, scale, topics
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 cluster.register(app)
 change.register(app)
+scale.register(app)
 inspect.register(app)
 kafka.register(app)
 topics.register(app)

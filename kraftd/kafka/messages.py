@@ -6,6 +6,7 @@ from typing import Any
 
 from kafka import errors as kafka_errors
 from kafka.protocol.admin import (
+    AlterPartitionReassignmentsRequest,
     CreatePartitionsRequest,
     CreateTopicsRequest,
     DeleteGroupsRequest,
@@ -18,6 +19,7 @@ from kafka.protocol.admin import (
     ElectLeadersRequest,
     IncrementalAlterConfigsRequest,
     ListGroupsRequest,
+    ListPartitionReassignmentsRequest,
 )
 from kafka.protocol.admin.transactions import (
     DescribeProducersRequest,
@@ -38,9 +40,11 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from kraftd.kafka import consumer_group_describe
 from kraftd.kafka.model import Failure, TopicPartition
+from kraftd.kafka.reassignment import unregister_broker
 from kraftd.kafka.wire import Request
 
 _MESSAGES = {
+    "AlterPartitionReassignments": AlterPartitionReassignmentsRequest,
     "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
     "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
@@ -60,12 +64,14 @@ _MESSAGES = {
     "InitProducerId": InitProducerIdRequest,
     "ListGroups": ListGroupsRequest,
     "ListOffsets": ListOffsetsRequest,
+    "ListPartitionReassignments": ListPartitionReassignmentsRequest,
     "ListTransactions": ListTransactionsRequest,
     "Metadata": MetadataRequest,
     "OffsetCommit": OffsetCommitRequest,
     "OffsetDelete": OffsetDeleteRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
+    "UnregisterBroker": unregister_broker.DeleteTopicsRequest,
 }
 _BATCH_OVERHEAD_BYTES = 1024
 _NO_VERSIONS: Mapping[str, int | None] = {}

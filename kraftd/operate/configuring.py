@@ -22,7 +22,8 @@ from kraftd.plan.loading import (
 )
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.plan import Plan
-from kraftd.plan.planning import build_plan, tools_asked_for
+from kraftd.plan.planning import TIE_BREAKER_ID, build_plan, tools_asked_for
+from kraftd.plan.settings import Settings
 from kraftd.runtime.jars import locked_versions
 from kraftd.runtime.runtime import exact_kafka_version
 
@@ -180,12 +181,21 @@ def plan_for(chosen: ChosenCluster, command_context: CommandContext) -> Configur
 
 
 def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Mapping[str, Executable]) -> Configured:
-    settings = chosen.configuration.settings
+    settings = _with_brokers(chosen.configuration, manifest)
     asked, home = settings.cluster.kafka_version, settings.kafka.home
     kept = _kept_version(asked, manifest) if not home else None
     version = kept or exact_kafka_version(asked, Path(home) if home else None)
     plan = build_plan(settings, chosen.layout, version, manifest, installed)
     return Configured(chosen, plan, manifest, installed)
+
+
+def _with_brokers(configuration: Configuration, manifest: Manifest | None) -> Settings:
+    """Return the settings; where they state no number of brokers, with as many as were formatted, or scaled to."""
+    settings = configuration.settings
+    if manifest is None or "cluster.brokers" in configuration.origins:
+        return settings
+    brokers = sum(node.node_id < TIE_BREAKER_ID for node in manifest.nodes)
+    return settings.model_copy(update={"cluster": settings.cluster.model_copy(update={"brokers": brokers})})
 
 
 def absent_tools(configuration: Configuration, installed: Collection[str]) -> dict[str, str]:

@@ -43,6 +43,8 @@ RECORDS = (
     "overrides.json",
     "restore.json",
     "restore.lock",
+    "scale.json",
+    "scale.lock",
     "supervisord.conf",
     "manifest.json",
     "plan.json",
@@ -141,6 +143,16 @@ class Layout:
     def restore_lock(self) -> Path:
         """The lock of the one command that may restore a backup; the cluster is used meanwhile."""
         return self.state_dir / "restore.lock"
+
+    @property
+    def scale_journal(self) -> Path:
+        """The journal of a scale that is unfinished."""
+        return self.state_dir / "scale.json"
+
+    @property
+    def scale_lock(self) -> Path:
+        """The lock of the one scale at a time; it moves replicas for long, without the lock of the cluster."""
+        return self.state_dir / "scale.lock"
 
     @property
     def supervisord_conf(self) -> Path:

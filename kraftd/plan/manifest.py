@@ -31,6 +31,7 @@ class Manifest:
 
     Attributes:
         unfinished: Names of nodes that were being formatted when this was written: these may have no identity yet.
+        removed: Names of brokers that have left the cluster; their data may still be there.
     """
 
     cluster_id: str
@@ -38,19 +39,21 @@ class Manifest:
     voters: tuple[Voter, ...]
     nodes: tuple[FormattedNode, ...]
     unfinished: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
         return json.dumps({"schema_version": _SCHEMA_VERSION, **asdict(self)}, indent=2) + "\n"
 
 
-def manifest_of(plan: Plan, cluster_id: str) -> Manifest:
-    """Return the manifest of a plan whose nodes are being formatted."""
+def manifest_of(plan: Plan, cluster_id: str, removed: tuple[str, ...] = ()) -> Manifest:
+    """Return the manifest of a plan whose nodes are being formatted; a broker of the plan is not removed any more."""
     nodes = tuple(
         FormattedNode(node.name, node.node_id, tuple(listener.port for listener in node.kafka_listeners))
         for node in plan.nodes
     )
-    return Manifest(cluster_id, plan.kafka_version, plan.voters, nodes)
+    gone = tuple(name for name in removed if name not in plan.names)
+    return Manifest(cluster_id, plan.kafka_version, plan.voters, nodes, removed=gone)
 
 
 def parse_manifest(text: str, path: Path) -> Manifest:
@@ -73,6 +76,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
                 for n in raw["nodes"]
             ),
             unfinished=tuple(str(name) for name in raw.get("unfinished", [])),
+            removed=tuple(str(name) for name in raw.get("removed", [])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(
@@ -106,6 +110,11 @@ def differences(plan: Plan, manifest: Manifest) -> list[str]:
             found.append(
                 f"{node.name}: planned ports {_ports(planned[node.node_id])}, formatted with {_ports(node.ports)}"
             )
+    found += [
+        f"{name}: planned, but 'kraftd scale' has removed it from the cluster"
+        for name in manifest.removed
+        if name in plan.names
+    ]
     return found
 
 

@@ -27,7 +27,7 @@ _NO_SIZES: Mapping[PartitionId, int] = {}
 def balanced(
     current: Placement,
     brokers: Collection[int],
-    replication_factors: Mapping[str, int],
+    replication_factors: Mapping[PartitionId, int],
     sizes: Mapping[PartitionId, int] = _NO_SIZES,
 ) -> dict[PartitionId, Replicas]:
     """Return the new replicas of each partition that changes, the preferred leader first.
@@ -35,11 +35,11 @@ def balanced(
     Args:
         current: The replicas of every partition, the preferred leader first.
         brokers: The node ids that may have replicas; all others are drained.
-        replication_factors: By topic, its number of replicas; of other topics each partition keeps its own. None is
-            above the number of brokers.
+        replication_factors: By partition, its number of replicas; others keep theirs. None is above the number of
+            brokers.
         sizes: Bytes by partition.
     """
-    factors = {key: replication_factors.get(key[0], len(replicas)) for key, replicas in current.items()}
+    factors = {key: replication_factors.get(key, len(replicas)) for key, replicas in current.items()}
     chosen = _replicas(current, sorted(brokers), factors, _relative(sizes))
     leaders = _leaders(current, chosen, len(brokers))
     placed = {key: _ordered(current[key], chosen[key], leaders[key]) for key in current}

@@ -142,6 +142,15 @@ def manifest_on_disk(command_context, kafka_version):
     Store(plan.layout).write_manifest(manifest_of(plan_of(kafka_version=kafka_version), CLUSTER_ID))
 
 
+@pytest.mark.parametrize(("toml", "brokers"), [("", 4), ("[cluster]\nbrokers = 5", 5), ("[cluster]\nbrokers = 2", 2)])
+def test_a_formatted_cluster_keeps_its_number_of_brokers_where_none_is_stated(command_context, toml, brokers):
+    plan = configured_with(Selection(), command_context).plan
+    Store(plan.layout).write_manifest(manifest_of(plan_of("[cluster]\nbrokers = 4"), CLUSTER_ID))
+    write_config(command_context, toml)
+
+    assert len(configured_with(Selection(), command_context).plan.brokers) == brokers
+
+
 def test_a_formatted_cluster_keeps_its_patch_version(command_context):
     manifest_on_disk(command_context, "3.9.1")
 

@@ -68,6 +68,16 @@ def test_taking_a_broker_away_that_is_no_voter_differs_too():
     ]
 
 
+def test_a_broker_that_a_scale_removed_differs_where_it_is_planned_again():
+    left = replace(manifest_of(brokers(4), CLUSTER_ID), removed=("broker-5",))
+    planned = brokers(5, manifest=left)
+
+    assert differences(brokers(4, manifest=left), left) == []
+    assert differences(planned, left) == ["broker-5: planned, but 'kraftd scale' has removed it from the cluster"]
+    assert parse_manifest(left.to_json(), PATH) == left
+    assert manifest_of(planned, CLUSTER_ID, left.removed).removed == ()
+
+
 def test_other_ports_differ_for_each_node():
     found = differences(plan_of("[cluster]\nport_offset = 5"), manifest_of(plan_of(), CLUSTER_ID))
 

@@ -1,0 +1,173 @@
+"""The command that changes how many brokers there are, and how many replicas."""
+
+import sys
+from collections import Counter
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kraftd.cli.options import Invocation
+from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.units import human_size, parse_size, plural
+
+if TYPE_CHECKING:
+    from kraftd.operate.configuring import ChosenCluster
+    from kraftd.operate.scale.scale import PlannedScale, ScaleResult
+
+_TIMEOUT_S = 3600.0
+
+Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", help="How many brokers there are to be.")]
+Factor = Annotated[
+    int | None,
+    typer.Option("--replication-factor", metavar="R", help="How many replicas topics are to have, with their min ISR."),
+]
+Topics = Annotated[
+    list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Whose; may be repeated. All without it.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+Abort = Annotated[bool, typer.Option("--abort", help="Undo the scale that is unfinished.")]
+DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the data of brokers that leave.")]
+Throttle = Annotated[
+    str, typer.Option("--throttle", metavar="SIZE", help="How much a second each broker may send and receive.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("scale")(scale)
+
+
+def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
+    context: typer.Context,
+    brokers: Brokers = None,
+    replication_factor: Factor = None,
+    topics: Topics = None,
+    dry_run: DryRun = False,
+    abort: Abort = False,
+    delete_data: DeleteData = False,
+    throttle: Throttle = "64m",
+    yes: Yes = False,
+) -> None:
+    """Change the number of brokers of a running cluster, and balance its partitions over them.
+
+    New brokers start beside the others; nothing restarts. Brokers that leave are drained before they are stopped.
+    The copies are throttled. A command that was interrupted is finished by the next one, or undone with --abort.
+    """
+    from kraftd.operate.scale.scale import Scale, ScaleOptions
+
+    invocation: Invocation = context.obj
+    timeout_s = invocation.timeout_s or _TIMEOUT_S
+    command_context = invocation.command_context(timeout_s)
+    _refuse_nothing(brokers, replication_factor, topics, abort=abort)
+    options = ScaleOptions(
+        brokers, replication_factor, tuple(topics or ()), abort, delete_data, _bytes_per_s(throttle), timeout_s
+    )
+
+    def choose(number: int | None) -> "ChosenCluster":
+        more = () if number is None else (f"cluster.brokers={number}",)
+        return replace(invocation, assignments=(*invocation.assignments, *more)).chosen(command_context)
+
+    command = Scale(choose, options, command_context)
+    if dry_run:
+        _print_plan(invocation, command.plan(), is_asked=False)
+        return
+    if not yes:
+        planned = command.plan()
+        _print_plan(invocation, planned, is_asked=True)
+        if not planned.is_empty:
+            _ask(planned)
+    _print_result(invocation, command.run())
+
+
+def _refuse_nothing(
+    brokers: int | None, replication_factor: int | None, topics: list[str] | None, *, abort: bool
+) -> None:
+    asked = [brokers, replication_factor]
+    if (abort and asked != [None, None]) or (not abort and asked == [None, None]):
+        raise ConfigurationError(
+            "cannot scale: give either --abort, or --brokers or --replication-factor",
+            hint="'kraftd scale --brokers 3' makes it three brokers.",
+        )
+    if topics and replication_factor is None:
+        raise ConfigurationError(
+            "cannot use --topic without --replication-factor: all topics are balanced over the brokers",
+            hint="Add --replication-factor, or leave --topic out.",
+        )
+
+
+def _bytes_per_s(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"cannot use --throttle {text}: {error}", hint="Give a size a second, such as 64m."
+        ) from error
+
+
+def _ask(planned: "PlannedScale") -> None:
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"cannot ask whether to scale the cluster {planned.cluster}: stdin is not a terminal",
+            hint="Add --yes to do what is listed.",
+        )
+    if not typer.confirm("Do that?", err=True):
+        raise KraftdError("cannot scale without confirmation: nothing was changed", code="not_confirmed")
+
+
+def _document(planned: "PlannedScale") -> dict[str, object]:
+    document = asdict(planned)
+    before, after = document.pop("before"), document.pop("changes")
+    document["moves"] = [
+        {"topic": topic, "partition": partition, "before": before[topic, partition], "after": replicas}
+        for (topic, partition), replicas in sorted(after.items())
+    ]
+    return document
+
+
+def _print_plan(invocation: Invocation, planned: "PlannedScale", *, is_asked: bool) -> None:
+    if invocation.json and not is_asked:
+        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
+    elif not invocation.quiet:
+        console = invocation.console(stderr=is_asked)
+        for line in _lines(planned):
+            console.print(line)
+
+
+def _lines(planned: "PlannedScale") -> list[str]:
+    if planned.is_empty:
+        return [f"The cluster {planned.cluster} has {plural(planned.brokers_after, 'broker')}: there is nothing to do."]
+    lines = [f"This goes on with {planned.resumes}."] if planned.resumes else []
+    lines += [f"start     {name}" for name in planned.joining]
+    moved = Counter(topic for topic, _ in planned.changes)
+    lines += [f"move      {plural(number, 'partition')} of {topic}" for topic, number in sorted(moved.items())]
+    if moved:
+        copies = plural(planned.copied_replicas, "replica")
+        lines.append(f"copy      {copies}, {human_size(planned.copied_bytes)}")
+    lines += [
+        f"set       min.insync.replicas = {value} of {topic}"
+        for topic, value in sorted(planned.min_in_sync_replicas.items())
+    ]
+    lines += [f"remove    {name}, once it is empty" for name in planned.leaving]
+    return lines
+
+
+def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
+        return
+    if invocation.quiet:
+        return
+    console = invocation.console()
+    has = f"{result.cluster} has {plural(result.brokers, 'broker')}"
+    moved = f"{plural(result.moved.replicas, 'replica')} copied ({human_size(result.moved.size_bytes)})"
+    undone = "the scale is undone; " if result.is_undone else ""
+    console.print(f"{has}: {undone}{moved} in {result.took_s:.1f} s" if result.is_changed else f"{has}: nothing to do")
+    for note in result.notes:
+        console.print(f"note: {note}")
+    if result.configured_brokers not in (None, result.brokers):
+        console.print(
+            f"note: set brokers = {result.brokers} under [cluster] in {result.origin}, where it is "
+            f"{result.configured_brokers}: the next 'kraftd start' of the whole cluster refuses another number"
+        )

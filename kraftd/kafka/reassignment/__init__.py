@@ -1,0 +1,1 @@
+"""The reassignment of partitions to other brokers, and what goes with it."""

@@ -1,0 +1,58 @@
+"""The doors that only a scale uses."""
+
+# ruff: noqa: D102 the Protocol names methods that its class describes
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
+from kraftd.kafka.reassignment.admin import ReassigningAdmin
+from kraftd.kafka.reassignment.requests import Reassignment
+from kraftd.operate.start.doors import StartDoors, start_doors
+from kraftd.plan.plan import Access
+
+
+class ReassigningDoor(Protocol):
+    """The part of ``ReassigningAdmin`` that a scale asks."""
+
+    def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata: ...
+
+    def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]: ...
+
+    def reassign(self, targets: Mapping[TopicPartition, tuple[int, ...]]) -> dict[TopicPartition, Failure]: ...
+
+    def reassignments(self) -> dict[TopicPartition, Reassignment]: ...
+
+    def own_settings(self, names: Iterable[str]) -> dict[str, dict[str, str | None]]: ...
+
+    def alter_topics(self, changes: Mapping[str, Mapping[str, str | None]]) -> dict[str, Failure]: ...
+
+    def delete_topics(self, names: Sequence[str]) -> dict[str, Failure]: ...
+
+    def broker_settings(self, node_id: int, keys: Iterable[str]) -> dict[str, BrokerSetting]: ...
+
+    def alter_broker(
+        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
+    ) -> Failure | None: ...
+
+    def elect_preferred_leaders(self, partitions: Iterable[TopicPartition]) -> None: ...
+
+    def unregister(self, node_id: int) -> Failure | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDoors:
+    """The functions through which a scale reaches outside; tests give others.
+
+    Attributes:
+        open_kafka: Kafka by the way to it, with a time limit for each request in seconds; opened by entering it.
+        start: The doors of a start.
+    """
+
+    open_kafka: Callable[[Access, float], AbstractContextManager[ReassigningDoor]] = field(
+        default=lambda access, timeout_s: ReassigningAdmin(access, timeout_s=timeout_s)
+    )
+    start: StartDoors = field(default_factory=start_doors)

@@ -1,0 +1,111 @@
+"""The journal of a scale: what it is to reach, and what it must put back, so that the next call finishes or undoes it.
+
+What is moved is not in it: that follows anew from where the replicas are and which moves are under way.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from kraftd.errors import KraftdError
+from kraftd.plan.placement.balance import PartitionId, Placement, Replicas
+
+_SCHEMA_VERSION = 1
+
+Values: TypeAlias = Mapping[str, str | None]
+"""Settings by key; None for one that was not set."""
+
+_NOTHING: Mapping[str, Values] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A scale that is under way.
+
+    Attributes:
+        brokers_before: How many brokers there were.
+        brokers_after: How many there are to be.
+        since: When it began; RFC 3339, UTC.
+        placement: The replicas of every partition when it began.
+        replication_factor: The number of replicas that the chosen topics are to have; None where it is not changed.
+        topics: The chosen topics; none for all.
+        min_in_sync_replicas: What the topics' own min.insync.replicas were, of those that are changed.
+        topic_throttles: What the throttle's settings of topics were before; by topic.
+        broker_throttles: The same of brokers, by node id as text.
+        is_aborted: It is being undone.
+        is_removing: The brokers that leave are empty, and are being stopped.
+    """
+
+    brokers_before: int
+    brokers_after: int
+    since: str
+    placement: Placement
+    replication_factor: int | None = None
+    topics: tuple[str, ...] = ()
+    min_in_sync_replicas: Mapping[str, str | None] = field(default_factory=dict)
+    topic_throttles: Mapping[str, Values] = field(default_factory=dict)
+    broker_throttles: Mapping[str, Values] = field(default_factory=dict)
+    is_aborted: bool = False
+    is_removing: bool = False
+
+    @property
+    def most_brokers(self) -> int:
+        """The number of brokers that run while it is under way."""
+        return max(self.brokers_before, self.brokers_after)
+
+    def to_json(self) -> str:
+        """Return the text of ``scale.json``."""
+        document: dict[str, Any] = {
+            "schema_version": _SCHEMA_VERSION,
+            "brokers_before": self.brokers_before,
+            "brokers_after": self.brokers_after,
+            "since": self.since,
+            "placement": [[*key, list(replicas)] for key, replicas in self.placement.items()],
+            "replication_factor": self.replication_factor,
+            "topics": self.topics,
+            "min_in_sync_replicas": self.min_in_sync_replicas,
+            "topic_throttles": self.topic_throttles,
+            "broker_throttles": self.broker_throttles,
+            "is_aborted": self.is_aborted,
+            "is_removing": self.is_removing,
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+
+def parse_journal(text: str, path: Path) -> Journal:
+    """Return the journal that a text holds.
+
+    Raises:
+        KraftdError: The text is damaged, or a newer kraftd wrote it.
+    """
+    try:
+        raw = json.loads(text)
+        if int(raw["schema_version"]) > _SCHEMA_VERSION:
+            raise ValueError(f"schema version {raw['schema_version']} is newer")  # noqa: TRY301 one report for all
+        return Journal(
+            brokers_before=int(raw["brokers_before"]),
+            brokers_after=int(raw["brokers_after"]),
+            since=str(raw["since"]),
+            placement=dict(_placed(each) for each in raw["placement"]),
+            replication_factor=raw["replication_factor"],
+            topics=tuple(map(str, raw["topics"])),
+            min_in_sync_replicas=dict(raw["min_in_sync_replicas"]),
+            topic_throttles={str(name): dict(values) for name, values in raw["topic_throttles"].items()},
+            broker_throttles={str(name): dict(values) for name, values in raw["broker_throttles"].items()},
+            is_aborted=bool(raw["is_aborted"]),
+            is_removing=bool(raw["is_removing"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KraftdError(
+            f"cannot read the journal {path}: it is damaged ({error})",
+            hint="Remove that file: 'kraftd scale' then begins anew from where the replicas are. It also held which "
+            "throttles of replication to take away: 'kraftd kafka configs --describe' shows them.",
+            code="journal_damaged",
+        ) from error
+
+
+def _placed(raw: Any) -> tuple[PartitionId, Replicas]:
+    topic, partition, replicas = raw
+    return (str(topic), int(partition)), tuple(map(int, replicas))

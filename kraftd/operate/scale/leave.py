@@ -1,0 +1,81 @@
+"""Brokers that leave: stopped, unregistered and taken out of the plan, once they have no replica."""
+
+import shutil
+from dataclasses import replace
+
+from kraftd.errors import KraftdError
+from kraftd.host.files import os_errors_named, write_changed
+from kraftd.kafka.round_trip import CANARY_TOPIC
+from kraftd.operate.apply.join import following_configuration, restart_daemon
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.render import files_of
+from kraftd.operate.scale.doors import ReassigningDoor
+from kraftd.operate.start.start import Start
+from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.plan.kinds import Node
+
+_RETRY_S = 0.5
+_UNREGISTER_LIMIT_S = 20.0
+_UNKNOWN = "BROKER_ID_NOT_REGISTERED"
+
+
+def stop_and_unregister(
+    cluster: ClusterContext, kafka: ReassigningDoor, leaving: tuple[Node, ...], command: str
+) -> None:
+    """Stop brokers without replicas, and make the cluster forget them; the caller holds the lock.
+
+    Raises:
+        RefusedError: A partition has come to one of them meanwhile.
+        KraftdError: The cluster does not forget one.
+    """
+    names = tuple(node.name for node in leaving)
+    if not names:
+        return
+    stop_locked(cluster, StopOptions(names, command=command))
+    for node in leaving:
+        deadline_s = cluster.clock.monotonic_s() + _UNREGISTER_LIMIT_S
+        while (failure := kafka.unregister(node.node_id)) is not None and failure.error != _UNKNOWN:
+            if not failure.retriable or cluster.clock.monotonic_s() > deadline_s:
+                raise KraftdError(
+                    f"cannot unregister {node.name}, which is stopped: {failure.text}",
+                    hint="Run the same command again.",
+                    code="not_unregistered",
+                    details={"error": failure.error},
+                )
+            cluster.clock.sleep(_RETRY_S)
+    # It has a partition that one of these should lead, and cannot lose it; the daemon makes it again for those left.
+    kafka.delete_topics((CANARY_TOPIC,))
+
+
+def take_out(start: Start) -> None:
+    """Let plan, files, supervisord, daemon and manifest follow a plan with fewer brokers, which have ended.
+
+    Args:
+        start: Of the configuration with fewer brokers; the caller holds the lock.
+    """
+    store = start.cluster.store
+    start = following_configuration(start, store.plan() or start.cluster.plan)
+    cluster, plan = start.cluster, start.cluster.plan
+    prepared = start.doors.prepare_runtime(plan, cluster.command_context)
+    write_changed(files_of(plan, prepared.launch, cluster.command_context))
+    cluster.store.write_plan(plan)
+    cluster.supervisor.update()
+    restart_daemon(cluster)
+    manifest = store.manifest()
+    if manifest is not None:
+        stay = tuple(node for node in manifest.nodes if node.name in plan.names)
+        gone = tuple(node.name for node in manifest.nodes if node.name not in plan.names)
+        store.write_manifest(replace(manifest, nodes=stay, removed=(*manifest.removed, *gone)))
+
+
+def delete_data(cluster: ClusterContext, names: tuple[str, ...]) -> None:
+    """Delete the data of brokers that have left.
+
+    Raises:
+        FileAccessError: The system refuses.
+    """
+    for name in names:
+        path = cluster.layout.data(name)
+        if path.is_dir() and not path.is_symlink():
+            with os_errors_named("delete", path):
+                shutil.rmtree(path)

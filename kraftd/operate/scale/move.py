@@ -1,0 +1,213 @@
+"""The movement of replicas, throttled and watched, until all are where they belong and their preferred leaders lead."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kraftd.errors import KraftdError, TimedOutError
+from kraftd.kafka.model import KafkaAccessError, TopicPartition
+from kraftd.operate.context import ClusterContext
+from kraftd.operate.scale.doors import ReassigningDoor
+from kraftd.operate.scale.journal import Journal
+from kraftd.operate.scale.look import look
+from kraftd.operate.scale.targets import Situation, left_bytes, throttles
+from kraftd.operate.scale.throttle import set_rate, take_away, throttle, with_saved
+from kraftd.operate.start.sequence import Deadline, yield_to_stop
+from kraftd.plan.placement.balance import Replicas, added
+from kraftd.units import duration, human_size, plural
+
+_POLL_S = 0.3
+_SAID_EVERY_S = 2.0
+_BEHIND_S = 0.7
+_STUCK_AFTER_S = 10.0
+_SILENT_LIMIT_S = 30.0
+_LEADERS_LIMIT_S = 10.0
+_MOST_ROUNDS = 10
+_GONE = "UNKNOWN_TOPIC_OR_PARTITION"
+
+Target = Callable[[Situation], dict[TopicPartition, Replicas]]
+"""What is to change, from where the replicas are; nothing once all are where they belong."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """What was moved so far.
+
+    Attributes:
+        replicas: How many were copied to a broker that had them not.
+        size_bytes: The size of these copies.
+    """
+
+    replicas: int = 0
+    size_bytes: int = 0
+
+
+class Mover:
+    """Moves the replicas of one cluster.
+
+    The journal is written before a throttle is set, and again when it is taken away.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterContext,
+        kafka: ReassigningDoor,
+        journal: Journal,
+        write: Callable[[Journal], None],
+        bytes_per_s: int,
+        deadline: Deadline,
+    ) -> None:
+        self._cluster = cluster
+        self._clock = cluster.clock
+        self._kafka = kafka
+        self._write = write
+        self._bytes_per_s = bytes_per_s
+        self._deadline = deadline
+        self.journal = journal
+        self.moved = Moved()
+        self.notes: list[str] = []
+
+    def run(self, target: Target) -> None:
+        """Move replicas until nothing is left to change; what an earlier command moves is waited for.
+
+        Raises:
+            KraftdError: A partition or a throttle is refused.
+            TimedOutError: Time was up; the moves go on, without a throttle.
+            YieldedError: The cluster was stopped meanwhile.
+        """
+        with self._throttle_taken_away():
+            # Of an earlier command that was killed.
+            set_rate(self._kafka, map(int, self.journal.broker_throttles), self._bytes_per_s)
+            for _ in range(_MOST_ROUNDS):
+                situation, _ = look(self._kafka)
+                changes = target(situation)
+                if not changes and not situation.reassignments:
+                    break
+                if changes:
+                    self._begin(situation, changes)
+                self._await_end()
+            else:
+                raise KraftdError(
+                    "cannot finish: partitions keep changing, so that something else moves them too",
+                    hint="End that, then run it again.",
+                    code="moved_by_others",
+                )
+            self._elect()
+
+    def _begin(self, situation: Situation, changes: dict[TopicPartition, Replicas]) -> None:
+        current = situation.current
+        copies = added({key: current[key] for key in changes}, changes)
+        size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
+        if copies:
+            topics = throttles({key: current[key] for key in changes}, changes)
+            brokers = {broker for _, broker in copies} | {each for key, _ in copies for each in current[key]}
+            self.journal = with_saved(self.journal, self._kafka, topics, sorted(brokers))
+            self._write(self.journal)
+            throttle(self._kafka, topics, sorted(brokers), self._bytes_per_s)
+        what = f"Copying {plural(len(copies), 'replica')}, {human_size(size_bytes)}, at most "
+        if copies:
+            self._cluster.reporter.step(f"{what}{human_size(self._bytes_per_s)}/s from and to each broker")
+        failures = self._kafka.reassign(changes)
+        lasting = {
+            key: failure for key, failure in failures.items() if failure.error != _GONE and not failure.retriable
+        }
+        for (topic, partition), failure in sorted(lasting.items()):
+            raise KraftdError(
+                f"cannot reassign partition {partition} of {topic}: {failure.text}",
+                hint="'kraftd scale' goes on from where the replicas are; with --abort it undoes what it did.",
+                code="not_reassigned",
+                details={"topic": topic, "partition": partition, "error": failure.error},
+            )
+        done = [copy for copy in copies if copy[0] not in failures]
+        self.moved.replicas += len(done)
+        self.moved.size_bytes += sum(situation.sizes.get(key, 0) for key, _ in done)
+
+    def _await_end(self) -> None:
+        """Wait until no reassignment is under way, showing what is left; a throttle that is too low is raised."""
+        began_s = said_s = less_at_s = self._clock.monotonic_s()
+        first: int | None = None
+        least = None
+        while True:
+            situation = self._look_patiently()
+            if not situation.reassignments:
+                # Before Kafka 4.1 a broker learns of it up to 0.5 s after the controller.
+                self._clock.sleep(_BEHIND_S)
+                return
+            now_s, left = self._clock.monotonic_s(), left_bytes(situation)
+            first = left if first is None else first
+            if least is None or left < least:
+                least, less_at_s = left, now_s
+            elif left and now_s - less_at_s > _STUCK_AFTER_S:
+                self._hurry()
+                less_at_s = now_s
+            if now_s - said_s >= _SAID_EVERY_S:
+                said_s = now_s
+                self._say(len(situation.reassignments), left, (first - left) / max(now_s - began_s, 0.001))
+            self._check(situation)
+            self._clock.sleep(_POLL_S)
+
+    def _say(self, partitions: int, left: int, bytes_per_s: float) -> None:
+        text = f"{plural(partitions, 'partition')} on the way, {human_size(left)} left"
+        if bytes_per_s > 0 and left:
+            text += f", about {duration(max(1, left / bytes_per_s))}"
+        self._cluster.reporter.step(text)
+
+    def _hurry(self) -> None:
+        """Double a throttle below what is written meanwhile: the copies would never be complete."""
+        self._bytes_per_s *= 2
+        brokers = [int(name) for name in self.journal.broker_throttles]
+        set_rate(self._kafka, brokers, self._bytes_per_s)
+        self._cluster.reporter.step(f"Nothing gets less: the throttle is {human_size(self._bytes_per_s)}/s now")
+
+    def _look_patiently(self) -> Situation:
+        """Look, again where no broker answers for a moment."""
+        since_s = self._clock.monotonic_s()
+        while True:
+            try:
+                return look(self._kafka)[0]
+            except KafkaAccessError:
+                yield_to_stop(self._cluster.store, self._deadline)
+                if self._clock.monotonic_s() - since_s > _SILENT_LIMIT_S:
+                    raise
+                self._clock.sleep(_POLL_S)
+
+    def _check(self, situation: Situation) -> None:
+        yield_to_stop(self._cluster.store, self._deadline)
+        if self._clock.monotonic_s() > self._deadline.at_s:
+            left = plural(len(situation.reassignments), "partition")
+            raise TimedOutError(
+                f"cannot finish within {self._deadline.limit_s:g} s: {left} on the way",
+                hint="The moves go on, without a throttle; the same command waits for them and does the rest, and "
+                "--abort undoes it. --timeout allows more time.",
+            )
+
+    def _elect(self) -> None:
+        """Make the preferred replicas leaders, where they are not."""
+        deadline_s = self._clock.monotonic_s() + _LEADERS_LIMIT_S
+        while unled := self._look_patiently().unled:
+            self._kafka.elect_preferred_leaders(unled)
+            if self._clock.monotonic_s() > deadline_s:
+                self.notes.append(
+                    f"{plural(len(unled), 'partition')} has another leader than its preferred one; Kafka changes that "
+                    "within 30 s of its being in sync"
+                )
+                return
+            self._clock.sleep(_POLL_S)
+
+    @contextmanager
+    def _throttle_taken_away(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self.journal.topic_throttles or self.journal.broker_throttles:
+                self._take_away()
+
+    def _take_away(self) -> None:
+        try:
+            self.journal, still = take_away(self.journal, self._kafka)
+        except KafkaAccessError as error:
+            still = [f"the throttle could not be taken away; the next 'kraftd scale' does it: {error}"]
+        for note in still:
+            self._cluster.reporter.step(note)
+        self.notes += still
+        self._write(self.journal)

@@ -1,0 +1,424 @@
+"""`kraftd scale`: more or fewer brokers, balanced, while the cluster serves; finished or undone by the next call."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from kraftd.errors import NeedsRunningClusterError
+from kraftd.host.files import read_text, write_atomically
+from kraftd.host.lock import acquire
+from kraftd.operate.apply.join import following_configuration, start_beside
+from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
+from kraftd.operate.scale import refuse
+from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
+from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
+from kraftd.operate.scale.look import look
+from kraftd.operate.scale.move import Moved, Mover, Target
+from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
+from kraftd.operate.start.formatting import format_nodes
+from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
+from kraftd.operate.store import Store
+from kraftd.plan.kinds import min_in_sync_replicas
+from kraftd.plan.placement.balance import Replicas, added
+from kraftd.plan.plan import Plan
+from kraftd.units import timestamp
+
+COMMAND = "scale"
+_ADMIN_TIMEOUT_S = 10.0
+_MIN_ISR = "min.insync.replicas"
+
+Choose = Callable[[int | None], ChosenCluster]
+"""Returns the cluster of the command line, with another number of brokers than the configured one; None for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOptions:
+    """How to scale.
+
+    Attributes:
+        brokers: How many brokers there are to be; None for as many as there are.
+        replication_factor: The number of replicas that topics are to have; None to leave it.
+        topics: The topics that get it; none for all, internal ones included.
+        abort: Undo the scale that is unfinished.
+        delete_data: Delete the data of brokers that leave.
+        bytes_per_s: How much each broker may send, and receive, of the copies.
+        timeout_s: How long the whole command may take.
+    """
+
+    brokers: int | None = None
+    replication_factor: int | None = None
+    topics: tuple[str, ...] = ()
+    abort: bool = False
+    delete_data: bool = False
+    bytes_per_s: int = 64 * 1024**2
+    timeout_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedScale:
+    """What a scale would do.
+
+    Attributes:
+        joining: The brokers that come.
+        leaving: The brokers that go.
+        changes: The new replicas of each partition that changes, the preferred leader first.
+        before: Its replicas now.
+        copied_replicas: How many replicas are copied to another broker.
+        copied_bytes: Their size.
+        min_in_sync_replicas: By topic, the value that it gets.
+        resumes: What is unfinished and goes on; empty where nothing is.
+    """
+
+    cluster: str
+    brokers_before: int
+    brokers_after: int
+    joining: tuple[str, ...]
+    leaving: tuple[str, ...]
+    changes: dict[tuple[str, int], Replicas]
+    before: dict[tuple[str, int], Replicas]
+    copied_replicas: int
+    copied_bytes: int
+    min_in_sync_replicas: dict[str, int]
+    resumes: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.joining or self.leaving or self.changes or self.min_in_sync_replicas or self.resumes)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleResult:
+    """Answer to ``kraftd scale``.
+
+    Attributes:
+        joined: The brokers that came.
+        left: The brokers that went; their data is kept unless it was deleted.
+        moved: What was copied by this call.
+        is_changed: There was something to do.
+        is_undone: The scale was undone.
+        configured_brokers: The number of brokers that the configuration states, which the next start reads; None where
+            it states none, so that the next start keeps those that there are.
+        origin: The configuration.
+    """
+
+    cluster: str
+    brokers: int
+    joined: tuple[str, ...]
+    left: tuple[str, ...]
+    moved: Moved
+    is_changed: bool
+    is_undone: bool
+    notes: tuple[str, ...]
+    configured_brokers: int | None
+    origin: str
+    took_s: float
+
+
+class Scale:
+    """One scale of a running cluster."""
+
+    def __init__(
+        self,
+        choose: Choose,
+        options: ScaleOptions,
+        command_context: CommandContext,
+        doors: ScaleDoors | None = None,
+    ) -> None:
+        """Read the records of the cluster.
+
+        Raises:
+            NeedsRunningClusterError: It was never started.
+        """
+        self._choose = choose
+        self._options = options
+        self._command_context = command_context
+        self._doors = doors or ScaleDoors()
+        self._chosen = self._choose(None)
+        self._store = Store(self._chosen.layout)
+        running = self._store.plan()
+        if running is None:
+            name = self._chosen.configuration.settings.cluster.name
+            raise NeedsRunningClusterError(
+                f"cannot scale the cluster {name}: it was never started", hint="'kraftd start' starts it."
+            )
+        self._running: Plan = running
+        self._cluster: ClusterContext = cluster_context(running, self._command_context)
+        self._deadline = deadline_from_now(self._chosen, self._options.timeout_s, self._command_context)
+
+    def plan(self) -> PlannedScale:
+        """Return what this scale would do, changing nothing.
+
+        Raises:
+            KraftdError: As ``run`` raises.
+        """
+        journal = self._journal()
+        refuse.refuse_other_scale(journal, self._options.brokers, is_abort=self._options.abort)
+        with self._kafka() as kafka:
+            return self._planned(journal, kafka)
+
+    def run(self) -> ScaleResult:
+        """Scale, finish what an earlier call began, or undo it.
+
+        Raises:
+            ConfigurationError: The configuration does not fit that number of brokers.
+            NeedsRunningClusterError: The cluster does not run.
+            RefusedError: It would cost a voter, or a broker is down, or another scale is unfinished.
+            TimedOutError: Another scale is under way, or time was up.
+        """
+        with acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0):
+            journal = self._journal()
+            refuse.refuse_other_scale(journal, self._options.brokers, is_abort=self._options.abort)
+            with self._kafka() as kafka:
+                planned = self._planned(journal, kafka)
+                if planned.is_empty:
+                    return self._result(planned, Moved(), ())
+                journal = self._begun(journal, planned, kafka)
+                mover = Mover(self._cluster, kafka, journal, self._write, self._options.bytes_per_s, self._deadline)
+                if journal.is_aborted:
+                    self._undo(mover, kafka)
+                else:
+                    self._do(mover, kafka)
+            return self._finish(planned, mover)
+
+    # What is to be done.
+
+    def _planned(self, journal: Journal | None, kafka: ReassigningDoor) -> PlannedScale:
+        options = self._options
+        if options.abort and journal is None:
+            return self._nothing()
+        before = journal.brokers_before if journal else len(self._running.brokers)
+        after = journal.brokers_after if journal else options.brokers or before
+        factor = journal.replication_factor if journal else options.replication_factor
+        topics = journal.topics if journal else options.topics
+        goal = before if options.abort else after
+        configured = self._configured(goal)
+        if configured.manifest is not None:
+            refuse.refuse_voters(goal, configured.manifest)
+        refuse.refuse_factor(factor, goal)
+        self._refuse_changed()
+        situation, alive = look(kafka)
+        refuse.refuse_dead(self._needed(journal), alive)
+        refuse.refuse_foreign_moves(situation, journal)
+        refuse.refuse_unknown_topics(situation, topics)
+        if not options.abort:
+            refuse.refuse_too_few(situation, goal, factor, topics)
+        is_same = journal is None and goal == before and factor is None
+        begun = journal or self._begun_at(situation, goal)
+        changes = {} if is_same else self._target(begun, is_undone=options.abort or begun.is_aborted)(situation)
+        return self._described(journal, (before, goal), situation, changes, factor, topics, kafka)
+
+    def _described(
+        self,
+        journal: Journal | None,
+        numbers: tuple[int, int],
+        situation: Situation,
+        changes: dict[tuple[str, int], Replicas],
+        factor: int | None,
+        topics: tuple[str, ...],
+        kafka: ReassigningDoor,
+    ) -> PlannedScale:
+        before, goal = numbers
+        current = situation.placement
+        copies = added({key: current[key] for key in changes}, changes)
+        size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
+        refuse.refuse_full_disk(size_bytes, _free_bytes(kafka))
+        known = {node.node_id for node in self._running.brokers}
+        most = max(before, goal, journal.most_brokers if journal else 0, len(known))
+        min_isr = (
+            {} if factor is None or self._options.abort else self._min_isr_changes(kafka, situation, topics, factor)
+        )
+        return PlannedScale(
+            self._running.cluster,
+            before,
+            goal,
+            _names_of(each for each in range(1, goal + 1) if each not in known),
+            _names_of(range(goal + 1, most + 1)),
+            changes,
+            {key: current[key] for key in changes},
+            len(copies),
+            size_bytes,
+            min_isr,
+            _resumed(journal),
+        )
+
+    def _needed(self, journal: Journal | None) -> list[int]:
+        """Return the brokers that must be alive; those that come or go may not run, where a scale is unfinished."""
+        if journal is None:
+            return [node.node_id for node in self._running.brokers]
+        fewest = min(journal.brokers_before, journal.brokers_after)
+        return list(range(1, (fewest if journal.is_removing else journal.brokers_before) + 1))
+
+    def _nothing(self) -> PlannedScale:
+        brokers = len(self._running.brokers)
+        return PlannedScale(self._running.cluster, brokers, brokers, (), (), {}, {}, 0, 0, {})
+
+    @staticmethod
+    def _target(journal: Journal, *, is_undone: bool) -> Target:
+        """Return what a scale moves, from where the replicas are."""
+        if is_undone:
+            brokers = range(1, journal.brokers_before + 1)
+            return lambda situation: moved_back(situation, journal.placement, brokers)
+        brokers, factor = range(1, journal.brokers_after + 1), journal.replication_factor
+        return lambda situation: spread_over(situation, brokers, factor, journal.topics, journal.placement)
+
+    @staticmethod
+    def _min_isr_changes(
+        kafka: ReassigningDoor, situation: Situation, topics: tuple[str, ...], factor: int
+    ) -> dict[str, int]:
+        chosen = topics_of(situation, topics)
+        wanted = min_in_sync_replicas(factor)
+        own = kafka.own_settings(chosen)
+        return {name: wanted for name in chosen if own.get(name, {}).get(_MIN_ISR) != str(wanted)}
+
+    # What is done.
+
+    def _begun_at(self, situation: Situation, goal: int) -> Journal:
+        """Return the journal of a scale that begins now."""
+        return Journal(
+            len(self._running.brokers),
+            goal,
+            timestamp(self._cluster.clock.now_s()),
+            situation.current,
+            self._options.replication_factor,
+            self._options.topics,
+        )
+
+    def _begun(self, journal: Journal | None, planned: PlannedScale, kafka: ReassigningDoor) -> Journal:
+        """Return the journal, written before anything changes."""
+        if journal is None:
+            situation, _ = look(kafka)
+            own = kafka.own_settings(planned.min_in_sync_replicas)
+            min_isr = {name: own.get(name, {}).get(_MIN_ISR) for name in planned.min_in_sync_replicas}
+            journal = replace(self._begun_at(situation, planned.brokers_after), min_in_sync_replicas=min_isr)
+        journal = replace(journal, is_aborted=journal.is_aborted or self._options.abort)
+        self._write(journal)
+        return journal
+
+    def _do(self, mover: Mover, kafka: ReassigningDoor) -> None:
+        journal = mover.journal
+        before, after = journal.brokers_before, journal.brokers_after
+        if after > before:
+            self._add(after)
+        factor = journal.replication_factor
+        wanted = str(min_in_sync_replicas(factor)) if factor is not None else None
+        values = {name: {_MIN_ISR: wanted} for name in journal.min_in_sync_replicas}
+        # Lowered before the replicas are fewer, raised after they are more.
+        is_lowered = any(_is_above(value, wanted) for value in journal.min_in_sync_replicas.values())
+        if is_lowered:
+            kafka.alter_topics(values)
+        mover.run(self._target(journal, is_undone=False))
+        if not is_lowered:
+            kafka.alter_topics(values)
+        if after < before:
+            self._remove(mover, kafka, after)
+
+    def _undo(self, mover: Mover, kafka: ReassigningDoor) -> None:
+        journal = mover.journal
+        kafka.alter_topics({name: {_MIN_ISR: value} for name, value in journal.min_in_sync_replicas.items()})
+        mover.run(self._target(journal, is_undone=True))
+        if journal.brokers_after > journal.brokers_before:
+            self._remove(mover, kafka, journal.brokers_before)
+
+    def _add(self, brokers: int) -> None:
+        """Start the brokers that come beside those that run, unless an earlier call did."""
+        wanted = set(_names_of(range(1, brokers + 1)))
+        if wanted <= set(self._running.names) and wanted <= self._cluster.find_processes().processes.keys():
+            return
+        with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
+            start = following_configuration(self._start(brokers), self._running)
+            start_beside(start)
+            # A broker that comes back with the data that it left has nothing formatted.
+            format_nodes(start.cluster.plan, (), None)
+
+    def _remove(self, mover: Mover, kafka: ReassigningDoor, brokers: int) -> None:
+        mover.journal = replace(mover.journal, is_removing=True)
+        self._write(mover.journal)
+        with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
+            recorded = self._cluster.following(self._store.plan() or self._running)
+            leaving = tuple(node for node in recorded.plan.brokers if node.node_id > brokers)
+            stop_and_unregister(recorded, kafka, leaving, COMMAND)
+            take_out(self._start(brokers))
+            if self._options.delete_data:
+                delete_data(recorded, _names_of(range(brokers + 1, mover.journal.most_brokers + 1)))
+
+    def _finish(self, planned: PlannedScale, mover: Mover) -> ScaleResult:
+        self._cluster.layout.scale_journal.unlink(missing_ok=True)
+        notes = tuple(dict.fromkeys(mover.notes))
+        result = self._result(planned, mover.moved, notes, is_undone=mover.journal.is_aborted)
+        what = "undid a scale, back to" if result.is_undone else "scaled to"
+        self._cluster.record("scaled", f"{what} {result.brokers} brokers in {result.took_s:.1f} s")
+        return result
+
+    def _result(
+        self, planned: PlannedScale, moved: Moved, notes: tuple[str, ...], *, is_undone: bool = False
+    ) -> ScaleResult:
+        configuration = self._chosen.configuration
+        stated = configuration.settings.cluster.brokers if "cluster.brokers" in configuration.origins else None
+        return ScaleResult(
+            planned.cluster,
+            planned.brokers_after,
+            planned.joining,
+            planned.leaving,
+            moved,
+            not planned.is_empty,
+            is_undone,
+            notes,
+            stated,
+            self._chosen.origin,
+            round(self._cluster.clock.monotonic_s() - self._deadline.began_s, 3),
+        )
+
+    # The records, and the ways outside.
+
+    def _journal(self) -> Journal | None:
+        path = self._cluster.layout.scale_journal
+        text = read_text(path)
+        return parse_journal(text, path) if text is not None else None
+
+    def _write(self, journal: Journal) -> None:
+        write_atomically(self._cluster.layout.scale_journal, journal.to_json())
+
+    def _kafka(self) -> AbstractContextManager[ReassigningDoor]:
+        if not self._cluster.find_processes().processes.keys() & {node.name for node in self._running.brokers}:
+            raise NeedsRunningClusterError(
+                f"cannot scale the cluster {self._running.cluster}: it is not running", hint="'kraftd start' starts it."
+            )
+        return self._doors.open_kafka(self._running.access, _ADMIN_TIMEOUT_S)
+
+    def _configured(self, brokers: int) -> Configured:
+        return plan_for(self._choose(brokers), self._command_context)
+
+    def _start(self, brokers: int) -> Start:
+        configured = self._configured(brokers)
+        options = StartOptions(timeout_s=self._options.timeout_s, command=COMMAND)
+        cluster = cluster_context(configured.plan, self._command_context)
+        return Start(configured, cluster, options, self._deadline, self._doors.start)
+
+    def _refuse_changed(self) -> None:
+        configured = self._configured(len(self._running.brokers))
+        is_same = replace(configured.plan, layout=self._running.layout) == self._running
+        refuse.refuse_changed(not is_same, configured.chosen.origin)
+
+
+def _is_above(value: str | None, wanted: str | None) -> bool:
+    return value is not None and wanted is not None and int(value) > int(wanted)
+
+
+def _names_of(brokers: Iterable[int]) -> tuple[str, ...]:
+    return tuple(f"broker-{node_id}" for node_id in brokers)
+
+
+def _free_bytes(kafka: ReassigningDoor) -> int:
+    """Return the least space that a broker has left."""
+    found = kafka.log_dirs(kafka.metadata(()).brokers).values.values()
+    free = [each.usable_bytes for theirs in found for each in theirs if each.usable_bytes is not None]
+    return min(free, default=2**63)
+
+
+def _resumed(journal: Journal | None) -> str:
+    if journal is None:
+        return ""
+    return f"the scale from {journal.brokers_before} to {journal.brokers_after} brokers that began at {journal.since}"

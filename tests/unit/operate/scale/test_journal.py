@@ -1,0 +1,38 @@
+"""The journal of a scale, written and read back."""
+
+from pathlib import Path
+
+import pytest
+
+from kraftd.errors import KraftdError
+from kraftd.operate.scale.journal import Journal, parse_journal
+
+PATH = Path("scale.json")
+FULL = Journal(
+    brokers_before=2,
+    brokers_after=3,
+    since="2026-01-02T03:04:05.000Z",
+    placement={("orders", 0): (1, 2), ("a.b-c_d", 11): (2,)},
+    replication_factor=3,
+    topics=("orders",),
+    min_in_sync_replicas={"orders": None, "payments": "1"},
+    topic_throttles={"orders": {"leader.replication.throttled.replicas": None}},
+    broker_throttles={"1": {"leader.replication.throttled.rate": "5"}},
+    is_aborted=True,
+    is_removing=True,
+)
+
+
+@pytest.mark.parametrize("journal", [FULL, Journal(3, 2, "now", {})])
+def test_a_journal_is_read_as_it_was_written(journal):
+    assert parse_journal(journal.to_json(), PATH) == journal
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"schema_version": 99}', FULL.to_json()[:-20], FULL.to_json().replace("2", '"x"')]
+)
+def test_a_damaged_or_newer_journal_is_refused(text):
+    with pytest.raises(KraftdError) as caught:
+        parse_journal(text, PATH)
+
+    assert caught.value.code == "journal_damaged"

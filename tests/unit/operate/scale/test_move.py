@@ -1,0 +1,205 @@
+"""The movement of replicas, on a Kafka that copies a little at each look."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from kraftd.errors import KraftdError, TimedOutError
+from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.model import (
+    BrokerEndpoint,
+    ClusterMetadata,
+    Failure,
+    LogDir,
+    Partial,
+    Partition,
+    TopicState,
+)
+from kraftd.kafka.reassignment.requests import Reassignment
+from kraftd.operate.scale.journal import Journal
+from kraftd.operate.scale.look import look
+from kraftd.operate.scale.move import Mover
+from kraftd.operate.scale.targets import spread_over
+from kraftd.operate.start.sequence import Deadline
+from tests.clocks import ManualClock
+
+SIZE = 1000
+NO_LIMIT = str(2**63 - 1)
+
+
+class FakeKafka:
+    """Brokers 1 to 3 with one topic; each look copies some bytes of what is under way."""
+
+    def __init__(self, partitions, copied_per_look=400):
+        self.replicas = dict(enumerate(partitions))
+        self.leaders = {number: replicas[0] for number, replicas in self.replicas.items()}
+        self.under_way = {}
+        self.copied_per_look = copied_per_look
+        self.topic = {}
+        self.brokers = {1: {}, 2: {}, 3: {}}
+        self.refuses = None
+        self.highest_rate = 0
+
+    def reassignments(self):
+        for number, (target, left) in list(self.under_way.items()):
+            self.under_way[number] = (target, left - self.copied_per_look)
+            if left <= self.copied_per_look:
+                self.replicas[number] = target
+                del self.under_way[number]
+        return {
+            ("orders", number): Reassignment(
+                (*target, *(each for each in self.replicas[number] if each not in target)),
+                tuple(each for each in target if each not in self.replicas[number]),
+                tuple(each for each in self.replicas[number] if each not in target),
+            )
+            for number, (target, _) in self.under_way.items()
+        }
+
+    def metadata(self, names=None):
+        partitions = [Partition("orders", n, self.leaders[n], r, r) for n, r in self.replicas.items()]
+        brokers = tuple(BrokerEndpoint(node_id, "localhost", node_id) for node_id in self.brokers)
+        return ClusterMetadata(brokers, Partial({"orders": TopicState("orders", False, tuple(partitions))}))
+
+    def log_dirs(self, brokers):
+        sizes = {broker.node_id: {} for broker in brokers}
+        for number, replicas in self.replicas.items():
+            for node_id in replicas:
+                sizes[node_id]["orders", number] = SIZE
+        for number, (target, left) in self.under_way.items():
+            for node_id in set(target) - set(self.replicas[number]):
+                sizes[node_id]["orders", number] = SIZE - left
+        return Partial({node_id: (LogDir("/d", theirs, None, None, None),) for node_id, theirs in sizes.items()})
+
+    def reassign(self, targets):
+        if self.refuses is not None:
+            return dict.fromkeys(targets, self.refuses)
+        for (_, number), replicas in targets.items():
+            self.under_way[number] = (replicas, SIZE)
+        return {}
+
+    def elect_preferred_leaders(self, partitions):
+        for _, number in partitions:
+            self.leaders[number] = self.replicas[number][0]
+
+    def own_settings(self, names):
+        return {name: dict(self.topic) for name in names}
+
+    def alter_topics(self, changes):
+        for values in changes.values():
+            self.change(self.topic, values)
+        return {}
+
+    def broker_settings(self, node_id, keys):
+        return {key: BrokerSetting(self.brokers[node_id].get(key, NO_LIMIT), True) for key in keys}
+
+    def alter_broker(self, node_id, values, *, of_all_brokers=False):
+        self.change(self.brokers[node_id], values)
+        rates = [int(value) for key, value in self.brokers[node_id].items() if key.endswith(".rate")]
+        self.highest_rate = max([self.highest_rate, *rates])
+
+    @staticmethod
+    def change(known, values):
+        for key, value in values.items():
+            known.pop(key, None)
+            if value is not None:
+                known[key] = value
+
+    @property
+    def throttles(self):
+        return [self.topic, *self.brokers.values()]
+
+
+def mover(kafka, limit_s=600.0, journal=None, rate=100):
+    clock = ManualClock()
+    cluster = SimpleNamespace(
+        clock=clock,
+        reporter=SimpleNamespace(step=lambda text: None),
+        store=SimpleNamespace(generation=lambda: 0),
+    )
+    before = {("orders", number): replicas for number, replicas in kafka.replicas.items()}
+    written = []
+    made = Mover(
+        cluster,
+        kafka,
+        journal or Journal(2, 3, "now", before),
+        written.append,
+        rate,
+        Deadline(clock.monotonic_s() + limit_s, limit_s, 0),
+    )
+    return made, written, lambda situation: spread_over(situation, [1, 2, 3], None, (), before)
+
+
+def test_replicas_and_leaders_are_even_in_the_end_and_no_throttle_is_left():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    made, written, target = mover(kafka)
+
+    made.run(target)
+
+    assert sorted(sum(kafka.replicas.values(), ())) == [1, 1, 2, 2, 3, 3]
+    assert sorted(kafka.leaders.values()) == [1, 2, 3]
+    assert kafka.throttles == [{}, {}, {}, {}]
+    assert (made.moved.replicas, made.moved.size_bytes) == (2, 2 * SIZE)
+    assert [bool(each.topic_throttles) for each in written] == [True, False]
+
+
+def test_what_the_throttle_replaced_is_put_back():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    kafka.topic["leader.replication.throttled.replicas"] = "*"
+    kafka.brokers[1]["leader.replication.throttled.rate"] = "7"
+    made, _, target = mover(kafka)
+
+    made.run(target)
+
+    assert kafka.topic == {"leader.replication.throttled.replicas": "*"}
+    assert kafka.brokers[1] == {"leader.replication.throttled.rate": "7"}
+
+
+def test_moves_of_a_killed_command_are_waited_for_and_its_throttle_is_taken_away():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    killed, written, target = mover(kafka)
+    kafka.reassign, reassign = (lambda targets: (_ for _ in ()).throw(SystemExit)), kafka.reassign
+    with pytest.raises(SystemExit):
+        killed.run(target)
+    kafka.reassign = reassign
+    kafka.reassign(target(look(kafka)[0]))
+    # As the killed one left them.
+    kafka.topic["follower.replication.throttled.replicas"] = "0:3"
+    kafka.brokers[3]["follower.replication.throttled.rate"] = "100"
+
+    made, _, _ = mover(kafka, journal=written[0])
+    made.run(target)
+
+    assert kafka.throttles == [{}, {}, {}, {}]
+    assert sorted(kafka.leaders.values()) == [1, 2, 3]
+
+
+def test_a_throttle_under_which_nothing_gets_less_is_raised():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)], copied_per_look=0)
+    made, _, target = mover(kafka, limit_s=60.0, rate=100)
+
+    with pytest.raises(TimedOutError):
+        made.run(target)
+
+    assert kafka.highest_rate >= 800
+    assert kafka.throttles == [{}, {}, {}, {}]
+
+
+def test_a_refused_partition_is_named_and_no_throttle_is_left():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    kafka.refuses = Failure("INVALID_REPLICA_ASSIGNMENT", "no", retriable=False)
+    made, _, target = mover(kafka)
+
+    with pytest.raises(KraftdError) as caught:
+        made.run(target)
+
+    assert caught.value.code == "not_reassigned"
+    assert kafka.throttles == [{}, {}, {}, {}]
+
+
+def test_what_is_balanced_is_not_touched():
+    kafka = FakeKafka([(1, 2), (2, 3), (3, 1)])
+    made, written, target = mover(kafka)
+
+    made.run(target)
+
+    assert (made.moved.replicas, written, kafka.throttles) == (0, [], [{}, {}, {}, {}])
