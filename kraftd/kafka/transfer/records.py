@@ -24,7 +24,7 @@ _PARALLEL = 4
 _QUEUED_KIB = 2 * 1024
 _POLL_S = 0.1
 _SILENT_S = 60.0
-_IN_FLIGHT_BYTES = 24 * 1024 * 1024
+_IN_FLIGHT_BYTES = 8 * 1024 * 1024
 _FLUSH_S = 1.0
 _FINAL = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "_NOT_IMPLEMENTED", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 """The errors of librdkafka itself that do not pass: it looks for brokers and leaders again, and reads on."""
