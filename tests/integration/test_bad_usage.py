@@ -323,3 +323,30 @@ def test_a_cluster_that_cannot_even_be_laid_out_is_listed_as_damaged(cluster, tm
     (listed,) = cluster.run("list", "--json", check=True).document["clusters"]
 
     assert (listed["status"], listed["state_dir"]) == ("damaged", str(place))
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "code"),
+    [
+        (("apply",), 7, "not_running"),
+        (("apply", "--dry-run"), 7, "not_running"),
+        (("restart", "--rolling"), 7, "not_running"),
+        (("restart", "--rolling", "broker-9"), 4, "unknown"),
+        (("restart", "--dry-run"), 2, "invalid_configuration"),
+    ],
+)
+def test_a_change_of_a_cluster_that_does_not_run_is_refused(cluster, plan, command, status, code):
+    before = sorted(path.name for path in cluster.state_dir.iterdir())
+
+    refused(cluster, *command, status=status, code=code)
+
+    assert sorted(path.name for path in cluster.state_dir.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", [("apply",), ("restart", "--rolling")])
+def test_a_change_of_a_cluster_that_was_never_started_makes_no_directory(cluster, command):
+    done = cluster.run(*command, "--json")
+
+    assert done.status in (3, 7)
+    assert done.error["code"] in ("never_started", "not_running")
+    assert not cluster.state_dir.exists()

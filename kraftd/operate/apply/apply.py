@@ -194,7 +194,7 @@ class _Application:
 
     def _settings(self, found: Differences) -> dict[str, dict[str, BrokerSetting]]:
         """Return what brokers say of the settings that are to change; one that does not answer is restarted."""
-        changes = [each for each in found.programs if each.action is Action.SETTINGS]
+        changes = [each for each in found.programs if each.settings]
         known: dict[str, dict[str, BrokerSetting]] = {}
         if not changes:
             return known
@@ -209,14 +209,14 @@ class _Application:
 
     def _change_settings(self) -> None:
         """Change what brokers take while they run; one that refuses is restarted instead."""
-        changes = [each for each in self._differences.programs if each.action is Action.SETTINGS]
+        changes = [each for each in self._differences.programs if each.settings]
         if not changes:
             return
         refused: dict[str, str] = {}
         with self._old.doors.open_kafka(self._running.access, _ADMIN_TIMEOUT_S) as kafka:
             kafka.metadata(())
             for change in changes:
-                self._cluster.reporter.step(f"Changing {', '.join(change.why)} of {change.name} while it runs")
+                self._cluster.reporter.step(f"Changing {', '.join(change.settings)} of {change.name} while it runs")
                 if why := self._set(kafka, change):
                     refused[change.name] = why
         if refused:

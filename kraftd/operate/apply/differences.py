@@ -138,17 +138,19 @@ def settled(differences: Differences, settings: Mapping[str, Mapping[str, Broker
     return replace(differences, programs=tuple(_settled(each, settings) for each in differences.programs))
 
 
-def restarted_instead(change: ProgramChange, why: str) -> ProgramChange:
-    """Return a change of settings as a restart, which does the same."""
-    return ProgramChange(change.name, Action.RESTART, (*change.why, why))
+def restarted_instead(change: ProgramChange, why: str, settings: Mapping[str, str] | None = None) -> ProgramChange:
+    """Return a change of settings as a restart, which does the same; but for settings that it would not change."""
+    return ProgramChange(change.name, Action.RESTART, (*change.why, why), settings or {})
 
 
 def _settled(change: ProgramChange, settings: Mapping[str, Mapping[str, BrokerSetting]]) -> ProgramChange:
-    if change.action is not Action.SETTINGS:
-        return change
     known = settings.get(change.name, {})
+    # A value of the whole cluster wins over the file, so that no restart would change it.
+    of_all = {key: value for key, value in change.settings.items() if key in known and known[key].is_of_all_brokers}
+    if change.action is not Action.SETTINGS:
+        return replace(change, settings=of_all)
     fixed = [key for key in change.settings if key not in known or not known[key].is_dynamic]
-    return restarted_instead(change, f"only at its start: {', '.join(fixed)}") if fixed else change
+    return restarted_instead(change, f"only at its start: {', '.join(fixed)}", of_all) if fixed else change
 
 
 def _changed(program: Program, running: Side, wanted: Side, sections: tuple[str, str]) -> ProgramChange | None:
@@ -192,7 +194,7 @@ def _changed_node(node: Node, running: Side, wanted: Side, why: list[str]) -> Pr
     # What is escaped, or goes back to Kafka's default, is left to a restart.
     values = {key: value for key, value in settings.items() if value is not None and "\\" not in value}
     if why or len(values) < len(settings):
-        return ProgramChange(node.name, Action.RESTART, (*why, *shown))
+        return ProgramChange(node.name, Action.RESTART, (*why, *shown), values if node.kind is Kind.BROKER else {})
     if values and node.kind is Kind.BROKER:
         return ProgramChange(node.name, Action.SETTINGS, tuple(shown), values)
     if values:

@@ -215,3 +215,16 @@ def test_a_start_from_nothing_forgets_what_was_set_while_brokers_ran(cluster):
 
     assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
     assert overrides_of(cluster.plan.layout) == {}
+
+
+def test_a_setting_of_all_brokers_is_set_also_where_they_are_restarted(cluster):
+    cluster.settings = {
+        "min.insync.replicas": BrokerSetting("1", is_dynamic=True, is_of_all_brokers=True),
+        "num.partitions": BrokerSetting("4", is_dynamic=False),
+    }
+
+    result = apply(cluster, '[broker.config]\n"min.insync.replicas" = 2\n"num.partitions" = 8')
+
+    assert [each.name for each in result.restarted] == ["broker-2", "broker-1"]
+    assert cluster.altered == [(1, {"min.insync.replicas": "2"}), (2, {"min.insync.replicas": "2"})]
+    assert overrides_of(cluster.plan.layout) == {}
