@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.commands import backup, change, cluster, config, diagnose, groups, inspect, kafka, scale, topics
+from kraftd.cli.commands import (
+    backup,
+    change,
+    cluster,
+    config,
+    diagnose,
+    groups,
+    inspect,
+    kafka,
+    records,
+    scale,
+    topics,
+)
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
@@ -40,6 +52,7 @@ inspect.register(app)
 kafka.register(app)
 topics.register(app)
 groups.register(app)
+records.register(app)
 diagnose.register(app)
 config.register(app)
 backup.register(app)

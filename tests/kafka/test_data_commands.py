@@ -1,6 +1,8 @@
 """The commands on topics, groups and records, on real brokers."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 
@@ -64,3 +66,39 @@ def test_offsets_of_a_group_are_imported_reset_and_deleted_but_not_of_an_active_
     assert exported[0]["offsets"] == [{**each, "offset": 0} for each in offsets]
     assert (active.status, active.error["code"]) == (8, "active_group")
     assert deleted.document["deleted"] == [{"group": "data-group", "offsets": 2}]
+
+
+def test_records_are_sent_followed_and_printed_as_they_are(cluster, topic):
+    following = cluster.spawn("tail", topic, "-f", "--json")
+    sent = send(cluster, topic, b"plain\n\xff\x00\n", "--header", "h=1", "--key", "k")
+    seen = [json.loads(following.stdout.readline()) for _ in range(2)]
+    following.send_signal(signal.SIGINT)
+    complaint = following.communicate(timeout=30)[1]
+    copied = send(cluster, topic, "\n".join(map(json.dumps, seen)).encode(), "--from-json")
+    printed = subprocess.run(cluster.arguments("tail", topic, "--key", "k"), capture_output=True, check=True).stdout
+
+    assert (sent["acknowledged"], copied["acknowledged"]) == (2, 2)
+    assert {(each["value"], each["value_encoding"]) for each in seen} == {("plain", "utf-8"), ("/wA=", "base64")}
+    assert [each["headers"] for each in seen] == [[{"name": "h", "value": "1", "value_encoding": "utf-8"}]] * 2
+    assert (following.returncode, complaint) == (130, "")
+    assert sorted(printed.splitlines()) == [b"plain", b"plain", b"\xff\x00", b"\xff\x00"]
+
+
+def test_a_reader_that_ends_and_wrong_names_are_no_traceback(cluster, topic):
+    send(cluster, topic, b"x" * 100 + b"\n")
+    piped = cluster.arguments("tail", topic)
+    with subprocess.Popen(piped, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+        tail.stdout.close()
+        complaint = tail.stderr.read()
+    unknown = cluster.run("send", "data-2", "x", "--json")
+    partition = cluster.run("tail", topic, "--partition", "7", "--json")
+
+    assert (tail.returncode, complaint) == (141, b"")
+    assert (unknown.status, topic in unknown.error["hint"]) == (4, True)
+    assert partition.status == 2
+
+
+def send(cluster, topic, lines, *arguments):
+    """Send the lines of stdin; returns the answer."""
+    command = cluster.arguments("send", topic, *arguments, "--json")
+    return json.loads(subprocess.run(command, input=lines, capture_output=True, check=True, timeout=60).stdout)

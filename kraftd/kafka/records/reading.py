@@ -82,6 +82,8 @@ def _properties(access: Access) -> dict[str, Any]:
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
         "allow.auto.create.topics": False,
+        # By default the library rests for a second whenever it is ahead of the reader by as many records as it may be.
+        "fetch.queue.backoff.ms": 10,
         "log_level": 0,
     }
 

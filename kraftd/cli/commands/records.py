@@ -1,0 +1,205 @@
+"""The commands on records: tail, send."""
+
+import gc
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from kraftd.cli.options import Invocation, parse_since
+from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.units import plural
+
+if TYPE_CHECKING:
+    from kraftd.operate.data.send import Sent
+    from kraftd.operate.data.tail import Range
+
+_NEWEST = 10
+_SILENT_LIMIT_S = 30.0
+_SEND_TIMEOUT_S = 30.0
+_ENDS = ("earliest", "latest")
+
+Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
+
+
+class InterruptedSendError(KraftdError):
+    """The user pressed Ctrl-C; what was on its way is acknowledged or has failed."""
+
+    exit_code: ClassVar[int] = 130
+    code = "interrupted"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("tail")(tail)
+    app.command("send")(send)
+
+
+def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
+    context: typer.Context,
+    topic: Topic,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what arrives, until Ctrl-C.")] = False,
+    count: Annotated[
+        int | None, typer.Option("-n", "--lines", min=0, help="The newest N; with --offset or --since, N at most.")
+    ] = None,
+    partitions: Annotated[
+        list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
+    ] = None,
+    offset: Annotated[
+        str | None, typer.Option("--offset", help="From here on: earliest, latest, N, or -N from each end.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", help="From then on: 10m ago, or an RFC 3339 time.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only records in whose value it is found.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only records with this key.")] = None,
+    headers: Annotated[bool, typer.Option("--headers", help="Show the headers before each value.")] = False,
+    template: Annotated[
+        str | None, typer.Option("--format", metavar="TEMPLATE", help=r"Such as '{partition} {offset}\t{key}={value}'.")
+    ] = None,
+    as_hex: Annotated[bool, typer.Option("--hex", help="Keys and values in hexadecimal.")] = False,
+) -> None:
+    """Print the newest records of a topic, exact in a pipe and escaped on a terminal; --json prints one a line."""
+    from kraftd.kafka.records.reading import record_batches
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, pattern_of, renderer
+    from kraftd.operate.data.tail import planned_tail
+    from kraftd.operate.data.tail import tail as read_tail
+
+    invocation: Invocation = context.obj
+    chosen = Filter(_bytes(key), None if pattern is None else pattern_of(pattern))
+    form = Form(
+        template if template is not None else WITH_HEADERS if headers else DEFAULT,
+        as_json=invocation.json,
+        as_hex=as_hex,
+        for_people=sys.stdout.isatty(),
+    )
+    render = renderer(form)
+    cluster = invocation.any_plan()
+    is_filtered = key is not None or pattern is not None
+    wanted = range_of(count, partitions or (), (offset, since), cluster.clock.now_s(), is_filtered=is_filtered)
+    with opened(cluster) as kafka:
+        plan = planned_tail(kafka, topic, wanted)
+
+    limit_s = invocation.timeout_s or _SILENT_LIMIT_S
+    read = partial(record_batches, cluster.plan.access, silent_limit_s=limit_s)
+    # Records hold no cycles: to look for some among them took a quarter of the time.
+    gc.disable()
+    for batch in read_tail(read, plan, chosen.chosen, follow=follow):
+        if batch:
+            sys.stdout.buffer.write(render(batch))
+            sys.stdout.buffer.flush()
+
+
+def range_of(
+    count: int | None,
+    partitions: Sequence[int],
+    place: tuple[str | None, str | None],
+    now_s: float,
+    *,
+    is_filtered: bool,
+) -> "Range":
+    """Return which records the options want.
+
+    Raises:
+        ConfigurationError: The offset or the time is none, or both are given.
+    """
+    from kraftd.operate.data.tail import Range
+
+    offset, since = place
+    if offset is not None and since is not None:
+        raise ConfigurationError("cannot read from two places: both --offset and --since are given", hint="Give one.")
+    is_from_the_end = offset is None and since is None
+    newest = _NEWEST if count is None and is_from_the_end and not is_filtered else count
+    since_ms = None
+    if since is not None:
+        try:
+            since_ms = round(parse_since(since, now_s) * 1000)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"cannot read since {since}: {error}", hint="Use how long ago (10m), or a time: 2026-01-31T12:00:00Z."
+            ) from error
+    return Range(newest, tuple(partitions), _offset(offset), since_ms, is_filtered=is_filtered)
+
+
+def _bytes(text: str | None) -> bytes | None:
+    """Return an argument as the bytes that were typed."""
+    return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
+def _offset(text: str | None) -> str | int | None:
+    if text is None or text in _ENDS:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"cannot read from the offset {text}: it is none",
+            hint="Use earliest, latest, an offset, or a number from the end: -100.",
+        ) from None
+
+
+def send(
+    context: typer.Context,
+    topic: Topic,
+    value: Annotated[str | None, typer.Argument(help="The value; without it, each line of stdin is one.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="The key of every record.")] = None,
+    headers: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header; may be repeated.")
+    ] = None,
+    partition: Annotated[int | None, typer.Option("--partition", "-p", min=0, help="The partition.")] = None,
+    tombstone: Annotated[bool, typer.Option("--tombstone", help="No value: marks the key as deleted.")] = False,
+    from_json: Annotated[
+        bool, typer.Option("--from-json", help="Each line of stdin is a record as 'tail --json' prints it.")
+    ] = False,
+) -> None:
+    """Send records to a topic and wait until every in-sync replica has them."""
+    from kraftd.kafka.records.sending import NewRecord, RecordSender
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.send import check_target, parse_headers, records_of_json, records_of_lines
+    from kraftd.operate.data.send import send as send_records
+
+    invocation: Invocation = context.obj
+    sources = [value is not None, tombstone, from_json]
+    if sum(sources) > 1:
+        raise ConfigurationError(
+            "cannot send from several sources",
+            hint="Give one of: a value, --tombstone, --from-json, or lines on stdin.",
+        )
+    if tombstone and key is None:
+        raise ConfigurationError("cannot send a tombstone without a key", hint="Add --key.")
+    pattern = NewRecord(_bytes(value), _bytes(key), parse_headers(headers or ()), partition)
+    records: Iterable[NewRecord] = [pattern]
+    if value is None and not tombstone:
+        of_lines = records_of_json if from_json else records_of_lines
+        records = of_lines(sys.stdin.buffer, pattern)
+    cluster = invocation.any_plan()
+    with opened(cluster) as kafka:
+        name = check_target(kafka, topic, partition)
+    timeout_s = invocation.timeout_s or _SEND_TIMEOUT_S
+    with RecordSender(cluster.plan.access, name, timeout_s=timeout_s) as sender:
+        try:
+            sent = send_records(sender, name, records)
+        except KeyboardInterrupt:
+            sender.flush()
+            raise InterruptedSendError(
+                f"cannot send on: interrupted; {plural(sender.acknowledged, 'record')} were acknowledged",
+                details={"acknowledged": sender.acknowledged},
+            ) from None
+    _print_sent(invocation, sent)
+
+
+def _print_sent(invocation: Invocation, sent: "Sent") -> None:
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, **asdict(sent)})
+    elif not invocation.quiet:
+        console = invocation.console()
+        if len(sent.places) == 1:
+            (place,) = sent.places
+            offset = "an offset that is not known" if place.offset is None else f"offset {place.offset}"
+            console.print(f"Acknowledged: {sent.topic}, partition {place.partition}, {offset}")
+        else:
+            console.print(f"Acknowledged: {plural(sent.acknowledged, 'record')} in {sent.topic}")

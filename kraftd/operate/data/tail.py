@@ -1,0 +1,173 @@
+"""`kraftd tail`: which offsets of a topic are read, and the records from there on."""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kraftd.errors import ConfigurationError
+from kraftd.escapes import named
+from kraftd.kafka.model import Partition, TopicPartition, TopicState
+from kraftd.kafka.records.reading import Message
+from kraftd.operate.data.access import KafkaData
+from kraftd.operate.data.groups import bounds_of
+from kraftd.operate.data.resets import Bounds, ResetTo, Target
+from kraftd.operate.data.topics import chosen_topics
+
+Chosen = Callable[[Sequence[Message]], Sequence[Message]]
+"""Returns the records of a batch that pass a filter."""
+
+
+class Read(Protocol):
+    """Reads partitions from their offsets on."""
+
+    def __call__(self, starts: Mapping[TopicPartition, int], *, follow: bool) -> Iterator[Sequence[Message]]:
+        """Yield their records, to the ends or following."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which records are wanted.
+
+    Attributes:
+        newest: How many of the newest; with an offset or a time, how many at most. None for no bound.
+        partitions: Only these; all where there is none.
+        offset: ``earliest``, ``latest``, an offset, or a negative number from the end of each partition; None for the
+            newest.
+        since_ms: From this time on, in milliseconds since the epoch.
+        is_filtered: Whether only some records count, so that those before the newest must be read too.
+    """
+
+    newest: int | None = 10
+    partitions: tuple[int, ...] = ()
+    offset: str | int | None = None
+    since_ms: int | None = None
+    is_filtered: bool = False
+
+    @property
+    def is_from_the_end(self) -> bool:
+        """Whether the newest are wanted, and not all from a place on."""
+        return self.offset is None and self.since_ms is None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read.
+
+    Attributes:
+        starts: The first offset of each partition.
+        keep: How many of the records up to the ends are wanted, the newest by their time; None for all.
+        stop_after: After how many records the reading ends; None for no bound.
+    """
+
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+    keep: int | None
+    stop_after: int | None
+
+
+def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
+    """Return from where a topic is read.
+
+    Raises:
+        UnknownNameError: There is no such topic.
+        ConfigurationError: It has no such partition.
+    """
+    (topic,) = chosen_topics(kafka.metadata(), [name])
+    partitions = _chosen(topic, wanted.partitions)
+    to = None if wanted.since_ms is None else ResetTo(Target.TIME, wanted.since_ms)
+    bounds = bounds_of(kafka, partitions, to)
+    starts = {key: _start(each, wanted) for key, each in bounds.items()}
+    ends = {key: each.end for key, each in bounds.items()}
+    if not wanted.is_from_the_end:
+        return Plan(starts, ends, None, wanted.newest)
+    available = sum(ends[key] - start for key, start in starts.items())
+    keep = wanted.newest if wanted.newest is not None and available > wanted.newest else None
+    return Plan(starts, ends, keep, None)
+
+
+def _chosen(topic: TopicState, wanted: Sequence[int]) -> list[Partition]:
+    known = {partition.partition: partition for partition in topic.partitions}
+    for index in wanted:
+        if index not in known:
+            raise ConfigurationError(
+                f"cannot read partition {index} of the topic {named(topic.name)}: it has no such partition",
+                hint=f"It has 0 to {len(known) - 1}.",
+            )
+    return [known[index] for index in dict.fromkeys(wanted)] or list(topic.partitions)
+
+
+def _start(bounds: Bounds, wanted: Range) -> int:
+    if wanted.since_ms is not None:
+        return bounds.end if bounds.at_time is None else bounds.at_time
+    match wanted.offset:
+        case None:
+            offset = bounds.start if wanted.newest is None or wanted.is_filtered else bounds.end - wanted.newest
+        case "earliest":
+            offset = bounds.start
+        case "latest":
+            offset = bounds.end
+        case int(number):
+            offset = number if number >= 0 else bounds.end + number
+        case other:
+            raise ConfigurationError(
+                f"cannot read from {other}: it is no offset", hint="Use earliest, latest or a number."
+            )
+    return min(max(offset, bounds.start), bounds.end)
+
+
+def tail(read: Read, plan: Plan, chosen: Chosen, *, follow: bool) -> Iterator[Sequence[Message]]:
+    """Yield the wanted records, of which a filter chose; the newest of several partitions in the order of their times.
+
+    While nothing arrives, empty batches are yielded.
+    """
+    if plan.keep is None:
+        yield from _bounded(map(chosen, read(_unread(plan, follow=follow), follow=follow)), plan.stop_after)
+        return
+    if plan.keep:
+        batches = map(chosen, read(_unread(plan, follow=False), follow=False))
+        yield newest(_before(batches, plan.ends), plan.keep)
+    if follow:
+        yield from map(chosen, read(plan.ends, follow=True))
+
+
+def _unread(plan: Plan, *, follow: bool) -> Mapping[TopicPartition, int]:
+    """Return the partitions to read; an empty one would only cost the wait for its end."""
+    return {key: start for key, start in plan.starts.items() if follow or start < plan.ends[key]}
+
+
+def _before(batches: Iterable[Sequence[Message]], ends: Mapping[TopicPartition, int]) -> Iterator[Message]:
+    """Yield the records before the ends: what arrives later is for those who follow."""
+    for batch in batches:
+        for message in batch:
+            if message.offset() < ends[message.topic(), message.partition()]:
+                yield message
+
+
+def newest(messages: Iterable[Message], count: int) -> list[Message]:
+    """Return the newest records in the order of their times, those of one partition in that of their offsets."""
+    found = heapq.nlargest(count, _ranked(messages), key=lambda each: each[:2])
+    return [message for _, _, message in reversed(found)]
+
+
+def _ranked(messages: Iterable[Message]) -> Iterator[tuple[int, int, Message]]:
+    """Yield each record with its time, which never goes back in a partition, and its number."""
+    latest: dict[TopicPartition, int] = {}
+    for number, message in enumerate(messages):
+        key = (message.topic(), message.partition())
+        latest[key] = max(latest.get(key, 0), message.timestamp()[1])
+        yield latest[key], number, message
+
+
+def _bounded(batches: Iterator[Sequence[Message]], count: int | None) -> Iterator[Sequence[Message]]:
+    if count is None:
+        yield from batches
+        return
+    left = count
+    if not left:
+        return
+    for batch in batches:
+        yield batch[:left]
+        left -= len(batch[:left])
+        if not left:
+            return

@@ -1,0 +1,115 @@
+import pytest
+
+from kraftd.errors import ConfigurationError, UnknownNameError
+from kraftd.operate.data.tail import Range, newest, planned_tail, tail
+from tests.unit.operate.data.fake_kafka import FakeKafka
+from tests.unit.operate.data.fake_message import FakeMessage
+
+ENDS = {("t", 0): 30, ("t", 1): 10}
+
+
+def kafka():
+    return FakeKafka(bounds={("t", 0): (5, 30), ("t", 1): (0, 10)}, at_times={(("t", 0), 1000): 12})
+
+
+class FakeReads:
+    """Reads records of which each has its offset as its time."""
+
+    def __init__(self, arriving=()):
+        self.asked = []
+        self.arriving = arriving
+
+    def __call__(self, starts, *, follow):
+        self.asked.append((dict(starts), follow))
+        for (_, index), start in starts.items():
+            yield [FakeMessage(at=at, index=index, time_ms=at) for at in range(start, ENDS["t", index])]
+        if follow:
+            yield []
+            yield from self.arriving
+
+
+def read(wanted, *, follow=False, chosen=list):
+    reads = FakeReads([[FakeMessage(at=30, time_ms=30)]])
+    batches = list(tail(reads, planned_tail(kafka(), "t", wanted), chosen, follow=follow))
+    return [(message.partition(), message.offset()) for batch in batches for message in batch], reads
+
+
+@pytest.mark.parametrize(
+    ("wanted", "starts"),
+    [
+        (Range(newest=3), (27, 7)),
+        (Range(newest=100), (5, 0)),
+        (Range(newest=None), (5, 0)),
+        (Range(offset="earliest"), (5, 0)),
+        (Range(offset="latest"), (30, 10)),
+        (Range(offset=7), (7, 7)),
+        (Range(offset=-4), (26, 6)),
+        (Range(offset=99), (30, 10)),
+        (Range(since_ms=1000), (12, 10)),
+        (Range(newest=3, is_filtered=True), (5, 0)),
+    ],
+)
+def test_a_range_says_where_each_partition_begins(wanted, starts):
+    assert tuple(planned_tail(kafka(), "t", wanted).starts.values()) == starts
+
+
+def test_the_newest_of_all_partitions_are_in_the_order_of_their_times():
+    found, reads = read(Range(newest=4))
+
+    assert found == [(0, 26), (0, 27), (0, 28), (0, 29)]
+    assert reads.asked == [({("t", 0): 26, ("t", 1): 6}, False)]
+
+
+def test_the_newest_that_pass_a_filter_are_looked_for_in_the_whole_topic():
+    found, _ = read(
+        Range(newest=2, is_filtered=True), chosen=lambda batch: [each for each in batch if each.offset() < 7]
+    )
+
+    assert sorted(found) == [(0, 6), (1, 6)]
+
+
+def test_records_of_a_partition_stay_in_order_whatever_their_times_say():
+    messages = [FakeMessage(at=0, time_ms=900), FakeMessage(at=1, time_ms=100), FakeMessage(at=2, time_ms=1000)]
+
+    assert [message.offset() for message in newest(messages, 2)] == [1, 2]
+
+
+def test_following_goes_on_where_the_newest_ended():
+    found, reads = read(Range(newest=2), follow=True)
+
+    assert found == [(0, 28), (0, 29), (0, 30)]
+    assert reads.asked[-1] == (ENDS, True)
+
+
+def test_a_single_partition_is_followed_in_one_go():
+    found, reads = read(Range(newest=2, partitions=(0,)), follow=True)
+
+    assert found == [(0, 28), (0, 29), (0, 30)]
+    assert reads.asked == [({("t", 0): 28}, True)]
+
+
+def test_following_nothing_reads_only_what_arrives():
+    found, reads = read(Range(newest=0), follow=True)
+
+    assert found == [(0, 30)]
+    assert [follow for _, follow in reads.asked] == [True]
+
+
+@pytest.mark.parametrize(("count", "length"), [(0, 0), (3, 3), (None, 35)])
+def test_from_an_offset_on_a_number_is_the_most(count, length):
+    found, _ = read(Range(newest=count, offset="earliest"))
+
+    assert len(found) == length
+
+
+def test_an_empty_partition_is_not_waited_for():
+    _, reads = read(Range(newest=None, offset=10))
+
+    assert reads.asked == [({("t", 0): 10}, False)]
+
+
+def test_wrong_names_are_refused():
+    with pytest.raises(UnknownNameError):
+        planned_tail(kafka(), "nosuch", Range())
+    with pytest.raises(ConfigurationError):
+        planned_tail(kafka(), "t", Range(partitions=(2,)))
