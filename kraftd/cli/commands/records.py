@@ -14,8 +14,11 @@ from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.units import plural
 
 if TYPE_CHECKING:
+    from kraftd.kafka.records.sending import NewRecord
+    from kraftd.operate.data.record_format import Render
     from kraftd.operate.data.send import Sent
-    from kraftd.operate.data.tail import Range
+    from kraftd.operate.data.tail import Chosen, Plan, Range
+    from kraftd.plan.plan import Access
 
 _NEWEST = 10
 _SILENT_LIMIT_S = 30.0
@@ -23,6 +26,34 @@ _SEND_TIMEOUT_S = 30.0
 _ENDS = ("earliest", "latest")
 
 Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what arrives, until Ctrl-C.")]
+Count = Annotated[
+    int | None, typer.Option("-n", "--lines", min=0, help="The newest N; with --offset or --since, N at most.")
+]
+Partitions = Annotated[
+    list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
+]
+Offset = Annotated[str | None, typer.Option("--offset", help="From here on: earliest, latest, N, or -N from each end.")]
+Since = Annotated[str | None, typer.Option("--since", help="From then on: 10m ago, or an RFC 3339 time.")]
+Pattern = Annotated[
+    str | None, typer.Option("--grep", metavar="REGEX", help="Only records in whose value it is found.")
+]
+Key = Annotated[str | None, typer.Option("--key", help="Only records with this key.")]
+ShowHeaders = Annotated[bool, typer.Option("--headers", help="Show the headers before each value.")]
+Template = Annotated[
+    str | None, typer.Option("--format", metavar="TEMPLATE", help=r"Such as '{partition} {offset}\t{key}={value}'.")
+]
+Hex = Annotated[bool, typer.Option("--hex", help="Keys and values in hexadecimal.")]
+Value = Annotated[str | None, typer.Argument(help="The value; without it, each line of stdin is one.")]
+NewKey = Annotated[str | None, typer.Option("--key", help="The key of every record.")]
+NewHeaders = Annotated[
+    list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header; may be repeated.")
+]
+NewPartition = Annotated[int | None, typer.Option("--partition", "-p", min=0, help="The partition.")]
+Tombstone = Annotated[bool, typer.Option("--tombstone", help="No value: marks the key as deleted.")]
+FromJson = Annotated[
+    bool, typer.Option("--from-json", help="Each line of stdin is a record as 'tail --json' prints it.")
+]
 
 
 class InterruptedSendError(KraftdError):
@@ -41,54 +72,45 @@ def register(app: typer.Typer) -> None:
 def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     context: typer.Context,
     topic: Topic,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what arrives, until Ctrl-C.")] = False,
-    count: Annotated[
-        int | None, typer.Option("-n", "--lines", min=0, help="The newest N; with --offset or --since, N at most.")
-    ] = None,
-    partitions: Annotated[
-        list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
-    ] = None,
-    offset: Annotated[
-        str | None, typer.Option("--offset", help="From here on: earliest, latest, N, or -N from each end.")
-    ] = None,
-    since: Annotated[str | None, typer.Option("--since", help="From then on: 10m ago, or an RFC 3339 time.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only records in whose value it is found.")
-    ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Only records with this key.")] = None,
-    headers: Annotated[bool, typer.Option("--headers", help="Show the headers before each value.")] = False,
-    template: Annotated[
-        str | None, typer.Option("--format", metavar="TEMPLATE", help=r"Such as '{partition} {offset}\t{key}={value}'.")
-    ] = None,
-    as_hex: Annotated[bool, typer.Option("--hex", help="Keys and values in hexadecimal.")] = False,
+    follow: Follow = False,
+    count: Count = None,
+    partitions: Partitions = None,
+    offset: Offset = None,
+    since: Since = None,
+    pattern: Pattern = None,
+    key: Key = None,
+    headers: ShowHeaders = False,
+    template: Template = None,
+    as_hex: Hex = False,
 ) -> None:
     """Print the newest records of a topic, exact in a pipe and escaped on a terminal; --json prints one a line."""
-    from kraftd.kafka.records.reading import record_batches
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, pattern_of, renderer
     from kraftd.operate.data.tail import planned_tail
-    from kraftd.operate.data.tail import tail as read_tail
 
     invocation: Invocation = context.obj
     chosen = Filter(_bytes(key), None if pattern is None else pattern_of(pattern))
-    form = Form(
-        template if template is not None else WITH_HEADERS if headers else DEFAULT,
-        as_json=invocation.json,
-        as_hex=as_hex,
-        for_people=sys.stdout.isatty(),
-    )
-    render = renderer(form)
+    text = template if template is not None else WITH_HEADERS if headers else DEFAULT
+    render = renderer(Form(text, as_json=invocation.json, as_hex=as_hex, for_people=sys.stdout.isatty()))
     cluster = invocation.any_plan()
     is_filtered = key is not None or pattern is not None
     wanted = range_of(count, partitions or (), (offset, since), cluster.clock.now_s(), is_filtered=is_filtered)
     with opened(cluster) as kafka:
         plan = planned_tail(kafka, topic, wanted)
+    _print_records(invocation, cluster.plan.access, (plan, chosen.chosen, render), follow=follow)
 
-    limit_s = invocation.timeout_s or _SILENT_LIMIT_S
-    read = partial(record_batches, cluster.plan.access, silent_limit_s=limit_s)
+
+def _print_records(
+    invocation: Invocation, access: "Access", what: "tuple[Plan, Chosen, Render]", *, follow: bool
+) -> None:
+    from kraftd.kafka.records.reading import record_batches
+    from kraftd.operate.data.tail import tail as read_tail
+
+    plan, chosen, render = what
+    read = partial(record_batches, access, silent_limit_s=invocation.timeout_s or _SILENT_LIMIT_S)
     # Records hold no cycles: to look for some among them took a quarter of the time.
     gc.disable()
-    for batch in read_tail(read, plan, chosen.chosen, follow=follow):
+    for batch in read_tail(read, plan, chosen, follow=follow):
         if batch:
             sys.stdout.buffer.write(render(batch))
             sys.stdout.buffer.flush()
@@ -145,26 +167,20 @@ def _offset(text: str | None) -> str | int | None:
 def send(
     context: typer.Context,
     topic: Topic,
-    value: Annotated[str | None, typer.Argument(help="The value; without it, each line of stdin is one.")] = None,
-    key: Annotated[str | None, typer.Option("--key", help="The key of every record.")] = None,
-    headers: Annotated[
-        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header; may be repeated.")
-    ] = None,
-    partition: Annotated[int | None, typer.Option("--partition", "-p", min=0, help="The partition.")] = None,
-    tombstone: Annotated[bool, typer.Option("--tombstone", help="No value: marks the key as deleted.")] = False,
-    from_json: Annotated[
-        bool, typer.Option("--from-json", help="Each line of stdin is a record as 'tail --json' prints it.")
-    ] = False,
+    value: Value = None,
+    key: NewKey = None,
+    headers: NewHeaders = None,
+    partition: NewPartition = None,
+    tombstone: Tombstone = False,
+    from_json: FromJson = False,
 ) -> None:
     """Send records to a topic and wait until every in-sync replica has them."""
-    from kraftd.kafka.records.sending import NewRecord, RecordSender
+    from kraftd.kafka.records.sending import NewRecord
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.send import check_target, parse_headers, records_of_json, records_of_lines
-    from kraftd.operate.data.send import send as send_records
 
     invocation: Invocation = context.obj
-    sources = [value is not None, tombstone, from_json]
-    if sum(sources) > 1:
+    if sum((value is not None, tombstone, from_json)) > 1:
         raise ConfigurationError(
             "cannot send from several sources",
             hint="Give one of: a value, --tombstone, --from-json, or lines on stdin.",
@@ -174,22 +190,26 @@ def send(
     pattern = NewRecord(_bytes(value), _bytes(key), parse_headers(headers or ()), partition)
     records: Iterable[NewRecord] = [pattern]
     if value is None and not tombstone:
-        of_lines = records_of_json if from_json else records_of_lines
-        records = of_lines(sys.stdin.buffer, pattern)
+        records = (records_of_json if from_json else records_of_lines)(sys.stdin.buffer, pattern)
     cluster = invocation.any_plan()
     with opened(cluster) as kafka:
         name = check_target(kafka, topic, partition)
-    timeout_s = invocation.timeout_s or _SEND_TIMEOUT_S
-    with RecordSender(cluster.plan.access, name, timeout_s=timeout_s) as sender:
+    _print_sent(invocation, _sent(invocation, cluster.plan.access, name, records))
+
+
+def _sent(invocation: Invocation, access: "Access", topic: str, records: "Iterable[NewRecord]") -> "Sent":
+    from kraftd.kafka.records.sending import RecordSender
+    from kraftd.operate.data.send import send as send_records
+
+    with RecordSender(access, topic, timeout_s=invocation.timeout_s or _SEND_TIMEOUT_S) as sender:
         try:
-            sent = send_records(sender, name, records)
+            return send_records(sender, topic, records)
         except KeyboardInterrupt:
             sender.flush()
             raise InterruptedSendError(
                 f"cannot send on: interrupted; {plural(sender.acknowledged, 'record')} were acknowledged",
                 details={"acknowledged": sender.acknowledged},
             ) from None
-    _print_sent(invocation, sent)
 
 
 def _print_sent(invocation: Invocation, sent: "Sent") -> None:
