@@ -32,18 +32,24 @@ start: setup     ## start the cluster and the apps
 stop:            ## stop them without losing a record
 	$(BIN)/kraftd stop
 
-# Brokers take all that two cores have when they start: their tests run one after the other, beside all others. Of
-# those with clusters of their own, some run after these others, so that both halves end at about the same time.
-OTHER_BROKERS = broker/test_load test_archive test_growth test_monitoring_is_filled test_three_brokers test_tools
-BESIDE = $(OTHER_BROKERS:%=tests/kafka/%.py)
+# Three groups run side by side. Brokers take all that two cores have when they start: most of their tests run one after
+# the other. Some of those with clusters of their own mostly wait, and others follow those without brokers.
+WAITING = broker/test_load test_changing test_growth test_hung_broker test_monitoring_is_filled test_scale test_three_brokers
+FOLLOWING = test_archive test_backup test_data_commands test_foreground test_tools
+WAIT = $(WAITING:%=tests/kafka/%.py)
+FOLLOW = $(FOLLOWING:%=tests/kafka/%.py)
+ELSEWHERE = $(WAIT:%=--ignore=%) $(FOLLOW:%=--ignore=%)
+TESTS = $(BIN)/python -m pytest -m "not perf" --durations 10
 
 test: $(VENV)/.dev  ## run every test, those on real brokers included
 	$(BIN)/kraftd setup
 	@mkdir -p build; \
-	{ $(BIN)/python -m pytest tests/unit tests/integration tests/browser -m "not perf"; first=$$?; \
-	$(BIN)/python -m pytest $(BESIDE) -m "not perf" && [ $$first = 0 ]; } >build/test.log 2>&1 & others=$$!; \
-	$(BIN)/python -m pytest tests/kafka $(BESIDE:%=--ignore=%) -m "not perf"; brokers=$$?; \
-	wait $$others; others=$$?; cat build/test.log; [ $$brokers = 0 ] && [ $$others = 0 ]
+	{ $(TESTS) tests/unit tests/integration tests/browser; first=$$?; $(TESTS) $(FOLLOW) && [ $$first = 0 ]; } \
+		>build/others.log 2>&1 & others=$$!; \
+	$(TESTS) $(WAIT) >build/waiting.log 2>&1 & waiting=$$!; \
+	$(TESTS) tests/kafka $(ELSEWHERE); brokers=$$?; \
+	wait $$waiting; waiting=$$?; cat build/waiting.log; wait $$others; others=$$?; cat build/others.log; \
+	[ $$brokers = 0 ] && [ $$waiting = 0 ] && [ $$others = 0 ]
 	$(BIN)/python -m pytest tests -m perf
 
 integration: $(VENV)/.dev  ## run the tests that start processes, but no brokers
