@@ -17,7 +17,7 @@ def default():
     if not ports_are_free(0) and os.environ.get("ALL") != "1":
         pytest.skip("the default ports are in use, by a cluster of yours perhaps: 'kraftd list'")
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory:
-        cluster = Cluster(Path(directory) / "s", offset=0, settings={"cluster.heap": "4g"})
+        cluster = Cluster(Path(directory) / "s", offset=0, settings={"cluster.heap": "4g", "java.options": "[]"})
         yield cluster
         cluster.clean_up()
 
