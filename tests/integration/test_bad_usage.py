@@ -199,7 +199,7 @@ def test_a_kafka_tool_that_there_is_not_is_refused_with_those_that_there_are(clu
 
 
 def test_destroy_asks_only_at_a_terminal(cluster, plan):
-    error = refused(cluster, "destroy", status=2, code="invalid_configuration")
+    error = refused(cluster, "destroy", status=2, code="not_confirmed")
 
     assert "stdin is not a terminal" in error["message"]
     assert "--yes" in error["hint"]

@@ -43,5 +43,6 @@ def test_a_unit_names_the_cluster_by_absolute_paths(cluster):
 
     (command,) = [line for line in done.document["text"].splitlines() if line.startswith("ExecStart=")]
     assert f'"--cluster" "c" "--state-dir" "{cluster.state_dir}" "--config" "{cluster.config}"' in command
-    assert command.endswith('"--set" "cluster.heap=256m" "start" "--foreground"')
+    assert '"--set" "cluster.heap=256m"' in command
+    assert command.endswith('"start" "--foreground"')
     assert cluster.run("render", "--user").status == 2
