@@ -93,7 +93,7 @@ def _is_free(port: int) -> bool:
 
 
 SMALL = {"cluster.heap": "256m", "java.options": '["-XX:TieredStopAtLevel=1"]'}
-"""What makes brokers cheap: short runs gain nothing from the second compiler, which takes a quarter of a start's CPU."""
+"""What makes brokers cheap: the second compiler takes a quarter of the CPU of a start, and helps no short run."""
 
 
 @dataclass

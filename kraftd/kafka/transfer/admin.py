@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from kraftd.clock import Clock, SystemClock
 from kraftd.kafka.model import KafkaAccessError, KafkaRejectedError, KafkaUnavailableError, TopicPartition
 from kraftd.kafka.transfer.model import Commit, GroupCommits, OffsetRange, TopicState
 from kraftd.plan.plan import Access
 
 NOT_EMPTY_GROUP = "NON_EMPTY_GROUP"
 _TIMEOUT_S = 30.0
+_AGREE_WITHIN_S, _ASK_AGAIN_S = 10.0, 0.2
 _PASSING = frozenset(
     {
         "UNKNOWN_TOPIC_OR_PART",
@@ -42,7 +44,8 @@ def client_settings(access: Access) -> dict[str, Any]:
 class TransferAdmin:
     """Reads and makes the topics and commits of one cluster."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._library = load_library()
         self._client = self._library.admin.AdminClient(client_settings(access))
 
@@ -74,7 +77,17 @@ class TransferAdmin:
         Raises:
             KafkaAccessError: A broker does not answer.
         """
-        names = sorted(self._metadata().topics)
+        deadline_s = self._clock.monotonic_s() + _AGREE_WITHIN_S
+        while True:
+            try:
+                return self._described(sorted(self._metadata().topics))
+            except KafkaUnavailableError as error:
+                # One broker after the other learns that a topic was made or deleted.
+                if error.details.get("error") != "UNKNOWN_TOPIC_OR_PART" or self._clock.monotonic_s() > deadline_s:
+                    raise
+            self._clock.sleep(_ASK_AGAIN_S)
+
+    def _described(self, names: Sequence[str]) -> dict[str, TopicState]:
         if not names:
             return {}
         described = self._client.describe_topics(self._library.TopicCollection(names), request_timeout=_TIMEOUT_S)
