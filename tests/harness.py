@@ -63,6 +63,12 @@ def free_port_offset() -> int:
     raise RuntimeError("no free ports")
 
 
+def brokers_alone(count: int, topic: str = "test-topic") -> str:
+    """Return a kraftd.toml of brokers without apps, with one topic; more may be appended."""
+    apps = "".join(f"[{app}]\nenabled = false\n" for app in ("producer", "consumer"))
+    return f'[cluster]\nbrokers = {count}\n{apps}[[topic]]\nname = "{topic}"\n'
+
+
 @functools.cache
 def _own_slice() -> int:
     """Return the number of the slice that this process has until it ends."""

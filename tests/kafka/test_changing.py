@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from tests.harness import eventually
+from tests.harness import brokers_alone, eventually
 from tests.kafka.writers import Writer, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -20,26 +20,16 @@ NODES = ("broker-1", "broker-2", "broker-3", "controller-101")
 WITHOUT_LEADER_S = 10.0
 """A leader moves in milliseconds; the brokers' metadata and this machine may be late."""
 
-TWO_BROKERS = f"""
-[cluster]
-brokers = 2
-[producer]
-enabled = false
-[consumer]
-enabled = false
-[[topic]]
-name = "{TOPIC}"
-"""
-THREE_BROKERS = TWO_BROKERS.replace("brokers = 2", "brokers = 3") + '[broker.config]\n"log.retention.ms" = 7200000\n'
+SETTING = '[broker.config]\n"log.retention.ms" = 7200000\n'
 
 
 def test_a_broker_joins_a_setting_changes_and_a_killed_rolling_restart_goes_on(fresh):
     fresh.config = fresh.state_dir.parent / "kraftd.toml"
-    fresh.config.write_text(TWO_BROKERS)
+    fresh.config.write_text(brokers_alone(2, TOPIC))
     fresh.start()
     before = pids(fresh, "broker-1", "broker-2", "controller-101")
 
-    fresh.config.write_text(THREE_BROKERS)
+    fresh.config.write_text(brokers_alone(3, TOPIC) + SETTING)
     assert "kraftd apply" in str(fresh.start("--json").document["notes"])
     applied = fresh.run("apply", "--json", check=True).document
     assert {each["name"]: each["action"] for each in applied["changes"]} == {

@@ -8,34 +8,26 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from tests.harness import brokers_alone
+
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 LIMIT_S = 40
 """Longer than a dead broker's session, which is how long its partitions have no new leader."""
 
-TWO_BROKERS = """
-[cluster]
-brokers = 2
-[producer]
-enabled = false
-[consumer]
-enabled = false
-[[topic]]
-name = "test-topic"
-"""
-THREE_BROKERS = TWO_BROKERS.replace("brokers = 2", "brokers = 3") + '[[topic]]\nname = "orders"\n'
+ORDERS = '[[topic]]\nname = "orders"\n'
 
 
 def test_a_third_broker_costs_no_topic_of_two_replicas_its_writes_when_one_dies(fresh):
     fresh.config = fresh.state_dir.parent / "kraftd.toml"
-    fresh.config.write_text(TWO_BROKERS)
+    fresh.config.write_text(brokers_alone(2))
     fresh.start()
     admin = AdminClient({"bootstrap.servers": fresh.bootstrap_servers, "log_level": 0})
     admin.create_topics([NewTopic("by-a-client", 4)])["by-a-client"].result()
     use(fresh)
     assert fresh.stop("--json").document["unclean"] == []
 
-    fresh.config.write_text(THREE_BROKERS)
+    fresh.config.write_text(brokers_alone(3) + ORDERS)
     notes = fresh.start("--json").document["notes"]
     assert [note for note in notes if note.startswith("topic ")] == []
     assert [min_isr(admin, topic) for topic in ("test-topic", "by-a-client")] == ["1", "1"]
