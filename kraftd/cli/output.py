@@ -10,15 +10,15 @@ from kraftd.cli.terminal import Console, Table, Text
 from kraftd.health.programs.ladder import described
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
-from kraftd.operate.start.start import StartResult
-from kraftd.operate.stop.pause import PauseResult
-from kraftd.operate.stop.stop import StopResult
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
 from kraftd.units import duration, human_size, shortened
 
 if TYPE_CHECKING:
     from kraftd.operate.destroy import Removal
+    from kraftd.operate.start.start import StartResult
+    from kraftd.operate.stop.pause import PauseResult
+    from kraftd.operate.stop.stop import StopResult
 
 _STATE_STYLES = {
     ServiceState.READY: "green",
@@ -46,7 +46,7 @@ _LEAST_REASON = 30
 _GAP = 2
 
 
-def started(console: Console, result: StartResult, command: str) -> None:
+def started(console: Console, result: "StartResult", command: str) -> None:
     """Print the addresses and paths of a started cluster, and commands to try next."""
     plan = result.plan
     if result.names:
@@ -96,7 +96,7 @@ def _kept(console: Console, removal: "Removal", head: str) -> None:
         console.print(f"  and {len(removal.kept) - _MOST_KEPT} more")
 
 
-def stopped(console: Console, result: StopResult) -> None:
+def stopped(console: Console, result: "StopResult") -> None:
     """Print the stopped programs, and those that ended unclean."""
     if not result.programs:
         console.print(
@@ -115,7 +115,7 @@ def stopped(console: Console, result: StopResult) -> None:
         )
 
 
-def paused(console: Console, result: PauseResult, done: str) -> None:
+def paused(console: Console, result: "PauseResult", done: str) -> None:
     """Print the programs whose pause began or ended, and those that stay as they are."""
     if result.changed:
         console.print(f"{done.capitalize()} {_names(result.changed)}", style="bold")
