@@ -1,14 +1,14 @@
 """The command that changes how many brokers there are, and how many replicas."""
 
-import sys
 from collections import Counter
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kraftd.cli.confirmation import confirm
 from kraftd.cli.options import Invocation
-from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_size, plural
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
         planned = command.plan()
         _print_plan(invocation, planned, is_asked=True)
         if not planned.is_empty:
-            _ask(planned)
+            confirm(invocation, f"scale the cluster {planned.cluster}", (), yes=yes)
     _print_result(invocation, command.run())
 
 
@@ -104,16 +104,6 @@ def _bytes_per_s(text: str) -> int:
         raise ConfigurationError(
             f"cannot use --throttle {text}: {error}", hint="Give a size a second, such as 64m."
         ) from error
-
-
-def _ask(planned: "PlannedScale") -> None:
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            f"cannot ask whether to scale the cluster {planned.cluster}: stdin is not a terminal",
-            hint="Add --yes to do what is listed.",
-        )
-    if not typer.confirm("Do that?", err=True):
-        raise KraftdError("cannot scale without confirmation: nothing was changed", code="not_confirmed")
 
 
 def _document(planned: "PlannedScale") -> dict[str, object]:
