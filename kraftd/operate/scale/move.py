@@ -103,7 +103,7 @@ class Mover:
             brokers = {broker for _, broker in copies} | {each for key, _ in copies for each in current[key]}
             self.journal = with_saved(self.journal, self._kafka, topics, sorted(brokers))
             self._write(self.journal)
-            throttle(self._kafka, topics, sorted(brokers), self._bytes_per_s)
+            throttle(self._kafka, topics, sorted(brokers), self._bytes_per_s, self._clock)
         what = f"Copying {plural(len(copies), 'replica')}, {human_size(size_bytes)}, at most "
         if copies:
             self._cluster.reporter.step(f"{what}{human_size(self._bytes_per_s)}/s from and to each broker")
@@ -204,7 +204,7 @@ class Mover:
 
     def _take_away(self) -> None:
         try:
-            self.journal, still = take_away(self.journal, self._kafka)
+            self.journal, still = take_away(self.journal, self._kafka, self._clock)
         except KafkaAccessError as error:
             still = [f"the throttle could not be taken away; the next 'kraftd scale' does it: {error}"]
         for note in still:

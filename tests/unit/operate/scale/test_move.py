@@ -39,6 +39,8 @@ class FakeKafka:
         self.brokers = {1: {}, 2: {}, 3: {}}
         self.refuses = None
         self.highest_rate = 0
+        self.looks_behind = 0
+        self.seen = {node_id: ({}, 0) for node_id in self.brokers}
 
     def reassignments(self):
         for number, (target, left) in list(self.under_way.items()):
@@ -90,9 +92,13 @@ class FakeKafka:
         return {}
 
     def broker_settings(self, node_id, keys):
-        return {key: BrokerSetting(self.brokers[node_id].get(key, NO_LIMIT), True) for key in keys}
+        before, looks = self.seen[node_id]
+        self.seen[node_id] = (before, looks - 1)
+        known = before if looks > 0 else self.brokers[node_id]
+        return {key: BrokerSetting(known.get(key, NO_LIMIT), True) for key in keys}
 
     def alter_broker(self, node_id, values, *, of_all_brokers=False):
+        self.seen[node_id] = (dict(self.brokers[node_id]), self.looks_behind)
         self.change(self.brokers[node_id], values)
         rates = [int(value) for key, value in self.brokers[node_id].items() if key.endswith(".rate")]
         self.highest_rate = max([self.highest_rate, *rates])
@@ -107,6 +113,10 @@ class FakeKafka:
     @property
     def throttles(self):
         return [self.topic, *self.brokers.values()]
+
+    @property
+    def has_told_its_throttles(self):
+        return all(looks <= 0 for _, looks in self.seen.values())
 
 
 def mover(kafka, limit_s=600.0, journal=None, rate=100):
@@ -127,6 +137,27 @@ def mover(kafka, limit_s=600.0, journal=None, rate=100):
         Deadline(clock.monotonic_s() + limit_s, limit_s, 0),
     )
     return made, written, lambda situation: spread_over(situation, [1, 2, 3], None, (), before)
+
+
+def test_it_ends_when_the_brokers_know_that_nothing_is_throttled_any_more():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    kafka.looks_behind = 3
+    made, _, target = mover(kafka)
+
+    made.run(target)
+
+    assert kafka.has_told_its_throttles
+    assert (kafka.throttles, made.notes) == ([{}, {}, {}, {}], [])
+
+
+def test_a_broker_that_keeps_its_throttle_is_named():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    kafka.looks_behind = 10_000
+    made, _, target = mover(kafka)
+
+    made.run(target)
+
+    assert made.notes == [f"broker {node_id} has not lifted its throttle yet" for node_id in (1, 2, 3)]
 
 
 def test_replicas_and_leaders_are_even_in_the_end_and_no_throttle_is_left():
