@@ -13,9 +13,6 @@ from kraftd.kafka import groups as group_calls
 from kraftd.kafka import offsets as offset_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
-from kraftd.kafka.changes import broker_settings as setting_calls
-from kraftd.kafka.changes.broker_settings import BrokerSetting
-from kraftd.kafka.changes.elections import election_request
 from kraftd.kafka.creation import TopicCreation
 from kraftd.kafka.log.batches import batches_from
 from kraftd.kafka.log.transactions import open_transactions
@@ -147,7 +144,7 @@ class KafkaAdmin:
         """
         found = quorum_calls.quorum_in(self._opened.request_any(quorum_calls.quorum_request()), self._opened)
         if isinstance(found, Failure):
-            raise _access_error("cannot read the state of the quorum", found)
+            raise access_error("cannot read the state of the quorum", found)
         return found
 
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]:
@@ -183,37 +180,6 @@ class KafkaAdmin:
         settings = topic_calls.settings_in(response, self._opened)
         values = {name: int(of_topic[_MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
         return Partial(values, settings.failures)
-
-    def broker_settings(self, node_id: int, keys: Iterable[str]) -> dict[str, BrokerSetting]:
-        """Return settings of a broker by key; one that it does not know is absent.
-
-        Raises:
-            KafkaAccessError: That broker does not answer, or refuses.
-        """
-        (answer,) = self._opened.request_each([(node_id, setting_calls.describe_request(node_id, keys))])
-        found = answer if isinstance(answer, Failure) else setting_calls.broker_settings_in(answer, self._opened)
-        if isinstance(found, Failure):
-            raise _access_error(f"cannot read the settings of broker {node_id}", found)
-        return found
-
-    def alter_broker(
-        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
-    ) -> Failure | None:
-        """Set dynamic settings of a broker, or through it of all; None for a value forgets a dynamic one.
-
-        Returns the reason of a refusal; None for success. The broker follows a moment later.
-        """
-        request = setting_calls.alter_request("" if of_all_brokers else str(node_id), values)
-        (answer,) = self._opened.request_each([(node_id, request)])
-        return answer if isinstance(answer, Failure) else setting_calls.alter_failure(answer, self._opened)
-
-    def elect_preferred_leaders(self, partitions: Iterable[TopicPartition]) -> None:
-        """Make the preferred replica of each partition its leader, where it is in sync; the metadata tells the outcome.
-
-        Raises:
-            KafkaUnreachableError: No broker answers.
-        """
-        self._opened.request_any(election_request(partitions, self._timeout_s))
 
     def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
         """Return every group, with members for those of the classic and of the consumer protocol (KIP-848).
@@ -285,6 +251,7 @@ def _connect_kafka_python(access: Access, timeout_s: float, client_id: str) -> W
     return wire
 
 
-def _access_error(what: str, failure: Failure) -> KafkaAccessError:
+def access_error(what: str, failure: Failure) -> KafkaAccessError:
+    """Return the error of a call that has nothing to return, because Kafka refused it."""
     kind = KafkaUnavailableError if failure.retriable else KafkaRejectedError
     return kind(f"{what}: {failure.text}", details={"error": failure.error})

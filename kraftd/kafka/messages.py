@@ -38,14 +38,13 @@ from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from kraftd.kafka import consumer_group_describe
+from kraftd.kafka import schemas
 from kraftd.kafka.model import Failure, TopicPartition
-from kraftd.kafka.reassignment import unregister_broker
 from kraftd.kafka.wire import Request
 
 _MESSAGES = {
     "AlterPartitionReassignments": AlterPartitionReassignmentsRequest,
-    "ConsumerGroupDescribe": consumer_group_describe.DescribeGroupsRequest,
+    "ConsumerGroupDescribe": schemas.DescribeGroupsRequest,
     "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
     "DeleteGroups": DeleteGroupsRequest,
@@ -71,7 +70,7 @@ _MESSAGES = {
     "OffsetDelete": OffsetDeleteRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
-    "UnregisterBroker": unregister_broker.DeleteTopicsRequest,
+    "UnregisterBroker": schemas.DeleteTopicsRequest,
 }
 _BATCH_OVERHEAD_BYTES = 1024
 _NO_VERSIONS: Mapping[str, int | None] = {}

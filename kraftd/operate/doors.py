@@ -11,8 +11,8 @@ from typing import Protocol
 
 from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
-from kraftd.kafka.admin import KafkaAdmin
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.administrator import Administrator
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Quorum, TopicOutcome, TopicPartition, TopicState
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.plan import Access, Plan, Topic
@@ -34,7 +34,7 @@ class SupervisorDoor(Protocol):
 
 
 class KafkaDoor(Protocol):
-    """The part of ``KafkaAdmin`` that the use cases ask."""
+    """The part of ``Administrator`` that the use cases ask."""
 
     def quorum(self) -> Quorum: ...
 
@@ -50,7 +50,7 @@ class KafkaDoor(Protocol):
         self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
     ) -> Failure | None: ...
 
-    def elect_preferred_leaders(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]: ...
 
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]: ...
 
@@ -87,5 +87,5 @@ def _find_processes(plan: Plan) -> ProcessTable:
     return find_processes(plan, Supervisor(plan.layout.socket))
 
 
-def _kafka_admin(access: Access, timeout_s: float) -> KafkaAdmin:
-    return KafkaAdmin(access, timeout_s=timeout_s)
+def _kafka_admin(access: Access, timeout_s: float) -> Administrator:
+    return Administrator(access, timeout_s=timeout_s)

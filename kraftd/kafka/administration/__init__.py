@@ -1,1 +1,1 @@
-"""What commands ask of Kafka, and change in it, beyond what the daemon watches: topics, records and groups."""
+"""What commands ask of Kafka, and change in it, beyond what the daemon watches."""

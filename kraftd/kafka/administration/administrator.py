@@ -1,14 +1,17 @@
-"""The administrator with which commands change topics, records and groups."""
+"""The administrator with which commands change topics, records, groups, and brokers that run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kraftd.kafka.admin import KafkaAdmin
+from kraftd.kafka.admin import KafkaAdmin, access_error
 from kraftd.kafka.administration import groups as group_calls
+from kraftd.kafka.administration import reassignments as reassignment_calls
+from kraftd.kafka.administration import settings as setting_calls
 from kraftd.kafka.administration import topics as topic_calls
-from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.administration.reassignments import Reassignment
+from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition
-from kraftd.kafka.topics import metadata_request
-from kraftd.kafka.wire import Request, Response
+from kraftd.kafka.topics import TOPIC_RESOURCE, metadata_request
+from kraftd.kafka.wire import Request
 
 
 class Administrator(KafkaAdmin):
@@ -31,7 +34,7 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        return topic_calls.configs_in(self._opened.request_any(topic_calls.configs_request(names)), self._opened)
+        return setting_calls.configs_in(self._opened.request_any(setting_calls.configs_request(names)), self._opened)
 
     def alter_configs(
         self, topic: str, changes: Mapping[str, str | None], *, validate_only: bool = False
@@ -41,15 +44,68 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        request = topic_calls.alter_request(topic, changes, validate_only=validate_only)
-        return topic_calls.alter_failure(self._opened.request_any(request), self._opened)
+        request = setting_calls.alter_request(TOPIC_RESOURCE, topic, changes, validate_only=validate_only)
+        return setting_calls.alter_failure(self._opened.request_any(request), self._opened)
+
+    def own_settings(self, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
+        """Return the settings that topics have themselves, by topic; those that follow the brokers are absent.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        names = tuple(names)
+        found = self.configs(names).values if names else {}
+        return {name: {each.name: each.value for each in entries if each.is_own} for name, entries in found.items()}
+
+    def alter_topics(self, changes: Mapping[str, Mapping[str, str | None]]) -> dict[str, Failure]:
+        """Set settings of topics and, where one is None, give the topic that of the brokers; return the refusals.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        found = {name: self.alter_configs(name, values) for name, values in changes.items()}
+        return {name: failure for name, failure in found.items() if failure is not None}
+
+    def broker_settings(self, node_id: int, keys: Iterable[str]) -> dict[str, BrokerSetting]:
+        """Return settings of a broker by key; one that it does not know is absent.
+
+        Raises:
+            KafkaAccessError: That broker does not answer, or refuses.
+        """
+        (answer,) = self._opened.request_each([(node_id, setting_calls.broker_request(node_id, keys))])
+        found = answer if isinstance(answer, Failure) else setting_calls.broker_settings_in(answer, self._opened)
+        if isinstance(found, Failure):
+            raise access_error(f"cannot read the settings of broker {node_id}", found)
+        return found
+
+    def alter_broker(
+        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
+    ) -> Failure | None:
+        """Set dynamic settings of a broker, or through it of all; None for a value forgets a dynamic one.
+
+        Returns the reason of a refusal; None for success. The broker follows a moment later.
+        """
+        request = setting_calls.alter_request(BROKER_RESOURCE, "" if of_all_brokers else str(node_id), values)
+        (answer,) = self._opened.request_each([(node_id, request)])
+        return answer if isinstance(answer, Failure) else setting_calls.alter_failure(answer, self._opened)
+
+    def unregister(self, node_id: int) -> Failure | None:
+        """Make the cluster forget a broker that has ended; return the reason of a refusal.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        response = self._opened.request_any(reassignment_calls.unregister_request(node_id))
+        return self._opened.failure_of(response.error_code, response.error_message)
 
     def delete_topics(self, names: Sequence[str]) -> dict[str, Failure]:
         """Delete topics with their records; return why some were not.
 
         The request goes to one broker only: repeated by another one it would find no topic, and say so.
         """
-        answer = self._through_one(topic_calls.deletion_request(names, self._timeout_s))
+        first = self.brokers()[0]
+        request = topic_calls.deletion_request(names, self._timeout_s)
+        (answer,) = self._opened.request_each([(first.node_id, request)])
         if isinstance(answer, Failure):
             return dict.fromkeys(names, answer)
         return topic_calls.deletion_failures(answer, self._opened)
@@ -61,12 +117,40 @@ class Administrator(KafkaAdmin):
         """
         return topic_calls.delete_records(self._opened, targets, self._timeout_s)
 
-    def elect_leaders(self, partitions: Sequence[Partition]) -> dict[TopicPartition, Failure]:
-        """Make the first replica of each partition its leader; return why some kept theirs."""
-        answer = self._through_one(topic_calls.election_request(partitions, self._timeout_s))
-        if isinstance(answer, Failure):
-            return dict.fromkeys((partition.key for partition in partitions), answer)
-        return topic_calls.election_failures(answer, self._opened)
+    def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]:
+        """Make the first replica of each partition its leader, where it is in sync; return why some kept theirs.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        response = self._opened.request_any(topic_calls.election_request(partitions, self._timeout_s))
+        return topic_calls.election_failures(response, self._opened)
+
+    def reassign(self, targets: Mapping[TopicPartition, tuple[int, ...]]) -> dict[TopicPartition, Failure]:
+        """Give partitions other replicas, the preferred leader first; return the reason of each refusal.
+
+        A reassignment of the same partition that is under way is replaced.
+
+        Raises:
+            KafkaAccessError: No broker answers, or none of it is accepted.
+        """
+        response = self._opened.request_any(reassignment_calls.reassign_request(targets, self._timeout_s))
+        found = reassignment_calls.reassign_failures(response, self._opened)
+        if isinstance(found, Failure):
+            raise access_error("cannot reassign partitions", found)
+        return found
+
+    def reassignments(self) -> dict[TopicPartition, Reassignment]:
+        """Return the reassignments that are under way.
+
+        Raises:
+            KafkaAccessError: No broker answers, or the one asked knows no controller.
+        """
+        response = self._opened.request_any(reassignment_calls.reassignments_request(self._timeout_s))
+        found = reassignment_calls.reassignments_in(response, self._opened)
+        if isinstance(found, Failure):
+            raise access_error("cannot list the reassignments", found)
+        return found
 
     def commit_offsets(self, group: GroupState, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Failure]:
         """Commit offsets of a group without members; return why some were not."""
@@ -100,8 +184,3 @@ class Administrator(KafkaAdmin):
         failure = self._opened.failure_of(found.error_code, found.error_message)
         node_id: int = found.node_id
         return failure or node_id
-
-    def _through_one(self, request: Request) -> Response:
-        first = self.brokers()[0]
-        (answer,) = self._opened.request_each([(first.node_id, request)])
-        return answer

@@ -1,70 +1,16 @@
-"""Topics: requests and responses that change them, and their configuration with its sources."""
+"""Topics: requests and responses that delete them and their records, and elect their leaders."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kraftd.kafka.model import Failure, Partial, Partition, TopicPartition
 from kraftd.kafka.offsets import NO_LEADER
-from kraftd.kafka.topics import TOPIC_RESOURCE
 from kraftd.kafka.wire import Request, Wire
 
 HIGH_WATERMARK = -1
-_SOURCE_TOPIC = 1
-_SET, _DELETE = 0, 1
 _PREFERRED = 0
 _NOT_NEEDED = "ELECTION_NOT_NEEDED"
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigEntry:
-    """One configuration of a topic; the value is None where Kafka keeps it secret.
-
-    Attributes:
-        is_own: Whether it is set on the topic, so that it does not follow the brokers.
-    """
-
-    name: str
-    value: str | None
-    is_own: bool
-
-
-def configs_request(names: Iterable[str]) -> Request:
-    """Return the request for every configuration of topics."""
-    resources = [{"resource_type": TOPIC_RESOURCE, "resource_name": name, "configuration_keys": None} for name in names]
-    # Version 1 is the first that tells where a value comes from.
-    return Request("DescribeConfigs", {"resources": resources}, min_version=1)
-
-
-def configs_in(response: Any, wire: Wire) -> Partial[str, tuple[ConfigEntry, ...]]:
-    """Return the configuration by topic, in order of name."""
-    values: dict[str, tuple[ConfigEntry, ...]] = {}
-    failures: dict[str, Failure] = {}
-    for resource in response.results:
-        failure = wire.failure_of(resource.error_code, resource.error_message)
-        if failure is not None:
-            failures[resource.resource_name] = failure
-            continue
-        entries = (ConfigEntry(each.name, each.value, each.config_source == _SOURCE_TOPIC) for each in resource.configs)
-        values[resource.resource_name] = tuple(sorted(entries, key=lambda entry: entry.name))
-    return Partial(values, failures)
-
-
-def alter_request(topic: str, changes: Mapping[str, str | None], *, validate_only: bool) -> Request:
-    """Return the request that sets configurations of a topic, and takes its own value away where it is None."""
-    configs = [
-        {"name": name, "config_operation": _DELETE if value is None else _SET, "value": value}
-        for name, value in changes.items()
-    ]
-    resource = {"resource_type": TOPIC_RESOURCE, "resource_name": topic, "configs": configs}
-    return Request("IncrementalAlterConfigs", {"resources": [resource], "validate_only": validate_only})
-
-
-def alter_failure(response: Any, wire: Wire) -> Failure | None:
-    """Return why configurations were not changed; None if they were."""
-    (resource,) = response.responses
-    return wire.failure_of(resource.error_code, resource.error_message)
 
 
 def deletion_request(names: Sequence[str], timeout_s: float) -> Request:
@@ -114,11 +60,11 @@ def _records_request(targets: Sequence[tuple[Partition, int]], timeout_s: float)
     return Request("DeleteRecords", {"topics": topics, "timeout_ms": round(timeout_s * 1000)})
 
 
-def election_request(partitions: Iterable[Partition], timeout_s: float) -> Request:
-    """Return the request that makes the first replica of each partition its leader."""
+def election_request(partitions: Iterable[TopicPartition], timeout_s: float) -> Request:
+    """Return the request that makes the first replica of each partition its leader, where it is in sync."""
     by_topic: dict[str, list[int]] = defaultdict(list)
-    for partition in partitions:
-        by_topic[partition.topic].append(partition.partition)
+    for topic, partition in partitions:
+        by_topic[topic].append(partition)
     fields = {
         "election_type": _PREFERRED,
         "topic_partitions": [{"topic": name, "partitions": indexes} for name, indexes in by_topic.items()],

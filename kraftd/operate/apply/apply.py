@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError
 from kraftd.host.files import read_text
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import KafkaAccessError
 from kraftd.operate.apply.differences import (
     Action,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.plan.kinds import App, Node
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.manifest import differences as contradictions_of

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError
 from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -64,7 +64,7 @@ class KafkaData(Protocol):
 
     def delete_records(self, targets: Mapping[Partition, int]) -> Partial[TopicPartition, int]: ...
 
-    def elect_leaders(self, partitions: Sequence[Partition]) -> dict[TopicPartition, Failure]: ...
+    def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]: ...
 
     def commit_offsets(
         self, group: GroupState, offsets: Mapping[TopicPartition, int]

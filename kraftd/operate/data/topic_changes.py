@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.escapes import named
-from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.model import TopicState
 from kraftd.units import plural
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, RefusedError, unknown_name
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import SCHEMA_VERSION, TopicsDocument, TopicSummary
-from kraftd.kafka.administration.topics import HIGH_WATERMARK, ConfigEntry
+from kraftd.kafka.administration.settings import ConfigEntry
+from kraftd.kafka.administration.topics import HIGH_WATERMARK
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.offsets import EARLIEST, LATEST
 from kraftd.kafka.round_trip import CANARY_TOPIC
@@ -326,7 +327,7 @@ def elect_leaders(kafka: KafkaData, names: Sequence[str]) -> tuple[Election, ...
     ]
     if not moving:
         return ()
-    failures = kafka.elect_leaders(moving)
+    failures = kafka.elect_leaders(each.key for each in moving)
     if failures:
         (topic, index), failure = next(iter(failures.items()))
         raise refusal(f"cannot elect the first replica of partition {index} of the topic {named(topic)}", failure)

@@ -145,7 +145,7 @@ class Roll:
 
     def _elect(self, kafka: KafkaDoor, look: Look) -> None:
         try:
-            kafka.elect_preferred_leaders(partitions_led_by_others(look.partitions))
+            kafka.elect_leaders(partitions_led_by_others(look.partitions))
         except KafkaAccessError as error:
             logger.debug("No election: %s", error)
 

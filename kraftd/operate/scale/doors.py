@@ -7,16 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.administrator import Administrator
+from kraftd.kafka.administration.reassignments import Reassignment
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
-from kraftd.kafka.reassignment.admin import ReassigningAdmin
-from kraftd.kafka.reassignment.requests import Reassignment
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.plan.plan import Access
 
 
 class ReassigningDoor(Protocol):
-    """The part of ``ReassigningAdmin`` that a scale asks."""
+    """The part of ``Administrator`` that a scale asks."""
 
     def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata: ...
 
@@ -38,7 +38,7 @@ class ReassigningDoor(Protocol):
         self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
     ) -> Failure | None: ...
 
-    def elect_preferred_leaders(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]: ...
 
     def unregister(self, node_id: int) -> Failure | None: ...
 
@@ -53,6 +53,6 @@ class ScaleDoors:
     """
 
     open_kafka: Callable[[Access, float], AbstractContextManager[ReassigningDoor]] = field(
-        default=lambda access, timeout_s: ReassigningAdmin(access, timeout_s=timeout_s)
+        default=lambda access, timeout_s: Administrator(access, timeout_s=timeout_s)
     )
     start: StartDoors = field(default_factory=start_doors)

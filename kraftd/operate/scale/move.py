@@ -185,7 +185,7 @@ class Mover:
         """Make the preferred replicas leaders, where they are not."""
         deadline_s = self._clock.monotonic_s() + _LEADERS_LIMIT_S
         while unled := self._look_patiently().unled:
-            self._kafka.elect_preferred_leaders(unled)
+            self._kafka.elect_leaders(unled)
             if self._clock.monotonic_s() > deadline_s:
                 self.notes.append(
                     f"{plural(len(unled), 'partition')} has another leader than its preferred one; Kafka changes that "

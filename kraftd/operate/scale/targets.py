@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.model import LogDir, TopicPartition, TopicState
-from kraftd.kafka.reassignment.requests import Reassignment
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.plan.placement.balance import Placement, Replicas, added, balanced
 

@@ -1,8 +1,13 @@
+"""What commands change in a cluster, and the APIs that the library lacks."""
+
 import pytest
 
 from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.topics import HIGH_WATERMARK, ConfigEntry
-from kraftd.kafka.model import GroupState, Partition
+from kraftd.kafka.administration.reassignments import Reassignment, reassign_request, unregister_request
+from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
+from kraftd.kafka.administration.topics import HIGH_WATERMARK
+from kraftd.kafka.messages import message_of
+from kraftd.kafka.model import GroupState, KafkaAccessError, KafkaUnavailableError, Partition
 from kraftd.plan.plan import Access
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record
 
@@ -87,7 +92,7 @@ def test_an_election_that_is_not_needed_is_no_failure():
     results = [record(topic="t", partition_result=partitions)]
     admin, _ = over({"ElectLeaders": record(replica_election_results=results)})
 
-    assert admin.elect_leaders([FIRST, SECOND]) == {("t", 1): failure(80)}
+    assert admin.elect_leaders([FIRST.key, SECOND.key]) == {("t", 1): failure(80)}
 
 
 def test_offsets_are_committed_through_the_coordinator():
@@ -105,3 +110,124 @@ def test_a_group_that_cannot_be_asked_keeps_every_offset():
 
     assert admin.remove_offsets(GROUP, [("t", 0)]) == {("t", 0): failure(69)}
     assert admin.delete_groups([GROUP]) == {"g": TIMED_OUT}
+
+
+def setting(name, value, *, read_only=False, source=4):
+    return record(name=name, value=value, read_only=read_only, config_source=source)
+
+
+def described(*settings, error_code=0):
+    return record(results=[record(error_code=error_code, error_message=None, configs=list(settings))])
+
+
+def test_a_broker_tells_which_settings_it_takes_while_it_runs():
+    answer = described(
+        setting("log.retention.ms", "5"),
+        setting("log.dirs", "/d", read_only=True),
+        setting("min.insync.replicas", "1", source=3),
+    )
+    admin, wire = over({(2, "DescribeConfigs"): answer})
+
+    assert admin.broker_settings(2, ["log.retention.ms", "log.dirs", "min.insync.replicas", "unknown"]) == {
+        "log.retention.ms": BrokerSetting("5", is_dynamic=True),
+        "log.dirs": BrokerSetting("/d", is_dynamic=False),
+        "min.insync.replicas": BrokerSetting("1", is_dynamic=True, is_of_all_brokers=True),
+    }
+    ((node_id, request),) = wire.asked
+    (resource,) = request.fields["resources"]
+    assert (node_id, resource["resource_type"], resource["resource_name"]) == (2, 4, "2")
+
+
+@pytest.mark.parametrize("answer", [described(error_code=41), TIMED_OUT], ids=["refused", "silent"])
+def test_a_broker_that_does_not_tell_its_settings_is_an_error(answer):
+    admin, _ = over({(2, "DescribeConfigs"): answer})
+
+    with pytest.raises(KafkaAccessError) as caught:
+        admin.broker_settings(2, ["log.retention.ms"])
+
+    assert "broker 2" in str(caught.value)
+
+
+@pytest.mark.parametrize(("of_all_brokers", "name"), [(False, "1"), (True, "")])
+def test_settings_are_set_and_forgotten_through_their_own_broker(of_all_brokers, name):
+    answer = record(responses=[record(error_code=0, error_message=None)])
+    admin, wire = over({(1, "IncrementalAlterConfigs"): answer})
+
+    assert admin.alter_broker(1, {"a": "5", "b": None}, of_all_brokers=of_all_brokers) is None
+
+    (resource,) = wire.asked[-1][1].fields["resources"]
+    assert resource == {
+        "resource_type": 4,
+        "resource_name": name,
+        "configs": [
+            {"name": "a", "config_operation": 0, "value": "5"},
+            {"name": "b", "config_operation": 1, "value": None},
+        ],
+    }
+
+
+def test_a_refused_setting_has_its_reason():
+    answer = record(responses=[record(error_code=41, error_message="too many threads")])
+    admin, _ = over({(1, "IncrementalAlterConfigs"): answer})
+
+    assert admin.alter_broker(1, {"num.io.threads": "99"}).text == "too many threads"
+
+
+def test_preferred_leaders_are_elected_by_topic():
+    admin, wire = over({"ElectLeaders": record(error_code=0, replica_election_results=[])})
+
+    assert admin.elect_leaders([("t", 0), ("u", 1), ("t", 2)]) == {}
+
+    fields = wire.asked[-1][1].fields
+    assert fields["election_type"] == 0
+    assert fields["topic_partitions"] == [{"topic": "t", "partitions": [0, 2]}, {"topic": "u", "partitions": [1]}]
+
+
+def answer(error_code=0, **fields):
+    return record(error_code=error_code, error_message=None, **fields)
+
+
+def test_partitions_get_their_replicas_in_order_and_refusals_are_told_by_partition():
+    refused = record(name="orders", partitions=[record(partition_index=1, error_code=38, error_message="no")])
+    accepted = record(name="orders", partitions=[record(partition_index=0, error_code=0, error_message=None)])
+    kafka, wire = over({"AlterPartitionReassignments": answer(responses=[accepted, refused])})
+
+    failures = kafka.reassign({("orders", 0): (3, 1), ("orders", 1): (1, 2)})
+
+    assert {key: failure.text for key, failure in failures.items()} == {("orders", 1): "no"}
+    ((_, request),) = wire.asked
+    assert [each["replicas"] for each in request.fields["topics"][0]["partitions"]] == [[3, 1], [1, 2]]
+
+
+def test_what_is_under_way_says_where_it_goes():
+    moving = record(partition_index=0, replicas=[3, 1, 2], adding_replicas=[3], removing_replicas=[2])
+    kafka, _ = over({"ListPartitionReassignments": answer(topics=[record(name="orders", partitions=[moving])])})
+
+    found = kafka.reassignments()
+
+    assert found == {("orders", 0): Reassignment((3, 1, 2), (3,), (2,))}
+    assert found["orders", 0].target == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda kafka: kafka.reassignments(), lambda kafka: kafka.reassign({("orders", 0): (1,)})]
+)
+def test_a_broker_that_knows_no_controller_is_a_failure_of_the_call(call):
+    answers = dict.fromkeys(("ListPartitionReassignments", "AlterPartitionReassignments"), answer(41))
+    kafka, _ = over(answers)
+
+    with pytest.raises(KafkaUnavailableError):
+        call(kafka)
+
+
+def test_a_broker_is_unregistered_by_its_id_or_the_reason_is_returned():
+    kafka, wire = over({"UnregisterBroker": [answer(), answer(41)]})
+
+    assert kafka.unregister(3) is None
+    assert kafka.unregister(3).error == "NOT_CONTROLLER"
+    assert wire.asked[0][1].fields == {"broker_id": 3}
+
+
+def test_the_library_sends_what_it_lacks_by_its_api_key():
+    assert message_of(unregister_request(3)).API_KEY == 64
+    assert message_of(reassign_request({("orders", 0): (1, 2)}, 3.0)).API_KEY == 45

@@ -10,7 +10,7 @@ from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
 from kraftd.health.programs.ladder import start_progress
 from kraftd.host.processes import Process
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -316,7 +316,7 @@ class FakeCluster:
         brokers = tuple(BrokerEndpoint(each.node_id, each.client.host, each.client.port) for each in alive)
         return ClusterMetadata(brokers, self.topics())
 
-    def elect_preferred_leaders(self, partitions):
+    def elect_leaders(self, partitions):
         self.note("elect", "")
         self.leader = None
 

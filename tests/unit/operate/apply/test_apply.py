@@ -3,7 +3,7 @@
 import pytest
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
 from kraftd.operate.apply.apply import ApplyOptions, applied
 from kraftd.operate.apply.join import following_configuration, start_beside

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.host.install import template_text
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.operate.apply.differences import Action, Side, compare, settled
 from kraftd.plan.manifest import manifest_of
 from kraftd.render.files import render

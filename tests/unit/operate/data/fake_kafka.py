@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from kraftd.kafka.administration.topics import ConfigEntry
+from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -117,8 +117,9 @@ class FakeKafka:
         )
 
     def elect_leaders(self, partitions):
-        self.did.append(("elect", tuple(partition.key for partition in partitions)))
-        return {each.key: REFUSED for each in partitions if each.key in self.refused}
+        asked = tuple(partitions)
+        self.did.append(("elect", asked))
+        return {each: REFUSED for each in asked if each in self.refused}
 
     def commit_offsets(self, group, offsets):
         self.did.append(("commit", group.name, dict(offsets)))

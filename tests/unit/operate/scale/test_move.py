@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from kraftd.errors import KraftdError, TimedOutError
-from kraftd.kafka.changes.broker_settings import BrokerSetting
+from kraftd.kafka.administration.reassignments import Reassignment
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -15,7 +16,6 @@ from kraftd.kafka.model import (
     Partition,
     TopicState,
 )
-from kraftd.kafka.reassignment.requests import Reassignment
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.look import look
 from kraftd.operate.scale.move import Mover
@@ -79,7 +79,7 @@ class FakeKafka:
             self.under_way[number] = (replicas, SIZE)
         return {}
 
-    def elect_preferred_leaders(self, partitions):
+    def elect_leaders(self, partitions):
         for _, number in partitions:
             self.leaders[number] = self.replicas[number][0]
 

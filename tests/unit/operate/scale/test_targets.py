@@ -1,7 +1,7 @@
 """What a scale moves and throttles, from where the replicas are."""
 
+from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.model import LogDir, Partition, TopicState
-from kraftd.kafka.reassignment.requests import Reassignment
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.scale.targets import (
     FOLLOWER_REPLICAS,

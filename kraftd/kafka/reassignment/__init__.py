@@ -1,1 +1,0 @@
-"""The reassignment of partitions to other brokers, and what goes with it."""
