@@ -177,10 +177,8 @@ def _error_of_listing(client, groups):
 
 
 def test_once_it_is_back_everything_is_known_again(back, admin):
-    ends = admin.end_offsets(_partitions(admin))
-
-    assert ends.failures == {}
-    assert admin.groups().broker_failures == {}
+    eventually(lambda: admin.end_offsets(_partitions(admin)).failures == {})
+    eventually(lambda: admin.groups().broker_failures == {})
 
 
 def test_a_lost_quorum_is_an_error_that_says_so_within_the_limit(admin, nodes):
