@@ -1,5 +1,6 @@
 """Backups of the session's cluster, and their restores into it, interrupted ones too."""
 
+import shutil
 import signal
 import time
 
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 TOPIC, BULK, GROUP = "backup-odd", "backup-bulk", "backup-group"
 BULK_RECORDS = 120_000
 PARTITIONS = 3
+TRIES = 3
+"""How often a command is begun that is to be killed: on a slow machine it may end before the moment is seen."""
 
 
 @pytest.fixture(scope="module")
@@ -102,15 +105,14 @@ def delete(admin, *topics):
 
 
 def killed(process, is_time):
-    """Kill a command once it is time, and return how it ended; one that ends before is not killed."""
+    """Kill a command once it is time; return whether it was killed, and had not ended before."""
     try:
         eventually(lambda: process.poll() is not None or is_time(), within_s=60, what="the moment to kill")
-        process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
         output, complaint = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGKILL, output + complaint
-    return True
+    assert process.returncode in (0, -signal.SIGKILL), output + complaint
+    return process.returncode != 0
 
 
 def test_a_topic_is_restored_record_for_record_with_its_settings_and_commits(filled, admin, tmp_path):
@@ -154,17 +156,26 @@ def test_killed_backups_and_restores_are_finished_by_the_next_call(filled, admin
     target = tmp_path / "t"
     before = read(filled, BULK)
     arguments = ("backup", "create", str(target), "--topic", BULK, "--json")
-    assert killed(filled.spawn(*arguments), lambda: list(target.glob("*.partial/topics/*/*/*.records")))
+
+    def begun():
+        shutil.rmtree(target, ignore_errors=True)
+        return filled.spawn(*arguments)
+
+    assert any(killed(begun(), lambda: list(target.glob("*.partial/topics/*/*/*.records"))) for _ in range(TRIES))
     assert filled.run("backup", "list", str(target), "--json", check=True).document["backups"] == []
 
     filled.run(*arguments, check=True)
 
     assert [path.name.endswith("Z") for path in target.iterdir() if path.is_dir()] == [True]
-    delete(admin, BULK)
-    arguments = ("backup", "restore", str(target), "--yes", "--json")
-    assert killed(filled.spawn(*arguments), lambda: written(filled) > 0)
+    restore = ("backup", "restore", str(target), "--yes", "--json")
+
+    def begun_anew():
+        delete(admin, BULK)
+        return filled.spawn(*restore)
+
+    assert any(killed(begun_anew(), lambda: written(filled) > 0) for _ in range(TRIES))
     other = filled.run("backup", "restore", str(tmp_path / "other"), "--yes", "--json")
-    resumed = filled.run(*arguments, check=True).document
+    resumed = filled.run(*restore, check=True).document
     assert other.status in (4, 8)
     assert resumed["resumed"] is True
     assert 0 < resumed["written"] <= BULK_RECORDS
