@@ -3,9 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 import kraftd
 from kraftd.cli.commands import (
@@ -25,6 +26,19 @@ from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+SECTIONS = {
+    "Run": ("start", "stop", "restart", "apply", "scale", "pause", "resume", "destroy"),
+    "Look": ("status", "wait", "health", "lag", "top", "logs", "events", "list"),
+    "Find out why": ("why", "explain", "doctor", "bundle"),
+    "Topics, records and groups": ("topics", "tail", "send", "groups", "backup"),
+    "Clients": ("env", "exec", "kafka"),
+    "Configure": ("init", "config", "plan", "render", "setup", "version"),
+}
+"""The commands by what they are for, in the order of the help."""
+
 _EPILOG = (
     "Global options may be given before or after the command. Exit codes: 0 done, 1 failed or degraded, 2 usage or "
     "configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, "
@@ -37,8 +51,36 @@ _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 """128 and the signal's number, as shells report an end by SIGINT and SIGPIPE."""
 
+
+class Sections(TyperGroup):
+    """All commands; the help shows them by section."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Put the commands in order."""
+        super().__init__(**attributes)
+        in_order = [name for names in SECTIONS.values() for name in names if name in self.commands]
+        self.commands = {name: self.commands[name] for name in (*in_order, *self.commands)}
+        for title, names in SECTIONS.items():
+            for name in names:
+                command = self.commands[name]
+                if isinstance(command, TyperCommand | TyperGroup):
+                    command.rich_help_panel = title
+
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        """Write the sections of a help without boxes."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            rows = [
+                (name.ljust(width), self.commands[name].get_short_help_str(formatter.width - width - 6))
+                for name in names
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="kraftd",
+    cls=Sections,
     help="A real multi-broker Apache Kafka cluster on this machine: kraftd start, kraftd stop.",
     epilog=_EPILOG,
     add_completion=True,

@@ -64,7 +64,7 @@ def bundle(
         bool, typer.Option("--thread-dumps", help="With the threads of each node that serves.")
     ] = False,
 ) -> None:
-    """Write one archive for a bug report: versions, plan, rendered files, status, events, logs; secrets are masked."""
+    """Write one archive for a bug report, of everything but records and secrets."""
     from kraftd.operate.diagnose.bundle import default_name, write_bundle
 
     invocation: Invocation = context.obj
