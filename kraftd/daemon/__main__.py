@@ -44,7 +44,9 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     heartbeat = Heartbeat(plan.layout.heartbeat, plan.daemon)
     service = Service(plan, loop, collector, admin, alerts, heartbeat)
     if heartbeat.begin():
-        doors.record_event("hung", DAEMON, "it looked at nothing any more: supervisord ended that run")
+        doors.record_event(
+            "hung", DAEMON, "it looked at nothing, or answered nobody, any more: supervisord ended that run"
+        )
     config = server_config(
         create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
         lambda code, fault, _under_way: Problem(code, fault).answer(),
@@ -54,7 +56,7 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
         access_log=False,
         log_level="warning",
     )
-    return service, HttpServer(config, on_shutdown=service.end_streams)
+    return service, HttpServer(config, on_shutdown=service.end_streams, on_turn=heartbeat.note_http)
 
 
 def _recorded_restarts(path: Path) -> dict[str, RestartHistory]:

@@ -1,4 +1,7 @@
-"""The daemon's heartbeat: a file that it touches after each look, by which supervisord knows that it does not hang."""
+"""The daemon's heartbeat: a file that it touches after each look, by which supervisord knows that it does not hang.
+
+A daemon that looks and no longer serves HTTP hangs as well, so that it beats only while both go on.
+"""
 
 import contextlib
 import os
@@ -19,6 +22,7 @@ class Heartbeat:
         self._path = path
         self._limit_s = max(daemon.watchdog.daemon_silent_s, _LEAST_TICKS * daemon.interval_s)
         self._is_enabled = daemon.watchdog.enabled
+        self._does_http_go_on = False
 
     def begin(self) -> bool:
         """Have supervisord watch this run, where that is enabled; return whether it ended the run before.
@@ -35,8 +39,15 @@ class Heartbeat:
             self.end()
         return was_hung
 
+    def note_http(self) -> None:
+        """Note that the HTTP side goes on; a beat without that since the one before is left out."""
+        self._does_http_go_on = True
+
     def beat(self) -> None:
-        """Tell that the daemon looked at the cluster."""
+        """Tell that the daemon looked at the cluster, where its HTTP side goes on too."""
+        if not self._does_http_go_on:
+            return
+        self._does_http_go_on = False
         # Where the state directory was removed, nobody looks at the file either.
         with contextlib.suppress(OSError):
             os.utime(self._path)

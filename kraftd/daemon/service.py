@@ -31,11 +31,19 @@ _NEW_OBJECTS = 20_000
 
 
 class HttpServer(Server):
-    """A server that tells that it begins to shut down: it waits for open streams to end."""
+    """A server that tells that it goes on, and that it begins to shut down: it waits for open streams to end."""
 
-    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_shutdown: Callable[[], None], on_turn: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._on_shutdown = on_shutdown
+        self._on_turn = on_turn
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell about ten times a second that requests are served: whatever blocks them blocks this too."""
+        self._on_turn()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new connections, and wait for those that are open."""

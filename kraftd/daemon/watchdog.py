@@ -7,7 +7,7 @@ from dataclasses import replace
 from kraftd.clock import Clock
 from kraftd.daemon.doors import DaemonDoors
 from kraftd.health.programs.causes import Cause
-from kraftd.health.programs.facts import Answer, ProcessFact
+from kraftd.health.programs.facts import Answer, ProcessFact, Silence
 from kraftd.health.programs.state import LastExit
 from kraftd.health.programs.watchdog import (
     Hang,
@@ -19,6 +19,7 @@ from kraftd.health.programs.watchdog import (
     node_in_the_way,
     observed,
     taken,
+    wakes_supervisord,
 )
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
@@ -26,6 +27,7 @@ from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, Program
+from kraftd.supervisord.rpc import SUPERVISORD
 
 _ASK_COST_EVERY_S = 5.0
 _SIGNALS = {Step.TERMINATE: signal.SIGTERM, Step.KILL: signal.SIGKILL}
@@ -42,6 +44,7 @@ class Watchdog:
         self._runs: dict[str, Process] = {}
         self._ended: dict[str, tuple[Process, str]] = {}
         self._cost_asked_at_s: dict[str, float] = {}
+        self._supervisord: Hang | None = None
 
     def update(
         self,
@@ -60,6 +63,8 @@ class Watchdog:
         """
         limits = self._plan.daemon.watchdog
         self._forget_ended(process_table)
+        if limits.enabled:
+            self._watch_supervisord(process_table)
         if not limits.enabled or not process_table.supervised:
             self._hangs.clear()
             return {}
@@ -95,6 +100,19 @@ class Watchdog:
             return cause_of_exit(name, fact, ended)
 
         return explain
+
+    def _watch_supervisord(self, process_table: ProcessTable) -> None:
+        """Continue a supervisord that gives no answer: nothing else would before the next command."""
+        now_s, process = self._clock.monotonic_s(), process_table.supervisor
+        silence = Silence.NO_ANSWER if process_table.unreachable is not None else None
+        hang = self._supervisord = observed(self._supervisord, silence, now_s)
+        if process is None or hang is None or not wakes_supervisord(self._plan.daemon.watchdog, hang, now_s):
+            return
+        self._doors.send_signal(process, signal.SIGCONT)
+        if hang.step is None:
+            text = f"it has given no answer for {now_s - hang.since_s:.0f} s; the watchdog continued it"
+            self._doors.record_event("hung", SUPERVISORD, text)
+        self._supervisord = taken(hang, Step.WAKE, now_s)
 
     def _note(
         self, process_table: ProcessTable, answers: Mapping[str, Answer], desired: DesiredState, now_s: float

@@ -1,12 +1,29 @@
 """The signals that ask a command which stays to stop."""
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 _ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def end_process_1_on_signals() -> None:
+    """Let TERM and HUP end this process where it is process 1, as they end any other without a handler.
+
+    The kernel drops a signal that process 1 has no handler for. INT has Python's.
+    """
+    if os.getpid() == 1:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 class StopSignals:

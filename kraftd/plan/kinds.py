@@ -290,7 +290,8 @@ class WatchdogLimits:
         node_silent_s: Of nodes; their other replicas take over meanwhile.
         app_silent_s: Of apps and tools.
         start_silent_s: Of what does not listen, as while it starts: how long it may write nothing to its logs.
-        daemon_silent_s: How long the daemon may look at nothing before supervisord ends it.
+        daemon_silent_s: How long the daemon may look at nothing before supervisord ends it, and supervisord answer
+            nothing before the daemon continues it.
     """
 
     enabled: bool = True

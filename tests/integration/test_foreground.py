@@ -162,3 +162,21 @@ def test_as_process_1_it_reaps_orphans_and_ends_with_all_that_it_started(prepare
     assert unshare.returncode == 0
     assert prepared.ends()[-1] == "controller-101"
     assert prepared.cluster.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_as_process_1_it_ends_by_a_signal_that_arrives_while_it_loads(number):
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    loading = "import kraftd.cli, time; print(flush=True); time.sleep(60)"
+    arguments = ["unshare", *own, "--pid", "--fork", "--mount-proc", sys.executable, "-c", loading]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as unshare:
+        unshare.stdout.readline()
+        (first,) = psutil.Process(unshare.pid).children()
+        first.send_signal(number)
+        try:
+            status = unshare.wait(20)
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                first.kill()
+
+    assert status == 128 + number

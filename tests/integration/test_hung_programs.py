@@ -2,15 +2,21 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
 
 import psutil
 import pytest
 
+from kraftd.daemon.heartbeat import Heartbeat
+from kraftd.daemon.service import HttpServer
 from kraftd.host.events import read_events
 from kraftd.plan.program import python_marker
-from tests.harness import eventually
+from kraftd.web.server import server_config
+from tests.harness import eventually, free_port
 from tests.integration.stand_ins import healing, stand_ins, view_of
+from tests.plans import plan_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -141,6 +147,41 @@ def test_a_daemon_that_hangs_is_ended_by_supervisord_and_starts_again(beating):
 
     assert beating.process("kraftd").pid != pid
     assert "Current thread" in beating.plan.layout.console("kraftd").read_text()
+
+
+def test_a_daemon_that_looks_and_answers_nobody_does_not_beat(tmp_path):
+    heartbeat = Heartbeat(tmp_path / "heartbeat", plan_of().daemon)
+    heartbeat.begin()
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    async def blocking(scope, receive, send):
+        hangs.set()
+        goes_on.wait(60)
+
+    def beats():
+        os.utime(tmp_path / "heartbeat", ns=(0, 0))
+        heartbeat.beat()
+        return (tmp_path / "heartbeat").stat().st_mtime_ns != 0
+
+    port = free_port()
+    config = server_config(blocking, lambda *_: None, drain_s=1, host="127.0.0.1", port=port, log_level="critical")
+    server = HttpServer(config, on_shutdown=lambda: None, on_turn=heartbeat.note_http)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(beats, within_s=20, what="it serves")
+        with eventually(lambda: socket.create_connection(("127.0.0.1", port)), within_s=20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert hangs.wait(20)
+            # What it noted before the request may be one beat.
+            beats()
+            assert [beats() for _ in range(3)] == [False] * 3
+            goes_on.set()
+            eventually(beats, within_s=20, what="it serves again")
+    finally:
+        goes_on.set()
+        server.should_exit = True
+        thread.join(30)
 
 
 def test_a_start_continues_a_frozen_daemon(beating):

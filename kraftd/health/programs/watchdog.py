@@ -119,6 +119,15 @@ def _is_hung(limits: WatchdogLimits, program: Program, hang: Hang, run: Run, now
     return silent_s >= (limits.node_silent_s if isinstance(program, Node) else limits.app_silent_s)
 
 
+def wakes_supervisord(limits: WatchdogLimits, hang: Hang, now_s: float) -> bool:
+    """Return whether a supervisord that gives no answer is to be continued now.
+
+    Nothing more is done about it: its end would leave every program without it.
+    """
+    last_s = hang.since_s if hang.step is None else hang.step_at_s
+    return hang.probes >= MIN_SILENT_PROBES and now_s - last_s >= limits.daemon_silent_s
+
+
 def dumps_threads(program: Program) -> bool:
     """Return whether SIGQUIT makes a program dump its threads: nodes and apps do, while it ends a tool."""
     return not isinstance(program, Tool)

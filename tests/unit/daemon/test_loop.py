@@ -33,6 +33,7 @@ class FakeCluster:
         self.states = dict.fromkeys(PLAN.names, "RUNNING")
         self.desired = NOTHING_DESIRED.changed(PLAN.names, RUN, 1)
         self.supervisor = Process(50, 1.0, started_at_s=1.0)
+        self.unreachable = None
         self.is_locked_by_a_command = False
         self.on_lock = lambda: None
         self.cause = Cause("signal SIGKILL", "Look.")
@@ -54,7 +55,7 @@ class FakeCluster:
     def find_processes(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
         processes = {name: Process(pid, 1.0, started_at_s=900.0) for name, pid in self.pids.items()}
-        return ProcessTable(self.supervisor, facts, processes)
+        return ProcessTable(self.supervisor, facts, processes, self.unreachable)
 
     def start(self, program):
         self.started.append(program)
@@ -63,7 +64,8 @@ class FakeCluster:
             self.states[program] = "RUNNING"
 
     def send_signal(self, process, number):
-        self.signals.append((next(name for name, pid in self.pids.items() if pid == process.pid), number.name))
+        named = {**self.pids, "supervisord": self.supervisor.pid}
+        self.signals.append((next(name for name, pid in named.items() if pid == process.pid), number.name))
         return True
 
     @contextlib.contextmanager
@@ -527,6 +529,32 @@ def test_of_two_frozen_nodes_one_is_ended_and_the_other_waits_until_it_is_back()
 
     assert {name for name, number in cluster.signals if number == "SIGKILL"} == {"broker-1"}
     assert {name for name, number in cluster.signals if number == "SIGCONT"} == {"broker-1", "broker-2"}
+
+
+def test_a_frozen_supervisord_is_continued_and_never_ended_and_that_is_told_once():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.unreachable = "its control socket does not answer"
+
+    tick_for(loop, clock, 29)
+    before = list(cluster.signals)
+    tick_for(loop, clock, 66)
+
+    assert (before, cluster.signals) == ([], [("supervisord", "SIGCONT")] * 3)
+    assert kinds(cluster) == [("hung", "supervisord")]
+
+
+@pytest.mark.parametrize("unreachable", [None, "its control socket does not answer"])
+def test_a_supervisord_that_is_gone_or_answers_again_gets_no_signal(unreachable):
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.unreachable = "its control socket does not answer"
+    tick_for(loop, clock, 20)
+    cluster.supervisor, cluster.unreachable = None if unreachable else cluster.supervisor, unreachable
+
+    tick_for(loop, clock, 60)
+
+    assert cluster.signals == []
 
 
 @pytest.mark.parametrize(

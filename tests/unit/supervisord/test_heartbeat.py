@@ -102,3 +102,18 @@ def test_a_run_that_was_ended_because_it_hung_is_told_once(path):
     daemon = plan_of().daemon
 
     assert [Heartbeat(path, daemon).begin() for _ in range(2)] == [True, False]
+
+
+def test_the_daemon_beats_only_while_its_http_side_goes_on(path):
+    heartbeat = Heartbeat(path, plan_of().daemon)
+    heartbeat.begin()
+
+    def beats():
+        os.utime(path, ns=(0, 0))
+        heartbeat.beat()
+        return path.stat().st_mtime_ns != 0
+
+    unanswered = beats()
+    heartbeat.note_http()
+
+    assert (unanswered, beats(), beats()) == (False, True, False)
