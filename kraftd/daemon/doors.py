@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.daemon.attachments import Pending
-from kraftd.errors import FileAccessError
+from kraftd.errors import FileAccessError, KraftdError
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.causes import Cause
@@ -38,7 +38,7 @@ from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.observe.start_logs import all_start_progress
 from kraftd.observe.stop_cost import stop_cost
-from kraftd.plan.desired import DesiredState, parse_desired
+from kraftd.plan.desired import DAMAGED, DesiredState, parse_desired
 from kraftd.plan.kinds import Node
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
@@ -110,7 +110,7 @@ def daemon_doors(
     attaching = ThreadPoolExecutor(max_workers=1, thread_name_prefix="attach")
     return DaemonDoors(
         find_processes=lambda: find_processes(plan, supervisor),
-        read_desired=lambda: parse_desired(read_text(layout.desired), layout.desired),
+        read_desired=RememberedDesired(layout).read,
         ask=lambda programs: ask_all(plan, programs, pool, timeout_s=_ASK_TIMEOUT_S),
         kafka_view=lambda: collector.view,
         last_exits=lambda facts: with_causes(exit_records(plan), plan, facts, kernel_kills),
@@ -129,6 +129,44 @@ def daemon_doors(
         progress=functools.partial(all_start_progress, plan),
         sample_kernel_kills=kernel_kills.sample,
     )
+
+
+class RememberedDesired:
+    """The desired state as it was last read: where its file is damaged since, that is written again."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: DesiredState | None = None
+
+    def read(self) -> DesiredState:
+        """Return the desired state.
+
+        Raises:
+            KraftdError: The file is damaged and nothing is known from before, or a newer kraftd wrote it.
+        """
+        try:
+            self._known = self._parsed()
+        except KraftdError as error:
+            if self._known is None or error.code != DAMAGED:
+                raise
+            with try_acquire(self._layout.lock, command="daemon") as is_held:
+                # Where a command holds the lock, it may write another one; else the next tick does it.
+                if is_held:
+                    self._known = self._written_again(self._known)
+        return self._known
+
+    def _parsed(self) -> DesiredState:
+        return parse_desired(read_text(self._layout.desired), self._layout.desired)
+
+    def _written_again(self, known: DesiredState) -> DesiredState:
+        """Return what a command wrote before the lock was held, or else write the known state."""
+        try:
+            return self._parsed()
+        except KraftdError as error:
+            with contextlib.suppress(FileAccessError):
+                write_atomically(self._layout.desired, known.to_json())
+                logger.warning("%s; it is written again as it was read last", error)
+        return known
 
 
 def _start(plan: Plan, supervisor: Supervisor, program: str) -> None:

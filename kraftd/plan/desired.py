@@ -7,6 +7,9 @@ from pathlib import Path
 
 from kraftd.errors import KraftdError
 
+DAMAGED = "desired_state_damaged"
+"""The code of the error about a file that does not read as a desired state."""
+
 _SCHEMA_VERSION = 1
 
 
@@ -88,7 +91,7 @@ def parse_desired(text: str | None, path: Path) -> DesiredState:
         raise KraftdError(
             f"cannot read the desired state {path}: it is damaged ({error})",
             hint="Remove that file: it holds no data, and 'kraftd start' or 'kraftd stop' writes a new one.",
-            code="desired_state_damaged",
+            code=DAMAGED,
         ) from error
 
 
