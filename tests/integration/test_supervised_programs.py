@@ -225,19 +225,31 @@ def test_what_the_user_stopped_stays_stopped(supervised):
         assert view_of(service, "producer").reason is None
 
 
-def test_a_damaged_desired_state_starts_nothing_and_does_not_end_the_watch(supervised):
+def test_a_desired_state_that_is_damaged_is_written_again_and_healing_goes_on(supervised):
     supervised.set_desired(True, "broker-1")
     whole = supervised.plan.layout.desired.read_text()
     with healing(supervised) as service:
         eventually(lambda: "broker-1" in supervised.process_table().processes, within_s=20)
         supervised.plan.layout.desired.write_text(whole[: len(whole) // 2])
-        with pytest.raises(KraftdError, match="it is damaged"):
-            supervised.store.desired()
         pid = killed(supervised, "broker-1")
-        time.sleep(1.2)
-        assert "broker-1" not in supervised.process_table().processes
-
-        supervised.plan.layout.desired.write_text(whole)
 
         eventually(comes_back(supervised, "broker-1", pid), within_s=20)
+        eventually(lambda: supervised.plan.layout.desired.read_text() == whole, within_s=20)
         assert service.newest() is not None
+
+
+def test_a_desired_state_that_was_never_whole_starts_nothing_and_does_not_end_the_watch(supervised):
+    supervised.set_desired(True, "broker-1")
+    desired = supervised.plan.layout.desired
+    whole = desired.read_text()
+    desired.write_text(whole[: len(whole) // 2])
+    with pytest.raises(KraftdError, match="it is damaged"):
+        supervised.store.desired()
+    with healing(supervised):
+        time.sleep(1.2)
+        assert "broker-1" not in supervised.process_table().processes
+        assert desired.read_text() != whole
+
+        desired.write_text(whole)
+
+        eventually(lambda: "broker-1" in supervised.process_table().processes, within_s=20)
