@@ -63,24 +63,13 @@ class Watchdog:
         """
         limits = self._plan.daemon.watchdog
         self._forget_ended(process_table)
-        if limits.enabled:
-            self._watch_supervisord(process_table)
+        self._watch_supervisord(process_table)
         if not limits.enabled or not process_table.supervised:
             self._hangs.clear()
             return {}
         now_s = self._clock.monotonic_s()
         self._note(process_table, answers, desired, now_s)
-        due = {}
-        for name, hang in self._hangs.items():
-            program, process = self._plan.program(name), process_table.processes[name]
-            run = Run(
-                max(0.0, self._clock.now_s() - process.started_at_s),
-                served.get(name) == process,
-                self._doors.log_age_s(name),
-            )
-            if step := next_step(limits, program, hang, run, now_s):
-                due[name] = step
-        if due:
+        if due := self._due(process_table, served, now_s):
             self._act(due, process_table, answers)
         return {
             name: describe(hang, self._plan.program(name), now_s)
@@ -100,6 +89,19 @@ class Watchdog:
             return cause_of_exit(name, fact, ended)
 
         return explain
+
+    def _due(self, process_table: ProcessTable, served: Mapping[str, Process], now_s: float) -> dict[str, Step]:
+        due = {}
+        for name, hang in self._hangs.items():
+            program, process = self._plan.program(name), process_table.processes[name]
+            run = Run(
+                max(0.0, self._clock.now_s() - process.started_at_s),
+                served.get(name) == process,
+                self._doors.log_age_s(name),
+            )
+            if step := next_step(self._plan.daemon.watchdog, program, hang, run, now_s):
+                due[name] = step
+        return due
 
     def _watch_supervisord(self, process_table: ProcessTable) -> None:
         """Continue a supervisord that gives no answer: nothing else would before the next command."""

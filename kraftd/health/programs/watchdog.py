@@ -125,7 +125,7 @@ def wakes_supervisord(limits: WatchdogLimits, hang: Hang, now_s: float) -> bool:
     Nothing more is done about it: its end would leave every program without it.
     """
     last_s = hang.since_s if hang.step is None else hang.step_at_s
-    return hang.probes >= MIN_SILENT_PROBES and now_s - last_s >= limits.daemon_silent_s
+    return limits.enabled and hang.probes >= MIN_SILENT_PROBES and now_s - last_s >= limits.daemon_silent_s
 
 
 def dumps_threads(program: Program) -> bool:
