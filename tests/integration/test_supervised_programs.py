@@ -225,7 +225,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
         assert view_of(service, "producer").reason is None
 
 
-def test_a_desired_state_that_is_damaged_is_written_again_and_healing_goes_on(supervised):
+def test_a_damaged_desired_state_is_written_again_and_healing_goes_on(supervised):
     supervised.set_desired(True, "broker-1")
     whole = supervised.plan.layout.desired.read_text()
     with healing(supervised) as service:
@@ -238,7 +238,7 @@ def test_a_desired_state_that_is_damaged_is_written_again_and_healing_goes_on(su
         assert service.newest() is not None
 
 
-def test_a_desired_state_that_was_never_whole_starts_nothing_and_does_not_end_the_watch(supervised):
+def test_a_desired_state_that_was_never_whole_starts_nothing_and_ends_no_watch(supervised):
     supervised.set_desired(True, "broker-1")
     desired = supervised.plan.layout.desired
     whole = desired.read_text()
