@@ -212,14 +212,11 @@ class Cluster:
                 process.kill()
 
     def in_sync(self) -> bool:
-        """Return whether every replica of every partition is in sync."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
-        try:
-            topics = admin.list_topics(timeout=2).topics
-        except KafkaException:
-            return False
-        partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
-        return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
+        """Return whether every replica of every partition is in sync, as each of the first two brokers knows it.
+
+        A broker learns of a change up to a second after the controller, and another one may answer the next question.
+        """
+        return all(_knows_all_in_sync(server) for server in self.bootstrap_servers.split(","))
 
     @property
     def bootstrap_servers(self) -> str:
@@ -244,6 +241,16 @@ class Cluster:
         )
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
+
+
+def _knows_all_in_sync(server: str) -> bool:
+    admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
+    try:
+        topics = admin.list_topics(timeout=2).topics
+    except KafkaException:
+        return False
+    partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
+    return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
 
 
 def free_port() -> int:

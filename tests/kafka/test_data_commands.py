@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from tests.harness import eventually
+
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
@@ -25,10 +27,12 @@ def test_a_topic_is_created_altered_cleared_and_deleted(cluster, topic):
     asked = cluster.run("topics", "alter", topic, "--retention", "1h", "--json")
     unknown = cluster.run("topics", "alter", topic, "--config", "segment.bites=1", "--json")
     cleared = cluster.run("topics", "clear", topic, "--yes", "--json", check=True)
-    (described,) = cluster.run("topics", "describe", topic, "--json", check=True).document["topics"]
+    described = eventually(
+        lambda: described_with(cluster, topic, partitions=3), what="every broker knows the partition"
+    )
     refused = cluster.run("topics", "delete", topic, "--json")
     deleted = cluster.run("topics", "delete", topic, "--yes", "--json", check=True)
-    gone = cluster.run("topics", "describe", topic, "--json")
+    gone = eventually(lambda: undescribed(cluster, topic), what="every broker knows that it is gone")
 
     assert again.document["created"]["existed"]
     assert altered.document["altered"]["partitions"] == 3
@@ -40,6 +44,19 @@ def test_a_topic_is_created_altered_cleared_and_deleted(cluster, topic):
     assert (refused.status, refused.error["code"]) == (2, "not_confirmed")
     assert deleted.document["deleted"][0]["topic"] == topic
     assert (gone.status, gone.error["details"]["unknown"]) == (4, [topic])
+
+
+def described_with(cluster, topic, *, partitions):
+    """Return a topic whose replicas are all in sync once a broker tells so many partitions; None until then."""
+    (described,) = cluster.run("topics", "describe", topic, "--json", check=True).document["topics"]
+    in_sync = [len(each["in_sync"]) for each in described["partitions"]]
+    return described if in_sync == [2] * partitions else None
+
+
+def undescribed(cluster, topic):
+    """Return the refusal of a describe; None while a broker still knows the topic."""
+    done = cluster.run("topics", "describe", topic, "--json")
+    return done if done.status else None
 
 
 def test_topics_of_kafka_and_kraftd_are_protected_and_listed(cluster):

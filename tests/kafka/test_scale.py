@@ -99,7 +99,9 @@ def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill
         eventually(lambda: evenly(placed(fresh)) == ([2, 3, 3], [1, 1, 2]), within_s=10, what="an even placement")
 
         fresh.run("scale", "--brokers", "2", "--yes", check=True)
-        assert [replicas for replicas, _ in placed(fresh)] == [4, 4, 0]
+        eventually(
+            lambda: [replicas for replicas, _ in placed(fresh)] == [4, 4, 0], within_s=10, what="no third broker"
+        )
         assert throttles(fresh, (1, 2)) == []
 
     assert {name: fresh.pid(name) for name in pids} == pids
