@@ -97,7 +97,7 @@ def test_an_open_page_does_not_hold_up_the_end_of_the_daemon(cluster):
     connection.close()
 
     assert time.monotonic() - began_s < 10
-    assert cluster.get("kraftd", "/readyz?fresh=1")[0] == 200
+    eventually(lambda: cluster.get("kraftd", "/readyz")[0] == 200, within_s=20, what="the new daemon has looked")
 
 
 def test_a_lag_is_explained_down_to_its_partitions(cluster):
