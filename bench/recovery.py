@@ -1,19 +1,27 @@
-"""How long the default cluster takes to be whole again after ``kill -9`` of a broker.
+"""How long the default cluster takes to be whole again after ``kill -9``, and to stop and start after faults.
 
 Run as ``python -m bench.recovery [--rounds N] [--heap 4g]`` from the repository's root.
 """
 
 import argparse
+import functools
+import json
+import os
+import signal
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
-from bench.measuring import end_on_signals
+from bench.measuring import end_on_signals, measure
 from tests.harness import Cluster, cluster_in
 
 _LIMIT_S = 60.0
+
+_DEAD = {"nothing": (), "a killed broker": ("broker-1",), "a lost quorum": ("broker-1", "controller-101")}
+"""What is killed before a stop, while the daemon is frozen, so that nothing brings it back."""
 
 
 def main() -> None:
@@ -28,6 +36,8 @@ def main() -> None:
         with cluster_in(Path(directory), settings=settings) as cluster:
             cluster.start()
             rounds = [kill_and_time(cluster, f"broker-{1 + number % 2}") for number in range(arguments.rounds)]
+            for what in _DEAD:
+                stop_and_start(cluster, what)
             cluster.stop()
     for name, at in (("process back", 0), ("in every ISR", 1)):
         values = [each[at] for each in rounds]
@@ -45,6 +55,31 @@ def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float]:
     whole_s = time.monotonic() - killed_s
     print(f"{name}: process back after {back_s:.2f} s, in every ISR after {whole_s:.2f} s")
     return back_s, whole_s
+
+
+def stop_and_start(cluster: Cluster, what: str) -> None:
+    """Stop a cluster with a frozen daemon and dead nodes, start it again, and print what each took, and when."""
+    os.kill(cluster.pid("kraftd"), signal.SIGSTOP)
+    for name in _DEAD[what]:
+        cluster.kill(name)
+    for command in ("stop", "start"):
+        began_s = time.time()
+        cost = measure(functools.partial(cluster.run, command, check=True))
+        print(f"{command} after {what} and with a frozen daemon: {cost.wall_s:.2f} s [{cost.others:.1f}]")
+        for at_s, text in _told(cluster, began_s):
+            print(f"  {at_s:6.2f} s  {text}")
+
+
+def _told(cluster: Cluster, since_s: float) -> list[tuple[float, str]]:
+    """Return the events since a time, each with the seconds that had passed."""
+    lines = cluster.run("events", "--json", check=True).stdout.splitlines()
+    told = [json.loads(line) for line in lines]
+    seconds = [datetime.fromisoformat(each["at"]).timestamp() - since_s for each in told]
+    return [
+        (after_s, f"{each['program'] or '-'} {each['kind']}")
+        for after_s, each in zip(seconds, told, strict=True)
+        if after_s >= 0
+    ]
 
 
 def ready(cluster: Cluster, name: str) -> bool:
