@@ -87,6 +87,7 @@ def test_the_stream_brings_every_look_whatever_other_pages_do_not_read(cluster):
     assert all("broker-2" in look["html"] for look in found)
 
 
+@pytest.mark.perf
 def test_an_open_page_does_not_hold_up_the_end_of_the_daemon(cluster):
     connection = http.client.HTTPConnection("127.0.0.1", 8000 + cluster.offset, timeout=10)
     connection.request("GET", "/events")
