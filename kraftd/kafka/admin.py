@@ -3,6 +3,7 @@
 Importing this module does not import kafka-python; opening a KafkaAdmin does.
 """
 
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -197,7 +198,7 @@ class KafkaAdmin:
 
         The groups come from groups(), in this cycle, because they carry their coordinators.
         """
-        return group_calls.committed_offsets(self._opened, groups)
+        return group_calls.committed(self._opened, groups, operator.attrgetter("committed_offset"))
 
     def end_offsets(
         self,
@@ -254,4 +255,5 @@ def _connect_kafka_python(access: Access, timeout_s: float, client_id: str) -> W
 def access_error(what: str, failure: Failure) -> KafkaAccessError:
     """Return the error of a call that has nothing to return, because Kafka refused it."""
     kind = KafkaUnavailableError if failure.retriable else KafkaRejectedError
-    return kind(f"{what}: {failure.text}", details={"error": failure.error})
+    hint = "'kraftd status' shows which brokers run." if failure.retriable else ""
+    return kind(f"{what}: {failure.text}", hint=hint, details={"error": failure.error})

@@ -1,9 +1,9 @@
 """Groups and their committed offsets. The broker that lists a group is its coordinator, so none is looked up."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from kraftd.kafka.model import Failure, Groups, GroupState, Member, Partial, TopicPartition
 from kraftd.kafka.wire import Request, Wire
@@ -11,6 +11,8 @@ from kraftd.kafka.wire import Request, Wire
 CLASSIC = "classic"
 CONSUMER = "consumer"
 NO_COMMIT = -1
+
+V = TypeVar("V")
 
 _Bucket: TypeAlias = tuple[int, str]
 """A coordinator's node id, and the kind of groups."""
@@ -97,14 +99,16 @@ def _assigned_by_member(member: Any, wire: Wire) -> tuple[TopicPartition, ...] |
     return wire.assigned_partitions(member.member_assignment)
 
 
-def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
-    """Return every committed offset of each group, with one request to each coordinator.
+def committed(
+    wire: Wire, groups: Iterable[GroupState], read: Callable[[Any], V]
+) -> Partial[str, dict[TopicPartition, V]]:
+    """Return what is read from each commit of each group, with one request to each coordinator.
 
     A partition without a committed offset is absent. A group with a partition in error has the others, and a failure.
     """
     by_broker = _by_coordinator(groups)
     answers = wire.request_each([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
-    values: dict[str, dict[TopicPartition, int]] = {}
+    values: dict[str, dict[TopicPartition, V]] = {}
     failures: dict[str, Failure] = {}
     for theirs, answer in zip(by_broker.values(), answers, strict=True):
         if isinstance(answer, Failure):
@@ -113,7 +117,7 @@ def committed_offsets(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, 
         for group in answer.groups:
             failure = wire.failure_of(group.error_code)
             if failure is None:
-                values[group.group_id], failure = _commits(group, wire)
+                values[group.group_id], failure = _commits(group, wire, read)
             if failure is not None:
                 failures[group.group_id] = failure
     return Partial(values, failures)
@@ -125,8 +129,8 @@ def _fetch_request(groups: Sequence[GroupState]) -> Request:
     return Request("OffsetFetch", fields, min_version=8, max_version=8)
 
 
-def _commits(group: Any, wire: Wire) -> tuple[dict[TopicPartition, int], Failure | None]:
-    commits: dict[TopicPartition, int] = {}
+def _commits(group: Any, wire: Wire, read: Callable[[Any], V]) -> tuple[dict[TopicPartition, V], Failure | None]:
+    commits: dict[TopicPartition, V] = {}
     last_failure: Failure | None = None
     for topic in group.topics:
         for partition in topic.partitions:
@@ -134,7 +138,7 @@ def _commits(group: Any, wire: Wire) -> tuple[dict[TopicPartition, int], Failure
             if failure is not None:
                 last_failure = failure
             elif partition.committed_offset != NO_COMMIT:
-                commits[topic.name, partition.partition_index] = partition.committed_offset
+                commits[topic.name, partition.partition_index] = read(partition)
     return commits, last_failure
 
 

@@ -1,6 +1,7 @@
 """The administrator with which commands change topics, records, groups, and brokers that run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from kraftd.kafka.admin import KafkaAdmin, access_error
 from kraftd.kafka.administration import groups as group_calls
@@ -9,8 +10,9 @@ from kraftd.kafka.administration import settings as setting_calls
 from kraftd.kafka.administration import topics as topic_calls
 from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
-from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition
-from kraftd.kafka.topics import TOPIC_RESOURCE, metadata_request
+from kraftd.kafka.groups import committed
+from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.topics import TOPIC_RESOURCE, metadata_request, topics_in
 from kraftd.kafka.wire import Request
 
 
@@ -27,6 +29,20 @@ class Administrator(KafkaAdmin):
         self._opened.add_brokers(response)
         found: str | None = response.cluster_id
         return found
+
+    def topic_views(self) -> dict[int, Partial[str, TopicState]]:
+        """Return every topic as each live broker knows it, by node id; they learn of a change one after the other.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        asked = [broker.node_id for broker in self.brokers()]
+        answers = self._opened.request_each([(node_id, metadata_request(None)) for node_id in asked])
+        return {
+            node_id: topics_in(answer, self._opened)
+            for node_id, answer in zip(asked, answers, strict=True)
+            if not isinstance(answer, Failure)
+        }
 
     def configs(self, names: Iterable[str]) -> Partial[str, tuple[ConfigEntry, ...]]:
         """Return every configuration of topics.
@@ -152,9 +168,18 @@ class Administrator(KafkaAdmin):
             raise access_error("cannot list the reassignments", found)
         return found
 
-    def commit_offsets(self, group: GroupState, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Failure]:
-        """Commit offsets of a group without members; return why some were not."""
-        request = group_calls.commit_request(group.name, offsets)
+    def commits(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, tuple[int, str]]]:
+        """Return every committed offset of each group, by group, each with the text that its client added."""
+        return committed(self._opened, groups, lambda each: (each.committed_offset, each.metadata or ""))
+
+    def commit_offsets(
+        self,
+        group: GroupState,
+        offsets: Mapping[TopicPartition, int],
+        metadata: Mapping[TopicPartition, str] = MappingProxyType({}),
+    ) -> dict[TopicPartition, Failure]:
+        """Commit offsets of a group without members, with a text where there is one; return why some were not."""
+        request = group_calls.commit_request(group.name, offsets, metadata)
         (answer,) = self._opened.request_each([(group.coordinator, request)])
         if isinstance(answer, Failure):
             return dict.fromkeys(offsets, answer)

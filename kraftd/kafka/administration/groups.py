@@ -10,11 +10,14 @@ from kraftd.kafka.wire import Request, Wire
 _NO_GENERATION = -1
 
 
-def commit_request(group: str, offsets: Mapping[TopicPartition, int]) -> Request:
+def commit_request(
+    group: str, offsets: Mapping[TopicPartition, int], metadata: Mapping[TopicPartition, str]
+) -> Request:
     """Return the request that commits offsets from outside a group, which Kafka takes only while it is empty."""
     by_topic: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for (topic, partition), offset in sorted(offsets.items()):
-        by_topic[topic].append({"partition_index": partition, "committed_offset": offset, "committed_metadata": ""})
+        text = metadata.get((topic, partition), "")
+        by_topic[topic].append({"partition_index": partition, "committed_offset": offset, "committed_metadata": text})
     fields = {
         "group_id": group,
         "generation_id_or_member_epoch": _NO_GENERATION,

@@ -1,14 +1,22 @@
-"""Records to one topic, each acknowledged by every in-sync replica. Importing this is cheap."""
+"""Records to topics, each acknowledged by every in-sync replica. Importing this is cheap.
 
+``RecordSender`` takes them one by one and tells what became of each; ``RecordWriter`` takes columns of them in bulk.
+"""
+
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from kraftd.kafka.model import Records, TopicPartition
+from kraftd.kafka.records.library import access_error, client_settings, load_library
 from kraftd.plan.plan import Access
 
 _FULL_WAIT_S = 0.1
 _ANY = -1
+_IN_FLIGHT_BYTES = 8 * 1024 * 1024
+_FLUSH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +57,12 @@ class RecordSender:
         self._producer: Any = None
 
     def __enter__(self) -> Self:
-        from confluent_kafka import Producer  # noqa: PLC0415 - 50 ms, not for other commands
-
-        self._producer = Producer(
-            {
-                "bootstrap.servers": self._access.bootstrap_servers,
-                **dict(self._access.properties),
-                "client.id": "kraftd-send",
+        self._producer = load_library().Producer(
+            client_settings(self._access, "kraftd-send")
+            | {
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "message.timeout.ms": max(1, round(self._timeout_s * 1000)),
-                "allow.auto.create.topics": False,
-                "log_level": 0,
             }
         )
         return self
@@ -72,8 +74,7 @@ class RecordSender:
 
     def send(self, record: NewRecord) -> None:
         """Take a record over; waits while too many are on their way."""
-        from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
-
+        refused = load_library().KafkaException
         while True:
             try:
                 self._producer.produce(
@@ -86,7 +87,7 @@ class RecordSender:
                 )
             except BufferError:
                 self._producer.poll(_FULL_WAIT_S)
-            except KafkaException as failed:
+            except refused as failed:
                 self._failed(failed.args[0])
                 return
             else:
@@ -110,3 +111,85 @@ class RecordSender:
     def _failed(self, error: Any) -> None:
         reason = error.str()
         self.failures[reason] = self.failures.get(reason, 0) + 1
+
+
+class RecordWriter:
+    """Writes records to partitions that nobody else writes to, in order and each once.
+
+    What the broker refused for good is raised by the next call; everything after it may be missing.
+    """
+
+    def __init__(self, access: Access) -> None:
+        library = load_library()
+        self._failure: Any = None
+        self._in_flight: deque[tuple[int, int]] = deque()
+        self._producer = library.Producer(
+            client_settings(access, "kraftd-restore")
+            | {
+                "acks": "all",
+                "enable.idempotence": True,
+                "delivery.report.only.error": True,
+                "linger.ms": 20,
+                "batch.size": 512 * 1024,
+                "compression.type": "lz4",
+                "message.max.bytes": 1_000_000_000,
+                # Never reached: write() waits before.
+                "queue.buffering.max.messages": 0,
+                "queue.buffering.max.kbytes": 2_097_151,
+            }
+        )
+
+    def write(self, partition: TopicPartition, records: Records, size_bytes: int) -> None:
+        """Queue records; waits while too many bytes are in flight.
+
+        Raises:
+            KafkaAccessError: These or earlier records were refused.
+        """
+        while self._bytes_in_flight() > _IN_FLIGHT_BYTES:
+            self._producer.poll(0.01)
+            self._raise_failure()
+        self._in_flight.append((len(records), size_bytes))
+        topic, index = partition
+        produce, delivered = self._producer.produce, self._delivered
+        rows = zip(records.values, records.keys, records.timestamps_ms, strict=True)
+        for row, (value, key, time_ms) in enumerate(rows):
+            headers = list(records.headers[row]) if row in records.headers else None
+            # To librdkafka, the time 0 means now.
+            produce(topic, value, key, index, delivered, timestamp=time_ms or 1, headers=headers)
+        self._producer.poll(0)
+        self._raise_failure()
+
+    def flush(self) -> None:
+        """Wait until everything queued is acknowledged.
+
+        Raises:
+            KafkaAccessError: Something was refused.
+        """
+        while self._producer.flush(_FLUSH_S):
+            self._raise_failure()
+        self._raise_failure()
+
+    def abandon(self) -> None:
+        """Give up what is queued and not sent."""
+        self._producer.purge()
+
+    def _bytes_in_flight(self) -> int:
+        """Return the bytes that are in flight, about: what was queued last is taken for what is left."""
+        left, size_bytes = len(self._producer), 0
+        kept = 0
+        for count, frame_bytes in reversed(self._in_flight):
+            if left <= 0:
+                break
+            left, size_bytes, kept = left - count, size_bytes + frame_bytes, kept + 1
+        while len(self._in_flight) > kept:
+            self._in_flight.popleft()
+        return size_bytes
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None and self._failure is None:
+            self._failure = (error, message.topic(), message.partition())
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            error, topic, partition = self._failure
+            raise access_error(f"cannot write to {topic}-{partition}", error)

@@ -11,16 +11,17 @@ from typing import BinaryIO, Protocol
 
 import kraftd
 from kraftd.errors import NeedsRunningClusterError, unknown_name
-from kraftd.kafka.model import TopicPartition
-from kraftd.kafka.transfer.admin import TransferAdmin
-from kraftd.kafka.transfer.model import GroupCommits, OffsetRange, Records, TopicState
-from kraftd.kafka.transfer.records import RecordReader
+from kraftd.kafka.model import OffsetRange, Records, TopicPartition
+from kraftd.kafka.records.reading import RecordReader
+from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.format import FILE_MAGIC, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
     ArchivedFile,
     ArchivedPartition,
     ArchivedTopic,
+    ClusterTopic,
+    GroupCommits,
     Manifest,
     chain_of,
     continued_from,
@@ -28,6 +29,7 @@ from kraftd.operate.backup.manifest import (
 )
 from kraftd.operate.backup.target import PARTIAL, Target, manifests_in, publish, remove_stale, target_errors
 from kraftd.operate.context import ClusterContext, Reporter
+from kraftd.operate.data.access import opened
 from kraftd.units import timestamp
 
 _FILE_BYTES = 256 * 1024 * 1024
@@ -95,7 +97,7 @@ class PartitionPlan:
 class Snapshot:
     """What the cluster has at one moment, and what of it is to be read."""
 
-    topics: tuple[TopicState, ...]
+    topics: tuple[ClusterTopic, ...]
     partitions: tuple[PartitionPlan, ...]
     groups: tuple[GroupCommits, ...]
     parent: Manifest | None
@@ -134,7 +136,9 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     with target.exclusive("backup create"):
         removed = remove_stale(target)
         parent = _parent(target) if options.is_incremental else None
-        snapshot = take_snapshot(TransferAdmin(cluster.plan.access), options, parent, timestamp(cluster.clock.now_s()))
+        with opened(cluster) as kafka:
+            asked = BackupCluster(kafka, cluster.clock)
+            snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
         reader = RecordReader(cluster.plan.access)
         try:
             manifest = write_backup(snapshot, cluster, reader, target)
@@ -152,7 +156,7 @@ def _parent(target: Target) -> Manifest | None:
     return manifests[-1] if manifests else None
 
 
-def take_snapshot(admin: TransferAdmin, options: CreateOptions, parent: Manifest | None, created_at: str) -> Snapshot:
+def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest | None, created_at: str) -> Snapshot:
     """Return what is to be backed up: commits first, so that they are not after the ends of the partitions.
 
     Raises:

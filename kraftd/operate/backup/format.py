@@ -12,7 +12,7 @@ from typing import ClassVar
 import zstandard
 
 from kraftd.errors import KraftdError
-from kraftd.kafka.transfer.model import HeaderPairs, Records
+from kraftd.kafka.model import HeaderPairs, Records
 
 FILE_MAGIC = b"KRAFTD-BACKUP-1\n"
 FRAME_MAGIC = b"KBF1"

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError
-from kraftd.kafka.transfer.model import GroupCommits
 from kraftd.operate.backup.format import DamagedArchiveError
 
 MANIFEST = "manifest.json"
@@ -77,6 +76,40 @@ class ArchivedTopic:
     replication_factor: int
     config: dict[str, str]
     partitions: tuple[ArchivedPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTopic:
+    """A topic as it is in a cluster.
+
+    Attributes:
+        topic_id: Another one after the topic was deleted and made again.
+        config: The settings that were made for this topic; none of the defaults.
+    """
+
+    name: str
+    topic_id: str
+    partitions: int
+    replication_factor: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A group's committed offset in one partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCommits:
+    """A group's committed offsets."""
+
+    group: str
+    commits: tuple[Commit, ...]
 
 
 @dataclass(frozen=True, slots=True)

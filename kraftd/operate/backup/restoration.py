@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 
 from kraftd.errors import IdentityMismatchError, RefusedError
-from kraftd.kafka.model import TopicPartition
-from kraftd.kafka.transfer.model import Commit, GroupCommits, OffsetRange, TopicState
-from kraftd.operate.backup.manifest import ArchivedTopic, Manifest
+from kraftd.kafka.model import OffsetRange, TopicPartition
+from kraftd.operate.backup.manifest import ArchivedTopic, ClusterTopic, Commit, GroupCommits, Manifest
 
 _FOREVER = str(2**63 - 1)
 _MIN_IN_SYNC = "min.insync.replicas"
@@ -108,7 +107,7 @@ class Destination:
 
     cluster_id: str
     brokers: int
-    topics: Mapping[str, TopicState]
+    topics: Mapping[str, ClusterTopic]
     ranges: Mapping[TopicPartition, OffsetRange]
 
 

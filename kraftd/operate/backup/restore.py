@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from kraftd.errors import RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import holder_now, try_acquire
-from kraftd.kafka.model import KafkaUnavailableError, TopicPartition
-from kraftd.kafka.transfer.admin import TransferAdmin
-from kraftd.kafka.transfer.model import OffsetRange, Records, TopicState
-from kraftd.kafka.transfer.records import RecordReader, RecordWriter
+from kraftd.kafka.model import OffsetRange, Records, TopicPartition
+from kraftd.kafka.records.reading import RecordReader
+from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
+from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.create import require_brokers
 from kraftd.operate.backup.format import DamagedArchiveError, Frame
-from kraftd.operate.backup.manifest import Manifest, Piece, chain_of, pieces_of
+from kraftd.operate.backup.manifest import ClusterTopic, Manifest, Piece, chain_of, pieces_of
 from kraftd.operate.backup.restoration import (
     WHILE_RESTORING,
     Destination,
@@ -30,9 +30,8 @@ from kraftd.operate.backup.restoration import (
 )
 from kraftd.operate.backup.target import Target, chosen_backup
 from kraftd.operate.context import ClusterContext
+from kraftd.operate.data.access import opened
 
-_LEADERS_WITHIN_S = 30.0
-_RETRY_S = 0.2
 _SETTLED_S = 1.0
 """What a killed call had sent is in the log by then."""
 _PARALLEL = 8
@@ -104,8 +103,12 @@ def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOption
         DamagedArchiveError: A manifest is damaged.
     """
     require_brokers(cluster)
+    with opened(cluster) as kafka:
+        return _planned(cluster, BackupCluster(kafka, cluster.clock), target, options)
+
+
+def _planned(cluster: ClusterContext, admin: BackupCluster, target: Target, options: RestoreOptions) -> PlannedRestore:
     manifest, known = chosen_backup(target, options.backup)
-    admin = TransferAdmin(cluster.plan.access)
     begun = _journal(cluster)
     if begun is not None:
         _refuse_another(begun, target, options, admin.cluster_id())
@@ -127,7 +130,7 @@ def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOption
     return PlannedRestore(restoration, chain, begun is not None, records)
 
 
-def _new_restoration(admin: TransferAdmin, manifest: Manifest, target: Target, options: RestoreOptions) -> Restoration:
+def _new_restoration(admin: BackupCluster, manifest: Manifest, target: Target, options: RestoreOptions) -> Restoration:
     archived = [topic.name for topic in manifest.topics]
     for name in options.topics:
         if name not in archived:
@@ -164,7 +167,7 @@ def _refuse_another(begun: Restoration, target: Target, options: RestoreOptions,
         )
 
 
-def _destination(admin: TransferAdmin, archived: Collection[str]) -> Destination:
+def _destination(admin: BackupCluster, archived: Collection[str]) -> Destination:
     topics = {name: topic for name, topic in admin.topics().items() if name in archived}
     places = [(topic.name, index) for topic in topics.values() for index in range(topic.partitions)]
     return Destination(admin.cluster_id(), admin.brokers(), topics, admin.ranges(places, committed=False))
@@ -189,8 +192,8 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
     with _only_one(cluster):
         if not planned.is_resumed:
             write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
-        run = _Restore(cluster, target, planned)
-        written = run.run()
+        with opened(cluster) as kafka:
+            written = _Restore(cluster, BackupCluster(kafka, cluster.clock), target, planned).run()
         cluster.layout.restore_journal.unlink()
     cluster.record(
         "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records
@@ -215,12 +218,12 @@ def _only_one(cluster: ClusterContext) -> Iterator[None]:
 class _Restore:
     """One call of a restore."""
 
-    def __init__(self, cluster: ClusterContext, target: Target, planned: PlannedRestore) -> None:
+    def __init__(self, cluster: ClusterContext, admin: BackupCluster, target: Target, planned: PlannedRestore) -> None:
         self._cluster = cluster
         self._target = target
         self._planned = planned
         self._restoration = planned.restoration
-        self._admin = TransferAdmin(cluster.plan.access)
+        self._admin = admin
         self._places = _places(planned.restoration, planned.chain)
 
     def run(self) -> int:
@@ -237,27 +240,17 @@ class _Restore:
 
     def _create_topics(self) -> None:
         there = self._admin.topics()
-        for topic in self._restoration.topics:
-            if topic.is_created and topic.name not in there:
-                state = TopicState(
-                    topic.name, "", len(topic.bases), topic.replication_factor, {**topic.config, **WHILE_RESTORING}
-                )
-                self._admin.create_topic(state)
-        self._ends()
+        self._admin.create_topics(
+            ClusterTopic(
+                topic.name, "", len(topic.bases), topic.replication_factor, {**topic.config, **WHILE_RESTORING}
+            )
+            for topic in self._restoration.topics
+            if topic.is_created and topic.name not in there
+        )
 
     def _ends(self) -> dict[TopicPartition, int]:
-        """Return the ends of the partitions; leaders of topics that were just created may not be known yet."""
-        deadline_s = self._cluster.clock.monotonic_s() + _LEADERS_WITHIN_S
-        while True:
-            try:
-                found = self._admin.ranges([place.partition for place in self._places], committed=False)
-                return {each: offsets.end for each, offsets in found.items()}
-            except KafkaUnavailableError:
-                if self._cluster.clock.monotonic_s() > deadline_s:
-                    raise
-                self._cluster.clock.sleep(_RETRY_S)
-                # librdkafka keeps for half a minute what it knew of a topic before it was made.
-                self._admin = TransferAdmin(self._cluster.plan.access)
+        found = self._admin.ranges([place.partition for place in self._places], committed=False)
+        return {each: offsets.end for each, offsets in found.items()}
 
     def _find_progress(self) -> None:
         """Set how many records each partition has, and see that these are the backup's."""

@@ -1,6 +1,12 @@
-from kraftd.kafka.groups import committed_offsets, list_groups
+import operator
+
+from kraftd.kafka.groups import committed, list_groups
 from kraftd.kafka.model import GroupState, Member
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
+
+
+def offsets_of(wire, groups):
+    return committed(wire, groups, operator.attrgetter("committed_offset"))
 
 
 def listed(group_id, state="Stable", kind="", protocol_type="consumer"):
@@ -148,7 +154,7 @@ def test_commits_are_asked_for_once_at_each_coordinator():
         }
     )
 
-    found = committed_offsets(wire, [group("a", 1), group("b", 2), group("c", 1)])
+    found = offsets_of(wire, [group("a", 1), group("b", 2), group("c", 1)])
 
     assert found.values == {"a": {("t", 0): 5}, "b": {("t", 0): 0}, "c": {}}
     assert wire.requests["OffsetFetch"] == 2
@@ -157,13 +163,13 @@ def test_commits_are_asked_for_once_at_each_coordinator():
 def test_a_partition_without_a_commit_is_absent():
     wire = FakeWire({"OffsetFetch": record(groups=[commits("g", ("t", 0, -1, 0), ("u", 0, 7, 0))])})
 
-    assert committed_offsets(wire, [group("g", 1)]).values == {"g": {("u", 0): 7}}
+    assert offsets_of(wire, [group("g", 1)]).values == {"g": {("u", 0): 7}}
 
 
 def test_a_group_whose_coordinator_moved_costs_only_itself():
     wire = FakeWire({"OffsetFetch": record(groups=[commits("a", error_code=16), commits("b", ("t", 0, 5, 0))])})
 
-    found = committed_offsets(wire, [group("a", 1), group("b", 1)])
+    found = offsets_of(wire, [group("a", 1), group("b", 1)])
 
     assert found.values == {"b": {("t", 0): 5}}
     assert found.failures == {"a": failure(16)}
@@ -172,7 +178,7 @@ def test_a_group_whose_coordinator_moved_costs_only_itself():
 def test_a_coordinator_that_does_not_answer_costs_its_groups():
     wire = FakeWire({(1, "OffsetFetch"): TIMED_OUT, (2, "OffsetFetch"): record(groups=[commits("b")])})
 
-    found = committed_offsets(wire, [group("a", 1), group("b", 2)])
+    found = offsets_of(wire, [group("a", 1), group("b", 2)])
 
     assert (found.values, found.failures) == ({"b": {}}, {"a": TIMED_OUT})
 
@@ -180,6 +186,6 @@ def test_a_coordinator_that_does_not_answer_costs_its_groups():
 def test_a_group_with_a_partition_in_error_keeps_the_others():
     wire = FakeWire({"OffsetFetch": record(groups=[commits("g", ("t", 0, 0, 3), ("u", 0, 7, 0))])})
 
-    found = committed_offsets(wire, [group("g", 1)])
+    found = offsets_of(wire, [group("g", 1)])
 
     assert (found.values, found.failures) == ({"g": {("u", 0): 7}}, {"g": failure(3)})

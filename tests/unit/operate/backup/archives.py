@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from kraftd.kafka.transfer.model import CREATE_TIME, Commit, GroupCommits, OffsetRange, Records, TopicState
+from kraftd.kafka.model import CREATE_TIME, OffsetRange, Records
 from kraftd.operate.backup.create import CreateOptions, take_snapshot, write_backup
+from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.operate.backup.target import DirectoryTarget
 from tests.unit.operate.fake_cluster import FakeCluster
 
@@ -35,7 +36,7 @@ class FakeKafka:
         return "C1"
 
     def topics(self):
-        topic = TopicState(TOPIC, self.topic_id, len(self.partitions), 2, {"retention.ms": "1000"})
+        topic = ClusterTopic(TOPIC, self.topic_id, len(self.partitions), 2, {"retention.ms": "1000"})
         return {TOPIC: topic, "__consumer_offsets": replace(topic, name="__consumer_offsets")}
 
     def ranges(self, places, *, committed=True):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kraftd.kafka.transfer.model import Records
+from kraftd.kafka.model import Records
 from kraftd.operate.backup.format import FILE_MAGIC, DamagedArchiveError, encoded_frame, frames
 from tests.unit.operate.backup.archives import records
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import IdentityMismatchError, RefusedError
-from kraftd.kafka.transfer.model import Commit, GroupCommits, OffsetRange, TopicState
+from kraftd.kafka.model import OffsetRange
+from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.operate.backup.restoration import Destination, parse_journal, plan_restoration, restored_commits
 from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
 
@@ -19,7 +20,7 @@ def manifest(tmp_path):
 
 def there(*ranges, partitions=2, config=None):
     """Return a cluster in which the topic exists, with these offsets."""
-    topic = TopicState(TOPIC, "T9", partitions, 1, {} if config is None else config)
+    topic = ClusterTopic(TOPIC, "T9", partitions, 1, {} if config is None else config)
     return Destination(
         "C2", 2, {TOPIC: topic}, {(TOPIC, index): OffsetRange(*each) for index, each in enumerate(ranges)}
     )
