@@ -34,6 +34,27 @@ def total_bytes(proc: Path = Path("/proc/self")) -> int:
     return min([int(psutil.virtual_memory().total), *(int(text) for text in texts if text.isdecimal())])
 
 
+def cores(proc: Path = Path("/proc/self")) -> int:
+    """Return how many processors this process may use: those it is bound to, or what its cgroups allow, rounded up.
+
+    Args:
+        proc: The directory in which the kernel describes this process.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cgroups, mounts = (_text(proc / name) for name in ("cgroup", "mountinfo"))
+    allowed = [*map(_cores_allowed, _limit_files(cgroups, mounts, "cpu", ("cpu.max", "cpu.cfs_quota_us")))]
+    return min([bound, *(number for number in allowed if number is not None)])
+
+
+def _cores_allowed(path: Path) -> int | None:
+    """Return the quota in a cgroup's file as cores, rounded up; None for no limit."""
+    quota, _, period = _text(path).strip().partition(" ")
+    period = period or _text(path.with_name("cpu.cfs_period_us")).strip()
+    # "max", or -1 in the first version, is no limit.
+    is_limited = quota.isdecimal() and period.isdecimal() and int(period)
+    return max(1, -(-int(quota) // int(period))) if is_limited else None
+
+
 def memory_kills(proc: Path = Path("/proc")) -> int | None:
     """Return how many processes the kernel has ended because memory ran out, here or in a cgroup around this process.
 
@@ -56,26 +77,31 @@ def memory_limit_files(cgroups: str, mounts: str) -> tuple[Path, ...]:
         cgroups: The text of ``/proc/PID/cgroup``, cgroups(7).
         mounts: The text of ``/proc/PID/mountinfo``.
     """
+    return _limit_files(cgroups, mounts, "memory", ("memory.max", "memory.limit_in_bytes"))
+
+
+def _limit_files(cgroups: str, mounts: str, controller: str, names: tuple[str, str]) -> tuple[Path, ...]:
+    """Return the files of a controller, by its file's name in the unified and in the first version of cgroups."""
     files: list[Path] = []
     for line in cgroups.splitlines():
         _, controllers, own = line.split(":", 2)
         is_unified = not controllers
-        if not is_unified and "memory" not in controllers.split(","):
+        if not is_unified and controller not in controllers.split(","):
             continue
-        for root, place in _cgroup_mounts(mounts, is_unified=is_unified):
+        for root, place in _cgroup_mounts(mounts, "" if is_unified else controller):
             # A container may see its own part of the tree only, or be told a path beyond it.
             inner = place / own[len(root) :].lstrip("/") if f"{own}/".startswith(f"{root}/") else place
             above = (each for each in (inner, *inner.parents) if each.is_relative_to(place))
-            files += (each / ("memory.max" if is_unified else "memory.limit_in_bytes") for each in above)
+            files += (each / names[0 if is_unified else 1] for each in above)
     return tuple(files)
 
 
-def _cgroup_mounts(mounts: str, *, is_unified: bool) -> Iterator[tuple[str, Path]]:
-    """Yield where the cgroups that limit memory are mounted, and which directory of theirs, without a slash."""
+def _cgroup_mounts(mounts: str, controller: str) -> Iterator[tuple[str, Path]]:
+    """Yield where the cgroups of a controller, "" for the unified ones, are mounted: the directory, without a slash."""
     for line in mounts.splitlines():
         mount, _, source = line.partition(" - ")
         kind, _, options = source.split(" ", 2)
-        if (kind == "cgroup2") if is_unified else (kind == "cgroup" and "memory" in options.split(",")):
+        if (kind == "cgroup" and controller in options.split(",")) if controller else kind == "cgroup2":
             root, place = (_OCTAL.sub(lambda code: chr(int(code[1], 8)), each) for each in mount.split(" ")[3:5])
             yield root.rstrip("/"), Path(place)
 

@@ -1,6 +1,16 @@
-"""The commented kraftd.toml that ``kraftd init`` writes."""
+"""The commented kraftd.toml that ``kraftd init`` writes, and the profiles that it can be written for."""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from kraftd.plan.kinds import MONITORING, TOOL_DEFINITIONS, ToolDefinition
+from kraftd.units import plural
+
+_COLUMNS = 120
+_GIB = 1024**3
 
 _CLUSTER = """\
 # The configuration of a kraftd cluster. Every key is optional; the values shown are the defaults.
@@ -144,3 +154,213 @@ SAMPLE = (
     f"# 'kraftd start --with {MONITORING}' enables them all.\n" + "\n".join(map(_tool_table, TOOL_DEFINITIONS))
 )
 """Commented settings start with ``#`` and no space, remarks with ``# ``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSetting:
+    """A value that a profile sets.
+
+    Attributes:
+        key: The setting; a property of the brokers begins with ``broker.config.``.
+        value: As in kraftd.toml.
+        reason: Why, as a clause for a comment.
+    """
+
+    key: str
+    value: str | int | float | bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Settings that fit a kind of machine and of use.
+
+    Attributes:
+        purpose: What it is for, as a clause.
+        least_memory_bytes: The memory of a machine that it fits: heaps, what JVMs need beside them, and page cache.
+        least_cores: Its processor cores.
+        least_disk_bytes: The size of its disk.
+    """
+
+    name: str
+    purpose: str
+    least_memory_bytes: int
+    least_cores: int
+    least_disk_bytes: int
+    settings: tuple[ProfileSetting, ...]
+
+
+def _of_brokers(**reasons: tuple[str | int | bool, str]) -> tuple[ProfileSetting, ...]:
+    return tuple(
+        ProfileSetting(f"broker.config.{name.replace('_', '.')}", value, reason)
+        for name, (value, reason) in reasons.items()
+    )
+
+
+_SLOW_QUORUM = "as Kafka's own default: a host that pauses for a second must not cost the controller its place"
+
+PROFILES = (
+    Profile(
+        "ci",
+        "the tests of an application, in a runner that is thrown away",
+        2 * _GIB,
+        1,
+        2 * _GIB,
+        (
+            ProfileSetting("cluster.brokers", 1, "starts fastest; 2 or 3 for tests of failures"),
+            ProfileSetting("cluster.heap", "256m", "enough for a test's records, and little to touch at the start"),
+            ProfileSetting("daemon.probe", value=False, reason="no topic of kraftd's own among those of the tests"),
+            ProfileSetting(
+                "watchdog.node_silent_s", 60.0, "a runner may stop for seconds, and a restart would hide why"
+            ),
+            ProfileSetting("watchdog.app_silent_s", 60.0, "as for nodes"),
+            ProfileSetting("metrics_agent.enabled", value=False, reason="no monitoring"),
+            *_of_brokers(
+                broker_session_timeout_ms=(18000, "a runner that stops for seconds must not cost a broker its leaders"),
+                group_consumer_assignment_interval_ms=(
+                    0,
+                    "a member of a new consumer group need not wait a second for its partitions (Kafka 4.3; others "
+                    "ignore it)",
+                ),
+                log_retention_hours=(1, "no test needs more"),
+                log_retention_bytes=(64 * 1024**2, "of each partition: 64 MiB"),
+                log_segment_bytes=(16 * 1024**2, "whole segments are deleted"),
+                offsets_topic_num_partitions=(1, "fewer logs to open; fixed once a group has committed"),
+                transaction_state_log_num_partitions=(1, "fewer logs to open; fixed once a transaction has begun"),
+            ),
+        ),
+    ),
+    Profile(
+        "laptop",
+        "development on a machine of 8 to 16 GiB that other programs use too",
+        6 * _GIB,
+        2,
+        10 * _GIB,
+        (
+            ProfileSetting("cluster.brokers", 2, "the fewest with which one can be killed while the other serves"),
+            ProfileSetting("cluster.heap", "1g", "both brokers, the controller and the apps take about 4 GiB"),
+            ProfileSetting("daemon.interval_s", 2.0, "half the observations, for the battery"),
+            ProfileSetting("daemon.lag_interval_s", 30.0, "the lag is for looking at, not for alerts"),
+            ProfileSetting("disk.min_free", "1g", "other programs need the disk too"),
+            *_of_brokers(
+                log_retention_hours=(72, "test data of three days; Kafka's default is a week"),
+                log_retention_bytes=(256 * 1024**2, "of each partition: 256 MiB, so that a loop cannot fill the disk"),
+                log_segment_bytes=(
+                    64 * 1024**2,
+                    "whole segments are deleted, and the last ones read again after a crash",
+                ),
+            ),
+        ),
+    ),
+    Profile(
+        "vm",
+        "a shared environment on a virtual machine of its own",
+        8 * _GIB,
+        2,
+        20 * _GIB,
+        (
+            ProfileSetting("cluster.brokers", 2, "one can be restarted or lost while the other serves"),
+            ProfileSetting("cluster.heap", "2g", "leaves half of 8 GiB to the page cache, from which Kafka reads"),
+            ProfileSetting("disk.min_free", "2g", "time to act, at 50 MB/s 40 s, before a broker cannot write"),
+            *_of_brokers(
+                broker_session_timeout_ms=(9000, "as Kafka's own default: a host that is busy takes cores away"),
+                controller_quorum_fetch_timeout_ms=(2000, _SLOW_QUORUM),
+                controller_quorum_request_timeout_ms=(2000, "as the time-out for fetches"),
+                compression_type=("producer", "the brokers keep what producers compressed, and spend nothing on it"),
+                log_retention_hours=(168, "a week"),
+                log_retention_bytes=(1024**3, "of each partition: 1 GiB"),
+                log_segment_bytes=(128 * 1024**2, "a broker reads the last segments again after a crash"),
+            ),
+        ),
+    ),
+    Profile(
+        "prod",
+        "data that must not be lost, on a machine of its own",
+        24 * _GIB,
+        4,
+        100 * _GIB,
+        (
+            ProfileSetting("cluster.brokers", 3, "each is a voter of the quorum, and any one of them can be lost"),
+            ProfileSetting("cluster.heap", "4g", "half of 24 GiB is left to the page cache, from which Kafka reads"),
+            ProfileSetting("controller.heap", "512m", "room for the metadata of thousands of partitions"),
+            ProfileSetting("disk.min_free", "5g", "time to act before a broker cannot write"),
+            *_of_brokers(
+                default_replication_factor=(3, "every broker has every record"),
+                min_insync_replicas=(2, "acks=all means two copies, also while one broker is away"),
+                offsets_topic_replication_factor=(3, "as the topics"),
+                offsets_topic_num_partitions=(
+                    50,
+                    "as Kafka's own default, for many groups; fixed at their first commit",
+                ),
+                transaction_state_log_replication_factor=(3, "as the topics"),
+                transaction_state_log_min_isr=(2, "as the topics"),
+                transaction_state_log_num_partitions=(50, "as Kafka's own default; fixed at the first transaction"),
+                unclean_leader_election_enable=(False, "rather no leader than one that lacks acknowledged records"),
+                auto_create_topics_enable=(False, "a misspelt name is an error, not a topic"),
+                broker_heartbeat_interval_ms=(1000, "the session is longer"),
+                broker_session_timeout_ms=(18000, "a long collection of garbage must not move leaders"),
+                controller_quorum_fetch_timeout_ms=(2000, _SLOW_QUORUM),
+                controller_quorum_request_timeout_ms=(2000, "as the time-out for fetches"),
+                replica_lag_time_max_ms=(30000, "as Kafka's own default: a slow disk is no reason to leave the ISR"),
+                compression_type=("producer", "the brokers keep what producers compressed, and spend nothing on it"),
+                log_flush_interval_ms=(
+                    1000,
+                    "all replicas are on this machine: a power cut loses what is not flushed: a second at most",
+                ),
+                log_retention_hours=(168, "a week"),
+                log_retention_bytes=(10 * _GIB, "of each partition: 10 GiB; its replicas take three times that"),
+                log_segment_bytes=(256 * 1024**2, "a broker reads the last segments again after a crash"),
+                num_io_threads=(8, "as Kafka's own default"),
+                num_network_threads=(3, "as Kafka's own default"),
+            ),
+        ),
+    ),
+)
+"""From the smallest machine to the largest."""
+
+
+def sample_of(profile: Profile) -> str:
+    """Return the sample with the values of a profile set, each with its reason."""
+    return "\n".join(_lines_of(profile))
+
+
+def _lines_of(profile: Profile) -> Iterator[str]:
+    yield from _comment(f"The profile {profile.name}: {profile.purpose}.")
+    cores = plural(profile.least_cores, "core")
+    yield from _comment(
+        f"It fits a machine of at least {profile.least_memory_bytes // _GIB} GiB of memory, {cores} and "
+        f"{profile.least_disk_bytes // _GIB} GiB of disk: 'kraftd doctor' compares. What "
+        "it sets has no '#' in front, and its reason above."
+    )
+    yield "#"
+    settings = {setting.key: setting for setting in profile.settings}
+    table = ""
+    for line in SAMPLE.replace("the values shown are the defaults", "those after a '#' are the defaults").split("\n"):
+        key = f"{table}.{line[1:].partition(' = ')[0]}" if line.startswith("#") else ""
+        if line.startswith(("[", "#[[")):
+            table = line.strip("#[]")
+        if not line and table == "broker.config":
+            for setting in (each for name, each in settings.items() if name.startswith(f"{table}.")):
+                yield from _set(f'"{setting.key.removeprefix(f"{table}.")}"', setting)
+        if key in settings:
+            yield from _set(key.rpartition(".")[2], settings[key])
+        else:
+            yield line
+
+
+def _set(name: str, setting: ProfileSetting) -> Iterator[str]:
+    yield from _comment(f"Here: {setting.reason}.")
+    yield f"{name} = {json.dumps(setting.value)}"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _COLUMNS, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def profile_of(values: Mapping[str, Any]) -> Profile | None:
+    """Return the profile whose every value a configuration has; None where it is none of them.
+
+    Args:
+        values: The configuration: every setting by its key.
+    """
+    return next((each for each in PROFILES if all(values.get(one.key) == one.value for one in each.settings)), None)

@@ -60,6 +60,15 @@ def test_the_configuration_of_ones_own_prometheus_needs_no_cluster(cluster):
     assert not cluster.state_dir.exists()
 
 
+@pytest.mark.parametrize("name", ["lapto", "laptops", "LAPTOP"])
+def test_a_profile_that_there_is_not_is_named_with_those_there_are(cluster, tmp_path, name):
+    error = refused(cluster, "init", "--profile", name, status=2, code="unknown_profile")
+
+    assert "There are: ci, laptop, vm, prod." in error["hint"]
+    assert "Did you mean laptop?" in error["hint"] or name.isupper()
+    assert not (tmp_path / "kraftd.toml").exists()
+
+
 def test_a_configuration_file_that_is_a_link_stays_one(cluster, tmp_path):
     theirs = tmp_path / "dotfiles" / "kraftd.toml"
     theirs.parent.mkdir()

@@ -11,7 +11,7 @@ import typer
 
 import kraftd
 from kraftd.cli.options import Invocation
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, known_names
 from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
@@ -32,15 +32,19 @@ def init(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="Set what fits: ci, laptop, vm or prod."),
+    ] = None,
 ) -> None:
-    """Write kraftd.toml: every setting, commented out, with its default."""
+    """Write kraftd.toml: every setting, commented out, with its default; or with the values of a profile set."""
     from kraftd.host.files import hint_names_setting, write_atomically
     from kraftd.operate.configuring import CONFIG_FILE
-    from kraftd.render.sample import SAMPLE
 
     invocation: Invocation = context.obj
+    text = _sample(profile)
     if stdout:
-        invocation.print_lines(SAMPLE, newline=False)
+        invocation.print_lines(text, newline=False)
         return
     path = invocation.config or Path(CONFIG_FILE)
     if path.exists() and not force:
@@ -48,11 +52,24 @@ def init(
     # A link to a file that is kept elsewhere stays one.
     target = Path(os.path.realpath(path))
     with hint_names_setting(target, "--config"):
-        write_atomically(target, SAMPLE)
+        write_atomically(target, text)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "written": target})
+        invocation.print_document({"ok": True, "schema_version": 1, "written": target, "profile": profile})
     else:
-        invocation.console().print(f"Wrote {path}")
+        invocation.console().print(f"Wrote {path}" + (f", with the profile {profile}" if profile else ""))
+
+
+def _sample(profile: str | None) -> str:
+    from kraftd.render.sample import PROFILES, SAMPLE, sample_of
+
+    if profile is None:
+        return SAMPLE
+    profiles = {each.name: each for each in PROFILES}
+    if profile not in profiles:
+        raise ConfigurationError(
+            f"cannot find the profile {profile}", hint=known_names(profile, [*profiles]), code="unknown_profile"
+        )
+    return sample_of(profiles[profile])
 
 
 def config(context: typer.Context) -> None:

@@ -15,7 +15,7 @@ from kraftd.host.files import read_text
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
 from kraftd.host.lock import holder_now
-from kraftd.host.machine import max_map_count, port_holder, total_bytes
+from kraftd.host.machine import cores, max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
@@ -80,6 +80,7 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
         "data": look.data,
         "ports": look.ports,
         "memory": look.memory,
+        "profile": look.profile,
         "disk": look.disk,
         "open files": look.open_files,
         "clock": look.clock,
@@ -139,6 +140,12 @@ class _Look:
         check_memory(self.plan, total_bytes())
         heaps = sum(node.heap_bytes for node in self.plan.nodes)
         return Finding("memory", Level.OK, f"the nodes' heaps take {human_size(heaps)} of {human_size(total_bytes())}")
+
+    def profile(self) -> Finding:
+        values = {key: value for key, value, _ in self.configured.chosen.configuration.rows()}
+        disk_bytes = min(space.total_bytes for space in disk_spaces(self.plan))
+        machine = findings.Machine(total_bytes(), cores(), disk_bytes)
+        return findings.profiles(self.configured.plan, values, machine)
 
     def disk(self) -> Finding:
         spaces = disk_spaces(self.plan)

@@ -1,11 +1,13 @@
 """The judgement on what `kraftd doctor` saw. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from kraftd.plan.plan import Plan
-from kraftd.units import duration, plural, timestamp
+from kraftd.render.sample import PROFILES, Profile, profile_of
+from kraftd.units import duration, human_size, plural, timestamp
 
 LEAST_MAP_COUNT = 65_530
 """Linux' own default. Kafka maps two index files for each log segment."""
@@ -14,6 +16,10 @@ _MAPS_OF_A_SEGMENT = 2
 _THREADS_OF_A_NODE = 150
 _THREADS_OF_ANOTHER = 30
 _CLOCK_TOLERANCE_S = 60.0
+_BESIDE_A_HEAP = 1.25
+_NODE_BYTES = 200 * 1024**2
+_OTHER_BYTES = 80 * 1024**2
+"""What a JVM takes beside its heap (code, threads, buffers), and what an app, a tool or the daemon takes, roughly."""
 
 
 class Level(StrEnum):
@@ -127,3 +133,55 @@ def temporary_directories(notes: Iterable[str], place: str, *, is_writable: bool
         fact = f"{place} cannot be written, so that JMX and the metrics agent cannot be opened"
         return Finding("temporary directories", Level.WARNING, fact, f"Make {place} writable (mode 1777).")
     return Finding("temporary directories", Level.OK, f"programs can be executed there, and {place} can be written")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a cluster has at its disposal: of the machine, or of the container around it."""
+
+    memory_bytes: int
+    cores: int
+    disk_bytes: int
+
+    def fits(self, profile: Profile) -> bool:
+        """Return whether a profile is made for a machine of this size."""
+        return (
+            self.memory_bytes >= profile.least_memory_bytes
+            and self.cores >= profile.least_cores
+            and self.disk_bytes >= profile.least_disk_bytes
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{plural(self.cores, 'core')}, {human_size(self.memory_bytes)} of memory and a disk of "
+            f"{human_size(self.disk_bytes)}"
+        )
+
+
+def profiles(plan: Plan, values: Mapping[str, Any], machine: Machine) -> Finding:
+    """Judge which profiles of ``kraftd init`` fit this machine, and whether the configuration does.
+
+    Args:
+        plan: The configured plan.
+        values: Its settings by key.
+        machine: Where it is to run.
+    """
+    fitting = [profile.name for profile in PROFILES if machine.fits(profile)]
+    known = profile_of(values)
+    needed_bytes = _needed_bytes(plan)
+    configured = f"the profile {known.name}" if known else "none of the profiles"
+    fact = (
+        f"{machine}; fitting profiles: {', '.join(fitting) or 'none'}; "
+        f"the configuration is {configured}, and takes about {human_size(needed_bytes)} of memory"
+    )
+    if machine.memory_bytes >= needed_bytes and (known is None or machine.fits(known)):
+        return Finding("profile", Level.OK, fact)
+    smaller = f"'kraftd init --profile {fitting[-1]} --force' writes one that fits, or lower" if fitting else "Lower"
+    return Finding("profile", Level.WARNING, fact, f"{smaller} cluster.heap and cluster.brokers.")
+
+
+def _needed_bytes(plan: Plan) -> int:
+    heaps = sum(node.heap_bytes for node in plan.nodes)
+    others = len(plan.names) - len(plan.nodes)
+    beside = len(plan.nodes) * _NODE_BYTES + others * _OTHER_BYTES
+    return round(heaps * _BESIDE_A_HEAP) + beside

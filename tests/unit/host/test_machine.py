@@ -4,7 +4,7 @@ import socket
 import psutil
 import pytest
 
-from kraftd.host.machine import PortHolder, holder_of, is_free, max_map_count, memory_kills, total_bytes
+from kraftd.host.machine import PortHolder, cores, holder_of, is_free, max_map_count, memory_kills, total_bytes
 
 MACHINE_BYTES = psutil.virtual_memory().total
 V1, V2 = "memory.limit_in_bytes", "memory.max"
@@ -152,3 +152,24 @@ def test_the_number_of_maps_is_read_where_the_system_tells_it(tmp_path, text, co
 
     assert max_map_count(tmp_path / "max_map_count") == count
     assert max_map_count(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "mount", "limits"),
+    [
+        (["0::/a/b"], ("/", "fs", UNIFIED), {"fs/a/cpu.max": "50000 100000", "fs/a/b/cpu.max": "max 100000"}),
+        (
+            ["4:cpu,cpuacct:/job"],
+            ("/", "cpu", "cgroup cgroup rw,cpu,cpuacct"),
+            {"cpu/job/cpu.cfs_quota_us": 90000, "cpu/job/cpu.cfs_period_us": 100000, "cpu/cpu.cfs_quota_us": -1},
+        ),
+    ],
+)
+def test_cores_are_what_the_cgroups_allow(tmp_path, cgroups, mount, limits):
+    assert cores(proc_of(tmp_path, cgroups, mount, limits=limits)) == 1
+
+
+def test_cores_without_a_limit_are_those_this_process_is_bound_to(tmp_path):
+    unlimited = proc_of(tmp_path, ["0::/"], ("/", "fs", UNIFIED), limits={"fs/cpu.max": "max 100000"})
+
+    assert cores(unlimited) == len(os.sched_getaffinity(0))

@@ -2,9 +2,12 @@ import itertools
 import re
 import tomllib
 
+import pytest
+
 from kraftd.plan.loading import configure, parse_toml, schema
 from kraftd.plan.settings import NODES, SETTINGS
-from kraftd.render.sample import SAMPLE
+from kraftd.render.sample import PROFILES, SAMPLE, profile_of, sample_of
+from tests.plans import plan_of
 
 UNCOMMENTED = re.sub(r"^#(?! )", "", SAMPLE, flags=re.MULTILINE)
 
@@ -37,3 +40,32 @@ def test_a_remark_stands_above_every_setting():
 
     bare = [line for above, line in itertools.pairwise(lines) if re.match(r"#\w", line) and above[:2] != "# "]
     assert bare == []
+
+
+def values_of(text):
+    return {key: value for key, value, _ in configure([parse_toml(text, "sample")]).rows()}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda each: each.name)
+def test_the_sample_of_a_profile_sets_its_values_and_nothing_else(profile):
+    configuration = configure([parse_toml(sample_of(profile), "sample")])
+
+    changed = {key: value for key, value, origin in configuration.rows() if origin != "default"}
+    assert changed == {each.key: each.value for each in profile.settings}
+    assert len(plan_of(sample_of(profile)).brokers) == changed["cluster.brokers"]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda each: each.name)
+def test_every_value_of_a_profile_has_its_reason_above(profile):
+    lines = sample_of(profile).splitlines()
+
+    reasons = [above for above, line in itertools.pairwise(lines) if re.match(r'["\w].* = ', line)]
+    assert len(reasons) == len(profile.settings)
+    assert all(above.startswith("# ") for above in reasons)
+    assert max(map(len, lines)) <= 120
+
+
+def test_a_configuration_is_known_as_the_profile_whose_values_it_has():
+    assert [profile_of(values_of(sample_of(each))) for each in PROFILES] == [*PROFILES]
+    assert profile_of(values_of(SAMPLE)) is None
+    assert profile_of(values_of(sample_of(PROFILES[0])) | {"cluster.heap": "300m"}) is None

@@ -1,7 +1,9 @@
 import pytest
 
 from kraftd.operate.diagnose import findings
-from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
+from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level, Machine
+from kraftd.plan.loading import configure, parse_toml
+from kraftd.render.sample import PROFILES, sample_of
 from tests.plans import plan_of
 
 
@@ -42,3 +44,44 @@ def test_a_finding_that_is_not_ok_has_a_remedy(finding, status):
 )
 def test_only_a_failure_is_an_exit_code(levels, status):
     assert Diagnosis("local", tuple(Finding("x", level, "y") for level in levels)).exit_code == status
+
+
+def values_of(name):
+    text = next(sample_of(each) for each in PROFILES if each.name == name)
+    return {key: value for key, value, _ in configure([parse_toml(text, "sample")]).rows()}
+
+
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "status", "fitting"),
+    [
+        (Machine(24 * GIB, 4, 200 * GIB), "prod", Level.OK, "ci, laptop, vm, prod"),
+        (Machine(24 * GIB, 2, 200 * GIB), "prod", Level.WARNING, "ci, laptop, vm"),
+        (Machine(24 * GIB, 4, 50 * GIB), "prod", Level.WARNING, "ci, laptop, vm"),
+        (Machine(7 * GIB, 2, 14 * GIB), "laptop", Level.OK, "ci, laptop"),
+        (Machine(GIB, 1, GIB), "ci", Level.WARNING, "none"),
+    ],
+)
+def test_a_profile_is_judged_by_memory_cores_and_disk(machine, name, status, fitting):
+    finding = findings.profiles(plan_of("[cluster]\nheap = '160m'"), values_of(name), machine)
+
+    assert (finding.status, bool(finding.remedy)) == (status, status is not Level.OK)
+    assert f"fitting profiles: {fitting}; the configuration is the profile {name}," in finding.fact
+
+
+@pytest.mark.parametrize(("memory_bytes", "status"), [(8 * GIB, Level.WARNING), (16 * GIB, Level.OK)])
+def test_a_configuration_of_ones_own_is_judged_by_what_it_takes(memory_bytes, status):
+    finding = findings.profiles(plan_of(), {}, Machine(memory_bytes, 2, 100 * GIB))
+
+    assert finding.status is status
+    assert "none of the profiles" in finding.fact
+
+
+def test_every_profile_takes_less_than_its_least_machine():
+    for profile in PROFILES:
+        plan = plan_of(sample_of(profile))
+        least = Machine(profile.least_memory_bytes, profile.least_cores, profile.least_disk_bytes)
+
+        assert findings.profiles(plan, {}, least).status is Level.OK
