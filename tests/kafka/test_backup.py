@@ -1,5 +1,6 @@
 """Backups of the session's cluster, and their restores into it, interrupted ones too."""
 
+import random
 import shutil
 import signal
 import time
@@ -180,6 +181,35 @@ def test_killed_backups_and_restores_are_finished_by_the_next_call(filled, admin
     assert resumed["resumed"] is True
     assert 0 < resumed["written"] <= BULK_RECORDS
     assert without_offsets(read(filled, BULK)) == without_offsets(before)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+def test_twenty_restores_killed_at_random_moments_are_finished_by_the_next_call(filled, admin, tmp_path):
+    chosen = random.Random(20261126)
+    target = str(tmp_path / "t")
+    filled.run("backup", "create", target, "--topic", BULK, "--topic", TOPIC, "--json", check=True)
+    before = {topic: without_offsets(read(filled, topic)) for topic in (BULK, TOPIC)}
+    arguments = ("backup", "restore", target, "--yes", "--json")
+    began_s = time.monotonic()
+    delete(admin, BULK, TOPIC)
+    filled.run(*arguments, check=True)
+    whole_s = time.monotonic() - began_s
+    kills = 0
+    for _ in range(20):
+        delete(admin, BULK, TOPIC)
+        # Some are killed again, so that a restore that was interrupted is interrupted too.
+        for _ in range(chosen.choice((1, 1, 2, 3))):
+            command = filled.spawn(*arguments)
+            time.sleep(chosen.uniform(0.2, whole_s))
+            command.kill()
+            command.communicate()
+            kills += command.returncode == -signal.SIGKILL
+        ended = filled.run(*arguments)
+        assert ended.status == 0 or ended.error["code"] == "topic_not_empty", ended
+        assert {topic: without_offsets(read(filled, topic)) for topic in (BULK, TOPIC)} == before
+        assert committed(admin) == {0: 4, 1: 1}
+    assert kills >= 20
 
 
 def written(cluster):

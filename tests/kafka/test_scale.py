@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from tests.harness import eventually
@@ -35,6 +35,10 @@ def started(cluster):
     for number in range(FILL_RECORDS):
         producer.produce("test-topic", os.urandom(1000), partition=number % 4)
     assert producer.flush(60) == 0
+    # The first commit makes the internal topic of offsets.
+    commit = ConsumerGroupTopicPartitions("readers", [TopicPartition("test-topic", 0, 7)])
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    admin.alter_consumer_group_offsets([commit])["readers"].result(60)
     return {name: cluster.pid(name) for name in ("broker-1", "broker-2", "controller-101")}
 
 
@@ -69,6 +73,21 @@ def evenly(placement):
     return sorted(replicas), sorted(leaders)
 
 
+def replicated(cluster):
+    """Return the numbers of replicas that partitions have, and min.insync.replicas, of each topic that is not ours."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    topics = {name: topic for name, topic in admin.list_topics(timeout=10).topics.items() if name != "__kraftd_probe"}
+    resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in topics}
+    answers = admin.describe_configs(list(resources.values()))
+    return {
+        name: (
+            sorted({len(partition.replicas) for partition in topic.partitions.values()}),
+            answers[resources[name]].result()["min.insync.replicas"].value,
+        )
+        for name, topic in topics.items()
+    }
+
+
 def brokers(cluster):
     return [node["name"] for node in cluster.status()["nodes"] if node["name"].startswith("broker-")]
 
@@ -90,11 +109,20 @@ def throttles(cluster, node_ids):
 def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill(fresh):
     pids = started(fresh)
     with Writer(fresh.bootstrap_servers, "test-topic") as writer:
-        killed(fresh, 3, "--throttle", "256k")
+        killed(fresh, 3, "--replication-factor", "3", "--throttle", "256k")
         other = fresh.run("scale", "--brokers", "4", "--yes", "--json")
         assert (other.status, other.error["code"]) == (8, "unfinished_scale")
 
+        back = fresh.run("scale", "--abort", "--dry-run", "--json", check=True).document
+        assert (back["brokers_after"], back["copied_replicas"]) == (2, 0)
+
         fresh.run("scale", "--brokers", "3", "--yes", check=True)
+        everywhere = {name: ([3], "2") for name in ("test-topic", "__consumer_offsets")}
+        eventually(lambda: replicated(fresh) == everywhere, within_s=30, what="three replicas, two of them in sync")
+
+        fresh.run("scale", "--replication-factor", "2", "--yes", check=True)
+        twice = {name: ([2], "1") for name in everywhere}
+        eventually(lambda: replicated(fresh) == twice, within_s=30, what="two replicas, one of them in sync")
         assert throttles(fresh, (1, 2, 3)) == []
         eventually(lambda: evenly(placed(fresh)) == ([2, 3, 3], [1, 1, 2]), within_s=10, what="an even placement")
 

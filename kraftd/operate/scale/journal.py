@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kraftd.errors import KraftdError
+from kraftd.plan.kinds import min_in_sync_replicas
 from kraftd.plan.placement.balance import PartitionId, Placement, Replicas
 
 _SCHEMA_VERSION = 1
@@ -54,6 +55,22 @@ class Journal:
     def most_brokers(self) -> int:
         """The number of brokers that run while it is under way."""
         return max(self.brokers_before, self.brokers_after)
+
+    def min_in_sync_replicas_changes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the topics' new min.insync.replicas by name: those that get lower, and those that get higher.
+
+        A topic without its own follows the brokers' default: the lowest value there is lower than that, others are not.
+        """
+        if self.replication_factor is None:
+            return {}, {}
+        wanted = min_in_sync_replicas(self.replication_factor)
+        values = dict.fromkeys(self.min_in_sync_replicas, str(wanted))
+        lower = {
+            name: values[name]
+            for name, before in self.min_in_sync_replicas.items()
+            if (wanted == 1 if before is None else int(before) > wanted)
+        }
+        return lower, {name: value for name, value in values.items() if name not in lower}
 
     def to_json(self) -> str:
         """Return the text of ``scale.json``."""

@@ -1,10 +1,10 @@
 """`kraftd scale`: more or fewer brokers, balanced, while the cluster serves; finished or undone by the next call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from kraftd.errors import NeedsRunningClusterError
+from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
@@ -197,7 +197,8 @@ class Scale:
         configured = self._configured(goal)
         if configured.manifest is not None:
             refuse.refuse_voters(goal, configured.manifest)
-        refuse.refuse_factor(factor, goal)
+        if not options.abort:
+            refuse.refuse_factor(factor, goal)
         self._refuse_changed()
         situation, alive = look(kafka)
         refuse.refuse_dead(self._needed(journal), alive)
@@ -302,23 +303,21 @@ class Scale:
         before, after = journal.brokers_before, journal.brokers_after
         if after > before:
             self._add(after)
-        factor = journal.replication_factor
-        wanted = str(min_in_sync_replicas(factor)) if factor is not None else None
-        values = {name: {_MIN_ISR: wanted} for name in journal.min_in_sync_replicas}
         # Lowered before the replicas are fewer, raised after they are more.
-        is_lowered = any(_is_above(value, wanted) for value in journal.min_in_sync_replicas.values())
-        if is_lowered:
-            kafka.alter_topics(values)
+        lower, higher = journal.min_in_sync_replicas_changes()
+        _set_min_isr(kafka, lower)
         mover.run(self._target(journal, is_undone=False))
-        if not is_lowered:
-            kafka.alter_topics(values)
+        _set_min_isr(kafka, higher)
         if after < before:
             self._remove(mover, kafka, after)
 
     def _undo(self, mover: Mover, kafka: ReassigningDoor) -> None:
         journal = mover.journal
-        kafka.alter_topics({name: {_MIN_ISR: value} for name, value in journal.min_in_sync_replicas.items()})
+        lowered, raised = journal.min_in_sync_replicas_changes()
+        before = journal.min_in_sync_replicas
+        _set_min_isr(kafka, {name: before[name] for name in raised})
         mover.run(self._target(journal, is_undone=True))
+        _set_min_isr(kafka, {name: before[name] for name in lowered})
         if journal.brokers_after > journal.brokers_before:
             self._remove(mover, kafka, journal.brokers_before)
 
@@ -403,8 +402,22 @@ class Scale:
         refuse.refuse_changed(not is_same, configured.chosen.origin)
 
 
-def _is_above(value: str | None, wanted: str | None) -> bool:
-    return value is not None and wanted is not None and int(value) > int(wanted)
+def _set_min_isr(kafka: ReassigningDoor, values: Mapping[str, str | None]) -> None:
+    """Set the topics' own min.insync.replicas; a topic that was deleted meanwhile needs none.
+
+    Raises:
+        KraftdError: A topic refuses.
+    """
+    for name, failure in sorted(
+        kafka.alter_topics({name: {_MIN_ISR: value} for name, value in values.items()}).items()
+    ):
+        if failure.error != "UNKNOWN_TOPIC_OR_PARTITION":
+            raise KraftdError(
+                f"cannot set {_MIN_ISR} of the topic {name}: {failure.text}",
+                hint="Run the same command again; with --abort it is undone.",
+                code="min_isr_refused",
+                details={"topic": name, "error": failure.error},
+            )
 
 
 def _names_of(brokers: Iterable[int]) -> tuple[str, ...]:

@@ -36,3 +36,17 @@ def test_a_damaged_or_newer_journal_is_refused(text):
         parse_journal(text, PATH)
 
     assert caught.value.code == "journal_damaged"
+
+
+@pytest.mark.parametrize(
+    ("factor", "before", "lower", "higher"),
+    [
+        (3, {"a": None, "b": "1", "c": "3"}, {"c": "2"}, {"a": "2", "b": "2"}),
+        (2, {"a": None, "b": "2"}, {"a": "1", "b": "1"}, {}),
+        (None, {}, {}, {}),
+    ],
+)
+def test_min_isr_is_lowered_for_some_topics_and_raised_for_others(factor, before, lower, higher):
+    journal = Journal(2, 3, "now", {}, replication_factor=factor, min_in_sync_replicas=before)
+
+    assert journal.min_in_sync_replicas_changes() == (lower, higher)
