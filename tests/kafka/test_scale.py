@@ -53,7 +53,12 @@ def killed(cluster, number, *arguments, after_s=0.0):
     if after_s:
         time.sleep(after_s)
     else:
-        eventually(lambda: journal(cluster).get("broker_throttles"), within_s=90, what="the throttle in the journal")
+        eventually(
+            lambda: journal(cluster).get("broker_throttles") or command.poll() is not None,
+            within_s=150,
+            what="the throttle in the journal",
+        )
+        assert command.poll() is None, command.communicate()
         eventually(lambda: throttles(cluster, (1, 2, 3)), within_s=10, what="the throttle")
     command.kill()
     command.communicate()
