@@ -211,12 +211,25 @@ class Cluster:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
-    def in_sync(self) -> bool:
-        """Return whether every replica of every partition is in sync, as each of the first two brokers knows it.
+    def metadata(self) -> list[Any]:
+        """Return the cluster as each of the first two brokers knows it.
 
-        A broker learns of a change up to a second after the controller, and another one may answer the next question.
+        A broker learns of a change up to a second after the controller took it, and another one may be asked next.
+
+        Raises:
+            LookupError: One does not answer.
         """
-        return all(_knows_all_in_sync(server) for server in self.bootstrap_servers.split(","))
+        return [_metadata_of(server) for server in self.bootstrap_servers.split(",")]
+
+    def in_sync(self) -> bool:
+        """Return whether both brokers know every replica of every partition to be in sync."""
+        partitions = [
+            partition
+            for metadata in self.metadata()
+            for topic in metadata.topics.values()
+            for partition in topic.partitions.values()
+        ]
+        return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -243,14 +256,12 @@ class Cluster:
             return json.load(response)
 
 
-def _knows_all_in_sync(server: str) -> bool:
+def _metadata_of(server: str) -> Any:
     admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
     try:
-        topics = admin.list_topics(timeout=2).topics
-    except KafkaException:
-        return False
-    partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
-    return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
+        return admin.list_topics(timeout=2)
+    except KafkaException as error:
+        raise LookupError(f"{server} does not answer") from error
 
 
 def free_port() -> int:

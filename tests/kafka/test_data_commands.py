@@ -17,6 +17,10 @@ def topic(cluster):
     cluster.run("topics", "create", "data-1", "-p", "2", "--retention", "7d", check=True)
     yield "data-1"
     cluster.run("topics", "delete", "data-1", "--yes")
+    # The next test makes it again.
+    eventually(
+        lambda: not any("data-1" in each.topics for each in cluster.metadata()), what="no broker knows the topic"
+    )
 
 
 def test_a_topic_is_created_altered_cleared_and_deleted(cluster, topic):
