@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -83,6 +84,7 @@ class Faults:
         self.manager = manager
         self.chosen = chosen
         self.told = []
+        self.counts = Counter()
         self._began_s = time.monotonic()
 
     def next(self):
@@ -105,6 +107,7 @@ class Faults:
         # What the fault before ended may not run yet.
         with contextlib.suppress(LookupError, psutil.Error, ProcessLookupError, StopIteration):
             fault()
+            self.counts[fault.__name__] += 1
 
     def tell(self, text):
         self.told.append(
@@ -273,5 +276,6 @@ def test_after_sixty_mixed_faults_everything_is_ready_and_no_record_is_lost(caps
                 say(capsys, f"SEED={seed}: {kept}", *faults.told, f"ends: {manager.ends}")
                 raise
             minutes = (time.monotonic() - began_s) / 60
-            say(capsys, f"{len(faults.told)} faults, {len(acknowledged)} records, {minutes:.1f} min, {manager.ends}")
+            counts = ", ".join(f"{name} {count}" for name, count in faults.counts.most_common())
+            say(capsys, counts, f"{len(acknowledged)} records, {minutes:.1f} min, foreground ended with {manager.ends}")
     assert cluster.processes() == []
