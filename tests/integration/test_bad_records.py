@@ -96,14 +96,18 @@ def test_a_disk_that_is_not_mounted_is_not_formatted_anew(cluster, plan, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("record", "status", "code"),
-    [("manifest", 6, "manifest_damaged"), ("desired", 1, "desired_state_damaged"), ("plan", 1, "plan_damaged")],
+    ("record", "names", "status", "code"),
+    [
+        ("manifest", (), 6, "manifest_damaged"),
+        ("desired", ("producer",), 1, "desired_state_damaged"),
+        ("plan", (), 1, "plan_damaged"),
+    ],
 )
-def test_a_cut_record_is_named_with_the_way_out_and_nothing_starts(cluster, plan, record, status, code):
+def test_a_cut_record_is_named_with_the_way_out_and_nothing_starts(cluster, plan, record, names, status, code):
     path = getattr(plan.layout, record)
     cut(path)
 
-    error = refused(cluster, "start", status=status, code=code)
+    error = refused(cluster, "start", *names, status=status, code=code)
 
     assert f"{path}: it is damaged" in error["message"]
     assert error["hint"].startswith(("Remove that file", "Restore the file"))

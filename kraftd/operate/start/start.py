@@ -30,7 +30,7 @@ from kraftd.operate.start.sequence import Deadline, StartFailedError, StartSeque
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.operate.stop.supervision import find_supervised
 from kraftd.operate.store import Store
-from kraftd.plan.desired import DesiredProgram
+from kraftd.plan.desired import DAMAGED, DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
@@ -137,12 +137,21 @@ def start_locked(start: Start) -> StartResult:
     yield_to_stop(store, start.deadline)
     running = store.plan()
     table = find_supervised(start.cluster.following(running or configured.plan))
-    store.desired()  # damaged, it is said before anything changes
+    _check_desired(start)
     if running is not None and table.supervised and not _needs_new_supervisor(start, running, table):
         result = _complete(replace(start, cluster=start.cluster.following(running)), table)
     else:
         result = _from_nothing(start, running, table)
     return replace(result, names=start.options.names)
+
+
+def _check_desired(start: Start) -> None:
+    """Refuse before anything changes where the desired state is damaged; a start of everything writes it anew."""
+    try:
+        start.cluster.store.desired()
+    except KraftdError as error:
+        if start.options.names or error.code != DAMAGED:
+            raise
 
 
 def _refuse_absent(configured: Configured, names: tuple[str, ...]) -> None:
@@ -285,7 +294,7 @@ def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
 def _set_desired(start: Start, names: tuple[str, ...]) -> None:
     now = timestamp(start.cluster.clock.now_s())
     desired = DesiredProgram(running=True, since=now, by=start.options.command, why="requested on the command line")
-    start.cluster.store.set_desired(names, desired)
+    start.cluster.store.set_desired(names, desired, of_all=not start.options.names)
 
 
 def _result(start: Start, started: tuple[str, ...], formatted: tuple[str, ...], notes: list[str]) -> StartResult:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.kafka.model import Failure
@@ -165,6 +165,26 @@ def test_a_tool_that_fails_is_a_note(tmp_path):
 
     assert "prometheus" in result.started
     assert any(note.startswith("prometheus does not serve") for note in result.notes)
+
+
+@pytest.mark.parametrize("text", ["", '{"schema_version": 1, "progr'])
+def test_a_start_of_everything_writes_a_damaged_desired_state_anew(cluster, text):
+    locked_start(cluster.starting())
+    cluster.context.layout.desired.write_text(text)
+
+    with pytest.raises(KraftdError, match="it is damaged"):
+        locked_start(cluster.starting("producer"))
+    locked_start(cluster.starting())
+
+    assert all(cluster.store.desired().wants(name) for name in cluster.plan.names)
+
+
+def test_a_start_refuses_the_desired_state_of_a_newer_kraftd(cluster):
+    locked_start(cluster.starting())
+    cluster.context.layout.desired.write_text('{"schema_version": 99, "generation": 0, "programs": {}}')
+
+    with pytest.raises(KraftdError, match="it has schema version 99"):
+        locked_start(cluster.starting())
 
 
 def test_a_second_start_changes_nothing(cluster):
