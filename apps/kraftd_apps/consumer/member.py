@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from kraftd_apps.consumer.damage import DAMAGED, ReadBatch, Stalls, known_batch
@@ -18,6 +18,11 @@ from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, reco
 
 SILENT_S = 10.0
 """A member that has not polled for this time is stuck."""
+LEAVE_LIMIT_S = 5.0
+LEAVE_LIMIT_REFUSED_S = 1.0
+"""A coordinator that is gone has no successor before its session ends, which takes longer than anybody should wait."""
+_REFUSED_FOR_S = 5.0
+"""librdkafka connects again within this time."""
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
@@ -145,6 +150,7 @@ class Member:
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
+        self._refused_s: float | None = None
         self._fault = ""
         self._thread = threading.Thread(target=self._run, name="kafka-member", daemon=True)
 
@@ -178,6 +184,17 @@ class Member:
         """Wait for the thread to end, and return whether it did."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    @property
+    def leave_limit_s(self) -> float:
+        """How long to wait for this member to leave the group: briefly where a broker refuses connections now."""
+        is_refused = self._refused_s is not None and self._clock() - self._refused_s < _REFUSED_FOR_S
+        return LEAVE_LIMIT_REFUSED_S if is_refused else LEAVE_LIMIT_S
+
+    def note_error(self, error: KafkaError) -> None:
+        """Take an error that librdkafka reports; on the member's thread."""
+        if error.code() == KafkaError._TRANSPORT:  # noqa: SLF001 - a public constant
+            self._refused_s = self._clock()
 
     def subscribe(self) -> None:
         """Subscribe to the topic, which joins the group at the next poll."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from kraftd.web.asgi import Answer, App, endpoint
@@ -28,7 +28,6 @@ from kraftd_apps.consumer.ring import Ring
 from kraftd_apps.consumer.settings import ConsumerSettings, admin_config, member_config, reader_config
 
 _WARM_AFTER_S = 1.0
-_LEAVE_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +39,19 @@ class KafkaClients:
         self._settings = settings
         self._logger = client_logger("kafka.consumer")
 
-    def member(self, on_statistics: Callable[[str], None]) -> ConsumerClient:
-        """Return a client that joins the group when polled, and reports its statistics every few seconds.
+    def member(self, on_statistics: Callable[[str], None], on_error: Callable[[KafkaError], None]) -> ConsumerClient:
+        """Return a client that joins the group when polled, and reports errors, and its statistics every few seconds.
 
         Raises:
             SettingsError: A property is unknown to librdkafka.
         """
         protocol = self._settings.group_protocol
+        callbacks = {"stats_cb": on_statistics, "error_cb": on_error}
         if protocol != "auto":
-            return self._member(on_statistics, incremental=protocol == "consumer")
+            return self._member(callbacks, incremental=protocol == "consumer")
         return ProtocolDetectingConsumer(
-            self._member(on_statistics, incremental=False),
-            partial(self._member, on_statistics, incremental=True),
+            self._member(callbacks, incremental=False),
+            partial(self._member, callbacks, incremental=True),
             partial(supports_consumer_protocol, self.admin()),
         )
 
@@ -69,8 +69,8 @@ class KafkaClients:
 
         return fetch_batch(self._settings.kafka, partition, offset, timeout_s)
 
-    def _member(self, on_statistics: Callable[[str], None], *, incremental: bool) -> ConsumerClient:
-        config = {**member_config(self._settings, incremental=incremental), "stats_cb": on_statistics}
+    def _member(self, callbacks: Mapping[str, object], *, incremental: bool) -> ConsumerClient:
+        config = {**member_config(self._settings, incremental=incremental), **callbacks}
         return cast("ConsumerClient", self._consumer(config))
 
     def _consumer(self, config: Mapping[str, object]) -> Consumer:
@@ -97,7 +97,7 @@ class ConsumerService:
         self.log = Log(clients.reader, clients.batch, settings.kafka.topic, self.ring)
         self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
         self.member = Member(
-            clients.member(self._take_statistics),
+            clients.member(self._take_statistics, self._take_error),
             settings.kafka.topic,
             identity=self._identity,
             incremental=settings.group_protocol == "consumer",
@@ -131,7 +131,7 @@ class ConsumerService:
     async def finish_stop(self) -> None:
         """Wait until the member has left the group."""
         self.member.stop()
-        if not await in_thread(self.member.join, _LEAVE_S):
+        if not await in_thread(self.member.join, self.member.leave_limit_s):
             logger.warning("Ending without having left the group: no broker answers")
 
     def _arrived(self, records: list[SeenRecord]) -> None:
@@ -149,6 +149,10 @@ class ConsumerService:
         self.member.note_unread(statistics.unread)
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
+
+    def _take_error(self, error: KafkaError) -> None:
+        """Take an error of librdkafka's; on the member's thread."""
+        self.member.note_error(error)
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
         if not self._assigned_before:

@@ -23,7 +23,7 @@ class Clients:
         self.member_client = FakeMemberClient(list(batches), assigned=[TopicPartition("test-topic", 0)])
         self.log = log or {0: []}
 
-    def member(self, on_statistics):
+    def member(self, on_statistics, on_error):
         return self.member_client
 
     def admin(self):

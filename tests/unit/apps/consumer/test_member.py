@@ -1,5 +1,5 @@
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, TopicPartition
 
 from kraftd_apps.consumer.damage import STALLED_S, Batch
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
@@ -308,3 +308,16 @@ def test_a_stopped_member_leaves_the_group():
     member.stop()
     assert member.join(5.0)
     assert client.closed
+
+
+def test_a_member_is_waited_for_briefly_only_while_a_broker_refuses_connections():
+    now_s = [5.0]
+    member = joining(FakeMemberClient([]), [].extend, clock=lambda: now_s[0])
+    limits_s = [member.leave_limit_s]
+
+    for code in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
+        member.note_error(KafkaError(code))
+        limits_s.append(member.leave_limit_s)
+    now_s[0] += 6.0
+
+    assert [*limits_s, member.leave_limit_s] == [5.0, 5.0, 1.0, 5.0]
