@@ -1,19 +1,15 @@
 """Offsets by partition, one ListOffsets to each leader, and the sizes of log directories."""
 
 import enum
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from kraftd.kafka.model import Failure, LogDir, Partial, Partition, TopicPartition
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
 
 LATEST = -1
 EARLIEST = -2
 NO_OFFSET = -1
-
-NO_LEADER = Failure("NO_LEADER", "the partition has no leader", retriable=True)
-
 
 Question: TypeAlias = tuple[Partition, int]
 """A partition, and LATEST, EARLIEST or a time in milliseconds since the epoch."""
@@ -44,42 +40,20 @@ def mixed_offsets(
     wire: Wire, questions: Iterable[Question], isolation_level: IsolationLevel
 ) -> Partial[TopicPartition, int]:
     """Return offsets as offsets_at does, at a time of its own for each partition, which may occur only once."""
-    by_leader, failures = _by_leader(questions)
-    answers = wire.request_each([(leader, _request(theirs, isolation_level)) for leader, theirs in by_leader.items()])
-    values: dict[TopicPartition, int] = {}
-    for theirs, answer in zip(by_leader.values(), answers, strict=True):
-        if isinstance(answer, Failure):
-            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), answer))
-            continue
-        for topic in answer.topics:
-            for partition in topic.partitions:
-                key = (topic.name, partition.partition_index)
-                failure = wire.failure_of(partition.error_code)
-                if failure is not None:
-                    failures[key] = failure
-                elif partition.offset != NO_OFFSET:
-                    values[key] = partition.offset
-    return Partial(values, failures)
 
+    def offset_in(partition: Any) -> int | None:
+        offset: int = partition.offset
+        return offset if offset != NO_OFFSET else None
 
-def _by_leader(
-    questions: Iterable[Question],
-) -> tuple[Mapping[int, Sequence[Question]], dict[TopicPartition, Failure]]:
-    by_leader: dict[int, list[Question]] = defaultdict(list)
-    failures: dict[TopicPartition, Failure] = {}
-    for partition, at_ms in questions:
-        if partition.leader is None:
-            failures[partition.key] = NO_LEADER
-        else:
-            by_leader[partition.leader].append((partition, at_ms))
-    return dict(sorted(by_leader.items())), failures
+    return ask_leaders(wire, questions, lambda theirs: _request(theirs, isolation_level), offset_in)
 
 
 def _request(questions: Sequence[Question], isolation_level: IsolationLevel) -> Request:
-    by_topic: dict[str, list[dict[str, int]]] = defaultdict(list)
-    for partition, at_ms in questions:
-        by_topic[partition.topic].append({"partition_index": partition.partition, "timestamp": at_ms})
-    topics = [{"name": topic, "partitions": asked} for topic, asked in by_topic.items()]
+    asked = by_topic(
+        (partition.topic, {"partition_index": partition.partition, "timestamp": at_ms})
+        for partition, at_ms in questions
+    )
+    topics = [{"name": topic, "partitions": partitions} for topic, partitions in asked.items()]
     return Request("ListOffsets", {"isolation_level": int(isolation_level), "topics": topics}, min_version=2)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kraftd.kafka.model import Failure, GroupState, TopicPartition
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.wire import Request, Wire, by_topic
 
 _NO_GENERATION = -1
 
@@ -14,15 +14,18 @@ def commit_request(
     group: str, offsets: Mapping[TopicPartition, int], metadata: Mapping[TopicPartition, str]
 ) -> Request:
     """Return the request that commits offsets from outside a group, which Kafka takes only while it is empty."""
-    by_topic: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for (topic, partition), offset in sorted(offsets.items()):
-        text = metadata.get((topic, partition), "")
-        by_topic[topic].append({"partition_index": partition, "committed_offset": offset, "committed_metadata": text})
+    topics = by_topic(
+        (
+            place[0],
+            {"partition_index": place[1], "committed_offset": offset, "committed_metadata": metadata.get(place, "")},
+        )
+        for place, offset in sorted(offsets.items())
+    )
     fields = {
         "group_id": group,
         "generation_id_or_member_epoch": _NO_GENERATION,
         "member_id": "",
-        "topics": [{"name": name, "partitions": partitions} for name, partitions in by_topic.items()],
+        "topics": [{"name": name, "partitions": partitions} for name, partitions in topics.items()],
     }
     # From version 10 on, topics are named by id.
     return Request("OffsetCommit", fields, min_version=7, max_version=9)
@@ -40,10 +43,8 @@ def partition_failures(response: Any, wire: Wire) -> dict[TopicPartition, Failur
 
 def removal_request(group: str, partitions: Iterable[TopicPartition]) -> Request:
     """Return the request that removes a group's offsets of partitions."""
-    by_topic: dict[str, list[dict[str, int]]] = defaultdict(list)
-    for topic, partition in sorted(partitions):
-        by_topic[topic].append({"partition_index": partition})
-    topics = [{"name": name, "partitions": indexes} for name, indexes in by_topic.items()]
+    asked = by_topic((topic, {"partition_index": partition}) for topic, partition in sorted(partitions))
+    topics = [{"name": name, "partitions": indexes} for name, indexes in asked.items()]
     return Request("OffsetDelete", {"group_id": group, "topics": topics})
 
 

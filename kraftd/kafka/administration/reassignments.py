@@ -1,12 +1,11 @@
 """Requests and responses for reassignments, and for brokers that leave."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kraftd.kafka.model import Failure, TopicPartition
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.wire import Request, Wire, by_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,11 @@ class Reassignment:
 
 def reassign_request(targets: Mapping[TopicPartition, tuple[int, ...]], timeout_s: float) -> Request:
     """Return the request that gives partitions other replicas, the preferred leader first."""
-    by_topic: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for (topic, partition), replicas in targets.items():
-        by_topic[topic].append({"partition_index": partition, "replicas": list(replicas)})
-    topics = [{"name": name, "partitions": partitions} for name, partitions in by_topic.items()]
+    asked = by_topic(
+        (topic, {"partition_index": partition, "replicas": list(replicas)})
+        for (topic, partition), replicas in targets.items()
+    )
+    topics = [{"name": name, "partitions": partitions} for name, partitions in asked.items()]
     return Request("AlterPartitionReassignments", {"timeout_ms": round(timeout_s * 1000), "topics": topics})
 
 

@@ -1,12 +1,10 @@
 """Topics: requests and responses that delete them and their records, and elect their leaders."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kraftd.kafka.model import Failure, Partial, Partition, TopicPartition
-from kraftd.kafka.offsets import NO_LEADER
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
 
 HIGH_WATERMARK = -1
 _PREFERRED = 0
@@ -28,46 +26,27 @@ def deletion_failures(response: Any, wire: Wire) -> dict[str, Failure]:
 
 def delete_records(wire: Wire, targets: Mapping[Partition, int], timeout_s: float) -> Partial[TopicPartition, int]:
     """Delete the records before an offset of each partition, or before its HIGH_WATERMARK; return the new starts."""
-    by_leader: dict[int, list[tuple[Partition, int]]] = defaultdict(list)
-    failures: dict[TopicPartition, Failure] = {}
-    values: dict[TopicPartition, int] = {}
-    for partition, offset in targets.items():
-        if partition.leader is None:
-            failures[partition.key] = NO_LEADER
-        else:
-            by_leader[partition.leader].append((partition, offset))
-    requests = [(leader, _records_request(theirs, timeout_s)) for leader, theirs in by_leader.items()]
-    for theirs, answer in zip(by_leader.values(), wire.request_each(requests), strict=True):
-        if isinstance(answer, Failure):
-            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), answer))
-            continue
-        for topic in answer.topics:
-            for found in topic.partitions:
-                key = (topic.name, found.partition_index)
-                failure = wire.failure_of(found.error_code)
-                if failure is not None:
-                    failures[key] = failure
-                else:
-                    values[key] = found.low_watermark
-    return Partial(values, failures)
+
+    def low_watermark(partition: Any) -> int:
+        offset: int = partition.low_watermark
+        return offset
+
+    return ask_leaders(wire, targets.items(), lambda theirs: _records_request(theirs, timeout_s), low_watermark)
 
 
 def _records_request(targets: Sequence[tuple[Partition, int]], timeout_s: float) -> Request:
-    by_topic: dict[str, list[dict[str, int]]] = defaultdict(list)
-    for partition, offset in targets:
-        by_topic[partition.topic].append({"partition_index": partition.partition, "offset": offset})
-    topics = [{"name": name, "partitions": partitions} for name, partitions in by_topic.items()]
+    asked = by_topic(
+        (partition.topic, {"partition_index": partition.partition, "offset": offset}) for partition, offset in targets
+    )
+    topics = [{"name": name, "partitions": partitions} for name, partitions in asked.items()]
     return Request("DeleteRecords", {"topics": topics, "timeout_ms": round(timeout_s * 1000)})
 
 
 def election_request(partitions: Iterable[TopicPartition], timeout_s: float) -> Request:
     """Return the request that makes the first replica of each partition its leader, where it is in sync."""
-    by_topic: dict[str, list[int]] = defaultdict(list)
-    for topic, partition in partitions:
-        by_topic[topic].append(partition)
     fields = {
         "election_type": _PREFERRED,
-        "topic_partitions": [{"topic": name, "partitions": indexes} for name, indexes in by_topic.items()],
+        "topic_partitions": [{"topic": name, "partitions": indexes} for name, indexes in by_topic(partitions).items()],
         "timeout_ms": round(timeout_s * 1000),
     }
     return Request("ElectLeaders", fields, min_version=1)

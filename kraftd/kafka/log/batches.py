@@ -1,13 +1,12 @@
 """The headers of record batches, from a Fetch of few bytes: what lies at an offset, without decoding a record."""
 
 import struct
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kraftd.kafka.model import AbortedTransaction, Batch, Failure, FetchedBatches, Partial, Partition, TopicPartition
-from kraftd.kafka.offsets import NO_LEADER, IsolationLevel
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.model import AbortedTransaction, Batch, FetchedBatches, Partial, Partition, TopicPartition
+from kraftd.kafka.offsets import IsolationLevel
+from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
 
 PARTITION_BYTES = 65_536
 REQUEST_BYTES = 524_288
@@ -25,29 +24,7 @@ def batches_from(wire: Wire, questions: Iterable[tuple[Partition, int]]) -> Part
 
     A broker answers with the first batch whatever its size, and with others as far as they fit into the limits.
     """
-    by_leader: dict[int, list[tuple[Partition, int]]] = defaultdict(list)
-    failures: dict[TopicPartition, Failure] = {}
-    for partition, offset in questions:
-        if partition.leader is None:
-            failures[partition.key] = NO_LEADER
-        else:
-            by_leader[partition.leader].append((partition, offset))
-    answers = wire.request_each([(leader, _request(theirs)) for leader, theirs in by_leader.items()])
-    values: dict[TopicPartition, FetchedBatches] = {}
-    for theirs, answer in zip(by_leader.values(), answers, strict=True):
-        failure = answer if isinstance(answer, Failure) else wire.failure_of(answer.error_code)
-        if failure is not None:
-            failures.update(dict.fromkeys((partition.key for partition, _ in theirs), failure))
-            continue
-        for topic in answer.responses:
-            for partition in topic.partitions:
-                key = (topic.topic, partition.partition_index)
-                failure = wire.failure_of(partition.error_code)
-                if failure is not None:
-                    failures[key] = failure
-                else:
-                    values[key] = _fetched(partition)
-    return Partial(values, failures)
+    return ask_leaders(wire, questions, _request, _fetched)
 
 
 def headers(records: bytes) -> tuple[Batch, ...]:
@@ -67,10 +44,13 @@ def headers(records: bytes) -> tuple[Batch, ...]:
 
 
 def _request(questions: Sequence[tuple[Partition, int]]) -> Request:
-    topics: dict[str, list[dict[str, int]]] = defaultdict(list)
-    for partition, offset in questions:
-        wanted = {"fetch_offset": offset, "partition_max_bytes": PARTITION_BYTES}
-        topics[partition.topic].append({"partition": partition.partition, **wanted})
+    topics = by_topic(
+        (
+            partition.topic,
+            {"partition": partition.partition, "fetch_offset": offset, "partition_max_bytes": PARTITION_BYTES},
+        )
+        for partition, offset in questions
+    )
     fields = {
         "max_wait_ms": 0,
         "min_bytes": 0,

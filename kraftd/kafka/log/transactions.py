@@ -1,12 +1,11 @@
 """Open transactions: who holds a partition's last stable offset back."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kraftd.kafka.model import Failure, OpenTransaction, Partial, Partition, TopicPartition
-from kraftd.kafka.wire import Request, Wire
+from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
 
 _NONE = -1
 
@@ -19,34 +18,15 @@ def open_transactions(
     One DescribeProducers to each leader, then one ListTransactions to each broker and one DescribeTransactions to each
     coordinator; where these do not answer, the transactional id and the times are not known.
     """
-    led: dict[int, list[Partition]] = defaultdict(list)
-    for partition in partitions:
-        if partition.leader is not None:
-            led[partition.leader].append(partition)
-    answers = wire.request_each([(leader, _producers_request(theirs)) for leader, theirs in led.items()])
-    values: dict[TopicPartition, OpenTransaction] = {}
-    failures: dict[TopicPartition, Failure] = {}
-    for theirs, answer in zip(led.values(), answers, strict=True):
-        if isinstance(answer, Failure):
-            failures.update(dict.fromkeys((partition.key for partition in theirs), answer))
-            continue
-        for topic in answer.topics:
-            for partition in topic.partitions:
-                key = (topic.name, partition.partition_index)
-                failure = wire.failure_of(partition.error_code, partition.error_message)
-                if failure is not None:
-                    failures[key] = failure
-                elif (oldest := _oldest(partition.active_producers)) is not None:
-                    values[key] = oldest
-    return Partial(_described(wire, values, broker_ids), failures)
+    led = ((partition, None) for partition in partitions if partition.leader is not None)
+    found = ask_leaders(wire, led, _producers_request, lambda each: _oldest(each.active_producers))
+    return Partial(_described(wire, found.values, broker_ids), found.failures)
 
 
-def _producers_request(partitions: Sequence[Partition]) -> Request:
-    topics: dict[str, list[int]] = defaultdict(list)
-    for partition in partitions:
-        topics[partition.topic].append(partition.partition)
-    asked = [{"name": topic, "partition_indexes": indexes} for topic, indexes in topics.items()]
-    return Request("DescribeProducers", {"topics": asked})
+def _producers_request(asked: Sequence[tuple[Partition, None]]) -> Request:
+    topics = by_topic((partition.topic, partition.partition) for partition, _ in asked)
+    fields = [{"name": topic, "partition_indexes": indexes} for topic, indexes in topics.items()]
+    return Request("DescribeProducers", {"topics": fields})
 
 
 def _oldest(producers: Iterable[Any]) -> OpenTransaction | None:

@@ -10,8 +10,8 @@ import pytest
 from kraftd.health.programs.stop_blockers import PartitionsOffline, QuorumLoss, stop_blockers
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import KafkaAccessError, KafkaUnavailableError, Partition
-from kraftd.kafka.offsets import NO_LEADER
 from kraftd.kafka.probe import ProbeState, probe
+from kraftd.kafka.wire import NO_LEADER
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import (

@@ -1,5 +1,6 @@
 from kraftd.kafka.model import LogDir, Partition
-from kraftd.kafka.offsets import EARLIEST, LATEST, NO_LEADER, IsolationLevel, describe_log_dirs, offsets_at
+from kraftd.kafka.offsets import EARLIEST, LATEST, IsolationLevel, describe_log_dirs, offsets_at
+from kraftd.kafka.wire import NO_LEADER
 from tests.unit.kafka.fake_wire import CODES, TIMED_OUT, FakeWire, failure, record
 
 CODES[56] = ("KAFKA_STORAGE_ERROR", True)
