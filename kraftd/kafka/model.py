@@ -1,4 +1,4 @@
-"""Kafka's responses and records as plain data, and the errors of Kafka access."""
+"""Kafka's responses and records as plain data, and the errors of Kafka access. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The daemon's problems by code. Pure."""
+"""The daemon's problems by code."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Exit statuses from supervisord's log, because RPC reports a signal as -1 and an early exit as 0."""
+"""Exit statuses from supervisord's log, because RPC reports a signal as -1 and an early exit as 0. Pure."""
 
 import re
 from collections.abc import Iterable

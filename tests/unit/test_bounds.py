@@ -1,6 +1,7 @@
 """The bounds that keep the code readable, and what must not be in a public repository."""
 
 import ast
+import configparser
 import re
 import subprocess
 from collections import Counter
@@ -46,6 +47,23 @@ def test_a_module_and_its_functions_fit_the_eye(path):
 
     assert len(text.splitlines()) <= MOST_LINES_OF_A_MODULE
     assert long == []
+
+
+def test_what_says_that_it_is_pure_is_under_the_contract_for_that():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["importlinter:contract:pure"]["source_modules"].split()
+    packages = [each for each in listed if (ROOT / each.replace(".", "/")).is_dir()]
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES}
+    said = {
+        name
+        for path, name in names.items()
+        if name.startswith("kraftd.")
+        and re.search(r"\bPure\.", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        and not any(name.startswith(f"{package}.") for package in packages)
+    }
+
+    assert said == set(listed) - set(packages)
 
 
 def test_a_folder_can_be_read_at_a_glance():

@@ -1,4 +1,4 @@
-"""Records as text: a template, JSON or hexadecimal, exact in a pipe and escaped for a terminal. Pure."""
+"""Records as text: a template, JSON or hexadecimal, exact in a pipe and escaped for a terminal."""
 
 import base64
 import re
