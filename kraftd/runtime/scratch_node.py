@@ -1,7 +1,12 @@
-"""A throw-away node in a directory of its own, never on the user's data, and the bootstrap checkpoint it writes."""
+"""What formats nodes: the identity of a data directory, and a throw-away node that writes the bootstrap checkpoint.
 
+That node has a directory of its own, and is never run on the user's data.
+"""
+
+import base64
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -26,16 +31,27 @@ from kraftd.plan.program import LOOPBACK, Purpose, java_marker
 from kraftd.render.java_command import PROPERTIES
 from kraftd.render.logging_config import logging_config, logging_file
 from kraftd.render.server_properties import server_properties
-from kraftd.runtime.format import meta_properties, random_id
 from kraftd.runtime.java import Java
 
 NODE = "broker-1"
 _HEAP_BYTES = 256 * 1024**2
 _PREFIX = "scratch-"
 _POLL_S = 0.05
-
-
 _TIMEOUT_S = 60.0
+
+
+def random_id() -> str:
+    """Return a random id in Kafka's form, 16 bytes in URL-safe base64; never with "-" first, as options have it."""
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+def meta_properties(cluster_id: str, node_id: int) -> str:
+    """Return the text of a new ``meta.properties``, with a directory id of its own."""
+    fields = {"version": 1, "cluster.id": cluster_id, "node.id": node_id, "directory.id": random_id()}
+    return "".join(f"{key}={value}\n" for key, value in fields.items())
 
 
 def scratch_plan(

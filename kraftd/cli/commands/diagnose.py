@@ -87,7 +87,7 @@ def events(
     ] = None,
 ) -> None:
     """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
-    from kraftd.cli.events import event_line
+    from kraftd.cli.output import event_line
     from kraftd.operate.diagnose.events import events_since, follow_events
 
     invocation: Invocation = context.obj

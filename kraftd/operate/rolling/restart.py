@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError
 from kraftd.operate.context import ClusterContext
-from kraftd.operate.rolling.gates import Closed
+from kraftd.operate.rolling.gates import Closed, restart_order
 from kraftd.operate.rolling.journal import (
     Journal,
     read_journal,
@@ -13,7 +13,6 @@ from kraftd.operate.rolling.journal import (
     this_process,
     write_journal,
 )
-from kraftd.operate.rolling.order import restart_order
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import Deadline

@@ -16,9 +16,9 @@ from kraftd.operate.rolling.gates import (
     listed,
     partitions_interrupted,
     partitions_led_by_others,
+    restart_order,
 )
 from kraftd.operate.rolling.journal import Journal, remove_journal
-from kraftd.operate.rolling.order import restart_order
 from kraftd.operate.start.doors import StartDoors
 from kraftd.operate.start.sequence import Deadline, StartSequence, yield_to_stop
 from kraftd.operate.stop.execute import StopExecution

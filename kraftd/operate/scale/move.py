@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kraftd.errors import KraftdError, TimedOutError
+from kraftd.errors import KraftdError, RefusedError, TimedOutError
 from kraftd.kafka.model import KafkaAccessError, TopicPartition
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale.doors import ReassigningDoor
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.look import look
-from kraftd.operate.scale.targets import Situation, left_bytes, throttles
+from kraftd.operate.scale.targets import Situation, left_bytes, replica_bytes, throttles
 from kraftd.operate.scale.throttle import set_rate, take_away, throttle, with_saved
 from kraftd.operate.start.sequence import Deadline, yield_to_stop
 from kraftd.plan.placement.balance import Replicas, added
@@ -27,6 +26,28 @@ _GONE = "UNKNOWN_TOPIC_OR_PARTITION"
 
 Target = Callable[[Situation], dict[TopicPartition, Replicas]]
 """What is to change, from where the replicas are; nothing once all are where they belong."""
+
+
+def look(kafka: ReassigningDoor) -> tuple[Situation, frozenset[int]]:
+    """Return where the replicas are, and which brokers are alive.
+
+    Raises:
+        KafkaAccessError: No broker answers.
+        RefusedError: A topic, or the reassignments that are under way, cannot be read.
+    """
+    # Before the metadata: what ends in between has its new replicas there.
+    reassignments = kafka.reassignments()
+    metadata = kafka.metadata()
+    if unread := ", ".join(metadata.topics.failures):
+        raise RefusedError(
+            f"cannot tell where the replicas are: the state of {unread} could not be read",
+            hint="Wait a moment, then run it again.",
+        )
+    topics = metadata.topics.values
+    known = {each.key for topic in topics.values() for each in topic.partitions}
+    under_way = {key: each for key, each in reassignments.items() if key in known}
+    sizes = replica_bytes(kafka.log_dirs(metadata.brokers).values)
+    return Situation(topics, under_way, sizes), frozenset(broker.node_id for broker in metadata.brokers)
 
 
 @dataclass(slots=True)

@@ -14,8 +14,7 @@ from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal, parse_journal
 from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
-from kraftd.operate.scale.look import look
-from kraftd.operate.scale.move import Moved, Mover, Target
+from kraftd.operate.scale.move import Moved, Mover, Target, look
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now

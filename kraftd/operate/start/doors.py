@@ -19,8 +19,7 @@ from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.exits import last_records, with_machine
-from kraftd.observe.probes import ask
-from kraftd.observe.start_logs import read_start_progress
+from kraftd.observe.probes import ask, read_start_progress
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import PreparedRuntime, prepare_runtime
 from kraftd.operate.start.launch import launch_supervisord

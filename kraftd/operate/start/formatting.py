@@ -13,7 +13,7 @@ from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import Manifest, manifest_of
 from kraftd.plan.plan import Plan
-from kraftd.runtime.format import meta_properties, random_id
+from kraftd.runtime.scratch_node import meta_properties, random_id
 
 _META = "meta.properties"
 _BOOTSTRAP = "bootstrap.checkpoint"

@@ -7,7 +7,7 @@ from collections import Counter
 
 from kraftd.kafka.probe import port_listens, probe
 from kraftd.plan.plan import Access
-from kraftd.runtime.format import meta_properties, random_id
+from kraftd.runtime.scratch_node import meta_properties, random_id
 from tests.harness import eventually, free_port
 from tests.kafka.runtimes import runtime_of
 

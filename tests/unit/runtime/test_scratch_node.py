@@ -1,5 +1,4 @@
-from kraftd.runtime.format import random_id
-from kraftd.runtime.scratch_node import free_ports, scratch_directory, scratch_plan, write_scratch
+from kraftd.runtime.scratch_node import free_ports, random_id, scratch_directory, scratch_plan, write_scratch
 
 
 def test_a_scratch_node_keeps_all_of_its_files_in_its_directory(tmp_path):

@@ -1,4 +1,4 @@
-"""What must hold before a node is restarted, and after."""
+"""What must hold before a node is restarted, and after; and which one is next."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from kraftd.health.programs.facts import SERVES, Answer
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, Partial, Partition, Quorum, TopicState, Voter
-from kraftd.operate.rolling.gates import Gate, closed_gates, partitions_interrupted
+from kraftd.operate.rolling.gates import Gate, closed_gates, partitions_interrupted, restart_order
 from tests.plans import plan_of
 
 PLAN = plan_of()
@@ -72,3 +72,23 @@ def test_only_partitions_without_another_replica_are_interrupted():
     )
 
     assert partitions_interrupted(partitions, (1,)) == (("t", 0),)
+
+
+TWO, THREE = "", "[cluster]\nbrokers = 3"
+
+
+@pytest.mark.parametrize(
+    ("toml", "names", "active", "order"),
+    [
+        (TWO, ("broker-1", "broker-2", "controller-101"), 1, ("broker-2", "controller-101", "broker-1")),
+        (TWO, ("broker-1", "broker-2", "controller-101"), 2, ("broker-1", "controller-101", "broker-2")),
+        (TWO, ("broker-1", "broker-2", "controller-101"), 101, ("broker-1", "broker-2", "controller-101")),
+        (TWO, ("broker-1", "broker-2", "controller-101"), None, ("broker-1", "broker-2", "controller-101")),
+        (THREE, ("broker-3", "broker-2", "broker-1"), 2, ("broker-1", "broker-3", "broker-2")),
+        (TWO, ("kraftd", "consumer", "broker-1", "producer"), 1, ("broker-1", "producer", "consumer", "kraftd")),
+        (TWO, ("broker-2",), 2, ("broker-2",)),
+        (TWO, (), 1, ()),
+    ],
+)
+def test_nodes_come_by_id_the_active_controller_last_and_then_the_rest(toml, names, active, order):
+    assert restart_order(plan_of(toml), names, active) == order

@@ -17,8 +17,7 @@ from kraftd.kafka.model import (
     TopicState,
 )
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.look import look
-from kraftd.operate.scale.move import Mover
+from kraftd.operate.scale.move import Mover, look
 from kraftd.operate.scale.targets import spread_over
 from kraftd.operate.start.sequence import Deadline
 from tests.clocks import ManualClock

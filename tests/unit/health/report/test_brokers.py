@@ -1,7 +1,7 @@
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.brokers import broker_views
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import Disk
+from kraftd.health.report.health import broker_views
 from kraftd.kafka.model import RoundTrip
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot, program, snapshot, topic
