@@ -35,6 +35,8 @@ _MARK = "kraftd:"
 _MARKED = re.compile(rf"(?:{_MARK})?([A-Za-z0-9_-]{{22}})")
 """A topic's id in the metadata of a commit; the prefix is missing in commits of earlier versions."""
 
+_AS_KAFKA_WRITES_IT = str.maketrans("+/", "-_")
+
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +77,8 @@ class TopicIdentity:
                 asked = self._client.describe_topics(
                     TopicCollection([self._topic]), request_timeout=_IDENTITY_TIMEOUT_S
                 )
-                self.seen = str(asked[self._topic].result().topic_id)
+                # librdkafka writes ids in another base64 than Kafka's own tools, backups and the marks of commits.
+                self.seen = str(asked[self._topic].result().topic_id).translate(_AS_KAFKA_WRITES_IT)
             except KafkaException as error:
                 logger.debug("No id of %s: %s", self._topic, error)
                 return None

@@ -1,8 +1,8 @@
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, TopicPartition, Uuid
 
 from kraftd_apps.consumer.damage import STALLED_S, Batch
-from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, unready_reasons
+from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, marked_topic_id, unready_reasons
 from tests.unit.apps.consumer.joining import joining, no_batch
 from tests.unit.apps.kafka_fakes import (
     EARLIER_TOPIC_ID,
@@ -286,6 +286,12 @@ def test_a_topics_id_is_none_while_nobody_tells_it_and_the_last_one_is_kept():
         (None, "first"),
         ("second", "second"),
     ]
+
+
+def test_the_mark_of_a_commit_is_read_whatever_bytes_the_topics_id_has():
+    seen = TopicIdentity(lambda: FakeAdmin(str(Uuid(-1, -2))), "test-topic").ask()
+
+    assert marked_topic_id(f"kraftd:{seen}") == seen == "_____________________g"
 
 
 @pytest.mark.parametrize(
