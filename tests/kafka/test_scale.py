@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from tests.harness import eventually
@@ -36,9 +36,9 @@ def started(cluster):
         producer.produce("test-topic", os.urandom(1000), partition=number % 4)
     assert producer.flush(60) == 0
     # The first commit makes the internal topic of offsets.
-    commit = ConsumerGroupTopicPartitions("readers", [TopicPartition("test-topic", 0, 7)])
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    admin.alter_consumer_group_offsets([commit])["readers"].result(60)
+    reader = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "readers", "log_level": 0})
+    reader.commit(offsets=[TopicPartition("test-topic", 0, 7)], asynchronous=False)
+    reader.close()
     return {name: cluster.pid(name) for name in ("broker-1", "broker-2", "controller-101")}
 
 
