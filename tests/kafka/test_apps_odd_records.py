@@ -19,6 +19,7 @@ COORDINATOR_MOVES = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 )
+LENGTH_FROM = 8
 BATCH_HEADER_BYTES = 12
 RECORDS_FROM = 61
 """Behind the fields that the broker reads."""
@@ -59,15 +60,17 @@ def abort(servers, topic, partition, number):
     producer.abort_transaction(20)
 
 
-def damage(cluster, topic, partition, offset):
-    """Change the records of the batch at an offset on every disk, as a bad disk would, and return the batch."""
+def damage(cluster, topic, partition, offset, *, has_length=True):
+    """Change the records, or the length, of the batch at an offset on every disk, and return what the batch is then."""
     damaged = b""
     for path in cluster.state_dir.glob(f"data/*/{topic}-{partition}/*.log"):
         log, place = bytearray(path.read_bytes()), 0
         while place < len(log):
             first, length = struct.unpack(">qi", log[place : place + BATCH_HEADER_BYTES])
             following = place + BATCH_HEADER_BYTES + length
-            if first == offset:
+            if first == offset and not has_length:
+                log[place + LENGTH_FROM : place + BATCH_HEADER_BYTES] = bytes(4)
+            elif first == offset:
                 at = slice(place + RECORDS_FROM, following)
                 log[at] = bytes(byte ^ 0x5A for byte in log[at])
                 damaged = bytes(log[place:following])
@@ -103,12 +106,14 @@ def behind(servers, topic, group):
 def odd(cluster, tmp_path_factory):
     """Apps on a topic with all of it."""
     servers = cluster.bootstrap_servers
-    topic = own_topic(servers, compression_type="producer")
+    # An entry for each batch in the index of offsets, so that each can be found though the one before it has no length.
+    topic = own_topic(servers, compression_type="producer", index_interval_bytes="0")
     apps = Apps(tmp_path_factory.mktemp("apps"), servers, topic)
     write_poison(servers, topic)
     values = [b"damaged" * 50] * 37
     firsts = [write(servers, topic, DAMAGED, values, **{"compression.type": kind}) for kind in ("gzip", "none")]
     batches = {first: damage(cluster, topic, DAMAGED, first) for first in firsts}
+    damage(cluster, topic, DAMAGED, write(servers, topic, DAMAGED, [b"lost"] * 3), has_length=False)
     write(servers, topic, ABORTED, [b"readable"] * 3)
     abort(servers, topic, ABORTED, 120)
     for partition in (POISON, DAMAGED, COMMITTED_ELSEWHERE):
@@ -124,7 +129,7 @@ def messages(app, query="limit=1000"):
 
 EVERYTHING = {
     *((POISON, offset) for offset in (0, 1)),
-    *((DAMAGED, offset) for offset in (0, 37, 74)),
+    *((DAMAGED, offset) for offset in (0, 37, 74, 77)),
     *((ABORTED, offset) for offset in (0, 1, 2)),
     (COMMITTED_ELSEWHERE, 0),
 }
@@ -136,7 +141,7 @@ def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(o
     eventually(lambda: set(messages(first)) == EVERYTHING)
     eventually(lambda: set(behind(apps.bootstrap_servers, apps.topic, apps.group).values()) == {0})
     metrics = first.request("/metrics")[1].decode()
-    assert "\nkafka_consumer_undecodable_records_total 2.0\n" in metrics
+    assert "\nkafka_consumer_undecodable_records_total 3.0\n" in metrics
     assert f'kafka_consumer_records_total{{partition="{COMMITTED_ELSEWHERE}"}}' not in metrics, "it was read again"
     assert first.stop()[0] == 0
 
@@ -152,6 +157,10 @@ def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(o
         assert (status, json.loads(answer)["code"]) == (502, "undecodable_record")
         batch = batches[offset // 37 * 37]
         assert again.request(f"/api/messages/{DAMAGED}/{offset}/batch") == (200, batch)
-    assert set(messages(again, f"partition={DAMAGED}&offset=0")) == {(DAMAGED, 0), (DAMAGED, 37), (DAMAGED, 74)}
+    for kind in ("raw", "batch"):
+        status, answer = again.request(f"/api/messages/{DAMAGED}/75/{kind}")
+        assert (status, json.loads(answer)["code"]) == (502, "undecodable_record")
+    of_damaged = {place for place in EVERYTHING if place[0] == DAMAGED}
+    assert set(messages(again, f"partition={DAMAGED}&offset=0")) == of_damaged
     assert set(messages(again, f"partition={ABORTED}&offset=2")) == {(ABORTED, 2)}
     assert messages(again, f"partition={ABORTED}&offset=5") == {}

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 
 DAMAGED = "the bytes of the batch do not match its checksum"
+MISPLACED = "the header of the batch says that it lies elsewhere"
+UNKNOWN_FORMAT = "the format of the batch is unknown"
+NOT_FOUND = "the log is damaged on disk: the broker finds no batch at this offset"
+REFUSED = "the log is damaged on disk: the broker answers CORRUPT_MESSAGE for this offset"
 STALLED_S = 3.0
 _LONGEST_PAUSE_S = 60.0
 
@@ -15,15 +19,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A record batch in the log."""
+    """A record batch in the log, or offsets at which the broker finds none though the log goes on."""
 
     content: bytes
+    """Empty where no batch is found."""
     first: int
     """Its first offset."""
     end: int
     """The first offset after it."""
-    is_damaged: bool
-    """Whether its bytes do not match its checksum."""
+    fault: str = ""
+    """Why it cannot be read; empty if it can."""
+    is_end_known: bool = True
+    """False where nothing behind it can be read either, up to the end of the log."""
 
 
 ReadBatch = Callable[[int, int, float], Batch | None]
@@ -40,6 +47,14 @@ def known_batch(read_batch: ReadBatch, partition: int, offset: int, timeout_s: f
     except KafkaException as error:
         logger.info("The batch at %d:%d cannot be read: %s", partition, offset, error)
         return None
+
+
+def held_back(partition: int, batch: Batch) -> str:
+    """Return the sentence about a partition that cannot be read on."""
+    return (
+        f"partition {partition} cannot be read from offset {batch.first} on: {batch.fault}, "
+        f"nor at any other up to the end of the log at {batch.end}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

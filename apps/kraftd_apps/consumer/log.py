@@ -14,8 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
-from kraftd_apps.consumer.damage import DAMAGED, Batch, ReadBatch, known_batch
-from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
+from kraftd_apps.consumer.damage import Batch, ReadBatch, known_batch
+from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 from kraftd_apps.consumer.ring import Ring
 
 _CALL_TIMEOUT_S = 2.0
@@ -154,6 +154,8 @@ class Log:
                 raise ProblemError(_problem_of(error, Start(partition, offset))) from error
         if found is None or found.first > offset:
             raise ProblemError(problem("not_found", f"there is no batch at {partition}:{offset}"))
+        if not found.content:
+            raise ProblemError(problem("undecodable_record", f"{partition}:{offset}: {found.fault}"))
         return found
 
     def _newest(self, partitions: tuple[int, ...]) -> tuple[list[SeenRecord], bool]:
@@ -312,18 +314,18 @@ class LogReading:
             message: An error, or None where nothing comes.
         """
         error = message and message.error()
-        if error is not None and not is_undecodable(error):
+        if error is not None and not is_undecodable(error) and not is_refused(error):
             return None
         place = following if error is None else message.offset()
         batch = self._batch_at(partition, place)
-        if error is not None:
+        if error is not None and not is_refused(error):
             return ([], following) if batch is None else ([undecodable(partition, place, error.str())], batch.end)
-        if batch is None or not batch.is_damaged:
+        if batch is None or not batch.fault:
             return None
         if batch.first < following == begun:
             # Its first records may be readable, and its entry is behind them.
             return [], batch.first
-        return [undecodable(partition, following, DAMAGED)], batch.end
+        return [undecodable(partition, following, batch.fault)], batch.end
 
     def _between(
         self, starts: Mapping[int, int], ends: Mapping[int, int], most: int
@@ -337,7 +339,7 @@ class LogReading:
                 if message is None:
                     damaged |= {number for number in pending if self._is_damaged(number, following[number])}
                 elif (error := message.error()) is not None:
-                    if is_undecodable(error) and message.partition() in pending:
+                    if (is_undecodable(error) or is_refused(error)) and message.partition() in pending:
                         damaged.add(message.partition())
                     elif is_end(error):
                         pending.discard(message.partition())
@@ -360,7 +362,7 @@ class LogReading:
 
     def _is_damaged(self, partition: int, offset: int) -> bool:
         batch = self._batch_at(partition, offset)
-        return batch is not None and batch.is_damaged
+        return batch is not None and bool(batch.fault)
 
     def _batch_at(self, partition: int, offset: int) -> Batch | None:
         timeout_s = min(_BATCH_TIMEOUT_S, self.deadline_s - self.clock())

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kraftd_apps.consumer.damage import DAMAGED, ReadBatch, Stalls, known_batch
+from kraftd_apps.consumer.damage import ReadBatch, Stalls, held_back, known_batch
 from kraftd_apps.consumer.group_protocol import ConsumerClient
-from kraftd_apps.consumer.record import SeenRecord, is_end, is_undecodable, record_of, undecodable
+from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 
 SILENT_S = 10.0
 """A member that has not polled for this time is stuck."""
@@ -123,7 +123,8 @@ class Member:
 
     At the end of a partition, the position is committed too: it is behind the markers and aborted records of
     transactions, which no member ever receives. A batch that librdkafka cannot decode, and would fetch for ever, is
-    passed, whether librdkafka reports it or only stays in front of it.
+    passed, whether librdkafka reports it or only stays in front of it. So are offsets at which the broker finds none,
+    as soon as a later one can be read.
     """
 
     def __init__(
@@ -150,6 +151,8 @@ class Member:
         self._clock = clock
         self._stalls = Stalls()
         self._stalled: list[tuple[int, int]] = []
+        self._refused: dict[int, int] = {}
+        self._held_back: dict[int, str] = {}
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
@@ -177,7 +180,7 @@ class Member:
         if self._incremental and self._partitions is None:
             # Older brokers refuse such a member without an error.
             reasons.append("KAFKA_GROUP_PROTOCOL=consumer needs brokers from 4.0")
-        return reasons
+        return [*reasons, *dict(self._held_back).values()]
 
     def stop(self) -> None:
         """Make the thread commit, leave the group and end."""
@@ -205,7 +208,7 @@ class Member:
 
     def note_unread(self, positions: Mapping[int, int]) -> None:
         """Take the positions of partitions with unread records; on the member's thread, every few seconds."""
-        self._stalled = self._stalls.noted(positions, self._clock())
+        self._stalled = self._stalls.noted({**positions, **self._refused}, self._clock())
 
     def poll(self) -> None:
         """Take the records that have arrived, waiting briefly for the first."""
@@ -234,12 +237,16 @@ class Member:
         skipped: dict[int, int] = {}
         for message in messages:
             error, partition = message.error(), message.partition()
+            if error is None or is_end(error):
+                self._note_moved(partition)
             if error is None:
                 records.append(record_of(message))
                 following[partition] = message.offset() + 1
                 self._fault = ""
             elif is_end(error):
                 following[partition] = message.offset()
+            elif is_refused(error):
+                self._refused[partition] = message.offset()
             elif is_undecodable(error) and message.offset() >= skipped.get(partition, 0):
                 batch = known_batch(self._read_batch, partition, message.offset(), _READ_BATCH_TIMEOUT_S)
                 if batch is not None:
@@ -254,12 +261,16 @@ class Member:
         stalled, self._stalled = self._stalled, []
         for partition, offset in stalled:
             batch = known_batch(self._read_batch, partition, offset, _READ_BATCH_TIMEOUT_S)
-            if batch is None or not batch.is_damaged:
+            if batch is None or not batch.fault:
                 logger.info("Partition %d stays at %d, though there are records behind it", partition, offset)
+            elif not batch.is_end_known:
+                logger.warning("Reading %s: %s", self._topic, held_back(partition, batch))
+                self._held_back[partition] = held_back(partition, batch)
             else:
-                logger.warning("Reading %s: partition %d at %d: %s", self._topic, partition, offset, DAMAGED)
-                records.append(undecodable(partition, offset, DAMAGED))
+                logger.warning("Reading %s: partition %d at %d: %s", self._topic, partition, offset, batch.fault)
+                records.append(undecodable(partition, offset, batch.fault))
                 skipped[partition] = batch.end
+                self._note_moved(partition)
         self._hand_on(records, {}, skipped)
 
     def _hand_on(self, records: list[SeenRecord], following: dict[int, int], skipped: Mapping[int, int]) -> None:
@@ -272,6 +283,10 @@ class Member:
                 self._seek(partition, end)
         for partition, offset in following.items():
             self._store(partition, offset)
+
+    def _note_moved(self, partition: int) -> None:
+        self._refused.pop(partition, None)
+        self._held_back.pop(partition, None)
 
     def _note_fault(self, error: Any) -> None:
         if error is not None and not is_end(error) and error.str() != self._fault:
@@ -348,4 +363,6 @@ class Member:
 
     def _revoked(self, _client: object, partitions: list[TopicPartition]) -> None:
         gone = {found.partition for found in partitions}
+        for partition in gone:
+            self._note_moved(partition)
         self._partitions = tuple(number for number in self._partitions or () if number not in gone)

@@ -77,6 +77,11 @@ def is_undecodable(error: Any) -> bool:
     return error.code() in _UNDECODABLE
 
 
+def is_refused(error: Any) -> bool:
+    """Return whether the broker refuses to read at an offset, because its log is damaged there."""
+    return bool(error.code() == KafkaError.INVALID_MSG)
+
+
 def undecodable(partition: int, offset: int, fault: str) -> SeenRecord:
     """Return a record without content in the place of one that cannot be decoded."""
     return SeenRecord(partition, offset, None, None, None, fault=fault)

@@ -15,6 +15,9 @@ REQUEST_BYTES = 524_288
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_FROM = 12
 _OLDEST_WITH_HEADER = 2
+_NEWEST_FORMAT = 2
+_SMALLEST_BYTES = 26
+"""An empty message of the oldest format."""
 _TRANSACTIONAL = 1 << 4
 _CONTROL = 1 << 5
 
@@ -28,7 +31,11 @@ def batches_from(wire: Wire, questions: Iterable[tuple[Partition, int]]) -> Part
 
 
 def headers(records: bytes) -> tuple[Batch, ...]:
-    """Return the batches whose headers are in fetched bytes; the last one may be cut after its header."""
+    """Return the batches whose headers are in fetched bytes, up to a header that cannot be one.
+
+    The last one may be cut after its header. Brokers hand out what is on disk, and a batch without a length would be
+    met for ever.
+    """
     found = []
     at = 0
     while at + _HEADER.size <= len(records):
@@ -37,6 +44,8 @@ def headers(records: bytes) -> tuple[Batch, ...]:
             # Each message of the old formats is a record, and none belongs to a transaction.
             attributes, delta, producer_id, count = 0, 0, -1, 1
         size = _LENGTH_FROM + length
+        if size < _SMALLEST_BYTES or not 0 <= magic <= _NEWEST_FORMAT:
+            break
         is_transactional, is_control = bool(attributes & _TRANSACTIONAL), bool(attributes & _CONTROL)
         found.append(Batch(base, base + delta, count, producer_id, is_transactional, is_control, size))
         at += size

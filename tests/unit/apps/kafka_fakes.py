@@ -293,9 +293,9 @@ class FakeReader:
             raise failure("_TIMED_OUT")
         first, end = self.undecodable.get(partition, (0, 0))
         if first <= offset < end:
-            return Batch(b"damaged", first, end, is_damaged=True)
+            return Batch(b"damaged", first, end, "damaged")
         later = [found for found in self.log[partition] if found >= offset]
-        return Batch(b"good", later[0], later[0] + 1, is_damaged=False) if later else None
+        return Batch(b"good", later[0], later[0] + 1) if later else None
 
     def close(self):
         self.closed = True

@@ -1,5 +1,6 @@
 import struct
 
+import pytest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from kraftd.kafka.log.batches import batches_from, headers
@@ -10,6 +11,8 @@ from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
 ORDERS, OTHERS, LEADERLESS = (
     Partition("orders", index, leader, (1,), (1,)) for index, leader in enumerate((1, 2, None))
 )
+
+LENGTH_AT, MAGIC_AT = 8, 16
 
 
 def batch(base, last, count, attributes=0, producer=-1, body=b"x" * 20):
@@ -33,6 +36,22 @@ def test_a_batch_that_is_cut_after_its_header_is_known_and_one_cut_before_is_not
     assert len(headers(whole + batch(10, 14, 5)[:61])) == 2
     assert len(headers(whole + batch(10, 14, 5)[:60])) == 1
     assert headers(b"") == ()
+
+
+@pytest.mark.parametrize("length", [-(2**31), -93, -12, -1, 0, 13])
+@pytest.mark.parametrize("magic", [0, 1, 2])
+def test_a_damaged_length_is_the_end_of_the_headers_and_not_met_for_ever(length, magic):
+    whole, damaged = batch(5, 9, 5), bytearray(batch(10, 14, 5))
+    damaged[LENGTH_AT : LENGTH_AT + 4] = length.to_bytes(4, "big", signed=True)
+    damaged[MAGIC_AT] = magic
+    assert headers(whole + bytes(damaged) + batch(15, 19, 5)) == headers(whole)
+
+
+@pytest.mark.parametrize("magic", [3, 90, 255])
+def test_an_unknown_format_is_the_end_of_the_headers(magic):
+    damaged = bytearray(batch(5, 9, 5))
+    damaged[MAGIC_AT] = magic
+    assert headers(bytes(damaged)) == ()
 
 
 def test_headers_are_those_that_a_client_writes():

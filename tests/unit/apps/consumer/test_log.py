@@ -111,7 +111,7 @@ def test_a_batch_that_cannot_be_decoded_is_told_in_its_place_and_passed(reports)
 def test_a_silence_in_front_of_good_batches_is_waited_for():
     reader = FakeReader({0: [1]}, undecodable={0: (1, 2)}, reports_undecodable=False)
     ticks = itertools.count()
-    slow = LogReading(reader, lambda *_: Batch(b"", 1, 2, is_damaged=False), "t", 9, clock=lambda: next(ticks))
+    slow = LogReading(reader, lambda *_: Batch(b"", 1, 2), "t", 9, clock=lambda: next(ticks))
     with pytest.raises(KafkaException):
         slow.from_start(Start(0, 1), 10)
 

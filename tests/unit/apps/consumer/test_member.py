@@ -80,8 +80,8 @@ def test_a_position_is_never_stored_before_the_records_in_front_of_it():
     assert client.stored == [(0, 9)]
 
 
-def batch_to(end, *, is_damaged=True):
-    return lambda partition, offset, timeout_s: Batch(b"", offset, end, is_damaged)
+def batch_to(end, fault="damaged", *, is_end_known=True):
+    return lambda partition, offset, timeout_s: Batch(b"", offset, end, fault, is_end_known)
 
 
 @pytest.mark.parametrize("error", ["_BAD_COMPRESSION", "_NOT_IMPLEMENTED", "_BAD_MSG"])
@@ -125,10 +125,53 @@ def unreadable(partition, offset, timeout_s):
     raise failure("_TIMED_OUT")
 
 
-@pytest.mark.parametrize("read_batch", [batch_to(23, is_damaged=False), no_batch, unreadable])
+@pytest.mark.parametrize("read_batch", [batch_to(23, fault=""), no_batch, unreadable])
 def test_a_stall_without_damage_is_waited_for(read_batch):
     client, arrived = stalled(read_batch)
     assert (client.sought, arrived) == ([], [])
+
+
+def refused(read_batch):
+    """Return a member, and its client, whose broker refuses to read the first partition at 5, and what has arrived."""
+    refusal = FakeMessage(0, 5, error_=FakeError("INVALID_MSG"))
+    client, arrived, now_s = FakeMemberClient([[FakeMessage(0, 4), refusal]], assigned=places(0)), [], [0.0]
+    member = joining(client, arrived.extend, read_batch=read_batch, clock=lambda: now_s[0])
+    member.poll()
+    for time_s in (0.0, STALLED_S):
+        now_s[0] = time_s
+        # Of such a partition librdkafka's statistics know no end.
+        member.note_unread({})
+        member.poll()
+    return member, client, arrived
+
+
+def test_offsets_that_the_broker_refuses_to_read_are_shown_and_passed():
+    member, client, arrived = refused(batch_to(23))
+    assert [(record.offset, record.fault) for record in arrived] == [(4, ""), (5, "damaged")]
+    assert client.sought == [(0, 23)]
+    assert client.stored == [(0, 5), (0, 23)]
+    assert member.unready_reasons() == []
+
+
+def test_a_log_without_anything_readable_after_damage_is_a_reason_until_something_is():
+    known = [False]
+    member, client, arrived = refused(lambda *_: Batch(b"", 5, 9, "damaged", is_end_known=known[0]))
+    assert client.sought == []
+    assert len(arrived) == 1
+    (reason,) = member.unready_reasons()
+    assert "partition 0" in reason
+    assert "offset 5" in reason
+
+    client.batches.append([FakeMessage(0, 9)])
+    member.poll()
+    assert member.unready_reasons() == []
+
+
+def test_a_partition_that_another_member_reads_is_no_reason_any_more():
+    member, client, _ = refused(batch_to(9, is_end_known=False))
+    assert member.unready_reasons()
+    client.callbacks["revoke"](client, places(0))
+    assert not any("partition 0" in reason for reason in member.unready_reasons())
 
 
 def test_a_batch_whose_end_is_not_known_is_not_passed():
