@@ -24,6 +24,15 @@ def escaped(text: str) -> str:
     return "".join(_SHORT.get(character) or _character(character) for character in text)
 
 
+def sentence(text: str) -> str:
+    """Return a sentence on one line, without a character that is not printable; names in it are escaped already."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character == "\\" else _SHORT.get(character) or _character(character) for character in text
+    )
+
+
 def unescaped(text: str) -> str:
     """Return the text that ``escaped`` was given."""
     return _ESCAPE.sub(_meant, text)

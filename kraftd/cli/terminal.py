@@ -10,7 +10,7 @@ import rich.table
 import rich.text
 from rich.console import RenderableType
 
-from kraftd.escapes import escaped, named
+from kraftd.escapes import escaped, named, sentence
 
 
 class Text(rich.text.Text):
@@ -31,15 +31,16 @@ class Table(rich.table.Table):
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """Add a row."""
-        super().add_row(*map(_safe, cells), **options)
+        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 class Console(rich.console.Console):
     """A console whose sentences are escaped, and without markup."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print texts, each on its line, and tables."""
-        super().print(*map(_safe, objects), **options)
+        """Print sentences, each on its line, and tables; a sentence has names as ``named`` returns them."""
+        plain = (rich.text.Text(sentence(each)) if isinstance(each, str) else each for each in objects)
+        super().print(*plain, **options)
 
 
 def plain_table(*columns: str) -> Table:
@@ -53,7 +54,3 @@ def plain_table(*columns: str) -> Table:
 def name_text(name: str) -> RenderableType:
     """Return the name of a group or a topic as a cell; ``typed`` reads it back."""
     return rich.text.Text(named(name))
-
-
-def _safe(value: Any) -> Any:
-    return Text(value) if isinstance(value, str) else value

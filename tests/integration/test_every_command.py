@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import typer
 
-from kraftd.cli.main import app
 from kraftd.errors import ConfigurationError
+from tests.commands import commands, needed_arguments
 from tests.harness import Cluster
 from tests.integration.formatted import format_cluster, write_logs
 from tests.integration.refusals import OFFLINE
@@ -111,23 +110,6 @@ class Case:
     stream: str
     place: str
     as_json: bool
-
-
-def commands() -> list[str]:
-    """Return every command, subcommands with the name of their group, and one for each of the global options."""
-    found = []
-    for name, command in typer.main.get_command(app).commands.items():
-        parts = getattr(command, "commands", None)
-        found += [f"{name} {part}" for part in parts] if parts else [name]
-    return [*found, "--help", "--version", "nosuchcommand"]
-
-
-def needed_arguments(command: str) -> list[str]:
-    """Return an argument for each that a command cannot do without."""
-    found = typer.main.get_command(app)
-    for word in command.split():
-        found = getattr(found, "commands", {}).get(word)
-    return ["x" for each in getattr(found, "params", ()) if each.required]
 
 
 def cases() -> list[Case]:

@@ -16,7 +16,8 @@ PREVIEW_BYTES = 16 * 1024
 _HEX_PREVIEW_BYTES = 512
 _NOTE_BYTES = 200
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Control characters, and what cannot be seen or turns the direction of a row."""
 _BOOKKEEPING_BYTES = 200
 _HEADER_BOOKKEEPING_BYTES = 150
 _SHOWN_HEADERS = 50
@@ -149,8 +150,8 @@ def shown(content: bytes | None, limit_bytes: int = PREVIEW_BYTES) -> Shown:
 
 
 def _visible(text: str) -> str:
-    """Return a text in which a control character is shown as Python writes it in a string."""
-    return _CONTROL_CHARACTER.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """Return a text in which what cannot be seen is shown as Python writes it in a string."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _is_readable(content: bytes) -> bool:

@@ -92,11 +92,11 @@ def describe(context: typer.Context, names: Names = None) -> None:
 
 
 def _print_description(console: "Console", group: "GroupDescription") -> None:
-    from kraftd.cli.terminal import Text, plain_table
+    from kraftd.cli.terminal import Text, name_text, plain_table
     from kraftd.cli.top import time_lag
 
     lag = "lag unknown" if group.lag is None else f"lag {group.lag:,}"
-    console.print(Text(named(group.group), style="bold"))
+    console.print(name_text(group.group), style="bold")
     console.print(f"  {group.state or 'unknown'}, coordinator broker {group.coordinator}, {lag}")
     members = plain_table("", "MEMBER", "CLIENT", "HOST", "READS")
     for member in group.members or ():

@@ -26,6 +26,7 @@ from kraftd.operate.explain import Explanation
 from kraftd.plan.desired import NOTHING_DESIRED
 from kraftd.serve.metrics.exposition import Exposition
 from kraftd.serve.page import Page
+from tests.commands import NO_COMMANDS, SHOWING, WITHOUT_OUTSIDE_TEXT, commands
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot
 from tests.unit.hostile import CONTROL, TEXTS
@@ -140,3 +141,9 @@ def test_every_text_from_outside_is_exact_in_the_metrics(text, accept, parse):
 
     labels = {label for family in parse(body.decode()) for each in family.samples for label in each.labels.values()}
     assert {f"readers{text}", f"orders{text}"} <= labels
+
+
+def test_every_command_is_asked_for_text_from_outside_or_shows_none():
+    known = SHOWING.keys() | WITHOUT_OUTSIDE_TEXT.keys()
+    assert not set(commands()) - known - set(NO_COMMANDS), "tests/commands.py says what each is given"
+    assert not SHOWING.keys() & WITHOUT_OUTSIDE_TEXT.keys()

@@ -1,9 +1,11 @@
+import re
 from io import StringIO
 
 import pytest
 from rich.console import Group
 
 from kraftd.cli.terminal import Console, Table, Text, name_text
+from kraftd.escapes import named, typed
 
 HOSTILE = "g\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\t\0\u202e\u2066\udc80[red]:smile:\\x1b"
 SHOWN = r"g\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\t\x00\u202e\u2066\udc80[red]:smile:\\x1b"
@@ -18,7 +20,7 @@ def a_table(*cells):
 @pytest.mark.parametrize(
     "printed",
     [
-        HOSTILE,
+        named(HOSTILE),
         Text(HOSTILE),
         Text("").append(HOSTILE),
         Text.assemble((HOSTILE, "bold")),
@@ -37,6 +39,22 @@ def test_text_from_outside_is_escaped_wherever_it_is_printed(printed, is_termina
 
     assert written.split()[-1] == SHOWN
     assert written.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("name", [HOSTILE, r"\x1b", "a\\", " ", ""])
+def test_a_name_in_a_sentence_is_typed_back_as_it_is_shown(name):
+    console = Console(file=StringIO(), width=400, color_system=None)
+    console.print(f"cannot reset the group {named(name)}: it is active")
+    (shown,) = re.findall("group (.*): it", console.file.getvalue())
+
+    assert typed(shown, {name}) == name or (name, shown) == ("", "''")
+
+
+def test_a_sentence_is_one_line_though_what_is_in_it_is_not_escaped():
+    console = Console(file=StringIO(), width=200, color_system=None)
+    console.print("cannot\nread \x1b[2J\u202e C:\\new")
+
+    assert console.file.getvalue() == "cannot\\nread \\x1b[2J\\u202e C:\\new\n"
 
 
 def test_a_name_in_a_row_of_its_own_takes_the_room_that_it_shows():

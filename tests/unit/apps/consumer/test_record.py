@@ -20,6 +20,12 @@ def test_bytes_are_shown_as_what_they_are(content, expected):
     assert shown(content, 3 if content and len(content) == 4 else 100) == expected
 
 
+@pytest.mark.parametrize("character", ["\x1b", "\x9b", "\u200b", "\u202e", "\u2066", "\ufeff"])
+def test_what_cannot_be_seen_in_the_name_of_a_header_is_shown(character):
+    record = SeenRecord(0, 0, None, None, None, headers=((f"a{character}b", b""),))
+    assert row_of(record).headers[0][0] == f"a{ascii(character)[1:-1]}b"
+
+
 def test_a_long_binary_value_is_cut():
     found = shown(b"\xff" * 10_000)
     assert found.cut
