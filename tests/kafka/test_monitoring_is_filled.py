@@ -22,18 +22,17 @@ WITHOUT_DATA = {
 }
 """What has no series in the scene, and why; at most five."""
 
-INSTANCE, TOPIC = 'instance=~"$instance"', 'topic=~"$topic"'
 KAFKA_EXPORTER_QUERIES = (
-    # grafana.com 7589, Kafka Exporter Overview: the topic and the instance come from its variables.
-    f"sum(rate(kafka_topic_partition_current_offset{{{INSTANCE}, {TOPIC}}}[1m])) by (topic)",
-    f"sum(delta(kafka_topic_partition_current_offset{{{INSTANCE}, {TOPIC}}}[5m])/5) by (topic)",
-    f"sum(kafka_consumergroup_lag{{{INSTANCE}, {TOPIC}}}) by (consumergroup, topic)",
-    f"sum(delta(kafka_consumergroup_current_offset{{{INSTANCE}, {TOPIC}}}[5m])/5) by (consumergroup, topic)",
-    f"sum by (topic) (kafka_topic_partitions{{{INSTANCE}, {TOPIC}}})",
-    # What its variables offer: job, instance, topic.
+    # grafana.com 7589, Kafka Exporter Overview, as kafka_exporter's repository has it: five panels, three variables.
+    'sum(rate(kafka_topic_partition_current_offset{instance="$instance", topic=~"$topic"}[1m])) by (topic)',
+    "sum(delta(kafka_topic_partition_current_offset{instance=~'$instance', topic=~\"$topic\"}[5m])/5) by (topic)",
+    'sum(kafka_consumergroup_lag{instance="$instance",topic=~"$topic"}) by (consumergroup, topic) ',
+    "sum(delta(kafka_consumergroup_current_offset{instance=~'$instance',topic=~\"$topic\"}[5m])/5) "
+    "by (consumergroup, topic)",
+    'sum by(topic) (kafka_topic_partitions{instance="$instance",topic=~"$topic"})',
     "kafka_consumergroup_current_offset",
     'kafka_consumergroup_current_offset{job=~"$job"}',
-    'kafka_topic_partition_current_offset{instance="$instance", topic!="__consumer_offsets", topic!="--kafka"}',
+    "kafka_topic_partition_current_offset{instance='$instance',topic!='__consumer_offsets',topic!='--kafka'}",
 )
 SELECTOR = re.compile(r"(?<![\w:.\"$])([a-z_][\w:]*)(\{[^}]*\})?(?![\w:]|\s*\()", re.IGNORECASE)
 NO_METRIC = {"and", "or", "unless", "on", "by", "bool", "offset", "inf", "sum", "max", "min", "avg", "count"}
