@@ -27,7 +27,7 @@ from kraftd.escapes import named
 from tests.commands import SHOWING, commands
 from tests.harness import Cluster, eventually
 from tests.kafka.app_processes import own_topic
-from tests.kafka.test_every_route import LIVE, routes_of
+from tests.kafka.routes import LIVE, routes_of
 from tests.unit.hostile import CONTROL, TEXTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.kafka.routes import LIVE, Route, routes_of
+
 pytestmark = pytest.mark.kafka
 
-LIVE = {"kraftd": "/livez", "producer": "/healthz", "consumer": "/healthz"}
-UNDESCRIBED = ("/", "/docs", "/openapi.json", "/static/icon.svg", "/nowhere")
-PLACEHOLDERS = {"partition": "0", "offset": "0", "broker_id": "1", "alert": "BrokerDown"}
-METHODS = {"get", "post", "delete", "put", "patch"}
 
 HANG_S = 8.0
 """Longer than the producer waits for a body (5 s)."""
@@ -30,32 +28,6 @@ HOST = b"Host: localhost\r\n"
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
 VALUE = b'{"odd":1}'
 MARK = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class Route:
-    """A method and a path, with the statuses that are described; none for what is in no description."""
-
-    method: str
-    path: str
-    described: frozenset[int] = frozenset()
-
-
-def routes_of(cluster, server) -> list[Route]:
-    """Return what the server describes, and what it serves beside that."""
-    paths = json.loads(cluster.get(server, "/openapi.json")[1])["paths"]
-    described = [
-        Route(
-            method.upper(),
-            re.sub(r"{(\w+)}", lambda name: PLACEHOLDERS.get(name[1], "x"), path),
-            frozenset(int(status) for status in operation["responses"]),
-        )
-        for path, operations in paths.items()
-        for method, operation in operations.items()
-        if method in METHODS
-    ]
-    known = {route.path for route in described}
-    return [*described, *(Route("GET", path) for path in UNDESCRIBED if path not in known)]
 
 
 def with_head(*lines: bytes, body: bytes = VALUE, host: bytes = HOST, version: bytes = b"1.1"):
