@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kraftd.errors import KraftdError
+from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.escapes import escaped_json, escaped_lines
 
 if TYPE_CHECKING:
@@ -100,6 +100,24 @@ def parse_since(text: str, now_s: float) -> float:
     if moment.tzinfo is None:
         raise ValueError("it has no time zone")
     return moment.timestamp()
+
+
+def moment_s(text: str | None, now_s: float, option: str = "--since") -> float | None:
+    """Return the moment that the value of an option names, in seconds since the Unix epoch; None without one.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_since(text, now_s)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"cannot use {option} {text}: {error}",
+            hint="Give a duration such as 10m or 24h, or a time such as 2026-01-31T12:00:00Z.",
+            code=f"bad_{option.lstrip('-')}",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import cast
 
 from kraftd.clock import Clock, SystemClock
-from kraftd.daemon.doors import daemon_doors
+from kraftd.daemon.doors import daemon_doors, reopen_logs
 from kraftd.daemon.heartbeat import Heartbeat
+from kraftd.daemon.log_rotation import LogRotator
 from kraftd.daemon.loop import Loop
 from kraftd.daemon.service import HttpServer, Service, tune_gc
 from kraftd.health.programs.restarts import RestartHistory, from_json, unreadable
@@ -39,10 +40,12 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     collector = Collector(admin, clock, plan)
     alerts = AlertReader(plan.tool(PROMETHEUS))
     events = EventLog(plan.layout.events, "daemon", clock)
-    doors = daemon_doors(plan, Supervisor(plan.layout.socket), collector, alerts, events, clock)
+    supervisor = Supervisor(plan.layout.socket)
+    doors = daemon_doors(plan, supervisor, collector, alerts, events, clock)
     loop = Loop(plan, doors, clock, _recorded_restarts(plan.layout.restarts))
     heartbeat = Heartbeat(plan.layout.heartbeat, plan.daemon)
-    service = Service(plan, loop, collector, admin, alerts, heartbeat)
+    logs = LogRotator(plan, clock, lambda: reopen_logs(plan, supervisor))
+    service = Service(plan, loop, collector, admin, alerts, heartbeat, logs)
     if heartbeat.begin():
         doors.record_event(
             "hung", DAEMON, "it looked at nothing, or answered nobody, any more: supervisord ended that run"

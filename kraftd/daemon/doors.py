@@ -244,6 +244,13 @@ def _save_restarts(layout: Layout, restart_histories: Mapping[str, RestartHistor
         logger.warning("The restarts are not on record: %s", error)
 
 
+def reopen_logs(plan: Plan, supervisor: Supervisor) -> None:
+    """Have supervisord, where it runs, open all logs anew by their names."""
+    process = find_processes(plan, supervisor).supervisor
+    if process is not None:
+        send_signal(process, signal.SIGUSR2)
+
+
 def _record_event(events: EventLog, kind: str, program: str, text: str) -> None:
     logger.warning("%s %s: %s", program, kind, text)
     try:

@@ -1,4 +1,4 @@
-"""The daemon's threads: loop, collector, reader of alerts, HTTP in the main one. Whichever fails, the process ends."""
+"""The daemon's threads: loop, collector, alerts, logs, HTTP in the main one. Whichever fails, the process ends."""
 
 import gc
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from kraftd.daemon.heartbeat import Heartbeat
+from kraftd.daemon.log_rotation import LOOK_EVERY_S, LogRotator
 from kraftd.daemon.loop import Loop
 from kraftd.errors import KraftdError
 from kraftd.health.programs.state import ServiceState, Snapshot
@@ -62,6 +63,7 @@ class Service:
         admin: KafkaAdmin,
         alerts: AlertReader | None = None,
         heartbeat: Heartbeat | None = None,
+        logs: LogRotator | None = None,
     ) -> None:
         self._plan = plan
         self._exit_watch = ExitWatch()
@@ -70,6 +72,7 @@ class Service:
         self._admin = admin
         self._alerts = alerts or AlertReader(None)
         self._heartbeat = heartbeat
+        self._logs = logs
         self._stop = threading.Event()
         self._is_ending = False
         self._newest: Snapshot | None = None
@@ -109,7 +112,7 @@ class Service:
 
     def serve(self, server: HttpServer) -> None:
         """Run until a signal ends the HTTP server, then end the threads."""
-        for target in (self.watch, self.collect, self.read_alerts):
+        for target in (self.watch, self.collect, self.read_alerts, self.rotate_logs):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         try:
             server.run()
@@ -187,6 +190,11 @@ class Service:
         """Ask Prometheus at its interval until stopped: in a thread of its own, as it may not answer."""
         while self._plan.tool(PROMETHEUS) is not None and not self._stop.wait(ALERTS_EVERY_S):
             self._alerts.read()
+
+    def rotate_logs(self) -> None:
+        """Look after the logs until stopped: in a thread of its own, as it takes a while to compress a large one."""
+        while self._logs is not None and not self._stop.wait(LOOK_EVERY_S):
+            self._logs.look()
 
     @property
     def _is_settled(self) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kraftd.clock import Clock
-from kraftd.host.files import make_private_directory, os_errors_named, tail
+from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.host.logs import tail
 from kraftd.units import timestamp
 
 COMMANDS = "commands"
@@ -99,11 +100,10 @@ def _locked(path: Path) -> int:
 
 def _last_number(path: Path) -> int:
     """Return the number of the newest event, which may be in the file that was rotated; 0 where none has one."""
-    for each in (path, _rotated(path)):
-        for line in reversed(tail(each, _LAST_LINES, most_bytes=None)):
-            # A crash may have cut a line off.
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                return int(json.loads(line)["number"])
+    for line in reversed(tail(path, _LAST_LINES, most_bytes=None)):
+        # A crash may have cut a line off.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return int(json.loads(line)["number"])
     return 0
 
 

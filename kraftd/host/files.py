@@ -9,14 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from kraftd.errors import FileAccessError
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_DIRECTORY = 0o700
-_TAIL_BYTES = 262_144
-_BLOCK_BYTES = 65_536
 
 
 @contextlib.contextmanager
@@ -196,42 +193,6 @@ def _encoding_fault(content: bytes) -> str | None:
         line = before.count(b"\n") + 1
         return f"it is not UTF-8: byte 0x{content[error.start]:02x} (at line {line}, column {column})"
     return None
-
-
-def tail(path: Path, lines: int, *, most_bytes: int | None = _TAIL_BYTES) -> list[str]:
-    """Return the last lines of a file; none if there is no such file.
-
-    Args:
-        path: The file.
-        lines: The number of lines.
-        most_bytes: The most bytes to read; None for no limit.
-    """
-    try:
-        with path.open("rb") as file:
-            return last_lines(file, lines, file.seek(0, os.SEEK_END), most_bytes=most_bytes)
-    except FileNotFoundError:
-        return []
-
-
-def last_lines(file: BinaryIO, lines: int, end: int, *, most_bytes: int | None = None) -> list[str]:
-    """Return the last lines before an offset of an open file, read backwards; its position changes.
-
-    Args:
-        file: The file.
-        lines: The number of lines.
-        end: The offset before which to look.
-        most_bytes: The most bytes to read; None for no limit.
-    """
-    first = max(0, end - most_bytes) if most_bytes is not None else 0
-    start, blocks, breaks = end, [b""], 0
-    while lines and start > first and breaks <= lines:
-        size = min(_BLOCK_BYTES, start - first)
-        start = file.seek(start - size)
-        blocks.append(file.read(size))
-        breaks += blocks[-1].count(b"\n")
-    text = b"".join(reversed(blocks)).decode("utf-8", errors="replace")
-    # A line ends with a line feed alone: what else splitlines takes for an end is part of what a program wrote.
-    return text.removesuffix("\n").split("\n")[-lines:] if lines and text else []
 
 
 def remove(path: Path) -> None:

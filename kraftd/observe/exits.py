@@ -10,8 +10,9 @@ from kraftd.clock import Clock
 from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
 from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
-from kraftd.host.files import read_text, tail
+from kraftd.host.files import read_text
 from kraftd.host.limits import open_files_limit
+from kraftd.host.logs import log_files, tail
 from kraftd.host.machine import port_holder
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
@@ -61,13 +62,11 @@ class _Record:
 
 
 def _records(path: Path, since: str, since_s: float | None) -> list[_Record]:
-    """Return a file's last records since a time in UTC; none where it was last written before, or is absent."""
-    try:
-        written_s = path.stat().st_mtime
-    except FileNotFoundError:
-        return []
+    """Return a log's last records since a time in UTC, from those of its files that were written to since."""
+    least_s = (since_s or 0.0) - 1
+    written_ns = max((each.written_ns for each in log_files(path)), default=0)
     records: list[_Record] = []
-    for line in tail(path, _LINES) if written_s >= (since_s or 0.0) - 1 else ():
+    for line in tail(path, _LINES, since_s=least_s) if written_ns >= least_s * 1e9 else ():
         stamp = _STAMP.match(line)
         if stamp is None and records and records[-1].is_kafkas:
             records[-1].text += f"\n{line}"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, Silence
 from kraftd.health.programs.ladder import StartProgress, start_progress
-from kraftd.host.files import tail
 from kraftd.host.http import get
+from kraftd.host.logs import tail
 from kraftd.kafka.probe import ProbeState, connect, probe
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Program, Question
@@ -70,7 +70,7 @@ def read_start_progress(plan: Plan, broker: Program, since_s: float | None) -> S
         since_s: When its process began, in seconds since the Unix epoch; None where that is not known.
     """
     since = datetime.fromtimestamp(since_s or 0.0, UTC).strftime("[%Y-%m-%d %H:%M:%S")
-    lines = tail(plan.layout.main_log(broker), _MOST_BYTES, most_bytes=_MOST_BYTES)
+    lines = tail(plan.layout.main_log(broker), _MOST_BYTES, most_bytes=_MOST_BYTES, since_s=since_s or 0.0)
     # What does not begin with a timestamp continues another record.
     return start_progress(broker, (line for line in lines if line.startswith("[") and line >= since))
 

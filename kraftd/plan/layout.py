@@ -67,7 +67,7 @@ _PROGRAM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
 _FILES = {
     "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
-    "logs": re.compile(r"supervisord\.log(\.\d+)?"),
+    "logs": re.compile(r"supervisord\.log(\.\d+)?|\.?supervisord\.log-\d{8}T\d{6}\.\d{6}Z(\.gz)?"),
     "run": re.compile(r"\.?heartbeat(\.\d+)?|supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock"),
 }
 
@@ -190,6 +190,10 @@ class Layout:
     def log_files(self, program: Program) -> tuple[Path, ...]:
         """The log files of a program, the most informative one last."""
         return tuple(self.logs(program.name) / name for name in program.logs.files)
+
+    def all_log_files(self, program: Program) -> tuple[Path, ...]:
+        """Every log file of a program, those last that say nothing about a failure."""
+        return tuple(self.logs(program.name) / name for name in (*program.logs.files, *program.logs.further))
 
     def main_log(self, program: Program) -> Path:
         """The log of a program to show first."""

@@ -29,6 +29,21 @@ _SECURITY_PROTOCOL = "security.protocol"
 
 
 @dataclass(frozen=True, slots=True)
+class LogRotation:
+    """How the logs of programs are rotated.
+
+    Attributes:
+        max_bytes: The size at which a file is full, and another is begun.
+        kept_files: How many rotated files of each log are kept.
+        is_daily: Whether what a program writes to its console goes into another file each day, however little it is.
+    """
+
+    max_bytes: int = 10 * 1024**2
+    kept_files: int = 7
+    is_daily: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """The addresses and client properties with which clients reach a cluster.
 
@@ -141,6 +156,7 @@ class Plan:
     java_home: Path | None = None
     java_options: tuple[str, ...] = ()
     min_free_disk_bytes: int = MIN_FREE_DISK_BYTES
+    log_rotation: LogRotation = LogRotation()
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:

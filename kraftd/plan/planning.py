@@ -22,7 +22,7 @@ from kraftd.plan.kinds import (
 )
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest
-from kraftd.plan.plan import Access, Plan, Topic, Voter, access_to
+from kraftd.plan.plan import Access, LogRotation, Plan, Topic, Voter, access_to
 from kraftd.plan.program import LOOPBACK, Listener, Purpose
 from kraftd.plan.settings import PropertyValue, Settings, TopicSettings
 from kraftd.units import parse_size
@@ -74,6 +74,7 @@ def build_plan(
         java_home=_home(settings.java.home),
         java_options=settings.java.options,
         min_free_disk_bytes=_size_bytes(settings.disk.min_free),
+        log_rotation=LogRotation(parse_size(settings.logs.max_size), settings.logs.keep, settings.logs.daily),
     )
     return _consistent(settings, plan)
 

@@ -136,10 +136,12 @@ class Logs:
     Attributes:
         files: The log files, the most informative one about a failure last.
         main: The file to show to people.
+        further: Log files that say nothing about a failure.
     """
 
     files: tuple[str, ...]
     main: str
+    further: tuple[str, ...] = ()
 
 
 CONSOLE_ONLY = Logs((CONSOLE,), CONSOLE)

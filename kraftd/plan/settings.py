@@ -4,6 +4,7 @@ A field's description states what is allowed; messages about bad values repeat i
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
@@ -34,12 +35,14 @@ _ABSOLUTE_PATH = re.compile(r"(/.*)?")
 _JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
 _MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
+_MIN_LOG_BYTES = 64 * 1024
+_MAX_LOG_BYTES = 1024**3
 
 
-def _heap_of_at_least(least_bytes: int) -> Any:
+def _size_of_at_least(least_bytes: int, most_bytes: int = sys.maxsize) -> Any:
     def check(text: str) -> str:
-        if parse_size(text) < least_bytes:
-            raise ValueError("too small")
+        if not least_bytes <= parse_size(text) <= most_bytes:
+            raise ValueError("too small or too large")
         return text.strip().lower()
 
     return AfterValidator(check)
@@ -123,7 +126,7 @@ class ClusterSettings(_Section):
     )
     kafka_version: str = Field("3.9", description='a Kafka version such as "3.9" or "3.9.1"')
     brokers: Whole = Field(2, ge=1, le=32, description="a whole number from 1 to 32")
-    heap: Annotated[str, _heap_of_at_least(_MIN_BROKER_HEAP_BYTES)] = Field(
+    heap: Annotated[str, _size_of_at_least(_MIN_BROKER_HEAP_BYTES)] = Field(
         "4g", description="a whole number followed by k, m or g, at least 160m"
     )
     port_offset: Whole = Field(0, ge=0, le=55000, description="a whole number from 0 to 55000")
@@ -172,7 +175,7 @@ class BrokerSettings(_Section):
 class ControllerSettings(_Section):
     """``[controller]``: controller-only nodes."""
 
-    heap: Annotated[str, _heap_of_at_least(_MIN_CONTROLLER_HEAP_BYTES)] = Field(
+    heap: Annotated[str, _size_of_at_least(_MIN_CONTROLLER_HEAP_BYTES)] = Field(
         "192m", description="a whole number followed by k, m or g, at least 64m"
     )
 
@@ -244,6 +247,16 @@ class DiskSettings(_Section):
     )
 
 
+class LogSettings(_Section):
+    """``[logs]``: how the logs of programs are rotated."""
+
+    max_size: Annotated[str, _size_of_at_least(_MIN_LOG_BYTES, _MAX_LOG_BYTES)] = Field(
+        "10m", description="a whole number followed by k, m or g, from 64k to 1g"
+    )
+    keep: Whole = Field(7, ge=1, le=1000, description="a whole number from 1 to 1000")
+    daily: bool = Field(default=True, description=_SWITCH)
+
+
 class MetricsAgentSettings(_Section):
     """``[metrics_agent]``: the JMX metrics of every node, for Prometheus."""
 
@@ -274,6 +287,7 @@ class Settings(_Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     disk: DiskSettings = Field(default_factory=DiskSettings)
+    logs: LogSettings = Field(default_factory=LogSettings)
     metrics_agent: MetricsAgentSettings = Field(default_factory=MetricsAgentSettings)
 
     @property

@@ -32,7 +32,9 @@ def render(
     for node in plan.nodes:
         directory = plan.layout.config(node.name)
         files[directory / PROPERTIES] = server_properties(plan, node)
-        files[directory / logging_file(plan.kafka_version)] = logging_config(plan.kafka_version)
+        files[directory / logging_file(plan.kafka_version)] = logging_config(
+            plan.kafka_version, plan.log_rotation.max_bytes
+        )
         files[plan.layout.metrics_agent(node.name)] = metrics_agent_argument(node, launch.metrics_agent) + "\n"
     for app in plan.apps:
         files[plan.layout.config(app.name) / ".env"] = dotenv(app)

@@ -100,6 +100,7 @@ def node_command(
     """
     layout = plan.layout
     logs = layout.logs(node.name)
+    gc_file_size = format_size(plan.log_rotation.max_bytes).upper()
     return (
         str(launch.java),
         *plan.marker(node.name).arguments,
@@ -111,7 +112,9 @@ def node_command(
         # Only errors reach the console; the archive alone would print warnings at each start.
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
-        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize=10M',
+        # With a name of its own the JVM writes one at most: it replaces none.
+        f"-XX:HeapDumpPath={logs}/heap.hprof",
+        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize={gc_file_size}',
         "-Djava.awt.headless=true",
         *((f"{TEMPORARY_OPTION}{layout.temporary(node.name)}",) if launch.has_own_temporary else ()),
         f"-Dkafka.logs.dir={logs}",

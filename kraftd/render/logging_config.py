@@ -5,8 +5,10 @@ Kafka 3.9 logs through log4j 1 (reload4j), 4.x through log4j 2; both configurati
 
 from pathlib import Path
 
-_FILE_MIB = 10
+from kraftd.units import format_size
+
 _BACKUPS = 5
+"""What a node numbers by itself: the daemon takes it over within seconds, and keeps as many as are asked for."""
 
 _FILES = {
     "server": ("root",),
@@ -31,27 +33,33 @@ def logging_option(kafka_version: str, config_dir: Path) -> str:
     return f"-Dlog4j2.configurationFile={path}"
 
 
-def logging_config(kafka_version: str) -> str:
-    """Return the logging configuration of a node.
+def log_size(max_bytes: int) -> str:
+    """Return the size of a log file as supervisord and both versions of log4j read it: ``10MB``."""
+    return f"{format_size(max_bytes).upper()}B"
+
+
+def logging_config(kafka_version: str, max_bytes: int) -> str:
+    """Return the logging configuration of a node, whose files are rotated at a size.
 
     Its directory comes from the property ``kafka.logs.dir``, and once more from ``kafka.logs.pattern``, with percent
     signs doubled: log4j 2 names the rotated files by a pattern.
     """
-    return _log4j_1() if _is_log4j_1(kafka_version) else _log4j_2()
+    size = log_size(max_bytes)
+    return _log4j_1(size) if _is_log4j_1(kafka_version) else _log4j_2(size)
 
 
 def _is_log4j_1(kafka_version: str) -> bool:
     return kafka_version.startswith("3.")
 
 
-def _log4j_1() -> str:
+def _log4j_1(size: str) -> str:
     lines = ["log4j.rootLogger=INFO, server"]
     for name, loggers in _FILES.items():
         appender = f"log4j.appender.{name}"
         lines += [
             f"{appender}=org.apache.log4j.RollingFileAppender",
             f"{appender}.File=${{kafka.logs.dir}}/{name}.log",
-            f"{appender}.MaxFileSize={_FILE_MIB}MB",
+            f"{appender}.MaxFileSize={size}",
             f"{appender}.MaxBackupIndex={_BACKUPS}",
             f"{appender}.layout=org.apache.log4j.PatternLayout",
             f"{appender}.layout.ConversionPattern={_PATTERN}",
@@ -62,7 +70,7 @@ def _log4j_1() -> str:
     return "\n".join([*lines, ""])
 
 
-def _log4j_2() -> str:
+def _log4j_2(size: str) -> str:
     lines = ["status=WARN", "rootLogger.level=INFO", "rootLogger.appenderRef.server.ref=server"]
     for name, loggers in _FILES.items():
         key = name.replace("-", "")
@@ -76,7 +84,7 @@ def _log4j_2() -> str:
             f"{appender}.layout.pattern={_PATTERN}",
             f"{appender}.policies.type=Policies",
             f"{appender}.policies.size.type=SizeBasedTriggeringPolicy",
-            f"{appender}.policies.size.size={_FILE_MIB}MB",
+            f"{appender}.policies.size.size={size}",
             f"{appender}.strategy.type=DefaultRolloverStrategy",
             f"{appender}.strategy.fileIndex=min",
             f"{appender}.strategy.max={_BACKUPS}",

@@ -129,6 +129,15 @@ _CLUSTER = """\
 # g, or "0" for no limit. Of a disk below 2.5 GiB, a tenth is enough.
 #min_free = "256m"
 
+[logs]
+# The size at which a file of a log is full, and another is begun: a whole number followed by k, m or g, from 64k to 1g.
+#max_size = "10m"
+# How many rotated files of each log are kept, all but the newest compressed: 1 to 1000.
+#keep = 7
+# Whether what programs write to their consoles goes into another file each day: true or false. What brokers and
+# controllers write to files of their own is rotated by its size alone.
+#daily = true
+
 [metrics_agent]
 # Whether every node serves its JMX metrics to Prometheus, on loopback, port 7070 + its id: true or false.
 #enabled = true

@@ -12,6 +12,7 @@ from kraftd.plan.kinds import App, Node, Tool
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import GROUP_PRIORITIES, Kind, Program, group_of
 from kraftd.render.java_command import JvmLaunch, node_command
+from kraftd.render.logging_config import log_size
 from kraftd.render.tools import tool_command
 
 _COMMENT = re.compile(r"\s[;#]")
@@ -135,6 +136,7 @@ def supervisord_conf(template: str, plan: Plan, programs: tuple[ProgramSection, 
     )
     environment.filters["value"] = _value
     environment.filters["logfile"] = lambda path: _value(_value(path))
+    environment.filters["size"] = log_size
     environment.filters["command"] = lambda command: _value(shlex.join(command))
     return environment.from_string(template).render(plan=plan, programs=programs, groups=groups_of(programs))
 

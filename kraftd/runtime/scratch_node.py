@@ -21,7 +21,8 @@ from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
 from kraftd.host.environment import inherited_environment
-from kraftd.host.files import make_private_directory, tail
+from kraftd.host.files import make_private_directory
+from kraftd.host.logs import tail
 from kraftd.host.processes import Process, describe, find_by_marker, send_signal
 from kraftd.plan import kinds
 from kraftd.plan.kinds import kafka_listener
@@ -89,7 +90,8 @@ def write_scratch(plan: Plan, bootstrap_checkpoint: Path | None) -> None:
         for directory in (config, data, logs, plan.layout.temporary(node.name)):
             directory.mkdir(parents=True)
         (config / PROPERTIES).write_text(server_properties(plan, node), encoding="utf-8")
-        (config / logging_file(plan.kafka_version)).write_text(logging_config(plan.kafka_version), encoding="utf-8")
+        logging = logging_config(plan.kafka_version, plan.log_rotation.max_bytes)
+        (config / logging_file(plan.kafka_version)).write_text(logging, encoding="utf-8")
         if bootstrap_checkpoint is not None:
             shutil.copyfile(bootstrap_checkpoint, data / "bootstrap.checkpoint")
         (data / "meta.properties").write_text(meta_properties(cluster_id, node.node_id), encoding="utf-8")

@@ -8,6 +8,9 @@ program (supervisor 4.3, Supervisor.run).
 
 A group that gets one more program is stopped and made again by supervisorctl update: every broker would end for a new
 one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
+
+To open a log anew, supervisord closes it first. Where it cannot be opened then, that ends supervisord (supervisor 4.3,
+loggers.FileHandler.reopen).
 """
 
 import contextlib
@@ -18,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from supervisor import supervisord
+from supervisor import loggers, supervisord
 from supervisor.states import RUNNING_STATES, STOPPED_STATES
 
 from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
@@ -51,6 +54,16 @@ class TolerantStream:
     def __getattr__(self, name: str) -> Any:
         """Return any other attribute of the stream."""
         return getattr(self._stream, name)
+
+
+def reopen_log(handler: Any) -> None:
+    """Open a log anew by its name; where that is not possible, it is written to as before."""
+    try:
+        stream = open(handler.baseFilename, handler.mode)  # noqa: SIM115, PTH123 as FileHandler does it
+    except OSError:
+        return
+    handler.close()
+    handler.stream, handler.closed = stream, False
 
 
 class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
@@ -114,4 +127,5 @@ if __name__ == "__main__":
     sys.stdout = cast("TextIO", TolerantStream(sys.stdout))
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
     supervisord.Supervisor = LastingSupervisor
+    loggers.FileHandler.reopen = reopen_log
     supervisord.main()

@@ -276,7 +276,7 @@ def test_log_lines_are_a_document_or_a_line_each_where_they_are_followed(cluster
         _, complaint = following.communicate(timeout=30)
 
     assert [line["text"] for line in lines] == ["one", "\xe9"]
-    assert first == {"program": "producer", "file": "console.log", "text": "\xe9"}
+    assert first == {"program": "producer", "file": "console.log", "text": "\xe9", "at": None}
     assert second["text"] == "three"
     assert (following.returncode, complaint) == (130, "")
 

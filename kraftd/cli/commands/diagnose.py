@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, parse_since
-from kraftd.errors import ConfigurationError
+from kraftd.cli.options import Invocation, moment_s
 from kraftd.escapes import escaped
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from kraftd.operate.diagnose.findings import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
-_EXAMPLES = "Give a duration such as 10m or 24h, or a time such as 2026-01-31T12:00:00Z."
 
 
 def register(app: typer.Typer) -> None:
@@ -92,17 +90,8 @@ def events(
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
-    since_s = _since_s(since, cluster.clock.now_s())
+    since_s = moment_s(since, cluster.clock.now_s()) or 0.0
     directory = cluster.layout.events
     found = follow_events(directory, since_s, cluster.clock) if follow else events_since(directory, since_s)
     for event in found:
         invocation.print_lines(event_line(event, as_json=invocation.json))
-
-
-def _since_s(text: str | None, now_s: float) -> float:
-    if text is None:
-        return 0.0
-    try:
-        return parse_since(text, now_s)
-    except ValueError as error:
-        raise ConfigurationError(f"cannot use --since {text}: {error}", hint=_EXAMPLES, code="bad_since") from error

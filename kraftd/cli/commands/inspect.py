@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, moment_s
 from kraftd.errors import ConfigurationError
 from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from kraftd.operate.logs import LogLine
+    from kraftd.operate.logs import LogFilter, LogLine
     from kraftd.operate.status import StatusResult
 
 _WAIT_TIMEOUT_S = 180.0
 _WATCH_EVERY_S = 1.0
+_LAST_LINES = 20
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -95,24 +96,71 @@ def logs(
     context: typer.Context,
     names: Names = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the logs as they are written.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of last lines of each file.")] = 20,
+    lines: Annotated[
+        int | None,
+        typer.Option("-n", "--lines", min=0, help="Number of last lines of each file; 20, or all that are chosen."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Only later lines: 10m, or 2026-01-31T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only earlier lines.")] = None,
+    grep: Annotated[
+        str | None,
+        typer.Option(
+            "--grep", metavar="REGEX", help="Only lines that contain it, and what continues them; exit code 1 if none."
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("-a", "--all", help="With the logs of the garbage collectors and of state changes.")
+    ] = False,
 ) -> None:
-    """Show the logs of programs, each line with its program and file."""
+    """Show what is kept of the logs of programs, in the order of time, each line with its program and file."""
+    from kraftd.operate.logs import LogFilter, compiled, kept_lines
     from kraftd.operate.logs import follow as follow_logs
-    from kraftd.operate.logs import last_log_lines
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
-    plan, chosen = cluster.plan, tuple(names or ())
+    plan, chosen, now_s = cluster.plan, tuple(names or ()), cluster.clock.now_s()
     plan.check_names(chosen)
-    if invocation.json and not follow:
-        last = last_log_lines(plan, chosen, lines)
-        invocation.print_document({"ok": True, "schema_version": 1, "lines": last})
+    is_all = lines is not None or since or until or grep
+    wanted = LogFilter(
+        moment_s(since, now_s),
+        moment_s(until, now_s, "--until"),
+        compiled(grep) if grep else None,
+        lines if is_all else _LAST_LINES,
+    )
+    _check_times(wanted, follow=follow)
+    if follow:
+        for line in follow_logs(plan, chosen, wanted, cluster.clock, with_further=everything):
+            invocation.print_lines(_log_line(line, as_json=invocation.json))
         return
-    for line in (
-        follow_logs(plan, chosen, lines, cluster.command_context) if follow else last_log_lines(plan, chosen, lines)
-    ):
-        invocation.print_lines(_log_line(line, as_json=invocation.json))
+    is_found = _print_kept(invocation, kept_lines(plan, chosen, wanted, with_further=everything))
+    raise typer.Exit(0 if is_found or not grep else 1)
+
+
+def _check_times(wanted: "LogFilter", *, follow: bool) -> None:
+    if follow and wanted.until_s is not None:
+        raise ConfigurationError("cannot follow logs until a time", hint="Leave out -f, or --until.", code="bad_until")
+    if wanted.since_s is not None and wanted.until_s is not None and wanted.until_s < wanted.since_s:
+        raise ConfigurationError(
+            "cannot show logs: --until is earlier than --since", hint="Exchange the two times.", code="bad_until"
+        )
+
+
+def _print_kept(invocation: Invocation, found: "Iterator[LogLine]") -> bool:
+    """Print lines as they are read: all that is kept may be more than fits into memory."""
+    is_found = False
+    if invocation.json:
+        invocation.print_lines('{\n  "ok": true,\n  "schema_version": 1,\n  "lines": [', newline=False)
+    for line in found:
+        text = _log_line(line, as_json=invocation.json)
+        if invocation.json:
+            text = f"{',' if is_found else ''}\n    {text}"
+        invocation.print_lines(text, newline=not invocation.json)
+        is_found = True
+    if invocation.json:
+        invocation.print_lines("\n  ]\n}" if is_found else "]\n}")
+    return is_found
 
 
 def _log_line(line: "LogLine", *, as_json: bool) -> str:

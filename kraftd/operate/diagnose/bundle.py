@@ -15,8 +15,9 @@ import msgspec
 from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.health.programs.state import ServiceState
 from kraftd.host.events import read_events
-from kraftd.host.files import hint_names_setting, os_errors_named, read_text, tail
+from kraftd.host.files import hint_names_setting, os_errors_named, read_text
 from kraftd.host.jvm import diagnostic_command
+from kraftd.host.logs import log_files, tail
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.diagnose.doctor import diagnose
@@ -135,7 +136,8 @@ def _rendered(cluster: ClusterContext) -> Iterator[tuple[Path, str]]:
 def _logs(cluster: ClusterContext) -> Iterable[Path]:
     layout = cluster.layout
     logs = (layout.supervisord_log, *(path for each in cluster.plan.programs for path in layout.log_files(each)))
-    return (path for path in dict.fromkeys(logs) if path.is_file() and not path.is_symlink())
+    # The last lines may be in a rotated file alone.
+    return (path for path in dict.fromkeys(logs) if log_files(path) and not path.is_symlink())
 
 
 def _thread_dumps(cluster: ClusterContext) -> dict[str, Callable[[], str]]:

@@ -1,13 +1,12 @@
 """`kraftd events`: what happened to a cluster, merged from the files of all writers, and followed through rotation."""
 
 import contextlib
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.host.events import WRITERS, Event, event_file, merged, read_events
-from kraftd.operate.logs import FollowedLog
+from kraftd.host.logs import LogReader
 from kraftd.units import timestamp
 
 _POLL_S = 0.2
@@ -28,7 +27,9 @@ class EventFollower:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._followed = [FollowedLog(writer, event_file(directory, writer)) for writer in WRITERS]
+        self._followed = [LogReader(event_file(directory, writer)) for writer in WRITERS]
+        for each in self._followed:
+            each.seek_since(0.0)
 
     def close(self) -> None:
         """Close the files."""
@@ -36,18 +37,12 @@ class EventFollower:
             each.close()
 
     def kept(self, since_s: float) -> list[Event]:
-        """Return what was recorded before this was made and is kept, oldest first."""
-        rotated = (
-            path for each in WRITERS for path in self._directory.glob(f"{event_file(self._directory, each).name}.1")
-        )
-        lines = [line for path in rotated for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-        lines += [line.text for each in self._followed for line in each.last_lines(sys.maxsize)]
-        # A file that was rotated just now was read by both of its names.
-        return list(_since(merged(dict.fromkeys(lines)), since_s))
+        """Return what was recorded before and is kept, oldest first; called once, and first."""
+        return list(_since(self.new(), since_s))
 
     def new(self) -> list[Event]:
         """Return what was recorded since the last call, oldest first."""
-        return merged(line.text for each in self._followed for line in each.new_lines())
+        return merged(line for each in self._followed for line in each.lines())
 
 
 def follow_events(directory: Path, since_s: float, clock: Clock) -> Iterator[Event]:

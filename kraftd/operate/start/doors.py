@@ -10,10 +10,10 @@ from kraftd.health.programs.causes import Cause, diagnose
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import Answer
 from kraftd.health.programs.ladder import StartProgress
-from kraftd.host.files import tail
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
 from kraftd.host.limits import highest_open_files, raise_open_files
+from kraftd.host.logs import tail
 from kraftd.host.machine import PortHolder, port_holder, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client

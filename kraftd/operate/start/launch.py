@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.environment import inherited_environment
-from kraftd.host.files import tail
 from kraftd.host.limits import raised_limits
+from kraftd.host.logs import tail
 from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker

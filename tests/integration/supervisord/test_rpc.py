@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from kraftd.host.files import tail
+from kraftd.host.logs import tail
 from kraftd.supervisord.log import last_exits
 from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 from tests.harness import Cluster, eventually

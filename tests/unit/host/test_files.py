@@ -13,7 +13,6 @@ from kraftd.host.files import (
     read_text,
     read_user_text,
     remove,
-    tail,
     tree_bytes,
     write_atomically,
     write_changed,
@@ -151,32 +150,6 @@ def test_bytes_that_are_no_text_are_read_all_the_same(tmp_path):
     assert read_text(tmp_path / "file") == "a\ufffdb"
 
 
-@pytest.mark.parametrize(("lines", "expected"), [(2, ["b", "c"]), (9, ["a", "b", "c"]), (0, [])])
-def test_the_tail_is_the_last_lines(tmp_path, lines, expected):
-    (tmp_path / "log").write_text("a\nb\nc\n")
-
-    assert tail(tmp_path / "log", lines) == expected
-
-
-def test_the_tail_of_a_huge_file_is_bounded_in_bytes(tmp_path):
-    (tmp_path / "log").write_text("x" * 100 + "\nlast\n")
-
-    assert tail(tmp_path / "log", 10, most_bytes=8) == ["xx", "last"]
-
-
-@pytest.mark.parametrize("width", [0, 1, 9, 70_000])
-def test_as_many_lines_as_are_asked_for_are_read_backwards(tmp_path, width):
-    lines = [f"{number:06}{'x' * width}" for number in range(12 if width > 9 else 30_000)]
-    (tmp_path / "log").write_text("".join(f"{line}\n" for line in lines) + "cut")
-
-    for count in (1, 2, len(lines) - 1, len(lines), len(lines) + 1, 10**6):
-        assert tail(tmp_path / "log", count, most_bytes=None) == [*lines, "cut"][-count:]
-
-
-def test_an_absent_file_has_no_tail(tmp_path):
-    assert tail(tmp_path / "absent", 5) == []
-
-
 def test_removing_takes_files_trees_and_nothing_behind_a_link(tmp_path):
     (tmp_path / "tree" / "deep").mkdir(parents=True)
     (tmp_path / "kept").mkdir()
@@ -220,11 +193,3 @@ def test_a_persons_text_in_another_encoding_is_refused_with_its_place(tmp_path, 
         read_user_text(tmp_path / "a")
 
     assert (str(refused.value), refused.value.hint) == (f"cannot read {tmp_path / 'a'}: {fault}", "Save it in UTF-8.")
-
-
-def test_a_line_of_a_log_ends_with_a_line_feed_alone(tmp_path):
-    log = tmp_path / "console.log"
-    log.write_bytes("one\rstill\x0cone\u2028of\x85it\n\ntwo\r\n".encode())
-
-    assert tail(log, 10) == ["one\rstill\x0cone\u2028of\x85it", "", "two\r"]
-    assert tail(log, 1) == ["two\r"]

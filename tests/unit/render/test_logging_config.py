@@ -10,7 +10,7 @@ FILES = {"server", "controller", "state-change"}
 
 
 def read(kafka_version):
-    lines = logging_config(kafka_version).splitlines()
+    lines = logging_config(kafka_version, 10 * 1024**2).splitlines()
     pairs = [line.split("=", 1) for line in lines if line]
     assert len(dict(pairs)) == len(pairs), "a key stands twice"
     return dict(pairs)
@@ -29,7 +29,7 @@ def test_a_path_with_odd_characters_is_told_as_a_uri_to_log4j_1():
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_nothing_is_written_to_stdout(version):
-    assert "console" not in logging_config(version).lower()
+    assert "console" not in logging_config(version, 10 * 1024**2).lower()
 
 
 def test_log4j_1_rotates_every_file_by_size():
