@@ -74,8 +74,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise ConfigurationError(
-            f"cannot search for {pattern!r}: it is no regular expression ({error})",
-            hint="Put a backslash before a character that is meant as it is: --grep 'a\\(b'.",
+            f"cannot look for {pattern!r}: {error}",
+            hint="Give a regular expression of Python; . and ( need a backslash.",
             code="bad_grep",
         ) from error
 

@@ -275,7 +275,7 @@ def test_what_is_written_from_now_on_is_told_though_it_has_no_time(plan, log):
 
 @pytest.mark.parametrize("pattern", ["a(", "[", "*", "a{2,1}", "(?P<", "\\"])
 def test_what_is_no_regular_expression_is_refused_with_the_reason(pattern):
-    with pytest.raises(ConfigurationError, match="cannot search for") as refused:
+    with pytest.raises(ConfigurationError, match="cannot look for") as refused:
         compiled(pattern)
 
     assert refused.value.code == "bad_grep"
