@@ -52,7 +52,7 @@ def build_plan(
         kafka_version: The exact version.
         manifest: The manifest of the first format; None before it.
         installed: The tools on this machine, by name; an enabled tool that is absent is left out of the plan.
-        tools: The tools that kraftd supports.
+        tools: Those that kraftd supports.
 
     Raises:
         ConfigurationError: Values contradict each other; every contradiction is named.
@@ -60,10 +60,7 @@ def build_plan(
     nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
     access = access_to(node.client for node in nodes if node.client)
     plan = Plan(
-        settings.cluster.name,
-        kafka_version,
-        layout,
-        access=access,
+        *(settings.cluster.name, kafka_version, layout, access),
         nodes=nodes,
         voters=_voters(nodes),
         topics=tuple(_topic(topic, settings, nodes) for topic in settings.topic),
@@ -74,9 +71,13 @@ def build_plan(
         java_home=_home(settings.java.home),
         java_options=settings.java.options,
         min_free_disk_bytes=_size_bytes(settings.disk.min_free),
-        log_rotation=LogRotation(parse_size(settings.logs.max_size), settings.logs.keep, settings.logs.daily),
+        log_rotation=_log_rotation(settings),
     )
     return _consistent(settings, plan)
+
+
+def _log_rotation(settings: Settings) -> LogRotation:
+    return LogRotation(parse_size(settings.logs.max_size), settings.logs.keep, settings.logs.daily)
 
 
 def _home(path: str) -> Path | None:

@@ -100,7 +100,6 @@ def node_command(
     """
     layout = plan.layout
     logs = layout.logs(node.name)
-    gc_file_size = format_size(plan.log_rotation.max_bytes).upper()
     return (
         str(launch.java),
         *plan.marker(node.name).arguments,
@@ -108,13 +107,7 @@ def node_command(
         *(launch.archive_options if archive_options is None else archive_options),
         *_modules(node, launch.java_major),
         *_BEHAVIOR,
-        f"-XX:ErrorFile={logs}/hs_err_%p.log",
-        # Only errors reach the console; the archive alone would print warnings at each start.
-        "-Xlog:disable",
-        "-Xlog:all=error:stderr",
-        # With a name of its own the JVM writes one at most: it replaces none.
-        f"-XX:HeapDumpPath={logs}/heap.hprof",
-        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize={gc_file_size}',
+        *_reports(logs, plan.log_rotation.max_bytes),
         "-Djava.awt.headless=true",
         *((f"{TEMPORARY_OPTION}{layout.temporary(node.name)}",) if launch.has_own_temporary else ()),
         f"-Dkafka.logs.dir={logs}",
@@ -125,6 +118,19 @@ def node_command(
         _class_path(launch.classpath),
         MAIN_CLASS,
         str(layout.config(node.name) / PROPERTIES),
+    )
+
+
+def _reports(logs: Path, max_bytes: int) -> tuple[str, ...]:
+    """Return where the JVM writes what it says of itself, bounded in number and size."""
+    return (
+        f"-XX:ErrorFile={logs}/hs_err_%p.log",
+        # Under a name of its own the JVM writes one at most: it replaces none.
+        f"-XX:HeapDumpPath={logs}/heap.hprof",
+        # Only errors reach the console; the archive alone would print warnings at each start.
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
+        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize={format_size(max_bytes).upper()}',
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -115,36 +115,41 @@ def logs(
     ] = False,
 ) -> None:
     """Show what is kept of the logs of programs, in the order of time, each line with its program and file."""
-    from kraftd.operate.logs import LogFilter, compiled, kept_lines
     from kraftd.operate.logs import follow as follow_logs
+    from kraftd.operate.logs import kept_lines
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
-    plan, chosen, now_s = cluster.plan, tuple(names or ()), cluster.clock.now_s()
-    plan.check_names(chosen)
-    is_all = lines is not None or since or until or grep
-    wanted = LogFilter(
-        moment_s(since, now_s),
-        moment_s(until, now_s, "--until"),
-        compiled(grep) if grep else None,
-        lines if is_all else _LAST_LINES,
-    )
-    _check_times(wanted, follow=follow)
+    chosen = tuple(names or ())
+    cluster.plan.check_names(chosen)
+    wanted = _log_filter((since, until), cluster.clock.now_s(), grep, lines, is_followed=follow)
     if follow:
-        for line in follow_logs(plan, chosen, wanted, cluster.clock, with_further=everything):
+        for line in follow_logs(cluster.plan, chosen, wanted, cluster.clock, with_further=everything):
             invocation.print_lines(_log_line(line, as_json=invocation.json))
         return
-    is_found = _print_kept(invocation, kept_lines(plan, chosen, wanted, with_further=everything))
+    is_found = _print_kept(invocation, kept_lines(cluster.plan, chosen, wanted, with_further=everything))
     raise typer.Exit(0 if is_found or not grep else 1)
 
 
-def _check_times(wanted: "LogFilter", *, follow: bool) -> None:
-    if follow and wanted.until_s is not None:
+def _log_filter(
+    times: tuple[str | None, str | None], now_s: float, grep: str | None, lines: int | None, *, is_followed: bool
+) -> "LogFilter":
+    """Return which lines the options choose.
+
+    Raises:
+        ConfigurationError: A value cannot be used, or two of them contradict each other.
+    """
+    from kraftd.operate.logs import LogFilter, compiled
+
+    since_s, until_s = moment_s(times[0], now_s), moment_s(times[1], now_s, "--until")
+    if is_followed and until_s is not None:
         raise ConfigurationError("cannot follow logs until a time", hint="Leave out -f, or --until.", code="bad_until")
-    if wanted.since_s is not None and wanted.until_s is not None and wanted.until_s < wanted.since_s:
+    if since_s is not None and until_s is not None and until_s < since_s:
         raise ConfigurationError(
             "cannot show logs: --until is earlier than --since", hint="Exchange the two times.", code="bad_until"
         )
+    wanted = LogFilter(since_s, until_s, compiled(grep) if grep else None, lines)
+    return replace(wanted, last=_LAST_LINES) if wanted.is_by_number and lines is None else wanted
 
 
 def _print_kept(invocation: Invocation, found: "Iterator[LogLine]") -> bool:

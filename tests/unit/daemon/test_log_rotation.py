@@ -190,7 +190,7 @@ def test_reports_of_crashed_jvms_are_bounded(plan, clock):
     assert sorted(path.name for path in logs.iterdir()) == [f"hs_err_pid{pid}.log" for pid in (3, 4, 5)]
 
 
-def test_what_the_system_refuses_is_logged_once_and_keeps_nothing_else_from_being_done(plan, clock, caplog):
+def test_what_the_system_refuses_is_logged_once_and_all_else_is_done(plan, clock, caplog):
     refused, done = plan.layout.logs("broker-1") / "server.log", plan.layout.logs("broker-2") / "server.log"
     for log in (refused, done):
         for number in (2, 1):
