@@ -28,6 +28,10 @@ MIN_FREE_DISK_BYTES = 256 * 1024**2
 _SECURITY_PROTOCOL = "security.protocol"
 
 
+WRITER_KEEPS_FILES = 5
+"""How many files supervisord, log4j and the JVM number by themselves; the daemon takes them over within seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogRotation:
     """How the logs of programs are rotated.
@@ -41,6 +45,11 @@ class LogRotation:
     max_bytes: int = 10 * 1024**2
     kept_files: int = 7
     is_daily: bool = True
+
+    @property
+    def most_bytes(self) -> int:
+        """The most that the files of one log take: that which is written to, those of its writer, and those kept."""
+        return self.max_bytes * (1 + WRITER_KEEPS_FILES + self.kept_files)
 
 
 @dataclass(frozen=True, slots=True)

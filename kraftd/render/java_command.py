@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kraftd.errors import ConfigurationError
 from kraftd.plan.kinds import Node
-from kraftd.plan.plan import Plan
+from kraftd.plan.plan import WRITER_KEEPS_FILES, Plan
 from kraftd.plan.program import Kind
 from kraftd.render.logging_config import logging_option
 from kraftd.units import format_size
@@ -130,7 +130,7 @@ def _reports(logs: Path, max_bytes: int) -> tuple[str, ...]:
         # Only errors reach the console; the archive alone would print warnings at each start.
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
-        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount=5,filesize={format_size(max_bytes).upper()}',
+        f'-Xlog:gc*:file="{logs}/gc.log":time,tags:filecount={WRITER_KEEPS_FILES},filesize={format_size(max_bytes).upper()}',
     )
 
 

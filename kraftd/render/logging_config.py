@@ -5,10 +5,8 @@ Kafka 3.9 logs through log4j 1 (reload4j), 4.x through log4j 2; both configurati
 
 from pathlib import Path
 
+from kraftd.plan.plan import WRITER_KEEPS_FILES
 from kraftd.units import format_size
-
-_BACKUPS = 5
-"""What a node numbers by itself: the daemon takes it over within seconds, and keeps as many as are asked for."""
 
 _FILES = {
     "server": ("root",),
@@ -60,7 +58,7 @@ def _log4j_1(size: str) -> str:
             f"{appender}=org.apache.log4j.RollingFileAppender",
             f"{appender}.File=${{kafka.logs.dir}}/{name}.log",
             f"{appender}.MaxFileSize={size}",
-            f"{appender}.MaxBackupIndex={_BACKUPS}",
+            f"{appender}.MaxBackupIndex={WRITER_KEEPS_FILES}",
             f"{appender}.layout=org.apache.log4j.PatternLayout",
             f"{appender}.layout.ConversionPattern={_PATTERN}",
         ]
@@ -87,7 +85,7 @@ def _log4j_2(size: str) -> str:
             f"{appender}.policies.size.size={size}",
             f"{appender}.strategy.type=DefaultRolloverStrategy",
             f"{appender}.strategy.fileIndex=min",
-            f"{appender}.strategy.max={_BACKUPS}",
+            f"{appender}.strategy.max={WRITER_KEEPS_FILES}",
         ]
         for number, logger in enumerate(loggers):
             if logger != "root":

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from kraftd.errors import ConfigurationError
 from kraftd.plan.kinds import App, Node, Tool
-from kraftd.plan.plan import Plan
+from kraftd.plan.plan import WRITER_KEEPS_FILES, Plan
 from kraftd.plan.program import GROUP_PRIORITIES, Kind, Program, group_of
 from kraftd.render.java_command import JvmLaunch, node_command
 from kraftd.render.logging_config import log_size
@@ -138,7 +138,9 @@ def supervisord_conf(template: str, plan: Plan, programs: tuple[ProgramSection, 
     environment.filters["logfile"] = lambda path: _value(_value(path))
     environment.filters["size"] = log_size
     environment.filters["command"] = lambda command: _value(shlex.join(command))
-    return environment.from_string(template).render(plan=plan, programs=programs, groups=groups_of(programs))
+    return environment.from_string(template).render(
+        plan=plan, programs=programs, groups=groups_of(programs), backups=WRITER_KEEPS_FILES
+    )
 
 
 def _value(value: object) -> str:

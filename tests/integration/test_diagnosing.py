@@ -86,7 +86,7 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_was_started_and_writes_not
     found = findings_of(cluster, status=0)
 
     assert {each["status"] for each in found.values()} <= {"ok", "warning"}
-    assert {"Java", "Kafka", "ports", "memory", "disk", "data", "lock", "records"} <= set(found)
+    assert {"Java", "Kafka", "ports", "memory", "disk", "logs", "data", "lock", "records"} <= set(found)
     assert all(each["remedy"] for each in found.values() if each["status"] != "ok")
     assert not cluster.state_dir.exists()
 

@@ -1,6 +1,7 @@
 """Logs under a real supervisord: rotated by their size and for a new day, compressed, and followed, without a loss."""
 
 import contextlib
+import shutil
 import sys
 import threading
 
@@ -80,6 +81,21 @@ def test_no_line_is_lost_by_rotations_of_both_kinds_or_by_following_them(writing
     # What is kept of all lines takes a fraction.
     assert sum(each.size_bytes for each in archived) < BATCHES * LINES * 70 / 3
     assert numbers(tail(log, BATCHES * LINES + 1, most_bytes=None)) == every
+
+
+def test_a_log_that_cannot_be_opened_anew_ends_nothing_and_is_written_to_as_before(writing):
+    plan, directory = writing.plan, writing.plan.layout.config("producer")
+    log = plan.layout.console("producer")
+    writing.start("consumer")
+    shutil.rmtree(plan.layout.logs("consumer"))
+    shutil.move(plan.layout.logs("producer"), directory / "elsewhere")
+
+    reopen_logs(plan, writing.supervisor)
+    eventually(lambda: "logreopen" in plan.layout.supervisord_log.read_text(), within_s=30)
+    (directory / "granted").write_text("0")
+
+    eventually(lambda: numbers(tail(directory / "elsewhere" / log.name, 1)) == [LINES - 1], within_s=30)
+    assert set(writing.process_table().processes) >= {"producer", "consumer"}
 
 
 def test_the_command_tells_rotated_lines_and_follows_a_rotation(writing):

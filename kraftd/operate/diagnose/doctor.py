@@ -11,7 +11,7 @@ from pathlib import Path
 import kraftd
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.health.programs.restarts import from_json
-from kraftd.host.files import read_text
+from kraftd.host.files import read_text, tree_bytes
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
 from kraftd.host.lock import holder_now
@@ -82,6 +82,7 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
         "memory": look.memory,
         "profile": look.profile,
         "disk": look.disk,
+        "logs": look.logs,
         "open files": look.open_files,
         "clock": look.clock,
     }
@@ -152,6 +153,12 @@ class _Look:
         check_free_disk(spaces, self.configured.plan.min_free_disk_bytes)
         free = (f"{each.path}: {human_size(each.free_bytes)} of {human_size(each.total_bytes)} free" for each in spaces)
         return Finding("disk", Level.OK, "; ".join(free))
+
+    def logs(self) -> Finding:
+        place = self.plan.layout.supervisord_log.parent
+        number = sum(len(self.plan.layout.all_log_files(each)) for each in self.plan.programs)
+        most = f"{plural(number, 'log')} of at most {human_size(self.plan.log_rotation.most_bytes)} each"
+        return Finding("logs", Level.OK, f"{place}: {human_size(tree_bytes(place))}; {most}, as [logs] has it")
 
     def open_files(self) -> Finding:
         possible = highest_open_files()
