@@ -147,6 +147,14 @@ _PATTERNS = (
         at_start_only=True,
     ),
     _pattern(
+        # librdkafka ends the process at zeros in fetched bytes, and meets them again with every start.
+        "damaged_log",
+        r"rd_slice_narrow_copy: Assertion",
+        "A log of its topic is damaged on disk, and the client library ends there: with KAFKA_CLIENT_CONFIG = "
+        """'{"fetch.message.max.bytes": 1}' below [consumer.env] the app passes the place.""",
+        retry_helps=True,
+    ),
+    _pattern(
         "prometheus_version",
         r"field http_sd_configs not found",
         "This Prometheus is too old to discover its targets: install 2.28 or newer, or set prometheus.enabled = false.",

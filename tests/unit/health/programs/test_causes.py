@@ -182,6 +182,14 @@ def test_the_logs_of_real_brokers_tell_why_they_ended(path):
     assert cause.remedy
 
 
+def test_an_app_that_its_client_library_ends_at_damage_is_told_how_to_pass_it():
+    line = "python: rdbuf.c:1115: rd_slice_narrow_copy: Assertion `rd_slice_abs_offset(new_slice) <= a' failed."
+    cause = diagnose("signal SIGABRT", ["2026-11-26 19:31:53,706 INFO kraftd_apps: Assigned", line], started=True)
+
+    assert (cause.code, cause.retry_helps, cause.text) == ("damaged_log", True, f"signal SIGABRT: {line}")
+    assert "fetch.message.max.bytes" in cause.remedy
+
+
 def test_what_the_jvm_refused_is_told_rather_than_that_it_refused():
     lines = ["Unrecognized VM option 'UseFoo'", "Error: Could not create the Java Virtual Machine."]
 
