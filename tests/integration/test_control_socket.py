@@ -130,6 +130,7 @@ def test_a_frozen_supervisord_continues_when_a_command_needs_it(made):
     assert made.runs("producer") == 2
 
 
+@pytest.mark.perf
 def test_a_frozen_supervisord_is_stopped_without_a_kill(made):
     made.cluster.supervisord().suspend()
 

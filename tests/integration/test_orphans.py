@@ -81,6 +81,7 @@ def test_one_orphan_can_be_stopped_alone(orphaned):
     assert set(orphaned.process_table().processes) == {"broker-1", "broker-2", "controller-101"}
 
 
+@pytest.mark.perf
 def test_a_stopped_orphan_is_not_waited_for_by_another_incarnation(orphaned):
     frozen = orphaned.process("producer")
     os.kill(frozen.pid, signal.SIGSTOP)
