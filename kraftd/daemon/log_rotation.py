@@ -74,10 +74,12 @@ class LogRotator:
 
     @staticmethod
     def _compress(log: Path) -> None:
-        """Compress all but the newest: only of that may supervisord not know yet that it has another name."""
+        """Compress all but the newest, or remove what is empty: of that alone supervisord may not know its new name."""
         archived = [each for each in log_files(log) if each.archived]
         for each in archived[:-1]:
-            if not each.is_compressed:
+            if not each.size_bytes:
+                _remove(each.path)
+            elif not each.is_compressed:
                 compress(each)
 
     def _begin_day(self) -> None:

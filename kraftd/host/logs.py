@@ -287,7 +287,7 @@ def number_current(log: Path) -> None:
 
 
 def archive_numbered(log: Path, now_s: float) -> None:
-    """Take what a log was rotated into out of the numbering of its writer, the oldest first; what is empty goes.
+    """Take what a log was rotated into out of the numbering of its writer, the oldest first.
 
     Args:
         log: The log.
@@ -301,11 +301,8 @@ def archive_numbered(log: Path, now_s: float) -> None:
         path = _archive_path(log, now_s)
         with os_errors_named("rename", oldest.path), contextlib.suppress(FileNotFoundError):
             oldest.path.rename(path)
-            status = path.stat()
-            if status.st_ino != oldest.inode:
+            if path.stat().st_ino != oldest.inode:
                 _put_back(path, log, cast("int", oldest.number))
-            elif not status.st_size:
-                path.unlink()
 
 
 def _archive_path(log: Path, now_s: float) -> Path:

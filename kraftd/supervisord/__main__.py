@@ -9,8 +9,8 @@ program (supervisor 4.3, Supervisor.run).
 A group that gets one more program is stopped and made again by supervisorctl update: every broker would end for a new
 one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 
-To open a log anew, supervisord closes it first. Where it cannot be opened then, that ends supervisord (supervisor 4.3,
-loggers.FileHandler.reopen).
+To open a log anew, or to rotate it, supervisord closes it first. Where it cannot be opened then, that ends supervisord,
+or nobody reads any more what the program writes (supervisor 4.3, loggers.FileHandler.reopen, RotatingFileHandler).
 """
 
 import contextlib
@@ -64,6 +64,21 @@ def reopen_log(handler: Any) -> None:
         return
     handler.close()
     handler.stream, handler.closed = stream, False
+
+
+def roll_over(handler: Any) -> None:
+    """Begin another file where the one at hand is full and another can be begun; else it is written to as before."""
+    if not 0 < handler.maxBytes <= handler.stream.tell():
+        return
+    log = handler.baseFilename
+    # Where the daemon has renamed it, nothing is in the way.
+    if Path(log).exists():
+        with contextlib.suppress(OSError):
+            for number in range(handler.backupCount, 0, -1):
+                newer = f"{log}.{number - 1}" if number > 1 else log
+                if Path(newer).exists():
+                    handler.removeAndRename(newer, f"{log}.{number}")
+    reopen_log(handler)
 
 
 class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
@@ -128,4 +143,5 @@ if __name__ == "__main__":
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
     supervisord.Supervisor = LastingSupervisor
     loggers.FileHandler.reopen = reopen_log
+    loggers.RotatingFileHandler.doRollover = roll_over
     supervisord.main()

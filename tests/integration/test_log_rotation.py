@@ -72,6 +72,7 @@ def test_no_line_is_lost_by_rotations_of_both_kinds_or_by_following_them(writing
     assert numbers(tail(log, BATCHES * LINES + 1, most_bytes=None)) == every
     assert numbers(followed) == every
     rotator.look()
+    eventually(log.exists, within_s=30, what="supervisord opened it anew")
     rotator.look()
     *archived, newest, current = log_files(log)
     assert len(archived) >= BATCHES // 2
