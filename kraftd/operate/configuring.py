@@ -24,10 +24,12 @@ from kraftd.plan.manifest import Manifest
 from kraftd.plan.plan import Plan
 from kraftd.plan.planning import TIE_BREAKER_ID, build_plan, tools_asked_for
 from kraftd.plan.settings import Settings
+from kraftd.plan.versions import is_of_line
 from kraftd.runtime.jars import locked_versions
 from kraftd.runtime.runtime import exact_kafka_version
 
 CONFIG_FILE = "kraftd.toml"
+VERSION_SETTING = "cluster.kafka_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +172,32 @@ def _state_dir(text: str, command_context: CommandContext) -> Path:
     return Path(os.path.normpath(path))
 
 
-def plan_for(chosen: ChosenCluster, command_context: CommandContext) -> Configured:
+def plan_for(chosen: ChosenCluster, command_context: CommandContext, kafka_version: str | None = None) -> Configured:
     """Return the plan of a cluster's settings.
+
+    Args:
+        chosen: The cluster.
+        command_context: The caller of the command.
+        kafka_version: An exact version, in place of the one that settings and manifest give.
 
     Raises:
         ConfigurationError: The settings contradict each other.
         IdentityMismatchError: The manifest is damaged.
     """
-    return _configured(chosen, Store(chosen.layout).manifest(), installed_tools(chosen.configuration, command_context))
+    installed = installed_tools(chosen.configuration, command_context)
+    return _configured(chosen, Store(chosen.layout).manifest(), installed, kafka_version)
 
 
-def _configured(chosen: ChosenCluster, manifest: Manifest | None, installed: Mapping[str, Executable]) -> Configured:
+def _configured(
+    chosen: ChosenCluster,
+    manifest: Manifest | None,
+    installed: Mapping[str, Executable],
+    kafka_version: str | None = None,
+) -> Configured:
     settings = _with_brokers(chosen.configuration, manifest)
     asked, home = settings.cluster.kafka_version, settings.kafka.home
-    kept = _kept_version(asked, manifest) if not home else None
-    version = kept or exact_kafka_version(asked, Path(home) if home else None)
+    kept = _kept_version(chosen.configuration, manifest) if not home else None
+    version = kafka_version or kept or exact_kafka_version(asked, Path(home) if home else None)
     plan = build_plan(settings, chosen.layout, version, manifest, installed)
     return Configured(chosen, plan, manifest, installed)
 
@@ -229,12 +242,18 @@ def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandC
     return recorded or plan_for(chosen, command_context).plan
 
 
-def _kept_version(asked: str, manifest: Manifest | None) -> str | None:
-    """Return the formatted version if it belongs to the configured line: a newer kraftd must not upgrade data."""
+def _kept_version(configuration: Configuration, manifest: Manifest | None) -> str | None:
+    """Return the version of the data, where the settings do not state one that contradicts it; only an upgrade changes it.
+
+    What they still state from before an upgrade does not, as long as the way back is open.
+    """
     if manifest is None or manifest.kafka_version not in locked_versions():
         return None
-    is_same_line = manifest.kafka_version == asked or manifest.kafka_version.startswith(f"{asked}.")
-    return manifest.kafka_version if is_same_line else None
+    if VERSION_SETTING not in configuration.origins:
+        return manifest.kafka_version
+    asked = configuration.settings.cluster.kafka_version
+    known = (manifest.kafka_version, *manifest.upgraded_from)
+    return manifest.kafka_version if any(is_of_line(version, asked) for version in known) else None
 
 
 def _flags(selection: Selection) -> Sequence[str]:

@@ -1,14 +1,22 @@
-"""The manifest: what was fixed when a cluster was first formatted, and so must not change in a later plan."""
+"""The manifest: what was fixed when a cluster was first formatted, and so must not change in a later plan.
+
+Only its Kafka version changes, by ``kraftd upgrade``.
+"""
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kraftd.errors import IdentityMismatchError
 from kraftd.plan.plan import Plan, Voter
+from kraftd.plan.versions import line_of, numbers
 
 _SCHEMA_VERSION = 1
+_OTHER_CLUSTER = (
+    "Set cluster.brokers and cluster.port_offset back, or make a second cluster with --cluster NAME and its own "
+    "port_offset."
+)
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -30,8 +38,10 @@ class Manifest:
     """The identity of a cluster, as first formatted.
 
     Attributes:
+        kafka_version: The version of the first format, or of the last upgrade.
         unfinished: Names of nodes that were being formatted when this was written: these may have no identity yet.
         removed: Names of brokers that have left the cluster; their data may still be there.
+        upgraded_from: The versions before, the last one last, to which nothing finalized bars the way.
     """
 
     cluster_id: str
@@ -40,6 +50,13 @@ class Manifest:
     nodes: tuple[FormattedNode, ...]
     unfinished: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    upgraded_from: tuple[str, ...] = ()
+
+    def upgraded(self, kafka_version: str) -> "Manifest":
+        """Return the manifest of the cluster with another version: one that it comes to, or goes back to."""
+        known = (*self.upgraded_from, self.kafka_version)
+        before = known[: known.index(kafka_version)] if kafka_version in known else known
+        return replace(self, kafka_version=kafka_version, upgraded_from=before)
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
@@ -77,6 +94,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
             ),
             unfinished=tuple(str(name) for name in raw.get("unfinished", [])),
             removed=tuple(str(name) for name in raw.get("removed", [])),
+            upgraded_from=tuple(str(version) for version in raw.get("upgraded_from", [])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IdentityMismatchError(
@@ -99,7 +117,7 @@ def differences(plan: Plan, manifest: Manifest) -> list[str]:
     """Return a message for each contradiction of the manifest; adding broker-only nodes is none."""
     found = []
     if plan.kafka_version != manifest.kafka_version:
-        found.append(f"Kafka version: planned {plan.kafka_version}, formatted with {manifest.kafka_version}")
+        found.append(f"Kafka version: planned {plan.kafka_version}, the data is of {manifest.kafka_version}")
     if plan.voters != manifest.voters:
         found.append(f"voters: planned {_voters(plan.voters)}, formatted with {_voters(manifest.voters)}")
     planned = {node.node_id: tuple(listener.port for listener in node.kafka_listeners) for node in plan.nodes}
@@ -129,15 +147,27 @@ def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
     Raises:
         IdentityMismatchError: The plan contradicts the manifest; the text has both values and both places.
     """
-    found = differences(plan, manifest)
+    found, other_version = differences(plan, manifest), version_hint(plan, manifest)
     if found:
         raise IdentityMismatchError(
             f"cannot use {config_origin} with the cluster in {plan.layout.state_dir}: "
             f"it contradicts {plan.layout.manifest}\n" + "\n".join(f"  {line}" for line in found),
-            hint="Set cluster.brokers, cluster.port_offset and cluster.kafka_version back, "
-            "or make a second cluster with --cluster NAME and its own port_offset.",
+            hint=" ".join(filter(None, (other_version, _OTHER_CLUSTER if len(found) > bool(other_version) else ""))),
             details={"differences": found, "manifest": str(plan.layout.manifest)},
         )
+
+
+def version_hint(plan: Plan, manifest: Manifest) -> str:
+    """Return what to do where a plan has another Kafka version than the data; nothing where it has the same."""
+    planned, there = plan.kafka_version, manifest.kafka_version
+    if planned == there:
+        return ""
+    kept = f'Set cluster.kafka_version = "{line_of(there)}"'
+    if numbers(planned) > numbers(there):
+        return f"{kept} and start; then 'kraftd upgrade --to {planned}' upgrades the cluster while it serves."
+    if planned in manifest.upgraded_from:
+        return f"{kept} and start; then 'kraftd upgrade --to {planned}' goes back while the cluster serves."
+    return f"{kept}: Kafka {planned} may not read what Kafka {there} has written."
 
 
 def _cause(error: Exception) -> str:

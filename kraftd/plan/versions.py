@@ -24,7 +24,7 @@ def check_java(kafka_version: str, java_major: int) -> None:
         ConfigurationError: kraftd does not support this Kafka version.
     """
     check_kafka_version(kafka_version)
-    kafka = _numbers(kafka_version)
+    kafka = numbers(kafka_version)
     oldest = _OLDEST_JAVA.get(kafka[0], max(_OLDEST_JAVA.values()))
     newest = _NEWEST_JAVA.get(kafka[:3])
     if java_major >= oldest and (newest is None or java_major <= newest):
@@ -44,12 +44,22 @@ def check_kafka_version(kafka_version: str) -> None:
     Raises:
         ConfigurationError: The version is too old, too new or malformed.
     """
-    if not _OLDEST_KAFKA <= _numbers(kafka_version)[:2] < _FIRST_KAFKA_TOO_NEW:
+    if not _OLDEST_KAFKA <= numbers(kafka_version)[:2] < _FIRST_KAFKA_TOO_NEW:
         raise ConfigurationError(
             f"cannot run Kafka {kafka_version}: kraftd supports 3.9 to 4.3",
             hint='Set cluster.kafka_version to "3.9", or kafka.home to such a release.',
             code="unsupported_kafka_version",
         )
+
+
+def is_of_line(kafka_version: str, asked: str) -> bool:
+    """Return whether an exact version is what a requested one names: itself, or one of its first two numbers."""
+    return kafka_version == asked or kafka_version.startswith(f"{asked}.")
+
+
+def line_of(kafka_version: str) -> str:
+    """Return the first two numbers of a version, which name its newest patch release."""
+    return ".".join(map(str, numbers(kafka_version)[:2]))
 
 
 def resolve_kafka_version(asked: str, locked: Sequence[str]) -> str:
@@ -62,7 +72,7 @@ def resolve_kafka_version(asked: str, locked: Sequence[str]) -> str:
     Raises:
         ConfigurationError: No locked version matches.
     """
-    candidates = [version for version in locked if version == asked or version.startswith(f"{asked}.")]
+    candidates = [version for version in locked if is_of_line(version, asked)]
     if not candidates or "." not in asked:
         raise ConfigurationError(
             f"cannot use Kafka {asked!r}: kraftd has {', '.join(locked)}",
@@ -70,14 +80,14 @@ def resolve_kafka_version(asked: str, locked: Sequence[str]) -> str:
             code="unknown_kafka_version",
             details={"asked": asked, "available": list(locked)},
         )
-    return max(candidates, key=_numbers)
+    return max(candidates, key=numbers)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version; vendors append words."""
-    numbers = []
+    found = []
     for part in version.replace("-", ".").split("."):
         if not part.isdecimal():
             break
-        numbers.append(int(part))
-    return tuple(numbers)
+        found.append(int(part))
+    return tuple(found)

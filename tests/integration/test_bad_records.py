@@ -35,13 +35,16 @@ def test_fewer_brokers_than_formatted_are_refused_with_both_values_and_places(cl
     assert "cluster.brokers" in error["hint"]
 
 
-@pytest.mark.parametrize(("setting", "value"), [("cluster.port_offset", 7), ("cluster.kafka_version", "4.3.1")])
-def test_what_the_first_format_fixed_stays(cluster, plan, setting, value):
+@pytest.mark.parametrize(
+    ("setting", "value", "recorded"),
+    [("cluster.port_offset", 7, "formatted with"), ("cluster.kafka_version", "4.3.1", "the data is of 3.9.2")],
+)
+def test_what_the_first_format_fixed_stays(cluster, plan, setting, value, recorded):
     cluster.settings[setting] = value
 
     error = refused(cluster, "start", status=6, code="identity_mismatch")
 
-    assert "formatted with" in error["message"]
+    assert recorded in error["message"]
     assert setting in error["hint"]
 
 

@@ -54,6 +54,7 @@ def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path
     store = Store(plan.layout)
     known = store.manifest()
     manifest = manifest_of(plan, known.cluster_id, known.removed) if known else manifest_of(plan, random_id())
+    manifest = replace(manifest, upgraded_from=known.upgraded_from) if known else manifest
     if nodes:
         store.write_manifest(replace(manifest, unfinished=tuple(node.name for node in nodes)))
     for node in nodes:

@@ -165,6 +165,28 @@ def test_another_version_than_the_formatted_one_is_planned_where_it_is_asked_for
     assert (configured.plan.kafka_version, configured.manifest.kafka_version) == ("3.9.2", "3.9.1")
 
 
+@pytest.mark.parametrize(
+    ("toml", "before", "planned"),
+    [
+        ("", (), "4.3.1"),
+        ('[cluster]\nkafka_version = "4.3"', (), "4.3.1"),
+        ('[cluster]\nkafka_version = "3.9"', ("3.9.2",), "4.3.1"),
+        ('[cluster]\nkafka_version = "3.9.1"', ("3.9.1", "3.9.2"), "4.3.1"),
+        ('[cluster]\nkafka_version = "3.9"', (), "3.9.2"),
+    ],
+    ids=["none stated", "the new one", "the old line", "the first one", "the old line, finalized"],
+)
+def test_an_upgraded_cluster_keeps_its_version_until_a_stated_one_contradicts_it(
+    command_context, toml, before, planned
+):
+    plan = configured_with(Selection(), command_context).plan
+    upgraded = replace(manifest_of(plan_of(kafka_version="4.3.1"), CLUSTER_ID), upgraded_from=before)
+    Store(plan.layout).write_manifest(upgraded)
+    write_config(command_context, toml)
+
+    assert configured_with(Selection(), command_context).plan.kafka_version == planned
+
+
 def test_a_damaged_manifest_stops_the_plan(command_context):
     manifest_on_disk(command_context, "3.9.2")
     Store(configured_with(Selection(), command_context).plan.layout).layout.manifest.write_text("{")

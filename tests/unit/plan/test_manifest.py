@@ -93,8 +93,37 @@ def test_another_kafka_version_differs():
     manifest = manifest_of(plan_of(), CLUSTER_ID)
 
     assert differences(plan_of(kafka_version="3.9.1"), manifest) == [
-        "Kafka version: planned 3.9.1, formatted with 3.9.2"
+        "Kafka version: planned 3.9.1, the data is of 3.9.2"
     ]
+
+
+@pytest.mark.parametrize(
+    ("planned", "there", "before", "advice"),
+    [
+        ("4.3.1", "3.9.2", (), "kraftd upgrade --to 4.3.1"),
+        ("3.9.2", "4.3.1", ("3.9.2",), "kraftd upgrade --to 3.9.2"),
+        ("3.9.2", "4.3.1", (), "may not read"),
+    ],
+    ids=["newer", "older", "finalized"],
+)
+def test_another_version_is_refused_with_the_way_to_it(planned, there, before, advice):
+    manifest = replace(manifest_of(plan_of(kafka_version=there), CLUSTER_ID), upgraded_from=before)
+
+    with pytest.raises(IdentityMismatchError) as caught:
+        check_against(plan_of(kafka_version=planned), manifest, "kraftd.toml")
+
+    assert caught.value.hint.startswith(f'Set cluster.kafka_version = "{there[:3]}"')
+    assert advice in caught.value.hint
+    assert "cluster.brokers" not in caught.value.hint
+
+
+def test_a_manifest_knows_the_way_back_until_it_is_gone_or_barred():
+    upgraded = manifest_of(plan_of(kafka_version="3.9.1"), CLUSTER_ID).upgraded("3.9.2").upgraded("4.3.1")
+
+    assert (upgraded.kafka_version, upgraded.upgraded_from) == ("4.3.1", ("3.9.1", "3.9.2"))
+    assert parse_manifest(upgraded.to_json(), PATH) == upgraded
+    back = upgraded.upgraded("3.9.2")
+    assert (back.kafka_version, back.upgraded_from) == ("3.9.2", ("3.9.1",))
 
 
 def test_a_plan_that_contradicts_the_manifest_is_refused_with_values_and_places():
@@ -107,9 +136,9 @@ def test_a_plan_that_contradicts_the_manifest_is_refused_with_values_and_places(
     assert caught.value.exit_code == 6
     assert text.startswith("cannot use /home/ada/kraftd.toml with the cluster in /srv/kraftd/local: ")
     assert "/srv/kraftd/local/manifest.json" in text
-    assert "planned 3.9.2, formatted with 3.9.1" in text
+    assert "planned 3.9.2, the data is of 3.9.1" in text
     assert "cluster.kafka_version" in caught.value.hint
-    assert caught.value.details["differences"] == ["Kafka version: planned 3.9.2, formatted with 3.9.1"]
+    assert caught.value.details["differences"] == ["Kafka version: planned 3.9.2, the data is of 3.9.1"]
 
 
 @pytest.mark.parametrize(
