@@ -34,7 +34,7 @@ stop:            ## stop them without losing a record
 
 # Three groups run side by side. Brokers take all that two cores have when they start: most of their tests run one after
 # the other. Some of those with clusters of their own mostly wait, and others follow those without brokers.
-WAITING = broker/test_load test_changing test_growth test_hung_broker test_monitoring_is_filled test_scale test_three_brokers
+WAITING = broker/test_load test_changing test_growth test_hung_broker test_monitoring_is_filled test_scale test_three_brokers test_upgrading
 FOLLOWING = test_archive test_backup test_data_commands test_foreground test_tools
 WAIT = $(WAITING:%=tests/kafka/%.py)
 FOLLOW = $(FOLLOWING:%=tests/kafka/%.py)

@@ -21,6 +21,7 @@ from kraftd.cli.commands import (
     records,
     scale,
     topics,
+    upgrade,
 )
 from kraftd.cli.options import Invocation, parse_duration, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
 SECTIONS = {
-    "Run": ("start", "stop", "restart", "apply", "scale", "pause", "resume", "destroy"),
+    "Run": ("start", "stop", "restart", "apply", "scale", "upgrade", "pause", "resume", "destroy"),
     "Look": ("status", "wait", "health", "lag", "top", "logs", "events", "list"),
     "Find out why": ("why", "explain", "doctor", "bundle"),
     "Topics, records and groups": ("topics", "tail", "send", "groups", "backup"),
@@ -90,6 +91,7 @@ app = typer.Typer(
 cluster.register(app)
 change.register(app)
 scale.register(app)
+upgrade.register(app)
 inspect.register(app)
 kafka.register(app)
 topics.register(app)

@@ -20,6 +20,7 @@ from kafka.protocol.admin import (
     IncrementalAlterConfigsRequest,
     ListGroupsRequest,
     ListPartitionReassignmentsRequest,
+    UpdateFeaturesRequest,
 )
 from kafka.protocol.admin.transactions import (
     DescribeProducersRequest,
@@ -34,7 +35,7 @@ from kafka.protocol.consumer import (
     OffsetFetchRequest,
 )
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
-from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
+from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
@@ -44,6 +45,7 @@ from kraftd.kafka.wire import Request
 
 _MESSAGES = {
     "AlterPartitionReassignments": AlterPartitionReassignmentsRequest,
+    "ApiVersions": ApiVersionsRequest,
     "ConsumerGroupDescribe": schemas.DescribeGroupsRequest,
     "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
@@ -71,6 +73,7 @@ _MESSAGES = {
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
     "UnregisterBroker": schemas.DeleteTopicsRequest,
+    "UpdateFeatures": UpdateFeaturesRequest,
 }
 _BATCH_OVERHEAD_BYTES = 1024
 _NO_VERSIONS: Mapping[str, int | None] = {}

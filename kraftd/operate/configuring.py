@@ -243,7 +243,7 @@ def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandC
 
 
 def _kept_version(configuration: Configuration, manifest: Manifest | None) -> str | None:
-    """Return the version of the data, where the settings do not state one that contradicts it; only an upgrade changes it.
+    """Return the version of the data, where the settings state none that contradicts it.
 
     What they still state from before an upgrade does not, as long as the way back is open.
     """

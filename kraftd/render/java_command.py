@@ -17,6 +17,7 @@ from kraftd.units import format_size
 
 MAIN_CLASS = "kafka.Kafka"
 PROPERTIES = "server.properties"
+ARCHIVE_OPTION = "-XX:AOTCache="
 TEMPORARY_OPTION = "-Djava.io.tmpdir="
 """Where Snappy and zstd unpack their native libraries. Where nothing there may be executed, as in many a ``/tmp``, a
 broker refuses the records that these compressed, with an unknown server error, until its end."""
@@ -81,7 +82,7 @@ class JvmLaunch:
     @property
     def archive_options(self) -> tuple[str, ...]:
         """The flags that make the JVM use the archive."""
-        return (f"-XX:AOTCache={self.archive}",) if self.archive else ()
+        return (f"{ARCHIVE_OPTION}{self.archive}",) if self.archive else ()
 
 
 def node_command(

@@ -209,7 +209,7 @@ def _release_jars(wanted: RuntimeSpec) -> tuple[Path, ...] | None:
     if release.kafka_version != wanted.kafka_version:
         raise RuntimeMissingError(
             f"cannot run Kafka {wanted.kafka_version} from {wanted.kafka_home}: it holds {release.kafka_version}",
-            hint="Set kafka.home to a release of the version that the cluster was formatted with.",
+            hint=f"Set kafka.home to a release of Kafka {wanted.kafka_version}.",
             code="kafka_broken",
         )
     return release.classpath

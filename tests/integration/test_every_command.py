@@ -41,6 +41,7 @@ ARGUMENTS = {
     "exec": ["--", "true"],
     "kafka": ["nosuchtool"],
     "scale": ["--brokers", "3", "--dry-run"],
+    "upgrade": ["--to", "4.3", "--dry-run"],
     "lag": ["-g", "g\x1b[31m"],
     "backup create": ["x\x1b[31m"],
     "backup prune": ["x\x1b[31m", "--keep", "1"],

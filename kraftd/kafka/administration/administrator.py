@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from kraftd.kafka.admin import KafkaAdmin, access_error
+from kraftd.kafka.administration import features as feature_calls
 from kraftd.kafka.administration import groups as group_calls
 from kraftd.kafka.administration import reassignments as reassignment_calls
 from kraftd.kafka.administration import settings as setting_calls
 from kraftd.kafka.administration import topics as topic_calls
+from kraftd.kafka.administration.features import Features
 from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
 from kraftd.kafka.groups import committed
@@ -104,6 +106,27 @@ class Administrator(KafkaAdmin):
         request = setting_calls.alter_request(BROKER_RESOURCE, "" if of_all_brokers else str(node_id), values)
         (answer,) = self._opened.request_each([(node_id, request)])
         return answer if isinstance(answer, Failure) else setting_calls.alter_failure(answer, self._opened)
+
+    def features(self, node_id: int) -> Features:
+        """Return which levels of features a broker knows, and which it takes for finalized.
+
+        Raises:
+            KafkaAccessError: That broker does not answer.
+        """
+        (answer,) = self._opened.request_each([(node_id, feature_calls.features_request())])
+        found = answer if isinstance(answer, Failure) else feature_calls.features_in(answer, self._opened)
+        if isinstance(found, Failure):
+            raise access_error(f"cannot read the features of broker {node_id}", found)
+        return found
+
+    def finalize_features(self, node_id: int, levels: Mapping[str, int], *, validate_only: bool) -> Failure | None:
+        """Finalize levels of features through a broker, all or none, or only check whether that can be.
+
+        Returns the reason of a refusal; None for success. The brokers know of it a moment later.
+        """
+        request = feature_calls.update_request(levels, self._timeout_s, validate_only=validate_only)
+        (answer,) = self._opened.request_each([(node_id, request)])
+        return answer if isinstance(answer, Failure) else feature_calls.update_failure(answer, self._opened)
 
     def unregister(self, node_id: int) -> Failure | None:
         """Make the cluster forget a broker that has ended; return the reason of a refusal.

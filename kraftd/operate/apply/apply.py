@@ -277,7 +277,8 @@ def _refuse(found: Differences, origin: str) -> None:
         return
     raise RefusedError(
         f"cannot apply {origin} to the cluster while it runs:\n" + "\n".join(f"  {line}" for line in found.refused),
-        hint="A broker with data leaves by 'kraftd scale'; voters and their ports stay as they were formatted. "
+        hint="A broker with data leaves by 'kraftd scale', another Kafka version comes by 'kraftd upgrade'; voters and "
+        "their ports stay as they were formatted. "
         "What else differs takes 'kraftd restart', or is set back.",
         code="refused",
         details={"differences": list(found.refused)},

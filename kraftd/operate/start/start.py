@@ -274,6 +274,9 @@ def _changes(start: Start) -> list[str]:
     # The paths are those of the running cluster: its control socket may be where an earlier kraftd, or a shell with
     # another TMPDIR, has it.
     plan, command_context = replace(start.configured.plan, layout=start.cluster.layout), start.cluster.command_context
+    if plan.kafka_version != start.cluster.plan.kafka_version:
+        asked = plan.kafka_version
+        return [f"the configuration asks for Kafka {asked}: 'kraftd upgrade --to {asked}' brings the cluster there"]
     try:
         prepared = start.doors.locate(plan, command_context)
     except KraftdError as error:

@@ -3,6 +3,7 @@
 import pytest
 
 from kraftd.kafka.administration.administrator import Administrator
+from kraftd.kafka.administration.features import Features, features_request, lacking_nodes, update_request
 from kraftd.kafka.administration.reassignments import Reassignment, reassign_request, unregister_request
 from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
 from kraftd.kafka.administration.topics import HIGH_WATERMARK
@@ -231,3 +232,55 @@ def test_a_broker_is_unregistered_by_its_id_or_the_reason_is_returned():
 def test_the_library_sends_what_it_lacks_by_its_api_key():
     assert message_of(unregister_request(3)).API_KEY == 64
     assert message_of(reassign_request({("orders", 0): (1, 2)}, 3.0)).API_KEY == 45
+
+
+def test_the_features_of_a_broker_are_those_it_knows_and_those_that_hold():
+    response = record(
+        error_code=0,
+        supported_features=[
+            record(name="metadata.version", max_version=30),
+            record(name="group.version", max_version=1),
+        ],
+        finalized_features=[
+            record(name="metadata.version", max_version_level=21),
+            record(name="group.version", max_version_level=0),
+        ],
+    )
+    admin, _ = over({"ApiVersions": response})
+
+    assert admin.features(1) == Features({"metadata.version": 30, "group.version": 1}, {"metadata.version": 21})
+
+
+def test_the_features_of_a_broker_that_is_silent_are_not_known():
+    admin, _ = over({"ApiVersions": TIMED_OUT})
+
+    with pytest.raises(KafkaUnavailableError, match="features of broker 1"):
+        admin.features(1)
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "refusal"),
+    [(0, 0, None), (38, 0, failure(38, "Broker 3 only supports 1-21")), (0, 38, failure(38, "of the feature"))],
+    ids=["done", "refused as a whole", "refused by feature"],
+)
+def test_levels_are_finalized_all_or_none_and_a_refusal_is_told(top, own, refusal):
+    results = [record(feature="metadata.version", error_code=own, error_message="of the feature")]
+    response = record(error_code=top, error_message="Broker 3 only supports 1-21", results=results)
+    admin, wire = over({"UpdateFeatures": response})
+
+    assert admin.finalize_features(1, {"metadata.version": 30}, validate_only=True) == refusal
+    fields = wire.asked[-1][1].fields
+    assert fields["validate_only"] is True
+    assert fields["feature_updates"] == [{"feature": "metadata.version", "max_version_level": 30, "upgrade_type": 1}]
+
+
+def test_who_lacks_a_level_is_read_from_the_refusal():
+    text = "Broker 3 only supports versions 1-21; controller 101 has not registered; broker 3 again"
+
+    assert lacking_nodes(failure(38, text)) == (3, 101)
+
+
+def test_features_are_asked_and_finalized_by_messages_of_the_library():
+    assert message_of(features_request()).client_software_name == "kraftd"
+    message = message_of(update_request({"metadata.version": 30}, 1.5, validate_only=False))
+    assert (message.timeout_ms, message.feature_updates[0].max_version_level) == (1500, 30)
