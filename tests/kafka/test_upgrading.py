@@ -1,6 +1,9 @@
 """Another version of Kafka for a cluster that serves, and the way back, while records are written."""
 
+import contextlib
+import random
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,10 +50,36 @@ def test_an_upgrade_killed_halfway_goes_back_is_finished_and_finalized_without_a
     assert writer.lost(log) == {}
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_two_upgrades_in_a_row_are_killed_at_random_moments_and_lose_nothing(fresh):
+    chosen = random.Random(20261126)
+    fresh.config = fresh.state_dir.parent / "kraftd.toml"
+    stated = brokers_alone(3, TOPIC).replace("[cluster]\n", '[cluster]\nkafka_version = "3.9.1"\n')
+    fresh.config.write_text(stated)
+    fresh.start()
+    with Writer(fresh.bootstrap_servers, TOPIC) as writer:
+        for version in ("3.9.2", "3.9.1", "3.9.2", "4.3.1", "3.9.2", "4.3.1"):
+            for _ in range(3):
+                command = fresh.spawn("upgrade", "--to", version, "--yes")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    command.communicate(timeout=chosen.uniform(0.5, 25.0))
+                command.kill()
+                command.communicate()
+            fresh.run("upgrade", "--to", version, "--yes", check=True)
+            assert set(versions(fresh).values()) == {version}
+        fresh.config.write_text(stated.replace("3.9.1", "4.3"))
+        fresh.run("upgrade", "--finalize", "--yes", check=True)
+
+    assert writer.lost(read_log(fresh.bootstrap_servers, TOPIC)) == {}
+    fresh.run("restart", check=True)
+    assert set(versions(fresh).values()) == {"4.3.1"}
+
+
 def versions(cluster):
     """Return the version of the server's jar that each node runs with; nothing for one that is down."""
     found = {}
-    for name in NODES:
+    for name in (*NODES, "broker-3"):
         try:
             jars = next(each for each in cluster.command(name) if ".jar:" in each).split(":")
         except (LookupError, StopIteration):

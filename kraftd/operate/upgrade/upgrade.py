@@ -29,6 +29,7 @@ from kraftd.operate.rolling.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.setup import set_up
 from kraftd.operate.start.doors import StartDoors, start_doors
+from kraftd.operate.start.sequence import StartFailedError
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.upgrade import checks
 from kraftd.plan.manifest import Manifest
@@ -315,7 +316,12 @@ class Upgrade:
             # Before anything follows it: from here on a start of the stopped cluster is one of this version.
             cluster.store.write_manifest(self._manifest().upgraded(self._to))
             adopt(start, prepared, files)
-        return Roll(start.cluster, self._doors.start, self._deadline, notes).run(journal)
+        try:
+            return Roll(start.cluster, self._doors.start, self._deadline, notes).run(journal)
+        except StartFailedError as error:
+            if not planned.is_back and planned.before != self._to:
+                error.hint = f"{error.hint or ''} 'kraftd upgrade --to {planned.before}' goes back.".strip()
+            raise
 
     def _journal(self) -> Journal:
         """Return the processes that are to be replaced, and those that an earlier call had ended when it was killed."""

@@ -12,6 +12,7 @@ from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
+from kraftd.operate.start.sequence import StartFailedError
 from kraftd.operate.start.start import locked_start
 from kraftd.operate.upgrade.finalize import Finalize, Level
 from kraftd.operate.upgrade.upgrade import Upgrade, UpgradeDoors, UpgradeOptions
@@ -178,6 +179,21 @@ def test_a_node_that_a_killed_call_had_ended_comes_back_with_the_version(cluster
     cluster.upgrade("3.9").run()
 
     assert cluster.of("start")[:2] == ["kraftd", "controller-101"]
+    assert set(cluster.versions.values()) == {"3.9.2"}
+
+
+def test_the_way_back_is_open_where_a_node_does_not_start_with_the_version(cluster):
+    cluster.programs["broker-2"].fails = True
+    with pytest.raises(StartFailedError) as caught:
+        cluster.upgrade("4.3").run()
+    assert "'kraftd upgrade --to 3.9.2' goes back" in caught.value.hint
+
+    cluster.programs["broker-2"].fails = False
+    cluster.did.clear()
+    cluster.upgrade("3.9").run()
+
+    assert cluster.of("SIGTERM") == ["kraftd"]
+    assert cluster.of("start") == ["kraftd", "broker-2"]
     assert set(cluster.versions.values()) == {"3.9.2"}
 
 
