@@ -17,7 +17,7 @@ TOPIC = "test-topic"
 NODES = ("broker-1", "broker-2", "controller-101")
 
 
-def test_an_upgrade_killed_halfway_goes_back_is_finished_and_finalized_without_a_loss(fresh):
+def test_a_killed_upgrade_goes_back_and_another_is_finalized_without_a_loss(fresh):
     fresh.config = fresh.state_dir.parent / "kraftd.toml"
     fresh.config.write_text(brokers_alone(2, TOPIC))
     fresh.start()

@@ -248,7 +248,7 @@ def test_an_upgrade_does_not_begin_while_a_replica_stays_behind(cluster):
     assert caught.value.code == "not_in_sync"
 
 
-def test_a_topic_with_which_new_brokers_do_not_start_is_named_before_anything_is_touched(cluster):
+def test_a_topic_that_keeps_new_brokers_from_starting_is_named_first(cluster):
     cluster.own = {"orders": {"segment.bytes": "100000"}}
 
     with pytest.raises(RefusedError, match=r"topic orders: segment\.bytes"):
