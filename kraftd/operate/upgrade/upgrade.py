@@ -22,9 +22,8 @@ from kraftd.operate.configuring import VERSION_SETTING, ChosenCluster, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
-from kraftd.operate.rolling.gates import Closed, Gate
+from kraftd.operate.rolling.gates import Closed, Gate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, this_process, write_journal
-from kraftd.operate.rolling.order import restart_order
 from kraftd.operate.rolling.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.setup import set_up
