@@ -176,8 +176,17 @@ def read_user_text(path: Path) -> str | None:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None
         raise
+    return user_text(content, str(path))
+
+
+def user_text(content: bytes, origin: str) -> str:
+    """Return the text that a person wrote, without a byte order mark.
+
+    Raises:
+        FileAccessError: It is not in UTF-8; the text names the place.
+    """
     if fault := _encoding_fault(content):
-        raise FileAccessError(f"cannot read {path}: {fault}", hint="Save it in UTF-8.", details={"path": str(path)})
+        raise FileAccessError(f"cannot read {origin}: {fault}", hint="Save it in UTF-8.", details={"path": origin})
     return content.decode("utf-8-sig")
 
 

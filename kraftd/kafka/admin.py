@@ -159,12 +159,14 @@ class KafkaAdmin:
         """
         return TopicCreation(self._opened, self._clock, declared, limit_s).run()
 
-    def add_partitions(self, topic: TopicState, added: Sequence[Sequence[int]], through: int) -> Failure | None:
+    def add_partitions(
+        self, topic: TopicState, added: Sequence[Sequence[int]], through: int, *, validate_only: bool = False
+    ) -> Failure | None:
         """Add a partition to a topic for each list of replicas; existing partitions are not changed.
 
         The request goes through one broker, by its node id. Returns the reason of a refusal; None for success.
         """
-        request = topic_calls.create_partitions_request(topic, added, self._timeout_s)
+        request = topic_calls.create_partitions_request(topic, added, self._timeout_s, validate_only=validate_only)
         (answer,) = self._opened.request_each([(through, request)])
         return answer if isinstance(answer, Failure) else topic_calls.create_partitions_failure(answer, self._opened)
 

@@ -59,7 +59,7 @@ def _partitions_of(topic: Any) -> tuple[Partition, ...]:
     return tuple(sorted(partitions, key=lambda partition: partition.partition))
 
 
-def creation_request(declared: Sequence[Topic], timeout_s: float) -> Request:
+def creation_request(declared: Sequence[Topic], timeout_s: float, *, validate_only: bool = False) -> Request:
     """Return the request that creates topics; Kafka refuses an assignment together with the two counts."""
     topics = [
         {
@@ -74,7 +74,7 @@ def creation_request(declared: Sequence[Topic], timeout_s: float) -> Request:
         }
         for topic in declared
     ]
-    fields = {"topics": topics, "timeout_ms": round(timeout_s * 1000), "validate_only": False}
+    fields = {"topics": topics, "timeout_ms": round(timeout_s * 1000), "validate_only": validate_only}
     return Request("CreateTopics", fields)
 
 
@@ -84,14 +84,16 @@ def creation_failures_in(response: Any, wire: Wire) -> dict[str, Failure]:
     return {name: failure for name, failure in failures.items() if failure is not None}
 
 
-def create_partitions_request(topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float) -> Request:
+def create_partitions_request(
+    topic: TopicState, added: Sequence[Sequence[int]], timeout_s: float, *, validate_only: bool = False
+) -> Request:
     """Return the request that adds a partition to a topic for each list of replicas."""
     grown = {
         "name": topic.name,
         "count": len(topic.partitions) + len(added),
         "assignments": [{"broker_ids": list(replicas)} for replicas in added],
     }
-    fields = {"topics": [grown], "timeout_ms": round(timeout_s * 1000), "validate_only": False}
+    fields = {"topics": [grown], "timeout_ms": round(timeout_s * 1000), "validate_only": validate_only}
     return Request("CreatePartitions", fields)
 
 
@@ -108,12 +110,12 @@ def differences(declared: Topic, actual: TopicState) -> tuple[Difference, ...]:
     compared = (
         Difference("partitions", str(declared.partitions), str(len(placement))),
         Difference("replication_factor", str(declared.replication_factor), ", ".join(map(str, factors))),
-        Difference("assignment", _written(declared.assignment), _written(placement)),
+        Difference("assignment", written(declared.assignment), written(placement)),
     )
     return tuple(each for each in compared if each.setting in declared.stated and each.declared != each.actual)
 
 
-def _written(assignment: tuple[tuple[int, ...], ...]) -> str:
+def written(assignment: tuple[tuple[int, ...], ...]) -> str:
     """Return an assignment as Kafka's tools and kraftd.toml write it: 1:2,2:1."""
     return ",".join(":".join(map(str, replicas)) for replicas in assignment)
 

@@ -1,6 +1,6 @@
 """Contradictions between settings, and the properties, variables and options that kraftd sets itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kraftd.plan.plan import Plan, Port, Topic
 from kraftd.plan.settings import Settings, TopicSettings
@@ -68,7 +68,8 @@ def contradictions(settings: Settings, plan: Plan) -> list[str]:
         plan: The plan made from them.
     """
     return [
-        *_topic_problems(settings, plan),
+        *topic_problems(settings.topic, plan.topics, settings.cluster.brokers),
+        *_app_problems(settings),
         *_property_problems(settings),
         *_variable_problems(settings),
         *_option_problems(settings),
@@ -76,12 +77,21 @@ def contradictions(settings: Settings, plan: Plan) -> list[str]:
     ]
 
 
-def _topic_problems(settings: Settings, plan: Plan) -> Iterator[str]:
-    names = [topic.name for topic in settings.topic]
+def topic_problems(topics: Sequence[TopicSettings], planned: Sequence[Topic], brokers: int) -> Iterator[str]:
+    """Yield a message for every contradiction between declared topics, or with the number of brokers."""
+    names = [topic.name for topic in topics]
     yield from (f"topic {name}: declared twice" for name in dict.fromkeys(names) if names.count(name) > 1)
-    for topic, planned in zip(settings.topic, plan.topics, strict=True):
-        for problem in _assignment_problems(topic, planned, settings.cluster.brokers):
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.replace(".", "_"), name)) != name:
+            yield f"topic {name}: Kafka refuses it beside {other}: in its metrics '.' and '_' are the same"
+    for topic, each in zip(topics, planned, strict=True):
+        for problem in _assignment_problems(topic, each, brokers):
             yield f"topic {topic.name}: {problem}"
+
+
+def _app_problems(settings: Settings) -> Iterator[str]:
+    names = [topic.name for topic in settings.topic]
     for section, app in (("producer", settings.producer), ("consumer", settings.consumer)):
         if app.enabled and app.topic not in names:
             yield f'{section}.topic = "{app.topic}": not declared; add a [[topic]] with this name'

@@ -45,6 +45,8 @@ RECORDS = (
     "restore.lock",
     "scale.json",
     "scale.lock",
+    "topics.json",
+    "topics.lock",
     "supervisord.conf",
     "manifest.json",
     "plan.json",
@@ -153,6 +155,16 @@ class Layout:
     def scale_lock(self) -> Path:
         """The lock of the one scale at a time; it moves replicas for long, without the lock of the cluster."""
         return self.state_dir / "scale.lock"
+
+    @property
+    def created_topics(self) -> Path:
+        """The record of the topics that ``kraftd topics apply`` created."""
+        return self.state_dir / "topics.json"
+
+    @property
+    def topics_lock(self) -> Path:
+        """The lock of the one application of declared topics at a time."""
+        return self.state_dir / "topics.lock"
 
     @property
     def supervisord_conf(self) -> Path:

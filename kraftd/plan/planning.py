@@ -63,7 +63,7 @@ def build_plan(
         *(settings.cluster.name, kafka_version, layout, access),
         nodes=nodes,
         voters=_voters(nodes),
-        topics=tuple(_topic(topic, settings, nodes) for topic in settings.topic),
+        topics=tuple(declared_topic(topic, settings.cluster.brokers, nodes) for topic in settings.topic),
         apps=_apps(settings, access),
         daemon=_daemon(settings),
         tools=_tools(settings, installed, tools),
@@ -139,15 +139,17 @@ def _listeners(settings: Settings, node_id: int, purposes: Iterable[Purpose]) ->
 def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:
     own = settings.broker.nodes.get(node_id)
     merged = {**settings.broker.config, **(own.config if own else {})}
-    return _properties(merged)
+    return text_properties(merged)
 
 
-def _properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:
+def text_properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:
+    """Return properties as Kafka writes their values."""
     return tuple((key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in values.items())
 
 
-def _topic(topic: TopicSettings, settings: Settings, nodes: Sequence[Node]) -> Topic:
-    assignment = _assignment(topic, settings.cluster.brokers)
+def declared_topic(topic: TopicSettings, brokers: int, nodes: Sequence[Node]) -> Topic:
+    """Return the topic that a ``[[topic]]`` of a cluster with so many brokers comes to."""
+    assignment = _assignment(topic, brokers)
     return Topic(topic.name, assignment, topic_config(len(assignment[0]), topic.config, nodes), _stated(topic))
 
 
@@ -166,7 +168,7 @@ def topic_config(
     is_stated = any(_MIN_ISR in dict(node.config) for node in nodes)
     if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not is_stated:
         own[_MIN_ISR] = min_isr
-    return _properties({**own, **config})
+    return text_properties({**own, **config})
 
 
 def _stated(topic: TopicSettings) -> tuple[str, ...]:

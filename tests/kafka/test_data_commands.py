@@ -63,6 +63,25 @@ def undescribed(cluster, topic):
     return done if done.status else None
 
 
+def test_declared_topics_are_created_grown_and_deleted_by_the_same_file_only(cluster, topic, tmp_path):
+    file, made = tmp_path / "topics.toml", '[[topic]]\nname = "data-2"\n'
+    file.write_text(f'{made}partitions = 2\n[[topic]]\nname = "{topic}"\npartitions = 3\n')
+    applied = cluster.run("topics", "apply", str(file), "--yes", "--json", check=True).document
+    again = cluster.run("topics", "apply", str(file), "--json", check=True).document
+    file.write_text(f'[[topic]]\nname = "{topic}"\npartitions = 2\n')
+    fewer = cluster.run("topics", "apply", str(file), "--yes", "--json")
+    file.write_text(made.replace("data-2", "data-3"))
+    asked = cluster.run("topics", "apply", str(file), "--delete-undeclared", "--json")
+    file.write_text(f'[[topic]]\nname = "{topic}"\n')
+    deleted = cluster.run("topics", "apply", str(file), "--delete-undeclared", "--yes", "--json", check=True).document
+
+    assert ([each["topic"] for each in applied["created"]], again["created"]) == (["data-2"], [])
+    assert (applied["altered"][0]["partitions"], again["altered"]) == (3, [])
+    assert (fewer.status, fewer.error["code"]) == (8, "cannot_be_changed")
+    assert (asked.status, asked.error["code"]) == (2, "not_confirmed")
+    assert [each["topic"] for each in deleted["deleted"]] == ["data-2"]
+
+
 def test_topics_of_kafka_and_kraftd_are_protected_and_listed(cluster):
     listed = cluster.run("topics", "--json", check=True).document["topics"]
     refused = cluster.run("topics", "delete", "__kraftd_probe", "--yes", "--json")

@@ -1,6 +1,8 @@
-"""The commands on topics: topics list, describe, create, alter, delete, clear, elect-leaders."""
+"""The commands on topics: topics list, describe, create, alter, delete, clear, elect-leaders, apply, reassign."""
 
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
 
     from kraftd.cli.terminal import Console
     from kraftd.health.report.documents import TopicsDocument
+    from kraftd.operate.data.applying import PlannedApply
     from kraftd.operate.data.topic_changes import Alteration
     from kraftd.operate.data.topics import Removal, TopicDescription
 
 _UNLIMITED = ("unlimited", "-1")
+_STDIN = "-"
 
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics; all without a name.")]
@@ -48,6 +52,7 @@ def register(app: typer.Typer) -> None:
     topics.command("delete")(delete)
     topics.command("clear")(clear)
     topics.command("elect-leaders")(elect_leaders)
+    topics.command("apply")(apply)
     app.add_typer(topics, name="topics")
 
 
@@ -280,6 +285,123 @@ def elect_leaders(context: typer.Context, names: Names = None) -> None:
             console.print(f"{each.topic}, partition {each.partition}: leader {each.before} -> {each.after}")
         if not elected:
             console.print("Every partition is led by its first replica already")
+
+
+def apply(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="TOML with [[topic]] as in kraftd.toml; - for stdin.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    delete_undeclared: Annotated[
+        bool, typer.Option("--delete-undeclared", help="Delete what the same file created and no longer declares.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Make topics what a file declares: create, grow and configure them. Shows the plan, then asks.
+
+    Nothing is deleted without --delete-undeclared, and then only what an earlier call created for the same file.
+    """
+    from kraftd.operate.data.access import opened
+    from kraftd.operate.data.applying import alone, carry_out, parse_declarations, planned_apply, refuse_obstacles
+
+    invocation: Invocation = context.obj
+    if delete_undeclared and file == _STDIN:
+        raise ConfigurationError(
+            "cannot tell what stdin declared before: it has no name to know it by",
+            hint="Give a file, or leave --delete-undeclared out.",
+        )
+    origin = "stdin" if file == _STDIN else file
+    cluster = invocation.any_plan()
+    declarations = parse_declarations(_declared_text(file), origin, cluster.plan)
+    with opened(cluster) as kafka, alone(cluster, is_reading=dry_run):
+        identity = file if file == _STDIN else str(Path(file).resolve())
+        planned = planned_apply(kafka, cluster.plan, declarations, identity, delete_undeclared=delete_undeclared)
+        if planned.obstacles and not (invocation.json or invocation.quiet):
+            _print_lines(invocation.console(stderr=True), apply_lines(planned))
+        refuse_obstacles(planned, origin)
+        if not dry_run:
+            _confirm_apply(invocation, planned, f"apply {origin} to the cluster {cluster.plan.cluster}", yes=yes)
+            carry_out(kafka, planned, cluster.layout.created_topics, invocation.timeout_s)
+    # Whoever was asked has seen the lines.
+    _print_applied(invocation, planned, origin, dry_run=dry_run, has_seen=not (dry_run or yes or planned.is_empty))
+
+
+def _print_applied(
+    invocation: Invocation, planned: "PlannedApply", origin: str, *, dry_run: bool, has_seen: bool
+) -> None:
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": dry_run} | apply_document(planned))
+    elif not invocation.quiet:
+        _print_lines(invocation.console(), () if has_seen else apply_lines(planned))
+        if planned.is_empty or not dry_run:
+            invocation.console().print(_applied(planned, origin))
+
+
+def _confirm_apply(invocation: Invocation, planned: "PlannedApply", action: str, *, yes: bool) -> None:
+    from kraftd.cli.confirmation import confirm
+
+    if not planned.is_empty:
+        confirm(invocation, action, list(apply_lines(planned)), yes=yes)
+
+
+def _declared_text(file: str) -> str:
+    from kraftd.host.files import read_user_text, user_text
+
+    if file == _STDIN:
+        return user_text(sys.stdin.buffer.read(), "stdin")
+    text = read_user_text(Path(file))
+    if text is None:
+        raise ConfigurationError(
+            f"cannot read {file}: there is no such file", hint="Name a file with [[topic]] as in kraftd.toml."
+        )
+    return text
+
+
+def apply_lines(planned: "PlannedApply") -> Iterable[str]:
+    """Yield what an application of declared topics changes, leaves alone, and puts at risk, a line each."""
+    for topic in planned.created:
+        counts = f"{plural(topic.partitions, 'partition')}, {plural(topic.replication_factor, 'replica')} each"
+        yield ", ".join((f"create    {topic.name}: {counts}", *(f"{key}={value}" for key, value in topic.config_items)))
+    for each in planned.altered:
+        yield from (f"change    {line}" for line in alteration_lines(each))
+        yield from (f"risk      {each.topic.name}: {risk}" for risk in each.risks)
+    for name, kept in planned.kept.items():
+        yield f"leave     {name}: {', '.join(f'{key}={value}' for key, value in kept.items())} (not declared)"
+    if planned.removal is not None:
+        yield from (f"delete    {line}" for line in removal_lines(planned.removal.removals))
+    else:
+        yield from (
+            f"leave     {name}: the file created it and no longer declares it; --delete-undeclared deletes it"
+            for name in planned.undeclared
+        )
+
+
+def apply_document(planned: "PlannedApply") -> dict[str, object]:
+    """Return the JSON form of an application of declared topics."""
+    return {
+        "created": [
+            {"topic": each.name, "partitions": each.partitions, "assignment": each.assignment, "config": each.config}
+            for each in planned.created
+        ],
+        "altered": [alteration_document(each) for each in planned.altered],
+        "unchanged": planned.unchanged,
+        "not_declared_config": planned.kept,
+        "undeclared": planned.undeclared,
+        "deleted": planned.removal.removals if planned.removal is not None else (),
+    }
+
+
+def _applied(planned: "PlannedApply", origin: str) -> str:
+    if planned.is_empty:
+        return f"Every topic is as {origin} declares it: there is nothing to do"
+    deleted = len(planned.removal.removals) if planned.removal is not None else 0
+    counts = {"created": len(planned.created), "changed": len(planned.altered), "deleted": deleted}
+    done = [f"{number} {did}" for did, number in counts.items() if number]
+    return f"Applied {origin}: {', '.join((*done, f'{len(planned.unchanged)} as declared'))}"
+
+
+def _print_lines(console: "Console", lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line)
 
 
 def configurations(

@@ -14,8 +14,17 @@ from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
 from kraftd.kafka.groups import committed
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
-from kraftd.kafka.topics import TOPIC_RESOURCE, metadata_request, topics_in
+from kraftd.kafka.topics import (
+    TOPIC_RESOURCE,
+    creation_failures_in,
+    creation_request,
+    metadata_request,
+    topics_in,
+)
 from kraftd.kafka.wire import Request
+from kraftd.plan.plan import Topic
+
+_POLL_S = 0.1
 
 
 class Administrator(KafkaAdmin):
@@ -136,6 +145,50 @@ class Administrator(KafkaAdmin):
         """
         response = self._opened.request_any(reassignment_calls.unregister_request(node_id))
         return self._opened.failure_of(response.error_code, response.error_message)
+
+    def check_creation(self, declared: Sequence[Topic]) -> dict[str, Failure]:
+        """Return why topics could not be created, by name; nothing is created.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        request = creation_request(declared, self._timeout_s, validate_only=True)
+        return creation_failures_in(self._opened.request_any(request), self._opened)
+
+    def await_alteration(self, topic: str, partitions: int, config: Mapping[str, str | None], limit_s: float) -> bool:
+        """Wait until every broker knows a topic's change: each learns of it up to a second after the controller.
+
+        Args:
+            topic: The topic.
+            partitions: The number that it has now.
+            config: What was set; None where the topic follows the brokers again.
+            limit_s: How long to wait.
+
+        Returns:
+            Whether all know it in time; a broker that does not answer is not waited for.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        deadline_s = self._clock.monotonic_s() + limit_s
+        while not self._is_known(topic, partitions, config):
+            if self._clock.monotonic_s() > deadline_s:
+                return False
+            self._clock.sleep(_POLL_S)
+        return True
+
+    def _is_known(self, topic: str, partitions: int, config: Mapping[str, str | None]) -> bool:
+        views = self.topic_views()
+        found = [view.values[topic] for view in views.values() if topic in view.values]
+        if any(len(each.partitions) != partitions for each in found):
+            return False
+        request = setting_calls.configs_request([topic])
+        answers = self._opened.request_each([(node_id, request) for node_id in views]) if config else ()
+        known = [
+            setting_calls.configs_in(each, self._opened).values for each in answers if not isinstance(each, Failure)
+        ]
+        owns = [{each.name: each.value for each in found[topic] if each.is_own} for found in known if topic in found]
+        return all(own.get(name) == value for own in owns for name, value in config.items())
 
     def delete_topics(self, names: Sequence[str]) -> dict[str, Failure]:
         """Delete topics with their records; return why some were not.

@@ -1,13 +1,14 @@
 """`kraftd topics create` and `alter`: a plan that can be shown, and what carries it out."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, TimedOutError
 from kraftd.escapes import named
 from kraftd.kafka.model import Failure, TopicPartition, TopicState
 from kraftd.kafka.records.reading import record_batches
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.topic_changes import Alteration, alteration, key_risk, placed, unknown_config
 from kraftd.operate.data.topics import changeable_topics, offsets_of
@@ -21,6 +22,8 @@ _SAMPLED = 500
 _SILENT_LIMIT_S = 5.0
 _MOST_CHARACTERS = 249
 _LIMIT_S = 30.0
+_KNOWN_LIMIT_S = 5.0
+_MADE_BY_THEMSELVES = (CANARY_TOPIC, "__consumer_offsets", "__transaction_state", "__share_group_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
         RefusedError: It exists; with if_missing, it exists with other partitions.
         TimedOutError: It is created, and not yet usable.
     """
-    _check_name(asked.name)
+    check_name(asked.name)
     metadata = kafka.metadata()
     existing = metadata.topics.values.get(asked.name)
     if existing is not None:
@@ -68,11 +71,21 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
     limit = limit_s or _LIMIT_S
     (outcome,) = kafka.create_topics([Topic(asked.name, assignment, config)], limit)
     if outcome.failure is not None:
-        raise _not_created(kafka, asked, outcome.failure, limit)
+        raise not_created(kafka, asked.name, asked.config, outcome.failure, limit)
     return Created(asked.name, len(assignment), factor, dict(config), existed=not outcome.created)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that Kafka does not take, or uses itself.
+
+    Raises:
+        ConfigurationError: Kafka does not take it.
+        RefusedError: Kafka, or kraftd, makes a topic of that name itself.
+    """
+    if name in _MADE_BY_THEMSELVES:
+        raise RefusedError(
+            f"cannot create the topic {name}: Kafka or kraftd makes it when it is needed", code="protected_topic"
+        )
     is_legal = all(character.isascii() and (character.isalnum() or character in "._-") for character in name)
     if not name or name in (".", "..") or len(name) > _MOST_CHARACTERS or not is_legal:
         raise ConfigurationError(
@@ -95,21 +108,32 @@ def _as_it_exists(existing: TopicState, asked: NewTopic, *, if_missing: bool) ->
     return Created(asked.name, partitions, factor, {}, existed=True)
 
 
-def _not_created(kafka: KafkaData, asked: NewTopic, failure: Failure, limit_s: float) -> KraftdError:
+def not_created(
+    kafka: KafkaData, name: str, config: Iterable[str], failure: Failure, limit_s: float = _LIMIT_S
+) -> KraftdError:
+    """Return the error of a topic that was not created, or is not usable in time.
+
+    Args:
+        kafka: The cluster.
+        name: The topic.
+        config: The names of the configurations that it was to have.
+        failure: Kafka's reason.
+        limit_s: How long it was waited for.
+    """
     if failure.error == "NOT_READY":
         return TimedOutError(
-            f"cannot wait longer than {limit_s:g} s for the new topic {named(asked.name)}: {failure.text}",
+            f"cannot wait longer than {limit_s:g} s for the new topic {named(name)}: {failure.text}",
             hint="'kraftd topics describe' shows its leaders.",
         )
-    if failure.error == "INVALID_CONFIG" and (known := _known_configs(kafka)):
-        unknown = next((name for name in asked.config if name not in known), None)
+    if failure.error == "INVALID_CONFIG" and (known := known_configs(kafka)):
+        unknown = next((each for each in config if each not in known), None)
         if unknown is not None:
             return unknown_config(unknown, known)
-    return refusal(f"cannot create the topic {named(asked.name)}", failure)
+    return refusal(f"cannot create the topic {named(name)}", failure)
 
 
-def _known_configs(kafka: KafkaData) -> tuple[str, ...]:
-    """Return the configurations that topics have, as any topic shows them."""
+def known_configs(kafka: KafkaData) -> tuple[str, ...]:
+    """Return the configurations that topics have, as any topic shows them; none where there is no topic."""
     names = list(kafka.metadata().topics.values)[:1]
     entries = kafka.configs(names).values if names else {}
     return tuple(entry.name for found in entries.values() for entry in found)
@@ -138,18 +162,34 @@ def planned_alteration(kafka: KafkaData, access: Access, name: str, wanted: Want
         raise refusal(f"cannot read the configuration of the topic {named(topic.name)}", found.failures[topic.name])
     brokers = [broker.node_id for broker in metadata.brokers]
     planned = alteration(topic, found.values[topic.name], brokers, partitions=wanted.partitions, changes=wanted.changes)
-    changes = {change.name: change.after for change in planned.changes}
+    return checked_alteration(kafka, access, planned, brokers[0])
+
+
+def checked_alteration(kafka: KafkaData, access: Access, planned: Alteration, through: int) -> Alteration:
+    """Return a change that Kafka would take, with its risk to records that have keys; nothing is changed.
+
+    Args:
+        kafka: The cluster.
+        access: The way to its records.
+        planned: The change.
+        through: The node id of the broker that checks new partitions.
+
+    Raises:
+        ConfigurationError: Kafka does not take the configuration.
+        KraftdError: Kafka does not take the partitions.
+    """
+    topic, changes = planned.topic, {change.name: change.after for change in planned.changes}
     failure = kafka.alter_configs(topic.name, changes, validate_only=True) if changes else None
+    if failure is None and planned.added:
+        failure = kafka.add_partitions(topic, planned.added, through, validate_only=True)
     if failure is not None:
         raise refusal(f"cannot alter the topic {named(topic.name)}", failure)
     risk = _sampled_key_risk(kafka, access, topic) if planned.added else None
-    if risk is None:
-        return planned
-    return Alteration(topic, planned.partitions, planned.added, planned.changes, (risk, *planned.risks))
+    return planned if risk is None else replace(planned, risks=(risk, *planned.risks))
 
 
 def alter_topic(kafka: KafkaData, planned: Alteration) -> None:
-    """Carry out the change of a topic: its configuration, then its partitions.
+    """Carry out the change of a topic: its configuration, then its partitions; returns when every broker knows it.
 
     Raises:
         KraftdError: Kafka refused it; the text says what was done before.
@@ -164,6 +204,8 @@ def alter_topic(kafka: KafkaData, planned: Alteration) -> None:
         if failure is not None:
             done = " (its configuration is changed)" if changes else ""
             raise refusal(f"cannot add partitions to the topic {named(name)}{done}", failure)
+    if not planned.is_empty:
+        kafka.await_alteration(name, planned.partitions + len(planned.added), changes, _KNOWN_LIMIT_S)
 
 
 def _sampled_key_risk(kafka: KafkaData, access: Access, topic: TopicState) -> str | None:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.escapes import named
 from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.model import TopicState
+from kraftd.kafka.topics import written
+from kraftd.plan.plan import Topic
 from kraftd.units import plural
 
 Assignment = tuple[tuple[int, ...], ...]
@@ -112,6 +114,66 @@ def alteration(
     added = placed(replicas, wanted - before, factor, brokers) if wanted > before else ()
     config = config_changes(entries, changes)
     return Alteration(topic, before, added, config, tuple(_risks(config)))
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A difference from a declaration that nothing changes while the topic keeps its records, or another command does.
+
+    Attributes:
+        text: The difference, and why.
+        remedy: What to do instead, as an instruction.
+    """
+
+    topic: str
+    text: str
+    remedy: str
+
+
+def obstacles(declared: Topic, topic: TopicState) -> tuple[Obstacle, ...]:
+    """Return what of a declaration a topic that exists cannot be given by a change of its settings and partitions."""
+    found = []
+    placement = tuple(partition.replicas for partition in topic.partitions)
+    before, factor = len(placement), min(map(len, placement), default=0)
+    name = named(topic.name)
+    if "partitions" in declared.stated and declared.partitions < before:
+        text = f"has {plural(before, 'partition')}, {declared.partitions} are declared: Kafka takes no partition away"
+        found.append(Obstacle(topic.name, text, "Declare as many as it has, or move its records to another topic."))
+    if "replication_factor" in declared.stated and declared.replication_factor != factor:
+        text = f"has {plural(factor, 'replica')} of each partition, {declared.replication_factor} are declared"
+        command = f"kraftd scale --replication-factor {declared.replication_factor} --topic {name}"
+        found.append(Obstacle(topic.name, text, f"'{command}' changes that."))
+    elif "assignment" in declared.stated and declared.assignment[:before] != placement[: declared.partitions]:
+        text = f"has its replicas at {written(placement)}, not at {written(declared.assignment[:before])}"
+        command = f"kraftd topics reassign {name} --assignment {written(declared.assignment[:before])}"
+        found.append(Obstacle(topic.name, text, f"'{command}' moves them."))
+    return tuple(found)
+
+
+def declared_alteration(
+    declared: Topic,
+    config: Mapping[str, str],
+    topic: TopicState,
+    entries: Sequence[ConfigEntry],
+    brokers: Iterable[int],
+) -> Alteration:
+    """Return what a declaration changes of a topic that exists, where there are no obstacles.
+
+    Args:
+        declared: The declaration; what it does not state is left as it is.
+        config: The settings that it states.
+        topic: The topic.
+        entries: Its configuration.
+        brokers: The brokers that are alive.
+
+    Raises:
+        ConfigurationError: There is no such configuration, or there are too few brokers.
+    """
+    partitions = declared.partitions if "partitions" in declared.stated else None
+    planned = alteration(topic, entries, brokers, partitions=partitions, changes=config)
+    if planned.added and "assignment" in declared.stated:
+        return replace(planned, added=declared.assignment[planned.partitions :])
+    return planned
 
 
 def config_changes(entries: Sequence[ConfigEntry], changes: Mapping[str, str | None]) -> tuple[ConfigChange, ...]:

@@ -95,13 +95,24 @@ class FakeKafka:
 
     def create_topics(self, declared, limit_s):
         self.did += [("create", each.name, each.assignment, each.config) for each in declared]
+        self.states = [
+            *self.states,
+            *(topic(each.name, *each.assignment) for each in declared if each.name not in self.refused),
+        ]
         return tuple(
             TopicOutcome(each.name, created=True, failure=REFUSED if each.name in self.refused else None)
             for each in declared
         )
 
-    def add_partitions(self, topic, added, through):
-        self.did.append(("add", topic.name, added))
+    def await_alteration(self, topic, partitions, config, limit_s):
+        return True
+
+    def check_creation(self, declared):
+        self.did.append(("check", tuple(each.name for each in declared)))
+        return {each.name: REFUSED for each in declared if each.name in self.refused}
+
+    def add_partitions(self, topic, added, through, *, validate_only=False):
+        self.did.append(("validate" if validate_only else "add", topic.name, added))
         return REFUSED if topic.name in self.refused else None
 
     def delete_topics(self, names):

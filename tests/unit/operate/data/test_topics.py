@@ -138,7 +138,7 @@ def test_an_alteration_is_checked_by_kafka_before_it_is_carried_out():
     planned = planned_alteration(kafka, PLAN.access, "t", Wanted(3, {"retention.ms": "2000"}))
     alter_topic(kafka, planned)
 
-    assert [entry[0] for entry in kafka.did] == ["validate", "alter", "add"]
+    assert [entry[0] for entry in kafka.did] == ["validate", "validate", "alter", "add"]
 
 
 def test_an_alteration_that_kafka_refuses_changes_nothing():
