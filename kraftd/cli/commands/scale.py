@@ -1,4 +1,4 @@
-"""The command that changes how many brokers there are, and how many replicas."""
+"""The commands that move replicas: to more or fewer brokers, or among those that there are."""
 
 from collections import Counter
 from dataclasses import asdict, replace
@@ -12,10 +12,14 @@ from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_size, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kraftd.operate.configuring import ChosenCluster
+    from kraftd.operate.scale.reassign import PlannedReassignment, ReassignResult
     from kraftd.operate.scale.scale import PlannedScale, ScaleResult
 
 _TIMEOUT_S = 3600.0
+_MOST_SHOWN = 20
 
 Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", help="How many brokers there are to be.")]
 Factor = Annotated[
@@ -26,6 +30,15 @@ Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Whose; may be repeated. All without it.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+Places = Annotated[
+    str | None, typer.Option("--brokers", metavar="IDS", help="Which may have replicas: 1,2,3. All without it.")
+]
+Assignment = Annotated[
+    str | None,
+    typer.Option("--assignment", metavar="IDS", help="The replicas of each partition of one topic: 1:2,2:3."),
+]
+Reassigned = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics; all without a name.")]
+AbortReassignment = Annotated[bool, typer.Option("--abort", help="Undo the reassignment that is unfinished.")]
 Abort = Annotated[bool, typer.Option("--abort", help="Undo the scale that is unfinished.")]
 DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the data of brokers that leave.")]
 Throttle = Annotated[
@@ -81,6 +94,98 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
     _print_result(invocation, command.run())
 
 
+def reassign(
+    context: typer.Context,
+    topics: Reassigned = None,
+    brokers: Places = None,
+    assignment: Assignment = None,
+    dry_run: DryRun = False,
+    abort: AbortReassignment = False,
+    throttle: Throttle = "64m",
+    yes: Yes = False,
+) -> None:
+    """Balance replicas and leaders over the brokers, or put them where --assignment says. Shows the plan, then asks.
+
+    The copies are throttled. A command that was interrupted is finished by the next one, or undone with --abort.
+    """
+    from kraftd.operate.scale.reassign import Reassign, ReassignOptions
+
+    invocation: Invocation = context.obj
+    timeout_s = invocation.timeout_s or _TIMEOUT_S
+    if sum(map(bool, (abort, brokers, assignment))) > 1 or (abort and topics):
+        raise ConfigurationError(
+            "cannot use two of --abort, --brokers and --assignment, nor --abort with topics", hint="Give one of them."
+        )
+    places = _replicas("--brokers", brokers.replace(",", ":"))[0] if brokers else ()
+    replicas = _replicas("--assignment", assignment) if assignment else ()
+    chosen = tuple(dict.fromkeys(topics or ()))
+    options = ReassignOptions(chosen, tuple(sorted(set(places))), replicas, abort, _bytes_per_s(throttle), timeout_s)
+    command = Reassign(invocation.any_plan(), options)
+    if dry_run:
+        _print_reassignment(invocation, command.plan(), is_asked=False)
+        return
+    if not yes:
+        planned = command.plan()
+        _print_reassignment(invocation, planned, is_asked=True)
+        if not planned.is_empty:
+            confirm(invocation, f"reassign partitions of the cluster {planned.cluster}", (), yes=yes)
+    _print_reassigned(invocation, command.run())
+
+
+def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
+    try:
+        return tuple(tuple(int(each) for each in one.split(":")) for one in text.split(","))
+    except ValueError:
+        form = "1,2,3" if option == "--brokers" else "1:2,2:3"
+        raise ConfigurationError(f"cannot use {option} {text}: it has other than ids", hint=f"Give {form}.") from None
+
+
+def _print_reassignment(invocation: Invocation, planned: "PlannedReassignment", *, is_asked: bool) -> None:
+    if invocation.json and not is_asked:
+        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
+    elif not invocation.quiet:
+        console = invocation.console(stderr=is_asked)
+        for line in _reassignment_lines(planned):
+            console.print(line)
+
+
+def _reassignment_lines(planned: "PlannedReassignment") -> list[str]:
+    if planned.is_empty:
+        return [f"The replicas of the cluster {planned.cluster} are there already: there is nothing to do."]
+    lines = [f"This goes on with {planned.resumes}."] if planned.resumes else []
+    if len(planned.changes) <= _MOST_SHOWN:
+        lines += [
+            f"move      {topic}, partition {partition}: {_ids(planned.before[topic, partition])} -> {_ids(replicas)}"
+            for (topic, partition), replicas in sorted(planned.changes.items())
+        ]
+    else:
+        lines += _moved_lines(planned.changes)
+    if planned.changes:
+        lines.append(f"copy      {plural(planned.copied_replicas, 'replica')}, {human_size(planned.copied_bytes)}")
+    return lines
+
+
+def _moved_lines(changes: "Iterable[tuple[str, int]]") -> list[str]:
+    moved = Counter(topic for topic, _ in changes)
+    return [f"move      {plural(number, 'partition')} of {topic}" for topic, number in sorted(moved.items())]
+
+
+def _ids(replicas: "Iterable[int]") -> str:
+    return ":".join(map(str, replicas))
+
+
+def _print_reassigned(invocation: Invocation, result: "ReassignResult") -> None:
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
+    elif not invocation.quiet:
+        console = invocation.console()
+        copied = f"{plural(result.moved.replicas, 'replica')} copied ({human_size(result.moved.size_bytes)})"
+        did = "Undid the reassignment" if result.is_undone else "Reassigned"
+        console.print(f"{did}: {copied} in {result.took_s:.1f} s" if result.is_changed else "There is nothing to do")
+        for note in result.notes:
+            console.print(f"note: {note}")
+
+
 def _refuse_nothing(
     brokers: int | None, replication_factor: int | None, topics: list[str] | None, *, abort: bool
 ) -> None:
@@ -106,7 +211,7 @@ def _bytes_per_s(text: str) -> int:
         ) from error
 
 
-def _document(planned: "PlannedScale") -> dict[str, object]:
+def _document(planned: "PlannedScale | PlannedReassignment") -> dict[str, object]:
     document = asdict(planned)
     before, after = document.pop("before"), document.pop("changes")
     document["moves"] = [
@@ -130,9 +235,8 @@ def _lines(planned: "PlannedScale") -> list[str]:
         return [f"The cluster {planned.cluster} has {plural(planned.brokers_after, 'broker')}: there is nothing to do."]
     lines = [f"This goes on with {planned.resumes}."] if planned.resumes else []
     lines += [f"start     {name}" for name in planned.joining]
-    moved = Counter(topic for topic, _ in planned.changes)
-    lines += [f"move      {plural(number, 'partition')} of {topic}" for topic, number in sorted(moved.items())]
-    if moved:
+    lines += _moved_lines(planned.changes)
+    if planned.changes:
         copies = plural(planned.copied_replicas, "replica")
         lines.append(f"copy      {copies}, {human_size(planned.copied_bytes)}")
     lines += [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kraftd.cli.commands.scale import reassign
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_bytes, parse_long_duration_ms, plural
@@ -53,6 +54,7 @@ def register(app: typer.Typer) -> None:
     topics.command("clear")(clear)
     topics.command("elect-leaders")(elect_leaders)
     topics.command("apply")(apply)
+    topics.command("reassign")(reassign)
     app.add_typer(topics, name="topics")
 
 

@@ -1,4 +1,4 @@
-"""The doors that only a scale uses."""
+"""The doors that only a scale, and a reassignment, use."""
 
 # ruff: noqa: D102 the Protocol names methods that its class describes
 
@@ -7,12 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kraftd.errors import NeedsRunningClusterError
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
+from kraftd.operate.context import ClusterContext
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.plan.plan import Access
+
+_ADMIN_TIMEOUT_S = 10.0
 
 
 class ReassigningDoor(Protocol):
@@ -56,3 +60,16 @@ class ScaleDoors:
         default=lambda access, timeout_s: Administrator(access, timeout_s=timeout_s)
     )
     start: StartDoors = field(default_factory=start_doors)
+
+    def reach(self, cluster: ClusterContext, verb: str) -> AbstractContextManager[ReassigningDoor]:
+        """Return Kafka of a cluster that runs, opened by entering it.
+
+        Raises:
+            NeedsRunningClusterError: It does not run.
+        """
+        if not cluster.find_processes().processes.keys() & {node.name for node in cluster.plan.brokers}:
+            raise NeedsRunningClusterError(
+                f"cannot {verb} the cluster {cluster.plan.cluster}: it is not running",
+                hint="'kraftd start' starts it.",
+            )
+        return self.open_kafka(cluster.plan.access, _ADMIN_TIMEOUT_S)

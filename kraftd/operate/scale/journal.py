@@ -1,11 +1,11 @@
-"""The journal of a scale: what it is to reach, and what it must put back, so that the next call finishes or undoes it.
+"""The journal of a scale or reassignment: what it is to reach and to put back, so that the next call ends or undoes it.
 
 What is moved is not in it: that follows anew from where the replicas are and which moves are under way.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,8 +22,23 @@ _NOTHING: Mapping[str, Values] = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a reassignment is to reach, whose brokers stay as they are.
+
+    Attributes:
+        brokers: The node ids that may have replicas.
+        topics: The topics that it moves; none for all.
+        assignment: The replicas of each partition of the only topic, the preferred leader first; none to balance.
+    """
+
+    brokers: tuple[int, ...]
+    topics: tuple[str, ...] = ()
+    assignment: tuple[Replicas, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
-    """A scale that is under way.
+    """A scale, or a reassignment, that is under way.
 
     Attributes:
         brokers_before: How many brokers there were.
@@ -37,6 +52,7 @@ class Journal:
         broker_throttles: The same of brokers, by node id as text.
         is_aborted: It is being undone.
         is_removing: The brokers that leave are empty, and are being stopped.
+        goal: What a reassignment is to reach; None of a scale.
     """
 
     brokers_before: int
@@ -50,6 +66,14 @@ class Journal:
     broker_throttles: Mapping[str, Values] = field(default_factory=dict)
     is_aborted: bool = False
     is_removing: bool = False
+    goal: Goal | None = None
+
+    @property
+    def what(self) -> str:
+        """The command that is under way, as a part of a sentence."""
+        if self.goal is None:
+            return f"the scale from {self.brokers_before} to {self.brokers_after} brokers that began at {self.since}"
+        return f"the reassignment of {', '.join(self.goal.topics) or 'all topics'} that began at {self.since}"
 
     @property
     def most_brokers(self) -> int:
@@ -87,6 +111,7 @@ class Journal:
             "broker_throttles": self.broker_throttles,
             "is_aborted": self.is_aborted,
             "is_removing": self.is_removing,
+            "goal": asdict(self.goal) if self.goal is not None else None,
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -113,6 +138,7 @@ def parse_journal(text: str, path: Path) -> Journal:
             broker_throttles={str(name): dict(values) for name, values in raw["broker_throttles"].items()},
             is_aborted=bool(raw["is_aborted"]),
             is_removing=bool(raw["is_removing"]),
+            goal=_goal(raw.get("goal")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KraftdError(
@@ -121,6 +147,13 @@ def parse_journal(text: str, path: Path) -> Journal:
             "throttles of replication to take away: 'kraftd kafka configs --describe' shows them.",
             code="journal_damaged",
         ) from error
+
+
+def _goal(raw: Any) -> Goal | None:
+    if raw is None:
+        return None
+    assignment = tuple(tuple(map(int, replicas)) for replicas in raw["assignment"])
+    return Goal(tuple(map(int, raw["brokers"])), tuple(map(str, raw["topics"])), assignment)
 
 
 def _placed(raw: Any) -> tuple[PartitionId, Replicas]:

@@ -1,14 +1,16 @@
 """The movement of replicas, throttled and watched, until all are where they belong and their preferred leaders lead."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
+from kraftd.host.files import read_text
 from kraftd.kafka.model import KafkaAccessError, TopicPartition
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale.doors import ReassigningDoor
-from kraftd.operate.scale.journal import Journal
+from kraftd.operate.scale.journal import Journal, parse_journal
 from kraftd.operate.scale.targets import Situation, left_bytes, replica_bytes, throttles
 from kraftd.operate.scale.throttle import set_rate, take_away, throttle, with_saved
 from kraftd.operate.start.sequence import Deadline, yield_to_stop
@@ -77,13 +79,26 @@ class Mover:
         write: Callable[[Journal], None],
         bytes_per_s: int,
         deadline: Deadline,
+        topics: Collection[str] = (),
     ) -> None:
+        """Move nothing yet.
+
+        Args:
+            cluster: The cluster.
+            kafka: The way to its brokers.
+            journal: What is under way.
+            write: Writes the journal.
+            bytes_per_s: How much each broker may send, and receive, of the copies.
+            deadline: When it gives up.
+            topics: Whose preferred leaders are elected at the end; none for all.
+        """
         self._cluster = cluster
         self._clock = cluster.clock
         self._kafka = kafka
         self._write = write
         self._bytes_per_s = bytes_per_s
         self._deadline = deadline
+        self._topics = topics
         self.journal = journal
         self.moved = Moved()
         self.notes: list[str] = []
@@ -135,7 +150,7 @@ class Mover:
         for (topic, partition), failure in sorted(lasting.items()):
             raise KraftdError(
                 f"cannot reassign partition {partition} of {topic}: {failure.text}",
-                hint="'kraftd scale' goes on from where the replicas are; with --abort it undoes what it did.",
+                hint="The same command goes on from where the replicas are; with --abort it undoes what it did.",
                 code="not_reassigned",
                 details={"topic": topic, "partition": partition, "error": failure.error},
             )
@@ -205,7 +220,7 @@ class Mover:
     def _elect(self) -> None:
         """Make the preferred replicas leaders, where they are not."""
         deadline_s = self._clock.monotonic_s() + _LEADERS_LIMIT_S
-        while unled := self._look_patiently().unled:
+        while unled := self._unled():
             self._kafka.elect_leaders(unled)
             if self._clock.monotonic_s() > deadline_s:
                 self.notes.append(
@@ -214,6 +229,10 @@ class Mover:
                 )
                 return
             self._clock.sleep(_POLL_S)
+
+    def _unled(self) -> list[TopicPartition]:
+        situation = self._look_patiently()
+        return (situation.of(self._topics) if self._topics else situation).unled
 
     @contextmanager
     def _throttle_taken_away(self) -> Iterator[None]:
@@ -227,8 +246,25 @@ class Mover:
         try:
             self.journal, still = take_away(self.journal, self._kafka, self._clock)
         except KafkaAccessError as error:
-            still = [f"the throttle could not be taken away; the next 'kraftd scale' does it: {error}"]
+            still = [f"the throttle could not be taken away; the next call of this command does it: {error}"]
         for note in still:
             self._cluster.reporter.step(note)
         self.notes += still
         self._write(self.journal)
+
+
+def free_bytes(kafka: ReassigningDoor) -> int:
+    """Return the least space that a broker has left."""
+    found = kafka.log_dirs(kafka.metadata(()).brokers).values.values()
+    free = [each.usable_bytes for theirs in found for each in theirs if each.usable_bytes is not None]
+    return min(free, default=2**63)
+
+
+def read_journal(path: Path) -> Journal | None:
+    """Return the journal of what is unfinished; None where nothing is.
+
+    Raises:
+        KraftdError: It is damaged, or a newer kraftd wrote it.
+    """
+    text = read_text(path)
+    return parse_journal(text, path) if text is not None else None

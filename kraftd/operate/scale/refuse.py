@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 
 from kraftd.errors import ConfigurationError, RefusedError, unknown_name
-from kraftd.operate.scale.journal import Journal
+from kraftd.operate.scale.journal import Goal, Journal
 from kraftd.operate.scale.targets import Situation, too_many_replicas, topics_of
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.manifest import Manifest
-from kraftd.units import human_size
+from kraftd.plan.placement.balance import Placement
+from kraftd.units import human_size, plural
 
 _SHOWN = 6
 
@@ -40,6 +41,8 @@ def refuse_other_scale(journal: Journal | None, brokers: int | None, *, is_abort
     """
     if journal is None:
         return
+    if journal.goal is not None:
+        refuse_unfinished(journal, "scale")
     if is_abort and journal.is_removing and not journal.is_aborted:
         raise RefusedError(
             "cannot undo this scale any more: the brokers that leave are empty, and are being removed",
@@ -56,6 +59,72 @@ def refuse_other_scale(journal: Journal | None, brokers: int | None, *, is_abort
         code="unfinished_scale",
         details={"brokers_before": journal.brokers_before, "brokers_after": journal.brokers_after},
     )
+
+
+def refuse_unfinished(journal: Journal, verb: str) -> None:
+    """Refuse to begin while another command is unfinished.
+
+    Raises:
+        RefusedError: Always, naming it and what finishes it.
+    """
+    command = "kraftd scale" if journal.goal is None else "kraftd topics reassign"
+    again = f"{command} --brokers {journal.brokers_after}" if journal.goal is None else command
+    raise RefusedError(
+        f"cannot {verb}: {journal.what} is {'half undone' if journal.is_aborted else 'unfinished'}",
+        hint=f"'{command} --abort' undoes the rest."
+        if journal.is_aborted
+        else f"'{again}' finishes it, and '{command} --abort' undoes it.",
+        code="unfinished_scale" if journal.goal is None else "unfinished_reassignment",
+    )
+
+
+def refuse_reassignment(situation: Situation, goal: Goal, brokers: Collection[int]) -> None:
+    """Refuse a goal that the topics cannot have.
+
+    Args:
+        situation: Where the replicas of the chosen topics are.
+        goal: What is to be reached.
+        brokers: The node ids that there are.
+
+    Raises:
+        ConfigurationError: There is no such broker, or the assignment does not fit the topic.
+        RefusedError: A topic has more replicas than brokers were given, or would get another number of them.
+    """
+    named = sorted({*goal.brokers, *(broker for replicas in goal.assignment for broker in replicas)})
+    if unknown := [node_id for node_id in named if node_id not in brokers]:
+        raise ConfigurationError(
+            f"cannot move replicas to broker {unknown[0]}: there is none",
+            hint=f"There are: {', '.join(map(str, sorted(brokers)))}.",
+            details={"unknown": unknown, "known": sorted(brokers)},
+        )
+    if topics := too_many_replicas(situation.placement, len(goal.brokers), ()):
+        raise RefusedError(
+            f"cannot move {_listed(topics)} to {plural(len(goal.brokers), 'broker')}: "
+            f"{'it has' if len(topics) == 1 else 'they have'} more replicas",
+            hint="Give more brokers; 'kraftd scale --replication-factor' gives topics fewer replicas.",
+            code="too_many_replicas",
+            details={"topics": topics},
+        )
+    if goal.assignment:
+        _refuse_assignment(situation.placement, goal)
+
+
+def _refuse_assignment(placement: Placement, goal: Goal) -> None:
+    (name,) = goal.topics
+    before = [placement[key] for key in sorted(placement)]
+    if any(len(set(replicas)) != len(replicas) for replicas in goal.assignment):
+        raise ConfigurationError(f"cannot move {name}: a broker appears twice in one partition")
+    if len(before) != len(goal.assignment):
+        raise ConfigurationError(
+            f"cannot move {name}: it has {plural(len(before), 'partition')}, {len(goal.assignment)} were given",
+            hint="Give the replicas of each partition in turn, as 1:2,2:3.",
+        )
+    if any(len(old) != len(new) for old, new in zip(before, goal.assignment, strict=True)):
+        raise RefusedError(
+            f"cannot move {name}: a partition would have another number of replicas",
+            hint=f"'kraftd scale --replication-factor R --topic {name}' changes it, with the min.insync.replicas.",
+            code="other_replication_factor",
+        )
 
 
 def refuse_factor(replication_factor: int | None, brokers: int) -> None:

@@ -5,16 +5,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError
-from kraftd.host.files import read_text, write_atomically
+from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
-from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
-from kraftd.operate.scale.move import Moved, Mover, Target, look
+from kraftd.operate.scale.move import Moved, Mover, Target, free_bytes, look, read_journal
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
@@ -25,7 +25,6 @@ from kraftd.plan.plan import Plan
 from kraftd.units import timestamp
 
 COMMAND = "scale"
-_ADMIN_TIMEOUT_S = 10.0
 _MIN_ISR = "min.insync.replicas"
 
 Choose = Callable[[int | None], ChosenCluster]
@@ -224,7 +223,7 @@ class Scale:
         current = situation.placement
         copies = added({key: current[key] for key in changes}, changes)
         size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
-        refuse.refuse_full_disk(size_bytes, _free_bytes(kafka))
+        refuse.refuse_full_disk(size_bytes, free_bytes(kafka))
         known = {node.node_id for node in self._running.brokers}
         most = max(before, goal, journal.most_brokers if journal else 0, len(known))
         min_isr = (
@@ -241,7 +240,7 @@ class Scale:
             len(copies),
             size_bytes,
             min_isr,
-            _resumed(journal),
+            journal.what if journal is not None else "",
         )
 
     def _needed(self, journal: Journal | None) -> list[int]:
@@ -372,19 +371,13 @@ class Scale:
     # The records, and the ways outside.
 
     def _journal(self) -> Journal | None:
-        path = self._cluster.layout.scale_journal
-        text = read_text(path)
-        return parse_journal(text, path) if text is not None else None
+        return read_journal(self._cluster.layout.scale_journal)
 
     def _write(self, journal: Journal) -> None:
         write_atomically(self._cluster.layout.scale_journal, journal.to_json())
 
     def _kafka(self) -> AbstractContextManager[ReassigningDoor]:
-        if not self._cluster.find_processes().processes.keys() & {node.name for node in self._running.brokers}:
-            raise NeedsRunningClusterError(
-                f"cannot scale the cluster {self._running.cluster}: it is not running", hint="'kraftd start' starts it."
-            )
-        return self._doors.open_kafka(self._running.access, _ADMIN_TIMEOUT_S)
+        return self._doors.reach(self._cluster, "scale")
 
     def _configured(self, brokers: int) -> Configured:
         return plan_for(self._choose(brokers), self._command_context)
@@ -421,16 +414,3 @@ def _set_min_isr(kafka: ReassigningDoor, values: Mapping[str, str | None]) -> No
 
 def _names_of(brokers: Iterable[int]) -> tuple[str, ...]:
     return tuple(f"broker-{node_id}" for node_id in brokers)
-
-
-def _free_bytes(kafka: ReassigningDoor) -> int:
-    """Return the least space that a broker has left."""
-    found = kafka.log_dirs(kafka.metadata(()).brokers).values.values()
-    free = [each.usable_bytes for theirs in found for each in theirs if each.usable_bytes is not None]
-    return min(free, default=2**63)
-
-
-def _resumed(journal: Journal | None) -> str:
-    if journal is None:
-        return ""
-    return f"the scale from {journal.brokers_before} to {journal.brokers_after} brokers that began at {journal.since}"

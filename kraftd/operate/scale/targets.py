@@ -44,6 +44,18 @@ class Situation:
                 sizes[key] = max(size_bytes, sizes.get(key, 0))
         return sizes
 
+    def of(self, chosen: Collection[str]) -> "Situation":
+        """Return the situation of some topics; of all but the canary's where none is named."""
+        names = set(topics_of(self, chosen))
+        return Situation(
+            {name: topic for name, topic in self.topics.items() if name in names},
+            {key: each for key, each in self.reassignments.items() if key[0] in names},
+            {
+                broker: {key: size for key, size in theirs.items() if key[0] in names}
+                for broker, theirs in self.replica_bytes.items()
+            },
+        )
+
     @property
     def unled(self) -> list[TopicPartition]:
         """The partitions that another replica leads than the preferred one."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import KraftdError
-from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.journal import Goal, Journal, parse_journal
 
 PATH = Path("scale.json")
 FULL = Journal(
@@ -23,7 +23,10 @@ FULL = Journal(
 )
 
 
-@pytest.mark.parametrize("journal", [FULL, Journal(3, 2, "now", {})])
+@pytest.mark.parametrize(
+    "journal",
+    [FULL, Journal(3, 2, "now", {}), Journal(3, 3, "now", {}, goal=Goal((1, 2), ("orders",), ((1, 2), (2, 1))))],
+)
 def test_a_journal_is_read_as_it_was_written(journal):
     assert parse_journal(journal.to_json(), PATH) == journal
 
