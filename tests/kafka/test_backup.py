@@ -178,9 +178,11 @@ def test_killed_backups_and_restores_are_finished_by_the_next_call(filled, admin
 
     assert any(killed(begun_anew(), lambda: written(filled) > 0) for _ in range(TRIES))
     other = filled.run("backup", "restore", str(tmp_path / "other"), "--yes", "--json")
-    resumed = filled.run(*restore, check=True).document
+    resumption = filled.run(*restore, check=True)
+    resumed = resumption.document
     assert other.status in (4, 8)
     assert resumed["resumed"] is True
+    assert "100% of" in resumption.stderr
     assert 0 < resumed["written"] <= BULK_RECORDS
     assert without_offsets(read(filled, BULK)) == without_offsets(before)
 

@@ -278,6 +278,7 @@ def _write_records(
                     write_oldest()
             while waiting:
                 write_oldest()
+        progress.complete()
     finally:
         files.close()
         progress.end()
@@ -345,16 +346,28 @@ class _Progress:
         self._offsets = sum(offsets.end - offsets.begin for offsets in ranges.values())
         self._reporter = reporter
         self._bytes_per_offset = 0.0
+        self._passed = 0
+        self._done_bytes = 0
 
     def advance(self, place: TopicPartition, records: Records) -> None:
         reached = records.offsets[-1] + 1
-        passed = reached - self._at[place]
-        self._at[place] = reached
         if not self._bytes_per_offset:
             self._bytes_per_offset = max(1.0, records.size_bytes / len(records))
             self._reporter.transfer_begins("Backing up", round(self._bytes_per_offset * self._offsets))
-        self._reporter.advance(round(self._bytes_per_offset * passed))
+        self._pass(reached - self._at[place])
+        self._at[place] = reached
+
+    def complete(self) -> None:
+        """Count what no record has, as the markers of transactions at the end of a partition."""
+        if self._bytes_per_offset:
+            self._pass(self._offsets - self._passed)
 
     def end(self) -> None:
         if self._bytes_per_offset:
             self._reporter.download_ends()
+
+    def _pass(self, offsets: int) -> None:
+        self._passed += offsets
+        done_bytes = round(self._bytes_per_offset * self._passed)
+        self._reporter.advance(done_bytes - self._done_bytes)
+        self._done_bytes = done_bytes

@@ -67,6 +67,11 @@ class Frame:
     header: FrameHeader
     payload: bytes
 
+    @property
+    def end(self) -> int:
+        """The first byte after it in the file."""
+        return self.position + FRAME_HEADER_BYTES + len(self.payload)
+
     def records(self) -> Records:
         """Return the records of the frame.
 

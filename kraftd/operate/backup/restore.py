@@ -18,7 +18,7 @@ from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.create import require_brokers
-from kraftd.operate.backup.format import DamagedArchiveError, Frame
+from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import ClusterTopic, Manifest, Piece, chain_of, pieces_of
 from kraftd.operate.backup.restoration import (
     WHILE_RESTORING,
@@ -277,7 +277,7 @@ class _Restore:
 
     def _is_tail(self, place: _Place, found: Records | None) -> bool:
         """Return whether the last record of a partition is the one that the backup has there."""
-        for _, records in self._batches(place, place.done - 1):
+        for _, _, records in self._batches(place, place.done - 1):
             return found is not None and (found.keys[0], found.values[0]) == (records.keys[0], records.values[0])
         return False
 
@@ -297,9 +297,9 @@ class _Restore:
                 place, batches = active.popleft()
                 batch = next(batches, None)
                 if batch is not None:
-                    frame, records = batch
-                    writer.write(place.partition, records, frame.header.raw_bytes)
-                    self._cluster.reporter.advance(len(frame.payload))
+                    passed_bytes, raw_bytes, records = batch
+                    writer.write(place.partition, records, raw_bytes)
+                    self._cluster.reporter.advance(passed_bytes)
                     written += len(records)
                     active.append((place, batches))
                 elif (following := next(waiting, None)) is not None:
@@ -312,10 +312,14 @@ class _Restore:
             self._cluster.reporter.download_ends()
         return written
 
-    def _batches(self, place: _Place, skipped: int) -> Iterator[tuple[Frame, Records]]:
-        """Yield the frames of a partition with their records, without the first ones."""
-        passed = 0
+    def _batches(self, place: _Place, skipped: int) -> Iterator[tuple[int, int, Records]]:
+        """Yield the records of a partition without the first ones: bytes of files passed, bytes of the frame, records.
+
+        The bytes of the files that were passed add up to their sizes, whatever is skipped.
+        """
+        passed = passed_bytes = 0
         for piece, frame in read_pieces(self._target, place.pieces):
+            passed_bytes += frame.end - (frame.position if frame.number else 0)
             begin, passed = max(0, skipped - passed), passed + frame.header.records
             if begin >= frame.header.records:
                 continue
@@ -323,7 +327,8 @@ class _Restore:
                 records = frame.records()
             except DamagedArchiveError as error:
                 raise named(error, f"{self._target.name}/{piece.backup}/{piece.file.path}") from error
-            yield frame, records.part(begin, len(records)) if begin else records
+            yield passed_bytes, frame.header.raw_bytes, records.part(begin, len(records)) if begin else records
+            passed_bytes = 0
 
     def _check_ends(self) -> None:
         ends = self._ends()

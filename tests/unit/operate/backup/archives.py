@@ -31,6 +31,7 @@ class FakeKafka:
         self.topic_id = topic_id
         self.found_groups = groups
         self.fails_after = None
+        self.markers = 0
 
     def cluster_id(self):
         return "C1"
@@ -40,7 +41,7 @@ class FakeKafka:
         return {TOPIC: topic, "__consumer_offsets": replace(topic, name="__consumer_offsets")}
 
     def ranges(self, places, *, committed=True):
-        ends = {index: each.offsets[-1] + 1 if each else 0 for index, each in enumerate(self.partitions)}
+        ends = {index: each.offsets[-1] + 1 + self.markers if each else 0 for index, each in enumerate(self.partitions)}
         return {(topic, index): OffsetRange(0, ends[index]) for topic, index in places}
 
     def groups(self):
@@ -66,8 +67,11 @@ def commits(**offsets):
     return GroupCommits("readers", tuple(Commit(TOPIC, int(name[1:]), at) for name, at in offsets.items()))
 
 
-def backed_up(tmp_path, kafka, *, parent=None, created_at="2026-11-26T16:30:00.000Z", target=None):
+def backed_up(tmp_path, kafka, *, parent=None, created_at="2026-11-26T16:30:00.000Z", target=None, reporter=None):
     """Write a backup, and return the target and the manifest."""
     place = target or DirectoryTarget(tmp_path / "target")
     snapshot = take_snapshot(kafka, CreateOptions(), parent, created_at)
-    return place, write_backup(snapshot, FakeCluster(tmp_path).context, kafka, place)
+    cluster = FakeCluster(tmp_path).context
+    if reporter is not None:
+        cluster = replace(cluster, command_context=replace(cluster.command_context, reporter=reporter))
+    return place, write_backup(snapshot, cluster, kafka, place)

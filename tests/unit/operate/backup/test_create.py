@@ -38,6 +38,29 @@ def test_a_backup_holds_every_topic_of_the_user_and_verifies(tmp_path, kafka):
     assert verify(target, None, NullReporter()).records == 15
 
 
+class Bytes(NullReporter):
+    """Adds up what is reported."""
+
+    def __init__(self):
+        self.total = self.done = 0
+
+    def transfer_begins(self, what, total_bytes):
+        self.total += total_bytes
+
+    def advance(self, count_bytes):
+        self.done += count_bytes
+
+
+@pytest.mark.parametrize("markers", [0, 3])
+def test_the_progress_of_a_backup_ends_at_all_of_it(tmp_path, kafka, markers):
+    kafka.markers = markers
+    reporter = Bytes()
+
+    backed_up(tmp_path, kafka, reporter=reporter)
+
+    assert reporter.done == reporter.total > 0
+
+
 def test_the_script_of_the_documentation_reads_a_backup(tmp_path, kafka):
     text = (ROOT / "docs" / "backup.md").read_text(encoding="utf-8")
     (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -42,6 +42,12 @@ def test_records_are_read_as_they_were_written(batches):
 CONTENT = FILE_MAGIC + encoded_frame(records(0, 1, 2, headers={1: (("n", b"v"),)})) + encoded_frame(records(7, 9))
 
 
+def test_each_frame_ends_where_the_next_one_begins_and_the_last_one_with_the_file():
+    first, second = frames(io.BytesIO(CONTENT).read)
+
+    assert (first.position, first.end, second.end) == (len(FILE_MAGIC), second.position, len(CONTENT))
+
+
 @pytest.mark.parametrize("flipped", [0x01, 0x80, 0xFF])
 def test_a_changed_byte_is_found_wherever_it_is(flipped):
     for place in range(len(CONTENT)):
