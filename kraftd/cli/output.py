@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.escapes import escaped_json
+from kraftd.health.programs.backups import BackupOutcome
 from kraftd.health.programs.ladder import described
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
@@ -144,7 +145,7 @@ def status_view(document: StatusDocument, width: int, *, rungs: bool = False) ->
     reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
     shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
     ladder = [Text(f"  The cluster's rung: {document.rung or 'none'}", style="dim")] if rungs else []
-    return Group(status_head(document), table, *ladder, *shown, *_alert_lines(document))
+    return Group(status_head(document), table, *ladder, *shown, *_alert_lines(document), *_backup_lines(document))
 
 
 def _alert_lines(document: StatusDocument) -> Iterable[Text]:
@@ -154,6 +155,19 @@ def _alert_lines(document: StatusDocument) -> Iterable[Text]:
         names = list(dict.fromkeys(f"{each.name} ({each.severity})" for each in alerts.firing))
         more = ", ..." if len(names) > _MOST_ALERTS else ""
         yield Text(f"  Alerts: {', '.join(names[:_MOST_ALERTS])}{more}", style="red")
+
+
+def _backup_lines(document: StatusDocument) -> Iterable[Text]:
+    """Yield one line with the last and the next scheduled backup, where there is a schedule."""
+    backup = document.backup if isinstance(document, HealthDocument) else None
+    if backup is None:
+        return
+    now = datetime.fromisoformat(document.generated_at)
+    left_s = (datetime.fromisoformat(backup.next_at) - now).total_seconds()
+    last = "none yet" if backup.succeeded_at is None else f"{duration(backup.age_s)} ago"
+    following = "one is under way" if backup.running else f"next in {duration(left_s)}" if left_s > 0 else "next is due"
+    failed = f"; the last one failed: {backup.error}" if backup.outcome is BackupOutcome.FAILED else ""
+    yield Text(f"  Backup ({backup.schedule}): {last}, {following}{failed}", style="red" if failed else "dim")
 
 
 def status_table(document: StatusDocument, width: int, *, rungs: bool = False) -> Table:

@@ -4,10 +4,12 @@ import argparse
 import logging
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from kraftd.clock import Clock, SystemClock
+from kraftd.daemon.backups import backup_scheduler
 from kraftd.daemon.doors import daemon_doors, reopen_logs
 from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.log_rotation import LogRotator
@@ -42,10 +44,13 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     events = EventLog(plan.layout.events, "daemon", clock)
     supervisor = Supervisor(plan.layout.socket)
     doors = daemon_doors(plan, supervisor, collector, alerts, events, clock)
+    backups = backup_scheduler(plan, lambda kind, text: doors.record_event(kind, DAEMON, text), clock)
+    if backups is not None:
+        doors = replace(doors, backup=backups.view)
     loop = Loop(plan, doors, clock, _recorded_restarts(plan.layout.restarts))
     heartbeat = Heartbeat(plan.layout.heartbeat, plan.daemon)
     logs = LogRotator(plan, clock, lambda: reopen_logs(plan, supervisor))
-    service = Service(plan, loop, collector, admin, alerts, heartbeat, logs)
+    service = Service(plan, loop, collector, admin, alerts, heartbeat, logs, backups)
     if heartbeat.begin():
         doors.record_event(
             "hung", DAEMON, "it looked at nothing, or answered nobody, any more: supervisord ended that run"

@@ -15,6 +15,7 @@ from kraftd.daemon.attachments import Pending
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import Answer, ProcessFact
@@ -74,6 +75,7 @@ class DaemonDoors:
         sample_kernel_kills: Looks how many processes the kernel has ended, to tell those that end next from others.
         progress: What the logs of brokers that do not serve say of their start.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
+        backup: The scheduled backups; None where none are.
     """
 
     find_processes: Callable[[], ProcessTable]
@@ -91,6 +93,7 @@ class DaemonDoors:
     stop_obstacle: Callable[[Node], str | None]
     log_age_s: Callable[[str], float | None]
     record_event: Callable[[str, str, str], None]
+    backup: Callable[[], ScheduledBackup | None] = lambda: None
     alerts: Callable[[], Alerts | None] = lambda: None
     disks: Callable[[], tuple[DiskView, ...]] = tuple
     progress: Callable[[Mapping[str, ProcessFact], Mapping[str, Answer]], Mapping[str, StartProgress]] = (

@@ -88,6 +88,7 @@ class Loop:
             alerts=self._doors.alerts(),
             unreachable=process_table.unreachable,
             disks=self._doors.disks(),
+            backup=self._doors.backup(),
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())

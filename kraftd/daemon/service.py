@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from kraftd.daemon.backups import BackupScheduler
 from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.log_rotation import LOOK_EVERY_S, LogRotator
 from kraftd.daemon.loop import Loop
@@ -21,6 +22,7 @@ from kraftd.observe.alerts import ALERTS_EVERY_S, AlertReader
 from kraftd.observe.collector import CollectAction, Collector, next_collect_action
 from kraftd.plan.kinds import PROMETHEUS
 from kraftd.plan.plan import Plan
+from kraftd.plan.program import Kind
 from kraftd.serve.metrics.exposition import Exposition
 from kraftd.web.server import Server
 
@@ -29,6 +31,8 @@ logger = logging.getLogger("kraftd.daemon")
 _STARTING_TICK_S = 0.5
 _LEAST_TICK_S = 0.1
 _NEW_OBJECTS = 20_000
+_BACKUP_END_S = 1.5
+"""How long a backup that is under way may take to end: a stop gives the daemon 2 s."""
 
 
 class HttpServer(Server):
@@ -64,6 +68,7 @@ class Service:
         alerts: AlertReader | None = None,
         heartbeat: Heartbeat | None = None,
         logs: LogRotator | None = None,
+        backups: BackupScheduler | None = None,
     ) -> None:
         self._plan = plan
         self._exit_watch = ExitWatch()
@@ -73,6 +78,7 @@ class Service:
         self._alerts = alerts or AlertReader(None)
         self._heartbeat = heartbeat
         self._logs = logs
+        self._backups = backups
         self._stop = threading.Event()
         self._is_ending = False
         self._newest: Snapshot | None = None
@@ -102,8 +108,10 @@ class Service:
         self._subscribers.append(on_change)
 
     def end_streams(self) -> None:
-        """Have open streams end, because the HTTP server shuts down."""
+        """Have open streams end, and what takes long, because the HTTP server shuts down."""
         self._is_ending = True
+        if self._backups is not None:
+            self._backups.end()
         self._notify()
 
     def request_tick(self) -> None:
@@ -114,16 +122,21 @@ class Service:
         """Run until a signal ends the HTTP server, then end the threads."""
         for target in (self.watch, self.collect, self.read_alerts, self.rotate_logs):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
+        backing_up = threading.Thread(target=self.back_up, name="back_up", daemon=True)
+        backing_up.start()
         try:
             server.run()
         finally:
             self.stop()
+            backing_up.join(_BACKUP_END_S)
             if self._heartbeat is not None:
                 self._heartbeat.end()
 
     def stop(self) -> None:
         """Have the threads end."""
         self._stop.set()
+        if self._backups is not None:
+            self._backups.end()
         self._exit_watch.wake()
 
     def watch(self) -> None:
@@ -195,6 +208,15 @@ class Service:
         """Look after the logs until stopped: in a thread of its own, as it takes a while to compress a large one."""
         while self._logs is not None and not self._stop.wait(LOOK_EVERY_S):
             self._logs.look()
+
+    def back_up(self) -> None:
+        """Make the scheduled backups until stopped, in a thread of its own; nothing where there is no schedule."""
+        if self._backups is not None:
+            self._backups.run(lambda: self._is_settled, self._has_broker)
+
+    def _has_broker(self) -> bool:
+        programs = self._newest.programs if self._newest else ()
+        return any(each.kind is Kind.BROKER and each.ready for each in programs)
 
     @property
     def _is_settled(self) -> bool:

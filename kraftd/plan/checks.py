@@ -73,6 +73,7 @@ def contradictions(settings: Settings, plan: Plan) -> list[str]:
         *_property_problems(settings),
         *_variable_problems(settings),
         *_option_problems(settings),
+        *_backup_problems(settings),
         *_port_problems(plan.ports),
     ]
 
@@ -148,6 +149,12 @@ def _option_problems(settings: Settings) -> Iterator[str]:
         reason = owned_jvm_option(option)
         if reason:
             yield f'java.options "{option}": kraftd sets it: {reason}'
+
+
+def _backup_problems(settings: Settings) -> Iterator[str]:
+    backup = settings.backup
+    if backup.schedule and not backup.target:
+        yield f'backup.schedule = "{backup.schedule}": backup.target says where, and is not set'
 
 
 def _port_problems(ports: tuple[Port, ...]) -> Iterator[str]:

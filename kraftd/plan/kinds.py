@@ -301,6 +301,23 @@ class WatchdogLimits:
     daemon_silent_s: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduledBackups:
+    """The backups that the daemon has made.
+
+    Attributes:
+        schedule: When, as ``parse_schedule`` reads it.
+        keep: How many of the newest stay in the target; 0 for all.
+        topics: Only these; all where none is named.
+    """
+
+    schedule: str
+    target: str
+    keep: int = 0
+    incremental: bool = False
+    topics: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(Program):
     """The process that observes the cluster.
@@ -316,6 +333,7 @@ class Daemon(Program):
     selection: Selection = Selection()
     allowed_hosts: tuple[str, ...] = ()
     watchdog: WatchdogLimits = WatchdogLimits()
+    backups: ScheduledBackups | None = None
 
 
 def broker(
@@ -422,6 +440,7 @@ def daemon(
     selection: Selection | None = None,
     allowed_hosts: tuple[str, ...] = (),
     watchdog: WatchdogLimits | None = None,
+    backups: ScheduledBackups | None = None,
 ) -> Daemon:
     """Return the daemon, the only program that supervisord restarts by itself."""
     return Daemon(
@@ -440,6 +459,7 @@ def daemon(
         selection=selection or Selection(),
         allowed_hosts=allowed_hosts,
         watchdog=watchdog or WatchdogLimits(),
+        backups=backups,
     )
 
 

@@ -41,6 +41,7 @@ RECORDS = (
     "restarts.json",
     "rolling.json",
     "overrides.json",
+    "backups.json",
     "restore.json",
     "restore.lock",
     "scale.json",
@@ -135,6 +136,11 @@ class Layout:
     def overrides(self) -> Path:
         """The brokers' settings that were changed while they ran, until they are read from their files."""
         return self.state_dir / "overrides.json"
+
+    @property
+    def backups(self) -> Path:
+        """The daemon's memory of the backups that it had made."""
+        return self.state_dir / "backups.json"
 
     @property
     def restore_journal(self) -> Path:

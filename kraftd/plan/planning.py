@@ -202,6 +202,7 @@ def _daemon(settings: Settings) -> Daemon:
         ),
         allowed_hosts=tuple(name.lower().strip("[]") for name in daemon.allowed_hosts),
         watchdog=kinds.WatchdogLimits(**settings.watchdog.model_dump()),
+        backups=kinds.ScheduledBackups(**settings.backup.model_dump()) if settings.backup.schedule else None,
     )
 
 

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from kraftd.clock import parse_schedule
 from kraftd.plan.kinds import TOOL_DEFINITIONS, ToolDefinition
 from kraftd.units import parse_size
 
@@ -32,6 +33,9 @@ _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ABSOLUTE_PATH = re.compile(r"(/.*)?")
+_BACKUP_TARGET = re.compile(r"(/[^\x00-\x1f]*|[a-z][a-z0-9+.-]*://[^@/\x00-\x1f]*(/[^\x00-\x1f]*)?)?")
+"""A URL has no user and no password: they would be in a command line, for all users of the machine to see."""
+
 _JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
 _MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
@@ -53,6 +57,12 @@ def _size_or_none(text: str) -> str:
     if size != "0":
         parse_size(size)
     return size
+
+
+def _schedule_or_none(text: str) -> str:
+    if text:
+        parse_schedule(text)
+    return text
 
 
 def _matching(pattern: re.Pattern[str], *, refused: tuple[str, ...] = ()) -> Any:
@@ -257,6 +267,20 @@ class LogSettings(_Section):
     daily: bool = Field(default=True, description=_SWITCH)
 
 
+class BackupSettings(_Section):
+    """``[backup]``: the backups that the daemon has made."""
+
+    schedule: Annotated[str, AfterValidator(_schedule_or_none)] = Field(
+        "", description='"every 6h", "daily 03:00", "weekly sunday 03:00", or "" for none'
+    )
+    target: Annotated[str, _matching(_BACKUP_TARGET)] = Field(
+        "", description="the absolute path of a directory, or a URL without a user and a password"
+    )
+    keep: Whole = Field(0, ge=0, le=10_000, description="a whole number from 0 to 10000")
+    incremental: bool = Field(default=False, description=_SWITCH)
+    topics: tuple[TopicName, ...] = Field((), description='a list of topic names such as ["orders"]')
+
+
 class MetricsAgentSettings(_Section):
     """``[metrics_agent]``: the JMX metrics of every node, for Prometheus."""
 
@@ -288,6 +312,7 @@ class Settings(_Section):
     watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     disk: DiskSettings = Field(default_factory=DiskSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
+    backup: BackupSettings = Field(default_factory=BackupSettings)
     metrics_agent: MetricsAgentSettings = Field(default_factory=MetricsAgentSettings)
 
     @property

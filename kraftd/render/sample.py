@@ -138,6 +138,21 @@ _CLUSTER = """\
 # controllers write to files of their own is rotated by its size alone.
 #daily = true
 
+[backup]
+# When the daemon has a backup made: "every 6h" (s, m, h, d), "daily 03:00", "weekly sunday 03:00"; "" for never. A time
+# at which the cluster did not run is made up for once.
+#schedule = ""
+# Where: the absolute path of a directory, or a URL with kraftd[backup]. No user or password in it: what opens the place
+# reads them from its own file, or from the environment that the cluster is started in. For this cluster alone.
+#target = ""
+# How many of the newest backups stay in the target, 0 to 10000; 0 keeps all. With incremental = true, also those that
+# these continue.
+#keep = 0
+# Whether a backup holds only what is new since the one before: true or false.
+#incremental = false
+# Only these topics; all without a name.
+#topics = []
+
 [metrics_agent]
 # Whether every node serves its JMX metrics to Prometheus, on loopback, port 7070 + its id: true or false.
 #enabled = true

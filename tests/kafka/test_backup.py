@@ -1,5 +1,6 @@
 """Backups of the session's cluster, and their restores into it, interrupted ones too."""
 
+import json
 import random
 import shutil
 import signal
@@ -153,6 +154,38 @@ def test_an_incremental_backup_reads_only_what_is_new(filled, tmp_path):
     verified = filled.run("backup", "verify", target, "--json", check=True).document
     assert verified["records"] == full["records"] + 1
     assert filled.run("backup", "prune", target, "--keep", "1").status == 0
+
+
+def test_a_schedule_makes_whole_backups_also_where_the_daemon_is_killed(filled, tmp_path):
+    target, settings = tmp_path / "t", filled.settings
+    scheduled = {"schedule": "every 1s", "target": target, "topics": f'["{TOPIC}"]'}
+    filled.settings = {**settings, **{f"backup.{key}": value for key, value in scheduled.items()}}
+    recorded = filled.state_dir / "backups.json"
+    try:
+        filled.run("apply", "--json", check=True)
+        eventually(lambda: backup_names(target), within_s=90, what="the first scheduled backup")
+        eventually(lambda: json.loads(recorded.read_text())["ended_s"] is None, within_s=90, what="one under way")
+        filled.kill("kraftd")
+        before = backup_names(target)
+        eventually(lambda: backup_names(target) - before, within_s=90, what="a backup of the next daemon")
+        eventually(lambda: health_backup(filled)["outcome"] == "succeeded", within_s=90, what="its result")
+    finally:
+        filled.settings = settings
+        filled.run("apply", "--json", check=True)
+
+    verified = filled.run("backup", "verify", str(target), "--json", check=True).document
+    assert set(verified["backups"]) == backup_names(target)
+    assert verified["records"] > 0
+    assert health_backup(filled) is None
+
+
+def backup_names(target):
+    return {path.parent.name for path in target.glob("*Z*/manifest.json") if not path.parent.name.endswith(".partial")}
+
+
+def health_backup(cluster):
+    """Return the scheduled backups as the daemon tells them, once it does."""
+    return json.loads(eventually(lambda: cluster.get("kraftd", "health")[1], within_s=60, what="health"))["backup"]
 
 
 def test_killed_backups_and_restores_are_finished_by_the_next_call(filled, admin, tmp_path):

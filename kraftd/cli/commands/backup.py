@@ -51,6 +51,7 @@ def create(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="TOPIC", help="Not this one; may be repeated.")
     ] = None,
+    scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
 ) -> None:
     """Back up topics, records and committed offsets of the running cluster, which is used meanwhile."""
     from kraftd.operate.backup.cold import create_cold

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
 from kraftd.health.programs.ladder import NO_PROGRESS, LogRecovery, Rung, StartProgress, recovery_shown, rung_of
@@ -151,6 +152,7 @@ class Snapshot:
         alerts: What the cluster's Prometheus last told; None where it has none, or was not asked yet.
         unreachable: Why supervisord does not answer although it runs; None otherwise.
         disks: The file systems that hold the cluster.
+        backup: The scheduled backups; None where none are, and where a command observes.
     """
 
     taken_at_s: float
@@ -163,6 +165,7 @@ class Snapshot:
     alerts: Alerts | None = None
     unreachable: str | None = None
     disks: tuple[DiskView, ...] = ()
+    backup: ScheduledBackup | None = None
 
 
 @dataclass(frozen=True, slots=True)

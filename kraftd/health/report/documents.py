@@ -11,6 +11,7 @@ from typing import Any
 from kraftd.health.lag.lag import PartitionLag
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.ladder import Rung
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
@@ -244,6 +245,8 @@ class HealthDocument(StatusDocument):
     """The alerts of the Prometheus that kraftd runs; null where none runs, or it was not asked yet."""
     file_systems: tuple[DiskView, ...] = ()
     """Those that hold the cluster, as this machine sees them."""
+    backup: ScheduledBackup | None = None
+    """The scheduled backups; null where none are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def health_document(
         collectors=collector_summaries(kafka.runs, now_s),
         alerts=snapshot.alerts,
         file_systems=snapshot.disks,
+        backup=snapshot.backup,
     )
 
 

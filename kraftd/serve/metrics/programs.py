@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 import kraftd
+from kraftd.health.programs.backups import BackupOutcome, ScheduledBackup
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.plan.program import Kind
@@ -98,6 +99,18 @@ def _of_disks(number: Callable[[DiskView], float]) -> Samples:
             yield (disk.path,), number(disk)
 
     return samples
+
+
+def _of_backup(number: Callable[[ScheduledBackup], float | None]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        if snapshot.backup is not None and (value := number(snapshot.backup)) is not None:
+            yield (), value
+
+    return samples
+
+
+def _backup_succeeded(backup: ScheduledBackup) -> int | None:
+    return None if backup.outcome is None else int(backup.outcome is not BackupOutcome.FAILED)
 
 
 def _exit_status(program: ProgramView) -> int | None:
@@ -219,6 +232,42 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         ("path",),
         "The free space below which a start is refused, in bytes.",
         _of_disks(lambda each: each.least_free_bytes),
+    ),
+    _gauge(
+        "backup_age_seconds",
+        (),
+        "Seconds since the newest scheduled backup was finished; before the first, since there is a schedule.",
+        _of_backup(lambda each: each.age_s),
+    ),
+    _gauge(
+        "backup_interval_seconds",
+        (),
+        "The longest time between two backups by the schedule, in seconds.",
+        _of_backup(lambda each: each.interval_s),
+    ),
+    _gauge(
+        "backup_last_success_timestamp_seconds",
+        (),
+        "When the newest scheduled backup was finished, in seconds since the Unix epoch; absent before the first.",
+        _of_backup(lambda each: _seconds(each.succeeded_at) if each.succeeded_at else None),
+    ),
+    _gauge(
+        "backup_last_success",
+        (),
+        "0 when the last scheduled backup failed, 1 when it did not; absent before the first has ended.",
+        _of_backup(_backup_succeeded),
+    ),
+    _gauge(
+        "backup_size_bytes",
+        (),
+        "Size of the newest scheduled backup, in bytes.",
+        _of_backup(lambda each: each.size_bytes),
+    ),
+    _gauge(
+        "backup_duration_seconds",
+        (),
+        "Seconds that the newest scheduled backup took.",
+        _of_backup(lambda each: each.took_s),
     ),
 )
 """In the order in which they are exposed."""

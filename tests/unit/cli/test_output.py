@@ -6,6 +6,7 @@ import pytest
 from kraftd.cli.output import started, status_head, status_table, status_view, stopped
 from kraftd.cli.terminal import Console
 from kraftd.health.programs.alerts import Alerts
+from kraftd.health.programs.backups import BackupHistory, BackupOutcome, backup_view
 from kraftd.health.programs.ladder import LogRecovery, Rung
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
@@ -13,9 +14,13 @@ from kraftd.health.report.health import health_document, status_document
 from kraftd.operate.start.start import StartResult
 from kraftd.operate.stop.execute import Stopped
 from kraftd.operate.stop.stop import StopResult
+from kraftd.plan.kinds import ScheduledBackups
 from kraftd.plan.program import Kind
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot, program, snapshot
+
+HOURLY = ScheduledBackups("every 1h", "/backups")
+MADE = BackupHistory(0.0).begun(900.0, 7, 1.0).succeeded(910.0, "b1", 2048)
 
 
 def printed(*renderables, show=None):
@@ -131,6 +136,25 @@ def test_alerts_are_one_line_below_the_reasons():
 
     assert printed(status_view(shown, 300)).splitlines()[-1] == "  Alerts: BrokerDown (critical)"
     assert "Alerts" not in printed(status_view(replace(shown, alerts=Alerts(())), 300))
+
+
+@pytest.mark.parametrize(
+    ("history", "line"),
+    [
+        (BackupHistory(400.0), "  Backup (every 1h): none yet, next in 50 min"),
+        (MADE, "  Backup (every 1h): 1 min 30 s ago, next in 58 min 20 s"),
+        (MADE.begun(990.0, 8, 1.0), "  Backup (every 1h): 1 min 30 s ago, one is under way"),
+        (
+            MADE.begun(95.0, 8, 1.0).ended(96.0, BackupOutcome.FAILED, "no room"),
+            "  Backup (every 1h): 1 min 30 s ago, next is due; the last one failed: no room",
+        ),
+    ],
+)
+def test_scheduled_backups_are_one_line(history, line):
+    newest = replace(snapshot(program("broker-1")), backup=backup_view(HOURLY, history, 1000.0), taken_at_s=1000.0)
+    shown = health_document(plan_of(), newest, judge(newest, ()), 1000.0)
+
+    assert printed(status_view(shown, 300)).splitlines()[-1] == line
 
 
 def test_the_head_tells_the_verdict_and_who_saw_it():

@@ -178,7 +178,7 @@ def test_a_plain_cluster_name_is_taken(name):
             "5 = 5",
             "5: no such setting; there are: "
             "cluster, kafka, java, broker, controller, topic, producer, consumer, daemon, watchdog, disk, "
-            "logs, metrics_agent, prometheus, alertmanager, grafana",
+            "logs, backup, metrics_agent, prometheus, alertmanager, grafana",
         ),
         ('[[topic]]\nname = "a"\npartition = 3', "topic.a.partition: no such setting, did you mean topic.partitions?"),
     ],

@@ -6,10 +6,12 @@ from markupsafe import escape
 
 from kraftd.health.lag.view import CollectorRun, KafkaView
 from kraftd.health.programs.alerts import Alert, Alerts
+from kraftd.health.programs.backups import BackupHistory, BackupOutcome, backup_view
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.history import History, Moment
 from kraftd.host.events import Event
 from kraftd.kafka.model import GroupState
+from kraftd.plan.kinds import ScheduledBackups
 from kraftd.serve.page import Page, charts, sparkline, stale_after_s
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot, program, snapshot, topic
@@ -50,6 +52,19 @@ def test_everything_that_is_known_is_shown():
         "left out by the settings 2 topics, 0 groups",
     ):
         assert shown in text
+
+
+def test_the_scheduled_backups_are_shown_with_the_last_and_the_next():
+    scheduled = ScheduledBackups("every 1h", "/backups/<b>")
+    made = BackupHistory(0.0).begun(900.0, 7, 1.0).succeeded(910.0, "b1", 2048)
+    failed = made.begun(950.0, 8, 1.0).ended(960.0, BackupOutcome.FAILED, "no <room>")
+
+    html = whole(replace(snapshot(program("broker-1")), backup=backup_view(scheduled, failed, 1000.0)))
+
+    assert "no &lt;room&gt;" in html
+    assert "Last 1 min 30 s ago, 2.0 KiB in 10 s" in text_of(html)
+    assert "/backups/&lt;b&gt;" in html
+    assert 'id="backup"' not in whole(snapshot(program("broker-1")))
 
 
 def test_what_is_not_known_is_called_unknown_with_its_reason():
