@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SECTIONS = {
     "Run": ("start", "stop", "restart", "apply", "scale", "upgrade", "pause", "resume", "destroy"),
-    "Look": ("status", "wait", "health", "lag", "top", "logs", "events", "list"),
+    "Look": ("status", "wait", "health", "lag", "top", "logs", "events", "operations", "list"),
     "Find out why": ("why", "explain", "doctor", "bundle"),
     "Topics, records and groups": ("topics", "tail", "send", "groups", "backup"),
     "Clients": ("env", "exec", "kafka"),

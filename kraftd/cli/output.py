@@ -12,6 +12,7 @@ from kraftd.cli.terminal import Console, Table, Text
 from kraftd.escapes import escaped_json
 from kraftd.health.programs.backups import BackupOutcome
 from kraftd.health.programs.ladder import described
+from kraftd.health.programs.operations import Operation, OperationOutcome, OperationState
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
 from kraftd.host.events import COMMANDS, Event
@@ -40,6 +41,12 @@ _STATUS_STYLES = {
     Status.DEGRADED: "yellow",
     Status.DOWN: "bold red",
     Status.UNSUPERVISED: "yellow",
+}
+_OPERATION_STYLES: Mapping[str, str] = {
+    OperationState.RUNNING: "green",
+    OperationState.RESUMABLE: "yellow",
+    OperationOutcome.FAILED: "red",
+    OperationOutcome.INTERRUPTED: "yellow",
 }
 _MOST_KEPT = 10
 _MOST_ALERTS = 8
@@ -145,7 +152,8 @@ def status_view(document: StatusDocument, width: int, *, rungs: bool = False) ->
     reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
     shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
     ladder = [Text(f"  The cluster's rung: {document.rung or 'none'}", style="dim")] if rungs else []
-    return Group(status_head(document), table, *ladder, *shown, *_alert_lines(document), *_backup_lines(document))
+    below = (*_alert_lines(document), *_operation_lines(document), *_backup_lines(document))
+    return Group(status_head(document), table, *ladder, *shown, *below)
 
 
 def _alert_lines(document: StatusDocument) -> Iterable[Text]:
@@ -168,6 +176,42 @@ def _backup_lines(document: StatusDocument) -> Iterable[Text]:
     following = "one is under way" if backup.running else f"next in {duration(left_s)}" if left_s > 0 else "next is due"
     failed = f"; the last one failed: {backup.error}" if backup.outcome is BackupOutcome.FAILED else ""
     yield Text(f"  Backup ({backup.schedule}): {last}, {following}{failed}", style="red" if failed else "dim")
+
+
+def operations_table(operations: Iterable[Operation], now_s: float) -> Table:
+    """Return the operations that take long as a table."""
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for column in ("OPERATION", "STATE", "SINCE", "WHAT"):
+        table.add_column(column, no_wrap=column != "WHAT", overflow="fold")
+    for each in operations:
+        began_s = None if each.since is None else datetime.fromisoformat(each.since).timestamp()
+        since = "-" if began_s is None else f"{duration(max(0.0, now_s - began_s))} ago"
+        state = each.outcome or each.state
+        table.add_row(each.operation, Text(state, style=_OPERATION_STYLES.get(state, "")), since, _detail(each))
+    return table
+
+
+def _detail(operation: Operation) -> str:
+    """Return what an operation is about, how far it is, and what to do about it, in a line."""
+    parts = [operation.what, operation.error or ""]
+    if operation.step:
+        parts.append(f"{operation.step} (pid {operation.pid})")
+    if operation.total_bytes and operation.done_bytes is not None:
+        share = min(100, operation.done_bytes * 100 // operation.total_bytes)
+        left = f", {duration(operation.left_s)} left" if operation.left_s else ""
+        parts.append(f"{share} % of {human_size(operation.total_bytes)}{left}")
+    if operation.resume:
+        undo = f", '{operation.undo}' undoes it" if operation.undo else ""
+        parts.append(f"'{operation.resume}' finishes it{undo}")
+    return "; ".join(filter(None, parts))
+
+
+def _operation_lines(document: StatusDocument) -> Iterable[Text]:
+    """Yield a line for each operation that runs or waits to be resumed."""
+    found = document.operations if isinstance(document, HealthDocument) else ()
+    for each in found:
+        if each.state is not OperationState.DONE:
+            yield Text(f"  {each.operation}, {each.state}: {_detail(each)}", style=_OPERATION_STYLES[each.state])
 
 
 def status_table(document: StatusDocument, width: int, *, rungs: bool = False) -> Table:

@@ -103,6 +103,10 @@ class PlainLines:
         """Print how much has arrived."""
         self._print_share()
 
+    def moved(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Print a line."""
+        self.step(text)
+
     def _print_share(self, more: str = "") -> None:
         share = self._done_bytes * 100 // self._total_bytes if self._total_bytes else 100
         self._console.print(f"  {share:3d}% of {human_size(self._total_bytes)}{more}")
@@ -196,6 +200,10 @@ class LiveLines:
         if self._download is not None:
             self._download.stop()
             self._download = None
+
+    def moved(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Print a line above the programs."""
+        self.step(text)
 
     def close(self) -> None:
         """Leave the last lines on the screen, and restore the terminal."""

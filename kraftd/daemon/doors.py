@@ -20,6 +20,7 @@ from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import Answer, ProcessFact
 from kraftd.health.programs.ladder import StartProgress
+from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage
 from kraftd.health.programs.stop_blockers import describe_blocker
@@ -36,6 +37,8 @@ from kraftd.observe.collector import Collector
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.observe.probes import all_start_progress, ask_all
+from kraftd.observe.operations import OperationWatch
+from kraftd.observe.probes import ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.observe.stop_cost import stop_cost
 from kraftd.plan.desired import DAMAGED, DesiredState, parse_desired
@@ -76,6 +79,7 @@ class DaemonDoors:
         progress: What the logs of brokers that do not serve say of their start.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
         backup: The scheduled backups; None where none are.
+        operations: What takes long.
     """
 
     find_processes: Callable[[], ProcessTable]
@@ -94,6 +98,7 @@ class DaemonDoors:
     log_age_s: Callable[[str], float | None]
     record_event: Callable[[str, str, str], None]
     backup: Callable[[], ScheduledBackup | None] = lambda: None
+    operations: Callable[[], tuple[Operation, ...]] = tuple
     alerts: Callable[[], Alerts | None] = lambda: None
     disks: Callable[[], tuple[DiskView, ...]] = tuple
     progress: Callable[[Mapping[str, ProcessFact], Mapping[str, Answer]], Mapping[str, StartProgress]] = (
@@ -126,6 +131,7 @@ def daemon_doors(
         stop_obstacle=functools.partial(_stop_obstacle, plan),
         log_age_s=functools.partial(_log_age_s, plan, clock),
         record_event=functools.partial(_record_event, events),
+        operations=OperationWatch(layout, clock).look,
         alerts=lambda: alerts.newest,
         disks=DiskWatch(plan, clock).views,
         progress=functools.partial(all_start_progress, plan),

@@ -89,6 +89,7 @@ class Loop:
             unreachable=process_table.unreachable,
             disks=self._doors.disks(),
             backup=self._doors.backup(),
+            operations=self._doors.operations(),
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())

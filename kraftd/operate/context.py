@@ -1,9 +1,11 @@
 """The context of a use case: the caller's environment, progress, and one cluster with its plan, records and doors."""
 
+import contextlib
+import logging
 import os
 import pwd
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +13,21 @@ from typing import Any, Protocol
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.errors import FileAccessError
+from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, parse_progress
 from kraftd.host.events import EventLog
+from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import acquire
+from kraftd.host.processes import Process, describe, is_alive
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.doors import Doors, SupervisorDoor, real_doors
 from kraftd.operate.store import Store
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
+from kraftd.units import timestamp
+
+_RECORDED_EVERY_S = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class Reporter(Protocol):
@@ -44,6 +54,9 @@ class Reporter(Protocol):
     def download_ends(self) -> None:
         """Show that the download is complete."""
 
+    def moved(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Show how far something is that Kafka moves by itself."""
+
 
 class NullReporter:
     """Shows nothing."""
@@ -68,6 +81,92 @@ class NullReporter:
 
     def download_ends(self) -> None:
         """Show nothing."""
+
+    def moved(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Show nothing."""
+
+
+class OperationReporter:
+    """Shows the progress of an operation, and records it for who asks meanwhile, at most once a second.
+
+    Args:
+        shown: The reporter that shows it.
+        clock: Time.
+        progress: The operation that begins.
+        write: Records how far it is.
+        record_step: Records that a step begins.
+    """
+
+    def __init__(
+        self,
+        shown: Reporter,
+        clock: Clock,
+        progress: Progress,
+        write: Callable[[Progress], None],
+        record_step: Callable[[str], None],
+    ) -> None:
+        self._shown = shown
+        self._clock = clock
+        self._progress = progress
+        self._write = write
+        self._record_step = record_step
+        self._written_at_s = clock.monotonic_s()
+        write(progress)
+
+    def step(self, text: str) -> None:
+        """Show a step, and put it on record."""
+        self._shown.step(text)
+        self._record_step(text)
+        self._change(replace(self._progress, step=text))
+
+    def program(self, name: str, state: str, detail: str = "") -> None:
+        """Show a program's new state."""
+        self._shown.program(name, state, detail)
+        self._change(replace(self._progress, step=f"{name} {state}"))
+
+    def rung(self, name: str, rung: str, progress: str) -> None:
+        """Show the rung of a program."""
+        self._shown.rung(name, rung, progress)
+
+    def download_begins(self, what: str, total_bytes: int) -> None:
+        """Show that a download begins."""
+        self._shown.download_begins(what, total_bytes)
+        self._begin(f"Downloading {what}", total_bytes)
+
+    def transfer_begins(self, what: str, total_bytes: int) -> None:
+        """Show that something else begins."""
+        self._shown.transfer_begins(what, total_bytes)
+        self._begin(what, total_bytes)
+
+    def advance(self, count_bytes: int) -> None:
+        """Show that more bytes have arrived."""
+        self._shown.advance(count_bytes)
+        done_bytes = (self._progress.done_bytes or 0) + count_bytes
+        self._progress = replace(self._progress, done_bytes=done_bytes)
+        if self._clock.monotonic_s() - self._written_at_s >= _RECORDED_EVERY_S:
+            self._change(self._progress)
+
+    def download_ends(self) -> None:
+        """Show the end of a download or another transfer."""
+        self._shown.download_ends()
+        self._change(self._progress)
+
+    def moved(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Show how far something is that Kafka moves by itself."""
+        self._shown.moved(text, done_bytes, total_bytes)
+        began_s = self._progress.transfer_began_s if self._progress.total_bytes == total_bytes else self._clock.now_s()
+        progress = replace(self._progress, done_bytes=done_bytes, total_bytes=total_bytes, transfer_began_s=began_s)
+        self._change(replace(progress, step=text))
+
+    def _begin(self, what: str, total_bytes: int) -> None:
+        began_s = self._clock.now_s()
+        progress = replace(self._progress, step=what, done_bytes=0, total_bytes=total_bytes)
+        self._change(replace(progress, transfer_began_s=began_s))
+
+    def _change(self, progress: Progress) -> None:
+        self._progress = progress
+        self._written_at_s = self._clock.monotonic_s()
+        self._write(progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +289,60 @@ class ClusterContext:
             EventLog(self.layout.events, "commands", self.clock).record(kind, text, **facts)
         except FileAccessError as error:
             self.reporter.step(f"This is not on record ({text}): {error}")
+
+    @contextlib.contextmanager
+    def operating(self, operation: str, what: str) -> Iterator["ClusterContext"]:
+        """Let everybody see an operation that takes long: ``kraftd operations``, the status page, events.
+
+        Args:
+            operation: Its name in ``OPERATIONS``.
+            what: What it is about.
+
+        Yields:
+            The same cluster, with a reporter that records the progress too.
+        """
+        own = describe(os.getpid()) or Process(os.getpid(), 0.0, 0.0)
+        progress = Progress(operation, what, own.pid, own.incarnation, self.clock.now_s())
+        file = self.layout.operations / f"{own.pid}.json"
+        reporter = OperationReporter(
+            self.reporter,
+            self.clock,
+            progress,
+            lambda now: self._write_progress(file, now),
+            lambda text: self.record("operation_step", f"{operation}: {text}", operation=operation),
+        )
+        self._remove_ended_progress()
+        self.record("operation_begun", f"{operation}: {what}", operation=operation)
+        outcome, error = OperationOutcome.INTERRUPTED, ""
+        try:
+            yield replace(self, command_context=replace(self.command_context, reporter=reporter))
+            outcome = OperationOutcome.SUCCEEDED
+        except Exception as raised:
+            outcome, error = OperationOutcome.FAILED, str(raised)
+            raise
+        finally:
+            self._record_end(progress, outcome, error)
+            # Last: who sees that it is gone reads what became of it.
+            file.unlink(missing_ok=True)
+
+    def _record_end(self, progress: Progress, outcome: OperationOutcome, error: str) -> None:
+        text = f"{progress.operation}: {progress.what}: {outcome}" + (f": {error}" if error else "")
+        facts = {"operation": progress.operation, "what": progress.what, "outcome": outcome.value}
+        self.record(ENDED, text, **facts, began_at=timestamp(progress.began_s), error=error)
+
+    def _write_progress(self, file: Path, progress: Progress) -> None:
+        try:
+            write_atomically(file, progress.to_json())
+        except FileAccessError as error:
+            # The operation itself may still succeed, as one that frees a full disk.
+            logger.debug("How far it is, is not on record: %s", error)
+
+    def _remove_ended_progress(self) -> None:
+        """Remove what killed processes left."""
+        for file in self.layout.operations.glob("*.json"):
+            progress = parse_progress(read_text(file) or "")
+            if progress is None or not is_alive(Process(progress.pid, progress.incarnation, 0.0)):
+                file.unlink(missing_ok=True)
 
 
 def cluster_context(plan: Plan, command_context: CommandContext) -> ClusterContext:

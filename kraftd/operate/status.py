@@ -8,6 +8,7 @@ import msgspec
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError, unknown_name
 from kraftd.escapes import typed
+from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
 from kraftd.health.programs.verdict import judge
@@ -18,6 +19,9 @@ from kraftd.host.http import Answer, get
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import exit_records, with_causes
 from kraftd.observe.probes import all_start_progress, ask_all
+from kraftd.observe.operations import OperationWatch
+from kraftd.observe.probes import ask_all
+from kraftd.observe.start_logs import all_start_progress
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import real_doors
 from kraftd.operate.store import Store
@@ -206,6 +210,11 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         disks=DiskWatch(plan, cluster.clock).views(),
     )
     return status_document(plan, snapshot, judge(snapshot), "command")
+
+
+def operations(cluster: ClusterContext) -> tuple[Operation, ...]:
+    """Return the operations that take long: running, resumable, done; also where the daemon does not run."""
+    return OperationWatch(cluster.layout, cluster.clock).look()
 
 
 @dataclass(frozen=True, slots=True)

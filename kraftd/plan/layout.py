@@ -71,7 +71,7 @@ _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, RECORDS))})\.\d+")
 _FILES = {
     "events": re.compile(r"(commands|daemon)\.jsonl(\.1)?"),
     "logs": re.compile(r"supervisord\.log(\.\d+)?|\.?supervisord\.log-\d{8}T\d{6}\.\d{6}Z(\.gz)?"),
-    "run": re.compile(r"\.?heartbeat(\.\d+)?|supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock"),
+    "run": re.compile(r"\.?heartbeat(\.\d+)?|supervisord\.pid|supervisor\.sock(\.\d+)?|foreground\.lock|operations"),
 }
 
 
@@ -136,6 +136,11 @@ class Layout:
     def overrides(self) -> Path:
         """The brokers' settings that were changed while they ran, until they are read from their files."""
         return self.state_dir / "overrides.json"
+
+    @property
+    def operations(self) -> Path:
+        """The directory in which each process of a long operation records how far it is."""
+        return self.state_dir / "run" / "operations"
 
     @property
     def backups(self) -> Path:

@@ -156,6 +156,7 @@ def test_an_incremental_backup_reads_only_what_is_new(filled, tmp_path):
     assert filled.run("backup", "prune", target, "--keep", "1").status == 0
 
 
+@pytest.mark.timeout(600)
 def test_a_schedule_makes_whole_backups_also_where_the_daemon_is_killed(filled, tmp_path):
     target, settings = tmp_path / "t", filled.settings
     scheduled = {"schedule": "every 1s", "target": target, "topics": f'["{TOPIC}"]'}
@@ -163,17 +164,21 @@ def test_a_schedule_makes_whole_backups_also_where_the_daemon_is_killed(filled, 
     recorded = filled.state_dir / "backups.json"
     try:
         filled.run("apply", "--json", check=True)
-        eventually(lambda: backup_names(target), within_s=90, what="the first scheduled backup")
-        eventually(lambda: json.loads(recorded.read_text())["ended_s"] is None, within_s=90, what="one under way")
+        eventually(lambda: backup_names(target), within_s=180, what="the first scheduled backup")
+        eventually(lambda: json.loads(recorded.read_text())["ended_s"] is None, within_s=180, what="one under way")
         filled.kill("kraftd")
         before = backup_names(target)
-        eventually(lambda: backup_names(target) - before, within_s=90, what="a backup of the next daemon")
-        eventually(lambda: health_backup(filled)["outcome"] == "succeeded", within_s=90, what="its result")
+        eventually(lambda: backup_names(target) - before, within_s=180, what="a backup of the next daemon")
+        eventually(lambda: health_backup(filled)["outcome"] == "succeeded", within_s=180, what="its result")
     finally:
         filled.settings = settings
         filled.run("apply", "--json", check=True)
 
     verified = filled.run("backup", "verify", str(target), "--json", check=True).document
+    operations = filled.run("operations", "--json", check=True).document["operations"]
+    assert ("scheduled backup", "done", "succeeded") in {
+        (each["operation"], each["state"], each["outcome"]) for each in operations
+    }
     assert set(verified["backups"]) == backup_names(target)
     assert verified["records"] > 0
     assert health_backup(filled) is None

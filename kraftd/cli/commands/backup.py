@@ -61,7 +61,7 @@ def create(
     invocation: Invocation = context.obj
     if cold and (incremental or topics or exclude):
         raise ConfigurationError("cannot copy a part of a stopped cluster", hint="Give --cold alone.", code="usage")
-    options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental)
+    options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental, scheduled)
     with _interruption("nothing of it is left in the target."):
         cluster, place = invocation.recorded(), _target(invocation, target)
         result = create_cold(cluster, place) if cold else create_backup(cluster, place, options)

@@ -1,4 +1,4 @@
-"""The commands that inspect a cluster: status, wait, logs, list, env, exec, kafka."""
+"""The commands that inspect a cluster: status, wait, logs, operations, list, env, exec, kafka."""
 
 import json
 import os
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
     app.command("wait")(wait)
     app.command("logs")(logs)
+    app.command("operations")(operations)
     app.command("list")(list_clusters)
     app.command("env")(env)
     app.command("exec", context_settings=_PASS_THROUGH)(exec_command)
@@ -173,6 +174,22 @@ def _log_line(line: "LogLine", *, as_json: bool) -> str:
         # JSON lines: followed logs have no end, and so no single document.
         return escaped_json(json.dumps(asdict(line), ensure_ascii=False))
     return f"{line.program:<14} {line.file:<16} {line.text}"
+
+
+def operations(context: typer.Context) -> None:
+    """Show the operations that take long: what runs, what an interrupted call left, and what became of the last."""
+    from kraftd.cli.output import operations_table
+    from kraftd.operate.status import operations as find_operations
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    found = find_operations(cluster)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, "operations": found})
+    elif found:
+        invocation.console().print(operations_table(found, cluster.clock.now_s()))
+    else:
+        invocation.console().print("Nothing that takes long runs, waits to be resumed, or is on record.")
 
 
 def list_clusters(context: typer.Context) -> None:

@@ -10,6 +10,7 @@ from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
 from kraftd.health.programs.ladder import NO_PROGRESS, LogRecovery, Rung, StartProgress, recovery_shown, rung_of
+from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.kinds import Node
@@ -153,6 +154,7 @@ class Snapshot:
         unreachable: Why supervisord does not answer although it runs; None otherwise.
         disks: The file systems that hold the cluster.
         backup: The scheduled backups; None where none are, and where a command observes.
+        operations: What takes long: running, resumable, done.
     """
 
     taken_at_s: float
@@ -166,6 +168,7 @@ class Snapshot:
     unreachable: str | None = None
     disks: tuple[DiskView, ...] = ()
     backup: ScheduledBackup | None = None
+    operations: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

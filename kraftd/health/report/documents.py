@@ -14,6 +14,7 @@ from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.ladder import Rung
+from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.kafka.model import Quorum, RoundTrip
 
@@ -247,6 +248,8 @@ class HealthDocument(StatusDocument):
     """Those that hold the cluster, as this machine sees them."""
     backup: ScheduledBackup | None = None
     """The scheduled backups; null where none are."""
+    operations: tuple[Operation, ...] = ()
+    """What takes long: running, then resumable, then the last that are done, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)

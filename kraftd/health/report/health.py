@@ -105,6 +105,7 @@ def health_document(
         alerts=snapshot.alerts,
         file_systems=snapshot.disks,
         backup=snapshot.backup,
+        operations=snapshot.operations,
     )
 
 

@@ -1,6 +1,7 @@
 """`kraftd apply`: a running cluster follows its changed configuration, program by program."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from kraftd.operate.apply.differences import (
 from kraftd.operate.apply.join import adopt, check_joining, complete, following_configuration
 from kraftd.operate.apply.overrides import remember_overrides
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import CommandContext, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
@@ -108,14 +109,16 @@ def applied(start: Start, options: ApplyOptions) -> ApplyResult:
             code="not_running",
         )
     cluster = start.cluster.following(running)
-    with cluster.lock(COMMAND, timeout_s=options.timeout_s):
-        require_running(cluster)
-        application = _Application(following_configuration(start, running), running, options)
-        application.prepare()
-        if not options.dry_run and application.has_work:
-            application.change()
-    restarted = application.restart() if not options.dry_run else ()
-    return application.result(restarted)
+    with ExitStack() as stack:
+        with cluster.lock(COMMAND, timeout_s=options.timeout_s):
+            require_running(cluster)
+            application = _Application(following_configuration(start, running), running, options)
+            application.prepare()
+            if not options.dry_run and application.has_work:
+                application.track(stack.enter_context(cluster.operating(COMMAND, application.what)))
+                application.change()
+        restarted = application.restart() if not options.dry_run else ()
+        return application.result(restarted)
 
 
 class _Application:
@@ -157,6 +160,16 @@ class _Application:
     def has_work(self) -> bool:
         """Whether there is anything to do, or an earlier call did not come to its end."""
         return self._is_unfinished or not self._differences.is_empty or bool(self._journal.replaced)
+
+    @property
+    def what(self) -> str:
+        """What is done, in a line."""
+        changes = [f"{each.action} {each.name}" for each in self._differences.programs]
+        return ", ".join(changes) or "what an earlier call left"
+
+    def track(self, tracked: ClusterContext) -> None:
+        """Report through the context of an operation that is tracked."""
+        self._cluster = replace(self._cluster, command_context=tracked.command_context)
 
     def change(self) -> None:
         """Do everything but the restarts: settings, what is removed, files, what is new, topics."""

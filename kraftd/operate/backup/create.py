@@ -58,11 +58,13 @@ class CreateOptions:
         topics: Only these; all but the internal ones where none is named.
         exclude: Not these.
         is_incremental: Whether to continue the newest backup of this cluster in the target.
+        is_scheduled: Whether the daemon calls for it.
     """
 
     topics: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     is_incremental: bool = False
+    is_scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     """
     require_brokers(cluster)
     began_s = cluster.clock.monotonic_s()
-    with target.exclusive("backup create"):
+    name = "scheduled backup" if options.is_scheduled else "backup create"
+    with target.exclusive("backup create"), cluster.operating(name, f"to {target.name}") as tracked:
         removed = remove_stale(target)
         parent = _parent(target) if options.is_incremental else None
         with opened(cluster) as kafka:
@@ -141,7 +144,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
             snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
         reader = RecordReader(cluster.plan.access)
         try:
-            manifest = write_backup(snapshot, cluster, reader, target)
+            manifest = write_backup(snapshot, tracked, reader, target)
         finally:
             reader.close()
     cluster.record("backup_created", f"backup {manifest.id} in {target.name}", records=manifest.records)

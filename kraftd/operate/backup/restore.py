@@ -189,11 +189,12 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
         KafkaAccessError: A broker does not answer, or refuses a record.
     """
     began_s = cluster.clock.monotonic_s()
-    with _only_one(cluster):
+    what = f"{planned.restoration.backup} from {target.name}"
+    with _only_one(cluster), cluster.operating("backup restore", what) as tracked:
         if not planned.is_resumed:
             write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
         with opened(cluster) as kafka:
-            written = _Restore(cluster, BackupCluster(kafka, cluster.clock), target, planned).run()
+            written = _Restore(tracked, BackupCluster(kafka, cluster.clock), target, planned).run()
         cluster.layout.restore_journal.unlink()
     cluster.record(
         "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records

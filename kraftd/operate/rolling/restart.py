@@ -85,14 +85,15 @@ def restart_rolling(cluster: ClusterContext, options: RollingOptions, doors: Sta
             refuse_interruption(plan, pending)
         if not options.dry_run:
             write_journal(cluster.layout, journal)
-    restarted: tuple[Restarted, ...] = ()
     with cluster.doors.open_kafka(plan.access, _ADMIN_TIMEOUT_S) as kafka:
         look = roll.look(kafka)
     order = restart_order(plan, pending, look.active_controller)
+    restarted: tuple[Restarted, ...] = ()
     if not options.dry_run:
-        if done_before:
-            cluster.reporter.step(f"Going on after {', '.join(done_before)}: an earlier call restarted these")
-        restarted = roll.run(journal)
+        with cluster.operating(COMMAND, ", ".join(order)) as tracked:
+            if done_before:
+                tracked.reporter.step(f"Going on after {', '.join(done_before)}: an earlier call restarted these")
+            restarted = replace(roll, cluster=tracked).run(journal)
     took_s = round(cluster.clock.monotonic_s() - began_s, 3)
     closed = look.closed if options.dry_run else ()
     return RollingResult(

@@ -178,15 +178,15 @@ class Mover:
                 less_at_s = now_s
             if now_s - said_s >= _SAID_EVERY_S:
                 said_s = now_s
-                self._say(len(situation.reassignments), left, (first - left) / max(now_s - began_s, 0.001))
+                self._say(len(situation.reassignments), left, first, (first - left) / max(now_s - began_s, 0.001))
             self._check(situation)
             self._clock.sleep(_POLL_S)
 
-    def _say(self, partitions: int, left: int, bytes_per_s: float) -> None:
+    def _say(self, partitions: int, left: int, total: int, bytes_per_s: float) -> None:
         text = f"{plural(partitions, 'partition')} on the way, {human_size(left)} left"
         if bytes_per_s > 0 and left:
             text += f", about {duration(max(1, left / bytes_per_s))}"
-        self._cluster.reporter.step(text)
+        self._cluster.reporter.moved(text, max(0, total - left), total)
 
     def _hurry(self) -> None:
         """Double a throttle below what is written meanwhile: the copies would never be complete."""

@@ -22,7 +22,7 @@ from kraftd.operate.store import Store
 from kraftd.plan.kinds import min_in_sync_replicas
 from kraftd.plan.placement.balance import Replicas, added
 from kraftd.plan.plan import Plan
-from kraftd.units import timestamp
+from kraftd.units import plural, timestamp
 
 COMMAND = "scale"
 _MIN_ISR = "min.insync.replicas"
@@ -173,13 +173,10 @@ class Scale:
                 planned = self._planned(journal, kafka)
                 if planned.is_empty:
                     return self._result(planned, Moved(), ())
-                journal = self._begun(journal, planned, kafka)
-                mover = Mover(self._cluster, kafka, journal, self._write, self._options.bytes_per_s, self._deadline)
-                if journal.is_aborted:
-                    self._undo(mover, kafka)
-                else:
-                    self._do(mover, kafka)
-            return self._finish(planned, mover)
+                what = f"{planned.brokers_before} to {plural(planned.brokers_after, 'broker')}"
+                with self._cluster.operating(COMMAND, f"{what}, undone" if self._options.abort else what) as tracked:
+                    self._cluster, self._command_context = tracked, tracked.command_context
+                    return self._run(planned, self._begun(journal, planned, kafka), kafka)
 
     # What is to be done.
 
@@ -273,6 +270,14 @@ class Scale:
         return {name: wanted for name in chosen if own.get(name, {}).get(_MIN_ISR) != str(wanted)}
 
     # What is done.
+
+    def _run(self, planned: PlannedScale, journal: Journal, kafka: ReassigningDoor) -> ScaleResult:
+        mover = Mover(self._cluster, kafka, journal, self._write, self._options.bytes_per_s, self._deadline)
+        if journal.is_aborted:
+            self._undo(mover, kafka)
+        else:
+            self._do(mover, kafka)
+        return self._finish(planned, mover)
 
     def _begun_at(self, situation: Situation, goal: int) -> Journal:
         """Return the journal of a scale that begins now."""

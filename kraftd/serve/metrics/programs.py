@@ -8,6 +8,7 @@ from typing import TypeAlias
 import kraftd
 from kraftd.health.programs.backups import BackupOutcome, ScheduledBackup
 from kraftd.health.programs.disks import DiskView
+from kraftd.health.programs.operations import Operation, OperationState
 from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.plan.program import Kind
 from kraftd.serve.metrics.family import Family, MetricKind, Sample
@@ -16,6 +17,7 @@ Samples: TypeAlias = Callable[[Snapshot], Iterator[Sample]]
 
 _BROKER = ("broker_id",)
 _PROGRAM = ("name", "kind")
+_OPERATION = ("operation",)
 
 
 def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[Snapshot]:
@@ -111,6 +113,23 @@ def _of_backup(number: Callable[[ScheduledBackup], float | None]) -> Samples:
 
 def _backup_succeeded(backup: ScheduledBackup) -> int | None:
     return None if backup.outcome is None else int(backup.outcome is not BackupOutcome.FAILED)
+
+
+def _of_operations(number: Callable[[Operation], float | None]) -> Samples:
+    def samples(snapshot: Snapshot) -> Iterator[Sample]:
+        # Two backups may be made at once, to two places.
+        sums: dict[str, float] = {}
+        for each in snapshot.operations:
+            if (value := number(each)) is not None:
+                sums[each.operation] = sums.get(each.operation, 0) + value
+        for operation, total in sums.items():
+            yield (operation,), total
+
+    return samples
+
+
+def _is_in(state: OperationState) -> Callable[[Operation], int | None]:
+    return lambda each: 1 if each.state is state else None
 
 
 def _exit_status(program: ProgramView) -> int | None:
@@ -268,6 +287,30 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         (),
         "Seconds that the newest scheduled backup took.",
         _of_backup(lambda each: each.took_s),
+    ),
+    _gauge(
+        "operation_running",
+        _OPERATION,
+        "How many operations of this kind run; absent where none does.",
+        _of_operations(_is_in(OperationState.RUNNING)),
+    ),
+    _gauge(
+        "operation_resumable",
+        _OPERATION,
+        "1 where an interrupted call left something to finish; absent where none did.",
+        _of_operations(_is_in(OperationState.RESUMABLE)),
+    ),
+    _gauge(
+        "operation_moved_bytes",
+        _OPERATION,
+        "Bytes that the running operation has moved in its present step.",
+        _of_operations(lambda each: each.done_bytes),
+    ),
+    _gauge(
+        "operation_left_bytes",
+        _OPERATION,
+        "Bytes that are left to move in that step.",
+        _of_operations(lambda each: each.left_bytes),
     ),
 )
 """In the order in which they are exposed."""
