@@ -1,7 +1,9 @@
-"""Sizes, counts, durations, times and long texts as people and the JVM write them."""
+"""Sizes, counts, durations, times, schedules and long texts as people and the JVM write them."""
 
 import re
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 
 _UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"([1-9][0-9]*)([kmg])", re.IGNORECASE)
@@ -9,6 +11,11 @@ _BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(i?b|)", re.IGNORECASE)
 _LONG_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|min|h|d|w)", re.IGNORECASE)
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PREFIXES = ("", "k", "m", "g", "t")
+_DAY_S = 86400.0
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY_S}
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_EVERY = re.compile(r"every ([1-9][0-9]{0,5})([smhd])")
+_AT = re.compile(rf"(?:daily|weekly ({'|'.join(_WEEKDAYS)})) ([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 _BYTE_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -116,3 +123,51 @@ def latency(seconds: float) -> str:
 def timestamp(now_s: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When something repeats.
+
+    Attributes:
+        interval_s: The longest time between two moments of it, a change to summer time apart.
+        at: The time of day, on the clock of its time zone; None where only the interval counts.
+        weekday: The only day, from Monday, 0; None for every day.
+    """
+
+    interval_s: float
+    at: time_of_day | None = None
+    weekday: int | None = None
+
+    def next_after_s(self, moment_s: float, zone: tzinfo | None = None) -> float:
+        """Return the first moment after another one, both in seconds since the Unix epoch.
+
+        A time that a change to summer time leaves out is an hour later, and one that comes twice is the first.
+
+        Args:
+            moment_s: The moment.
+            zone: The time zone; None for that of this machine.
+        """
+        if self.at is None:
+            return moment_s + self.interval_s
+        day = datetime.fromtimestamp(moment_s, zone).date()
+        while True:
+            due_s = datetime.combine(day, self.at, zone).timestamp()
+            if due_s > moment_s and self.weekday in (None, day.weekday()):
+                return due_s
+            day += timedelta(days=1)
+
+
+def parse_schedule(text: str) -> Schedule:
+    """Return the schedule of a text such as ``every 6h``, ``daily 03:00`` or ``weekly sunday 03:00``.
+
+    Raises:
+        ValueError: The text is none.
+    """
+    words = " ".join(text.lower().split())
+    if found := _EVERY.fullmatch(words):
+        return Schedule(int(found[1]) * _SECONDS[found[2]])
+    if found := _AT.fullmatch(words):
+        weekday = _WEEKDAYS.index(found[1]) if found[1] else None
+        return Schedule(_DAY_S * (1 if weekday is None else 7), time_of_day(int(found[2]), int(found[3])), weekday)
+    raise ValueError("it is no schedule")

@@ -20,9 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from kraftd.clock import parse_schedule
 from kraftd.plan.kinds import TOOL_DEFINITIONS, ToolDefinition
-from kraftd.units import parse_size
+from kraftd.units import parse_schedule, parse_size
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
 NODES = "<id>"

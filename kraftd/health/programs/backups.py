@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from kraftd.clock import parse_schedule
 from kraftd.plan.kinds import ScheduledBackups
-from kraftd.units import timestamp
+from kraftd.units import parse_schedule, timestamp
 
 RETRY_S = 900.0
 """After how long a backup that failed is tried again, where the schedule does not come first."""

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from kraftd.clock import parse_schedule
+from kraftd.units import parse_schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 THURSDAY = datetime(2026, 11, 26, 12, tzinfo=BERLIN)
