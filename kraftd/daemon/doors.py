@@ -36,9 +36,8 @@ from kraftd.observe.alerts import AlertReader
 from kraftd.observe.collector import Collector
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
-from kraftd.observe.probes import all_start_progress, ask_all
 from kraftd.observe.operations import OperationWatch
-from kraftd.observe.probes import ask_all
+from kraftd.observe.probes import all_start_progress, ask_all
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.observe.stop_cost import stop_cost
 from kraftd.plan.desired import DAMAGED, DesiredState, parse_desired

@@ -18,10 +18,8 @@ from kraftd.host.files import read_text
 from kraftd.host.http import Answer, get
 from kraftd.observe.disks import DiskWatch
 from kraftd.observe.exits import exit_records, with_causes
-from kraftd.observe.probes import all_start_progress, ask_all
 from kraftd.observe.operations import OperationWatch
-from kraftd.observe.probes import ask_all
-from kraftd.observe.start_logs import all_start_progress
+from kraftd.observe.probes import all_start_progress, ask_all
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import real_doors
 from kraftd.operate.store import Store

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.ladder import Rung, lagging_replicas
@@ -102,11 +103,18 @@ def health_document(
         missing_total=len(missing),
         dropped=DroppedCounts(len(kafka.excluded.topics), kafka.excluded.groups, len(kafka.excluded.undetailed)),
         collectors=collector_summaries(kafka.runs, now_s),
-        alerts=snapshot.alerts,
-        file_systems=snapshot.disks,
-        backup=snapshot.backup,
-        operations=snapshot.operations,
+        **_of_machine(snapshot),
     )
+
+
+def _of_machine(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields that are the snapshot's own."""
+    return {
+        "alerts": snapshot.alerts,
+        "file_systems": snapshot.disks,
+        "backup": snapshot.backup,
+        "operations": snapshot.operations,
+    }
 
 
 def _produced_per_s(history: History, kafka: KafkaView) -> float | None:
