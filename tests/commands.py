@@ -27,6 +27,7 @@ SHOWING: dict[str, tuple[tuple[str, ...], ...]] = {
     "kafka": (("{unknown}",), ("consumer-groups", "--describe", "--group", "nosuchgroup")),
     "lag": ((), ("--group", "{group}"), ("--group", "{unknown}")),
     "logs": (("-n", "300"), ("{unknown}",)),
+    "operations": ((),),
     "scale": (("--brokers", "3", "--dry-run"),),
     "send": (("{topic}", "{text}", "--key", "{text}", "--header", "{text}={text}"), ("{unknown}", "x")),
     "status": ((),),

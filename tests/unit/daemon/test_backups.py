@@ -122,7 +122,7 @@ def test_a_backup_whose_oldest_cannot_be_removed_is_there_and_says_so(machine):
     assert "could not be removed: cannot write: no room" in machine.recorded.error
 
 
-def test_a_backup_waits_for_a_cluster_that_starts_and_not_for_one_that_stays_degraded(machine):
+def test_a_backup_waits_for_a_cluster_that_starts_not_for_one_that_stays_degraded(machine):
     machine.settled = machine.serves = False
     machine.look(3600)
     machine.look(60)

@@ -92,7 +92,7 @@ def test_the_newest_ends_come_first_and_only_some():
     assert {(each.state, each.outcome, each.error) for each in shown} == {("done", "failed", "no")}
 
 
-def test_records_of_operations_are_read_as_they_were_written_and_damaged_ones_left_out():
+def test_records_are_read_as_they_were_written_and_damaged_ones_left_out():
     facts = {key: value for key, value in asdict(ENDED).items() if key != "ended_at"}
 
     assert parse_progress(SCALING.to_json()) == SCALING

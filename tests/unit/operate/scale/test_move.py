@@ -16,6 +16,7 @@ from kraftd.kafka.model import (
     Partition,
     TopicState,
 )
+from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.move import Mover, look
 from kraftd.operate.scale.targets import spread_over
@@ -122,7 +123,7 @@ def mover(kafka, limit_s=600.0, journal=None, rate=100):
     clock = ManualClock()
     cluster = SimpleNamespace(
         clock=clock,
-        reporter=SimpleNamespace(step=lambda text: None),
+        reporter=NullReporter(),
         store=SimpleNamespace(generation=lambda: 0),
     )
     before = {("orders", number): replicas for number, replicas in kafka.replicas.items()}

@@ -22,9 +22,12 @@ from kraftd.health.lag.view import (
     Offsets,
     Unreadable,
 )
+from kraftd.health.programs.backups import BackupHistory, backup_view
 from kraftd.health.programs.disks import DiskView
+from kraftd.health.programs.operations import Progress, operations_now
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, OpenTransaction, Partial, RoundTrip
+from kraftd.plan.kinds import ScheduledBackups
 from kraftd.serve.metrics.exposition import OPENMETRICS, PROMETHEUS, Exposition, families
 from kraftd.serve.metrics.reference import document
 from tests.unit.health.views import program, quorum, snapshot, topic, voter
@@ -94,7 +97,12 @@ def test_before_the_first_look_there_is_nothing():
 
 
 def test_every_family_of_the_table_has_samples_where_everything_is_known():
-    names = {name.removesuffix("_bucket") for name, *_ in samples(FULL)}
+    moving = Progress("scale", "2 to 3 brokers", 7, 1.0, 900.0, "copying", 300, 1200, 950.0)
+    operations = operations_now([moving], {"restore.json": "{}"}, (), 1000.0)
+    made = BackupHistory(0.0).begun(900.0, 7, 1.0).succeeded(910.0, "b1", 2048)
+    backup = backup_view(ScheduledBackups("every 1h", "/backups"), made, 1000.0)
+
+    names = {name.removesuffix("_bucket") for name, *_ in samples(replace(FULL, backup=backup, operations=operations))}
 
     assert {family.name for family in families()} - names == set()
 
