@@ -27,7 +27,7 @@ class OperationKind:
     """An operation that takes long.
 
     Attributes:
-        name: The words of its command. A journal that names its command belongs to the operation of that name.
+        name: The words of its command. A journal that names its command belongs to the operation whose words begin it.
         journal: The file in the state directory that is there until it is finished; empty where it has none, so that a
             call that was interrupted has left nothing.
         resume: Returns the command that finishes what a journal has, without ``kraftd``.
@@ -44,6 +44,10 @@ OPERATIONS = (
     OperationKind(
         "scale", "scale.json", lambda facts: f"scale --brokers {facts['brokers_after']}", lambda facts: "scale --abort"
     ),
+    OperationKind(
+        "topics reassign", "scale.json", lambda facts: "topics reassign", lambda facts: "topics reassign --abort"
+    ),
+    OperationKind("upgrade", "rolling.json", lambda facts: str(facts["command"])),
     OperationKind("restart --rolling", "rolling.json", lambda facts: "restart --rolling"),
     OperationKind("apply", "rolling.json", lambda facts: "apply"),
     OperationKind("backup create"),
@@ -195,9 +199,9 @@ def _running(progress: Progress, now_s: float) -> Operation:
 def _resumable(journal: str, text: str) -> Operation | None:
     """Return the operation that a journal was left by; one that does not read is for its command to explain."""
     facts = _facts(text)
-    named = facts.get("command")
+    command = f"{facts.get('command')} "
     kinds = [kind for kind in OPERATIONS if kind.journal == journal]
-    kind = next((kind for kind in kinds if kind.name == named), kinds[0] if kinds else None)
+    kind = next((kind for kind in kinds if command.startswith(f"{kind.name} ")), kinds[0] if kinds else None)
     if kind is None:
         return None
     try:

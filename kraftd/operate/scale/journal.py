@@ -69,6 +69,11 @@ class Journal:
     goal: Goal | None = None
 
     @property
+    def command(self) -> str:
+        """The words of the command that is under way."""
+        return "scale" if self.goal is None else "topics reassign"
+
+    @property
     def what(self) -> str:
         """The command that is under way, as a part of a sentence."""
         if self.goal is None:
@@ -100,6 +105,7 @@ class Journal:
         """Return the text of ``scale.json``."""
         document: dict[str, Any] = {
             "schema_version": _SCHEMA_VERSION,
+            "command": self.command,
             "brokers_before": self.brokers_before,
             "brokers_after": self.brokers_after,
             "since": self.since,

@@ -125,9 +125,11 @@ class Reassign:
             journal = replace(journal, is_aborted=journal.is_aborted or self._options.abort)
             self._write(journal)
             topics = journal.goal.topics if journal.goal is not None else ()
-            mover = Mover(self._cluster, kafka, journal, self._write, self._options.bytes_per_s, self._deadline, topics)
-            mover.run(lambda situation: changes_for(situation, journal))
-            path.unlink(missing_ok=True)
+            what = ", ".join(topics) or "all topics"
+            with self._cluster.operating(COMMAND, f"{what}, undone" if journal.is_aborted else what) as tracked:
+                mover = Mover(tracked, kafka, journal, self._write, self._options.bytes_per_s, self._deadline, topics)
+                mover.run(lambda situation: changes_for(situation, journal))
+                path.unlink(missing_ok=True)
         result = self._result(mover.moved, tuple(dict.fromkeys(mover.notes)), is_undone=journal.is_aborted)
         did = "undid" if result.is_undone else "finished"
         self._cluster.record("reassigned", f"{did} {journal.what} in {result.took_s:.1f} s")

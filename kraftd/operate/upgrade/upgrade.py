@@ -197,8 +197,10 @@ class Upgrade:
             restarted: tuple[Restarted, ...] = ()
             notes: list[str] = [*planned.notes, *self._note_on_configuration()]
             if not planned.is_empty or self._is_unfinished():
-                notes += self._fetched()
-                restarted = self._replace(planned, notes)
+                with self._cluster.operating(COMMAND, f"Kafka {planned.before} to {self._to}") as tracked:
+                    self._cluster = tracked
+                    notes += self._fetched()
+                    restarted = self._replace(planned, notes)
             took_s = round(self._cluster.clock.monotonic_s() - began_s, 3)
             if not planned.is_empty:
                 self._record(f"runs Kafka {self._to} instead of {planned.before}, after {took_s:.1f} s")

@@ -16,11 +16,13 @@ from kraftd.health.programs.operations import (
 from kraftd.host.processes import Process
 from kraftd.operate.backup.restoration import Restoration
 from kraftd.operate.rolling.journal import Journal as RollingJournal
+from kraftd.operate.scale.journal import Goal
 from kraftd.operate.scale.journal import Journal as ScaleJournal
 
 NOW_S = 1_700_000_000.0
 SCALING = Progress("scale", "2 to 3 brokers", 7, 1.0, NOW_S - 100)
 SCALE = ScaleJournal(2, 3, "2026-11-26T12:00:00.000Z", {}).to_json()
+REASSIGNMENT = ScaleJournal(2, 2, "2026-11-26T12:00:00.000Z", {}, goal=Goal((1, 2))).to_json()
 RESTORE = Restoration("/b it", "b1", "", "C1", (), ()).to_json()
 ENDED = Ending("scale", "2 to 3 brokers", OperationOutcome.SUCCEEDED, "2026-11-26T12:00:00Z", "2026-11-26T12:01:00Z")
 
@@ -67,6 +69,14 @@ def test_the_time_left_is_not_guessed(done):
             "kraftd restart --rolling",
             None,
         ),
+        (
+            "rolling.json",
+            RollingJournal("upgrade --to 4.3.1", Process(1, 1.0, 0.0), NOW_S).to_json(),
+            "upgrade",
+            "kraftd upgrade --to 4.3.1",
+            None,
+        ),
+        ("scale.json", REASSIGNMENT, "topics reassign", "kraftd topics reassign", "kraftd topics reassign --abort"),
         ("scale.json", "{", "scale", "kraftd scale", None),
     ],
 )
