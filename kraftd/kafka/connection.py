@@ -149,6 +149,7 @@ class KafkaPythonWire(KafkaMessages):
         raise KafkaUnreachableError(
             f"cannot reach Kafka at {self._access.bootstrap_servers}: {causes}",
             hint="'kraftd status' shows which brokers run.",
+            details={"causes": causes},
         )
 
     async def _gather(self, requests: Sequence[tuple[Any, Request]]) -> list[tuple[Response, float]]:

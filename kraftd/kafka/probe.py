@@ -8,7 +8,13 @@ import time
 from dataclasses import dataclass
 
 _API_VERSIONS = 18
+_METADATA = 3
+"""Of ApiVersions' list, what a broker answers and a controller does not."""
+
 _CORRELATION_ID = 1
+_BEFORE_API_KEYS_BYTES = struct.calcsize(">ihi")
+"""Correlation id, error code, and the number of keys."""
+
 _MAX_RESPONSE_BYTES = 1 << 20
 _REQUEST_BODY = struct.pack(">hhih6s", _API_VERSIONS, 0, _CORRELATION_ID, 6, b"kraftd")
 _REQUEST = struct.pack(">i", len(_REQUEST_BODY)) + _REQUEST_BODY
@@ -62,9 +68,15 @@ def probe(host: str, port: int, timeout_s: float) -> Probe:
         return Probe(ProbeState.CLOSED, error=f"{host}:{port}: connection closed: {error.strerror or error}")
     latency_s = time.monotonic() - started_s
     correlation_id, error_code = struct.unpack_from(">ih", answer)
-    if correlation_id != _CORRELATION_ID or error_code != 0:
+    if correlation_id != _CORRELATION_ID or error_code != 0 or _METADATA not in _api_keys(answer):
         return Probe(ProbeState.NOT_KAFKA, error=f"{host}:{port}: answered, but not as a broker does")
     return Probe(ProbeState.ANSWERS, latency_s=latency_s)
+
+
+def _api_keys(answer: bytes) -> set[int]:
+    """Return what may be asked, of the triples of key, lowest and highest version in an ApiVersions response 0."""
+    triples = answer[_BEFORE_API_KEYS_BYTES:]
+    return {key for key, _, _ in struct.iter_unpack(">hhh", triples[: len(triples) // 6 * 6])}
 
 
 def port_listens(host: str, port: int, timeout_s: float) -> bool:

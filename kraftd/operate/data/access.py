@@ -105,7 +105,7 @@ def opened(cluster: ClusterContext) -> Iterator[Administrator]:
                 raise _not_running(plan, f"the cluster that answers there has the id {found}")
             yield kafka
         except KafkaUnreachableError as error:
-            raise _not_running(plan, str(error).removeprefix("cannot ")) from error
+            raise _not_running(plan, str(error.details.get("causes", error))) from error
 
 
 def _not_running(plan: Plan, reason: str) -> NeedsRunningClusterError:

@@ -50,7 +50,8 @@ def framed(body):
     return struct.pack(">i", len(body)) + body
 
 
-API_VERSIONS = framed(struct.pack(">ihi", 1, 0, 0))
+API_VERSIONS = framed(struct.pack(">ihi6h", 1, 0, 2, 0, 3, 11, 3, 0, 12))
+OF_A_CONTROLLER = framed(struct.pack(">ihi6h", 1, 0, 2, 1, 4, 17, 52, 0, 1))
 
 
 def test_a_broker_that_answers_is_up_and_its_latency_known():
@@ -98,9 +99,10 @@ def test_a_connection_that_the_peer_ends_is_closed(answer):
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         framed(struct.pack(">ihi", 7, 0, 0)),
         framed(struct.pack(">ihi", 1, 35, 0)),
+        OF_A_CONTROLLER,
         struct.pack(">i", -1),
     ],
-    ids=["a web server", "another correlation id", "an error code", "a negative length"],
+    ids=["a web server", "another correlation id", "an error code", "a controller", "a negative length"],
 )
 def test_something_else_on_the_port_is_not_kafka(answer):
     with server(answer) as (port, _):
