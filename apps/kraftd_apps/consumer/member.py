@@ -21,8 +21,6 @@ SILENT_S = 10.0
 LEAVE_LIMIT_S = 5.0
 LEAVE_LIMIT_REFUSED_S = 1.0
 """A coordinator that is gone has no successor before its session ends, which takes longer than anybody should wait."""
-_REFUSED_FOR_S = 5.0
-"""librdkafka connects again within this time."""
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
@@ -156,7 +154,7 @@ class Member:
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
-        self._refused_s: float | None = None
+        self._can_leave = True
         self._fault = ""
         self._thread = threading.Thread(target=self._run, name="kafka-member", daemon=True)
 
@@ -193,14 +191,17 @@ class Member:
 
     @property
     def leave_limit_s(self) -> float:
-        """How long to wait for this member to leave the group: briefly where a broker refuses connections now."""
-        is_refused = self._refused_s is not None and self._clock() - self._refused_s < _REFUSED_FOR_S
-        return LEAVE_LIMIT_REFUSED_S if is_refused else LEAVE_LIMIT_S
+        """How long to wait for this member to leave the group: briefly where its coordinator is not connected."""
+        return LEAVE_LIMIT_S if self._can_leave else LEAVE_LIMIT_REFUSED_S
 
     def note_error(self, error: KafkaError) -> None:
-        """Take an error that librdkafka reports; on the member's thread."""
+        """Take an error that librdkafka reports, once for each connection that it loses; on the member's thread."""
         if error.code() == KafkaError._TRANSPORT:  # noqa: SLF001 - a public constant
-            self._refused_s = self._clock()
+            self._can_leave = False
+
+    def note_coordinator(self, *, is_up: bool) -> None:
+        """Take whether the group's coordinator is connected; on the member's thread, every few seconds."""
+        self._can_leave = is_up
 
     def subscribe(self) -> None:
         """Subscribe to the topic, which joins the group at the next poll."""

@@ -147,6 +147,8 @@ class ConsumerService:
         statistics = statistics_of(text, self.settings.kafka.topic, own or ())
         self._metrics.show_lag(statistics)
         self.member.note_unread(statistics.unread)
+        if statistics.is_coordinator_up is not None:
+            self.member.note_coordinator(is_up=statistics.is_coordinator_up)
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
 

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from kraftd_apps.consumer.metrics import ClientStatistics, ConsumerMetrics, statistics_of
@@ -28,6 +29,12 @@ def test_the_coordinator_is_not_counted_as_one_more_broker():
         "GroupCoordinator": {"source": "logical", "state": "UP"},
     }
     assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).brokers_up == 2
+
+
+@pytest.mark.parametrize(("state", "is_up"), [("UP", True), ("TRY_CONNECT", False), (None, None)])
+def test_the_coordinators_connection_is_told_once_it_is_known(state, is_up):
+    brokers = {"GroupCoordinator": {"source": "logical", "state": state}} if state else {}
+    assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).is_coordinator_up is is_up
 
 
 def test_a_partition_is_unread_where_its_leader_has_records_and_none_arrives():
