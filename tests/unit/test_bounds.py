@@ -49,6 +49,18 @@ def test_a_module_and_its_functions_fit_the_eye(path):
     assert long == []
 
 
+def test_every_package_is_shipped():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    packages = [
+        path.parent.relative_to(ROOT if path.is_relative_to(ROOT / "kraftd") else ROOT / "apps")
+        for path in MODULES
+        if path.name == "__init__.py"
+    ]
+
+    assert config["options"]["packages"].split() == sorted(".".join(path.parts) for path in packages)
+
+
 def test_what_says_that_it_is_pure_is_under_the_contract_for_that():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
