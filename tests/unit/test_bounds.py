@@ -112,7 +112,8 @@ def test_the_address_that_kraftd_binds_is_written_in_one_place():
 
 
 def test_every_file_that_the_architecture_names_exists():
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    pages = (ROOT / "ARCHITECTURE.md", ROOT / "docs" / "decisions.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     # A paragraph names the folder once, and further files of it without.
     named = re.findall(r"`([\w./-]+\.(?:py|j2|toml))`", text)
     places = [
