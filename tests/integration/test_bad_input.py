@@ -203,11 +203,12 @@ def test_a_first_start_without_network_names_the_megabytes_and_ends_soon(cluster
 def test_what_the_system_refuses_anywhere_is_a_sentence(cluster):
     plan = format_cluster(cluster)
     log = plan.layout.console("producer")
-    log.mkdir(parents=True)
+    log.parent.mkdir(parents=True)
+    log.symlink_to(log)
 
     error = refused(cluster, "logs", "producer", status=1, code="refused_by_system")
 
-    assert error["message"] == f"cannot finish: is a directory: {log}"
+    assert error["message"] == f"cannot finish: too many levels of symbolic links: {log}"
 
 
 def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):

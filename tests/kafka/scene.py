@@ -117,6 +117,10 @@ class Scene:
         rows = self.prometheus.at("kraftd_consumergroup_status", time.time())
         return {row["metric"]["consumergroup"] for row in rows}
 
+    def has_a_backup(self) -> bool:
+        """Return whether a scheduled backup was made."""
+        return bool(self.prometheus.at("kraftd_backup_last_success == 1", time.time()))
+
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire now."""
         rows = self.prometheus.at('ALERTS{alertstate="firing"}', time.time())

@@ -102,10 +102,12 @@ def without_offsets(records):
     return {partition: [each[:-1] for each in found] for partition, found in records.items()}
 
 
-def delete(cluster, admin, topic):
-    for future in admin.delete_topics([topic]).values():
+def delete(cluster, admin, *topics):
+    for future in admin.delete_topics(list(topics)).values():
         future.result()
-    eventually(lambda: not any(topic in each.topics for each in cluster.metadata()), what="no broker knows the topic")
+    eventually(
+        lambda: not any(set(topics) & set(each.topics) for each in cluster.metadata()), what="no broker knows them"
+    )
 
 
 def killed(process, is_time):
@@ -234,12 +236,12 @@ def test_twenty_restores_killed_at_random_moments_are_finished_by_the_next_call(
     before = {topic: without_offsets(read(filled, topic)) for topic in (BULK, TOPIC)}
     arguments = ("backup", "restore", target, "--yes", "--json")
     began_s = time.monotonic()
-    delete(admin, BULK, TOPIC)
+    delete(filled, admin, BULK, TOPIC)
     filled.run(*arguments, check=True)
     whole_s = time.monotonic() - began_s
     kills = 0
     for _ in range(20):
-        delete(admin, BULK, TOPIC)
+        delete(filled, admin, BULK, TOPIC)
         # Some are killed again, so that a restore that was interrupted is interrupted too.
         for _ in range(chosen.choice((1, 1, 2, 3))):
             command = filled.spawn(*arguments)

@@ -51,6 +51,7 @@ def scene():
     """Yield the scene when all that must fire has fired, with the time of which it has data."""
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as cluster:
         cluster.settings |= {"prometheus.enabled": "true", "daemon.lag_interval_s": LAG_INTERVAL_S} | KEPT_FROZEN
+        cluster.settings |= {"backup.schedule": "every 20s", "backup.target": Path(directory) / "backups"}
         cluster.start()
         began_s = time.time()
         hurry(cluster)
@@ -58,6 +59,7 @@ def scene():
             eventually(lambda: {STALLED, ABANDONED} <= running.groups_with_a_status(), within_s=60, what="a status")
             running.freeze_and_kill(running.active_broker(), until={"BrokerDown", "UnderReplicated"})
             eventually(lambda: running.firing() >= {"LagGrowing", "ConsumerStalled"}, within_s=90, what="lag fires")
+            eventually(running.has_a_backup, within_s=60, what="a scheduled backup")
             yield running, Window(began_s, time.time(), step_s=2, scrape_interval_s=3)
         cluster.stop()
 

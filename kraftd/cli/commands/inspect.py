@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -155,18 +156,20 @@ def _log_filter(
 
 def _print_kept(invocation: Invocation, found: "Iterator[LogLine]") -> bool:
     """Print lines as they are read: all that is kept may be more than fits into memory."""
-    is_found = False
-    if invocation.json:
-        invocation.print_lines('{\n  "ok": true,\n  "schema_version": 1,\n  "lines": [', newline=False)
-    for line in found:
-        text = _log_line(line, as_json=invocation.json)
-        if invocation.json:
-            text = f"{',' if is_found else ''}\n    {text}"
-        invocation.print_lines(text, newline=not invocation.json)
-        is_found = True
-    if invocation.json:
-        invocation.print_lines("\n  ]\n}" if is_found else "]\n}")
-    return is_found
+    texts = (_log_line(line, as_json=invocation.json) for line in found)
+    # Opens every log: what the system refuses is an error before the document has begun.
+    first = next(texts, None)
+    if not invocation.json:
+        for text in chain([first] if first is not None else [], texts):
+            invocation.print_lines(text)
+        return first is not None
+    invocation.print_lines('{\n  "ok": true,\n  "schema_version": 1,\n  "lines": [', newline=False)
+    if first is not None:
+        for text in chain([f"\n    {first}"], (f",\n    {text}" for text in texts)):
+            invocation.print_lines(text, newline=False)
+        invocation.print_lines("\n  ", newline=False)
+    invocation.print_lines("]\n}")
+    return first is not None
 
 
 def _log_line(line: "LogLine", *, as_json: bool) -> str:
