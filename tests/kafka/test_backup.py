@@ -192,7 +192,7 @@ def backup_names(target):
 
 def health_backup(cluster):
     """Return the scheduled backups as the daemon tells them, once it does."""
-    return json.loads(eventually(lambda: cluster.get("kraftd", "health")[1], within_s=60, what="health"))["backup"]
+    return json.loads(eventually(lambda: cluster.get("kraftd", "/health")[1], within_s=60, what="health"))["backup"]
 
 
 def test_killed_backups_and_restores_are_finished_by_the_next_call(filled, admin, tmp_path):

@@ -22,6 +22,8 @@ from kraftd.supervisord.rpc import SupervisorRefusedError
 from kraftd.units import timestamp
 
 _WHY = "added by a changed configuration"
+_DAEMON_STARTS_WITHIN_S = 5.0
+_POLL_S = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +116,21 @@ def adopt(start: Start, prepared: PreparedRuntime, files: dict[Path, str]) -> No
 
 
 def restart_daemon(cluster: ClusterContext) -> None:
-    """End the daemon, which supervisord starts again at once, also where this command is killed in between."""
+    """End the daemon, which supervisord starts again at once, also where this command is killed in between.
+
+    One that ends within a second of its start is started again a second later, which is waited for.
+    """
+    supervisor = cluster.supervisor
+    before = supervisor.processes()[DAEMON]
     StopExecution(cluster, cluster.find_processes().processes).stop_clients((DAEMON,))
-    cluster.supervisor.start(cluster.plan.daemon.supervised_name)
+    deadline_s = cluster.clock.monotonic_s() + _DAEMON_STARTS_WITHIN_S
+    while True:
+        supervisor.start(cluster.plan.daemon.supervised_name)
+        now = supervisor.processes()[DAEMON]
+        is_started = now.pid is not None and (now.pid, now.started_at_s) != (before.pid, before.started_at_s)
+        if is_started or cluster.clock.monotonic_s() > deadline_s:
+            return
+        cluster.clock.sleep(_POLL_S)
 
 
 def complete(start: Start) -> list[str]:

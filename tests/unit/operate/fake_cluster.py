@@ -50,6 +50,7 @@ class FakeProgram:
         fails: It ends as soon as it was started.
         term_takes_s: From TERM to its end; None where it does not heed it.
         survives_kill: It waits in the kernel for a device.
+        backs_off: How many calls to start it supervisord does not heed, as where it ended right after its start.
         logs: Lines of its log, each with how many seconds after its start it is written.
     """
 
@@ -57,6 +58,7 @@ class FakeProgram:
     fails: bool = False
     term_takes_s: float | None = 0.5
     survives_kill: bool = False
+    backs_off: int = 0
     pid: int | None = None
     started_s: float = 0.0
     termed_s: float | None = None
@@ -286,7 +288,10 @@ class FakeCluster:
     def start(self, supervised_name):
         name = supervised_name.partition(":")[2]
         self.note("start", name)
-        if self.programs[name].pid is None:
+        each = self.programs[name]
+        if each.pid is None and each.backs_off:
+            each.backs_off -= 1
+        elif each.pid is None:
             self.spawn(name)
 
     def update(self):

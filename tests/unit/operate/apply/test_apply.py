@@ -68,6 +68,15 @@ def test_a_third_broker_joins_and_only_the_daemon_is_restarted(cluster):
     assert not apply(cluster, "[cluster]\nbrokers = 3").is_changed
 
 
+def test_a_daemon_that_had_just_been_started_is_waited_for(cluster):
+    cluster.programs[DAEMON].backs_off = 3
+
+    apply(cluster, "[cluster]\nbrokers = 3")
+
+    assert cluster.programs[DAEMON].pid is not None
+    assert cluster.of("start").count(DAEMON) >= 4
+
+
 def test_programs_are_started_beside_the_others_by_a_call_of_their_own(cluster):
     start = following_configuration(start_of(cluster, "[consumer]\ninstances = 2"), cluster.plan)
 
