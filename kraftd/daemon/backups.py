@@ -77,7 +77,7 @@ class CommandChild:
         # Read when it has ended: a pipe would be full before the document of many topics is.
         self._output: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "kraftd.cli.main", *arguments],
+            [sys.executable, "-P", "-m", "kraftd.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             cwd="/",
