@@ -9,11 +9,12 @@ import threading
 import time
 import urllib.error
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from tests.harness import Cluster, eventually
 from tests.kafka.writers import Writer
@@ -61,6 +62,15 @@ def rules_of(text: str) -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 
 
+def is_committed(consumer: Consumer, offsets: list[TopicPartition]) -> bool:
+    """Commit as nobody's member: refused as long as the coordinator has not seen the last member leave."""
+    try:
+        consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException:
+        return False
+    return True
+
+
 class Scene:
     """What happens on a running cluster; a context manager, after which nobody is behind and no transaction is open."""
 
@@ -95,7 +105,7 @@ class Scene:
                 TopicPartition(self._cluster.topic, number, consumer.get_watermark_offsets(place, timeout=10)[1])
                 for number, place in enumerate(self._partitions(consumer))
             ]
-            consumer.commit(offsets=offsets, asynchronous=False)
+            eventually(partial(is_committed, consumer, offsets), what=f"{group} is taken for empty")
             consumer.close()
 
     def active_broker(self) -> str:
