@@ -22,17 +22,24 @@ LATER_S = 4_000_000_000.0
 
 BATCHES, LINES = 24, 1000
 WRITER = f"""
-import pathlib, time
-granted, done = pathlib.Path("granted"), pathlib.Path("done")
+import os, pathlib, sys, time
+granted, done, supervisor = pathlib.Path("granted"), pathlib.Path("done"), os.getppid()
+
+def wait():
+    time.sleep(0.005)
+    if os.getppid() != supervisor:
+        sys.exit()
+
 for batch in range({BATCHES}):
     while not granted.exists() or int(granted.read_text() or 0) < batch:
-        time.sleep(0.001)
+        wait()
     for number in range(batch * {LINES}, (batch + 1) * {LINES}):
         print("2026-01-01 00:00:00,000 line", number, "x" * 40, flush=True)
     done.write_text(str(batch))
-time.sleep(60)
+while True:
+    wait()
 """
-"""Writes numbered lines as fast as it can, a batch for each number that it is granted."""
+"""Writes numbered lines as fast as it can, a batch for each number that it is granted; ends with its supervisord."""
 
 
 @pytest.fixture
