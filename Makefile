@@ -33,7 +33,8 @@ stop:            ## stop them without losing a record
 	$(BIN)/kraftd stop
 
 # Three groups run side by side. Brokers take all that two cores have when they start: their tests run one after the
-# other, but for some with clusters of their own, which mostly wait. The third group starts no brokers.
+# other, but for some with clusters of their own, which mostly wait; the unit tests follow these. The third group starts
+# processes, and no brokers.
 WAITING = broker/test_load test_archive test_backup test_changing test_data_commands test_foreground test_growth \
 	test_hung_broker test_life test_monitoring_is_filled test_scale test_three_brokers test_tools test_upgrading
 WAIT = $(WAITING:%=tests/kafka/%.py)
@@ -42,8 +43,8 @@ TESTS = $(BIN)/python -m pytest -m "not perf" --durations 10
 test: $(VENV)/.dev  ## run every test, those on real brokers included
 	$(BIN)/kraftd setup
 	@mkdir -p build; \
-	$(TESTS) tests/unit tests/integration tests/browser >build/others.log 2>&1 & others=$$!; \
-	$(TESTS) $(WAIT) >build/waiting.log 2>&1 & waiting=$$!; \
+	$(TESTS) tests/integration tests/browser >build/others.log 2>&1 & others=$$!; \
+	$(TESTS) $(WAIT) tests/unit >build/waiting.log 2>&1 & waiting=$$!; \
 	$(TESTS) tests/kafka $(WAIT:%=--ignore=%); brokers=$$?; \
 	wait $$waiting; waiting=$$?; cat build/waiting.log; wait $$others; others=$$?; cat build/others.log; \
 	[ $$brokers = 0 ] && [ $$waiting = 0 ] && [ $$others = 0 ]
