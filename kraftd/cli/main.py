@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,8 +60,8 @@ class Sections(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         """Put the commands in order."""
         super().__init__(**attributes)
-        in_order = [name for names in SECTIONS.values() for name in names if name in self.commands]
-        self.commands = {name: self.commands[name] for name in (*in_order, *self.commands)}
+        in_order = chain(*SECTIONS.values(), self.commands)
+        self.commands = {name: self.commands[name] for name in in_order}
         for title, names in SECTIONS.items():
             for name in names:
                 command = self.commands[name]

@@ -23,7 +23,7 @@ from kraftd.health.programs.backups import (
     parse_history,
 )
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.processes import Process, describe, is_alive, send_signal
+from kraftd.host.processes import Process, is_alive, known_process, send_signal
 from kraftd.plan.kinds import ScheduledBackups
 from kraftd.plan.plan import Plan
 from kraftd.units import duration, human_size, plural
@@ -83,7 +83,7 @@ class CommandChild:
             cwd="/",
             start_new_session=True,
         )
-        self.process = describe(self._child.pid) or Process(self._child.pid, 0.0, 0.0)
+        self.process = known_process(self._child.pid)
         try:
             os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)
         except OSError as error:

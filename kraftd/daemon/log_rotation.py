@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from kraftd.clock import Clock
 from kraftd.errors import FileAccessError
@@ -23,6 +24,7 @@ LOOK_EVERY_S = 5.0
 _DAY = re.compile(rb"^\D{0,40}(\d{4}-\d\d-\d\d)[ T]\d\d:\d\d:\d\d", re.MULTILINE)
 _FIRST_BYTES = 65_536
 _JVM_CRASHES = "hs_err_*.log"
+T = TypeVar("T")
 
 
 class LogRotator:
@@ -54,11 +56,17 @@ class LogRotator:
         self._failed = failed
 
     def _tend(self, log: Path) -> Iterator[str]:
-        for step in (self._take_over, self._remove_oldest, self._compress):
-            yield from self._guarded(step, log)
+        yield from self._guarded(self._take_over, log)
+        archived = [each for each in log_files(log) if each.archived]
+        too_many = self._beyond_those_kept(archived)
+        yield from self._guarded(_remove, *(each.path for each in too_many))
+        yield from self._guarded(_compress, *archived[len(too_many) :])
+
+    def _beyond_those_kept(self, oldest_first: list[T]) -> list[T]:
+        return oldest_first[: max(0, len(oldest_first) - self._rotation.kept_files)]
 
     @staticmethod
-    def _guarded(step: Callable[..., None], *arguments: Path) -> Iterator[str]:
+    def _guarded(step: Callable[..., None], *arguments: object) -> Iterator[str]:
         try:
             step(*arguments)
         except FileAccessError as error:
@@ -66,21 +74,6 @@ class LogRotator:
 
     def _take_over(self, log: Path) -> None:
         archive_numbered(log, self._clock.now_s())
-
-    def _remove_oldest(self, log: Path) -> None:
-        archived = [each for each in log_files(log) if each.archived]
-        for each in archived[: max(0, len(archived) - self._rotation.kept_files)]:
-            _remove(each.path)
-
-    @staticmethod
-    def _compress(log: Path) -> None:
-        """Compress all but the newest, or remove what is empty: of that alone supervisord may not know its new name."""
-        archived = [each for each in log_files(log) if each.archived]
-        for each in archived[:-1]:
-            if not each.size_bytes:
-                _remove(each.path)
-            elif not each.is_compressed:
-                compress(each)
 
     def _begin_day(self) -> None:
         """Begin a new file for each console that was begun on an earlier day.
@@ -99,8 +92,7 @@ class LogRotator:
     def _remove_crashes(self) -> None:
         for directory in self._crash_directories:
             reports = sorted(directory.glob(_JVM_CRASHES), key=lambda path: path.lstat().st_mtime_ns)
-            for path in reports[: max(0, len(reports) - self._rotation.kept_files)]:
-                _remove(path)
+            _remove(*self._beyond_those_kept(reports))
 
 
 def _is_due(files: list[LogFile], today: str) -> bool:
@@ -131,6 +123,16 @@ def _day(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")
 
 
-def _remove(path: Path) -> None:
-    with os_errors_named("remove", path):
-        path.unlink(missing_ok=True)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with os_errors_named("remove", path):
+            path.unlink(missing_ok=True)
+
+
+def _compress(*archived: LogFile) -> None:
+    """Compress all but the newest, or remove what is empty: of that alone supervisord may not know its new name."""
+    for each in archived[:-1]:
+        if not each.size_bytes:
+            _remove(each.path)
+        elif not each.is_compressed:
+            compress(each)

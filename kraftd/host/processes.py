@@ -61,6 +61,11 @@ def describe(pid: int) -> Process | None:
         return Process(pid, incarnation, 0.0)
 
 
+def known_process(pid: int) -> Process:
+    """Return the process with a pid; of one that has ended, or that the system hides, the pid alone."""
+    return describe(pid) or Process(pid, 0.0, 0.0)
+
+
 def _incarnation(pid: int) -> float | None:
     """Return a live process's start, on a clock that is never set, if the system has one."""
     if sys.platform != "linux":

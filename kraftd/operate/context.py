@@ -17,7 +17,7 @@ from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress,
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import acquire
-from kraftd.host.processes import Process, describe, is_alive
+from kraftd.host.processes import Process, is_alive, known_process
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.doors import Doors, SupervisorDoor, real_doors
 from kraftd.operate.store import Store
@@ -301,7 +301,7 @@ class ClusterContext:
         Yields:
             The same cluster, with a reporter that records the progress too.
         """
-        own = describe(os.getpid()) or Process(os.getpid(), 0.0, 0.0)
+        own = known_process(os.getpid())
         progress = Progress(operation, what, own.pid, own.incarnation, self.clock.now_s())
         file = self.layout.operations / f"{own.pid}.json"
         reporter = OperationReporter(

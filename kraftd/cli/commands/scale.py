@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,14 +12,16 @@ from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_size, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from kraftd.operate.configuring import ChosenCluster
+    from kraftd.operate.scale.move import Moved
     from kraftd.operate.scale.reassign import PlannedReassignment, ReassignResult
     from kraftd.operate.scale.scale import PlannedScale, ScaleResult
 
 _TIMEOUT_S = 3600.0
 _MOST_SHOWN = 20
+P = TypeVar("P", "PlannedScale", "PlannedReassignment")
 
 Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", help="How many brokers there are to be.")]
 Factor = Annotated[
@@ -83,15 +85,8 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
         return replace(invocation, assignments=(*invocation.assignments, *more)).chosen(command_context)
 
     command = Scale(choose, options, command_context)
-    if dry_run:
-        _print_plan(invocation, command.plan(), is_asked=False)
-        return
-    if not yes:
-        planned = command.plan()
-        _print_plan(invocation, planned, is_asked=True)
-        if not planned.is_empty:
-            confirm(invocation, f"scale the cluster {planned.cluster}", (), yes=yes)
-    _print_result(invocation, command.run())
+    if _is_to_run(invocation, command.plan, _lines, "scale the cluster", dry_run=dry_run, yes=yes):
+        _print_result(invocation, command.run())
 
 
 def reassign(
@@ -121,15 +116,33 @@ def reassign(
     chosen = tuple(dict.fromkeys(topics or ()))
     options = ReassignOptions(chosen, tuple(sorted(set(places))), replicas, abort, _bytes_per_s(throttle), timeout_s)
     command = Reassign(invocation.any_plan(), options)
-    if dry_run:
-        _print_reassignment(invocation, command.plan(), is_asked=False)
-        return
-    if not yes:
-        planned = command.plan()
-        _print_reassignment(invocation, planned, is_asked=True)
-        if not planned.is_empty:
-            confirm(invocation, f"reassign partitions of the cluster {planned.cluster}", (), yes=yes)
-    _print_reassigned(invocation, command.run())
+    doing = "reassign partitions of the cluster"
+    if _is_to_run(invocation, command.plan, _reassignment_lines, doing, dry_run=dry_run, yes=yes):
+        _print_reassigned(invocation, command.run())
+
+
+def _is_to_run(
+    invocation: Invocation,
+    plan: "Callable[[], P]",
+    lines: "Callable[[P], list[str]]",
+    doing: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> bool:
+    """Show the plan, unless it is agreed to unseen, and ask; return whether it is to be carried out."""
+    if yes and not dry_run:
+        return True
+    planned = plan()
+    if invocation.json and dry_run:
+        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
+    elif not invocation.quiet:
+        console = invocation.console(stderr=not dry_run)
+        for line in lines(planned):
+            console.print(line)
+    if not dry_run and not planned.is_empty:
+        confirm(invocation, f"{doing} {planned.cluster}", (), yes=yes)
+    return not dry_run
 
 
 def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
@@ -138,15 +151,6 @@ def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
     except ValueError:
         form = "1,2,3" if option == "--brokers" else "1:2,2:3"
         raise ConfigurationError(f"cannot use {option} {text}: it has other than ids", hint=f"Give {form}.") from None
-
-
-def _print_reassignment(invocation: Invocation, planned: "PlannedReassignment", *, is_asked: bool) -> None:
-    if invocation.json and not is_asked:
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
-    elif not invocation.quiet:
-        console = invocation.console(stderr=is_asked)
-        for line in _reassignment_lines(planned):
-            console.print(line)
 
 
 def _reassignment_lines(planned: "PlannedReassignment") -> list[str]:
@@ -160,14 +164,21 @@ def _reassignment_lines(planned: "PlannedReassignment") -> list[str]:
         ]
     else:
         lines += _moved_lines(planned.changes)
-    if planned.changes:
-        lines.append(f"copy      {plural(planned.copied_replicas, 'replica')}, {human_size(planned.copied_bytes)}")
-    return lines
+    return [*lines, *_copy_line(planned)]
 
 
 def _moved_lines(changes: "Iterable[tuple[str, int]]") -> list[str]:
     moved = Counter(topic for topic, _ in changes)
     return [f"move      {plural(number, 'partition')} of {topic}" for topic, number in sorted(moved.items())]
+
+
+def _copy_line(planned: "PlannedScale | PlannedReassignment") -> list[str]:
+    copies = f"{plural(planned.copied_replicas, 'replica')}, {human_size(planned.copied_bytes)}"
+    return [f"copy      {copies}"] if planned.changes else []
+
+
+def _copied(moved: "Moved") -> str:
+    return f"{plural(moved.replicas, 'replica')} copied ({human_size(moved.size_bytes)})"
 
 
 def _ids(replicas: "Iterable[int]") -> str:
@@ -179,9 +190,8 @@ def _print_reassigned(invocation: Invocation, result: "ReassignResult") -> None:
         invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
     elif not invocation.quiet:
         console = invocation.console()
-        copied = f"{plural(result.moved.replicas, 'replica')} copied ({human_size(result.moved.size_bytes)})"
-        did = "Undid the reassignment" if result.is_undone else "Reassigned"
-        console.print(f"{did}: {copied} in {result.took_s:.1f} s" if result.is_changed else "There is nothing to do")
+        did = f"{'Undid the reassignment' if result.is_undone else 'Reassigned'}: {_copied(result.moved)}"
+        console.print(f"{did} in {result.took_s:.1f} s" if result.is_changed else "There is nothing to do")
         for note in result.notes:
             console.print(f"note: {note}")
 
@@ -221,24 +231,12 @@ def _document(planned: "PlannedScale | PlannedReassignment") -> dict[str, object
     return document
 
 
-def _print_plan(invocation: Invocation, planned: "PlannedScale", *, is_asked: bool) -> None:
-    if invocation.json and not is_asked:
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
-    elif not invocation.quiet:
-        console = invocation.console(stderr=is_asked)
-        for line in _lines(planned):
-            console.print(line)
-
-
 def _lines(planned: "PlannedScale") -> list[str]:
     if planned.is_empty:
         return [f"The cluster {planned.cluster} has {plural(planned.brokers_after, 'broker')}: there is nothing to do."]
     lines = [f"This goes on with {planned.resumes}."] if planned.resumes else []
     lines += [f"start     {name}" for name in planned.joining]
-    lines += _moved_lines(planned.changes)
-    if planned.changes:
-        copies = plural(planned.copied_replicas, "replica")
-        lines.append(f"copy      {copies}, {human_size(planned.copied_bytes)}")
+    lines += [*_moved_lines(planned.changes), *_copy_line(planned)]
     lines += [
         f"set       min.insync.replicas = {value} of {topic}"
         for topic, value in sorted(planned.min_in_sync_replicas.items())
@@ -255,7 +253,7 @@ def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
         return
     console = invocation.console()
     has = f"{result.cluster} has {plural(result.brokers, 'broker')}"
-    moved = f"{plural(result.moved.replicas, 'replica')} copied ({human_size(result.moved.size_bytes)})"
+    moved = _copied(result.moved)
     undone = "the scale is undone; " if result.is_undone else ""
     console.print(f"{has}: {undone}{moved} in {result.took_s:.1f} s" if result.is_changed else f"{has}: nothing to do")
     for note in result.notes:

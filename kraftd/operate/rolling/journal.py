@@ -11,7 +11,7 @@ from typing import Any
 
 from kraftd.errors import RefusedError
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.processes import Process, describe
+from kraftd.host.processes import Process
 from kraftd.operate.context import ClusterContext
 from kraftd.plan.layout import Layout
 from kraftd.units import timestamp
@@ -93,15 +93,6 @@ def refuse_other_owner(cluster: ClusterContext, own: Process) -> Journal | None:
             details={"pid": journal.owner.pid},
         )
     return journal
-
-
-def this_process(pid: int) -> Process:
-    """Return the incarnation of this process.
-
-    Args:
-        pid: Its pid.
-    """
-    return describe(pid) or Process(pid, 0.0, 0.0)
 
 
 def _is_same(one: Process, other: Process) -> bool:

@@ -4,15 +4,10 @@ import os
 from dataclasses import dataclass, replace
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError
+from kraftd.host.processes import known_process
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.rolling.gates import Closed, restart_order
-from kraftd.operate.rolling.journal import (
-    Journal,
-    read_journal,
-    refuse_other_owner,
-    this_process,
-    write_journal,
-)
+from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import Deadline
@@ -140,7 +135,7 @@ def begin(cluster: ClusterContext, command: str, names: tuple[str, ...]) -> Jour
     Raises:
         RefusedError: Another command restarts programs.
     """
-    owner = this_process(os.getpid())
+    owner = known_process(os.getpid())
     left = refuse_other_owner(cluster, owner)
     processes = cluster.find_processes().processes
     pending = left.pending(processes) if left else ()

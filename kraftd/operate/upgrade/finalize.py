@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import RefusedError, TimedOutError
 from kraftd.host.lock import acquire
+from kraftd.host.processes import known_process
 from kraftd.kafka.administration.features import lacking_nodes
 from kraftd.kafka.model import Failure
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.context import ClusterContext
-from kraftd.operate.rolling.journal import refuse_other_owner, this_process
+from kraftd.operate.rolling.journal import refuse_other_owner
 from kraftd.operate.rolling.restart import require_running
 from kraftd.operate.upgrade import checks
 from kraftd.operate.upgrade.upgrade import UpgradeDoors, UpgradingDoor, running_versions, stated_version, unfinalized
+from kraftd.plan.manifest import Manifest
 from kraftd.plan.versions import is_of_line
 
 COMMAND = "upgrade --finalize"
@@ -84,7 +86,7 @@ class Finalize:
         """
         cluster = self._cluster
         require_running(cluster)
-        refuse_other_owner(cluster, this_process(os.getpid()))
+        refuse_other_owner(cluster, known_process(os.getpid()))
         manifest = cluster.store.manifest()
         version = manifest.kafka_version if manifest else cluster.plan.kafka_version
         checks.refuse_different_versions(running_versions(cluster), version)
@@ -123,17 +125,16 @@ class Finalize:
                 listed = ", ".join(f"{name} {level}" for name, level in wanted.items())
                 cluster.record("finalized", f"finalized {listed} of Kafka {planned.kafka_version}", levels=wanted)
             manifest = cluster.store.manifest()
-            if manifest is not None and manifest.upgraded_from and self._is_final(planned):
+            if manifest is not None and manifest.upgraded_from and self._is_final(planned, manifest):
                 cluster.store.write_manifest(replace(manifest, upgraded_from=()))
             return planned
 
-    def _is_final(self, planned: Finalization) -> bool:
+    def _is_final(self, planned: Finalization, manifest: Manifest) -> bool:
         """Return whether a level bars the way back; two versions with the same levels read each other's data."""
         if planned.levels:
             return True
         finalized = self._finalized()
-        manifest = self._cluster.store.manifest()
-        for before in manifest.upgraded_from if manifest else ():
+        for before in manifest.upgraded_from:
             try:
                 checks.refuse_path(planned.kafka_version, before, finalized)
             except RefusedError:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from kraftd.errors import RefusedError, UnknownNameError, known_names
 from kraftd.host.lock import acquire
-from kraftd.host.processes import Process
+from kraftd.host.processes import Process, known_process
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.features import Features
 from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
@@ -23,7 +23,7 @@ from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
 from kraftd.operate.rolling.gates import Closed, Gate, restart_order
-from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, this_process, write_journal
+from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.setup import set_up
@@ -179,7 +179,7 @@ class Upgrade:
                 is down, or another command is at work.
         """
         require_running(self._cluster)
-        left = refuse_other_owner(self._cluster, this_process(os.getpid()))
+        left = refuse_other_owner(self._cluster, known_process(os.getpid()))
         return self._planned(left)
 
     def run(self) -> UpgradeResult:
@@ -326,7 +326,7 @@ class Upgrade:
 
     def _journal(self) -> Journal:
         """Return the processes that are to be replaced, and those that an earlier call had ended when it was killed."""
-        owner = this_process(os.getpid())
+        owner = known_process(os.getpid())
         left = refuse_other_owner(self._cluster, owner)
         processes = self._cluster.find_processes().processes
         versions = self._versions()
