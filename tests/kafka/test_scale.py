@@ -100,6 +100,8 @@ def brokers(cluster):
 def throttles(cluster, node_ids):
     """Return the settings that throttle replication now."""
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    # A broker is asked itself, and librdkafka waits in vain for one that the other did not know yet.
+    eventually(lambda: set(node_ids) <= set(admin.list_topics(timeout=10).brokers), within_s=20, what="all are known")
     resources = [ConfigResource(ResourceType.BROKER, str(node_id)) for node_id in node_ids]
     resources.append(ConfigResource(ResourceType.TOPIC, "test-topic"))
     answers = [admin.describe_configs([each])[each].result() for each in resources]

@@ -11,6 +11,7 @@ from kraftd.kafka.model import KafkaAccessError, TopicPartition
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale.doors import ReassigningDoor
 from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.refuse import refuse_dead
 from kraftd.operate.scale.targets import Situation, left_bytes, replica_bytes, throttles
 from kraftd.operate.scale.throttle import set_rate, take_away, throttle, with_saved
 from kraftd.operate.start.sequence import Deadline, yield_to_stop
@@ -23,6 +24,7 @@ _BEHIND_S = 0.7
 _STUCK_AFTER_S = 10.0
 _SILENT_LIMIT_S = 30.0
 _LEADERS_LIMIT_S = 10.0
+_KNOWN_LIMIT_S = 10.0
 _MOST_ROUNDS = 10
 _GONE = "UNKNOWN_TOPIC_OR_PARTITION"
 
@@ -102,6 +104,18 @@ class Mover:
         self.journal = journal
         self.moved = Moved()
         self.notes: list[str] = []
+
+    def await_brokers(self, node_ids: Collection[int]) -> None:
+        """Wait until the others know brokers that have just come: these serve a moment before that.
+
+        Raises:
+            RefusedError: One of them is down.
+        """
+        deadline_s = self._clock.monotonic_s() + _KNOWN_LIMIT_S
+        while not set(node_ids) <= (alive := {broker.node_id for broker in self._kafka.metadata(()).brokers}):
+            if self._clock.monotonic_s() > deadline_s:
+                refuse_dead(node_ids, alive)
+            self._clock.sleep(_POLL_S)
 
     def run(self, target: Target) -> None:
         """Move replicas until nothing is left to change; what an earlier command moves is waited for.

@@ -306,6 +306,7 @@ class Scale:
         before, after = journal.brokers_before, journal.brokers_after
         if after > before:
             self._add(after)
+            mover.await_brokers(range(1, after + 1))
         # Lowered before the replicas are fewer, raised after they are more.
         lower, higher = journal.min_in_sync_replicas_changes()
         _set_min_isr(kafka, lower)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kraftd.errors import KraftdError, TimedOutError
+from kraftd.errors import KraftdError, RefusedError, TimedOutError
 from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (
@@ -39,6 +39,7 @@ class FakeKafka:
         self.brokers = {1: {}, 2: {}, 3: {}}
         self.refuses = None
         self.highest_rate = 0
+        self.unknown = {}
         self.looks_behind = 0
         self.seen = {node_id: ({}, 0) for node_id in self.brokers}
 
@@ -59,7 +60,8 @@ class FakeKafka:
 
     def metadata(self, names=None):
         partitions = [Partition("orders", n, self.leaders[n], r, r) for n, r in self.replicas.items()]
-        brokers = tuple(BrokerEndpoint(node_id, "localhost", node_id) for node_id in self.brokers)
+        self.unknown = {node_id: looks - 1 for node_id, looks in self.unknown.items() if looks > 0}
+        brokers = tuple(BrokerEndpoint(each, "localhost", each) for each in self.brokers if each not in self.unknown)
         return ClusterMetadata(brokers, Partial({"orders": TopicState("orders", False, tuple(partitions))}))
 
     def log_dirs(self, brokers):
@@ -137,6 +139,27 @@ def mover(kafka, limit_s=600.0, journal=None, rate=100):
         Deadline(clock.monotonic_s() + limit_s, limit_s, 0),
     )
     return made, written, lambda situation: spread_over(situation, [1, 2, 3], None, (), before)
+
+
+def test_a_broker_that_has_just_come_is_waited_for_until_the_others_know_it():
+    kafka = FakeKafka([(1, 2)])
+    kafka.unknown = {3: 4}
+    made, _, _ = mover(kafka)
+
+    made.await_brokers(range(1, 4))
+
+    assert 3 in {broker.node_id for broker in kafka.metadata().brokers}
+
+
+def test_a_broker_that_nobody_comes_to_know_is_down():
+    kafka = FakeKafka([(1, 2)])
+    kafka.unknown = {3: 10_000}
+    made, _, _ = mover(kafka)
+
+    with pytest.raises(RefusedError) as caught:
+        made.await_brokers(range(1, 4))
+
+    assert (caught.value.code, caught.value.details["brokers"]) == ("broker_down", [3])
 
 
 def test_it_ends_when_the_brokers_know_that_nothing_is_throttled_any_more():
