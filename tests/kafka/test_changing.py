@@ -76,6 +76,8 @@ def is_gone(cluster, name, pid):
 
 def retention_ms(cluster, broker):
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    # A broker is asked itself, and librdkafka waits in vain for one that the other did not know yet.
+    eventually(lambda: broker in admin.list_topics(timeout=10).brokers, within_s=20, what=f"broker {broker} is known")
     (described,) = admin.describe_configs([ConfigResource(ResourceType.BROKER, str(broker))]).values()
     return described.result()["log.retention.ms"].value
 
