@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 import kraftd
 from kraftd.cli.commands import (
@@ -29,7 +29,9 @@ from kraftd.cli.streams import UnwritableOutputError, discard_output, open_strea
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
 if TYPE_CHECKING:
-    from typer._click import Context, HelpFormatter
+    from collections.abc import Iterable, Iterator
+
+    from typer._click import Command, Context, HelpFormatter
 
 SECTIONS = {
     "Run": ("start", "stop", "restart", "apply", "scale", "upgrade", "pause", "resume", "destroy"),
@@ -48,36 +50,56 @@ _EPILOG = (
     "exec cannot run it, or finds no such program."
 )
 
-_WIDTH_OF_PLAIN_HELP = 120
+_EPILOG_OF_COMMAND = "'kraftd --help' shows the options of every command, such as --json."
+_WIDEST_HELP = 120
+_LONGEST_SENTENCE = 500
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 """128 and the signal's number, as shells report an end by SIGINT and SIGPIPE."""
+
+
+class Argument(TyperArgument):
+    """An argument that its name describes: typer adds Python's type to it, and braces."""
+
+    def _usage_display_name(self) -> str:
+        name = self.display_name_raw if self.required else f"[{self.display_name_raw}]"
+        return name if self.nargs == 1 else f"{name}..."
+
+    def display_type_rich(self, ctx: "Context") -> None:
+        """Return no type."""
 
 
 class Sections(TyperGroup):
     """All commands; the help shows them by section."""
 
     def __init__(self, **attributes: Any) -> None:
-        """Put the commands in order."""
+        """Put the commands in order, and give each the form of kraftd's help."""
         super().__init__(**attributes)
         in_order = chain(*SECTIONS.values(), self.commands)
         self.commands = {name: self.commands[name] for name in in_order}
-        for title, names in SECTIONS.items():
-            for name in names:
-                command = self.commands[name]
-                if isinstance(command, TyperCommand | TyperGroup):
-                    command.rich_help_panel = title
+        for command in _all_commands(self.commands.values()):
+            command.epilog = _EPILOG_OF_COMMAND
+            # Its first sentence, whole: typer would cut it to the width of the line.
+            command.short_help = command.get_short_help_str(_LONGEST_SENTENCE)
+            for parameter in command.params:
+                if isinstance(parameter, TyperArgument):
+                    # typer makes its arguments itself, and takes no class for them.
+                    parameter.__class__ = Argument
 
     def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
-        """Write the sections of a help without boxes."""
+        """Write the sections."""
         width = max(map(len, self.commands))
         for title, names in SECTIONS.items():
-            rows = [
-                (name.ljust(width), self.commands[name].get_short_help_str(formatter.width - width - 6))
-                for name in names
-            ]
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), self.commands[name].short_help or "") for name in names])
+
+
+def _all_commands(commands: "Iterable[Command]") -> "Iterator[Command]":
+    """Yield the commands, and those below them."""
+    for command in commands:
+        yield command
+        if isinstance(command, TyperGroup):
+            yield from _all_commands(command.commands.values())
 
 
 app = typer.Typer(
@@ -87,7 +109,9 @@ app = typer.Typer(
     epilog=_EPILOG,
     add_completion=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _WIDTH_OF_PLAIN_HELP},
+    # Boxes around each section would make the help twice as long.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
 )
 cluster.register(app)
 change.register(app)
@@ -112,13 +136,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     context: typer.Context,
-    cluster: Annotated[str | None, typer.Option("-c", "--cluster", help="The cluster's name.")] = None,
+    cluster: Annotated[str | None, typer.Option("-c", "--cluster", metavar="NAME", help="The cluster's name.")] = None,
     config: Annotated[
         # typer's check of the file is off: kraftd's own message says more.
-        Path | None, typer.Option("--config", readable=False, help="Instead of ./kraftd.toml.")
+        Path | None, typer.Option("--config", metavar="FILE", readable=False, help="Instead of ./kraftd.toml.")
     ] = None,
     state_dir: Annotated[
-        Path | None, typer.Option("--state-dir", readable=False, help="The directory of data, logs and records.")
+        Path | None,
+        typer.Option("--state-dir", metavar="DIR", readable=False, help="The directory of data, logs and records."),
     ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated.")
@@ -155,9 +180,9 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
 def main() -> None:
     """Run the command line and exit with the code of its result."""
     open_streams()
-    if not sys.stdout.isatty() or "--no-color" in sys.argv:
-        # typer would colour it for CI, and draw boxes as wide as COLUMNS, for whoever reads a pipe.
-        app.rich_markup_mode = None
+    if not sys.stdout.isatty():
+        # COLUMNS is about a terminal that is not written to.
+        app.info.context_settings = {**(app.info.context_settings or {}), "terminal_width": _WIDEST_HELP}
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -188,9 +213,7 @@ def _run(argv: list[str]) -> int:
         return error.exit_code
     except typer.TyperException as error:
         usage = ConfigurationError(
-            f"cannot run this: {_clause(error.format_message())}",
-            hint="'kraftd --help' shows the commands, 'kraftd COMMAND --help' the options of one.",
-            code="usage",
+            f"cannot run this: {_clause(error.format_message())}", hint=_help_hint(error), code="usage"
         )
         printer.print_error(usage)
         return usage.exit_code
@@ -210,6 +233,22 @@ def _run(argv: list[str]) -> int:
     if not argv:
         return ConfigurationError.exit_code
     return status if isinstance(status, int) else 0
+
+
+def _help_hint(error: typer.TyperException) -> str:
+    """Return which help shows what could have been typed."""
+    context: Context | None = getattr(error, "ctx", None)
+    command = context.command if context is not None else None
+    names: list[str] = []
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    if not names:
+        return "'kraftd --help' shows the commands, 'kraftd COMMAND --help' the options of one."
+    called = " ".join(("kraftd", *names))
+    if isinstance(command, TyperGroup):
+        return f"'{called} --help' shows its commands: {', '.join(command.commands)}."
+    return f"'{called} --help' shows its arguments and options."
 
 
 def _failure(error: OSError) -> KraftdError:

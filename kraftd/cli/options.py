@@ -33,7 +33,8 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the global options, wherever they are given, and all other arguments.
 
-    Arguments after ``--``, and after commands that hand their arguments on, are left alone.
+    Arguments after ``--``, and after commands that hand their arguments on, are left alone. ``help topics create`` is
+    ``topics create --help``.
     """
     front: list[str] = []
     rest: list[str] = []
@@ -60,7 +61,7 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(argument)
         at += 1
-    return front, rest
+    return front, [*rest[1:], "--help"] if rest[:1] == ["help"] else rest
 
 
 def _is_of_topics(rest: Sequence[str], words: Sequence[str]) -> bool:

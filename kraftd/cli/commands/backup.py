@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="A directory of backups; a URL with kraftd[backup].")
 ]
-BackupId = Annotated[str | None, typer.Option("--id", help="A backup of the target, as 'backup list' shows it.")]
+BackupId = Annotated[
+    str | None, typer.Option("--id", metavar="ID", help="A backup of the target, as 'backup list' shows it.")
+]
 Topics = Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be repeated.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    backup = typer.Typer(help="Back up topics, records and offsets, and restore them.", no_args_is_help=True)
+    backup = typer.Typer(help="Back up topics, records and offsets, and restore them.")
     backup.command("create")(create)
     backup.command("list")(list_backups)
     backup.command("verify")(verify)

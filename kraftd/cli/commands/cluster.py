@@ -18,8 +18,8 @@ _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 _PAUSE_TIMEOUT_S = 30.0
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
-Chosen = Annotated[list[str], typer.Argument(metavar="NAME...", help="Programs.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
+Chosen = Annotated[list[str], typer.Argument(metavar="NAME", help="Programs.")]
 With = Annotated[
     list[str] | None,
     typer.Option(
@@ -114,7 +114,7 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
 def restart(
     context: typer.Context, names: Names = None, force: Force = False, rolling: Rolling = False, dry_run: DryRun = False
 ) -> None:
-    """Stop and start the cluster, or programs of it; with the whole cluster a changed configuration takes effect.
+    """Stop and start the cluster, or programs of it. With the whole cluster a changed configuration takes effect.
 
     With --rolling one program after the other is restarted, every broker and controller without a name, each while the
     others serve; a call that ended early is gone on with.

@@ -37,7 +37,7 @@ def init(
         typer.Option("--profile", metavar="NAME", help="Set what fits: ci, laptop, vm or prod."),
     ] = None,
 ) -> None:
-    """Write kraftd.toml: every setting, commented out, with its default; or with the values of a profile set."""
+    """Write kraftd.toml: every setting, commented out, with its default; or the values of a profile."""
     from kraftd.host.files import hint_names_setting, write_atomically
     from kraftd.operate.configuring import CONFIG_FILE
 

@@ -56,7 +56,7 @@ def _print_findings(invocation: Invocation, findings: "Iterable[Finding]") -> No
 def bundle(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A new .tar.gz; named by cluster and time without it.")
+        Path | None, typer.Argument(metavar="FILE", help="A new .tar.gz; named by cluster and time without it.")
     ] = None,
     thread_dumps: Annotated[
         bool, typer.Option("--thread-dumps", help="With the threads of each node that serves.")

@@ -22,8 +22,8 @@ _STDIN = "-"
 _MOST_IMPORTED_BYTES = 64 * 1024 * 1024
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[GROUP]...", help="Groups; all without a name.")]
-SomeNames = Annotated[list[str], typer.Argument(metavar="GROUP...", help="Groups.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", help="Groups; all without a name.")]
+SomeNames = Annotated[list[str], typer.Argument(metavar="GROUP", help="Groups.")]
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only in this topic; may be repeated.")
 ]

@@ -22,7 +22,7 @@ _WAIT_TIMEOUT_S = 180.0
 _WATCH_EVERY_S = 1.0
 _LAST_LINES = 20
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -100,7 +100,9 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the logs as they are written.")] = False,
     lines: Annotated[
         int | None,
-        typer.Option("-n", "--lines", min=0, help="Number of last lines of each file; 20, or all that are chosen."),
+        typer.Option(
+            "-n", "--lines", metavar="N", min=0, help="Number of last lines of each file; 20, or all that are chosen."
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Only later lines: 10m, or 2026-01-31T12:00:00Z.")
@@ -180,7 +182,7 @@ def _log_line(line: "LogLine", *, as_json: bool) -> str:
 
 
 def operations(context: typer.Context) -> None:
-    """Show the operations that take long: what runs, what an interrupted call left, and what became of the last."""
+    """Show the operations that take long: those that run, those that were interrupted, and the last ones."""
     from kraftd.cli.output import operations_table
     from kraftd.operate.status import operations as find_operations
 
@@ -215,9 +217,9 @@ def list_clusters(context: typer.Context) -> None:
 
 def env(
     context: typer.Context,
-    shell: Annotated[str, typer.Option("--shell", help="bash (also zsh, sh) or fish.")] = "bash",
+    shell: Annotated[str, typer.Option("--shell", metavar="SHELL", help="bash (also zsh, sh) or fish.")] = "bash",
 ) -> None:
-    """Print the variables that clients of the cluster need, for eval."""
+    """Print the variables that clients of the cluster need: eval "$(kraftd env)"."""
     from kraftd.operate.clients import client_environment, exports
 
     invocation: Invocation = context.obj
@@ -230,11 +232,14 @@ def env(
 
 
 def exec_command(context: typer.Context) -> None:
-    """Run a command with those variables in place of kraftd: kraftd exec -- CMD ARGS..."""
+    """Run a command with the variables of 'env', in place of kraftd: kraftd exec -- CMD ARGS..."""
     from kraftd.host.processes import become
     from kraftd.operate.clients import client_environment
 
     invocation: Invocation = context.obj
+    if context.args[:1] in (["-h"], ["--help"]):
+        invocation.print_lines(f"Usage: kraftd exec -- CMD ARGS...\n\n  {exec_command.__doc__}")
+        return
     command = context.args[1:] if context.args[:1] == ["--"] else context.args
     if not command:
         raise ConfigurationError("cannot run a command: none was given", hint="kraftd exec -- CMD ARGS...")

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("health")(health)
     app.command("lag")(lag)
     app.command("top")(top)
-    explain = typer.Typer(help="Explain a value, or its absence, fact by fact.", no_args_is_help=True)
+    explain = typer.Typer(help="Explain a value, or its absence, fact by fact.")
     explain.command("lag")(explain_lag)
     app.add_typer(explain, name="explain")
     app.command("why")(why)
@@ -49,7 +49,9 @@ def health(context: typer.Context) -> None:
 
 def lag(
     context: typer.Context,
-    group: Annotated[str | None, typer.Option("--group", "-g", help="Only this group, with its partitions.")] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", "-g", metavar="GROUP", help="Only this group, with its partitions.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second, until q.")] = False,
 ) -> None:
     """Show how far consumer groups are behind, in records and in time, as of a few seconds ago."""
@@ -156,7 +158,9 @@ def _known(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def explain_lag(context: typer.Context, group: Annotated[str, typer.Argument(help="A consumer group.")]) -> None:
+def explain_lag(
+    context: typer.Context, group: Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
+) -> None:
     """Explain a group's lag, or why it is not known: partitions, leaders, coordinator, brokers, exits."""
     from kraftd.operate.explain import explain_group_lag
 
@@ -164,7 +168,9 @@ def explain_lag(context: typer.Context, group: Annotated[str, typer.Argument(hel
     _show(invocation, explain_group_lag(invocation.recorded(), group))
 
 
-def why(context: typer.Context, name: Annotated[str, typer.Argument(help="A program, as broker-2.")]) -> None:
+def why(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.")]
+) -> None:
     """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
     from kraftd.operate.explain import explain_program
 

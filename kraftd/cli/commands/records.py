@@ -28,28 +28,35 @@ _ENDS = ("earliest", "latest")
 Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
 Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what arrives, until Ctrl-C.")]
 Count = Annotated[
-    int | None, typer.Option("-n", "--lines", min=0, help="The newest N; with --offset or --since, N at most.")
+    int | None,
+    typer.Option("-n", "--lines", metavar="N", min=0, help="The newest N; with --offset or --since, N at most."),
 ]
 Partitions = Annotated[
-    list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
+    list[int] | None,
+    typer.Option("--partition", "-p", metavar="P", min=0, help="Only this partition; may be repeated."),
 ]
-Offset = Annotated[str | None, typer.Option("--offset", help="From here on: earliest, latest, N, or -N from each end.")]
-Since = Annotated[str | None, typer.Option("--since", help="From then on: 10m ago, or an RFC 3339 time.")]
+Offset = Annotated[
+    str | None,
+    typer.Option("--offset", metavar="OFFSET", help="From here on: earliest, latest, N, or -N from each end."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="From then on: 10m ago, or an RFC 3339 time.")
+]
 Pattern = Annotated[
     str | None, typer.Option("--grep", metavar="REGEX", help="Only records in whose value it is found.")
 ]
-Key = Annotated[str | None, typer.Option("--key", help="Only records with this key.")]
+Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="Only records with this key.")]
 ShowHeaders = Annotated[bool, typer.Option("--headers", help="Show the headers before each value.")]
 Template = Annotated[
     str | None, typer.Option("--format", metavar="TEMPLATE", help=r"Such as '{partition} {offset}\t{key}={value}'.")
 ]
 Hex = Annotated[bool, typer.Option("--hex", help="Keys and values in hexadecimal.")]
-Value = Annotated[str | None, typer.Argument(help="The value; without it, each line of stdin is one.")]
-NewKey = Annotated[str | None, typer.Option("--key", help="The key of every record.")]
+Value = Annotated[str | None, typer.Argument(metavar="VALUE", help="The value; without it, each line of stdin is one.")]
+NewKey = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The key of every record.")]
 NewHeaders = Annotated[
     list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header; may be repeated.")
 ]
-NewPartition = Annotated[int | None, typer.Option("--partition", "-p", min=0, help="The partition.")]
+NewPartition = Annotated[int | None, typer.Option("--partition", "-p", metavar="P", min=0, help="The partition.")]
 Tombstone = Annotated[bool, typer.Option("--tombstone", help="No value: marks the key as deleted.")]
 FromJson = Annotated[
     bool, typer.Option("--from-json", help="Each line of stdin is a record as 'tail --json' prints it.")
@@ -83,7 +90,7 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     template: Template = None,
     as_hex: Hex = False,
 ) -> None:
-    """Print the newest records of a topic, exact in a pipe and escaped on a terminal; --json prints one a line."""
+    """Print the newest records of a topic. Exact in a pipe, escaped on a terminal; --json prints a document a line."""
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, pattern_of, renderer
     from kraftd.operate.data.tail import planned_tail

@@ -39,7 +39,7 @@ Assignment = Annotated[
     str | None,
     typer.Option("--assignment", metavar="IDS", help="The replicas of each partition of one topic: 1:2,2:3."),
 ]
-Reassigned = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics; all without a name.")]
+Reassigned = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
 AbortReassignment = Annotated[bool, typer.Option("--abort", help="Undo the reassignment that is unfinished.")]
 Abort = Annotated[bool, typer.Option("--abort", help="Undo the scale that is unfinished.")]
 DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the data of brokers that leave.")]

@@ -25,10 +25,12 @@ _UNLIMITED = ("unlimited", "-1")
 _STDIN = "-"
 
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics; all without a name.")]
-SomeNames = Annotated[list[str], typer.Argument(metavar="TOPIC...", help="Topics.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
+SomeNames = Annotated[list[str], typer.Argument(metavar="TOPIC", help="Topics.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Partitions = Annotated[int | None, typer.Option("--partitions", "-p", min=1, max=10000, help="How many partitions.")]
+Partitions = Annotated[
+    int | None, typer.Option("--partitions", "-p", metavar="N", min=1, max=10000, help="How many partitions.")
+]
 Retention = Annotated[
     str | None, typer.Option("--retention", metavar="DURATION", help="How long records are kept: 7d, 12h, unlimited.")
 ]
@@ -127,7 +129,8 @@ def create(
     name: Name,
     partitions: Partitions = None,
     replication_factor: Annotated[
-        int | None, typer.Option("--replication-factor", "-r", min=1, max=32, help="The replicas of each partition.")
+        int | None,
+        typer.Option("--replication-factor", "-r", metavar="R", min=1, max=32, help="The replicas of each partition."),
     ] = None,
     retention: Retention = None,
     retention_size: RetentionSize = None,

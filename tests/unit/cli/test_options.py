@@ -55,6 +55,19 @@ def test_what_follows_two_dashes_is_not_touched():
     assert split_arguments(["start", "--", "--json"]) == ([], ["start", "--", "--json"])
 
 
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        (["help"], ["--help"]),
+        (["help", "topics", "create"], ["topics", "create", "--help"]),
+        (["help", "kafka"], ["kafka", "--help"]),
+        (["topics", "create", "help"], ["topics", "create", "help"]),
+    ],
+)
+def test_help_is_a_command_too(argv, asked):
+    assert split_arguments(argv) == ([], asked)
+
+
 def test_an_option_without_its_value_does_not_swallow_the_verb():
     assert split_arguments(["status", "--set"]) == (["--set"], [])
 
