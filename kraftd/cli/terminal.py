@@ -45,7 +45,7 @@ class Console(rich.console.Console):
 
 def plain_table(*columns: str) -> Table:
     """Return an empty table without lines, whose values are folded, never cut, where the terminal is narrow."""
-    table = Table(box=None, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

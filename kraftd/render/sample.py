@@ -1,6 +1,7 @@
 """The commented kraftd.toml that ``kraftd init`` writes, and the profiles that it can be written for."""
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from kraftd.plan.kinds import MONITORING, TOOL_DEFINITIONS, ToolDefinition
 from kraftd.units import plural
 
 _COLUMNS = 120
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _GIB = 1024**3
 
 _CLUSTER = """\
@@ -374,7 +376,21 @@ def _lines_of(profile: Profile) -> Iterator[str]:
 
 def _set(name: str, setting: ProfileSetting) -> Iterator[str]:
     yield from _comment(f"Here: {setting.reason}.")
-    yield f"{name} = {json.dumps(setting.value)}"
+    yield f"{name} = {toml_value(setting.value)}"
+
+
+def toml_value(value: Any) -> str:
+    """Return a value of a setting as kraftd.toml has it, on one line; what a table leaves open is left out."""
+    if isinstance(value, Mapping):
+        pairs = [f"{_key(key)} = {toml_value(inner)}" for key, inner in value.items() if inner is not None]
+        return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _comment(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kraftd.errors import RuntimeMissingError
 from kraftd.runtime.jars import Jar, Progress, size_bytes
+from kraftd.units import human_size
 
 _THREADS = 8
 _TRIES = 3
@@ -164,7 +165,7 @@ def _cannot_fetch(jars: Sequence[Jar], cause: Exception | None) -> RuntimeMissin
         case _:
             reason = "the repository does not serve it"
     return RuntimeMissingError(
-        f"cannot fetch {what} ({missing_bytes / 1e6:.1f} MB) from Maven Central: {reason}",
+        f"cannot fetch {what} ({human_size(missing_bytes)}) from Maven Central: {reason}",
         hint=hint,
         code="cannot_fetch",
         details={"missing_bytes": missing_bytes, "jars": [jar.file_name for jar in jars], "cause": str(cause)},

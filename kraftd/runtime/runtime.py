@@ -22,6 +22,7 @@ from kraftd.runtime.jars import (
 )
 from kraftd.runtime.java import Java, find_java
 from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
+from kraftd.units import human_size
 
 _SERVER_JAR = re.compile(r"kafka_2\.1\d-(\d+\.\d+\.\d+[\w.-]*?)\.jar")
 _NOT_THE_CODE = re.compile(r"-(sources|javadoc|scaladoc|test|test-sources)\.jar$")
@@ -232,7 +233,7 @@ def _missing(kafka_version: str, lacking: Shortfall) -> RuntimeMissingError:
     what = f"{damaged} in the cache is damaged" if damaged else f"{len(lacking.absent)} jars are not in the cache"
     return RuntimeMissingError(
         f"cannot run Kafka {kafka_version}: {what}",
-        hint=f"Run 'kraftd setup' with a network: it fetches {lacking.size_bytes / 1e6:.1f} MB.",
+        hint=f"Run 'kraftd setup' with a network: it fetches {human_size(lacking.size_bytes)}.",
         code="jars_missing",
         details={
             "missing_bytes": lacking.size_bytes,

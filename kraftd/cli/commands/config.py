@@ -77,6 +77,7 @@ def config(context: typer.Context) -> None:
     from kraftd.cli.terminal import plain_table
     from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
     from kraftd.plan.secrets import masked_value
+    from kraftd.render.sample import toml_value
 
     invocation: Invocation = context.obj
     command_context = invocation.command_context()
@@ -90,7 +91,7 @@ def config(context: typer.Context) -> None:
         return
     table = plain_table("KEY", "VALUE", "FROM")
     for row in rows:
-        table.add_row(row["key"], str(row["value"]), row["origin"])
+        table.add_row(row["key"], toml_value(row["value"]), row["origin"])
     console = invocation.console()
     console.print(table)
     _print_notes(console, notes)

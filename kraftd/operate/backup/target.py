@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kraftd.errors import ConfigurationError, FileAccessError, RefusedError, unknown_name
+from kraftd.errors import ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest
 
@@ -241,7 +241,9 @@ def existing_manifests(target: Target) -> tuple[Manifest, ...]:
         UnknownNameError: There is no such place, or it is empty: the name may be wrong.
     """
     if not target.names():
-        raise unknown_name(f"cannot find a backup in {target.name}", "", [])
+        raise UnknownNameError(
+            f"cannot find a backup in {target.name}", hint=f"'kraftd backup create {target.name}' makes one."
+        )
     return manifests_in(target)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kraftd.plan.loading import configure, parse_toml, schema
 from kraftd.plan.settings import NODES, SETTINGS
-from kraftd.render.sample import PROFILES, SAMPLE, profile_of, sample_of
+from kraftd.render.sample import PROFILES, SAMPLE, profile_of, sample_of, toml_value
 from tests.plans import plan_of
 
 UNCOMMENTED = re.sub(r"^#(?! )", "", SAMPLE, flags=re.MULTILINE)
@@ -63,6 +63,21 @@ def test_every_value_of_a_profile_has_its_reason_above(profile):
     assert len(reasons) == len(profile.settings)
     assert all(above.startswith("# ") for above in reasons)
     assert max(map(len, lines)) <= 120
+
+
+def test_every_value_is_one_that_toml_reads_back():
+    values = [value for _, value, _ in configure([]).rows()]
+    odd = {"": 'quo"te', "log.retention.hours": 1, "nested": ({"café\n": True}, []), "open": None}
+
+    for value in (*values, odd):
+        read = tomllib.loads(f"value = {toml_value(value)}")["value"]
+        assert read == plain(value)
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
+    return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
 def test_a_configuration_is_known_as_the_profile_whose_values_it_has():

@@ -68,7 +68,7 @@ def test_without_network_each_thread_tries_once(tmp_path):
         tries.append(jar.artifact)
         raise ConnectionError("no route to host")
 
-    with pytest.raises(RuntimeMissingError, match=r"cannot fetch 3 jars \(0\.0 MB\) .*: no connection") as caught:
+    with pytest.raises(RuntimeMissingError, match=r"cannot fetch 3 jars \(4\.4 KiB\) .*: no connection") as caught:
         fetched(refuse, tmp_path)
 
     assert len(tries) == len(set(tries))

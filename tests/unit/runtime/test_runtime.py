@@ -69,7 +69,7 @@ def test_an_empty_cache_is_told_with_what_to_fetch(tmp_path):
     with pytest.raises(RuntimeMissingError, match=r"cannot run Kafka 3\.9\.2: 57 jars are not in the cache") as caught:
         find_runtime(RuntimeSpec("3.9.2"), tmp_path, CLOCK)
 
-    assert caught.value.hint == "Run 'kraftd setup' with a network: it fetches 47.9 MB."
+    assert caught.value.hint == "Run 'kraftd setup' with a network: it fetches 45.7 MiB."
     assert caught.value.exit_code == 5
 
 
