@@ -9,9 +9,10 @@ from markupsafe import escape
 
 from kraftd import units
 from kraftd.escapes import escaped, named
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.state import Snapshot
 from kraftd.health.programs.verdict import judge
-from kraftd.health.report.documents import TopicSummary
+from kraftd.health.report.documents import GroupSummary, TopicSummary
 from kraftd.health.report.health import health_document
 from kraftd.health.report.history import KEPT_S, History, Moment
 from kraftd.host.events import Event
@@ -141,7 +142,8 @@ class Page:
             health = health_document(self._plan, snapshot, verdict, now_s, history, details=False)
         return self._environment.get_template(template).render(
             health=health,
-            topics=sorted(health.topics or (), key=_is_internal) if health else (),
+            groups=sorted(health.groups or (), key=_order_of_group) if health else (),
+            topics=sorted(health.topics or (), key=_order_of_topic) if health else (),
             charts=charts(history.moments, now_s),
             events=[(event, _ago_s(event, now_s)) for event in events],
             ago=lambda at: max(0.0, now_s - datetime.fromisoformat(at).timestamp()),
@@ -170,9 +172,15 @@ def _links(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple((program.name, program.url) for program in plan.web_programs)
 
 
-def _is_internal(topic: TopicSummary) -> bool:
-    """Order the user's topics first, Kafka's and kraftd's own after them."""
-    return topic.internal or topic.topic.startswith("__")
+def _order_of_group(group: GroupSummary) -> bool:
+    """Order first what must not be among the rows that are left out."""
+    return group.status in {None, LagStatus.OK, LagStatus.EMPTY}
+
+
+def _order_of_topic(topic: TopicSummary) -> tuple[bool, bool]:
+    """Order as groups; then the user's topics before Kafka's and kraftd's own."""
+    is_well = not topic.without_leader and not topic.under_replicated
+    return is_well, topic.internal or topic.topic.startswith("__")
 
 
 def _ago_s(event: Event, now_s: float) -> float:

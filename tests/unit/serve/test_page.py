@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from markupsafe import escape
 
-from kraftd.health.lag.view import CollectorRun, KafkaView
+from kraftd.health.lag.status import LagStatus
+from kraftd.health.lag.view import CollectorRun, GroupStatus, KafkaView
 from kraftd.health.programs.alerts import Alert, Alerts
 from kraftd.health.programs.backups import BackupHistory, BackupOutcome, backup_view
 from kraftd.health.programs.state import ServiceState
@@ -148,6 +149,22 @@ def test_very_many_topics_and_groups_are_cut_and_counted():
     assert "and 4900 more" in html
     assert "and 100 more" in html
     assert len(html) < 200_000
+
+
+def test_what_is_not_well_is_not_among_the_rows_that_are_left_out():
+    group = GroupState("g", "Empty", "consumer", "classic", 1, ())
+    kafka = KafkaView(
+        topics=(*(topic(f"t{number}", 1) for number in range(200)), topic("late", 1, in_sync=())),
+        groups={name: replace(group, name=name) for name in (*(f"g{number}" for number in range(200)), "stopped")},
+        lags={},
+        lags_taken_at_s=1000.0,
+        statuses={"stopped": GroupStatus(LagStatus.STOP, {}), "g0": GroupStatus(LagStatus.OK, {})},
+    )
+
+    text = text_of(whole(snapshot(program("broker-1"), kafka=kafka)))
+
+    assert re.search(r"Keeps up stopped .* g0 ", text)
+    assert re.search(r"On disk late 1 .* t0 1 ", text)
 
 
 def test_events_are_newest_first_with_their_age():
