@@ -133,18 +133,22 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+# typer's check of the files is off: kraftd's own message says more.
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="Instead of ./kraftd.toml.")
+]
+StateDirectory = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", readable=False, help="The directory of data, logs and records."),
+]
+
+
 @app.callback()
 def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     context: typer.Context,
     cluster: Annotated[str | None, typer.Option("-c", "--cluster", metavar="NAME", help="The cluster's name.")] = None,
-    config: Annotated[
-        # typer's check of the file is off: kraftd's own message says more.
-        Path | None, typer.Option("--config", metavar="FILE", readable=False, help="Instead of ./kraftd.toml.")
-    ] = None,
-    state_dir: Annotated[
-        Path | None,
-        typer.Option("--state-dir", metavar="DIR", readable=False, help="The directory of data, logs and records."),
-    ] = None,
+    config: ConfigFile = None,
+    state_dir: StateDirectory = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated.")
     ] = None,

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.escapes import escaped_json, escaped_lines
 
@@ -233,6 +235,23 @@ class Invocation:
             console.print(line, style="bold red")
         if error.hint:
             console.print(error.hint)
+
+
+def program_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the programs of the chosen cluster that a word may become, for the completion of a shell."""
+    given = context.find_root().params
+    invocation = Invocation(
+        cluster=given.get("cluster"),
+        config=given.get("config"),
+        state_dir=given.get("state_dir"),
+        assignments=tuple(given.get("assignments") or ()),
+    )
+    try:
+        plan = invocation.any_plan().plan
+    except (KraftdError, OSError):
+        # Nobody reads an error in the middle of a line.
+        return []
+    return [name for name in plan.names if name.startswith(incomplete)]
 
 
 def _command_name() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, program_names
 from kraftd.errors import KraftdError, TimedOutError
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 _PAUSE_TIMEOUT_S = 30.0
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
-Chosen = Annotated[list[str], typer.Argument(metavar="NAME", help="Programs.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Programs; all of them without a name.", autocompletion=program_names),
+]
+Chosen = Annotated[list[str], typer.Argument(metavar="NAME", help="Programs.", autocompletion=program_names)]
 With = Annotated[
     list[str] | None,
     typer.Option(

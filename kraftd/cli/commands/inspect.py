@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation, moment_s
+from kraftd.cli.options import Invocation, moment_s, program_names
 from kraftd.errors import ConfigurationError
 from kraftd.escapes import escaped_json
 
@@ -22,7 +22,10 @@ _WAIT_TIMEOUT_S = 180.0
 _WATCH_EVERY_S = 1.0
 _LAST_LINES = 20
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Programs; all of them without a name.", autocompletion=program_names),
+]
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, program_names
 from kraftd.errors import NeedsRunningClusterError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def explain_lag(
 
 
 def why(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.", autocompletion=program_names)],
 ) -> None:
     """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
     from kraftd.operate.explain import explain_program

@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from kraftd.cli import main
 from kraftd.cli.main import SECTIONS, app
+from kraftd.cli.options import program_names
 from tests.commands import NO_COMMANDS, commands
 
 
@@ -38,6 +39,20 @@ def test_a_help_has_words_for_arguments_and_no_types():
         assert re.fullmatch(rf"Usage: kraftd {words} \[OPTIONS\]( [A-Z]+(\.\.\.)?| \[[A-Z]+\](\.\.\.)?)*", usage), usage
         assert re.findall(r"<[a-z].*?>", rest) == [], words
         assert "'kraftd --help'" in rest, words
+
+
+@pytest.mark.parametrize(
+    ("options", "word", "completed"),
+    [
+        ([], "broker", ["broker-1", "broker-2"]),
+        (["--set", "cluster.brokers=3"], "broker", ["broker-1", "broker-2", "broker-3"]),
+        (["-c", "Not a name"], "broker", []),
+    ],
+)
+def test_a_shell_completes_the_names_of_programs(options, word, completed, tmp_path):
+    argv = ["--state-dir", str(tmp_path), *options, "why", word]
+
+    assert program_names(get_command(app).make_context("kraftd", argv), word) == completed
 
 
 @pytest.mark.parametrize(
