@@ -160,6 +160,11 @@ _PATTERNS = (
         "This Prometheus is too old to discover its targets: install 2.28 or newer, or set prometheus.enabled = false.",
     ),
     _pattern(
+        "tool_version",
+        r"error: unknown (?:long|short) flag",
+        "This version does not know an option that kraftd gives it: install a newer one, or set enabled = false.",
+    ),
+    _pattern(
         "rules",
         r"loading groups failed",
         "A file of rules is damaged: install kraftd again; 'promtool check rules' names every error in it.",

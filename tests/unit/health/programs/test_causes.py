@@ -32,6 +32,8 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
         ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
         (r'level=error err="parsing: line 7: field http_sd_configs not found in type config.plain"', False, "2.28"),
+        ("prometheus: error: unknown long flag '--storage.tsdb.retention.size'", False, "newer one"),
+        ("prometheus-alertmanager: error: unknown long flag '--nope', try --help", False, "newer one"),
         ('level=error msg="loading groups failed" err="a.yml: 5:15: unclosed left"', False, "promtool check rules"),
         ("ModuleNotFoundError: No module named 'fastapi'", False, "install kraftd again"),
     ],
