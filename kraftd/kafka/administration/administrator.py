@@ -1,6 +1,6 @@
 """The administrator with which commands change topics, records, groups, and brokers that run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from kraftd.kafka.admin import KafkaAdmin, access_error
@@ -170,8 +170,32 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaUnreachableError: No broker answers.
         """
+        return self._await(lambda: self._is_known(topic, partitions, config), limit_s)
+
+    def await_deletion(self, topics: Iterable[TopicState], limit_s: float) -> bool:
+        """Wait until no broker knows topics that were deleted: each learns of it up to a second after the controller.
+
+        Args:
+            topics: As they were before; one of the same name that was created since then is another topic.
+            limit_s: How long to wait.
+
+        Returns:
+            Whether none knows them in time; a broker that does not answer is not waited for.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+        """
+        gone = {(topic.name, topic.topic_id) for topic in topics}
+
+        def is_forgotten() -> bool:
+            known = (each for view in self.topic_views().values() for each in view.values.values())
+            return gone.isdisjoint((each.name, each.topic_id) for each in known)
+
+        return self._await(is_forgotten, limit_s)
+
+    def _await(self, is_so: Callable[[], bool], limit_s: float) -> bool:
         deadline_s = self._clock.monotonic_s() + limit_s
-        while not self._is_known(topic, partitions, config):
+        while not is_so():
             if self._clock.monotonic_s() > deadline_s:
                 return False
             self._clock.sleep(_POLL_S)

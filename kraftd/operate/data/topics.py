@@ -15,6 +15,8 @@ from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.status import health
 from kraftd.plan.plan import Plan
 
+_KNOWN_LIMIT_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionDescription:
@@ -260,13 +262,14 @@ def planned_removal(kafka: KafkaData, names: Sequence[str], verb: str) -> Planne
 
 
 def delete_topics(kafka: KafkaData, planned: PlannedRemoval) -> tuple[str, ...]:
-    """Delete topics with their records, and return their names.
+    """Delete topics with their records, and return their names when no broker knows them any more.
 
     Raises:
         KraftdError: Kafka refused some; the text names what was deleted and what was not.
     """
     names = [topic.name for topic in planned.topics]
     failures = kafka.delete_topics(names)
+    kafka.await_deletion([topic for topic in planned.topics if topic.name not in failures], _KNOWN_LIMIT_S)
     if failures:
         name, failure = next(iter(failures.items()))
         done = [each for each in names if each not in failures]

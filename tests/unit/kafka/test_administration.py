@@ -8,9 +8,10 @@ from kraftd.kafka.administration.reassignments import Reassignment, reassign_req
 from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
 from kraftd.kafka.administration.topics import HIGH_WATERMARK
 from kraftd.kafka.messages import message_of
-from kraftd.kafka.model import GroupState, KafkaAccessError, KafkaUnavailableError, Partition
+from kraftd.kafka.model import GroupState, KafkaAccessError, KafkaUnavailableError, Partition, TopicState
 from kraftd.plan.plan import Access
-from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record
+from tests.clocks import ManualClock
+from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record, topic
 
 FIRST = Partition("t", 0, 1, (1, 2), (1, 2))
 SECOND = Partition("t", 1, 2, (2, 1), (2, 1))
@@ -67,6 +68,25 @@ def test_a_broker_that_does_not_answer_deletes_no_topic():
     admin, _ = over({"DeleteTopics": TIMED_OUT})
 
     assert admin.delete_topics(["t"]) == {"t": TIMED_OUT}
+
+
+def known(topic_id):
+    found = topic("t", (1, [1], [1]))
+    found.topic_id = topic_id
+    return metadata([found])
+
+
+@pytest.mark.parametrize(("of_second", "is_gone"), [((7, 7, 8), True), ((7,), False)])
+def test_a_deletion_is_waited_for_until_the_last_broker_has_forgotten_that_very_topic(of_second, is_gone):
+    clock = ManualClock()
+    answers = {(1, "Metadata"): known(8), (2, "Metadata"): [known(each) for each in of_second]}
+    wire = FakeWire({"Metadata": metadata(), **answers})
+    admin = Administrator(Access(("127.0.0.1:9092",)), connect=lambda *_: wire, clock=clock)
+    admin.open()
+
+    began_s = clock.monotonic_s()
+    assert admin.await_deletion([TopicState("t", False, (FIRST,), "7")], 5.0) is is_gone
+    assert clock.monotonic_s() - began_s == pytest.approx(0.2 if is_gone else 5.1, abs=0.15)
 
 
 def test_records_are_deleted_through_each_leader():

@@ -119,6 +119,10 @@ class FakeKafka:
         self.did.append(("delete", tuple(names)))
         return {name: REFUSED for name in names if name in self.refused}
 
+    def await_deletion(self, topics, limit_s):
+        self.did.append(("await deletion", tuple(each.name for each in topics)))
+        return True
+
     def delete_records(self, targets):
         self.did.append(("clear", tuple(partition.key for partition in targets)))
         keys = [partition.key for partition in targets]

@@ -67,13 +67,13 @@ def test_kafkas_and_kraftds_own_topics_are_neither_deleted_nor_altered(state):
     assert kafka.did == []
 
 
-def test_topics_are_deleted_as_planned():
+def test_topics_are_deleted_as_planned_and_waited_for_until_no_broker_knows_them():
     kafka = FakeKafka(described=[group("g")], commits={"g": {("t", 0): 1}})
     planned = planned_removal(kafka, ["t"], "delete")
 
     assert [(each.topic, each.offsets, each.groups) for each in planned.removals] == [("t", 20, ("g",))]
     assert delete_topics(kafka, planned) == ("t",)
-    assert kafka.did == [("delete", ("t",))]
+    assert kafka.did == [("delete", ("t",)), ("await deletion", ("t",))]
 
 
 def test_what_kafka_does_not_delete_is_named_apart_from_what_it_did():
@@ -81,6 +81,7 @@ def test_what_kafka_does_not_delete_is_named_apart_from_what_it_did():
 
     with pytest.raises(KraftdError, match=r"t \(deleted: u\)"):
         delete_topics(kafka, planned_removal(kafka, ["t", "u"], "delete"))
+    assert kafka.did[-1] == ("await deletion", ("u",))
 
 
 def test_a_topic_is_cleared_up_to_its_end():
