@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.errors import FileAccessError
-from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, parse_progress
+from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, ended, parse_progress
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import acquire
@@ -23,7 +23,6 @@ from kraftd.operate.doors import Doors, SupervisorDoor, real_doors
 from kraftd.operate.store import Store
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
-from kraftd.units import timestamp
 
 _RECORDED_EVERY_S = 1.0
 
@@ -321,14 +320,10 @@ class ClusterContext:
             outcome, error = OperationOutcome.FAILED, str(raised)
             raise
         finally:
-            self._record_end(progress, outcome, error)
+            text, facts = ended(progress, outcome, error)
+            self.record(ENDED, text, **facts)
             # Last: who sees that it is gone reads what became of it.
             file.unlink(missing_ok=True)
-
-    def _record_end(self, progress: Progress, outcome: OperationOutcome, error: str) -> None:
-        text = f"{progress.operation}: {progress.what}: {outcome}" + (f": {error}" if error else "")
-        facts = {"operation": progress.operation, "what": progress.what, "outcome": outcome.value}
-        self.record(ENDED, text, **facts, began_at=timestamp(progress.began_s), error=error)
 
     def _write_progress(self, file: Path, progress: Progress) -> None:
         try:

@@ -191,12 +191,13 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
 
 
 def _restore_cold(invocation: Invocation, target: "Target", manifest: "Manifest", *, dry_run: bool, yes: bool) -> None:
-    from kraftd.operate.backup.cold import restore_cold
+    from kraftd.operate.backup.cold import refuse_used, restore_cold
 
     command_context = invocation.command_context()
     layout = invocation.chosen(command_context).layout
     document = {"ok": True, "schema_version": 1, "target": target.name, "backup": manifest.id}
     document |= {"state_dir": layout.state_dir, "cluster_id": manifest.cluster_id}
+    refuse_used(layout.state_dir)
     if not dry_run:
         confirm(invocation, f"restore {manifest.id} into {layout.state_dir}", (), yes=yes)
         with _interruption("nothing was changed."):

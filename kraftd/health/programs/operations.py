@@ -127,6 +127,13 @@ class Ending:
     error: str = ""
 
 
+def ended(progress: Progress, outcome: OperationOutcome, error: str = "") -> tuple[str, dict[str, str]]:
+    """Return the text and the facts of the event with which an operation ends."""
+    text = f"{progress.operation}: {progress.what}: {outcome}" + (f": {error}" if error else "")
+    facts = {"operation": progress.operation, "what": progress.what, "outcome": outcome.value}
+    return text, {**facts, "began_at": timestamp(progress.began_s), "error": error}
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation, as ``kraftd operations`` shows it; times are RFC 3339, UTC, and what is not known is None.

@@ -1,5 +1,6 @@
 """`kraftd backup create --cold`: an exact copy of a stopped cluster's data, and its restore into an empty directory."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,7 +14,10 @@ import zstandard
 
 import kraftd
 from kraftd.errors import NotRunningError, RefusedError
+from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, ended
+from kraftd.host.events import EventLog
 from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.host.processes import known_process
 from kraftd.operate.backup.create import CreateResult, free_id
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest, sealed
@@ -52,8 +56,10 @@ def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
                 hint="Run 'kraftd stop' first; without --cold, a running cluster is backed up.",
                 code="running",
             )
-        removed = remove_stale(target)
-        manifest = _write_copy(cluster, target, formatted.cluster_id)
+        with cluster.operating("backup create", f"an exact copy to {target.name}") as tracked:
+            removed = remove_stale(target)
+            manifest = _write_copy(tracked, target, formatted.cluster_id)
+    cluster.record("backup_created", f"backup {manifest.id} in {target.name}, an exact copy")
     return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
 
 
@@ -86,32 +92,92 @@ def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Man
 def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_context: CommandContext) -> Path:
     """Put a copied cluster into an empty state directory, as a whole or not at all; returns the directory.
 
+    Until then there is no cluster in which others could see the operation; its end is among the events of the new one.
+
     Raises:
-        RefusedError: The directory is not empty.
+        RefusedError: The directory is not empty, or another restore into it is under way.
         DamagedArchiveError: The copy is damaged.
         FileAccessError: The operating system refuses.
     """
     place = layout.state_dir
-    if place.exists() and any(place.iterdir()):
+    clock, own = command_context.clock, known_process(os.getpid())
+    what = f"{manifest.id} from {target.name}, an exact copy"
+    progress = Progress("backup restore", what, own.pid, own.incarnation, clock.now_s())
+    make_private_directory(place.parent)
+    with _unfinished(place) as partial:
+        refuse_used(place)
+        (file,) = manifest.files
+        with os_errors_named("write", partial):
+            with _reading(target, manifest, file) as archive:
+                _extract(archive, partial, command_context.reporter, file)
+            text, facts = ended(progress, OperationOutcome.SUCCEEDED)
+            EventLog(partial / layout.events.name, "commands", clock).record(ENDED, text, **facts)
+            os.sync()
+            partial.replace(place)
+    return place
+
+
+def refuse_used(place: Path) -> None:
+    """Refuse to restore into a directory that holds something.
+
+    Raises:
+        RefusedError: Always where it does.
+        FileAccessError: It is no directory, or cannot be read.
+    """
+    with os_errors_named("read", place):
+        is_used = place.exists() and any(place.iterdir())
+    if is_used:
         raise RefusedError(
             f"cannot restore a cold backup into {place}: it is not empty",
             hint="Choose another directory with --state-dir, or remove this cluster with 'kraftd destroy'.",
             code="not_empty",
         )
-    make_private_directory(place.parent)
+
+
+@contextmanager
+def _unfinished(place: Path) -> Iterator[Path]:
+    """Yield an empty directory beside a place, which no other restore uses, and which is gone afterwards.
+
+    Its lock is one on the directory: a file of its own would stay beside the restored cluster.
+    """
     partial = place.with_name(f".{place.name}.restore")
-    shutil.rmtree(partial, ignore_errors=True)
-    (file,) = manifest.files
+    with os_errors_named("make the directory", partial):
+        partial.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        with os_errors_named("write", partial):
-            partial.mkdir(mode=0o700)
-            with _reading(target, manifest, file) as archive:
-                _extract(archive, partial, command_context.reporter, file)
-            os.sync()
-            partial.replace(place)
+        if not _locks(descriptor, partial):
+            raise RefusedError(
+                f"cannot restore into {place}: another restore does so now",
+                hint="Wait for that command, or end it.",
+                code="locked",
+            )
+        try:
+            with os_errors_named("delete", partial):
+                _remove_content(partial)
+            yield partial
+        finally:
+            # Gone already where it got its name.
+            shutil.rmtree(partial, ignore_errors=True)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return place
+        os.close(descriptor)
+
+
+def _remove_content(directory: Path) -> None:
+    """Remove what a killed restore left."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _locks(descriptor: int, partial: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The last holder may have given it its name.
+        return os.path.samestat(os.fstat(descriptor), partial.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 class _Digesting:

@@ -1,8 +1,10 @@
 import os
+from dataclasses import replace
 
 import pytest
 
 from kraftd.errors import NotRunningError, RefusedError
+from kraftd.observe.operations import OperationWatch
 from kraftd.operate.backup.cold import create_cold, restore_cold
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.target import DirectoryTarget
@@ -29,11 +31,16 @@ def stopped(tmp_path):
 
 
 def files_below(directory):
+    """Return the content and the times of the files; events are those of one directory, not of the cluster."""
     return {
         str(path.relative_to(directory)): (path.read_bytes(), path.stat().st_mtime)
         for path in directory.rglob("*")
-        if path.is_file() and path.name != "lock"
+        if path.is_file() and path.name != "lock" and path.parent.name != "events"
     }
+
+
+def operations(layout, clock):
+    return [(each.operation, each.state, each.outcome) for each in OperationWatch(layout, clock).look()]
 
 
 def test_a_stopped_cluster_is_copied_and_restored_byte_for_byte(stopped, tmp_path):
@@ -46,6 +53,41 @@ def test_a_stopped_cluster_is_copied_and_restored_byte_for_byte(stopped, tmp_pat
     assert verify(target, None, NullReporter()).files == 1
     assert files_below(place) == files_below(stopped.plan.layout.state_dir)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_copy_and_its_restore_are_operations_that_others_see(stopped, tmp_path):
+    class Looking(NullReporter):
+        def advance(self, count_bytes):
+            seen.append(operations(stopped.plan.layout, stopped.clock))
+
+    seen, context = [], replace(stopped.context.command_context, reporter=Looking())
+    target, new = DirectoryTarget(tmp_path / "target"), layout_at(tmp_path / "new")
+    manifest = create_cold(replace(stopped.context, command_context=context), target).manifest
+    restore_cold(new, target, manifest, stopped.context.command_context)
+
+    assert [("backup create", "running", None)] in seen
+    assert operations(stopped.plan.layout, stopped.clock) == [("backup create", "done", "succeeded")]
+    assert operations(new, stopped.clock) == [("backup restore", "done", "succeeded")]
+
+
+def test_a_second_restore_into_the_same_directory_is_refused_and_a_killed_one_is_begun_anew(stopped, tmp_path):
+    class Restoring(NullReporter):
+        def advance(self, count_bytes):
+            with pytest.raises(RefusedError) as raised:
+                restore_cold(new, target, manifest, stopped.context.command_context)
+            codes.append(raised.value.code)
+
+    codes, context = [], replace(stopped.context.command_context, reporter=Restoring())
+    target, new = DirectoryTarget(tmp_path / "target"), layout_at(tmp_path / "new")
+    manifest = create_cold(stopped.context, target).manifest
+    killed = tmp_path / ".new.restore" / "data"
+    killed.mkdir(parents=True)
+    (killed / "rest").write_text("of a killed one")
+
+    place = restore_cold(new, target, manifest, context)
+
+    assert codes == ["locked"]
+    assert files_below(place) == files_below(stopped.plan.layout.state_dir)
 
 
 def test_a_cluster_that_runs_is_not_copied(stopped, tmp_path):
