@@ -47,9 +47,12 @@ def journal(cluster):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def killed(cluster, number, *arguments, after_s=0.0):
-    """Begin a scale and kill it, by default as soon as it has throttled its copies."""
-    command = cluster.spawn("scale", "--brokers", str(number), "--yes", *arguments)
+def killed(cluster, *arguments, after_s=0.0):
+    """Begin to move replicas and kill the command, by default as soon as it has throttled its copies.
+
+    Returns whether it had not ended by itself.
+    """
+    command = cluster.spawn(*arguments, "--yes")
     if after_s:
         time.sleep(after_s)
     else:
@@ -62,6 +65,18 @@ def killed(cluster, number, *arguments, after_s=0.0):
         eventually(lambda: throttles(cluster, (1, 2, 3)), within_s=10, what="the throttle")
     command.kill()
     command.communicate()
+    return command.returncode < 0
+
+
+def rotated(cluster):
+    """Return an assignment that moves a replica of every partition of three brokers, and its leader."""
+    return ",".join(":".join(str(broker % 3 + 1) for broker in replicas) for replicas in assigned(cluster))
+
+
+def assigned(cluster):
+    """Return the replicas of each partition of the topic, the preferred leader first, as one broker knows them."""
+    topic = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0}).list_topics("test-topic")
+    return [each.replicas for _, each in sorted(topic.topics["test-topic"].partitions.items())]
 
 
 def placed(cluster):
@@ -116,7 +131,7 @@ def throttles(cluster, node_ids):
 def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill(fresh):
     pids = started(fresh)
     with Writer(fresh.bootstrap_servers, "test-topic") as writer:
-        killed(fresh, 3, "--replication-factor", "3", "--throttle", "256k")
+        killed(fresh, "scale", "--brokers", "3", "--replication-factor", "3", "--throttle", "256k")
         other = fresh.run("scale", "--brokers", "4", "--yes", "--json")
         assert (other.status, other.error["code"]) == (8, "unfinished_scale")
 
@@ -132,6 +147,12 @@ def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill
         eventually(lambda: replicated(fresh) == twice, within_s=30, what="two replicas, one of them in sync")
         assert throttles(fresh, (1, 2, 3)) == []
         eventually(lambda: evenly(placed(fresh)) == ([2, 3, 3], [1, 1, 2]), within_s=10, what="an even placement")
+
+        before = assigned(fresh)
+        killed(fresh, "topics", "reassign", "test-topic", "--assignment", rotated(fresh), "--throttle", "256k")
+        undone = fresh.run("topics", "reassign", "--abort", "--yes", "--json", check=True).document
+        assert (undone["is_undone"], throttles(fresh, (1, 2, 3)), journal(fresh)) == (True, [], {})
+        eventually(lambda: assigned(fresh) == before, within_s=10, what="every replica where it was")
 
         fresh.run("scale", "--brokers", "2", "--yes", check=True)
         eventually(
@@ -155,14 +176,47 @@ def test_twenty_kills_at_random_moments_are_finished_or_undone_by_the_next_call(
         for turn in range(20):
             before = 2 if turn % 2 == 0 else 3
             after = 5 - before
-            killed(fresh, after, "--throttle", "512k", after_s=chosen.uniform(0.3, 15))
+            # Every other pair of turns changes the number of replicas too.
+            factor = ("--replication-factor", str(after)) if turn % 4 < 2 else ()
+            number = ("--brokers", str(after), *factor)
+            killed(fresh, "scale", *number, "--throttle", "512k", after_s=chosen.uniform(0.3, 15))
             is_undone = bool(journal(fresh)) and not journal(fresh)["is_removing"] and turn % 4 == 0
             if is_undone:
                 fresh.run("scale", "--abort", "--yes", check=True)
                 assert len(brokers(fresh)) == before
-            fresh.run("scale", "--brokers", str(after), "--yes", check=True)
+            fresh.run("scale", *number, "--yes", check=True)
             assert throttles(fresh, range(1, after + 1)) == []
             assert journal(fresh) == {}
+            if factor:
+                has = {name: ([after], str(after - 1)) for name in ("test-topic", "__consumer_offsets")}
+                eventually(lambda has=has: replicated(fresh) == has, within_s=30, what=f"{after} replicas")
 
     assert {name: fresh.pid(name) for name in pids} == pids
+    assert writer.lost(read_log(fresh.bootstrap_servers, "test-topic")) == {}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_twenty_killed_reassignments_are_finished_or_undone_by_the_next_call(fresh):
+    chosen = random.Random(20261126)
+    started(fresh)
+    kills = 0
+    with Writer(fresh.bootstrap_servers, "test-topic") as writer:
+        fresh.run("scale", "--brokers", "3", "--yes", check=True)
+        for turn in range(20):
+            before, wanted = assigned(fresh), rotated(fresh)
+            command = ("topics", "reassign", "test-topic", "--assignment", wanted, "--throttle", "512k")
+            kills += killed(fresh, *command, after_s=chosen.uniform(0.3, 8))
+            is_undone = bool(journal(fresh)) and turn % 3 == 0
+            if is_undone and turn % 2 == 0:
+                # The undoing is killed too.
+                killed(fresh, "topics", "reassign", "--abort", after_s=chosen.uniform(0.3, 2))
+            ending = ("--abort",) if is_undone else ("test-topic", "--assignment", wanted)
+            fresh.run("topics", "reassign", *ending, "--yes", check=True)
+            assert throttles(fresh, (1, 2, 3)) == []
+            assert journal(fresh) == {}
+            goal = before if is_undone else [[int(each) for each in one.split(":")] for one in wanted.split(",")]
+            eventually(lambda goal=goal: assigned(fresh) == goal, within_s=10, what="every replica where it belongs")
+
+    assert kills >= 10
     assert writer.lost(read_log(fresh.bootstrap_servers, "test-topic")) == {}

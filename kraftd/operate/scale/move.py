@@ -121,7 +121,7 @@ class Mover:
         """Move replicas until nothing is left to change; what an earlier command moves is waited for.
 
         Raises:
-            KraftdError: A partition or a throttle is refused.
+            KraftdError: A partition or a throttle is refused, or a throttle cannot be taken away again.
             TimedOutError: Time was up; the moves go on, without a throttle.
             YieldedError: The cluster was stopped meanwhile.
         """
@@ -143,6 +143,14 @@ class Mover:
                     code="moved_by_others",
                 )
             self._elect()
+        if self.journal.topic_throttles or self.journal.broker_throttles:
+            # The journal stays: it alone tells what is to be put back.
+            raise KraftdError(
+                f"cannot finish: {'; '.join(self.notes)}",
+                hint="Every replica is where it belongs. 'kraftd status' shows which brokers run; once all do, the "
+                "same command takes the throttle away.",
+                code="still_throttled",
+            )
 
     def _begin(self, situation: Situation, changes: dict[TopicPartition, Replicas]) -> None:
         current = situation.current
@@ -178,7 +186,7 @@ class Mover:
         first: int | None = None
         least = None
         while True:
-            situation = self._look_patiently()
+            situation, alive = self._look_patiently()
             if not situation.reassignments:
                 # Before Kafka 4.1 a broker learns of it up to 0.5 s after the controller.
                 self._clock.sleep(_BEHIND_S)
@@ -188,7 +196,7 @@ class Mover:
             if least is None or left < least:
                 least, less_at_s = left, now_s
             elif left and now_s - less_at_s > _STUCK_AFTER_S:
-                self._hurry()
+                self._hurry(sorted(situation.moving_brokers - alive))
                 less_at_s = now_s
             if now_s - said_s >= _SAID_EVERY_S:
                 said_s = now_s
@@ -202,19 +210,23 @@ class Mover:
             text += f", about {duration(max(1, left / bytes_per_s))}"
         self._cluster.reporter.moved(text, max(0, total - left), total)
 
-    def _hurry(self) -> None:
+    def _hurry(self, dead: Collection[int]) -> None:
         """Double a throttle below what is written meanwhile: the copies would never be complete."""
+        if dead:
+            names = ", ".join(f"broker-{node_id}" for node_id in dead)
+            self._cluster.reporter.step(f"Waiting for {names}, without which nothing gets less")
+            return
         self._bytes_per_s *= 2
         brokers = [int(name) for name in self.journal.broker_throttles]
         set_rate(self._kafka, brokers, self._bytes_per_s)
         self._cluster.reporter.step(f"Nothing gets less: the throttle is {human_size(self._bytes_per_s)}/s now")
 
-    def _look_patiently(self) -> Situation:
+    def _look_patiently(self) -> tuple[Situation, frozenset[int]]:
         """Look, again where no broker answers for a moment."""
         since_s = self._clock.monotonic_s()
         while True:
             try:
-                return look(self._kafka)[0]
+                return look(self._kafka)
             except KafkaAccessError:
                 yield_to_stop(self._cluster.store, self._deadline)
                 if self._clock.monotonic_s() - since_s > _SILENT_LIMIT_S:
@@ -245,7 +257,7 @@ class Mover:
             self._clock.sleep(_POLL_S)
 
     def _unled(self) -> list[TopicPartition]:
-        situation = self._look_patiently()
+        situation, _ = self._look_patiently()
         return (situation.of(self._topics) if self._topics else situation).unled
 
     @contextmanager

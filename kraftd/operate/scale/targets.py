@@ -63,6 +63,13 @@ class Situation:
         return [each.key for each in partitions if each.leader != each.replicas[0]]
 
     @property
+    def moving_brokers(self) -> frozenset[int]:
+        """The brokers that the reassignments under way need: those that receive, and the leaders, which send."""
+        moving = [each for topic in self.topics.values() for each in topic.partitions if each.key in self.reassignments]
+        receivers = {broker for each in self.reassignments.values() for broker in each.adding}
+        return frozenset(receivers | {each.leader for each in moving if each.leader is not None})
+
+    @property
     def current(self) -> dict[TopicPartition, Replicas]:
         """The replicas that each partition has now, those that are added and removed included."""
         return {each.key: each.replicas for topic in self.topics.values() for each in topic.partitions}

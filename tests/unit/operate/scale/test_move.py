@@ -38,6 +38,7 @@ class FakeKafka:
         self.topic = {}
         self.brokers = {1: {}, 2: {}, 3: {}}
         self.refuses = None
+        self.dead = set()
         self.highest_rate = 0
         self.unknown = {}
         self.looks_behind = 0
@@ -61,18 +62,20 @@ class FakeKafka:
     def metadata(self, names=None):
         partitions = [Partition("orders", n, self.leaders[n], r, r) for n, r in self.replicas.items()]
         self.unknown = {node_id: looks - 1 for node_id, looks in self.unknown.items() if looks > 0}
-        brokers = tuple(BrokerEndpoint(each, "localhost", each) for each in self.brokers if each not in self.unknown)
+        gone = self.dead | self.unknown.keys()
+        brokers = tuple(BrokerEndpoint(each, "localhost", each) for each in self.brokers if each not in gone)
         return ClusterMetadata(brokers, Partial({"orders": TopicState("orders", False, tuple(partitions))}))
 
     def log_dirs(self, brokers):
-        sizes = {broker.node_id: {} for broker in brokers}
+        sizes = {node_id: {} for node_id in self.brokers}
         for number, replicas in self.replicas.items():
             for node_id in replicas:
                 sizes[node_id]["orders", number] = SIZE
         for number, (target, left) in self.under_way.items():
             for node_id in set(target) - set(self.replicas[number]):
                 sizes[node_id]["orders", number] = SIZE - left
-        return Partial({node_id: (LogDir("/d", theirs, None, None, None),) for node_id, theirs in sizes.items()})
+        asked = [broker.node_id for broker in brokers]
+        return Partial({node_id: (LogDir("/d", sizes[node_id], None, None, None),) for node_id in asked})
 
     def reassign(self, targets):
         if self.refuses is not None:
@@ -100,10 +103,13 @@ class FakeKafka:
         return {key: BrokerSetting(known.get(key, NO_LIMIT), True) for key in keys}
 
     def alter_broker(self, node_id, values, *, of_all_brokers=False):
+        if node_id in self.dead:
+            return Failure("TIMED_OUT", "no answer within 10 s", retriable=True)
         self.seen[node_id] = (dict(self.brokers[node_id]), self.looks_behind)
         self.change(self.brokers[node_id], values)
         rates = [int(value) for key, value in self.brokers[node_id].items() if key.endswith(".rate")]
         self.highest_rate = max([self.highest_rate, *rates])
+        return None
 
     @staticmethod
     def change(known, values):
@@ -235,6 +241,42 @@ def test_a_throttle_under_which_nothing_gets_less_is_raised():
         made.run(target)
 
     assert kafka.highest_rate >= 800
+    assert kafka.throttles == [{}, {}, {}, {}]
+
+
+class Steps(NullReporter):
+    def __init__(self):
+        self.steps = []
+
+    def step(self, text):
+        self.steps.append(text)
+
+
+def test_a_broker_that_dies_meanwhile_is_waited_for_and_named_without_a_higher_throttle():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)], copied_per_look=0)
+    made, _, target = mover(kafka, rate=100, limit_s=60.0)
+    made._cluster.reporter = shown = Steps()
+    kafka.reassign, reassign = (lambda targets: (kafka.dead.add(3), reassign(targets))[1]), kafka.reassign
+
+    with pytest.raises(TimedOutError):
+        made.run(target)
+
+    assert kafka.highest_rate == 100
+    assert any("broker-3" in each for each in shown.steps)
+
+
+def test_a_throttle_that_cannot_be_taken_away_stays_in_the_journal_for_the_next_call():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    made, written, target = mover(kafka)
+    kafka.elect_leaders, elect = (lambda partitions: (kafka.dead.add(3), elect(partitions))[1]), kafka.elect_leaders
+
+    with pytest.raises(KraftdError) as caught:
+        made.run(target)
+
+    assert (caught.value.code, list(written[-1].broker_throttles)) == ("still_throttled", ["3"])
+    kafka.dead.clear()
+    again, _, _ = mover(kafka, journal=written[-1])
+    again.run(target)
     assert kafka.throttles == [{}, {}, {}, {}]
 
 
