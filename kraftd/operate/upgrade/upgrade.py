@@ -26,6 +26,8 @@ from kraftd.operate.rolling.gates import Closed, Gate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
+from kraftd.operate.scale.move import read_journal as read_scale_journal
+from kraftd.operate.scale.refuse import refuse_unfinished
 from kraftd.operate.setup import set_up
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import StartFailedError
@@ -292,12 +294,9 @@ class Upgrade:
         checks.refuse_changed(replace(configured, layout=running.layout) != running, self._chosen.origin)
 
     def _refuse_scale(self) -> None:
-        if self._cluster.layout.scale_journal.exists():
-            raise RefusedError(
-                "cannot upgrade now: a scale is unfinished",
-                hint="'kraftd scale' with the same options finishes it, and 'kraftd scale --abort' undoes it.",
-                code="unfinished_scale",
-            )
+        journal = read_scale_journal(self._cluster.layout.scale_journal)
+        if journal is not None:
+            refuse_unfinished(journal, "upgrade now")
 
     # What changes the cluster.
 

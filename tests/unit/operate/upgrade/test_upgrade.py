@@ -12,6 +12,8 @@ from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
+from kraftd.operate.scale.journal import Goal
+from kraftd.operate.scale.journal import Journal as ScaleJournal
 from kraftd.operate.start.sequence import StartFailedError
 from kraftd.operate.start.start import locked_start
 from kraftd.operate.upgrade.finalize import Finalize, Level
@@ -282,13 +284,15 @@ def test_another_change_of_the_configuration_is_left_to_apply(cluster):
     assert caught.value.code == "configuration_changed"
 
 
-def test_an_upgrade_waits_for_the_end_of_an_unfinished_scale(cluster):
-    write_atomically(cluster.plan.layout.scale_journal, "{}")
+@pytest.mark.parametrize(("goal", "command"), [(None, "scale"), (Goal((1, 2)), "topics reassign")])
+def test_an_upgrade_waits_for_the_end_of_what_moves_replicas_and_names_it(cluster, goal, command):
+    write_atomically(cluster.plan.layout.scale_journal, ScaleJournal(2, 3, "now", {}, goal=goal).to_json())
 
     with pytest.raises(RefusedError) as caught:
         cluster.upgrade("4.3").plan()
 
-    assert caught.value.code == "unfinished_scale"
+    assert caught.value.code.startswith("unfinished_")
+    assert f"kraftd {command} --abort" in caught.value.hint
 
 
 def test_another_command_that_restarts_programs_is_named(cluster):
