@@ -34,6 +34,7 @@ POLL_S = 0.02
 MOST_WITHOUT_LEADER_S = 1.0
 MOST_P99 = 3.0
 MOST_MOVES = 1.05
+NEAR_S = 1.5
 SETTINGS = """
 [cluster]
 heap = "512m"
@@ -42,6 +43,23 @@ enabled = false
 [consumer]
 enabled = false
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Records that were acknowledged late.
+
+    Attributes:
+        number: How many.
+        of: Of how many.
+        led_anew: How many of them in partitions that had got another leader within NEAR_S.
+        longest_s: The longest latency.
+    """
+
+    number: int
+    of: int
+    led_anew: int
+    longest_s: float
 
 
 @dataclass
@@ -105,6 +123,17 @@ class SteadyProducer:
         found = [latency_s for at_s, _, latency_s in self.answers if since_s <= at_s <= until_s]
         return statistics.quantiles(found, n=100)[98]
 
+    def late(self, since_s: float, until_s: float, longer_s: float, led_anew: Sequence[tuple[float, int]]) -> Late:
+        """Return the answers between two times that took longer than a time, and what is known of them."""
+        found = [each for each in self.answers if since_s <= each[0] <= until_s]
+        late = [each for each in found if each[2] > longer_s]
+        moved = [
+            each
+            for each in late
+            if any(each[1] == partition and abs(each[0] - at_s) < NEAR_S for at_s, partition in led_anew)
+        ]
+        return Late(len(late), len(found), len(moved), max((each[2] for each in found), default=0.0))
+
     def longest_silence_s(self, since_s: float, until_s: float) -> dict[int, float]:
         """Return by partition the longest time without an answer: no partition was without a leader for longer."""
         times = defaultdict(lambda: [since_s])
@@ -126,6 +155,7 @@ class Scaled:
         took_s: The whole command, the start or the stop of a broker included.
         moved: When its copies began, and when it ended.
         leaderless_s: By partition, the longest time for which the brokers' metadata showed no leader.
+        led_anew: When a broker's metadata showed a new leader, and of which partition.
         replicas: How many replicas it copied.
         needed_replicas: The fewest that any scale copies, over all topics: what makes the brokers even, or what is on
             those that leave.
@@ -134,6 +164,7 @@ class Scaled:
     took_s: float
     moved: tuple[float, float]
     leaderless_s: dict[int, float]
+    led_anew: list[tuple[float, int]]
     replicas: int
     needed_replicas: int
     size_bytes: int
@@ -152,22 +183,26 @@ def scale(cluster: Cluster, brokers: int, throttle: Sequence[str]) -> Scaled:
     needed = len(before) // brokers * joining if joining > 0 else sum(broker > brokers for broker in before)
     began_s = time.monotonic()
     command = cluster.spawn("scale", "--brokers", str(brokers), "--yes", "--json", *throttle)
-    copying_s, leaderless_s = watched(cluster, command)
+    copying_s, leaderless_s, led_anew = watched(cluster, command)
     ended_s = time.monotonic()
     output, complaint = command.communicate()
     if command.returncode:
         raise SystemExit(output + complaint)
     moved = json.loads(output)["moved"]
     times = (copying_s or began_s, ended_s)
-    return Scaled(ended_s - began_s, times, leaderless_s, moved["replicas"], needed, moved["size_bytes"])
+    return Scaled(ended_s - began_s, times, leaderless_s, led_anew, moved["replicas"], needed, moved["size_bytes"])
 
 
-def watched(cluster: Cluster, command: "subprocess.Popen[str]") -> tuple[float | None, dict[int, float]]:
-    """Watch until a scale has ended: return when its copies began, and how long each partition had no leader."""
+def watched(
+    cluster: Cluster, command: "subprocess.Popen[str]"
+) -> tuple[float | None, dict[int, float], list[tuple[float, int]]]:
+    """Watch until a scale has ended: when its copies began, how long partitions had no leader, and new leaders."""
     client = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
     copying_s: float | None = None
     since_s: dict[int, float] = {}
     longest_s = dict.fromkeys(range(PARTITIONS), 0.0)
+    leaders: dict[int, int] = {}
+    led_anew: list[tuple[float, int]] = []
     while command.poll() is None:
         if copying_s is None and is_throttled(cluster):
             copying_s = time.monotonic()
@@ -175,12 +210,15 @@ def watched(cluster: Cluster, command: "subprocess.Popen[str]") -> tuple[float |
             partitions = client.list_topics(TOPIC, timeout=5).topics[TOPIC].partitions
             now_s = time.monotonic()
             for number, partition in partitions.items():
+                if leaders.setdefault(number, partition.leader) != partition.leader:
+                    led_anew.append((now_s, number))
+                    leaders[number] = partition.leader
                 if partition.leader < 0:
                     longest_s[number] = max(longest_s[number], now_s - since_s.setdefault(number, now_s))
                 else:
                     longest_s[number] = max(longest_s[number], now_s - since_s.pop(number, now_s))
         time.sleep(POLL_S)
-    return copying_s, longest_s
+    return copying_s, longest_s, led_anew
 
 
 def is_throttled(cluster: Cluster) -> bool:
@@ -238,6 +276,11 @@ def report(name: str, scaled: Scaled, producer: SteadyProducer, before_s: float)
         f"  p99 {p99_s * 1000:.1f} ms while replicas move, {whole_s * 1000:.1f} ms in the whole command; "
         f"before {before_s * 1000:.1f} ms: {p99_s / before_s:.2f} of it, wanted is at most {MOST_P99:g}"
     )
+    late = producer.late(*scaled.moved, MOST_P99 * before_s, scaled.led_anew)
+    print(
+        f"  {late.number} of {late.of} took longer than that, {late.led_anew} of them in partitions that had just got "
+        f"another leader ({len(scaled.led_anew)} changes); the longest {late.longest_s:.2f} s"
+    )
     ratio = scaled.replicas / scaled.needed_replicas
     print(
         f"  {scaled.replicas} replicas copied, {scaled.size_bytes / 1e6:.0f} MB; at least {scaled.needed_replicas} had "
@@ -256,6 +299,7 @@ def main() -> None:
     parser.add_argument("--per-second", type=int, default=2000)
     parser.add_argument("--before", type=float, default=30.0, help="seconds of writing before the scale")
     parser.add_argument("--throttle", help="that of the scale")
+    parser.add_argument("--kafka-version", default="", help="another one than the default")
     parser.add_argument("--wait-for-quiet", type=float, default=0.0, help="seconds to wait at most for a quiet machine")
     options = parser.parse_args()
     end_on_signals()
@@ -264,6 +308,8 @@ def main() -> None:
         cluster.config = Path(name) / "kraftd.toml"
         cluster.config.write_text(SETTINGS)
         cluster.settings = {"cluster.heap": "512m", "java.options": "[]"}
+        if options.kafka_version:
+            cluster.settings["cluster.kafka_version"] = options.kafka_version
         cluster.start()
         ends = fill(cluster, options.megabytes)
         wait_for_quiet(options.wait_for_quiet)

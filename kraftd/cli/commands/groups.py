@@ -209,19 +209,18 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
 
     invocation: Invocation = context.obj
     with opened(invocation.any_plan()) as kafka:
-        groups = empty_groups(kafka, names, "delete")
         within = set(topics or ())
-        lost = {group: [key for key in commits if not within or key[0] in within] for group, commits in groups.items()}
-        shown = ", ".join(named(group.name) for group in groups)
+        lost = empty_groups(kafka, names, "delete", sorted(within))
+        shown = ", ".join(named(group.name) for group in lost)
         what = f"the offsets of {shown} in {', '.join(sorted(within))}" if within else f"the groups {shown}"
         facts = [f"{named(group.name)}: {plural(len(keys), 'committed offset')}" for group, keys in lost.items()]
         confirm(invocation, f"delete {what}", facts, yes=yes)
         if within:
             for group, keys in lost.items():
                 if keys:
-                    remove_offsets(kafka, group, keys)
+                    remove_offsets(kafka, group, list(keys))
         else:
-            delete_groups(kafka, groups)
+            delete_groups(kafka, lost)
     document = [{"group": group.name, "offsets": len(keys)} for group, keys in lost.items()]
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "deleted": document})

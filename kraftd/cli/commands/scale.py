@@ -9,7 +9,7 @@ import typer
 from kraftd.cli.confirmation import confirm
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
-from kraftd.units import human_size, parse_size, plural
+from kraftd.units import human_size, parse_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,7 +77,7 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
     command_context = invocation.command_context(timeout_s)
     _refuse_nothing(brokers, replication_factor, topics, abort=abort)
     options = ScaleOptions(
-        brokers, replication_factor, tuple(topics or ()), abort, delete_data, _bytes_per_s(throttle), timeout_s
+        brokers, replication_factor, tuple(topics or ()), abort, delete_data, bytes_per_s(throttle), timeout_s
     )
 
     def choose(number: int | None) -> "ChosenCluster":
@@ -107,14 +107,12 @@ def reassign(
 
     invocation: Invocation = context.obj
     timeout_s = invocation.timeout_s or _TIMEOUT_S
-    if sum(map(bool, (abort, brokers, assignment))) > 1 or (abort and topics):
+    if sum((abort, brokers is not None, assignment is not None)) > 1 or (abort and topics):
         raise ConfigurationError(
             "cannot use two of --abort, --brokers and --assignment, nor --abort with topics", hint="Give one of them."
         )
-    places = _replicas("--brokers", brokers.replace(",", ":"))[0] if brokers else ()
-    replicas = _replicas("--assignment", assignment) if assignment else ()
     chosen = tuple(dict.fromkeys(topics or ()))
-    options = ReassignOptions(chosen, tuple(sorted(set(places))), replicas, abort, _bytes_per_s(throttle), timeout_s)
+    options = ReassignOptions(chosen, *places(brokers, assignment), abort, bytes_per_s(throttle), timeout_s)
     command = Reassign(invocation.any_plan(), options)
     doing = "reassign partitions of the cluster"
     if _is_to_run(invocation, command.plan, _reassignment_lines, doing, dry_run=dry_run, yes=yes):
@@ -143,6 +141,16 @@ def _is_to_run(
     if not dry_run and not planned.is_empty:
         confirm(invocation, f"{doing} {planned.cluster}", (), yes=yes)
     return not dry_run
+
+
+def places(brokers: str | None, assignment: str | None) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Return the ids of --brokers, and the replicas of --assignment; nothing where an option is not given.
+
+    Raises:
+        ConfigurationError: One of them has other than ids.
+    """
+    named = _replicas("--brokers", brokers.replace(",", ":"))[0] if brokers is not None else ()
+    return tuple(sorted(set(named))), _replicas("--assignment", assignment) if assignment is not None else ()
 
 
 def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
@@ -212,12 +220,17 @@ def _refuse_nothing(
         )
 
 
-def _bytes_per_s(text: str) -> int:
+def bytes_per_s(text: str) -> int:
+    """Return the bytes a second of --throttle.
+
+    Raises:
+        ConfigurationError: It is no size.
+    """
     try:
-        return parse_size(text)
+        return parse_bytes(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"cannot use --throttle {text}: {error}", hint="Give a size a second, such as 64m."
+            f"cannot use --throttle {text}: {error}", hint="Give a size a second, such as 64m or 10MB."
         ) from error
 
 

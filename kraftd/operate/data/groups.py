@@ -304,17 +304,31 @@ def move_offsets(kafka: KafkaData, planned: PlannedMoves) -> tuple[Move, ...]:
     return moves
 
 
-def empty_groups(kafka: KafkaData, names: Sequence[str], verb: str) -> dict[GroupState, Mapping[TopicPartition, int]]:
-    """Return groups without members, each with its commits.
+def empty_groups(
+    kafka: KafkaData, names: Sequence[str], verb: str, topics: Sequence[str] = ()
+) -> dict[GroupState, Mapping[TopicPartition, int]]:
+    """Return groups without members, each with its commits, or only those in some topics.
 
     Raises:
-        UnknownNameError: There is no such group.
+        UnknownNameError: There is no such group, or none of them committed in such a topic.
         RefusedError: One is active.
+        KraftdError: The commits of one cannot be read.
     """
     groups = chosen_groups(kafka.groups(), names)
     check_empty(groups, verb)
-    commits = kafka.committed(groups).values
-    return {group: commits.get(group.name, {}) for group in groups}
+    commits = kafka.committed(groups)
+    for name, failure in commits.failures.items():
+        raise refusal(f"cannot read the offsets of the group {named(name)}", failure)
+    # A topic that was deleted keeps its commits for a while.
+    known = sorted({topic for own in commits.values.values() for topic, _ in own})
+    for topic in topics:
+        if topic not in known:
+            raise unknown_name(f"cannot {verb} offsets in the topic {named(topic)}: there are none", topic, known)
+    owns = {group: commits.values.get(group.name, {}) for group in groups}
+    return {
+        group: {key: offset for key, offset in own.items() if not topics or key[0] in topics}
+        for group, own in owns.items()
+    }
 
 
 def delete_groups(kafka: KafkaData, groups: Iterable[GroupState]) -> tuple[str, ...]:

@@ -102,6 +102,15 @@ def test_groups_are_deleted_with_their_offsets():
         delete_groups(kafka, kafka.described)
 
 
+def test_offsets_are_deleted_only_in_topics_in_which_there_are_some():
+    kafka = kafka_with(group("g"), commits={"g": {("orders", 0): 4, ("t", 1): 2}})
+
+    assert list(empty_groups(kafka, ["g"], "delete", ["t"]).values()) == [{("t", 1): 2}]
+    with pytest.raises(UnknownNameError) as caught:
+        empty_groups(kafka, ["g"], "delete", ["ordres"])
+    assert "Did you mean orders?" in caught.value.hint
+
+
 def test_what_was_exported_can_be_imported_into_a_new_group():
     kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4, ("t", 1): 2}})
     offsets = [(each.topic, each.partition, each.offset) for each in exported(kafka, ["g"]).groups[0].offsets]
