@@ -77,7 +77,7 @@ def known(topic_id):
 
 
 @pytest.mark.parametrize(("of_second", "is_gone"), [((7, 7, 8), True), ((7,), False)])
-def test_a_deletion_is_waited_for_until_the_last_broker_has_forgotten_that_very_topic(of_second, is_gone):
+def test_a_deletion_is_waited_for_until_no_broker_knows_that_very_topic(of_second, is_gone):
     clock = ManualClock()
     answers = {(1, "Metadata"): known(8), (2, "Metadata"): [known(each) for each in of_second]}
     wire = FakeWire({"Metadata": metadata(), **answers})

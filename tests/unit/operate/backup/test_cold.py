@@ -70,7 +70,7 @@ def test_a_copy_and_its_restore_are_operations_that_others_see(stopped, tmp_path
     assert operations(new, stopped.clock) == [("backup restore", "done", "succeeded")]
 
 
-def test_a_second_restore_into_the_same_directory_is_refused_and_a_killed_one_is_begun_anew(stopped, tmp_path):
+def test_one_restore_writes_into_a_directory_and_begins_anew_after_a_killed_one(stopped, tmp_path):
     class Restoring(NullReporter):
         def advance(self, count_bytes):
             with pytest.raises(RefusedError) as raised:

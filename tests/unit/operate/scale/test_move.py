@@ -252,7 +252,7 @@ class Steps(NullReporter):
         self.steps.append(text)
 
 
-def test_a_broker_that_dies_meanwhile_is_waited_for_and_named_without_a_higher_throttle():
+def test_a_broker_that_dies_meanwhile_is_named_and_raises_no_throttle():
     kafka = FakeKafka([(1, 2), (2, 1), (1, 2)], copied_per_look=0)
     made, _, target = mover(kafka, rate=100, limit_s=60.0)
     made._cluster.reporter = shown = Steps()
