@@ -14,6 +14,7 @@ from kraftd.errors import FileAccessError
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_DIRECTORY = 0o700
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -30,6 +31,7 @@ def os_errors_named(verb: str, path: Path) -> Iterator[None]:
         raise FileAccessError(
             f"cannot {verb} {path}: {reason.lower()}",
             hint=_remedy(error, "cluster.state_dir (--state-dir)"),
+            code=code_of(error),
             details={"path": str(path)},
         ) from error
 
@@ -54,10 +56,15 @@ def hint_names_setting(place: Path, setting: str) -> Iterator[None]:
         raise
 
 
+def code_of(error: OSError) -> str:
+    """Return the code of the error that tells of what the operating system refused; empty for that of its kind."""
+    return "disk_full" if error.errno in _FULL else ""
+
+
 def _remedy(error: OSError, setting: str) -> str:
     elsewhere = f"choose another place with {setting}"
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
+        case number if number in _FULL:
             return f"Free disk space, or {elsewhere}."
         case errno.EACCES | errno.EPERM:
             return f"Give this user access to it, or {elsewhere}."

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -21,7 +21,7 @@ from kraftd.host.processes import known_process
 from kraftd.operate.backup.create import CreateResult, free_id
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest, sealed
-from kraftd.operate.backup.target import PARTIAL, Target, publish, remove_stale, target_errors
+from kraftd.operate.backup.target import PARTIAL, Target, publish, refuse_inside, remove_stale, target_errors
 from kraftd.operate.context import ClusterContext, CommandContext, Reporter
 from kraftd.plan.layout import Layout
 from kraftd.units import timestamp
@@ -37,10 +37,12 @@ def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
     """Copy the data of a stopped cluster.
 
     Raises:
+        ConfigurationError: The target is in the cluster's own state directory.
         RefusedError: A program of the cluster runs, or another command works on the target.
         NotRunningError: Nothing was formatted there.
         FileAccessError: A file cannot be read, or the target takes no more.
     """
+    refuse_inside(target, cluster.layout.state_dir)
     began_s = cluster.clock.monotonic_s()
     formatted = cluster.store.manifest()
     if formatted is None:
@@ -108,8 +110,8 @@ def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_con
         refuse_used(place)
         (file,) = manifest.files
         with os_errors_named("write", partial):
-            with _reading(target, manifest, file) as archive:
-                _extract(archive, partial, command_context.reporter, file)
+            with _reading(target, manifest, file) as (archive, read_bytes):
+                _extract(archive, partial, command_context.reporter, file, read_bytes)
             text, facts = ended(progress, OperationOutcome.SUCCEEDED)
             EventLog(partial / layout.events.name, "commands", clock).record(ENDED, text, **facts)
             os.sync()
@@ -232,7 +234,10 @@ def _files(state_dir: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _reading(target: Target, manifest: Manifest, file: ArchivedFile) -> Iterator[tarfile.TarFile]:
+def _reading(
+    target: Target, manifest: Manifest, file: ArchivedFile
+) -> Iterator[tuple[tarfile.TarFile, Callable[[], int]]]:
+    """Yield the archive, and what tells how many bytes of its file were read."""
     path = f"{manifest.id}/{file.path}"
     where = f"{target.name}/{path}"
     with target.open(path, "rb") as opened:
@@ -242,7 +247,7 @@ def _reading(target: Target, manifest: Manifest, file: ArchivedFile) -> Iterator
                 zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", counted), closefd=False) as stream,
                 tarfile.open(fileobj=stream, mode="r|") as archive,
             ):
-                yield archive
+                yield archive, lambda: counted.size_bytes
         except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
             raise DamagedArchiveError(
                 f"cannot read {where} at byte {counted.size_bytes}: {error}",
@@ -254,8 +259,11 @@ def _reading(target: Target, manifest: Manifest, file: ArchivedFile) -> Iterator
             raise DamagedArchiveError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})
 
 
-def _extract(archive: tarfile.TarFile, place: Path, reporter: Reporter, file: ArchivedFile) -> None:
+def _extract(
+    archive: tarfile.TarFile, place: Path, reporter: Reporter, file: ArchivedFile, read_bytes: Callable[[], int]
+) -> None:
     reporter.transfer_begins("Restoring", file.size_bytes)
+    shown_bytes = 0
     for member in archive:
         name = PurePosixPath(member.name)
         if not member.isreg() or name.is_absolute() or ".." in name.parts:
@@ -268,5 +276,7 @@ def _extract(archive: tarfile.TarFile, place: Path, reporter: Reporter, file: Ar
             if source is not None:
                 shutil.copyfileobj(source, written, _BLOCK_BYTES)
         os.utime(path, (member.mtime, member.mtime))
-    reporter.advance(file.size_bytes)
+        reporter.advance(read_bytes() - shown_bytes)
+        shown_bytes = read_bytes()
+    reporter.advance(file.size_bytes - shown_bytes)
     reporter.download_ends()

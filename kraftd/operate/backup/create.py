@@ -27,7 +27,15 @@ from kraftd.operate.backup.manifest import (
     continued_from,
     sealed,
 )
-from kraftd.operate.backup.target import PARTIAL, Target, manifests_in, publish, remove_stale, target_errors
+from kraftd.operate.backup.target import (
+    PARTIAL,
+    Target,
+    manifests_in,
+    publish,
+    refuse_inside,
+    remove_stale,
+    target_errors,
+)
 from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.data.access import opened
 from kraftd.units import timestamp
@@ -127,12 +135,14 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     An interrupted backup leaves nothing that looks like one; what a killed one left is removed by the next.
 
     Raises:
+        ConfigurationError: The target is in the cluster's own state directory.
         NeedsRunningClusterError: No broker runs.
         UnknownNameError: A named topic does not exist.
         RefusedError: Another command works on the target.
         KafkaAccessError: A broker does not answer, or a record cannot be read.
         FileAccessError: The target takes no more.
     """
+    refuse_inside(target, cluster.layout.state_dir)
     require_brokers(cluster)
     began_s = cluster.clock.monotonic_s()
     name = "scheduled backup" if options.is_scheduled else "backup create"

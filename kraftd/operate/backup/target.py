@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from kraftd.errors import ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
+from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest
 
@@ -190,6 +191,7 @@ def _named(verb: str, place: object, kinds: type[Exception] = OSError) -> Iterat
         raise FileAccessError(
             f"cannot {verb} {place}: {reason[:1].lower()}{reason[1:]}",
             hint="Give this user access and room there, or choose another target.",
+            code=code_of(error) if isinstance(error, OSError) else "",
             details={"path": str(place)},
         ) from error
 
@@ -261,6 +263,20 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[st
         return manifests[-1], known
     what = f"the backup {chosen}" if chosen else "a backup"
     raise unknown_name(f"cannot find {what} in {target.name}", chosen or "", list(known))
+
+
+def refuse_inside(target: Target, state_dir: Path) -> None:
+    """Refuse a target in the cluster's own directory: it would be copied itself, and be gone with the cluster.
+
+    Raises:
+        ConfigurationError: Always where it is there.
+    """
+    if isinstance(target, DirectoryTarget) and Path(target.name).resolve().is_relative_to(state_dir.resolve()):
+        raise ConfigurationError(
+            f"cannot keep backups in {target.name}: it is in the state directory of the cluster, and goes with it",
+            hint="Choose another target.",
+            code="unusable_target",
+        )
 
 
 def remove_stale(target: Target) -> tuple[str, ...]:

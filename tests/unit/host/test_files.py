@@ -93,19 +93,27 @@ def test_a_file_where_a_directory_must_be_is_explained(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "remedy"),
+    ("number", "code", "remedy"),
     [
-        (errno.ENOSPC, "Free disk space, or choose another place with cluster.state_dir (--state-dir)."),
-        (errno.EACCES, "Give this user access to it, or choose another place with cluster.state_dir (--state-dir)."),
-        (errno.EROFS, "Choose another place with cluster.state_dir (--state-dir)."),
+        (
+            errno.ENOSPC,
+            "disk_full",
+            "Free disk space, or choose another place with cluster.state_dir (--state-dir).",
+        ),
+        (
+            errno.EACCES,
+            "permission_denied",
+            "Give this user access to it, or choose another place with cluster.state_dir (--state-dir).",
+        ),
+        (errno.EROFS, "permission_denied", "Choose another place with cluster.state_dir (--state-dir)."),
     ],
 )
-def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, remedy):
+def test_what_the_system_refuses_is_told_with_its_remedy(tmp_path, number, code, remedy):
     with pytest.raises(FileAccessError) as caught, os_errors_named("write", tmp_path):
         raise OSError(number, os.strerror(number))
 
     assert str(caught.value) == f"cannot write {tmp_path}: {os.strerror(number).lower()}"
-    assert caught.value.hint == remedy
+    assert (caught.value.code, caught.value.hint) == (code, remedy)
 
 
 def test_of_a_place_that_another_setting_moves_that_setting_is_named(tmp_path):

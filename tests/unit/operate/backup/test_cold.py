@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.errors import NotRunningError, RefusedError
+from kraftd.errors import ConfigurationError, NotRunningError, RefusedError
 from kraftd.observe.operations import OperationWatch
 from kraftd.operate.backup.cold import create_cold, restore_cold
 from kraftd.operate.backup.format import DamagedArchiveError
@@ -77,7 +77,8 @@ def test_one_restore_writes_into_a_directory_and_begins_anew_after_a_killed_one(
                 restore_cold(new, target, manifest, stopped.context.command_context)
             codes.append(raised.value.code)
 
-    codes, context = [], replace(stopped.context.command_context, reporter=Restoring())
+    codes = []
+    context = replace(stopped.context.command_context, reporter=Restoring())
     target, new = DirectoryTarget(tmp_path / "target"), layout_at(tmp_path / "new")
     manifest = create_cold(stopped.context, target).manifest
     killed = tmp_path / ".new.restore" / "data"
@@ -86,7 +87,7 @@ def test_one_restore_writes_into_a_directory_and_begins_anew_after_a_killed_one(
 
     place = restore_cold(new, target, manifest, context)
 
-    assert codes == ["locked"]
+    assert set(codes) == {"locked"}
     assert files_below(place) == files_below(stopped.plan.layout.state_dir)
 
 
@@ -99,6 +100,16 @@ def test_a_cluster_that_runs_is_not_copied(stopped, tmp_path):
 
     assert raised.value.code == "running"
     assert target.names() == []
+
+
+@pytest.mark.parametrize("place", [".", "data", "backups/new"])
+def test_a_target_in_the_state_directory_is_refused(stopped, place):
+    target = DirectoryTarget(stopped.plan.layout.state_dir / place)
+
+    with pytest.raises(ConfigurationError) as raised:
+        create_cold(stopped.context, target)
+
+    assert raised.value.code == "unusable_target"
 
 
 def test_what_was_never_formatted_cannot_be_copied(tmp_path):
