@@ -33,23 +33,20 @@ start: setup     ## start the cluster and the apps
 stop:            ## stop them without losing a record
 	$(BIN)/kraftd stop
 
-# Three groups run side by side. Brokers take all that two cores have when they start: their tests run one after the
-# other, but for some with clusters of their own, which mostly wait; the unit tests follow these. The third group starts
-# processes, and no brokers.
-WAITING = broker/test_load test_archive test_backup test_changing test_data_commands test_foreground test_growth \
-	test_hung_broker test_life test_monitoring_is_filled test_scale test_three_brokers test_tools test_upgrading
-WAIT = $(WAITING:%=tests/kafka/%.py)
-TESTS = $(BIN)/python -m pytest -m "not perf" --durations 10
+# Three groups run side by side: what shares one cluster, what starts clusters of its own, and what starts no brokers.
+# What measures time follows alone, from the files that have such tests: to collect all others takes 15 s.
+TESTS = $(BIN)/python -m pytest --durations 10
+PERF = $(shell grep -rl --include='test_*.py' 'mark\.perf' tests)
 
 test: $(VENV)/.dev  ## run every test, those on real brokers included
 	$(BIN)/kraftd setup
 	@mkdir -p build; \
-	$(TESTS) tests/integration tests/browser >build/others.log 2>&1 & others=$$!; \
-	$(TESTS) $(WAIT) tests/unit >build/waiting.log 2>&1 & waiting=$$!; \
-	$(TESTS) tests/kafka $(WAIT:%=--ignore=%); brokers=$$?; \
-	wait $$waiting; waiting=$$?; cat build/waiting.log; wait $$others; others=$$?; cat build/others.log; \
-	[ $$brokers = 0 ] && [ $$waiting = 0 ] && [ $$others = 0 ]
-	$(BIN)/python -m pytest tests -m perf
+	$(TESTS) -m "not perf" tests/integration tests/unit >build/others.log 2>&1 & others=$$!; \
+	$(TESTS) -m "shared and not perf" tests/kafka tests/browser >build/shared.log 2>&1 & shared=$$!; \
+	$(TESTS) -m "not shared and not perf" tests/kafka; own=$$?; \
+	wait $$shared; shared=$$?; cat build/shared.log; wait $$others; others=$$?; cat build/others.log; \
+	[ $$own = 0 ] && [ $$shared = 0 ] && [ $$others = 0 ]
+	$(TESTS) -m perf $(PERF)
 
 integration: $(VENV)/.dev  ## run the tests that start processes, but no brokers
 	$(BIN)/python -m pytest tests/integration -m "not perf" $(SIDE_BY_SIDE)

@@ -44,6 +44,12 @@ def pytest_configure(config):
         raise pytest.UsageError(f"ALL=1, but there is no {', '.join(lacking)}: {_install(lacking)}")
 
 
+def pytest_itemcollected(item):
+    """Mark what uses the cluster that the tests of a process share: -m can then leave all of it to one process."""
+    if "cluster" in getattr(item, "fixturenames", ()) and item.get_closest_marker("kafka"):
+        item.add_marker("shared")
+
+
 def pytest_collection_modifyitems(config, items):
     """Deselect the long repetitions and the tests that need an absent program; order what is left."""
     absent = config.stash[_absent]

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from typing import Any
 import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
+from kraftd.host import logs
+from tests import forked
 
 OFFSETS = range(11000, 22500, 150)
 """Far from the default ports, and below the range from which Linux takes ports for outgoing connections.
@@ -101,6 +104,10 @@ def _is_free(port: int) -> bool:
 SMALL = {"cluster.heap": "256m", "java.options": '["-XX:TieredStopAtLevel=1"]'}
 """What makes brokers cheap: the second compiler takes a quarter of the CPU of a start, and helps no short run."""
 
+NO_APPS = {"producer.enabled": "false", "consumer.enabled": "false"}
+"""For a cluster whose test is not about the apps: each takes more than a second of CPU to start."""
+KRAFTD = ("-m", "kraftd.cli.main")
+
 
 @dataclass
 class Cluster:
@@ -124,12 +131,24 @@ class Cluster:
         settings = {"cluster.port_offset": self.offset, **SMALL, **self.settings}
         assignments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         config = ["--config", str(self.config)] if self.config else []
-        kraftd = [self.python, "-m", "kraftd.cli.main", "--state-dir", str(self.state_dir)]
-        return [*kraftd, *config, *assignments, *arguments]
+        return [self.python, *KRAFTD, "--state-dir", str(self.state_dir), *config, *assignments, *arguments]
 
     def run(self, *arguments: str, timeout_s: float = 240, check: bool = False) -> Done:
-        """Run a command to its end."""
+        """Run a command to its end.
+
+        It is forked (tests/forked.py), but for a start, whose process hands on to its programs what a user's does, and
+        for one with variables of the interpreter.
+        """
         began_s = time.monotonic()
+        in_a_process = "start" in arguments or any(name.startswith("PYTHON") for name in self.environ)
+        run = self._in_a_process if in_a_process else self._forked
+        status, stdout, stderr = run(arguments, timeout_s)
+        result = Done(status, stdout, stderr, time.monotonic() - began_s)
+        if check and result.status != 0:
+            raise AssertionError(f"{' '.join(arguments)}: {result.status}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def _in_a_process(self, arguments: Sequence[str], timeout_s: float) -> tuple[int, str, str]:
         done = subprocess.run(
             self.arguments(*arguments),
             capture_output=True,
@@ -140,10 +159,12 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             check=False,
         )
-        result = Done(done.returncode, done.stdout, done.stderr, time.monotonic() - began_s)
-        if check and result.status != 0:
-            raise AssertionError(f"{' '.join(arguments)}: {result.status}\n{result.stdout}\n{result.stderr}")
-        return result
+        return done.returncode, done.stdout, done.stderr
+
+    def _forked(self, arguments: Sequence[str], timeout_s: float) -> tuple[int, str, str]:
+        environ, cwd = {**os.environ, **self.environ}, self.state_dir.parent
+        status, stdout, stderr = forked.run(self.arguments(*arguments), cwd=cwd, environ=environ, timeout_s=timeout_s)
+        return status, stdout.decode(), stderr.decode()
 
     def spawn(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin a command."""
@@ -181,6 +202,10 @@ class Cluster:
     def command(self, name: str) -> list[str]:
         """Return the command line of a running program."""
         return psutil.Process(self.pid(name)).cmdline()
+
+    def console(self, name: str) -> str:
+        """Return what a program wrote to its console, also before the daemon began a new file for a new day."""
+        return "\n".join(logs.tail(self.state_dir / "logs" / name / "console.log", sys.maxsize, most_bytes=None))
 
     def supervisord(self) -> psutil.Process:
         conf = str(self.state_dir / "supervisord.conf")
@@ -281,17 +306,26 @@ def fetch(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+
+
 def eventually(condition: Callable[[], Any], *, within_s: float = 30.0, what: str = "") -> Any:
-    """Return the first truthy value of a condition; one that raises LookupError or OSError is not met yet."""
+    """Return the first truthy value of a condition; one that raises LookupError or OSError is not met yet.
+
+    It pauses as long as a look took: a look that is a command would take a processor from what is waited for.
+    """
     deadline_s = time.monotonic() + within_s
     while True:
+        began_s = time.monotonic()
         with contextlib.suppress(LookupError, OSError):
             value = condition()
             if value:
                 return value
-        if time.monotonic() > deadline_s:
+        now_s = time.monotonic()
+        if now_s > deadline_s:
             raise AssertionError(f"not within {within_s:g} s: {what or condition}")
-        time.sleep(0.05)
+        time.sleep(min(max(_PAUSE_S, now_s - began_s), _LONGEST_PAUSE_S))
 
 
 @contextlib.contextmanager

@@ -13,14 +13,16 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from kraftd.errors import ConfigurationError
+from tests import forked
 from tests.commands import commands, needed_arguments
 from tests.harness import Cluster
 from tests.integration.formatted import format_cluster, write_logs
@@ -70,6 +72,8 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
     "no PATH": {"PATH": None},
     "unknown user": {"HOME": None, "XDG_CACHE_HOME": None, "XDG_STATE_HOME": None},
 }
+OF_A_PROCESS = {"removed working directory", "LANG=C", "unknown locale", "ASCII", "unknown user"}
+"""Surroundings that only a process of its own can have: its interpreter starts with them."""
 UNKNOWN_USER = ("unshare", "-U", "--map-user=12345")
 STREAMS = {
     "pipes": "",
@@ -129,8 +133,27 @@ def cases() -> list[Case]:
             as_json=(turn // 2 + number) % 2 == 0,
         )
         for number, command in enumerate(commands())
-        for turn, stream in enumerate(streams(number))
+        for turn, stream in rotated(list(enumerate(streams(number))), number)
     ]
+
+
+def rotated(items: list[tuple[int, str]], places: int) -> list[tuple[int, str]]:
+    first = places % len(items)
+    return [*items[first:], *items[:first]]
+
+
+def processes(every: list[Case]) -> set[Case]:
+    """Return the cases that are processes of their own; the others are forked (tests/forked.py).
+
+    They meet every command, surrounding and stream, and one command after the other another stream first.
+    """
+    chosen, met = set(), set[str]()
+    for case in sorted(every, key=lambda each: each.surrounding not in OF_A_PROCESS):
+        parts = {case.command, case.surrounding, case.stream}
+        if case.surrounding in OF_A_PROCESS or not parts <= met:
+            chosen.add(case)
+            met |= parts
+    return chosen
 
 
 @functools.cache
@@ -143,46 +166,71 @@ def unknown_user() -> tuple[str, ...]:
     )
 
 
-def full_pipe(*, blocks: bool) -> tuple[int, int, int]:
-    """Return both ends of a pipe that is full, and how many bytes fill it."""
-    reader, writer = os.pipe()
+def fill(writer: FileIO, *, blocks: bool) -> int:
+    """Fill a pipe; returns how many bytes that took."""
     filled = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    assert os.write(writer, b"." * filled) == filled
-    os.set_blocking(writer, blocks)
-    return reader, writer, filled
+    assert writer.write(b"." * filled) == filled
+    os.set_blocking(writer.fileno(), blocks)
+    return filled
 
 
-def run(cluster: Cluster, case: Case, directory: Path) -> tuple[int, str, str]:
-    """Return the status, stdout and stderr of a case; the command never gets further than to what it lacks."""
-    directory.mkdir()
+@contextlib.contextmanager
+def begun(
+    case: Case, cluster: Cluster, directory: Path, output: int, complaint: int, *, is_forked: bool
+) -> Iterator[Callable[[float], int]]:
+    """Begin a command whose output and complaints go to two descriptors; yields what waits for its status."""
     variables = {**os.environ, **OFFLINE, "PYTHONSAFEPATH": "1", **SURROUNDINGS[case.surrounding]}
     shell = variables.pop("_", "") if "_" in SURROUNDINGS[case.surrounding] else ""
-    words = [*case.command.split(), *(ARGUMENTS.get(case.command) or needed_arguments(case.command))]
+    environ = {name: value for name, value in variables.items() if value is not None}
+    command = [*case.command.split(), *(ARGUMENTS.get(case.command) or needed_arguments(case.command))]
+    arguments = cluster.arguments(*(["--json"] if case.as_json else []), *command)
+    redirection = STREAMS.get(case.stream, "")
+    if is_forked:
+        with Path(os.devnull).open() as nothing, Path("/dev/full").open("w") as full:
+            words = redirection.split()
+            stdout = full.fileno() if ">/dev/full" in words else output
+            streams = [
+                None if closed in words else stream
+                for closed, stream in (("<&-", nothing.fileno()), (">&-", stdout), ("2>&-", complaint))
+            ]
+            with forked.forked(arguments, cwd=directory, environ=environ, streams=streams) as running:
+                yield running.wait
+        return
     prefix = unknown_user() if case.surrounding == "unknown user" else ()
-    arguments = [*prefix, *cluster.arguments(*(["--json"] if case.as_json else []), *words)]
-    reader, writer, filled = full_pipe(blocks=case.stream != UNBLOCKING) if case.stream in SLOW else (-1, -1, 0)
-    done = subprocess.Popen(
-        ["/bin/sh", "-c", f"{shell} exec {shlex.join(arguments)} {STREAMS.get(case.stream, '')}"],
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f"{shell} exec {shlex.join([*prefix, *arguments])} {redirection}"],
         stdin=subprocess.DEVNULL,
-        stdout=writer if case.stream in SLOW else subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=complaint,
         cwd=directory,
-        env={name: value for name, value in variables.items() if value is not None},
-    )
-    if case.stream in SLOW:
-        os.close(writer)
-        done.stdout = os.fdopen(reader, "rb")
-        time.sleep(LATE_S)
-    if case.stream in ("reader that is gone", LEAVING):
-        done.stdout.close()
-        done.stdout = None
-    try:
-        output, complaint = done.communicate(timeout=HANG_S)
-    except subprocess.TimeoutExpired:
-        done.kill()
-        done.communicate()
-        return 999, "", f"hangs for {HANG_S:g} s"
-    return done.returncode, (output or b"")[filled:].decode(errors="replace"), complaint.decode(errors="replace")
+        env=environ,
+    ) as process:
+        try:
+            yield process.wait
+        finally:
+            process.kill()
+
+
+def run(cluster: Cluster, case: Case, directory: Path, *, is_forked: bool) -> tuple[int, str, str]:
+    """Return the status, stdout and stderr of a case; the command never gets further than to what it lacks."""
+    directory.mkdir()
+    with forked.pipe() as (output, output_end), forked.pipe() as (complaint, complaint_end):
+        filled = fill(output_end, blocks=case.stream != UNBLOCKING) if case.stream in SLOW else 0
+        ends = (output_end.fileno(), complaint_end.fileno())
+        with begun(case, cluster, directory, *ends, is_forked=is_forked) as wait:
+            output_end.close()
+            complaint_end.close()
+            if case.stream in SLOW:
+                time.sleep(LATE_S)
+            if case.stream in ("reader that is gone", LEAVING):
+                output.close()
+            readers = [each.fileno() for each in (output, complaint) if not each.closed]
+            try:
+                *read, told = forked.read_to_end(*readers, within_s=HANG_S)
+                status = wait(HANG_S)
+            except (TimeoutError, subprocess.TimeoutExpired):
+                return 999, "", f"hangs for {HANG_S:g} s"
+    return status, b"".join(read)[filled:].decode(errors="replace"), told.decode(errors="replace")
 
 
 def faults_of(case: Case, status: int, output: str, complaint: str) -> Iterator[str]:
@@ -226,10 +274,11 @@ def places(tmp_path_factory):
 def test_every_command_ends_as_documented_in_every_surrounding(places, tmp_path, capsys):
     def faults(numbered: tuple[int, Case]) -> list[str]:
         number, case = numbered
-        ended = run(places[case.place], case, tmp_path / str(number))
+        ended = run(places[case.place], case, tmp_path / str(number), is_forked=case not in started)
         return [f"{case}: {each}" for each in faults_of(case, *ended)]
 
     every = cases()
+    started = processes(every)
     began_s = time.monotonic()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = [fault for each in pool.map(faults, enumerate(every)) for fault in each]
@@ -237,11 +286,15 @@ def test_every_command_ends_as_documented_in_every_surrounding(places, tmp_path,
 
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{len(commands())} commands, {len(every)} surroundings, {len(found)} faults, {took_s:.1f} s\n"
+            f"\n{len(commands())} commands, {len(every)} surroundings, {len(started)} of them processes, "
+            f"{len(found)} faults, {took_s:.1f} s\n"
         )
     assert not found, "\n".join(found)
+    assert {case.command for case in started} == set(commands())
     met = {(case.command, case.stream) for case in every}
     assert met >= {(name, each) for name in commands() for each in UNWRITABLE}
     assert {case.command for case in every if case.stream in SLOW} == set(commands())
-    assert {case.stream for case in every} == {*STREAMS, *SLOW}
+    for each in (every, started):
+        assert {case.stream for case in each} == {*STREAMS, *SLOW}
+        assert {case.surrounding for case in each} == set(SURROUNDINGS)
     assert all(cluster.processes() == [] for cluster in places.values())

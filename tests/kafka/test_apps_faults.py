@@ -2,36 +2,26 @@
 
 import json
 import signal
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.harness import cluster_in, eventually
+from tests.harness import eventually
 from tests.kafka.app_processes import Apps, own_topic
 from tests.kafka.writers import PostingWriters, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def breakable():
-    """One cluster for this module: each test leaves it whole."""
-    with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as own:
-        own.start()
-        yield own
-
-
 @pytest.fixture
-def broken(breakable, tmp_path):
-    """A cluster that may be broken, and apps on it."""
-    apps = Apps(tmp_path, breakable.bootstrap_servers, breakable.topic)
-    yield breakable, apps
+def broken(cluster, tmp_path):
+    """The cluster, which may be broken and is whole again afterwards, and apps on a topic of their own."""
+    apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
+    yield cluster, apps
     apps.kill()
-    eventually(lambda: breakable.status()["ready"], within_s=60)
+    eventually(lambda: cluster.status()["ready"], within_s=60)
 
 
 def test_every_answer_is_true_while_a_broker_is_killed_and_all_are_away(broken):
@@ -56,7 +46,7 @@ def test_every_answer_is_true_while_a_broker_is_killed_and_all_are_away(broken):
     eventually(lambda: len(writers.acknowledged) > before + 500, within_s=60)
     writers.stop()
 
-    log = read_log(cluster.bootstrap_servers, cluster.topic)
+    log = read_log(cluster.bootstrap_servers, apps.topic)
     writers.check(log)
     last = producer.json("/send", b'"last"')
     eventually(lambda: (last["partition"], last["offset"]) in places(consumer), within_s=30)
@@ -201,7 +191,7 @@ def test_every_answer_is_true_while_all_brokers_are_away_for_a_minute(broken):
     eventually(lambda: len(writers.acknowledged) > before + 200, within_s=60)
     writers.stop()
     assert set(writers.unknown.values()) | set(writers.not_written.values()) <= {"delivery_timeout", "brokers_down"}
-    writers.check(read_log(cluster.bootstrap_servers, cluster.topic))
+    writers.check(read_log(cluster.bootstrap_servers, apps.topic))
     last = producer.json("/send", b'"last"')
     eventually(lambda: (last["partition"], last["offset"]) in places(consumer), within_s=30)
 
@@ -221,4 +211,4 @@ def test_records_in_flight_when_kafka_is_away_are_failed_within_the_stop(broken)
     assert took_s < 10
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
-    writers.check(read_log(cluster.bootstrap_servers, cluster.topic))
+    writers.check(read_log(cluster.bootstrap_servers, apps.topic))

@@ -4,13 +4,11 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.harness import cluster_in, eventually
+from tests.harness import eventually
 from tests.kafka.writers import Writer, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -20,20 +18,22 @@ PROGRAMS = (*NODES, "producer", "consumer", "kraftd")
 
 
 @pytest.fixture(scope="module")
-def crashing():
-    with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as running:
-        running.start()
-        yield running
-        running.stop()
-        assert running.processes() == []
+def crashing(cluster):
+    """The cluster, which other modules get back whole."""
+    yield cluster
+    make_whole(cluster)
 
 
 @pytest.fixture
 def healthy(crashing):
-    """Return the module's cluster with everything up, whatever the test before did to it."""
-    crashing.start()
-    eventually(lambda: crashing.status()["ready"], within_s=60, what="everything ready")
+    """Return the cluster with everything up, whatever the test before did to it."""
+    make_whole(crashing)
     return crashing
+
+
+def make_whole(cluster):
+    cluster.start()
+    eventually(lambda: cluster.status()["ready"], within_s=60, what="everything ready")
 
 
 @pytest.mark.perf

@@ -9,7 +9,7 @@ import json
 import os
 import pty
 import re
-import subprocess
+import signal
 import sys
 import threading
 import time
@@ -18,12 +18,14 @@ import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from kraftd.escapes import named
+from tests import forked
 from tests.commands import SHOWING, commands
 from tests.harness import Cluster, eventually
 from tests.kafka.app_processes import own_topic
@@ -132,25 +134,23 @@ def on_a_terminal(cluster: Cluster, words: list[str]) -> tuple[int, str]:
     """Return the exit status of a command, and what it shows on a terminal that moves no cursor."""
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": str(COLUMNS), "LINES": "999"}
-    process = subprocess.Popen(
-        cluster.arguments(*words),
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-        env={**environment, **cluster.environ},
-        cwd=cluster.state_dir.parent,
-    )
-    os.close(terminal)
-    timer = threading.Timer(SLOWEST_S, process.kill)
-    timer.start()
-    shown = b""
-    # The end of a terminal is an error.
-    with contextlib.suppress(OSError):
-        while chunk := os.read(controller, 65536):
-            shown += chunk
-    os.close(controller)
-    status = process.wait()
-    timer.cancel()
+    with (
+        FileIO(controller) as reader,
+        FileIO(terminal, "r+") as writer,
+        Path(os.devnull).open() as nothing,
+        forked.forked(
+            cluster.arguments(*words),
+            cwd=cluster.state_dir.parent,
+            environ={**environment, **cluster.environ},
+            streams=(nothing.fileno(), terminal, terminal),
+        ) as command,
+    ):
+        writer.close()
+        try:
+            (shown,) = forked.read_to_end(reader.fileno(), within_s=SLOWEST_S)
+            status = command.wait(SLOWEST_S)
+        except TimeoutError:
+            return -signal.SIGKILL, f"hangs for {SLOWEST_S:g} s"
     return status, shown.decode(errors="replace").replace("\r\n", "\n")
 
 

@@ -86,7 +86,7 @@ def test_whichever_thread_fails_the_daemon_comes_back_and_heals(failing, place, 
         eventually(lambda: failing.pid("kraftd") != old, within_s=20, what="a new daemon")
 
     assert heals(failing, program)
-    log = (failing.state_dir / "logs" / "kraftd" / "console.log").read_text()
+    log = failing.console("kraftd")
     assert "Traceback" in log
     assert f"ZeroDivisionError: planted in {place}" in log
     assert failing.program("kraftd")["last_exit"]["status"] == status

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from tests.harness import eventually
+from tests.harness import NO_APPS, eventually
 from tests.kafka.writers import Writer, read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-SETTINGS = {"watchdog.node_silent_s": 4, "cluster.heap": "512m"}
+SETTINGS = {"watchdog.node_silent_s": 4, "cluster.heap": "512m", **NO_APPS}
 
 
 def hung(cluster):

@@ -5,7 +5,7 @@ import json
 import psutil
 import pytest
 
-from tests.harness import eventually
+from tests.harness import NO_APPS, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -115,6 +115,7 @@ def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):
 
 
 def test_a_stopped_cluster_stops_again_without_fault(fresh):
+    fresh.settings |= NO_APPS
     assert fresh.stop("--json").document["stopped"] == []
 
     fresh.start()
@@ -135,6 +136,7 @@ def test_two_starts_at_the_same_time_both_end_with_the_same_cluster(fresh):
 
 
 def test_stop_interrupts_a_start(fresh):
+    fresh.settings |= NO_APPS
     starting = fresh.spawn("start", "--json")
     eventually(lambda: fresh.pid("broker-1"), within_s=30, what="a broker's process")
 
@@ -149,7 +151,7 @@ def test_stop_interrupts_a_start(fresh):
 
 @pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
 def test_other_kafka_versions_carry_records_too(fresh, version):
-    fresh.settings["cluster.kafka_version"] = version
+    fresh.settings |= {"cluster.kafka_version": version, "consumer.enabled": "false"}
     fresh.start()
     fresh.send({"version": version})
 
@@ -174,8 +176,7 @@ def lag_of(cluster):
 
 
 def test_the_users_collector_runs_the_nodes(fresh):
-    apps = {"producer.enabled": "false", "consumer.enabled": "false"}
-    fresh.settings |= {"java.options": '["-XX:+UseParallelGC"]', "cluster.brokers": 1, **apps}
+    fresh.settings |= {"java.options": '["-XX:+UseParallelGC"]', "cluster.brokers": 1, **NO_APPS}
 
     fresh.start()
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.grafana import grafana_in
-from tests.harness import eventually, fetch
+from tests.harness import NO_APPS, eventually, fetch
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -55,7 +55,7 @@ def test_prometheus_scrapes_the_cluster_survives_a_kill_and_leaves_nothing_behin
 
 
 def test_a_tool_that_is_absent_or_does_not_work_keeps_nothing_from_the_cluster(fresh, tmp_path):
-    fresh.settings |= {"grafana.enabled": "true", "producer.enabled": "false", "consumer.enabled": "false"}
+    fresh.settings |= {"grafana.enabled": "true", **NO_APPS}
     absent = fresh.run("start", "grafana", "--json")
     assert (absent.status, "grafana is not on the PATH" in absent.error["message"]) == (4, True)
 
