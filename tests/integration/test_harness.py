@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import forked
 from tests.harness import OFFSETS, PORTS, eventually, free_port_offset
+from tests.integration.formatted import format_cluster
 
 pytestmark = pytest.mark.integration
 
@@ -61,3 +63,45 @@ def test_what_a_test_process_started_ends_with_it(how):
         guarded.communicate("\n")
 
     eventually(lambda: not any(map(psutil.pid_exists, pids)), within_s=30, what="nothing is left")
+
+
+@pytest.mark.parametrize(
+    "command", ["version", "--help", "status nobody --json", "plan", "logs", "nosuchcommand", "top"]
+)
+def test_a_forked_command_ends_as_one_that_is_a_process(cluster, tmp_path, command):
+    format_cluster(cluster)
+    arguments = cluster.arguments(*command.split())
+    process = subprocess.run(arguments, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    assert forked.run(arguments, cwd=tmp_path, environ=os.environ, timeout_s=30) == (
+        process.returncode,
+        process.stdout,
+        process.stderr,
+    )
+
+
+def test_a_forked_command_has_the_surroundings_that_it_is_given(cluster, tmp_path):
+    format_cluster(cluster)
+    shows = cluster.arguments("exec", "--", "/bin/sh", "-c", "pwd; echo $GIVEN$TZ; cat; ls /proc/$$/fd; exit 3")
+
+    status, output, complaint = forked.run(
+        shows, cwd=tmp_path, environ={"GIVEN": "only this", "TZ": "Asia/Tokyo"}, timeout_s=30
+    )
+
+    assert (status, output.decode().split("\n"), complaint) == (
+        3,
+        [str(tmp_path), "only thisAsia/Tokyo", "0", "1", "2", ""],
+        b"",
+    )
+
+
+def test_a_forked_command_that_is_left_ends(cluster, tmp_path):
+    format_cluster(cluster)
+    waits = cluster.arguments("logs", "producer", "--follow")
+
+    with forked.forked(waits, cwd=tmp_path, environ=os.environ, streams=(None, None, None)) as command:
+        assert psutil.pid_exists(command.pid)
+        with pytest.raises(TimeoutError):
+            command.wait(0.5)
+
+    eventually(lambda: not psutil.pid_exists(command.pid), within_s=10, what="it has ended")
