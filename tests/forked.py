@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -48,12 +47,13 @@ _LAZY = (
 """What commands import when they need it. Not typer's own use of rich, which reads the environment once."""
 
 
-@dataclass(frozen=True)
 class Forked:
     """A command that was forked."""
 
-    pid: int
-    _report: socket.socket
+    def __init__(self, report: socket.socket) -> None:
+        self._report = report
+        self.pid = _receive_number(report)
+        self._status: int | None = None
 
     def wait(self, timeout_s: float) -> int:
         """Return its exit status, negative for a signal.
@@ -61,8 +61,18 @@ class Forked:
         Raises:
             TimeoutError: It has not ended within the time.
         """
-        self._report.settimeout(timeout_s)
-        return _receive_number(self._report)
+        if self._status is None:
+            self._report.settimeout(timeout_s)
+            self._status = _receive_number(self._report)
+        return self._status
+
+    def end(self) -> None:
+        """Kill it where it has not ended."""
+        try:
+            self.wait(0.001)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -72,7 +82,7 @@ def forked(
     """Run a command; it is killed where it has not ended when the context does.
 
     Args:
-        arguments: As for a process: Python, ``-m``, the module, and what kraftd is given.
+        arguments: As for a process: Python, then ``-m kraftd.cli.main`` or ``-c`` with a script, and their arguments.
         cwd: The directory in which it runs.
         environ: All of its environment.
         streams: The descriptors for stdin, stdout and stderr; None for one that is closed.
@@ -83,11 +93,11 @@ def forked(
             request = {"arguments": list(arguments), "cwd": str(cwd), "environ": dict(environ)}
             request["open"] = [number for number, stream in enumerate(streams) if stream is not None]
             _origin().send(request, [theirs.fileno(), *(stream for stream in streams if stream is not None)])
-        command = Forked(_receive_number(report), report)
+        command = Forked(report)
         try:
             yield command
         finally:
-            _end(command)
+            command.end()
 
 
 def run(
@@ -139,16 +149,6 @@ def read_to_end(*readers: int, within_s: float) -> list[bytes]:
                 if not chunk:
                     selector.unregister(key.fd)
     return [bytes(each) for each in found.values()]
-
-
-def _end(command: Forked) -> None:
-    # Its pid is not given to another one before its end was reported, which is a byte that is still unread.
-    with contextlib.suppress(EOFError):
-        try:
-            command.wait(0.001)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(command.pid, signal.SIGKILL)
 
 
 def _receive_number(connection: socket.socket) -> int:
@@ -244,9 +244,17 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.update(request["environ"])
     time.tzset()
     os.chdir(request["cwd"])
-    sys.modules["__main__"] = kraftd.cli.main
-    sys.executable, _, _, *words = request["arguments"]
-    sys.argv = [kraftd.cli.main.__file__, *words]
+
+
+def _run(python: str, option: str, what: str, *arguments: str) -> None:
+    sys.executable = python
+    if option == "-c":
+        sys.argv = [option, *arguments]
+        exec(what, {"__name__": "__main__"})
+    else:
+        sys.argv = [kraftd.cli.main.__file__, *arguments]
+        sys.modules["__main__"] = kraftd.cli.main
+        kraftd.cli.main.main()
 
 
 def _main() -> None:
@@ -257,7 +265,7 @@ def _main() -> None:
     requests.detach()
     if request is not None:
         _become(request)
-        kraftd.cli.main.main()
+        _run(*request["arguments"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A real supervisord whose nodes and apps are small Python programs: what concerns processes, without a JVM."""
 
 import contextlib
-import subprocess
+import os
 import sys
 import threading
 import time
@@ -32,6 +32,7 @@ from kraftd.plan.plan import Plan
 from kraftd.render.files import render
 from kraftd.render.supervisord_conf import programs_of, supervisord_conf
 from kraftd.supervisord.rpc import Supervisor
+from tests import forked
 from tests.harness import Cluster, eventually
 from tests.integration.formatted import format_cluster
 from tests.plans import LAUNCH
@@ -153,7 +154,9 @@ def stand_ins(
     for name in plan.names:
         made.behave(name)
     try:
-        subprocess.run([sys.executable, "-c", LAUNCH_IT, str(plan.layout.plan)], check=True, timeout=30)
+        launch_it = (sys.executable, "-c", LAUNCH_IT, str(plan.layout.plan))
+        ended = forked.run(launch_it, cwd=Path.cwd(), environ=os.environ, timeout_s=30)
+        assert ended[0] == 0, ended
         yield made
     finally:
         for process in cluster.processes():
