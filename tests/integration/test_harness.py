@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from kraftd.host import logs
 from tests import forked
 from tests.harness import OFFSETS, PORTS, eventually, free_port_offset
 from tests.integration.formatted import format_cluster
@@ -48,6 +50,17 @@ def test_test_processes_that_run_at_the_same_time_take_different_offsets():
         theirs = int(other.stdout.readline())
         assert theirs != free_port_offset()
         other.communicate("\n")
+
+
+def test_a_console_is_read_from_before_the_daemon_began_a_new_day(cluster):
+    console = cluster.state_dir / "logs" / "kraftd" / "console.log"
+    console.parent.mkdir(parents=True)
+    console.write_text("yesterday\n")
+    logs.number_current(console)
+    logs.archive_numbered(console, time.time())
+    console.write_text("today\n")
+
+    assert cluster.console("kraftd") == "yesterday\ntoday"
 
 
 @pytest.mark.parametrize("how", ["killed", "at its end"])
