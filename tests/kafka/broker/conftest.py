@@ -6,7 +6,7 @@ from tests.kafka.broker.library import library_client
 from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def nodes(tmp_path_factory):
     """Two brokers and a tie-breaker that every test leaves as it found them."""
     started = Nodes(tmp_path_factory.mktemp("nodes"))
