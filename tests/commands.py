@@ -3,6 +3,9 @@
 A new command fails `tests/unit/cli/test_outside_text.py` until it has its place here.
 """
 
+import functools
+from typing import Any
+
 import typer
 
 from kraftd.cli.main import app
@@ -79,10 +82,15 @@ WITHOUT_OUTSIDE_TEXT = {
 """Commands that show nothing of what other clients wrote, each with what it does."""
 
 
+@functools.cache
+def _whole() -> Any:
+    return typer.main.get_command(app)
+
+
 def commands() -> list[str]:
     """Return every command, subcommands with the name of their group, and one for each of the global options."""
     found = []
-    for name, command in typer.main.get_command(app).commands.items():
+    for name, command in _whole().commands.items():
         parts = getattr(command, "commands", None)
         found += [f"{name} {part}" for part in parts] if parts else [name]
     return [*found, *NO_COMMANDS]
@@ -90,7 +98,7 @@ def commands() -> list[str]:
 
 def needed_arguments(command: str) -> list[str]:
     """Return an argument for each that a command cannot do without."""
-    found = typer.main.get_command(app)
+    found = _whole()
     for word in command.split():
         found = getattr(found, "commands", {}).get(word)
     return ["x" for each in getattr(found, "params", ()) if each.required]

@@ -32,6 +32,8 @@ _NUMBER = struct.Struct("!i")
 _DESCRIPTORS = 256
 """More than the process of which commands are forked has open."""
 
+_LOCK = threading.Lock()
+
 _ELSEWHERE = ("kraftd.daemon", "kraftd.serve", "kraftd.supervisord.__main__")
 """What no command imports."""
 _LAZY = (
@@ -185,8 +187,14 @@ class _Origin:
 
 
 @functools.cache
-def _origin() -> _Origin:
+def _origin_of_this_process() -> _Origin:
     return _Origin()
+
+
+def _origin() -> _Origin:
+    # A cache alone lets two threads make one each.
+    with _LOCK:
+        return _origin_of_this_process()
 
 
 def _import_what_commands_need() -> None:
