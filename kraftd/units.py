@@ -1,6 +1,7 @@
 """Sizes, counts, durations, times, schedules and long texts as people and the JVM write them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
@@ -94,6 +95,12 @@ def count(number: float) -> str:
 def plural(number: int, noun: str) -> str:
     """Return a count with its noun: ``1 record``, ``2,000 records``."""
     return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names for people: at most some of them, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {count(more)} more" if more > 0 else "")
 
 
 def rate(per_s: float) -> str:

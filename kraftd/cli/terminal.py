@@ -43,11 +43,17 @@ class Console(rich.console.Console):
         super().print(*plain, **options)
 
 
+_NUMBERS = frozenset(
+    ("BROKERS", "COMMITTED", "END", "HEAP", "ID", "LAG", "LEADER", "MEMBERS", "OFFSETS", "PARTITION", "PARTITIONS")
+).union(("PORT", "RECORDS", "SIZE", "START", "TIME LAG", "TOPICS", "UNDER-REPLICATED", "WITHOUT LEADER"))
+"""The heads of columns whose values are compared from the right."""
+
+
 def plain_table(*columns: str) -> Table:
     """Return an empty table without lines, whose values are folded, never cut, where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
     return table
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraftd.errors import FileAccessError, KraftdError
+from kraftd.errors import FileAccessError, KraftdError, RuntimeMissingError
 from kraftd.host.files import hint_names_setting
 from kraftd.host.install import metrics_agent_rules
 from kraftd.host.jvm import temporary_directory
@@ -154,7 +154,8 @@ def runtime_of(
     with hint_names_setting(cache, _CACHE_SETTING):
         if not fetch:
             return find_runtime(wanted, cache, command_context.clock, jar_set)
-        progress = _Download(command_context.reporter, f"Kafka {plan.kafka_version}")
+        what = "Kafka" if jar_set is JarSet.BROKER else "the tools of Kafka"
+        progress = _Download(command_context.reporter, f"{what} {plan.kafka_version}")
         try:
             wait_s = command_context.left_s(OTHER_FETCH_TIMEOUT_S)
             return fetch_runtime(wanted, cache, command_context.clock, progress, jar_set, wait_s=wait_s)
@@ -163,7 +164,7 @@ def runtime_of(
 
 
 def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
-    """Fetch and check everything that a start needs, and make the start-up archive; idempotent.
+    """Fetch and check everything that a start and Kafka's tools need, and make the start-up archive; idempotent.
 
     Raises:
         RuntimeMissingError: Java or Kafka is missing, and could not be fetched.
@@ -172,6 +173,7 @@ def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
     runtime = runtime_of(plan, command_context)
     cache = cache_dir(command_context.environ, command_context.home)
     archive, notes = runtime.archive, list(metrics_agent_of(plan, runtime.java, command_context, fetch=True)[1])
+    notes += _fetch_tools(plan, command_context)
     if archive is None:
         command_context.reporter.step("Making the start-up archive on a scratch node: about 15 s, once")
         try:
@@ -181,6 +183,15 @@ def set_up(plan: Plan, command_context: CommandContext) -> SetupResult:
         except KraftdError as error:
             notes.append(f"{error}; nodes start without it, only slower")
     return SetupResult(plan.kafka_version, runtime.java.version, len(runtime.classpath), cache, archive, tuple(notes))
+
+
+def _fetch_tools(plan: Plan, command_context: CommandContext) -> tuple[str, ...]:
+    """Fetch the jars of Kafka's tools, and return why they are missing: the cluster runs without them."""
+    try:
+        runtime_of(plan, command_context, jar_set=JarSet.TOOLS)
+    except RuntimeMissingError as error:
+        return (f"'kraftd kafka' has no tools yet: {error}",)
+    return ()
 
 
 def end_scratch_nodes(command_context: CommandContext) -> None:

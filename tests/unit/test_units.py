@@ -6,6 +6,7 @@ from kraftd.units import (
     format_size,
     human_size,
     latency,
+    listed,
     parse_bytes,
     parse_long_duration_ms,
     parse_size,
@@ -123,3 +124,10 @@ def test_a_long_duration_is_read_in_its_unit(text, ms):
 def test_what_is_no_long_duration_is_refused(text):
     with pytest.raises(ValueError, match=r"it is no duration|it leaves no time"):
         parse_long_duration_ms(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")]
+)
+def test_a_long_list_says_how_many_are_left_out(names, text):
+    assert listed(names, 2) == text

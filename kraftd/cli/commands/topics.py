@@ -10,7 +10,7 @@ import typer
 from kraftd.cli.commands.scale import reassign
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
-from kraftd.units import human_size, parse_bytes, parse_long_duration_ms, plural
+from kraftd.units import human_size, listed, parse_bytes, parse_long_duration_ms, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _UNLIMITED = ("unlimited", "-1")
 _STDIN = "-"
+_MOST_READERS = 10
 
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
@@ -114,7 +115,7 @@ def _print_description(console: "Console", topic: "TopicDescription") -> None:
     console.print(f"  {counts}, {_size(topic.bytes)} on disk")
     config = ", ".join(f"{name}={value}" for name, value in topic.config.items())
     console.print(f"  own configuration: {config or 'none'}")
-    console.print(Text("  read by: ").append(", ".join(topic.groups) or "no group"))
+    console.print(Text("  read by: ").append(listed(topic.groups, _MOST_READERS) or "no group"))
     table = plain_table("", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "START", "END", "SIZE")
     for each in topic.partitions:
         places = (each.leader if each.leader is not None else "none", _ids(each.replicas), _ids(each.in_sync))
@@ -269,7 +270,7 @@ def removal_lines(removals: "Iterable[Removal]") -> list[str]:
     """Return what would be removed, a line for each topic."""
     return [
         f"{each.topic}: {'an unknown number of' if each.offsets is None else f'up to {each.offsets:,}'} records in "
-        f"{plural(each.partitions, 'partition')}; read by {', '.join(each.groups) or 'no group'}"
+        f"{plural(each.partitions, 'partition')}; read by {listed(each.groups, _MOST_READERS) or 'no group'}"
         for each in removals
     ]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from kraftd.kafka.model import Partition, Quorum, TopicPartition
+from kraftd.units import listed
 
 MAX_CAUGHT_UP_AGE_S = 2.0
 """A voter that lags more cannot replace the one that stops: Kafka's default controller.quorum.fetch.timeout.ms."""
@@ -143,10 +144,8 @@ def describe_blocker(blocker: StopBlocker) -> str:
         case PartitionsReadOnly(partitions):
             return f"fewer in-sync replicas than min.insync.replicas would be left of {_listed(partitions)}"
         case MinInSyncReplicasUnknown(topics):
-            return f"min.insync.replicas of {', '.join(topics[:_SHOWN])} could not be read"
+            return f"min.insync.replicas of {listed(topics, _SHOWN)} could not be read"
 
 
 def _listed(partitions: tuple[TopicPartition, ...]) -> str:
-    shown = ", ".join(f"{topic}-{partition}" for topic, partition in partitions[:_SHOWN])
-    more = len(partitions) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return listed([f"{topic}-{partition}" for topic, partition in partitions], _SHOWN)

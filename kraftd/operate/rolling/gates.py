@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kraftd import units
 from kraftd.health.programs.facts import Answer, voter_answer
 from kraftd.kafka.model import ClusterMetadata, Partition, Quorum, TopicPartition
 from kraftd.kafka.round_trip import CANARY_TOPIC
@@ -88,9 +89,7 @@ def partitions_interrupted(partitions: Iterable[Partition], node_ids: Iterable[i
 
 def listed(partitions: Iterable[TopicPartition]) -> str:
     """Return partitions as a short list for people."""
-    names = [f"{topic}-{partition}" for topic, partition in partitions]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return units.listed([f"{topic}-{partition}" for topic, partition in partitions], _SHOWN)
 
 
 def _unreadable(metadata: ClusterMetadata) -> Closed | None:

@@ -8,7 +8,7 @@ from kraftd.operate.scale.targets import Situation, too_many_replicas, topics_of
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.placement.balance import Placement
-from kraftd.units import human_size, plural
+from kraftd.units import human_size, listed, plural
 
 _SHOWN = 6
 
@@ -24,8 +24,8 @@ def refuse_voters(brokers: int, manifest: Manifest) -> None:
     lost = [names[node_id] for node_id in voters if node_id > brokers]
     if lost:
         raise RefusedError(
-            f"cannot scale to {brokers}: {_listed(lost)} {'is a voter' if len(lost) == 1 else 'are voters'} of the "
-            "quorum, which stays as it was first formatted",
+            f"cannot scale to {brokers}: {listed(lost, _SHOWN)} {'is a voter' if len(lost) == 1 else 'are voters'} of "
+            "the quorum, which stays as it was first formatted",
             hint=f"This cluster has at least {voters[-1]} brokers. A smaller one is another cluster: its data can be "
             "copied there.",
             code="voters",
@@ -99,7 +99,7 @@ def refuse_reassignment(situation: Situation, goal: Goal, brokers: Collection[in
         )
     if topics := too_many_replicas(situation.placement, len(goal.brokers), ()):
         raise RefusedError(
-            f"cannot move {_listed(topics)} to {plural(len(goal.brokers), 'broker')}: "
+            f"cannot move {listed(topics, _SHOWN)} to {plural(len(goal.brokers), 'broker')}: "
             f"{'it has' if len(topics) == 1 else 'they have'} more replicas",
             hint="Give more brokers; 'kraftd scale --replication-factor' gives topics fewer replicas.",
             code="too_many_replicas",
@@ -163,7 +163,8 @@ def refuse_too_few(situation: Situation, brokers: int, replication_factor: int |
     topics = too_many_replicas(situation.placement, brokers, changed)
     if topics:
         raise RefusedError(
-            f"cannot scale to {brokers}: {_listed(topics)} {'has' if len(topics) == 1 else 'have'} more replicas",
+            f"cannot scale to {brokers}: {listed(topics, _SHOWN)} {'has' if len(topics) == 1 else 'have'} more "
+            "replicas",
             hint=f"--replication-factor {default_replication_factor(brokers)} gives them fewer.",
             code="too_many_replicas",
             details={"topics": topics},
@@ -180,7 +181,7 @@ def refuse_dead(needed: Collection[int], alive: Collection[int]) -> None:
     if dead:
         names = [f"broker-{node_id}" for node_id in dead]
         raise RefusedError(
-            f"cannot move replicas while {_listed(names)} {'is' if len(dead) == 1 else 'are'} down",
+            f"cannot move replicas while {listed(names, _SHOWN)} {'is' if len(dead) == 1 else 'are'} down",
             hint=f"'kraftd start' starts what is down; 'kraftd why {names[0]}' tells why it ended.",
             code="broker_down",
             details={"brokers": dead},
@@ -196,7 +197,7 @@ def refuse_foreign_moves(situation: Situation, journal: Journal | None) -> None:
     if journal is None and situation.reassignments:
         moving = [f"{topic}-{partition}" for topic, partition in sorted(situation.reassignments)]
         raise RefusedError(
-            f"cannot move replicas while another program does: {_listed(moving)}",
+            f"cannot move replicas while another program does: {listed(moving, _SHOWN)}",
             hint="Wait for it. 'kraftd kafka reassign-partitions --list' shows what it moves.",
             code="moved_by_others",
             details={"partitions": moving},
@@ -230,8 +231,3 @@ def refuse_changed(is_changed: bool, origin: str) -> None:
             hint="'kraftd apply' makes the cluster follow it; or undo the change.",
             code="configuration_changed",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

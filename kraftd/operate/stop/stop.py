@@ -206,7 +206,7 @@ def _remove_socket_directory(socket: Path) -> None:
 
 def _record(cluster: ClusterContext, result: StopResult, stuck: Mapping[str, Process]) -> None:
     for each in result.programs:
-        how = f"killed: {each.killed}" if each.killed else "ended by itself"
+        how = f"killed: {each.killed}" if each.killed else "in order"
         cluster.record("stopped", how, program=each.name, clean=each.clean, took_s=each.took_s)
     for name, process in stuck.items():
         cluster.record("not_stopped", "it was still there after KILL", program=name, pid=process.pid)

@@ -4,7 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Group
 
-from kraftd.cli.terminal import Console, Table, Text, name_text
+from kraftd.cli.terminal import Console, Table, Text, name_text, plain_table
 from kraftd.escapes import named, typed
 
 HOSTILE = "g\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\t\0\u202e\u2066\udc80[red]:smile:\\x1b"
@@ -62,3 +62,17 @@ def test_a_name_in_a_row_of_its_own_takes_the_room_that_it_shows():
     console.print(a_table(name_text("two\nlines"), "7"))
 
     assert console.file.getvalue().splitlines()[1].split() == [r"two\nlines", "7"]
+
+
+def test_numbers_end_below_each_other_and_tables_begin_at_the_margin():
+    console = Console(file=StringIO(), width=200, color_system=None, highlight=False)
+    table = plain_table("TOPIC", "PARTITIONS", "SIZE")
+    table.add_row("orders", "6", "1.0 KiB")
+    table.add_row("x", "1200", "12.5 GiB")
+    console.print(table)
+
+    assert console.file.getvalue().splitlines() == [
+        "TOPIC   PARTITIONS      SIZE",
+        "orders           6   1.0 KiB",
+        "x             1200  12.5 GiB",
+    ]
