@@ -45,7 +45,7 @@ class Console(rich.console.Console):
 
 _NUMBERS = frozenset(
     ("BROKERS", "COMMITTED", "END", "HEAP", "ID", "LAG", "LEADER", "MEMBERS", "OFFSETS", "PARTITION", "PARTITIONS")
-).union(("PORT", "RECORDS", "SIZE", "START", "TIME LAG", "TOPICS", "UNDER-REPLICATED", "WITHOUT LEADER"))
+).union(("PORT", "RECORDS", "SIZE", "START", "TIME LAG", "TOPICS", "NO LEADER", "NOT IN SYNC"))
 """The heads of columns whose values are compared from the right."""
 
 
@@ -53,7 +53,8 @@ def plain_table(*columns: str) -> Table:
     """Return an empty table without lines, whose values are folded, never cut, where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
+        is_number = column in _NUMBERS
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     return table
 
 

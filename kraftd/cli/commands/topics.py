@@ -85,7 +85,7 @@ def list_topics(context: typer.Context) -> None:
 def _print_list(console: "Console", document: "TopicsDocument") -> None:
     from kraftd.cli.terminal import plain_table
 
-    table = plain_table("TOPIC", "PARTITIONS", "WITHOUT LEADER", "UNDER-REPLICATED", "OFFSETS", "SIZE")
+    table = plain_table("TOPIC", "PARTITIONS", "NO LEADER", "NOT IN SYNC", "OFFSETS", "SIZE")
     for each in document.topics:
         numbers = (each.partitions, each.without_leader, each.under_replicated)
         table.add_row(each.topic, *(str(number) for number in numbers), _number(each.offsets), _size(each.bytes))
