@@ -51,7 +51,7 @@ class Restarter:
         ended_runs = tuple(
             (name, fact.state, fact.started_at_s) for name, fact in process_table.facts.items() if fact.pid is None
         )
-        pending = unreaped(process_table)
+        pending = unreaped(process_table) | self._untold(process_table)
         gone = {
             name
             for name, process in self._running.items()
@@ -68,6 +68,11 @@ class Restarter:
             self._doors.record_event("exited", name, f"ended with {ended}" if ended else "ended")
         self._ended_runs = ended_runs
         self._running = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
+
+    def _untold(self, process_table: ProcessTable) -> set[str]:
+        """Return the programs that a supervisord which does not answer now has yet to say of how they ended."""
+        is_there = process_table.supervisor is not None
+        return {name for name in self._running if is_there and name not in process_table.facts}
 
     def note_health(
         self, process_table: ProcessTable, answers: Mapping[str, Answer], desired: DesiredState, now_s: float

@@ -418,6 +418,29 @@ def test_an_exit_without_a_record_is_told_all_the_same():
     assert cluster.events[0] == ("exited", "producer", "ended")
 
 
+def test_an_exit_that_supervisord_cannot_tell_of_yet_is_told_once_and_as_it_was():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("producer", ended=LastExit("2026-01-01T00:00:00.000Z", 1, None))
+    for _ in range(2):
+        loop.tick()
+    told = len(cluster.events)
+    cluster.unreachable = "no answer"
+    del cluster.pids["producer"], cluster.states["producer"]
+
+    loop.tick()
+    meanwhile = cluster.events[told:]
+    cluster.unreachable, cluster.states["producer"] = None, "EXITED"
+    cluster.last_exits["producer"] = replace(KILLED, at="2026-01-01T00:00:09.000Z")
+    loop.tick()
+
+    assert meanwhile == []
+    assert [each for each in cluster.events[told:] if each[0] == "exited"] == [
+        ("exited", "producer", "ended with signal SIGKILL")
+    ]
+
+
 def test_a_controller_that_lags_behind_the_quorum_is_not_ready():
     cluster = FakeCluster()
     cluster.kafka_view = KafkaView(quorum=quorum(1, Voter(101, 90, 10, 7.5)))
