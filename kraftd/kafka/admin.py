@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from kraftd import damage
 from kraftd.clock import Clock, SystemClock
 from kraftd.kafka import groups as group_calls
 from kraftd.kafka import offsets as offset_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.creation import TopicCreation
-from kraftd.kafka.log.batches import batches_from
+from kraftd.kafka.log.batches import batches_from, place_at
 from kraftd.kafka.log.transactions import open_transactions
 from kraftd.kafka.model import (
     BrokerEndpoint,
@@ -39,7 +40,7 @@ from kraftd.kafka.model import (
 )
 from kraftd.kafka.offsets import IsolationLevel, Question, describe_log_dirs
 from kraftd.kafka.round_trip import round_trips
-from kraftd.kafka.wire import Wire
+from kraftd.kafka.wire import NO_LEADER, Wire
 from kraftd.plan.plan import Access, Topic
 
 _MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
@@ -223,6 +224,27 @@ class KafkaAdmin:
     def batches_from(self, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
         """Return the headers of the next batches from an offset of each partition on, in one round of requests."""
         return batches_from(self._opened, questions)
+
+    def look_into(self, place: TopicPartition) -> damage.Look:
+        """Return the function that tells what is at an offset of a partition; it raises KafkaAccessError.
+
+        Raises:
+            KafkaAccessError: No broker answers, or the partition is not known.
+        """
+        topic, index = place
+        found = self.metadata([topic]).topics
+        partitions = found.values[topic].partitions if topic in found.values else ()
+        partition = next((each for each in partitions if each.partition == index), None)
+        if partition is None:
+            raise access_error(f"cannot look into {topic}-{index}", found.failures.get(topic, NO_LEADER))
+
+        def look(offset: int) -> damage.Place:
+            answer = place_at(self._opened, partition, offset)
+            if isinstance(answer, Failure):
+                raise access_error(f"cannot look into {topic}-{index}", answer)
+            return answer
+
+        return look
 
     def open_transactions(
         self, partitions: Iterable[Partition], brokers: Iterable[BrokerEndpoint]

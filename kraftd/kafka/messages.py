@@ -38,6 +38,7 @@ from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from kafka.record.util import calc_crc32c
 
 from kraftd.kafka import schemas
 from kraftd.kafka.model import Failure, TopicPartition
@@ -114,6 +115,11 @@ class KafkaMessages:
         builder.append(time_ms, None, value)
         builder.close()
         return bytes(builder.buffer())
+
+    def checksum(self, content: memoryview) -> int:
+        """Return the CRC-32C of a batch's bytes."""
+        found: int = calc_crc32c(content)
+        return found
 
     def record_values(self, batches: bytes) -> list[bytes | None]:
         """Return the value of each record in fetched batches."""

@@ -306,6 +306,30 @@ class RoundTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets of a partition that cannot be read, because its log is damaged there.
+
+    Attributes:
+        begin: The first of them.
+        end: The offset after the last one.
+        reason: Why they cannot be read.
+        is_end_known: False where nothing behind them can be read either, up to the end of the log.
+    """
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
+    reason: str
+    is_end_known: bool = True
+
+    def __str__(self) -> str:
+        """Return the sentence about it."""
+        until = f"to {self.end - 1}" if self.is_end_known else f"on, up to the end of the log at {self.end}"
+        return f"{self.topic}-{self.partition} cannot be read from offset {self.begin} {until}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class OffsetRange:
     """The offsets of a partition that can be read.
 

@@ -68,6 +68,9 @@ class Wire(Protocol):
     def record_batch(self, value: bytes, time_ms: int) -> bytes:
         """Return a batch of one record without a key, as brokers store it."""
 
+    def checksum(self, content: memoryview) -> int:
+        """Return the CRC-32C of a batch's bytes."""
+
     def record_values(self, batches: bytes) -> list[bytes | None]:
         """Return the value of each record in fetched batches."""
 

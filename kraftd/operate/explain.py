@@ -5,14 +5,16 @@ from typing import Any
 
 from kraftd.errors import unknown_name
 from kraftd.escapes import typed
+from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.causes import Cause, complaint
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ProgramView
-from kraftd.health.report.documents import HealthDocument
+from kraftd.health.report.documents import GroupSummary, HealthDocument
 from kraftd.health.report.why import ProgramEvent, Statement, StateRecords, node_named, why
-from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
+from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen, most_behind
 from kraftd.host.events import read_events
 from kraftd.host.files import read_text
+from kraftd.kafka.model import Gap, TopicPartition
 from kraftd.observe.exits import last_records
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.status import best_document
@@ -53,8 +55,23 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
     group = typed(group, names)
     if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
         raise unknown_name(f"cannot find the group {group}", group, names)
-    facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s())
+    found = group_named(document, group)
+    damage = {} if found is None else _damage(cluster, found)
+    facts = explain_lag(document, group, _records(cluster), cluster.clock.now_s(), damage)
     return Explanation(f"lag of {group}", document.source, tuple(facts))
+
+
+def _damage(cluster: ClusterContext, group: GroupSummary) -> dict[TopicPartition, Gap]:
+    """Return the damage that a group stands before, by partition: no measurement of offsets tells of it."""
+    stuck = [each for each in most_behind(group) if each.lag != 0 and each.status is not LagStatus.OK]
+    if not stuck:
+        return {}
+    from kraftd.kafka.records.gaps import GapFinder  # noqa: PLC0415 - only where a group does not keep up
+
+    finder = GapFinder(cluster.plan.access)
+    places = [((each.topic, each.partition), max(each.committed or 0, each.start or 0)) for each in stuck]
+    found = {place: finder.at(place, offset) for place, offset in places}
+    return {place: gap for place, gap in found.items() if gap is not None}
 
 
 def explain_program(cluster: ClusterContext, name: str) -> Explanation:

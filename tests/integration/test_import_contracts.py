@@ -22,7 +22,7 @@ VIOLATIONS = {
         "import kraftd.kafka.probe",
     ),
     "only the doors know what is behind them": ("kraftd/operate/status.py", "import psutil"),
-    "the apps know of kraftd only what every HTTP side shares": (
+    "the apps know of kraftd only what every HTTP side shares, and damage": (
         "apps/kraftd_apps/common/settings.py",
         "import kraftd.errors",
     ),

@@ -4,11 +4,7 @@ kafka-python takes 0.1 s to load, and most consumers never need it: this module 
 """
 
 import logging
-import struct
-import zlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,19 +15,13 @@ from kafka.protocol.consumer import FetchRequest
 from kafka.protocol.metadata import MetadataRequest
 from kafka.record.util import calc_crc32c
 
+from kraftd.damage import Batch, Place, batch_at, place_of
 from kraftd_apps.common.kafka import KafkaSettings
-from kraftd_apps.consumer.damage import DAMAGED, MISPLACED, NOT_FOUND, REFUSED, UNKNOWN_FORMAT, Batch
 
 for _name in ("kafka.net", "kafka.cluster"):
     # What fails is raised, and logged by the caller.
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-# Base offset, length, leader epoch, magic, checksum, attributes, last offset delta.
-_HEADER = struct.Struct(">qiibIhi")
-_LENGTH_FROM = 12
-_OLD_CHECKED_FROM = 16
-_CHECKED_FROM = 21
-_MAGIC = 2
 _CLIENT_ID = "kraftd-consumer-batches"
 _MOST_BYTES = 100_000_000
 _BROKER_TIMEOUT_S = 1.0
@@ -65,9 +55,14 @@ def fetch_batch(kafka: KafkaSettings, partition: int, offset: int, timeout_s: fl
     net = NetworkSelector(client_id=_CLIENT_ID)
     try:
         manager = KafkaConnectionManager(net, **_connection(kafka, timeout_s))
+        deadline_s = time.monotonic() + timeout_s
+
+        def answer(work: Any) -> Any:
+            return manager.run(_within, manager, work, max(0.0, deadline_s - time.monotonic()))
+
         try:
-            work = _batch_at(manager, kafka.topic, partition, offset)
-            found: Batch | None = manager.run(_within, manager, work, timeout_s)
+            leader = answer(_leader(manager, kafka.topic, partition))
+            return batch_at(lambda at: answer(_place(manager, leader, kafka.topic, partition, at)), offset)
         finally:
             manager.close()
     except kafka_errors.KafkaTimeoutError as error:
@@ -77,59 +72,10 @@ def fetch_batch(kafka: KafkaSettings, partition: int, offset: int, timeout_s: fl
         raise _failure(code, error) from error
     finally:
         net.close()
-    return found
 
 
 async def _within(manager: KafkaConnectionManager, work: Any, timeout_s: float) -> Any:
     return await manager.wait_for(manager.call_soon(work), timeout_s * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a broker answers at an offset: a batch, the end of the log, or neither, which is a fault."""
-
-    batch: Batch | None = None
-    fault: str = ""
-
-
-Look = Callable[[int], Awaitable[Place]]
-"""Returns what is at an offset of a partition; raises OffsetOutOfRangeError beyond its end."""
-
-
-async def batch_at(look: Look, offset: int) -> Batch | None:
-    """Return the batch at an offset; where the broker finds none, all offsets up to the next that it can read.
-
-    A broker looks from the last entry of its index before an offset, of which there is one for every 4 KiB, so that a
-    header without a sensible length hides only what follows up to the next entry.
-    """
-    place = await look(offset)
-    if not place.fault:
-        return place.batch
-    end, is_readable = await _readable_after(look, offset)
-    # A leader that has just been elected may answer nothing for a moment.
-    place = await look(offset)
-    return Batch(b"", offset, end, place.fault, is_end_known=is_readable) if place.fault else place.batch
-
-
-async def _readable_after(look: Look, offset: int) -> tuple[int, bool]:
-    """Return the first offset after a damaged one that can be read, and whether there is one; else the log's end."""
-    step, low, high, is_readable = 1, offset, offset, False
-    while high - low != 1:
-        middle = low + step if high == low else (low + high) // 2
-        try:
-            place = await look(middle)
-        except kafka_errors.OffsetOutOfRangeError:
-            place = Place()
-        if place.fault or (place.batch is not None and place.batch.fault):
-            low, high, step = middle, max(middle, high), step * 2
-        else:
-            high, is_readable = middle, place.batch is not None
-    return high, is_readable
-
-
-async def _batch_at(manager: KafkaConnectionManager, topic: str, partition: int, offset: int) -> Batch | None:
-    leader = await _leader(manager, topic, partition)
-    return await batch_at(partial(_place, manager, leader, topic, partition), offset)
 
 
 async def _place(manager: KafkaConnectionManager, leader: int, topic: str, partition: int, offset: int) -> Place:
@@ -142,20 +88,11 @@ async def _place(manager: KafkaConnectionManager, leader: int, topic: str, parti
     _check(response.error_code)
     if not response.responses:
         raise kafka_errors.KafkaTimeoutError("the broker throttles this client")
-    return place_of(response.responses[0].partitions[0], offset)
-
-
-def place_of(answer: Any, offset: int) -> Place:
-    """Return what a partition's answer says of an offset.
-
-    Raises:
-        BrokerResponseError: The broker refuses for another reason than damage.
-    """
-    if answer.error_code == kafka_errors.CorruptRecordError.errno:
-        return Place(fault=REFUSED)
-    _check(answer.error_code)
-    batch = first_batch(bytes(answer.records or b""), offset, answer.high_watermark, calc_crc32c)
-    return Place(batch, NOT_FOUND if batch is None and offset < answer.high_watermark else "")
+    found = response.responses[0].partitions[0]
+    place = place_of(found, offset, calc_crc32c)
+    if place is None:
+        raise kafka_errors.for_code(found.error_code)
+    return place
 
 
 async def _leader(manager: KafkaConnectionManager, topic: str, partition: int) -> int:
@@ -204,33 +141,3 @@ def _connection(kafka: KafkaSettings, timeout_s: float) -> dict[str, Any]:
 
 def _failure(code: int, error: Exception) -> KafkaException:
     return KafkaException(KafkaError(code, str(error)))
-
-
-def first_batch(records: bytes, offset: int, log_end: int, checksum: Callable[[memoryview], int]) -> Batch | None:
-    """Return the first batch of fetched bytes; None if there is none.
-
-    The end of a damaged batch is what its damaged header says, but after the offset and within the log.
-
-    Args:
-        records: What a broker answered.
-        offset: The offset from which it was asked to read.
-        log_end: The next offset of the partition.
-        checksum: CRC-32C.
-    """
-    if len(records) < _HEADER.size:
-        return None
-    base, length, old_checksum, magic, stored, _, last_delta = _HEADER.unpack_from(records)
-    content = records[: _LENGTH_FROM + max(0, length)]
-    last = base + last_delta
-    fault = ""
-    if magic == _MAGIC:
-        fault = DAMAGED if checksum(memoryview(content)[_CHECKED_FROM:]) != stored else ""
-    elif 0 <= magic < _MAGIC:
-        # The old formats have one offset, which is the last of a compressed message.
-        base, last = offset, base
-        fault = DAMAGED if zlib.crc32(content[_OLD_CHECKED_FROM:]) != old_checksum & 0xFFFFFFFF else ""
-    else:
-        fault = UNKNOWN_FORMAT
-    if not fault and not offset <= last < log_end:
-        fault = MISPLACED
-    return Batch(content, min(base, offset) if fault else base, min(max(last, offset) + 1, log_end), fault)

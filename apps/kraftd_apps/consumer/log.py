@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from kraftd.damage import Batch
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
-from kraftd_apps.consumer.damage import Batch, ReadBatch, known_batch
+from kraftd_apps.consumer.damage import ReadBatch, known_batch
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 from kraftd_apps.consumer.ring import Ring
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kraftd_apps.consumer.damage import ReadBatch, Stalls, held_back, known_batch
+from kraftd.damage import Stalls
+from kraftd_apps.consumer.damage import ReadBatch, held_back, known_batch
 from kraftd_apps.consumer.group_protocol import ConsumerClient
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 

@@ -9,6 +9,7 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from kraftd.damage import Batch
 from kraftd.web.asgi import Answer, App, endpoint
 from kraftd.web.background import LazyApp, in_thread
 from kraftd.web.guard import Guard
@@ -17,7 +18,6 @@ from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.routes import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError
-from kraftd_apps.consumer.damage import Batch
 from kraftd_apps.consumer.group_protocol import ConsumerClient, ProtocolDetectingConsumer, supports_consumer_protocol
 from kraftd_apps.consumer.hub import EventsRoute, Hub
 from kraftd_apps.consumer.log import Log, ReadingClient

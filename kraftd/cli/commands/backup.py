@@ -53,6 +53,9 @@ def create(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="TOPIC", help="Not this one; may be repeated.")
     ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out what is damaged in the cluster, and name it.")
+    ] = False,
     scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
 ) -> None:
     """Back up topics, records and committed offsets of the running cluster, which is used meanwhile."""
@@ -61,9 +64,9 @@ def create(
     from kraftd.operate.backup.create import create as create_backup
 
     invocation: Invocation = context.obj
-    if cold and (incremental or topics or exclude):
+    if cold and (incremental or topics or exclude or skip_damaged):
         raise ConfigurationError("cannot copy a part of a stopped cluster", hint="Give --cold alone.", code="usage")
-    options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental, scheduled)
+    options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental, scheduled, skip_damaged)
     with _interruption("nothing of it is left in the target."):
         cluster, place = invocation.recorded(), _target(invocation, target)
         result = create_cold(cluster, place) if cold else create_backup(cluster, place, options)
@@ -87,7 +90,10 @@ def _show_created(invocation: Invocation, result: "CreateResult") -> None:
         )
         what = manifest.kind if manifest.kind == COLD else f"continues {manifest.parent}" if manifest.parent else "full"
         size = human_size(manifest.size_bytes)
-        invocation.console().print(f"Backup {manifest.id} ({what}): {counts}, {size} in {duration(result.took_s)}")
+        console = invocation.console()
+        console.print(f"Backup {manifest.id} ({what}): {counts}, {size} in {duration(result.took_s)}")
+        for gap in manifest.gaps:
+            console.print(f"It is not complete: {gap}")
 
 
 def list_backups(context: typer.Context, target: TargetArgument) -> None:
@@ -105,7 +111,8 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
         return
     table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")
     for each in manifests:
-        names = (each.id, each.kind, each.parent or "-", each.cluster, each.kafka_version)
+        kind = f"{each.kind}, not complete" if each.gaps else each.kind
+        names = (each.id, kind, each.parent or "-", each.cluster, each.kafka_version)
         table.add_row(*names, str(len(each.topics)), count(each.records), human_size(each.size_bytes))
     invocation.console().print(table)
 
@@ -130,6 +137,9 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
             f"{plural(len(result.backups), 'backup')} with {plural(result.records, 'record')} in "
             f"{plural(result.files, 'file')} ({human_size(result.size_bytes)}): as written"
         )
+        for each in result.backups:
+            for gap in each.gaps:
+                invocation.console().print(f"{each.id} is not complete: {gap}")
 
 
 def restore(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
@@ -273,6 +283,7 @@ def _document(manifest: "Manifest") -> dict[str, Any]:
         "groups": [group.group for group in manifest.groups],
         "records": manifest.records,
         "size_bytes": manifest.size_bytes,
+        "gaps": manifest.gaps,
     }
 
 
@@ -291,6 +302,7 @@ def _planned_document(planned: "PlannedRestore") -> dict[str, Any]:
         "topics": topics,
         "groups": [group.group for group in restoration.groups],
         "notes": restoration.notes,
+        "gaps": planned.gaps,
         "records": planned.records,
     }
 
@@ -306,4 +318,5 @@ def _plan_lines(planned: "PlannedRestore") -> "Sequence[str]":
         for topic in restoration.topics
     ]
     groups = [f"  group {group.group}: {plural(len(group.commits), 'offset')}" for group in restoration.groups]
-    return [head, *topics, *groups, *(f"  {note}" for note in restoration.notes)]
+    notes = [*restoration.notes, *planned.gaps]
+    return [head, *topics, *groups, *(f"  {note}" for note in notes)]

@@ -27,6 +27,9 @@ SomeNames = Annotated[list[str], typer.Argument(metavar="GROUP", help="Groups.")
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only in this topic; may be repeated.")
 ]
+Partitions = Annotated[
+    list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -124,6 +127,7 @@ def reset(
     ] = None,
     shift: Annotated[int | None, typer.Option("--shift", metavar="N", help="N records on, or back: -100.")] = None,
     topics: Topics = None,
+    partitions: Partitions = None,
     yes: Yes = False,
 ) -> None:
     """Move the offsets of a group without members, in all topics that it committed in: shows the plan, then asks."""
@@ -134,7 +138,7 @@ def reset(
     cluster = invocation.any_plan()
     where = reset_to(to, shift, cluster.clock.now_s())
     with opened(cluster) as kafka:
-        planned = planned_reset(kafka, name, tuple(topics or ()), where)
+        planned = planned_reset(kafka, name, tuple(topics or ()), where, tuple(partitions or ()))
         _move(invocation, kafka, (planned,), yes=yes)
 
 

@@ -14,6 +14,7 @@ from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.units import plural
 
 if TYPE_CHECKING:
+    from kraftd.kafka.model import Gap
     from kraftd.kafka.records.sending import NewRecord
     from kraftd.operate.data.record_format import Render
     from kraftd.operate.data.send import Sent
@@ -90,7 +91,10 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     template: Template = None,
     as_hex: Hex = False,
 ) -> None:
-    """Print the newest records of a topic. Exact in a pipe, escaped on a terminal; --json prints a document a line."""
+    """Print the newest records of a topic. Exact in a pipe, escaped on a terminal; --json prints a document a line.
+
+    What is damaged in its log is passed, and named on stderr; exit code 1.
+    """
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, pattern_of, renderer
     from kraftd.operate.data.tail import planned_tail
@@ -110,17 +114,32 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
 def _print_records(
     invocation: Invocation, access: "Access", what: "tuple[Plan, Chosen, Render]", *, follow: bool
 ) -> None:
-    from kraftd.kafka.records.reading import record_batches
+    from kraftd.kafka.records.gaps import REPAIR
+    from kraftd.kafka.records.reading import UnreadableRecordsError, record_batches
     from kraftd.operate.data.tail import tail as read_tail
 
     plan, chosen, render = what
-    read = partial(record_batches, access, silent_limit_s=invocation.timeout_s or _SILENT_LIMIT_S)
+    gaps: list[Gap] = []
+
+    def pass_gap(gap: "Gap") -> None:
+        gaps.append(gap)
+        if not invocation.json:
+            invocation.console(stderr=True).print(f"kraftd: {gap}", style="bold red")
+
+    limit_s = invocation.timeout_s or _SILENT_LIMIT_S
+    read = partial(record_batches, access, silent_limit_s=limit_s, on_gap=pass_gap)
     # Records hold no cycles: to look for some among them took a quarter of the time.
     gc.disable()
     for batch in read_tail(read, plan, chosen, follow=follow):
         if batch:
             sys.stdout.buffer.write(render(batch))
             sys.stdout.buffer.flush()
+    if gaps:
+        raise UnreadableRecordsError(
+            f"cannot read {plural(len(gaps), 'part')} of the topic: the log is damaged there",
+            hint=f"All else was read. {REPAIR}",
+            details={"gaps": [asdict(gap) for gap in gaps]},
+        )
 
 
 def range_of(

@@ -1,15 +1,18 @@
 """`kraftd explain lag GROUP`: the facts behind a group's lag, or behind its absence. Pure."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.report.documents import GroupPartition, GroupSummary, HealthDocument, StatusDocument, TimeLag
 from kraftd.health.report.why import Statement, StateRecords, broker_with, indented, observer, why
+from kraftd.kafka.model import Gap, TopicPartition
 from kraftd.plan.program import DAEMON, Kind
 from kraftd.units import count, duration, plural
 
 _PARTITIONS_SHOWN = 10
+_NO_DAMAGE: Mapping[TopicPartition, Gap] = MappingProxyType({})
 _RESET = "where it begins follows from its auto.offset.reset, which Kafka does not know"
 _EMPTY_NAME = "''"
 
@@ -23,7 +26,13 @@ _STATUS_TEXTS = {
 }
 
 
-def explain_lag(document: StatusDocument, group: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
+def explain_lag(
+    document: StatusDocument,
+    group: str,
+    records: StateRecords,
+    now_s: float,
+    damage: Mapping[TopicPartition, Gap] = _NO_DAMAGE,
+) -> Iterator[Statement]:
     """Yield the chain behind a group's lag.
 
     Args:
@@ -31,6 +40,7 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
         group: The group's name.
         records: The records of the state directory.
         now_s: Seconds since the Unix epoch.
+        damage: What the group cannot read, by partition.
     """
     found = group_named(document, group)
     about = _about(group)
@@ -49,13 +59,28 @@ def explain_lag(document: StatusDocument, group: str, records: StateRecords, now
     if found.partitions is None and found.committed_partitions:
         text = "has more partitions than daemon.max_group_partitions allows: only its totals are kept"
         yield Statement(1, about, text, "kraftd.toml")
-    partitions = sorted(found.partitions or (), key=_by_lag)
-    for partition in partitions[:_PARTITIONS_SHOWN]:
+    for partition in most_behind(found):
         yield from indented(_partition(document, partition, records, now_s))
-    if len(partitions) > _PARTITIONS_SHOWN:
-        rest = plural(len(partitions) - _PARTITIONS_SHOWN, "more partition")
+        yield from _damaged(group, damage.get((partition.topic, partition.partition)))
+    if len(found.partitions or ()) > _PARTITIONS_SHOWN:
+        rest = plural(len(found.partitions or ()) - _PARTITIONS_SHOWN, "more partition")
         text = f"has {rest} with less lag: 'kraftd lag --group {shlex.quote(group)}'"
         yield Statement(1, about, text, observer(document))
+
+
+def most_behind(group: GroupSummary) -> list[GroupPartition]:
+    """Return the partitions of a group that are explained: those of unknown lag, then those with the most."""
+    return sorted(group.partitions or (), key=_by_lag)[:_PARTITIONS_SHOWN]
+
+
+def _damaged(group: str, gap: Gap | None) -> Iterator[Statement]:
+    if gap is None:
+        return
+    until = f"to {count(gap.end - 1)}" if gap.is_end_known else "on"
+    text = f"cannot be read from offset {count(gap.begin)} {until}: {gap.reason}"
+    where = f"--topic {shlex.quote(gap.topic)} --partition {gap.partition} --to {gap.end}"
+    passes = f"; 'kraftd groups reset {shlex.quote(group)} {where}' passes it" if gap.is_end_known else ""
+    yield Statement(2, f"partition {gap.topic}-{gap.partition}", f"{text}{passes}", "its log")
 
 
 def group_named(document: StatusDocument, group: str) -> GroupSummary | None:

@@ -1,12 +1,13 @@
-"""The headers of record batches, from a Fetch of few bytes: what lies at an offset, without decoding a record."""
+"""Record batches from a Fetch of few bytes: their headers, without decoding a record, and whether they are damaged."""
 
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kraftd.kafka.model import AbortedTransaction, Batch, FetchedBatches, Partial, Partition, TopicPartition
+from kraftd import damage
+from kraftd.kafka.model import AbortedTransaction, Batch, Failure, FetchedBatches, Partial, Partition, TopicPartition
 from kraftd.kafka.offsets import IsolationLevel
-from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
+from kraftd.kafka.wire import NO_LEADER, Request, Wire, ask_leaders, by_topic
 
 PARTITION_BYTES = 65_536
 REQUEST_BYTES = 524_288
@@ -20,6 +21,7 @@ _SMALLEST_BYTES = 26
 """An empty message of the oldest format."""
 _TRANSACTIONAL = 1 << 4
 _CONTROL = 1 << 5
+_THROTTLED = Failure("THROTTLED", "the broker throttles this client", retriable=True)
 
 
 def batches_from(wire: Wire, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
@@ -27,7 +29,21 @@ def batches_from(wire: Wire, questions: Iterable[tuple[Partition, int]]) -> Part
 
     A broker answers with the first batch whatever its size, and with others as far as they fit into the limits.
     """
-    return ask_leaders(wire, questions, _request, _fetched)
+    return ask_leaders(wire, questions, lambda theirs: _request(theirs, PARTITION_BYTES), _fetched)
+
+
+def place_at(wire: Wire, partition: Partition, offset: int) -> damage.Place | Failure:
+    """Return what is at an offset of a partition, or why that is not known; a batch comes whole, of any size."""
+    if partition.leader is None:
+        return NO_LEADER
+    request = _request([(partition, offset)], 1, IsolationLevel.READ_UNCOMMITTED)
+    (answer,) = wire.request_each([(partition.leader, request)])
+    if isinstance(answer, Failure):
+        return answer
+    if answer.error_code or not answer.responses:
+        return wire.failure_of(answer.error_code) or _THROTTLED
+    found = answer.responses[0].partitions[0]
+    return damage.place_of(found, offset, wire.checksum) or wire.failure_of(found.error_code) or _THROTTLED
 
 
 def headers(records: bytes) -> tuple[Batch, ...]:
@@ -52,11 +68,15 @@ def headers(records: bytes) -> tuple[Batch, ...]:
     return tuple(found)
 
 
-def _request(questions: Sequence[tuple[Partition, int]]) -> Request:
+def _request(
+    questions: Sequence[tuple[Partition, int]],
+    partition_bytes: int,
+    isolation_level: IsolationLevel = IsolationLevel.READ_COMMITTED,
+) -> Request:
     topics = by_topic(
         (
             partition.topic,
-            {"partition": partition.partition, "fetch_offset": offset, "partition_max_bytes": PARTITION_BYTES},
+            {"partition": partition.partition, "fetch_offset": offset, "partition_max_bytes": partition_bytes},
         )
         for partition, offset in questions
     )
@@ -64,7 +84,7 @@ def _request(questions: Sequence[tuple[Partition, int]]) -> Request:
         "max_wait_ms": 0,
         "min_bytes": 0,
         "max_bytes": REQUEST_BYTES,
-        "isolation_level": int(IsolationLevel.READ_COMMITTED),
+        "isolation_level": int(isolation_level),
         "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in topics.items()],
     }
     # Later versions name topics by id.

@@ -7,13 +7,14 @@ backup's records in Python would take twice the time.
 import gc
 import operator
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeAlias
 
 from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.kafka.model import (
+    Gap,
     KafkaRejectedError,
     KafkaUnavailableError,
     KafkaUnreachableError,
@@ -21,6 +22,7 @@ from kraftd.kafka.model import (
     Records,
     TopicPartition,
 )
+from kraftd.kafka.records.gaps import GapFinder, is_damage
 from kraftd.kafka.records.library import access_error, load_library, reader_settings
 from kraftd.plan.plan import Access
 
@@ -39,8 +41,19 @@ _PARALLEL = 4
 _QUEUED_KIB = 2 * 1024
 _POLL_S = 0.1
 _SILENT_S = 60.0
-_FINAL = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "_NOT_IMPLEMENTED", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
+_FINAL = frozenset({"_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 """The errors of librdkafka itself that do not pass: it looks for brokers and leaders again, and reads on."""
+_LOOK_S = 0.5
+"""How often positions are compared."""
+
+OnGap = Callable[[Gap], None]
+"""Takes offsets that cannot be read, each once, as soon as they are met."""
+
+
+class UnreadableRecordsError(KraftdError):
+    """A log is damaged; the text names the partition, the offsets and the reason, the details have them as ``gap``."""
+
+    code = "unreadable_records"
 
 
 class Message(Protocol):
@@ -55,29 +68,32 @@ class Message(Protocol):
 
 
 def record_batches(
-    access: Access, starts: Mapping[TopicPartition, int], *, follow: bool, silent_limit_s: float
+    access: Access, starts: Mapping[TopicPartition, int], *, follow: bool, silent_limit_s: float, on_gap: OnGap
 ) -> Iterator[Sequence[Message]]:
     """Yield the committed records of partitions from their offsets on, each partition in order.
+
+    What is damaged is passed, if anything behind it can be read.
 
     Args:
         access: The way to the cluster.
         starts: The first offset of each partition to read; where it was deleted, the first that is left.
         follow: Whether to go on at the ends. Empty batches are yielded while nothing arrives.
         silent_limit_s: After how long without an answer of Kafka the reading ends, unless it follows.
+        on_gap: Takes what cannot be read.
 
     Raises:
         KafkaUnreachableError: Kafka fell silent before the ends.
         UnknownNameError: The topic was deleted.
-        KraftdError: A batch cannot be decoded.
+        KraftdError: A batch cannot be decoded, and no broker tells where it ends.
     """
     library = load_library()
     # By default the library rests for a second whenever it is ahead of the reader by as many records as it may be.
-    consumer = library.Consumer(reader_settings(access, "kraftd-tail") | {"fetch.queue.backoff.ms": 10})
+    settings = {"fetch.queue.backoff.ms": 10, "check.crcs": True}
+    consumer = library.Consumer(reader_settings(access, "kraftd-tail") | settings)
     try:
-        consumer.assign([library.TopicPartition(topic, index, offset) for (topic, index), offset in starts.items()])
-        remaining = set(starts)
+        reading = _Following(consumer, GapFinder(access), dict(starts), on_gap, follow=follow)
         heard_s = time.monotonic()
-        while remaining or follow:
+        while reading.remaining or follow:
             batch = _arrived(consumer, _MOST_IN_A_BATCH, _WAIT_S)
             if batch:
                 heard_s = time.monotonic()
@@ -86,10 +102,8 @@ def record_batches(
                     f"cannot read on: Kafka did not answer for {silent_limit_s:g} s",
                     hint="'kraftd status' shows which brokers run.",
                 )
-            records = [message for message in batch if message.error() is None]
-            if len(records) < len(batch):
-                remaining -= set(_ended(message for message in batch if message.error() is not None))
-            yield records
+            yield reading.taken(batch)
+            reading.pass_damage()
     finally:
         consumer.close()
 
@@ -100,26 +114,100 @@ def _arrived(consumer: Any, most: int, wait_s: float) -> list[Any]:
     return batch + consumer.consume(most, 0) if batch else batch
 
 
-def _ended(events: Iterable[Any]) -> Iterator[TopicPartition]:
-    codes = load_library().KafkaError
-    for event in events:
-        error = event.error()
-        match error.code():
-            case codes._PARTITION_EOF:  # noqa: SLF001 - a public constant
-                yield event.topic(), event.partition()
-            case codes.UNKNOWN_TOPIC_OR_PART | codes._UNKNOWN_PARTITION | codes._UNKNOWN_TOPIC:  # noqa: SLF001
-                raise UnknownNameError("cannot read on: the topic was deleted", hint="'kraftd topics' shows what is.")
-            case codes._BAD_MSG | codes._BAD_COMPRESSION | codes._NOT_IMPLEMENTED:  # noqa: SLF001
-                # The library would fetch the same batch for ever.
-                place = f"offset {event.offset()} of partition {event.partition()}"
-                raise KraftdError(
-                    f"cannot decode the batch at {place}: {error.str()}",
-                    hint="Read on behind it with --partition and --offset.",
-                    code="undecodable_batch",
-                )
-            case _:
-                # A broker that is away comes back, or the reading falls silent.
-                pass
+class _Following:
+    """Partitions that are read to their ends, or on and on.
+
+    Attributes:
+        remaining: The partitions whose ends were not met yet.
+    """
+
+    def __init__(
+        self, consumer: Any, finder: GapFinder, starts: dict[TopicPartition, int], on_gap: OnGap, *, follow: bool
+    ) -> None:
+        self._consumer = consumer
+        self._finder = finder
+        self._starts = starts
+        self._on_gap = on_gap
+        self._follow = follow
+        self._ends: dict[TopicPartition, int] = {}
+        self._told: set[tuple[TopicPartition, int]] = set()
+        self._look_at_s = 0.0
+        self.remaining = set(starts)
+        consumer.assign([load_library().TopicPartition(*place, offset) for place, offset in starts.items()])
+
+    def taken(self, batch: Sequence[Any]) -> list[Message]:
+        """Return the records among messages; the others are ends of partitions, and errors."""
+        records = [message for message in batch if message.error() is None]
+        if len(records) == len(batch):
+            return records
+        records, damaged = [], set()
+        for message in batch:
+            error, place = message.error(), (message.topic(), message.partition())
+            if place in damaged:
+                # The library goes on within what is damaged.
+                continue
+            if error is None:
+                records.append(message)
+            elif is_damage(error):
+                damaged.add(place)
+                self._pass_reported(place, message.offset(), error)
+            else:
+                self._note(place, message.offset(), error)
+        return records
+
+    def pass_damage(self) -> None:
+        """Pass the damage in front of which positions stay; compares them twice a second."""
+        if time.monotonic() < self._look_at_s:
+            return
+        self._look_at_s = time.monotonic() + _LOOK_S
+        for gap in self._finder.stalled(self._unread()):
+            self._pass(gap)
+
+    def _unread(self) -> dict[TopicPartition, int]:
+        """Return the positions of the partitions that have, or may have, more records."""
+        library = load_library()
+        places = [library.TopicPartition(*place) for place in (self._starts if self._follow else self.remaining)]
+        found = {(each.topic, each.partition): each.offset for each in self._consumer.position(places)}
+        # A position is negative before the first record.
+        positions = {place: max(at, self._starts[place]) for place, at in found.items()}
+        return {place: at for place, at in positions.items() if place in self.remaining or self._is_behind(place, at)}
+
+    def _is_behind(self, place: TopicPartition, position: int) -> bool:
+        _, end = self._consumer.get_watermark_offsets(load_library().TopicPartition(*place), cached=True)
+        return bool(end > max(position, self._ends.get(place, 0)))
+
+    def _note(self, place: TopicPartition, offset: int, error: Any) -> None:
+        codes = load_library().KafkaError
+        if error.code() == codes._PARTITION_EOF:  # noqa: SLF001 - a public constant
+            self._ends[place] = offset
+            self.remaining.discard(place)
+        elif error.code() in {codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_PARTITION, codes._UNKNOWN_TOPIC}:  # noqa: SLF001
+            raise UnknownNameError("cannot read on: the topic was deleted", hint="'kraftd topics' shows what is.")
+        # A broker that is away comes back, or the reading falls silent.
+
+    def _pass_reported(self, place: TopicPartition, offset: int, error: Any) -> None:
+        gap = self._finder.reported(place, offset, error.str())
+        if gap is not None:
+            self._pass(gap)
+        elif error.code() < 0:
+            # The library would fetch the same batch for ever; what the broker refuses, a new leader may have.
+            raise KraftdError(
+                f"cannot decode the batch at offset {offset} of partition {place[1]}: {error.str()}",
+                hint="Read on behind it with --partition and --offset.",
+                code="undecodable_batch",
+            )
+
+    def _pass(self, gap: Gap) -> None:
+        place = gap.topic, gap.partition
+        if (place, gap.begin) not in self._told:
+            self._told.add((place, gap.begin))
+            self._on_gap(gap)
+        if gap.is_end_known:
+            self._consumer.seek(load_library().TopicPartition(*place, gap.end))
+            # Until the next record, the library tells the old position.
+            self._starts[place] = gap.end
+        else:
+            self.remaining.discard(place)
 
 
 def headers_of(message: Any) -> Sequence[Header]:
@@ -137,20 +225,28 @@ def headers_of(message: Any) -> Sequence[Header]:
 
 @dataclass(slots=True)
 class _Reading:
-    """A partition that is being read: the messages that wait to fill a batch, and how many fill one."""
+    """A partition that is being read: where it is, the messages that wait to fill a batch, and how many fill one."""
 
     end: int
+    position: int
     messages: list[Any] = field(default_factory=list)
     batch: int = _FIRST_RECORDS
     is_done: bool = False
 
 
 class RecordReader:
-    """Reads ranges of partitions; control records and records of aborted transactions are left out."""
+    """Reads ranges of partitions; control records and records of aborted transactions are left out.
 
-    def __init__(self, access: Access) -> None:
+    Attributes:
+        gaps: What could not be read so far, where that may be passed.
+    """
+
+    def __init__(self, access: Access, *, may_pass_damage: bool = False) -> None:
         library = load_library()
         self._library = library
+        self._finder = GapFinder(access)
+        self._may_pass_damage = may_pass_damage
+        self.gaps: list[Gap] = []
         self._consumer = library.Consumer(
             reader_settings(access, "kraftd-backup")
             | {
@@ -171,6 +267,7 @@ class RecordReader:
 
         Raises:
             KafkaAccessError: The leaders do not answer for a minute, or a record cannot be read.
+            UnreadableRecordsError: The log is damaged, and that may not be passed.
         """
         waiting = iter([(each, found) for each, found in ranges.items() if found.begin < found.end])
         active: dict[TopicPartition, _Reading] = {}
@@ -187,7 +284,9 @@ class RecordReader:
             for place, run in _runs(messages):
                 # What was fetched before its partition was left may still come.
                 if (reading := active.get(place)) is not None:
-                    _take(place, reading, run)
+                    self._take(place, reading, run)
+            for gap in self._finder.stalled({place: each.position for place, each in active.items()}):
+                self._pass(gap, active[gap.topic, gap.partition])
             for place, reading in active.items():
                 if reading.messages and (reading.is_done or len(reading.messages) >= reading.batch):
                     records = _columns(place, reading.messages)
@@ -209,8 +308,52 @@ class RecordReader:
             self._consumer.incremental_assign(
                 [self._library.TopicPartition(*place, found.begin) for place, found in begun]
             )
-            active.update({place: _Reading(found.end) for place, found in begun})
+            active.update({place: _Reading(found.end, found.begin) for place, found in begun})
         return bool(active)
+
+    def _take(self, place: TopicPartition, reading: _Reading, messages: list[Any]) -> None:
+        """Add the messages before the end; errors and the end of a partition come as messages too."""
+        if not any(map(self._library.Message.error, messages)) and messages[-1].offset() + 1 < reading.end:
+            reading.messages += messages
+            reading.position = messages[-1].offset() + 1
+            return
+        for message in messages:
+            error = message.error()
+            if error is None and message.offset() < reading.end:
+                reading.messages.append(message)
+            if error is None:
+                reading.position = message.offset() + 1
+                reading.is_done = reading.is_done or reading.position >= reading.end
+            elif error.code() == self._library.KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public constant
+                # The last offsets may be those of control records, which are not given.
+                reading.is_done = reading.is_done or message.offset() >= reading.end
+            elif is_damage(error):
+                # The library goes on within what is damaged.
+                self._pass_reported(place, reading, message.offset(), error)
+                return
+            elif error.code() > 0 or error.name() in _FINAL:
+                raise access_error(f"cannot read {place[0]}-{place[1]} at offset {message.offset()}", error)
+
+    def _pass_reported(self, place: TopicPartition, reading: _Reading, offset: int, error: Any) -> None:
+        gap = self._finder.reported(place, offset, error.str())
+        if gap is None:
+            raise access_error(f"cannot read {place[0]}-{place[1]} at offset {offset}", error)
+        self._pass(gap, reading)
+
+    def _pass(self, gap: Gap, reading: _Reading) -> None:
+        begin, end = max(gap.begin, reading.position), min(gap.end, reading.end)
+        if begin >= reading.end:
+            # What cannot be read is behind what is wanted.
+            reading.is_done = True
+            return
+        found = replace(gap, begin=begin, end=end)
+        if not self._may_pass_damage:
+            raise UnreadableRecordsError(f"cannot read everything: {found}", details={"gap": asdict(found)})
+        self.gaps.append(found)
+        reading.position = end
+        reading.is_done = not gap.is_end_known or end >= reading.end
+        if not reading.is_done:
+            self._consumer.seek(self._library.TopicPartition(gap.topic, gap.partition, end))
 
 
 def _runs(messages: Sequence[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]:
@@ -219,25 +362,6 @@ def _runs(messages: Sequence[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]
     places = zip(map(kind.topic, messages), map(kind.partition, messages), strict=True)
     for place, run in groupby(zip(places, messages, strict=True), operator.itemgetter(0)):
         yield place, [message for _, message in run]
-
-
-def _take(place: TopicPartition, reading: _Reading, messages: list[Any]) -> None:
-    """Add the messages before the end; errors and the end of a partition come as messages too."""
-    library = load_library()
-    if not any(map(library.Message.error, messages)) and messages[-1].offset() + 1 < reading.end:
-        reading.messages += messages
-        return
-    for message in messages:
-        error = message.error()
-        if error is None and message.offset() < reading.end:
-            reading.messages.append(message)
-        if error is None:
-            reading.is_done = reading.is_done or message.offset() + 1 >= reading.end
-        elif error.code() == library.KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public constant
-            # The last offsets may be those of control records, which are not given.
-            reading.is_done = reading.is_done or message.offset() >= reading.end
-        elif error.code() > 0 or error.name() in _FINAL:
-            raise access_error(f"cannot read {place[0]}-{place[1]} at offset {message.offset()}", error)
 
 
 def _columns(place: TopicPartition, messages: Sequence[Any]) -> Records:

@@ -11,13 +11,15 @@ from typing import BinaryIO, Protocol
 
 import kraftd
 from kraftd.errors import NeedsRunningClusterError, unknown_name
-from kraftd.kafka.model import OffsetRange, Records, TopicPartition
-from kraftd.kafka.records.reading import RecordReader
+from kraftd.kafka.model import Gap, OffsetRange, Records, TopicPartition
+from kraftd.kafka.records.gaps import REPAIR
+from kraftd.kafka.records.reading import RecordReader, UnreadableRecordsError
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.format import FILE_MAGIC, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
     ArchivedFile,
+    ArchivedGap,
     ArchivedPartition,
     ArchivedTopic,
     ClusterTopic,
@@ -38,7 +40,7 @@ from kraftd.operate.backup.target import (
 )
 from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.data.access import opened
-from kraftd.units import timestamp
+from kraftd.units import plural, timestamp
 
 _FILE_BYTES = 256 * 1024 * 1024
 """A record file ends after the frame that reaches this size."""
@@ -50,6 +52,10 @@ _INTERNAL = re.compile(r"__.*")
 
 class RecordSource(Protocol):
     """What records come from; ``RecordReader`` describes it."""
+
+    @property
+    def gaps(self) -> Sequence[Gap]:
+        """What could not be read so far."""
 
     def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> Iterator[tuple[TopicPartition, Records]]:
         """Yield the records of each range in batches."""
@@ -67,12 +73,14 @@ class CreateOptions:
         exclude: Not these.
         is_incremental: Whether to continue the newest backup of this cluster in the target.
         is_scheduled: Whether the daemon calls for it.
+        skips_damaged: Whether what is damaged in the cluster is left out, and named, where a backup fails otherwise.
     """
 
     topics: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     is_incremental: bool = False
     is_scheduled: bool = False
+    skips_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
         UnknownNameError: A named topic does not exist.
         RefusedError: Another command works on the target.
         KafkaAccessError: A broker does not answer, or a record cannot be read.
+        UnreadableRecordsError: A partition's log is damaged.
         FileAccessError: The target takes no more.
     """
     refuse_inside(target, cluster.layout.state_dir)
@@ -152,12 +161,16 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
         with opened(cluster) as kafka:
             asked = BackupCluster(kafka, cluster.clock)
             snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
-        reader = RecordReader(cluster.plan.access)
+        reader = RecordReader(cluster.plan.access, may_pass_damage=options.skips_damaged)
         try:
             manifest = write_backup(snapshot, tracked, reader, target)
+        except UnreadableRecordsError as error:
+            error.hint = f"{REPAIR} --skip-damaged leaves out what is damaged, and names it in the backup."
+            raise
         finally:
             reader.close()
-    cluster.record("backup_created", f"backup {manifest.id} in {target.name}", records=manifest.records)
+    lacking = f", which lacks {plural(len(manifest.gaps), 'damaged part')}" if manifest.gaps else ""
+    cluster.record("backup_created", f"backup {manifest.id} in {target.name}{lacking}", records=manifest.records)
     return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
 
 
@@ -226,7 +239,7 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
                 cluster_id=snapshot.cluster_id,
                 parent=snapshot.parent.id if snapshot.parent else None,
                 parent_checksum=snapshot.parent.checksum if snapshot.parent else None,
-                topics=_archived_topics(snapshot, files),
+                topics=_archived_topics(snapshot, files, source.gaps),
                 groups=snapshot.groups,
             )
         )
@@ -239,7 +252,7 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
 
 
 def _archived_topics(
-    snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[ArchivedFile]]
+    snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[ArchivedFile]], gaps: Sequence[Gap]
 ) -> tuple[ArchivedTopic, ...]:
     return tuple(
         ArchivedTopic(
@@ -254,6 +267,11 @@ def _archived_topics(
                     part.offsets.end,
                     part.continues,
                     tuple(files.get((topic.name, part.partition), ())),
+                    tuple(
+                        ArchivedGap(gap.begin, gap.end, gap.reason)
+                        for gap in gaps
+                        if (gap.topic, gap.partition) == (topic.name, part.partition)
+                    ),
                 )
                 for part in snapshot.partitions
                 if part.topic == topic.name

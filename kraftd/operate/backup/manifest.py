@@ -40,6 +40,19 @@ class ArchivedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchivedGap:
+    """Offsets that could not be read, because the log was damaged there.
+
+    Attributes:
+        end: The offset after the last one.
+    """
+
+    begin: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArchivedPartition:
     """A partition in a backup.
 
@@ -48,6 +61,7 @@ class ArchivedPartition:
         end: The offset after the last one.
         continues: Whether what is before it is in the backup that this one continues.
         files: In the order of their offsets.
+        gaps: What is missing of it.
     """
 
     partition: int
@@ -55,6 +69,7 @@ class ArchivedPartition:
     end: int
     continues: bool
     files: tuple[ArchivedFile, ...] = ()
+    gaps: tuple[ArchivedGap, ...] = ()
 
     @property
     def records(self) -> int:
@@ -152,6 +167,16 @@ class Manifest:
     def records(self) -> int:
         """The number of records."""
         return sum(part.records for topic in self.topics for part in topic.partitions)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What is missing, a sentence for each gap."""
+        return tuple(
+            f"{topic.name}-{part.partition}: offsets {gap.begin} to {gap.end - 1} could not be read: {gap.reason}"
+            for topic in self.topics
+            for part in topic.partitions
+            for gap in part.gaps
+        )
 
     @property
     def size_bytes(self) -> int:

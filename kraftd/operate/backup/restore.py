@@ -65,6 +65,11 @@ class PlannedRestore:
     is_resumed: bool
     records: int
 
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What the backup lacks, because it could not be read when it was made."""
+        return tuple(gap for manifest in self.chain for gap in manifest.gaps)
+
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:

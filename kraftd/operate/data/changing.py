@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, TimedOutError
 from kraftd.escapes import named
-from kraftd.kafka.model import Failure, TopicPartition, TopicState
+from kraftd.kafka.model import Failure, Gap, TopicPartition, TopicState
 from kraftd.kafka.records.reading import record_batches
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
@@ -220,10 +220,14 @@ def _sampled_key_risk(kafka: KafkaData, access: Access, topic: TopicState) -> st
     return key_risk(*_count_keys(access, starts))
 
 
+def _ignore(_gap: Gap) -> None:
+    """A sample is as good without what is damaged."""
+
+
 def _count_keys(access: Access, starts: Mapping[TopicPartition, int]) -> tuple[int, int]:
     keyed = sampled = 0
     if starts:
-        for batch in record_batches(access, starts, follow=False, silent_limit_s=_SILENT_LIMIT_S):
+        for batch in record_batches(access, starts, follow=False, silent_limit_s=_SILENT_LIMIT_S, on_gap=_ignore):
             keyed += sum(message.key() is not None for message in batch)
             sampled += len(batch)
             if sampled >= 2 * _SAMPLED:

@@ -9,7 +9,7 @@ from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
 from kraftd.kafka.model import Failure, Groups, GroupState, Partition, TopicPartition
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
-from kraftd.operate.data.topics import chosen_topics, offsets_of
+from kraftd.operate.data.topics import chosen_partitions, chosen_topics, offsets_of
 from kraftd.operate.status import lag
 from kraftd.plan.plan import Plan
 from kraftd.units import plural
@@ -236,12 +236,17 @@ class PlannedMoves:
     moves: tuple[Move, ...]
 
 
-def planned_reset(kafka: KafkaData, name: str, topics: Sequence[str], to: ResetTo) -> PlannedMoves:
+def planned_reset(
+    kafka: KafkaData, name: str, topics: Sequence[str], to: ResetTo, partitions: Sequence[int] = ()
+) -> PlannedMoves:
     """Return where a reset moves an empty group: in the named topics, or in all that it committed in.
+
+    Where partitions are named, only these of each topic are moved.
 
     Raises:
         UnknownNameError: There is no such group or topic, or the group committed nowhere.
         RefusedError: The group is active.
+        ConfigurationError: A topic has no such partition.
         KraftdError: A partition's offsets are not known.
     """
     metadata = kafka.metadata()
@@ -259,8 +264,8 @@ def planned_reset(kafka: KafkaData, name: str, topics: Sequence[str], to: ResetT
             f"cannot reset the group {named(group.name)}: it committed no offset in any topic that exists",
             hint="Name the topics with --topic.",
         )
-    partitions = [partition for topic in chosen for partition in topic.partitions]
-    return PlannedMoves(group, reset_moves(bounds_of(kafka, partitions, to), own, to))
+    moved = chosen_partitions(chosen, partitions)
+    return PlannedMoves(group, reset_moves(bounds_of(kafka, moved, to), own, to))
 
 
 def bounds_of(kafka: KafkaData, partitions: Sequence[Partition], to: ResetTo | None) -> dict[TopicPartition, Bounds]:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kraftd.errors import ConfigurationError
-from kraftd.escapes import named
-from kraftd.kafka.model import Partition, TopicPartition, TopicState
+from kraftd.kafka.model import TopicPartition
 from kraftd.kafka.records.reading import Message
 from kraftd.operate.data.access import KafkaData
 from kraftd.operate.data.groups import bounds_of
 from kraftd.operate.data.resets import Bounds, ResetTo, Target
-from kraftd.operate.data.topics import chosen_topics
+from kraftd.operate.data.topics import chosen_partitions, chosen_topics
 
 Chosen = Callable[[Sequence[Message]], Sequence[Message]]
 """Returns the records of a batch that pass a filter."""
@@ -74,7 +73,7 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
         ConfigurationError: It has no such partition.
     """
     (topic,) = chosen_topics(kafka.metadata(), [name])
-    partitions = _chosen(topic, wanted.partitions)
+    partitions = chosen_partitions([topic], wanted.partitions)
     to = None if wanted.since_ms is None else ResetTo(Target.TIME, wanted.since_ms)
     bounds = bounds_of(kafka, partitions, to)
     starts = {key: _start(each, wanted) for key, each in bounds.items()}
@@ -84,17 +83,6 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     available = sum(ends[key] - start for key, start in starts.items())
     keep = wanted.newest if wanted.newest is not None and available > wanted.newest else None
     return Plan(starts, ends, keep, None)
-
-
-def _chosen(topic: TopicState, wanted: Sequence[int]) -> list[Partition]:
-    known = {partition.partition: partition for partition in topic.partitions}
-    for index in wanted:
-        if index not in known:
-            raise ConfigurationError(
-                f"cannot read partition {index} of the topic {named(topic.name)}: it has no such partition",
-                hint=f"It has 0 to {len(known) - 1}.",
-            )
-    return [known[index] for index in dict.fromkeys(wanted)] or list(topic.partitions)
 
 
 def _start(bounds: Bounds, wanted: Range) -> int:

@@ -91,6 +91,25 @@ def chosen_topics(metadata: ClusterMetadata, names: Iterable[str]) -> tuple[Topi
     return tuple(known[name] for name in dict.fromkeys(meant))
 
 
+def chosen_partitions(topics: Iterable[TopicState], wanted: Sequence[int]) -> list[Partition]:
+    """Return these partitions of each topic; all where none is named.
+
+    Raises:
+        ConfigurationError: A topic has no such partition.
+    """
+    chosen: list[Partition] = []
+    for topic in topics:
+        known = {partition.partition: partition for partition in topic.partitions}
+        for index in wanted:
+            if index not in known:
+                raise ConfigurationError(
+                    f"cannot find partition {index} of the topic {named(topic.name)}: it has no such partition",
+                    hint=f"It has 0 to {len(known) - 1}.",
+                )
+        chosen += [known[index] for index in dict.fromkeys(wanted)] or topic.partitions
+    return chosen
+
+
 def changeable_topics(metadata: ClusterMetadata, names: Iterable[str], verb: str) -> tuple[TopicState, ...]:
     """Return the named topics, none of which is Kafka's or kraftd's own.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
-from kraftd_apps.consumer.damage import Batch
+from kraftd.damage import Batch
 
 TOPIC_ID = "now-topicid-4567890123"
 EARLIER_TOPIC_ID = "old-topicid-4567890123"

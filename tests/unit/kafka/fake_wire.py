@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from kraftd.kafka.model import Failure, KafkaUnreachableError
 
 CODES = {
+    1: ("OFFSET_OUT_OF_RANGE", False),
+    2: ("CORRUPT_MESSAGE", True),
     3: ("UNKNOWN_TOPIC_OR_PARTITION", True),
     6: ("NOT_LEADER_OR_FOLLOWER", True),
     15: ("COORDINATOR_NOT_AVAILABLE", True),
@@ -55,6 +57,9 @@ class FakeWire:
         if isinstance(answer, Failure):
             raise KafkaUnreachableError(f"cannot reach Kafka: {answer.text}")
         return answer
+
+    def checksum(self, content):
+        return 0
 
     def add_brokers(self, metadata):
         self.learned.append([broker.node_id for broker in metadata.brokers])

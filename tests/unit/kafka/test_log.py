@@ -3,7 +3,8 @@ import struct
 import pytest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-from kraftd.kafka.log.batches import batches_from, headers
+from kraftd.damage import DAMAGED, NOT_FOUND, REFUSED, Place
+from kraftd.kafka.log.batches import batches_from, headers, place_at
 from kraftd.kafka.log.transactions import open_transactions
 from kraftd.kafka.model import AbortedTransaction, Batch, OpenTransaction, Partition
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
@@ -71,6 +72,7 @@ def answered(topic, index, error_code=0, records=b"", aborted=None, stable=0):
         partition_index=index,
         error_code=error_code,
         last_stable_offset=stable,
+        high_watermark=100,
         aborted_transactions=aborted,
         records=records,
     )
@@ -144,3 +146,27 @@ def test_without_an_open_transaction_nobody_else_is_asked():
 
     assert open_transactions(wire, [ORDERS], [1, 2]).values == {}
     assert [request.api for _, request in wire.asked] == ["DescribeProducers"]
+
+
+@pytest.mark.parametrize(
+    ("records", "error_code", "expected"),
+    [(b"", 0, Place(fault=NOT_FOUND)), (b"", 2, Place(fault=REFUSED)), (b"", 1, Place())],
+)
+def test_a_place_without_a_batch_is_damage_or_the_end(records, error_code, expected):
+    answer = answered("orders", 0, error_code, records)
+
+    assert place_at(FakeWire({"Fetch": answer}), ORDERS, 5) == expected
+
+
+def test_a_batch_is_checked_by_its_checksum():
+    wire = FakeWire({"Fetch": answered("orders", 0, records=batch(5, 9, 5))})
+    wire.checksum = lambda content: 7
+
+    assert place_at(wire, ORDERS, 5).batch.fault == DAMAGED
+    assert [request.fields["topics"][0]["partitions"][0]["partition_max_bytes"] for _, request in wire.asked] == [1]
+
+
+def test_a_place_that_no_leader_tells_is_a_failure():
+    assert place_at(FakeWire({"Fetch": TIMED_OUT}), ORDERS, 5) == TIMED_OUT
+    assert place_at(FakeWire({"Fetch": answered("orders", 0, error_code=6)}), ORDERS, 5) == failure(6)
+    assert place_at(FakeWire({}), LEADERLESS, 5).error == "NO_LEADER"

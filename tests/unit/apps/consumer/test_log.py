@@ -4,8 +4,8 @@ import itertools
 import pytest
 from confluent_kafka import KafkaException
 
+from kraftd.damage import Batch
 from kraftd_apps.common.problems import ProblemError
-from kraftd_apps.consumer.damage import Batch
 from kraftd_apps.consumer.log import Log, LogReading, Start, merged
 from kraftd_apps.consumer.record import SeenRecord
 from kraftd_apps.consumer.ring import Ring

@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, TopicPartition, Uuid
 
-from kraftd_apps.consumer.damage import STALLED_S, Batch
+from kraftd.damage import STALLED_S, Batch
 from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, marked_topic_id, unready_reasons
 from tests.unit.apps.consumer.joining import joining, no_batch
 from tests.unit.apps.kafka_fakes import (

@@ -11,7 +11,7 @@ from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
 from kraftd.health.report.why import StateRecords
 from kraftd.health.report.why_lag import explain_lag, group_named, may_be_unseen
-from kraftd.kafka.model import OpenTransaction
+from kraftd.kafka.model import Gap, OpenTransaction
 from kraftd.plan.desired import NOTHING_DESIRED
 from tests.plans import plan_of
 from tests.unit.health.views import REFUSED, full_view, program, snapshot, topic
@@ -27,8 +27,9 @@ def health(kafka, *programs):
     return health_document(plan_of(), look, judge(look), NOW_S)
 
 
-def lines(document, group="readers"):
-    return [f"{'  ' * fact.depth}{fact.about} {fact.text}" for fact in explain_lag(document, group, RECORDS, NOW_S)]
+def lines(document, group="readers", damage=None):
+    facts = explain_lag(document, group, RECORDS, NOW_S, damage or {})
+    return [f"{'  ' * fact.depth}{fact.about} {fact.text}" for fact in facts]
 
 
 def with_lag(committed, ends, starts=None, **changes):
@@ -49,6 +50,21 @@ def test_a_known_lag_is_explained_partition_by_partition_the_greatest_first():
         "  partition orders-0 committed at 7 of 10: 3 behind; the oldest unread record waits between 10 s and 14 s;"
         " it is stalled: it has members, but the commit did not move",
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_end_known", "text"),
+    [
+        (True, "from offset 7 to 8: why; 'kraftd groups reset readers --topic orders --partition 0 --to 9' passes it"),
+        (False, "from offset 7 on: why"),
+    ],
+)
+def test_damage_that_a_group_stands_before_is_named_with_what_passes_it(is_end_known, text):
+    known = with_lag({KEY: 7, OTHER: 10}, {KEY: 10, OTHER: 30}, assigned=[KEY])
+    found = lines(health(known), damage={KEY: Gap(*KEY, 7, 9, "why", is_end_known)})
+
+    at = next(number for number, line in enumerate(found) if line.startswith("  partition orders-0 committed"))
+    assert found[at + 1] == f"    partition orders-0 cannot be read {text}"
 
 
 def test_a_partition_without_a_leader_leads_to_the_broker_that_is_down():

@@ -32,6 +32,7 @@ class FakeKafka:
         self.found_groups = groups
         self.fails_after = None
         self.markers = 0
+        self.gaps = []
 
     def cluster_id(self):
         return "C1"

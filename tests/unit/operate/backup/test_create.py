@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.kafka.model import Gap
 from kraftd.operate.backup.archive import records_before
 from kraftd.operate.backup.catalogue import prune
 from kraftd.operate.backup.create import CreateOptions, take_snapshot
@@ -90,6 +91,20 @@ def test_an_incremental_backup_holds_what_is_new_and_continues_the_one_before(tm
     chain = manifests_in(target)
     assert sum(piece.file.records for piece in pieces_of(chain, TOPIC, 0)) == 11
     assert verify(target, second.id, NullReporter()).records == 18
+
+
+def test_what_could_not_be_read_is_named_by_the_backup_and_by_those_that_continue_it(tmp_path, kafka):
+    kafka.gaps = [Gap(TOPIC, 1, 3, 5, "damaged"), Gap(TOPIC, 1, 11, 30, "lost")]
+    target, full = backed_up(tmp_path, kafka)
+    kafka.gaps = []
+    _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER)
+
+    read = manifests_in(target)[0]
+    assert read.gaps == (
+        f"{TOPIC}-1: offsets 3 to 4 could not be read: damaged",
+        f"{TOPIC}-1: offsets 11 to 29 could not be read: lost",
+    )
+    assert [each.gaps for each in verify(target, second.id, NullReporter()).backups] == [read.gaps, ()]
 
 
 def test_a_topic_that_was_made_again_is_backed_up_from_its_beginning(tmp_path, kafka):

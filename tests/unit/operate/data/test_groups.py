@@ -52,6 +52,14 @@ def test_a_reset_moves_all_partitions_of_the_topics_that_a_group_committed_in():
     assert kafka.did == [("commit", "g", {("t", 0): 0, ("t", 1): 0})]
 
 
+def test_a_reset_moves_only_the_partitions_that_are_named():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4, ("t", 1): 5}})
+
+    assert [move.key for move in planned_reset(kafka, "g", ["t"], EARLIEST, [1]).moves] == [("t", 1)]
+    with pytest.raises(ConfigurationError):
+        planned_reset(kafka, "g", ["t"], EARLIEST, [2])
+
+
 def test_a_reset_to_a_time_goes_to_the_first_record_of_then():
     kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, at_times={(("t", 0), 1000): 7})
     planned = planned_reset(kafka, "g", ["t"], ResetTo(Target.TIME, 1000))

@@ -1,14 +1,25 @@
-import asyncio
 import struct
 from types import SimpleNamespace
 
 import pytest
-from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from kraftd_apps.consumer.batches import Place, batch_at, first_batch, place_of
-from kraftd_apps.consumer.damage import DAMAGED, MISPLACED, NOT_FOUND, REFUSED, UNKNOWN_FORMAT, Batch
+from kraftd.damage import (
+    DAMAGED,
+    MISPLACED,
+    NOT_FOUND,
+    REFUSED,
+    STALLED_S,
+    UNKNOWN_FORMAT,
+    Batch,
+    Place,
+    Stalls,
+    batch_at,
+    damage_from,
+    first_batch,
+    place_of,
+)
 
 MAGIC_AT = 16
 LAST_OFFSET_DELTA_AT = 23
@@ -79,11 +90,11 @@ def answer(records=b"", *, error_code=0, high_watermark=100):
 
 
 def test_an_answer_without_a_batch_before_the_end_of_the_log_is_damage():
-    assert place_of(answer(), 5) == Place(fault=NOT_FOUND)
-    assert place_of(answer(), 100) == Place()
-    assert place_of(answer(error_code=2, high_watermark=-1), 5) == Place(fault=REFUSED)
-    with pytest.raises(KafkaError):
-        place_of(answer(error_code=6), 5)
+    assert place_of(answer(), 5, calc_crc32c) == Place(fault=NOT_FOUND)
+    assert place_of(answer(), 100, calc_crc32c) == Place()
+    assert place_of(answer(error_code=1), 101, calc_crc32c) == Place()
+    assert place_of(answer(error_code=2, high_watermark=-1), 5, calc_crc32c) == Place(fault=REFUSED)
+    assert place_of(answer(error_code=6), 5, calc_crc32c) is None
 
 
 def batch(first, end, fault=""):
@@ -100,10 +111,10 @@ def log_with_a_hole(hole, end, *, moment=0):
     """
     looks = []
 
-    async def look(offset):
+    def look(offset):
         looks.append(offset)
         if offset > end:
-            raise OffsetOutOfRangeError
+            return Place()
         if offset in hole and not (moment and len(looks) > moment):
             return Place(fault=NOT_FOUND)
         return batch(offset, offset + 1) if offset < end else Place()
@@ -114,7 +125,7 @@ def log_with_a_hole(hole, end, *, moment=0):
 @pytest.mark.parametrize(("end_of_hole", "end"), [(6, 7), (44, 105), (5 + 2**20, 2**30), (104, 105)])
 def test_damage_reaches_to_the_first_offset_that_can_be_read(end_of_hole, end):
     look, looks = log_with_a_hole(range(5, end_of_hole), end)
-    found = asyncio.run(batch_at(look, 5))
+    found = batch_at(look, 5)
     assert (found.content, found.first, found.end, found.fault, found.is_end_known) == (
         (b"", 5, end_of_hole, NOT_FOUND, True)
     )
@@ -124,20 +135,45 @@ def test_damage_reaches_to_the_first_offset_that_can_be_read(end_of_hole, end):
 @pytest.mark.parametrize("end", [6, 7, 105])
 def test_damage_up_to_the_end_of_the_log_has_no_known_end(end):
     look, _ = log_with_a_hole(range(5, end), end)
-    found = asyncio.run(batch_at(look, 5))
+    found = batch_at(look, 5)
     assert (found.first, found.end, found.is_end_known) == (5, end, False)
 
 
 def test_what_a_new_leader_does_not_find_for_a_moment_is_no_damage():
     look, looks = log_with_a_hole(range(5, 44), 105, moment=3)
-    assert asyncio.run(batch_at(look, 5)).fault == ""
+    assert batch_at(look, 5).fault == ""
     assert looks[-1] == 5
 
 
 def test_a_damaged_batch_is_not_where_reading_goes_on():
-    async def look(offset):
+    def look(offset):
         if offset < 9:
             return Place(fault=REFUSED)
         return batch(9, 20, DAMAGED) if offset < 20 else batch(20, 30)
 
-    assert asyncio.run(batch_at(look, 5)).end == 20
+    assert batch_at(look, 5).end == 20
+
+
+def test_damage_is_looked_for_behind_batches_that_can_be_read():
+    look, looks = log_with_a_hole(range(9, 11), 20)
+
+    assert damage_from(look, 5, 10) == Batch(b"", 9, 11, NOT_FOUND)
+    assert damage_from(look, 5, 4) is None
+    assert damage_from(look, 11, 100) is None
+    assert len(looks) < 30
+
+
+def test_a_position_that_stays_is_named_after_a_while_then_ever_less_often():
+    stalls = Stalls()
+    times_s = [time_s for time_s in range(200) if stalls.noted({0: 13, 1: time_s}, time_s)]
+    assert times_s[:4] == [STALLED_S, STALLED_S * 3, STALLED_S * 7, STALLED_S * 15]
+    assert times_s[-1] - times_s[-2] == 60
+
+
+def test_a_position_that_moves_or_has_nothing_to_read_is_not_named():
+    stalls = Stalls()
+    assert stalls.noted({0: 13}, 0.0) == []
+    assert stalls.noted({}, STALLED_S) == []
+    assert stalls.noted({0: 13}, STALLED_S * 2) == []
+    assert stalls.noted({0: 14}, STALLED_S * 9) == []
+    assert stalls.noted({0: 14}, STALLED_S * 10) == [(0, 14)]
