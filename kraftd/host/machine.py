@@ -150,6 +150,21 @@ class PortHolder:
         return f"pid {self.pid} ({self.command})"
 
 
+def loopback_fault(host: str) -> str:
+    """Return why nothing on this machine can connect to a local address; empty where it can.
+
+    Sends nothing: only a route is looked for. A new network namespace lets a server bind an address of an interface
+    that is down, and no client reach it.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+            probe.connect((host, 9))
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return ""
+
+
 def is_free(host: str, port: int) -> bool:
     """Return whether a server could listen on a port now.
 

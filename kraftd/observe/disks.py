@@ -23,7 +23,14 @@ def disk_spaces(plan: Plan) -> tuple[DiskSpace, ...]:
             continue
         # Some virtual file systems tell no size.
         if device not in found and space.f_blocks:
-            found[device] = DiskSpace(str(path), space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize)
+            # File systems that make inodes as they need them tell none.
+            found[device] = DiskSpace(
+                str(path),
+                space.f_bavail * space.f_frsize,
+                space.f_blocks * space.f_frsize,
+                space.f_favail if space.f_files else None,
+                space.f_files,
+            )
     return tuple(found.values())
 
 

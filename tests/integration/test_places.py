@@ -54,6 +54,21 @@ def test_without_a_home_directory_a_command_says_so_where_it_needs_one(cluster, 
     assert not (cluster.state_dir.parent / "relative").exists()
 
 
+def test_without_a_loopback_interface_a_start_says_so_at_once(cluster):
+    prefix = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    here = ["--state-dir", str(cluster.state_dir), "--set", "cluster.heap=256m"]
+
+    status, document = answer(cluster, [*here, "start"], prefix=prefix)
+    judged, found = answer(cluster, [*here, "doctor"], prefix=prefix)
+
+    assert (status, document["error"]["code"]) == (1, "loopback_down")
+    assert (judged, [each["status"] for each in found["findings"] if each["name"] == "loopback"]) == (1, ["failure"])
+    # The lock is a file of its own.
+    assert [each.name for each in cluster.state_dir.glob("*")] in ([], ["lock"])
+
+
 def test_in_a_removed_working_directory_a_command_says_so_where_it_needs_one(cluster, plan):
     shell = "mkdir gone && cd gone && rmdir ../gone &&"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kraftd.units import duration, human_size
+from kraftd.units import duration, human_size, plural
 
 WINDOW_S = 300.0
 """How far back the rate looks: a segment that Kafka deletes meanwhile counts as space won."""
@@ -14,6 +14,9 @@ LEAST_SPAN_S = 60.0
 WARN_BEFORE_S = 600.0
 """How long before a file system is full the cluster is degraded."""
 
+LEAST_FREE_FILES = 1000
+"""Fewer new files than that are short: a start writes about 300, and each log segment of a partition takes three."""
+
 _STEP_S = 5.0
 _SMALL_DISK_BYTES = 2560 * 1024**2
 _SMALL_DISK_PART = 10
@@ -21,11 +24,28 @@ _SMALL_DISK_PART = 10
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """One file system, as the operating system tells it now."""
+    """One file system, as the operating system tells it now.
+
+    Attributes:
+        free_files: How many more files this user can make (inodes); None where there is no such limit.
+        total_files: How many there can be at all.
+    """
 
     path: str
     free_bytes: int
     total_bytes: int
+    free_files: int | None = None
+    total_files: int = 0
+
+    @property
+    def least_free_files(self) -> int:
+        """How many more files (inodes) must be possible; on a small file system a tenth of all is enough."""
+        return min(LEAST_FREE_FILES, self.total_files // _SMALL_DISK_PART)
+
+    @property
+    def is_short_of_files(self) -> bool:
+        """Whether hardly any more files can be made on it, however many bytes are free."""
+        return self.free_files is not None and self.free_files < self.least_free_files
 
     def least_free_bytes(self, min_free_bytes: int) -> int:
         """Return how much must be free: the setting; on a small disk, as tests use, a tenth of it is enough."""
@@ -44,6 +64,7 @@ class DiskView:
         full_in_s: How long the free space lasts at the rate of the last minutes; None where it does not shrink, or was
             not looked at for long enough.
         rate_bytes_per_s: How fast it shrinks; None likewise.
+        free_files: How many more files can be made, where hardly any can; else None.
     """
 
     path: str
@@ -52,6 +73,7 @@ class DiskView:
     least_free_bytes: int
     full_in_s: float | None = None
     rate_bytes_per_s: float | None = None
+    free_files: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +119,8 @@ def _view(space: DiskSpace, samples: Sequence[FreeSpaceSample], min_free_bytes: 
     rate = _shrinking_bytes_per_s(samples)
     full_in_s = space.free_bytes / rate if rate else None
     least = space.least_free_bytes(min_free_bytes)
-    return DiskView(space.path, space.free_bytes, space.total_bytes, least, full_in_s, rate)
+    files = space.free_files if space.is_short_of_files else None
+    return DiskView(space.path, space.free_bytes, space.total_bytes, least, full_in_s, rate, files)
 
 
 def _shrinking_bytes_per_s(samples: Sequence[FreeSpaceSample]) -> float | None:
@@ -111,6 +134,8 @@ def _shrinking_bytes_per_s(samples: Sequence[FreeSpaceSample]) -> float | None:
 def disk_reasons(disks: Iterable[DiskView]) -> Iterator[str]:
     """Yield a sentence for each file system that is short of space, or will be full soon."""
     for disk in disks:
+        if disk.free_files is not None:
+            yield f"the disk of {disk.path} takes only {plural(disk.free_files, 'more file')}: its inodes run out"
         is_filling = disk.full_in_s is not None and disk.full_in_s < WARN_BEFORE_S
         if disk.free_bytes >= disk.least_free_bytes and not is_filling:
             continue

@@ -15,7 +15,7 @@ from kraftd.host.files import read_text, tree_bytes
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
 from kraftd.host.lock import holder_now
-from kraftd.host.machine import cores, max_map_count, port_holder, total_bytes
+from kraftd.host.machine import cores, loopback_fault, max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
@@ -27,6 +27,7 @@ from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
 from kraftd.operate.start.formatting import unformatted
 from kraftd.operate.start.preflight import (
     check_free_disk,
+    check_loopback,
     check_memory,
     check_open_files,
     open_files_notes,
@@ -37,7 +38,7 @@ from kraftd.operate.store import Store
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import Purpose
+from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.runtime import Runtime
 from kraftd.units import human_size, plural
@@ -78,6 +79,7 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
     look = _Look(configured, plan, table, command_context)
     checks = {
         "data": look.data,
+        "loopback": look.loopback,
         "ports": look.ports,
         "memory": look.memory,
         "profile": look.profile,
@@ -123,6 +125,10 @@ class _Look:
         nodes = len(configured.plan.nodes) - len(empty)
         fact = f"{nodes} nodes of the cluster id {configured.manifest.cluster_id} in {configured.plan.layout.state_dir}"
         return Finding("data", Level.OK, f"{fact}{rest}")
+
+    def loopback(self) -> Finding:
+        check_loopback(loopback_fault(LOOPBACK))
+        return Finding("loopback", Level.OK, f"{LOOPBACK} can be reached")
 
     def ports(self) -> Finding:
         stopped = [name for name in self.plan.names if name not in self.table.processes]

@@ -14,7 +14,7 @@ from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
 from kraftd.host.limits import highest_open_files, raise_open_files
 from kraftd.host.logs import tail
-from kraftd.host.machine import PortHolder, port_holder, total_bytes
+from kraftd.host.machine import PortHolder, loopback_fault, port_holder, total_bytes
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
 from kraftd.observe.disks import disk_spaces
@@ -46,6 +46,7 @@ class StartDoors:
         enable_jmx: Lets JMX clients into a broker's JVM on a listener, with the password in a directory.
         daemon_sees_ready: Whether the daemon, in a new observation, finds the cluster ready.
         port_holder: The process that listens on a host and port; None where it is free.
+        loopback_fault: Why nothing can connect to an address of this machine; empty where it can.
         memory_bytes: The memory of this machine.
         open_files_limit: The limit of open files that a new supervisord and its programs get.
         raise_open_files: Gives a process that limit where it may; the limit that it has then, None where unknown.
@@ -62,6 +63,7 @@ class StartDoors:
     enable_jmx: Callable[[Process, Listener, Path, Clock], None]
     daemon_sees_ready: Callable[[Plan], bool]
     port_holder: Callable[[str, int], PortHolder | None]
+    loopback_fault: Callable[[str], str]
     memory_bytes: Callable[[], int]
     open_files_limit: Callable[[], int]
     raise_open_files: Callable[[int], int | None]
@@ -82,6 +84,7 @@ def start_doors() -> StartDoors:
         enable_jmx=enable_jmx,
         daemon_sees_ready=_daemon_sees_ready,
         port_holder=port_holder,
+        loopback_fault=loopback_fault,
         memory_bytes=total_bytes,
         open_files_limit=highest_open_files,
         raise_open_files=raise_open_files,

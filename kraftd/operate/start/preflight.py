@@ -10,7 +10,7 @@ from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
-from kraftd.plan.program import Purpose
+from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.supervisord.socket_directory import make_socket_directory
 from kraftd.units import format_size, human_size
 
@@ -29,6 +29,12 @@ class PortInUseError(KraftdError):
     """Another process listens on a port of the plan."""
 
     code = "port_in_use"
+
+
+class LoopbackDownError(KraftdError):
+    """Nothing on this machine can connect to the loopback address."""
+
+    code = "loopback_down"
 
 
 def check_memory(plan: Plan, machine_bytes: int) -> None:
@@ -57,6 +63,17 @@ def check_free_disk(spaces: Iterable[DiskSpace], min_free_bytes: int) -> None:
     Raises:
         RefusedError: With the numbers.
     """
+    spaces = tuple(spaces)
+    for space in spaces if min_free_bytes else ():
+        if space.is_short_of_files:
+            raise RefusedError(
+                f"cannot start on a disk that takes hardly any more files: {space.path} has {space.free_files} of "
+                f"{space.total_files} inodes free, and {space.least_free_files} are needed",
+                hint="Delete files there ('df -i' shows the inodes), choose another place with cluster.state_dir "
+                "(--state-dir), or start all the same with --set disk.min_free=0.",
+                code="disk_nearly_full",
+                details={"disks": [asdict(space)]},
+            )
     short = [space for space in spaces if space.free_bytes < space.least_free_bytes(min_free_bytes)]
     if short:
         lines = [
@@ -130,6 +147,24 @@ def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) 
         code="no_quorum",
         details={"voters": voters, "up": up},
     )
+
+
+def check_loopback(fault: str) -> None:
+    """Refuse to start what listens on the loopback interface where nothing could connect to it.
+
+    Args:
+        fault: Why nothing can; empty where it can.
+
+    Raises:
+        LoopbackDownError: With what to do.
+    """
+    if fault:
+        raise LoopbackDownError(
+            f"cannot use {LOOPBACK}, where every program of the cluster listens: {fault}",
+            hint="The loopback interface of this machine, container or network namespace is down: "
+            "'ip link set lo up' sets it up.",
+            details={"address": LOOPBACK},
+        )
 
 
 def check_ports(

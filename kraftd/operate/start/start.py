@@ -18,6 +18,7 @@ from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
 from kraftd.operate.start.preflight import (
     check_free_disk,
+    check_loopback,
     check_memory,
     check_open_files,
     check_ports,
@@ -34,7 +35,7 @@ from kraftd.plan.desired import DAMAGED, DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import DAEMON
+from kraftd.plan.program import DAEMON, LOOPBACK
 from kraftd.units import timestamp
 
 logger = logging.getLogger(__name__)
@@ -220,6 +221,7 @@ def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
         check_against(plan, configured.manifest, configured.chosen.origin)
     empty = unformatted(plan, configured.manifest)
     check_quorum(plan, names, ())
+    check_loopback(start.doors.loopback_fault(LOOPBACK))
     check_memory(plan, start.doors.memory_bytes())
     check_free_disk(start.doors.disk_spaces(plan), plan.min_free_disk_bytes)
     check_open_files(start.doors.open_files_limit())

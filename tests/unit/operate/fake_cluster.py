@@ -100,6 +100,7 @@ class FakeCluster:
     daemon_hangs: bool = False
     kafka_error: Exception | None = None
     topic_failure: object = None
+    loopback_fault: str = ""
     taken_ports: dict[int, str] = field(default_factory=dict)
     daemon_sees_ready: bool = True
     open_files_limit: int = 100_000
@@ -145,6 +146,7 @@ class FakeCluster:
             enable_jmx=lambda process, listener, directory, clock: self.note("jmx", self.name_of(process)),
             daemon_sees_ready=lambda plan: self.daemon_sees_ready,
             port_holder=lambda host, port: self.taken_ports.get(port),
+            loopback_fault=lambda host: self.loopback_fault,
             memory_bytes=lambda: 24 * GIB,
             open_files_limit=lambda: self.open_files_limit,
             raise_open_files=lambda pid: self.raised_open_files.get(pid, self.open_files_limit),

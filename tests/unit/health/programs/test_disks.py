@@ -83,3 +83,14 @@ def test_a_disk_that_lasts_for_longer_is_no_reason():
 
 def test_without_a_limit_only_the_time_counts():
     assert list(disk_reasons([watched([MIB], min_free_bytes=0)])) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "is_short"),
+    [(999, 10_000_000, True), (1000, 10_000_000, False), (29, 300, True), (None, 0, False)],
+)
+def test_a_disk_that_takes_hardly_any_more_files_is_a_reason(free, total, is_short):
+    views = disk_views([DiskSpace("/srv", GIB, 100 * GIB, free, total)], {}, 256 * MIB)
+
+    expected = [f"the disk of /srv takes only {free} more files: its inodes run out"] if is_short else []
+    assert list(disk_reasons(views)) == expected

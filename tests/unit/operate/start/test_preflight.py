@@ -10,8 +10,10 @@ from kraftd.host.machine import PortHolder
 from kraftd.operate.start.doors import start_doors
 from kraftd.operate.start.preflight import (
     LEAST_OPEN_FILES,
+    LoopbackDownError,
     PortInUseError,
     check_free_disk,
+    check_loopback,
     check_memory,
     check_open_files,
     check_ports,
@@ -73,6 +75,26 @@ def test_a_disk_with_enough_space_or_without_a_limit_is_taken():
 
 def test_supervisord_starts_with_the_least_open_files_that_are_accepted():
     assert f"\nminfds={LEAST_OPEN_FILES}\n" in template_text()
+
+
+def test_a_disk_without_inodes_is_refused_however_many_bytes_are_free():
+    spaces = (DiskSpace("/srv", 50 * GIB, 100 * GIB, 999, 10_000_000),)
+
+    with pytest.raises(RefusedError, match="999 of 10000000 inodes free") as caught:
+        check_free_disk(spaces, 256 * 1024**2)
+
+    assert caught.value.code == "disk_nearly_full"
+    check_free_disk(spaces, 0)
+    check_free_disk((DiskSpace("/srv", 50 * GIB, 100 * GIB, 30, 300),), 256 * 1024**2)
+
+
+def test_a_loopback_interface_that_is_down_is_named_with_what_sets_it_up():
+    check_loopback("")
+    with pytest.raises(LoopbackDownError, match="network is unreachable") as caught:
+        check_loopback("network is unreachable")
+
+    assert (caught.value.code, caught.value.exit_code) == ("loopback_down", 1)
+    assert "ip link set lo up" in caught.value.hint
 
 
 @pytest.fixture

@@ -391,6 +391,16 @@ def test_a_refused_start_writes_nothing(cluster, case):
     assert not cluster.plan.layout.state_dir.exists()
 
 
+def test_a_loopback_interface_that_is_down_is_refused_before_anything_is_written(cluster):
+    cluster.loopback_fault = "network is unreachable"
+
+    with pytest.raises(KraftdError) as caught:
+        locked_start(cluster.starting())
+
+    assert (caught.value.code, cluster.did) == ("loopback_down", [])
+    assert not cluster.plan.layout.plan.exists()
+
+
 def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_written(cluster):
     cluster.disks = (DiskSpace("/srv", 1024, 1024**4),)
 
