@@ -14,6 +14,22 @@ another way, and in Arabic it writes other digits. Logs in local time are misrea
 have one hour twice in autumn."""
 
 
+_MEANT_FOR_BROKERS = (
+    "KAFKA_HEAP_OPTS",
+    "KAFKA_JMX_OPTS",
+    "KAFKA_JVM_PERFORMANCE_OPTS",
+    "KAFKA_OPTS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+)
+
+
+def dropped_options(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables with which Kafka's own scripts, or any Java, are configured, and which are not inherited."""
+    return tuple(name for name in _MEANT_FOR_BROKERS if environ.get(name))
+
+
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that programs inherit, with the same locale and time zone for every user.
 

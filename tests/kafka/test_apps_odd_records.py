@@ -127,6 +127,47 @@ def messages(app, query="limit=1000"):
     return {(found["partition"], found["offset"]): found for found in app.json(f"/api/messages?{query}")["messages"]}
 
 
+def test_commands_name_what_is_damaged_and_read_all_else(cluster, tmp_path):
+    servers, group, (whole, damaged) = cluster.bootstrap_servers, f"before-{tmp_path.name}", (0, 1)
+    topic = own_topic(servers, compression_type="producer", index_interval_bytes="0")
+    write(servers, topic, whole, [b"whole"] * 3)
+    write(servers, topic, damaged, [b"first"])
+    for kind, has_length in (("gzip", True), ("none", True), ("none", False)):
+        first = write(servers, topic, damaged, [b"damaged" * 50] * 3, **{"compression.type": kind})
+        damage(cluster, topic, damaged, first, has_length=has_length)
+    write(servers, topic, damaged, [b"after"])
+    commit_with_foreign_metadata(servers, topic, group, damaged, 1)
+    target = str(tmp_path / "backups")
+
+    tail = cluster.spawn("--json", "tail", topic, "--offset", "earliest")
+    refused = cluster.run("--json", "backup", "create", target, "--topic", topic)
+    made = cluster.run("--json", "backup", "create", target, "--topic", topic, "--skip-damaged", check=True)
+    printed, _ = tail.communicate(timeout=60)
+
+    assert (refused.status, refused.error["code"]) == (1, "unreadable_records")
+    gap = refused.error["details"]["gap"]
+    assert (gap["partition"], gap["begin"], gap["end"]) == (damaged, 1, 4)
+    # The second one made a backup of its own: of the first nothing is left.
+    assert len(list((tmp_path / "backups").glob("*Z"))) == 1
+    assert (made.document["backup"]["records"], len(made.document["backup"]["gaps"])) == (5, 3)
+    lines = printed.splitlines()
+    records = [json.loads(line)["value"] for line in lines if line.startswith('{"topic"')]
+    error = json.loads("\n".join(line for line in lines if not line.startswith('{"topic"')))["error"]
+    assert sorted(records) == ["after", "first", "whole", "whole", "whole"]
+    assert (tail.returncode, error["code"]) == (1, "unreadable_records")
+    assert [(gap["begin"], gap["end"]) for gap in error["details"]["gaps"]] == [(1, 4), (4, 7), (7, 10)]
+    explained = eventually(
+        lambda: [line for line in facts(cluster, group) if "cannot be read from offset 1 to 3" in line]
+    )
+    assert f"--topic {topic} --partition {damaged} --to 4" in explained[0]
+
+
+def facts(cluster, group):
+    """Return what is said of a group's lag; nothing before the daemon has seen it."""
+    done = cluster.run("--json", "explain", "lag", group)
+    return [each["text"] for each in done.document["facts"]] if done.status == 0 else []
+
+
 EVERYTHING = {
     *((POISON, offset) for offset in (0, 1)),
     *((DAMAGED, offset) for offset in (0, 37, 74, 77)),

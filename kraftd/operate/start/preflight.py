@@ -1,11 +1,12 @@
 """The checks before a start writes or starts anything: memory, disk, open files, quorum, ports, directories."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, RefusedError
 from kraftd.health.programs.disks import DiskSpace
+from kraftd.host.environment import dropped_options
 from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
@@ -125,6 +126,15 @@ def open_files_notes(limit: int, possible: int) -> tuple[str, ...]:
         f"brokers have a limit of {limit} open files, and Kafka recommends {MOST_OPEN_FILES}: each log segment and "
         f"connection takes one, and a broker without any left ends; {remedy}",
     )
+
+
+def environment_notes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a note where variables are set from which somebody may expect an effect on brokers."""
+    names = dropped_options(environ)
+    if not names:
+        return ()
+    verb = "is set, and does" if len(names) == 1 else "are set, and do"
+    return (f"{', '.join(names)} {verb} not reach the programs: cluster.heap, java.options and [kafka] configure them",)
 
 
 def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) -> None:

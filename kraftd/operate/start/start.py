@@ -23,6 +23,7 @@ from kraftd.operate.start.preflight import (
     check_open_files,
     check_ports,
     check_quorum,
+    environment_notes,
     has_few_open_files,
     make_directories,
     open_files_notes,
@@ -179,6 +180,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     files = files_of(plan, prepared.launch, cluster.command_context)
     possible = start.doors.open_files_limit()
     notes = [*start.configured.absent.values(), *prepared.notes, *open_files_notes(possible, possible)]
+    notes += environment_notes(cluster.command_context.environ)
     if has_leftovers:
         # Only now: every other check has passed, and only a taken port can prevent the new start.
         notes.append("ended the programs that an earlier run had left running, and restarted the cluster")

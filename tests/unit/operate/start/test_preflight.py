@@ -18,6 +18,7 @@ from kraftd.operate.start.preflight import (
     check_open_files,
     check_ports,
     check_quorum,
+    environment_notes,
     make_directories,
 )
 from tests.clocks import ManualClock
@@ -95,6 +96,23 @@ def test_a_loopback_interface_that_is_down_is_named_with_what_sets_it_up():
 
     assert (caught.value.code, caught.value.exit_code) == ("loopback_down", 1)
     assert "ip link set lo up" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        ({"KAFKA_OPTS": "-Dx=1", "PATH": "/bin"}, "KAFKA_OPTS is set, and does not reach"),
+        (
+            {"_JAVA_OPTIONS": "-Xmx1g", "KAFKA_HEAP_OPTS": "-Xmx1g"},
+            "KAFKA_HEAP_OPTS, _JAVA_OPTIONS are set, and do not",
+        ),
+    ],
+)
+def test_a_start_says_that_options_for_brokers_in_the_environment_have_no_effect(environ, text):
+    (note,) = environment_notes(environ)
+
+    assert note.startswith(text)
+    assert environment_notes({"PATH": "/bin", "KAFKA_OPTS": ""}) == ()
 
 
 @pytest.fixture
