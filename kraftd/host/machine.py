@@ -18,7 +18,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
-_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$|\.\.\.)")
+_PROGRAM = re.compile(r"(?:-Dkraftd\.program|-X kraftd)=(?P<state_dir>/.*?)/(?P<name>[\w-]+)(?: -|$)")
 """The marker in the command lines of a cluster's programs."""
 
 
@@ -200,7 +200,12 @@ def holder_of(port: int) -> PortHolder:
 
 def _command(pid: int) -> str:
     try:
-        text = " ".join(psutil.Process(pid).cmdline())
+        return shown_command(" ".join(psutil.Process(pid).cmdline()))
     except psutil.Error:
         return "?"
-    return shortened(text, _MOST_CHARACTERS)
+
+
+def shown_command(text: str) -> str:
+    """Return a command line shortened, but not within the marker of a program of a cluster: it would name another."""
+    ours = _PROGRAM.search(text)
+    return shortened(text, max(_MOST_CHARACTERS, ours.end() + 3 if ours else 0))

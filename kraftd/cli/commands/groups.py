@@ -28,7 +28,8 @@ Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only in this topic; may be repeated.")
 ]
 Partitions = Annotated[
-    list[int] | None, typer.Option("--partition", "-p", min=0, help="Only this partition; may be repeated.")
+    list[int] | None,
+    typer.Option("--partition", "-p", metavar="P", min=0, help="Only this partition; may be repeated."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

@@ -4,7 +4,16 @@ import socket
 import psutil
 import pytest
 
-from kraftd.host.machine import PortHolder, cores, holder_of, is_free, max_map_count, memory_kills, total_bytes
+from kraftd.host.machine import (
+    PortHolder,
+    cores,
+    holder_of,
+    is_free,
+    max_map_count,
+    memory_kills,
+    shown_command,
+    total_bytes,
+)
 
 MACHINE_BYTES = psutil.virtual_memory().total
 V1, V2 = "memory.limit_in_bytes", "memory.max"
@@ -130,6 +139,16 @@ def test_a_holder_that_belongs_to_a_cluster_is_named_as_such():
 
     assert str(java) == "pid 4711 (broker-1 of the kraftd cluster in /srv/my state/local)"
     assert str(python) == "pid 4712 (consumer-2 of the kraftd cluster in /srv/local)"
+
+
+@pytest.mark.parametrize("marker", ["-Dkraftd.program=", "-X kraftd="])
+def test_a_long_command_is_not_cut_within_the_marker_that_names_the_program(marker):
+    place = f"/srv/{'d' * 150}/local"
+    command = shown_command(f"/opt/java {marker}{place}/broker-1 -Xms4g {'x' * 500}")
+
+    assert str(PortHolder(7, command)) == f"pid 7 (broker-1 of the kraftd cluster in {place})"
+    assert len(command) < 220
+    assert len(shown_command("x" * 500)) == 120
 
 
 def test_the_kernels_ends_for_want_of_memory_are_counted_where_it_tells_them(tmp_path):
