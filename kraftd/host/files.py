@@ -97,10 +97,15 @@ def _refuse_dangling_link(place: Path, path: Path) -> None:
         ) from NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None:
     """Write a private file so that a reader, or the next boot, sees the old text or the new one, never a part.
 
     A symbolic link at the path is replaced, not followed: a caller that means its target resolves it.
+
+    Args:
+        path: The file.
+        text: Its content.
+        is_for_good: Whether the next boot matters. It costs a wait for the disk.
 
     Raises:
         FileAccessError: The operating system refuses.
@@ -114,8 +119,9 @@ def write_atomically(path: Path, text: str) -> None:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+                if is_for_good:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -141,12 +147,14 @@ def nameless_file(text: str, directory: Path) -> Path:
 def write_changed(files: dict[Path, str]) -> tuple[Path, ...]:
     """Write the files whose text differs from that on disk, and return their paths.
 
+    For what is rendered again before it is used after a boot, and so need not be on the disk by then.
+
     Raises:
         FileAccessError: The operating system refuses.
     """
     changed = changed_files(files)
     for path in changed:
-        write_atomically(path, files[path])
+        write_atomically(path, files[path], is_for_good=False)
     return changed
 
 

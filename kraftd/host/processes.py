@@ -128,7 +128,7 @@ def find_by_marker(markers: Iterable[Marker]) -> dict[Marker, Process]:
     """
     wanted = tuple(markers)
     found: dict[Marker, Process] = {}
-    for process in sorted(_own_processes(), key=lambda each: each.incarnation):
+    for process in sorted(_own_processes(wanted), key=lambda each: each.incarnation):
         for marker in wanted:
             if marker.marks(process.command):
                 found.setdefault(marker, process)
@@ -250,9 +250,22 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _own_processes() -> Iterator[Process]:
+def _own_processes(markers: Sequence[Marker]) -> Iterator[Process]:
+    """Yield this user's processes, without those that cannot have one of the markers."""
     own_uid = os.getuid()
-    for each in psutil.process_iter():
+    texts = [os.fsencode(marker.arguments[-1]) for marker in markers]
+    for pid in psutil.pids():
         with contextlib.suppress(*_GONE, psutil.AccessDenied):
-            if each.uids().real == own_uid and (process := describe(each.pid)):
+            if _has_argument(pid, texts) and psutil.Process(pid).uids().real == own_uid and (process := describe(pid)):
                 yield process
+
+
+def _has_argument(pid: int, texts: Sequence[bytes]) -> bool:
+    """Return whether a command line may hold one of the texts; a start asks every process of the machine."""
+    if sys.platform != "linux":
+        return True
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return any(text in command for text in texts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, RefusedError
-from kraftd.host.files import os_errors_named, read_text, remove, write_changed
+from kraftd.host.files import os_errors_named, read_text, remove, write_atomically
 from kraftd.operate.store import Store
 from kraftd.plan.layout import (
     DIRECTORIES,
@@ -74,7 +74,8 @@ def claim(layout: Layout, programs: Iterable[str]) -> Ownership:
         FileAccessError: It cannot be written.
     """
     owned = (ownership_of(layout) or Ownership()).extended(programs)
-    write_changed({layout.ownership: owned.to_json()})
+    if read_text(layout.ownership) != owned.to_json():
+        write_atomically(layout.ownership, owned.to_json())
     return owned
 
 

@@ -18,7 +18,6 @@ from kraftd.host.machine import PortHolder, loopback_fault, port_holder, total_b
 from kraftd.host.processes import Process
 from kraftd.kafka.admin import load_client
 from kraftd.observe.disks import disk_spaces
-from kraftd.observe.exits import last_records, with_machine
 from kraftd.observe.probes import ask, read_start_progress
 from kraftd.operate.context import CommandContext
 from kraftd.operate.setup import PreparedRuntime, prepare_runtime
@@ -90,17 +89,25 @@ def start_doors() -> StartDoors:
         raise_open_files=raise_open_files,
         disk_spaces=disk_spaces,
         start_progress=read_start_progress,
-        log_records=lambda plan, program, since_s: last_records(plan.layout, program, since_s),
+        log_records=_log_records,
     )
 
 
 def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
     """Return why a program's last run ended, from supervisord and the program's own log lines."""
+    from kraftd.observe.exits import last_records, with_machine  # noqa: PLC0415 a start in which nothing ends does without
+
     if process.spawn_error:
         return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
     ended = last_exits(tail(plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(program)
     records = last_records(plan.layout, plan.program(program), process.started_at_s)
     return with_machine(plan, program, diagnose(str(ended or "it ended"), records))
+
+
+def _log_records(plan: Plan, program: Program, since_s: float | None) -> list[str]:
+    from kraftd.observe.exits import last_records  # noqa: PLC0415 as above
+
+    return last_records(plan.layout, program, since_s)
 
 
 def _daemon_sees_ready(plan: Plan) -> bool:
