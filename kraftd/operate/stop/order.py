@@ -19,8 +19,8 @@ DUMP_AFTER_S = 10.0
 KILL_AFTER_S = 15.0
 """Without a quorum Kafka waits 300 s for an approval that cannot come: a thread dump after 10 s, KILL after 15 s."""
 
-LOST_DUMP_AFTER_S = 2.0
-LOST_KILL_AFTER_S = 4.0
+LOST_DUMP_AFTER_S = 1.0
+LOST_KILL_AFTER_S = 2.5
 """The same where the quorum was lost before the stop: no voter comes back while it holds the lock, and no node can be
 closing its logs with an approval from before."""
 
