@@ -16,9 +16,18 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.measuring import end_on_signals, measure
+from bench.scale import SteadyProducer
 from tests.harness import Cluster, cluster_in
 
 _LIMIT_S = 60.0
+_PER_S = 100
+_PARTITIONS = 4
+_WARM_UP_S = 2.0
+_WANTED_S = {"process back": 1.0, "acknowledged again": 7.0, "in every ISR": 12.0}
+"""For ``kill -9`` of a broker, the median of all rounds."""
+
+_WANTED_COMMANDS_S = {"nothing": (1.0, 6.0), "a killed broker": (3.0, 6.0), "a lost quorum": (6.0, 8.0)}
+"""For a stop, and for the start after it."""
 
 _DEAD = {"nothing": (), "a killed broker": ("broker-1",), "a lost quorum": ("broker-1", "controller-101")}
 """What is killed before a stop, while the daemon is frozen, so that nothing brings it back."""
@@ -28,7 +37,7 @@ def main() -> None:
     """Kill brokers in turn, print each round and the medians."""
     end_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--heap", default="4g")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory:
@@ -39,22 +48,41 @@ def main() -> None:
             for what in _DEAD:
                 stop_and_start(cluster, what)
             cluster.stop()
-    for name, at in (("process back", 0), ("in every ISR", 1)):
+    for at, (name, wanted_s) in enumerate(_WANTED_S.items()):
         values = [each[at] for each in rounds]
-        print(f"{name}: median {statistics.median(values):.2f} s, worst {max(values):.2f} s, n = {len(values)}")
+        median_s = statistics.median(values)
+        worst = f"worst {max(values):.2f} s, n = {len(values)}"
+        print(f"{name}: median {median_s:.2f} s, {worst}{_verdict(median_s, wanted_s)}")
 
 
-def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float]:
-    """Kill a broker; return the seconds until its new process, and until every replica is in sync."""
-    old = cluster.kill(name)
-    killed_s = time.monotonic()
-    _until(lambda: cluster.pid(name) != old)
-    back_s = time.monotonic() - killed_s
-    # The controller fences the old session after a while: only then the replicas fall out, and come back.
-    _until(lambda: ready(cluster, name) and cluster.in_sync())
-    whole_s = time.monotonic() - killed_s
-    print(f"{name}: process back after {back_s:.2f} s, in every ISR after {whole_s:.2f} s")
-    return back_s, whole_s
+def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float, float]:
+    """Kill a broker; return the seconds until its new process, until records are acknowledged, and until all in sync.
+
+    Records go to every partition all the time; the partition that waits longest counts.
+    """
+    with SteadyProducer(cluster.bootstrap_servers, _PER_S, cluster.topic, _PARTITIONS) as producer:
+        time.sleep(_WARM_UP_S)
+        old = cluster.kill(name)
+        killed_s = time.monotonic()
+        _until(lambda: cluster.pid(name) != old)
+        back_s = time.monotonic() - killed_s
+        # The controller fences the old session after a while: only then the replicas fall out, and come back.
+        _until(lambda: ready(cluster, name) and cluster.in_sync())
+        whole_s = time.monotonic() - killed_s
+        silences_s = producer.longest_silence_s(killed_s, time.monotonic())
+    if producer.failed:
+        raise SystemExit(f"{producer.failed} records were not acknowledged")
+    acknowledged_s = max(silences_s.values())
+    print(
+        f"{name}: process back after {back_s:.2f} s, records acknowledged after {acknowledged_s:.2f} s, "
+        f"in every ISR after {whole_s:.2f} s",
+        flush=True,
+    )
+    return back_s, acknowledged_s, whole_s
+
+
+def _verdict(value_s: float, wanted_s: float) -> str:
+    return f" (wanted {wanted_s:g} s)" + ("" if value_s <= wanted_s else "  MISSED")
 
 
 def stop_and_start(cluster: Cluster, what: str) -> None:
@@ -62,10 +90,11 @@ def stop_and_start(cluster: Cluster, what: str) -> None:
     os.kill(cluster.pid("kraftd"), signal.SIGSTOP)
     for name in _DEAD[what]:
         cluster.kill(name)
-    for command in ("stop", "start"):
+    for command, wanted_s in zip(("stop", "start"), _WANTED_COMMANDS_S[what], strict=True):
         began_s = time.time()
         cost = measure(functools.partial(cluster.run, command, check=True))
-        print(f"{command} after {what} and with a frozen daemon: {cost.wall_s:.2f} s [{cost.others:.1f}]")
+        took = f"{cost.wall_s:.2f} s [{cost.others:.1f}]{_verdict(cost.wall_s, wanted_s)}"
+        print(f"{command} after {what} and with a frozen daemon: {took}", flush=True)
         for at_s, text in _told(cluster, began_s):
             print(f"  {at_s:6.2f} s  {text}")
 

@@ -74,6 +74,8 @@ class SteadyProducer:
 
     bootstrap_servers: str
     per_s: int
+    topic: str = TOPIC
+    partitions: int = PARTITIONS
     acknowledged: dict[tuple[int, int], bytes] = field(default_factory=dict)
     answers: list[tuple[float, int, float]] = field(default_factory=list)
     failed: int = 0
@@ -102,7 +104,8 @@ class SteadyProducer:
             if time.monotonic() < due_s:
                 continue
             value = b"%0200d" % number
-            self._producer.produce(TOPIC, value, partition=number % PARTITIONS, on_delivery=self._noting(value, due_s))
+            partition = number % self.partitions
+            self._producer.produce(self.topic, value, partition=partition, on_delivery=self._noting(value, due_s))
             number += 1
 
     def _noting(self, value: bytes, due_s: float) -> Callable[[KafkaError | None, Message], None]:

@@ -1,7 +1,8 @@
-"""From nothing to a cluster that can be used, kraftd's way and the stock way in turns; and how long a stop takes.
+"""From nothing to a cluster that can be used, kraftd's way and two others in turns; and how long a stop takes.
 
-Both ways run on the same jars, heaps and Java, with JMX, one after the other in each pair. Prints every run, what else
-the machine was doing meanwhile, the medians, and the median of the pairs' ratios.
+The others are the stock way, and kraftd's own JVMs alone: formatted and rendered before, all started at once, until the
+topics are there. All run on the same jars, heaps and Java, one after the other in each round. Prints every run, what
+else the machine was doing meanwhile, the medians, and the medians of the rounds' ratios.
 """
 
 import argparse
@@ -21,15 +22,16 @@ from typing import Any
 import psutil
 
 from bench.measuring import QUIET_CORES, Cost, end_on_signals, measure, wait_for_quiet
-from bench.stock import StockCluster
+from bench.stock import BareCluster, StockCluster
 from kraftd.operate.configuring import Selection, choose_cluster, plan_for
 from kraftd.operate.context import this_command_context
 from kraftd.operate.setup import runtime_of, set_up
 from kraftd.runtime.jars import JarSet
 from kraftd.runtime.runtime import Runtime
 
-START_RATIO = 0.6
-STOP_S = 3.0
+START_RATIO = 0.45
+BARE_RATIO = 1.3
+STOP_S = 2.0
 HELP_CPU_S = 0.3
 STATUS_S = 0.6
 _REPETITIONS = 7
@@ -79,9 +81,13 @@ class KraftdCluster:
 
 @dataclass(slots=True)
 class Results:
-    """What was measured so far."""
+    """What was measured so far.
 
-    pairs: list[tuple[Cost, Cost]] = field(default_factory=list)
+    Attributes:
+        starts: kraftd's, the stock one and the bare one of each round.
+    """
+
+    starts: list[tuple[Cost, Cost, Cost]] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     helps: list[Cost] = field(default_factory=list)
     statuses: list[Cost] = field(default_factory=list)
@@ -104,10 +110,12 @@ def main() -> None:
     for number in range(1, options.pairs + 1):
         ours = _run_kraftd(options, results, with_commands=number == 1)
         wait_for_quiet(options.quiet_wait)
-        theirs = _run_stock(options, runtimes)
-        results.pairs.append((ours, theirs))
-        ratio = ours.wall_s / theirs.wall_s
-        print(f"start {number}: kraftd {_text(ours)}, stock {_text(theirs)}, ratio {ratio:.2f}", flush=True)
+        stock = _run_stock(options, runtimes)
+        wait_for_quiet(options.quiet_wait)
+        bare = _run_bare(options)
+        results.starts.append((ours, stock, bare))
+        ratios = " and ".join(f"{ours.wall_s / other.wall_s:.2f}" for other in (stock, bare))
+        print(f"start {number}: kraftd {_text(ours)}, stock {_text(stock)}, bare {_text(bare)}: {ratios}", flush=True)
     while len(results.stops) < options.stops:
         _run_kraftd(options, results)
     _summarize(results)
@@ -142,6 +150,18 @@ def _run_stock(options: argparse.Namespace, runtimes: tuple[Runtime, Runtime]) -
             cluster.kill()
 
 
+def _run_bare(options: argparse.Namespace) -> Cost:
+    with _directory() as directory:
+        command_context = this_command_context()
+        assignments = (f"cluster.heap={options.heap}", f"cluster.port_offset={options.port_offset}")
+        chosen = choose_cluster(Selection(state_dir=directory / "state", assignments=assignments), command_context)
+        cluster = BareCluster(plan_for(chosen, command_context).plan, command_context)
+        try:
+            return measure(cluster.start, lambda: cluster.pids)
+        finally:
+            cluster.kill()
+
+
 def _prepare() -> tuple[Runtime, Runtime]:
     """Fetch both sets of jars and make the archive; returns what runs stock brokers and stock tools."""
     command_context = this_command_context()
@@ -154,23 +174,28 @@ def _prepare() -> tuple[Runtime, Runtime]:
 
 
 def _summarize(results: Results) -> None:
-    ours = statistics.median(cost.wall_s for cost, _ in results.pairs)
-    theirs = statistics.median(cost.wall_s for _, cost in results.pairs)
-    ratio = statistics.median(ours.wall_s / theirs.wall_s for ours, theirs in results.pairs)
-    cpu_ratio = statistics.median(ours.cpu_s / theirs.cpu_s for ours, theirs in results.pairs)
+    walls = [statistics.median(costs[at].wall_s for costs in results.starts) for at in range(3)]
+    by_wall, by_cpu = ([_ratio(results, at, of) for at in (1, 2)] for of in ("wall_s", "cpu_s"))
     slowest_stop_s = max(stop.cost.wall_s for stop in results.stops)
     clean = sum(not stop.unclean for stop in results.stops)
     help_s = statistics.median(cost.cpu_s for cost in results.helps)
     status_s = statistics.median(cost.wall_s for cost in results.statuses)
-    noisy = sum(max(each.others for each in pair) > QUIET_CORES for pair in results.pairs)
-    print(f"start: kraftd {ours:.2f} s, stock {theirs:.2f} s (medians); CPU ratio {cpu_ratio:.2f}")
+    noisy = sum(max(each.others for each in costs) > QUIET_CORES for costs in results.starts)
+    print("start, medians: kraftd {:.2f} s, stock {:.2f} s, bare {:.2f} s".format(*walls))
+    print("start, median CPU ratios: to stock {:.2f}, to bare {:.2f}".format(*by_cpu))
     if noisy:
-        print(f"note: others used more than {QUIET_CORES} cores in {noisy} of {len(results.pairs)} pairs: repeat it")
-    _judge("start, median ratio", ratio, START_RATIO, "")
+        print(f"note: others used more than {QUIET_CORES} cores in {noisy} of {len(results.starts)} rounds: repeat it")
+    _judge("start, ratio to stock", by_wall[0], START_RATIO, "")
+    _judge("start, ratio to bare", by_wall[1], BARE_RATIO, "")
     _judge("stop, slowest", slowest_stop_s, STOP_S, " s")
     print(f"{'stop, clean':<24}{clean} of {len(results.stops)}")
     _judge("--help, median CPU", help_s, HELP_CPU_S, " s")
     _judge("status, median", status_s, STATUS_S, " s")
+
+
+def _ratio(results: Results, other: int, of: str) -> float:
+    """Return the median of the ratios of kraftd's starts to others of the same round."""
+    return statistics.median(getattr(costs[0], of) / getattr(costs[other], of) for costs in results.starts)
 
 
 def _judge(what: str, value: float, at_most: float, unit: str) -> None:

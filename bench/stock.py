@@ -1,7 +1,8 @@
-"""The stock way to two combined nodes and a topic: Kafka's own steps, flags and default timers, on kraftd's jars.
+"""Other ways to a cluster: Kafka's own steps and flags, and kraftd's own JVMs with nothing around them.
 
-The JVM flags are those of bin/kafka-run-class.sh and bin/kafka-server-start.sh of Kafka 3.9; their shells are left out,
-to the advantage of the stock way.
+Stock means two combined nodes and a topic with Kafka's default timers, on kraftd's jars. Their JVM flags are those of
+bin/kafka-run-class.sh and bin/kafka-server-start.sh of Kafka 3.9; their shells are left out, to the advantage of the
+stock way.
 """
 
 import os
@@ -9,7 +10,15 @@ import subprocess
 import time
 from pathlib import Path
 
+from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.probe import probe
+from kraftd.operate.context import CommandContext
+from kraftd.operate.render import files_of
+from kraftd.operate.setup import prepare_runtime
+from kraftd.operate.start.formatting import format_nodes
+from kraftd.operate.start.preflight import make_directories
+from kraftd.plan.plan import Plan
+from kraftd.render.java_command import node_command
 from kraftd.render.logging_config import logging_config, logging_file, logging_option, tools_logging_config
 from kraftd.runtime.runtime import Runtime
 
@@ -144,6 +153,55 @@ class StockCluster:
         if done.returncode:
             raise RuntimeError(f"cannot run {main_class} {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+
+class BareCluster:
+    """The JVMs of a plan, formatted and rendered beforehand, all started at once and without a supervisor."""
+
+    def __init__(self, plan: Plan, command_context: CommandContext) -> None:
+        """Write all files and format all nodes."""
+        self._plan = plan
+        prepared = prepare_runtime(plan, command_context)
+        make_directories(plan)
+        for path, text in files_of(plan, prepared.launch, command_context).items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        format_nodes(plan, plan.nodes, prepared.bootstrap_checkpoint)
+        self._commands = [node_command(plan, node, prepared.launch) for node in plan.nodes]
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def pids(self) -> list[int]:
+        """Every node."""
+        return [process.pid for process in self._processes]
+
+    def start(self) -> None:
+        """Start the nodes, and return when the brokers serve and the topics are created."""
+        for command in self._commands:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+            )
+            self._processes.append(process)
+        for broker in self._plan.brokers:
+            deadline_s = time.monotonic() + _LIMIT_S
+            while broker.client and not probe(broker.client.host, broker.client.port, _PROBE_TIMEOUT_S).api_versions_ok:
+                if time.monotonic() > deadline_s:
+                    raise RuntimeError(f"cannot start {broker.name} within {_LIMIT_S:g} s")
+                time.sleep(_POLL_S)
+        with KafkaAdmin(self._plan.access, timeout_s=_PROBE_TIMEOUT_S) as kafka:
+            refused = [each for each in kafka.create_topics(self._plan.topics, _LIMIT_S) if each.failure is not None]
+        if refused:
+            raise RuntimeError(f"cannot create topics: {refused}")
+
+    def kill(self) -> None:
+        """End the nodes; their data is thrown away."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
 
 
 def _class_path(runtime: Runtime) -> str:
