@@ -72,6 +72,7 @@ pictures: $(VENV)/.dev  ## draw the dashboards of the documentation anew, from a
 bench: $(VENV)/.dev  ## compare with the stock way
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.recovery
+	$(BIN)/python -m bench.idle
 	$(BIN)/python -m bench.monitoring
 	$(BIN)/python -m bench.metrics_agent
 

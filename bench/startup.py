@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,12 @@ class Stop:
 class KraftdCluster:
     """The default cluster in a directory of its own, driven by commands."""
 
-    def __init__(self, directory: Path, heap: str, offset: int) -> None:
+    def __init__(self, directory: Path, heap: str, offset: int, assignments: Sequence[str] = ()) -> None:
         self._directory = directory
+        settings = (f"cluster.heap={heap}", f"cluster.port_offset={offset}", *assignments)
         self._options = (
             *("--state-dir", str(directory / "state")),
-            *("--set", f"cluster.heap={heap}", "--set", f"cluster.port_offset={offset}"),
+            *(word for setting in settings for word in ("--set", setting)),
         )
 
     def start(self) -> Cost:
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--quiet-wait", type=float, default=60.0, help="seconds to wait for a quiet machine, each time")
     options = parser.parse_args()
     end_on_signals()
-    runtimes = _prepare()
+    runtimes = prepared_runtimes()
     results = Results()
     print(f"{os.cpu_count()} cores, heaps of {options.heap}, Kafka {runtimes[0].kafka_version}")
     print("seconds (CPU seconds) [cores that others used]")
@@ -122,7 +123,7 @@ def main() -> None:
 
 
 def _run_kraftd(options: argparse.Namespace, results: Results, *, with_commands: bool = False) -> Cost:
-    with _directory() as directory:
+    with temporary_directory() as directory:
         cluster = KraftdCluster(directory, options.heap, options.port_offset)
         try:
             wait_for_quiet(options.quiet_wait)
@@ -142,7 +143,7 @@ def _run_kraftd(options: argparse.Namespace, results: Results, *, with_commands:
 
 
 def _run_stock(options: argparse.Namespace, runtimes: tuple[Runtime, Runtime]) -> Cost:
-    with _directory() as directory:
+    with temporary_directory() as directory:
         cluster = StockCluster(directory, *runtimes, heap=options.heap, offset=options.port_offset)
         try:
             return measure(cluster.start, lambda: cluster.pids)
@@ -151,7 +152,7 @@ def _run_stock(options: argparse.Namespace, runtimes: tuple[Runtime, Runtime]) -
 
 
 def _run_bare(options: argparse.Namespace) -> Cost:
-    with _directory() as directory:
+    with temporary_directory() as directory:
         command_context = this_command_context()
         assignments = (f"cluster.heap={options.heap}", f"cluster.port_offset={options.port_offset}")
         chosen = choose_cluster(Selection(state_dir=directory / "state", assignments=assignments), command_context)
@@ -162,10 +163,10 @@ def _run_bare(options: argparse.Namespace) -> Cost:
             cluster.kill()
 
 
-def _prepare() -> tuple[Runtime, Runtime]:
+def prepared_runtimes() -> tuple[Runtime, Runtime]:
     """Fetch both sets of jars and make the archive; returns what runs stock brokers and stock tools."""
     command_context = this_command_context()
-    with _directory() as directory:
+    with temporary_directory() as directory:
         chosen = choose_cluster(Selection(state_dir=directory / "state"), command_context)
         plan = plan_for(chosen, command_context).plan
         for note in set_up(plan, command_context).notes:
@@ -208,7 +209,8 @@ def _text(cost: Cost) -> str:
 
 
 @contextlib.contextmanager
-def _directory() -> Iterator[Path]:
+def temporary_directory() -> Iterator[Path]:
+    """Make a directory, and remove it afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="kraftd-bench-"))
     try:
         yield directory
