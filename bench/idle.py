@@ -52,7 +52,7 @@ def main() -> None:
 
 def programs_of(cluster: KraftdCluster, directory: Path) -> dict[str, int]:
     """Return the pid of each of kraftd's programs."""
-    found = {each["name"]: each["pid"] for each in json.loads(cluster.run("status", "--json"))["programs"]}
+    found = {each["name"]: each["pid"] for each in json.loads(cluster.run("status", "--json"))["nodes"]}
     pid = (directory / "state" / "run" / "supervisord.pid").read_text()
     return {**found, "supervisord": int(pid)}
 

@@ -244,6 +244,7 @@ def _apps(settings: Settings, access: Access) -> tuple[App, ...]:
             "KAFKA_TOPIC": settings.consumer.topic,
             "KAFKA_GROUP_ID": settings.consumer.group,
             "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
+            "APP_MEMBER_FILE": "member.json",
         }
         for number in range(1, settings.consumer.instances + 1):
             name = "consumer" if number == 1 else f"consumer-{number}"

@@ -1,18 +1,20 @@
-"""Record batches as they are in the log, over kafka-python: librdkafka hands out no bytes of what it cannot decode.
+"""What librdkafka cannot do, over kafka-python: the bytes of a batch that it cannot decode, and a leave for a member.
 
 kafka-python takes 0.1 s to load, and most consumers never need it: this module is imported when it is first needed.
 """
 
 import logging
 import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from kafka import errors as kafka_errors
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
-from kafka.protocol.consumer import FetchRequest
-from kafka.protocol.metadata import MetadataRequest
+from kafka.protocol.consumer import FetchRequest, LeaveGroupRequest
+from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest, MetadataRequest
 from kafka.record.util import calc_crc32c
 
 from kraftd.damage import Batch, Place, batch_at, place_of
@@ -28,6 +30,10 @@ _BROKER_TIMEOUT_S = 1.0
 _FETCH_VERSIONS = (4, 12)
 """Later ones name topics by id."""
 _METADATA_VERSIONS = (4, 9)
+_FIND_COORDINATOR_VERSIONS = (1, 3)
+"""Later ones ask for several groups at once."""
+_LEAVE_VERSIONS = (3, 4)
+_GONE = {kafka_errors.UnknownMemberIdError.errno, kafka_errors.GroupIdNotFoundError.errno}
 _PROPERTIES = {
     "security.protocol": "security_protocol",
     "sasl.mechanism": "sasl_mechanism",
@@ -52,17 +58,38 @@ def fetch_batch(kafka: KafkaSettings, partition: int, offset: int, timeout_s: fl
     Raises:
         KafkaException: The brokers do not answer in time, or refuse.
     """
+    with _connected(kafka, timeout_s) as (manager, answer):
+        leader = answer(_leader(manager, kafka.topic, partition))
+        return batch_at(lambda at: answer(_place(manager, leader, kafka.topic, partition, at)), offset)
+
+
+def leave_group(kafka: KafkaSettings, group: str, member_id: str, timeout_s: float) -> None:
+    """Take a member of the classic protocol out of its group, as its own leave would; nothing if it is none. Blocks.
+
+    Raises:
+        KafkaException: The brokers do not answer in time, or refuse.
+    """
+    with _connected(kafka, timeout_s) as (manager, answer):
+        answer(_leave(manager, group, member_id))
+
+
+Answer = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Returns what a request in preparation is answered."""
+
+
+@contextmanager
+def _connected(kafka: KafkaSettings, timeout_s: float) -> Iterator[tuple[KafkaConnectionManager, Answer]]:
+    """Connect, and close the connections afterwards; all answers together take this time at most."""
     net = NetworkSelector(client_id=_CLIENT_ID)
     try:
         manager = KafkaConnectionManager(net, **_connection(kafka, timeout_s))
         deadline_s = time.monotonic() + timeout_s
 
-        def answer(work: Any) -> Any:
+        def answer(work: Coroutine[Any, Any, Any]) -> Any:
             return manager.run(_within, manager, work, max(0.0, deadline_s - time.monotonic()))
 
         try:
-            leader = answer(_leader(manager, kafka.topic, partition))
-            return batch_at(lambda at: answer(_place(manager, leader, kafka.topic, partition, at)), offset)
+            yield manager, answer
         finally:
             manager.close()
     except kafka_errors.KafkaTimeoutError as error:
@@ -81,10 +108,11 @@ async def _within(manager: KafkaConnectionManager, work: Any, timeout_s: float) 
 async def _place(manager: KafkaConnectionManager, leader: int, topic: str, partition: int, offset: int) -> Place:
     """Return what is at an offset; the first batch comes whole, whatever the limits."""
     limits = {"max_bytes": 1, "min_bytes": 0, "max_wait_ms": 0}
-    versions = dict(zip(("min_version", "max_version"), _FETCH_VERSIONS, strict=True))
     asked = FetchRequest.FetchTopic.FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=1)
     topics = [FetchRequest.FetchTopic(topic=topic, partitions=[asked])]
-    response = await _send(manager, leader, FetchRequest(topics=topics, isolation_level=0, **limits, **versions))
+    response = await _send(
+        manager, leader, FetchRequest(topics=topics, isolation_level=0, **limits, **_between(_FETCH_VERSIONS))
+    )
     _check(response.error_code)
     if not response.responses:
         raise kafka_errors.KafkaTimeoutError("the broker throttles this client")
@@ -97,27 +125,45 @@ async def _place(manager: KafkaConnectionManager, leader: int, topic: str, parti
 
 async def _leader(manager: KafkaConnectionManager, topic: str, partition: int) -> int:
     """Return the id of the partition's leader, asking the bootstrap servers one after the other."""
-    versions = dict(zip(("min_version", "max_version"), _METADATA_VERSIONS, strict=True))
     topics = [MetadataRequest.MetadataRequestTopic(name=topic)]
-    request = MetadataRequest(topics=topics, allow_auto_topic_creation=False, **versions)
+    request = MetadataRequest(topics=topics, allow_auto_topic_creation=False, **_between(_METADATA_VERSIONS))
+    metadata = await _send_to_any(manager, request)
+    manager.cluster.update_metadata(metadata)
+    leaders = {each.partition_index: each.leader_id for found in metadata.topics for each in found.partitions}
+    if partition not in leaders:
+        raise kafka_errors.UnknownTopicOrPartitionError
+    return int(leaders[partition])
+
+
+async def _leave(manager: KafkaConnectionManager, group: str, member_id: str) -> None:
+    found = await _send_to_any(manager, FindCoordinatorRequest(key=group, **_between(_FIND_COORDINATOR_VERSIONS)))
+    coordinator = manager.cluster.add_coordinator(found, CoordinatorType.GROUP, group)
+    members = [LeaveGroupRequest.MemberIdentity(member_id=member_id)]
+    request = LeaveGroupRequest(group_id=group, members=members, **_between(_LEAVE_VERSIONS))
+    response = await _send(manager, coordinator, request)
+    for code in (response.error_code, *(member.error_code for member in response.members)):
+        if code not in _GONE:
+            _check(code)
+
+
+async def _send_to_any(manager: KafkaConnectionManager, request: Any) -> Any:
+    """Return the answer of the first bootstrap server that answers."""
     failure: Exception = kafka_errors.KafkaConnectionError("no bootstrap server")
     for broker in manager.cluster.bootstrap_brokers():
         try:
-            metadata = await _within(manager, _send(manager, broker.node_id, request), _BROKER_TIMEOUT_S)
+            return await _within(manager, _send(manager, broker.node_id, request), _BROKER_TIMEOUT_S)
         except _ERRORS as error:
             failure = error
-            continue
-        manager.cluster.update_metadata(metadata)
-        leaders = {each.partition_index: each.leader_id for found in metadata.topics for each in found.partitions}
-        if partition not in leaders:
-            raise kafka_errors.UnknownTopicOrPartitionError
-        return int(leaders[partition])
     raise failure
 
 
 async def _send(manager: KafkaConnectionManager, name: Any, request: Any) -> Any:
     # Otherwise a lost connection starts the library's own loop of metadata requests.
     return await manager.get_connection(name, refresh_metadata_on_err=False).send_request(request)
+
+
+def _between(versions: tuple[int, int]) -> dict[str, int]:
+    return dict(zip(("min_version", "max_version"), versions, strict=True))
 
 
 def _check(error_code: int) -> None:

@@ -1,7 +1,12 @@
-"""Detection of the group protocol that the brokers support (KAFKA_GROUP_PROTOCOL=auto)."""
+"""The group's protocol: which one the brokers support, and the membership that a process leaves behind."""
 
+import contextlib
+import json
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -12,6 +17,10 @@ _PROTOCOLS = "group.coordinator.rebalance.protocols"
 """A broker setting since Kafka 3.7, deprecated since 4.0: a list that contains `consumer` if KIP-848 is enabled."""
 _SESSION_TIMEOUT = "group.consumer.session.timeout.ms"
 """A broker with this setting and no list of protocols supports all of them."""
+_REMOVE_LIMIT_S = 10.0
+"""A member of this app is gone by itself after 6 s."""
+_REMOVE_TIMEOUT_S = 2.0
+_REMOVE_PAUSE_S = 0.2
 _FORBIDDEN = {KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 logger = logging.getLogger(__name__)
@@ -40,6 +49,9 @@ class ConsumerClient(Protocol):
 
     def assignment(self) -> list[TopicPartition]:
         """Return the assigned partitions."""
+
+    def memberid(self) -> str | None:
+        """Return the id that the group's coordinator gave this member; empty or None before it has joined."""
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Replace the assignment by these partitions and offsets."""
@@ -139,6 +151,10 @@ class ProtocolDetectingConsumer:
         """Pass it on."""
         return self._client.assignment()
 
+    def memberid(self) -> str | None:
+        """Return the id of a member of the classic protocol."""
+        return None if self._uses_new else self._client.memberid()
+
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Assign partitions; the consumer protocol requires incremental_assign."""
         take = self._client.incremental_assign if self._uses_new else self._client.assign
@@ -155,3 +171,85 @@ class ProtocolDetectingConsumer:
     def close(self) -> None:
         """Pass it on."""
         self._client.close()
+
+
+class FormerMember:
+    """The membership that this process would leave behind, and the one that an earlier process did.
+
+    A process that is killed stays a member until its session times out, and so may one that cannot leave because a
+    broker is down. Whoever joins meanwhile waits for it. Its id is in a file, so that the next process of this app
+    leaves for it. That is what a leave of its own would have been: nobody else's membership is touched, and no offset.
+
+    Only for the classic protocol: brokers take no leave for a member of the consumer protocol (KIP-848).
+    """
+
+    def __init__(self, path: Path | None, group: str, leave: Callable[[str, str, float], None]) -> None:
+        """Read the file.
+
+        Args:
+            path: The file; None to remember nothing.
+            group: The group that this process joins.
+            leave: Leaves a group for a member, within seconds; raises KafkaException.
+        """
+        self._path = path
+        self._group = group
+        self._leave = leave
+        self._former = self._recorded()
+        self._current: str | None = None
+
+    def note(self, member_id: str | None) -> None:
+        """Record this process as a member; on the member's thread, after each assignment."""
+        if self._path is None or not member_id or member_id == self._current:
+            return
+        self._current = member_id
+        try:
+            self._path.write_text(json.dumps({"group": self._group, "member": member_id}), encoding="utf-8")
+        except OSError as error:
+            logger.warning(
+                "%s cannot be written: after a kill, the next start waits for this member: %s", self._path, error
+            )
+
+    def forget(self) -> None:
+        """Forget this process, which has left for sure."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def remove_in_background(self) -> None:
+        """Do what `remove` does on a thread of its own, while this process joins."""
+        if self._former is not None:
+            threading.Thread(target=self.remove, name="kafka-former-member", daemon=True).start()
+
+    def remove(self, pause: Callable[[float], object] | None = None) -> None:
+        """Leave for the earlier process, if there was one, trying again until its session must have ended."""
+        pause = pause or threading.Event().wait
+        deadline_s = time.monotonic() + _REMOVE_LIMIT_S
+        while self._former is not None and time.monotonic() < deadline_s:
+            try:
+                self._leave(*self._former, _REMOVE_TIMEOUT_S)
+            except KafkaException as error:
+                logger.debug("The member before is not out of the group: %s", error)
+                pause(_REMOVE_PAUSE_S)
+            else:
+                logger.info("Left the group for the process before: %s", self._former[1])
+                self._former = None
+
+    def leave(self, timeout_s: float) -> None:
+        """Leave for this process, whose own leave does not get through."""
+        if self._current is not None:
+            try:
+                self._leave(self._group, self._current, timeout_s)
+            except KafkaException as error:
+                logger.info("Not out of the group: %s", error)
+
+    def _recorded(self) -> tuple[str, str] | None:
+        if self._path is None:
+            return None
+        try:
+            recorded = json.loads(self._path.read_text(encoding="utf-8"))
+            return str(recorded["group"]), str(recorded["member"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.info("The member before is not known: %s: %s", self._path, error)
+            return None

@@ -20,8 +20,10 @@ from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undec
 SILENT_S = 10.0
 """A member that has not polled for this time is stuck."""
 LEAVE_LIMIT_S = 5.0
-LEAVE_LIMIT_REFUSED_S = 1.0
-"""A coordinator that is gone has no successor before its session ends, which takes longer than anybody should wait."""
+LEAVE_LIMIT_DEGRADED_S = 1.0
+"""The same while a broker is gone. librdkafka leaves only when its last commit is answered, and a commit waits for each
+replica that is in sync, so for a dead one until its session of 6 s is over; and a dead coordinator has no successor
+before."""
 _POLL_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
@@ -134,7 +136,7 @@ class Member:
         identity: Identity,
         incremental: bool,
         on_records: Callable[[list[SeenRecord]], None],
-        on_assigned: Callable[[tuple[int, ...]], None],
+        on_assigned: Callable[[tuple[int, ...], str | None], None],
         read_batch: ReadBatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -155,7 +157,7 @@ class Member:
         self._stopping = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
-        self._can_leave = True
+        self._has_lost_broker = False
         self._fault = ""
         self._thread = threading.Thread(target=self._run, name="kafka-member", daemon=True)
 
@@ -191,18 +193,23 @@ class Member:
         return not self._thread.is_alive()
 
     @property
+    def has_lost_broker(self) -> bool:
+        """Whether a broker is disconnected, as far as known."""
+        return self._has_lost_broker
+
+    @property
     def leave_limit_s(self) -> float:
-        """How long to wait for this member to leave the group: briefly where its coordinator is not connected."""
-        return LEAVE_LIMIT_S if self._can_leave else LEAVE_LIMIT_REFUSED_S
+        """How long to wait for this member to leave the group: briefly while a broker is disconnected."""
+        return LEAVE_LIMIT_DEGRADED_S if self._has_lost_broker else LEAVE_LIMIT_S
 
     def note_error(self, error: KafkaError) -> None:
         """Take an error that librdkafka reports, once for each connection that it loses; on the member's thread."""
         if error.code() == KafkaError._TRANSPORT:  # noqa: SLF001 - a public constant
-            self._can_leave = False
+            self._has_lost_broker = True
 
-    def note_coordinator(self, *, is_up: bool) -> None:
-        """Take whether the group's coordinator is connected; on the member's thread, every few seconds."""
-        self._can_leave = is_up
+    def note_brokers(self, *, are_up: bool) -> None:
+        """Take whether every broker is connected; on the member's thread, every few seconds."""
+        self._has_lost_broker = not are_up
 
     def subscribe(self) -> None:
         """Subscribe to the topic, which joins the group at the next poll."""
@@ -323,7 +330,7 @@ class Member:
         own = {*(self._partitions or ()), *(found.partition for found in partitions)}
         self._partitions = tuple(sorted(own))
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
-        self._on_assigned(self._partitions)
+        self._on_assigned(self._partitions, self._client.memberid())
 
     def _ignore_stale_commits(self, partitions: list[TopicPartition]) -> None:
         """Start at the beginning of the log if the committed offset belongs to a deleted topic of this name."""

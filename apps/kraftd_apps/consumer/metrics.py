@@ -24,15 +24,14 @@ class ClientStatistics:
     """Records behind the log's end, by assigned partition, as far as known."""
     unread: Mapping[int, int] = field(default_factory=dict)
     """The position of each assigned partition that has unread records, none of which has arrived."""
-    is_coordinator_up: bool | None = None
-    """Whether the group's coordinator is connected; None before it is known which broker that is."""
+    is_every_broker_up: bool = True
+    """Whether none of the brokers that this client has used is disconnected now."""
 
 
 def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics:
     """Return the used part of librdkafka's statistics document."""
     document: dict[str, Any] = json.loads(text)
     brokers = document.get("brokers", {}).values()
-    coordinator = document.get("brokers", {}).get("GroupCoordinator")
     partitions = document.get("topics", {}).get(topic, {}).get("partitions", {})
     own_partitions = {number: partitions.get(str(number), {}) for number in own}
     lags = {number: found.get("consumer_lag", -1) for number, found in own_partitions.items()}
@@ -46,7 +45,10 @@ def statistics_of(text: str, topic: str, own: Sequence[int]) -> ClientStatistics
             for number, found in own_partitions.items()
             if found.get("leader") in connected and _waits_for_records(found)
         },
-        is_coordinator_up=coordinator.get("state") == "UP" if coordinator else None,
+        # A client connects only to the brokers that it needs, and no more to an address that it was given at first.
+        is_every_broker_up=all(
+            broker.get("state") in {"UP", "INIT"} for broker in brokers if broker.get("nodeid", 0) >= 0
+        ),
     )
 
 

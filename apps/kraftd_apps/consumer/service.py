@@ -18,7 +18,12 @@ from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.routes import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError
-from kraftd_apps.consumer.group_protocol import ConsumerClient, ProtocolDetectingConsumer, supports_consumer_protocol
+from kraftd_apps.consumer.group_protocol import (
+    ConsumerClient,
+    FormerMember,
+    ProtocolDetectingConsumer,
+    supports_consumer_protocol,
+)
 from kraftd_apps.consumer.hub import EventsRoute, Hub
 from kraftd_apps.consumer.log import Log, ReadingClient
 from kraftd_apps.consumer.member import Member, TopicIdentity
@@ -28,6 +33,7 @@ from kraftd_apps.consumer.ring import Ring
 from kraftd_apps.consumer.settings import ConsumerSettings, admin_config, member_config, reader_config
 
 _WARM_AFTER_S = 1.0
+_LEAVE_REQUEST_LIMIT_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +75,12 @@ class KafkaClients:
 
         return fetch_batch(self._settings.kafka, partition, offset, timeout_s)
 
+    def leave(self, group: str, member_id: str, timeout_s: float) -> None:
+        """Leave a group for a member, see `leave_group`."""
+        from kraftd_apps.consumer.batches import leave_group  # noqa: PLC0415 - it is slow to load
+
+        leave_group(self._settings.kafka, group, member_id, timeout_s)
+
     def _member(self, callbacks: Mapping[str, object], *, incremental: bool) -> ConsumerClient:
         config = {**member_config(self._settings, incremental=incremental), **callbacks}
         return cast("ConsumerClient", self._consumer(config))
@@ -96,13 +108,16 @@ class ConsumerService:
         self._metrics.watch_pages(lambda: self.hub.subscribers)
         self.log = Log(clients.reader, clients.batch, settings.kafka.topic, self.ring)
         self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
+        is_new_protocol = settings.group_protocol == "consumer"
+        member_file = None if is_new_protocol else settings.member_file
+        self._former_member = FormerMember(member_file, settings.group_id, clients.leave)
         self.member = Member(
             clients.member(self._take_statistics, self._take_error),
             settings.kafka.topic,
             identity=self._identity,
-            incremental=settings.group_protocol == "consumer",
+            incremental=is_new_protocol,
             on_records=self._arrived,
-            on_assigned=lambda own: self._on_loop(self._assigned, own),
+            on_assigned=self._take_assignment,
             read_batch=clients.batch,
         )
         self._api = LazyApp(self._build_api)
@@ -119,6 +134,7 @@ class ConsumerService:
 
     async def start(self) -> None:
         """Start the member, without waiting for a broker."""
+        self._former_member.remove_in_background()
         self.member.start()
         self._identity.start()
 
@@ -129,10 +145,14 @@ class ConsumerService:
         self.hub.close()
 
     async def finish_stop(self) -> None:
-        """Wait until the member has left the group."""
+        """Wait until the member has left the group, but not for long where a broker is down."""
         self.member.stop()
         if not await in_thread(self.member.join, self.member.leave_limit_s):
-            logger.warning("Ending without having left the group: no broker answers")
+            logger.warning("Ending although the last commit, or the leave of the group, is not answered")
+            await in_thread(self._former_member.leave, _LEAVE_REQUEST_LIMIT_S)
+        elif not self.member.has_lost_broker:
+            # Else what is written of the leave may be lost with the only broker that has it.
+            self._former_member.forget()
 
     def _arrived(self, records: list[SeenRecord]) -> None:
         """Take the records of a poll; on the member's thread, before their offsets are stored."""
@@ -147,14 +167,18 @@ class ConsumerService:
         statistics = statistics_of(text, self.settings.kafka.topic, own or ())
         self._metrics.show_lag(statistics)
         self.member.note_unread(statistics.unread)
-        if statistics.is_coordinator_up is not None:
-            self.member.note_coordinator(is_up=statistics.is_coordinator_up)
+        self.member.note_brokers(are_up=statistics.is_every_broker_up)
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
 
     def _take_error(self, error: KafkaError) -> None:
         """Take an error of librdkafka's; on the member's thread."""
         self.member.note_error(error)
+
+    def _take_assignment(self, partitions: tuple[int, ...], member_id: str | None) -> None:
+        """Take the partitions of this member; on the member's thread."""
+        self._former_member.note(member_id)
+        self._on_loop(self._assigned, partitions)
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:
         if not self._assigned_before:

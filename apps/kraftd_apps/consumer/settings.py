@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kraftd_apps.common.kafka import KafkaSettings, read_kafka
 from kraftd_apps.common.settings import HttpSettings, Reader, read_http
@@ -35,6 +36,8 @@ class ConsumerSettings:
     """The maximum number of live pages."""
     producer_url: str
     """The producer app that resends records; empty for none."""
+    member_file: Path | None
+    """Where the id of the group's member is kept while it is one; None to keep it nowhere."""
 
 
 def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
@@ -53,6 +56,7 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
         ring_records=reader.integer("APP_RING", 1000, minimum=10, maximum=100_000),
         max_pages=reader.integer("APP_SSE_MAX_CLIENTS", 100, minimum=1, maximum=10_000),
         producer_url=reader.text("APP_PRODUCER_URL", "http://127.0.0.1:8001"),
+        member_file=Path(member_file) if (member_file := reader.text("APP_MEMBER_FILE", "")) else None,
     )
     if settings.producer_url == "off":
         settings = replace(settings, producer_url="")

@@ -184,11 +184,15 @@ class FakeMemberClient:
     sought: list[tuple[int, int]] = field(default_factory=list)
     stored_metadata: set[str | None] = field(default_factory=set)
     closed: bool = False
+    member_id: str = "member-of-this-process"
     callbacks: dict[str, Any] = field(default_factory=dict)
     _rest: list[FakeMessage] = field(default_factory=list)
 
     def subscribe(self, topics, on_assign, on_revoke, on_lost):
         self.callbacks = {"assign": on_assign, "revoke": on_revoke}
+
+    def memberid(self):
+        return self.member_id
 
     def poll(self, timeout):
         self.joins_at_poll -= 1

@@ -26,10 +26,11 @@ def test_it_is_read_as_the_plan_that_the_same_configuration_makes_now():
 
     # What the user stated of a topic was not recorded.
     topics = tuple(replace(topic, stated=()) for topic in plan.topics)
-    # The apps took a number of workers, which today's do not read.
+    # The apps took a number of workers, which today's do not read, and no file of the member.
     found = parse_plan(TEXT, PATH)
     apps = tuple(replace(app, environment=without(app.environment, "APP_WORKERS")) for app in found.apps)
-    assert replace(found, apps=apps) == replace(plan, topics=topics)
+    now = tuple(replace(app, environment=without(app.environment, "APP_MEMBER_FILE")) for app in plan.apps)
+    assert replace(found, apps=apps) == replace(plan, topics=topics, apps=now)
 
 
 def test_a_tool_that_is_known_no_more_is_left_out():

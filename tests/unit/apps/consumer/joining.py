@@ -15,7 +15,7 @@ def joining(client, on_records, identity=None, *, incremental=False, read_batch=
         identity=identity or FakeIdentity(),
         incremental=incremental,
         on_records=on_records,
-        on_assigned=lambda own: None,
+        on_assigned=lambda own, member_id: None,
         read_batch=read_batch,
         clock=clock,
     )

@@ -2,10 +2,11 @@ import asyncio
 import http.client
 import json
 import re
+import threading
 from html.parser import HTMLParser
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from kraftd_apps.common.problems import ProblemError
 from kraftd_apps.consumer.api import request_for, send_again
@@ -22,9 +23,13 @@ class Clients:
         self.reader_properties = reader
         self.member_client = FakeMemberClient(list(batches), assigned=[TopicPartition("test-topic", 0)])
         self.log = log or {0: []}
+        self.left = []
 
     def member(self, on_statistics, on_error):
         return self.member_client
+
+    def leave(self, group, member_id, timeout_s):
+        self.left.append((group, member_id))
 
     def admin(self):
         return FakeAdmin()
@@ -381,3 +386,33 @@ def test_a_record_that_cannot_be_decoded_is_listed_and_its_batch_can_be_download
         assert "test-topic-0-1.batch" in answer.headers["content-disposition"]
 
     running(check, Clients(log={0: [0, 9]}, undecodable={0: (1, 9)}))
+
+
+def stopped(tmp_path, clients, *, is_broker_lost):
+    """Return whether the file of the member is still there after a stop."""
+    path = tmp_path / "member.json"
+
+    async def check(service):
+        await until(path.exists)
+        if is_broker_lost:
+            service.member.note_error(KafkaError(KafkaError._TRANSPORT))
+
+    running(check, clients, APP_MEMBER_FILE=str(path))
+    return path.exists()
+
+
+@pytest.mark.parametrize("is_broker_lost", [False, True])
+def test_the_membership_is_forgotten_where_no_broker_was_lost_with_the_leave(is_broker_lost, tmp_path):
+    clients = Clients()
+    assert stopped(tmp_path, clients, is_broker_lost=is_broker_lost) is is_broker_lost
+    assert clients.left == []
+
+
+def test_a_member_whose_last_commit_is_stuck_is_out_of_the_group_all_the_same(tmp_path):
+    clients, answered = Clients(), threading.Event()
+    clients.member_client.close = lambda: answered.wait(10.0)
+    try:
+        assert stopped(tmp_path, clients, is_broker_lost=True)
+    finally:
+        answered.set()
+    assert clients.left == [("test-group", clients.member_client.member_id)]

@@ -1,9 +1,10 @@
+import json
 from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from kraftd_apps.consumer.group_protocol import ProtocolDetectingConsumer, supports_consumer_protocol
+from kraftd_apps.consumer.group_protocol import FormerMember, ProtocolDetectingConsumer, supports_consumer_protocol
 from tests.unit.apps.consumer.joining import joining
 from tests.unit.apps.kafka_fakes import EARLIER_TOPIC_ID, FakeMemberClient, FakeMessage, failure, settled
 
@@ -75,3 +76,90 @@ def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_w
     assert classic.closed
     assert new.taken == [("more", {0: OFFSET_BEGINNING})]
     assert new.stored == [(0, 5)]
+    assert member_id_of(deciding(classic, new, True)) is None
+    assert member_id_of(deciding(classic, new, False)) == classic.member_id
+
+
+def member_id_of(client):
+    joining(client, list).poll()
+    return client.memberid()
+
+
+class Coordinator:
+    """Remembers who left, after it has failed a few times."""
+
+    def __init__(self, *failures):
+        self.left = []
+        self._failures = list(failures)
+
+    def leave(self, group, member_id, timeout_s):
+        if self._failures:
+            raise failure(self._failures.pop(0))
+        self.left.append((group, member_id))
+
+
+def left_by_the_next(path, group="g", *failures):
+    """Return what the next process of the same app takes out of the group, and its pauses."""
+    coordinator, pauses = Coordinator(*failures), []
+    FormerMember(path, group, coordinator.leave).remove(pauses.append)
+    return coordinator.left, pauses
+
+
+def test_the_next_process_leaves_for_one_that_was_killed(tmp_path):
+    killed = FormerMember(tmp_path / "member.json", "g", Coordinator().leave)
+    for member_id in ("first", "", None, "rejoined"):
+        killed.note(member_id)
+    assert left_by_the_next(tmp_path / "member.json") == ([("g", "rejoined")], [])
+
+
+def test_the_next_process_tries_until_the_coordinator_answers(tmp_path):
+    FormerMember(tmp_path / "member.json", "g", Coordinator().leave).note("killed")
+    left, pauses = left_by_the_next(tmp_path / "member.json", "g", "_TRANSPORT", "COORDINATOR_LOAD_IN_PROGRESS")
+    assert left == [("g", "killed")]
+    assert len(pauses) == 2
+
+
+def test_nothing_is_left_for_a_process_that_has_left_itself(tmp_path):
+    stopped = FormerMember(tmp_path / "member.json", "g", Coordinator().leave)
+    stopped.note("stopped")
+    stopped.forget()
+    stopped.forget()
+    assert left_by_the_next(tmp_path / "member.json") == ([], [])
+
+
+def test_a_killed_process_is_taken_out_of_the_group_that_it_was_in(tmp_path):
+    FormerMember(tmp_path / "member.json", "before", Coordinator().leave).note("killed")
+    assert left_by_the_next(tmp_path / "member.json", "now") == ([("before", "killed")], [])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"group": "g"}', "\0"])
+def test_a_damaged_file_of_the_member_is_as_none(text, tmp_path):
+    path = tmp_path / "member.json"
+    path.write_text(text)
+    assert left_by_the_next(path) == ([], [])
+    FormerMember(path, "g", Coordinator().leave).note("now")
+    assert json.loads(path.read_text()) == {"group": "g", "member": "now"}
+
+
+def test_without_a_file_nothing_is_remembered(tmp_path):
+    member = FormerMember(None, "g", Coordinator().leave)
+    member.note("id")
+    member.forget()
+    member.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failures", [[], ["_TIMED_OUT"]])
+def test_a_leave_that_does_not_get_through_is_sent_once_more(failures, tmp_path):
+    coordinator = Coordinator(*failures)
+    member = FormerMember(tmp_path / "member.json", "g", coordinator.leave)
+    member.leave(1.0)
+    member.note("id")
+    member.leave(1.0)
+    assert coordinator.left == ([] if failures else [("g", "id")])
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_member(tmp_path, caplog):
+    member = FormerMember(tmp_path / "absent" / "member.json", "g", Coordinator().leave)
+    member.note("id")
+    assert "cannot be written" in caplog.text

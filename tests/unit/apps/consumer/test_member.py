@@ -359,15 +359,15 @@ def test_a_stopped_member_leaves_the_group():
     assert client.closed
 
 
-def test_a_member_is_waited_for_briefly_only_while_its_coordinator_is_away():
+def test_a_member_is_waited_for_briefly_only_while_a_broker_is_away():
     member = joining(FakeMemberClient([]), [].extend)
     limits_s = [member.leave_limit_s]
 
     for code in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
         member.note_error(KafkaError(code))
         limits_s.append(member.leave_limit_s)
-    for is_up in (False, True):
-        member.note_coordinator(is_up=is_up)
+    for are_up in (False, True):
+        member.note_brokers(are_up=are_up)
         limits_s.append(member.leave_limit_s)
 
     assert limits_s == [5.0, 5.0, 1.0, 1.0, 5.0]

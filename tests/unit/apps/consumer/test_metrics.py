@@ -17,8 +17,8 @@ DOCUMENT = json.dumps(
 
 
 def test_lag_is_told_of_own_partitions_where_it_is_known():
-    assert statistics_of(DOCUMENT, "t", (0, 1, 2)) == ClientStatistics(2, ((0, 5),))
-    assert statistics_of(DOCUMENT, "t", ()) == ClientStatistics(2, ())
+    assert statistics_of(DOCUMENT, "t", (0, 1, 2)) == ClientStatistics(2, ((0, 5),), is_every_broker_up=False)
+    assert statistics_of(DOCUMENT, "t", ()) == ClientStatistics(2, (), is_every_broker_up=False)
     assert statistics_of("{}", "t", (0,)) == ClientStatistics(0, ())
 
 
@@ -31,10 +31,12 @@ def test_the_coordinator_is_not_counted_as_one_more_broker():
     assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).brokers_up == 2
 
 
-@pytest.mark.parametrize(("state", "is_up"), [("UP", True), ("TRY_CONNECT", False), (None, None)])
-def test_the_coordinators_connection_is_told_once_it_is_known(state, is_up):
-    brokers = {"GroupCoordinator": {"source": "logical", "state": state}} if state else {}
-    assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).is_coordinator_up is is_up
+@pytest.mark.parametrize(
+    ("states", "are_up"), [(("UP", "UP"), True), (("UP", "INIT"), True), (("TRY_CONNECT", "UP"), False), ((), True)]
+)
+def test_a_broker_that_was_never_needed_is_not_away(states, are_up):
+    brokers = {f"127.0.0.1:9092/{number}": {"source": "learned", "state": state} for number, state in enumerate(states)}
+    assert statistics_of(json.dumps({"brokers": brokers}), "t", ()).is_every_broker_up is are_up
 
 
 def test_a_partition_is_unread_where_its_leader_has_records_and_none_arrives():
