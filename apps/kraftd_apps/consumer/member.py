@@ -25,6 +25,7 @@ LEAVE_LIMIT_DEGRADED_S = 1.0
 replica that is in sync, so for a dead one until its session of 6 s is over; and a dead coordinator has no successor
 before."""
 _POLL_S = 0.1
+_JOIN_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
 _READ_BATCH_TIMEOUT_S = 2.0
@@ -187,9 +188,12 @@ class Member:
         """Make the thread commit, leave the group and end."""
         self._stopping = True
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end, and return whether it did."""
-        self._thread.join(timeout_s)
+    def join(self) -> bool:
+        """Wait for this member to leave the group, briefly while a broker is disconnected; return whether it did."""
+        began_s = self._clock()
+        while self._thread.is_alive() and self._clock() - began_s < self.leave_limit_s:
+            # A broker that is gone may be noticed only now.
+            self._thread.join(_JOIN_S)
         return not self._thread.is_alive()
 
     @property
@@ -199,7 +203,7 @@ class Member:
 
     @property
     def leave_limit_s(self) -> float:
-        """How long to wait for this member to leave the group: briefly while a broker is disconnected."""
+        """How long to wait for this member to leave the group, by what is known now."""
         return LEAVE_LIMIT_DEGRADED_S if self._has_lost_broker else LEAVE_LIMIT_S
 
     def note_error(self, error: KafkaError) -> None:

@@ -147,7 +147,7 @@ class ConsumerService:
     async def finish_stop(self) -> None:
         """Wait until the member has left the group, but not for long where a broker is down."""
         self.member.stop()
-        if not await in_thread(self.member.join, self.member.leave_limit_s):
+        if not await in_thread(self.member.join):
             logger.warning("Ending although the last commit, or the leave of the group, is not answered")
             await in_thread(self._former_member.leave, _LEAVE_REQUEST_LIMIT_S)
         elif not self.member.has_lost_broker:

@@ -388,31 +388,35 @@ def test_a_record_that_cannot_be_decoded_is_listed_and_its_batch_can_be_download
     running(check, Clients(log={0: [0, 9]}, undecodable={0: (1, 9)}))
 
 
-def stopped(tmp_path, clients, *, is_broker_lost):
+def stopped(tmp_path, clients, lose_broker):
     """Return whether the file of the member is still there after a stop."""
     path = tmp_path / "member.json"
 
     async def check(service):
         await until(path.exists)
-        if is_broker_lost:
-            service.member.note_error(KafkaError(KafkaError._TRANSPORT))
+        lose_broker(lambda: service.member.note_error(KafkaError(KafkaError._TRANSPORT)))
 
     running(check, clients, APP_MEMBER_FILE=str(path))
     return path.exists()
 
 
-@pytest.mark.parametrize("is_broker_lost", [False, True])
-def test_the_membership_is_forgotten_where_no_broker_was_lost_with_the_leave(is_broker_lost, tmp_path):
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_the_membership_is_forgotten_where_no_broker_was_lost_with_the_leave(is_lost, tmp_path):
     clients = Clients()
-    assert stopped(tmp_path, clients, is_broker_lost=is_broker_lost) is is_broker_lost
+    assert stopped(tmp_path, clients, lambda lose: lose() if is_lost else None) is is_lost
     assert clients.left == []
 
 
-def test_a_member_whose_last_commit_is_stuck_is_out_of_the_group_all_the_same(tmp_path):
+@pytest.mark.parametrize("is_noticed_before", [False, True])
+def test_a_member_whose_last_commit_is_stuck_is_out_of_the_group_all_the_same(is_noticed_before, tmp_path):
     clients, answered = Clients(), threading.Event()
-    clients.member_client.close = lambda: answered.wait(10.0)
+
+    def stick(lose_broker):
+        noticed = [lose_broker() for _ in range(is_noticed_before)]
+        clients.member_client.close = lambda: answered.wait(10.0) if noticed else (lose_broker(), answered.wait(10.0))
+
     try:
-        assert stopped(tmp_path, clients, is_broker_lost=True)
+        assert stopped(tmp_path, clients, stick)
     finally:
         answered.set()
     assert clients.left == [("test-group", clients.member_client.member_id)]
