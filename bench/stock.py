@@ -27,6 +27,7 @@ BROKERS = (1, 2)
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 2.0
 _LIMIT_S = 120.0
+_LOG_BYTES = 100 * 1024**2
 _PERFORMANCE = (
     "-server",
     "-XX:+UseG1GC",
@@ -96,7 +97,7 @@ class StockCluster:
         directory = self._node_directory(node_id)
         (directory / "logs").mkdir(parents=True)
         version = self._brokers.kafka_version
-        (directory / logging_file(version)).write_text(logging_config(version))
+        (directory / logging_file(version)).write_text(logging_config(version, _LOG_BYTES))
         properties = {
             "process.roles": "broker,controller",
             "node.id": node_id,
