@@ -93,12 +93,12 @@ def test_whichever_thread_fails_the_daemon_comes_back_and_heals(failing, place, 
 
 
 def test_a_daemon_that_fails_again_and_again_is_restarted_after_pauses_and_heals(failing):
-    eventually(lambda: failing.program("kraftd")["process_state"] == "RUNNING", within_s=20)
+    eventually(lambda: failing.program("kraftd")["process_state"] == "RUNNING", within_s=60)
     old = failing.kill("producer")
 
     with ordered(failing, "collect", planted.ALWAYS):
-        eventually(lambda: failing.program("kraftd")["process_state"] == "BACKOFF", within_s=20, what="a pause")
-        eventually(lambda: failing.pid("producer") != old, within_s=20, what="a new producer")
+        eventually(lambda: failing.program("kraftd")["process_state"] == "BACKOFF", within_s=60, what="a pause")
+        eventually(lambda: failing.pid("producer") != old, within_s=60, what="a new producer")
 
     eventually(lambda: failing.status()["ready"], within_s=60, what="everything ready")
 
