@@ -11,7 +11,7 @@ from kraftd.escapes import typed
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
-from kraftd.health.programs.verdict import judge
+from kraftd.health.programs.verdict import judge, judge_what_has_ended
 from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument
 from kraftd.health.report.health import status_document
 from kraftd.host.files import read_text
@@ -189,7 +189,8 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
     process_table = cluster.find_processes()
     with ThreadPoolExecutor(max_workers=len(plan.names)) as pool:
         answers = ask_all(plan, tuple(process_table.processes), pool, timeout_s=_ASK_TIMEOUT_S)
-    desired = cluster.store.desired() if process_table.processes else DesiredState(0, {})
+    wanted = cluster.store.desired()
+    desired = wanted if process_table.processes else DesiredState(0, {})
     facts = ObservedPrograms(
         process_table.facts,
         answers,
@@ -207,7 +208,8 @@ def _observe_directly(cluster: ClusterContext) -> StatusDocument:
         unreachable=process_table.unreachable,
         disks=DiskWatch(plan, cluster.clock).views(),
     )
-    return status_document(plan, snapshot, judge(snapshot), "command")
+    verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, wanted)
+    return status_document(plan, snapshot, verdict, "command")
 
 
 def operations(cluster: ClusterContext) -> tuple[Operation, ...]:

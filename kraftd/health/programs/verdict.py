@@ -1,12 +1,13 @@
 """The verdict on a snapshot, with its reasons. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.disks import disk_reasons
 from kraftd.health.programs.ladder import Rung, lagging_replicas
 from kraftd.health.programs.state import ProgramView, Snapshot, Status
+from kraftd.plan.desired import DesiredState
 from kraftd.plan.program import Kind
 
 
@@ -48,6 +49,15 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     if not serving:
         return Verdict(Status.DOWN, ready=False, reasons=tuple(reasons) or ("no broker serves",))
     return Verdict(Status.DEGRADED if reasons else Status.OK, ready=is_ready, reasons=tuple(reasons))
+
+
+def judge_what_has_ended(snapshot: Snapshot, desired: DesiredState) -> Verdict:
+    """Return the verdict on a cluster of which nothing runs: whether a command stopped it."""
+    verdict = judge(snapshot)
+    if not any(program.running for program in desired.programs.values()):
+        return verdict
+    why = "nothing of it runs, and no command stopped it, as after a restart of the machine: 'kraftd start' starts it"
+    return replace(verdict, reasons=(why,))
 
 
 def is_settled(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> bool:

@@ -103,7 +103,7 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
         yield Statement(1, name, _serving(node), "its own answer")
         yield from _part(document, node)
     else:
-        yield from _exit(node, now_s)
+        yield from _exit(document, node, now_s)
         yield from _complaint(name, records)
         yield from _next(document, node, records, now_s)
         yield from _consequences(document, node)
@@ -137,14 +137,14 @@ def _desired(name: str, records: StateRecords, now_s: float) -> Iterator[Stateme
     )
 
 
-def _exit(node: ProgramView, now_s: float) -> Iterator[Statement]:
+def _exit(document: StatusDocument, node: ProgramView, now_s: float) -> Iterator[Statement]:
     if node.pid is not None:
         text = f"its process runs (pid {node.pid}, {node.process_state}) but does not serve: {node.reason}"
         yield Statement(1, node.name, text, "its port")
         return
     ended = node.last_exit
     if ended is None:
-        yield Statement(1, node.name, f"it has no process ({node.process_state})", "supervisord")
+        yield Statement(1, node.name, f"it has no process ({node.process_state})", observer(document))
         return
     yield Statement(1, node.name, f"its last run ended {_ago(ended.at, now_s)} with {ended}", "supervisord.log")
     if ended.cause:
@@ -160,7 +160,14 @@ def _complaint(name: str, records: StateRecords) -> Iterator[Statement]:
 
 def _next(document: StatusDocument, node: ProgramView, records: StateRecords, now_s: float) -> Iterator[Statement]:
     name = node.name
-    if node.pid is not None or node.service_state is ServiceState.STOPPED:
+    if node.pid is not None:
+        return
+    if node.service_state is ServiceState.STOPPED:
+        desired = records.desired.programs.get(name)
+        if desired is not None and desired.running:
+            yield Statement(
+                1, name, "nothing restarts it, because nothing of the cluster runs; 'kraftd start' does", "plan"
+            )
         return
     if node.service_state is ServiceState.PAUSED:
         yield Statement(1, name, f"is not restarted while it is paused: 'kraftd resume {name}' restarts it", "plan")

@@ -5,7 +5,8 @@ import pytest
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import ServiceState, Status
-from kraftd.health.programs.verdict import judge
+from kraftd.health.programs.verdict import judge, judge_what_has_ended
+from kraftd.plan.desired import DesiredProgram, DesiredState
 from tests.unit.health.views import program, quorum, snapshot, topic
 
 DOWN = ServiceState.DOWN
@@ -15,6 +16,19 @@ def test_all_that_shall_run_serving_is_ok():
     verdict = judge(snapshot(program("broker-1"), program("producer"), program("kraftd")))
 
     assert (verdict.status, verdict.ready, verdict.reasons) == (Status.OK, True, ())
+
+
+def test_what_no_command_stopped_is_not_told_as_stopped():
+    nothing_runs = snapshot(replace(program("broker-1", ServiceState.STOPPED), pid=None))
+
+    ended, stopped = (
+        judge_what_has_ended(nothing_runs, DesiredState(1, {"broker-1": DesiredProgram(is_to_run, "", by, "")}))
+        for is_to_run, by in ((True, "start"), (False, "stop"))
+    )
+
+    assert (ended.status, stopped.status) == (Status.DOWN, Status.DOWN)
+    assert "'kraftd start' starts it" in ended.reasons[0]
+    assert stopped.reasons == ("no broker serves",)
 
 
 def test_one_program_that_does_not_serve_degrades_and_says_why():

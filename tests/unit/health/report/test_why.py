@@ -122,6 +122,14 @@ def test_a_daemon_is_started_again_by_supervisord():
     assert "  supervisord restarts it at once, while supervisord itself runs" in texts(own_look(ended), "kraftd")
 
 
+def test_what_no_command_stopped_is_told_how_it_starts():
+    gone = replace(program("broker-2", ServiceState.STOPPED), pid=None, process_state="STOPPED")
+
+    found = texts(own_look(gone), "broker-2")
+
+    assert "  nothing restarts it, because nothing of the cluster runs; 'kraftd start' does" in found
+
+
 def test_what_was_stopped_on_purpose_says_by_whom_and_awaits_no_restart():
     stopped = replace(program("broker-2", ServiceState.STOPPED), pid=None, process_state="STOPPED")
     desired = DesiredProgram(running=False, since="1970-01-01T00:15:00.000Z", by="stop", why="asked for")
