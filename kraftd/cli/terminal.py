@@ -44,7 +44,7 @@ class Console(rich.console.Console):
 
 
 _NUMBERS = frozenset(
-    ("BROKERS", "COMMITTED", "END", "HEAP", "ID", "LAG", "LEADER", "MEMBERS", "OFFSETS", "PARTITION", "PARTITIONS")
+    ("BROKERS", "COMMITTED", "END", "HEAP", "LAG", "LEADER", "MEMBERS", "OFFSETS", "PARTITION", "PARTITIONS")
 ).union(("PORT", "RECORDS", "SIZE", "START", "TIME LAG", "TOPICS", "NO LEADER", "NOT IN SYNC"))
 """The heads of columns whose values are compared from the right."""
 
