@@ -86,8 +86,9 @@ def _wait_for_lock(path: Path, clock: Clock, timeout_s: float, on_wait: Callable
     is_reported = False
     while (descriptor := _try_lock(path)) is None:
         if clock.monotonic_s() >= deadline_s:
+            within = f" within {timeout_s:g} s" if timeout_s else ""
             raise TimedOutError(
-                f"cannot take the lock {path} within {timeout_s:g} s: {_holder(path)} holds it",
+                f"cannot take the lock {path}{within}: {_holder(path)} holds it",
                 hint="Wait for that command, or end it.",
                 code="locked",
             )

@@ -124,9 +124,10 @@ def send(sender: RecordSender, topic: str, records: Iterable[NewRecord]) -> Sent
         failed = sum(sender.failures.values())
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in sender.failures.items())
         counts = f"{failed:,} of {failed + sender.acknowledged:,} records"
+        others = "The others are acknowledged. " if sender.acknowledged else ""
         raise KraftdError(
             f"cannot send {counts} to the topic {named(topic)}: {reasons}",
-            hint="The others are acknowledged. 'kraftd status' shows which brokers run.",
+            hint=f"{others}'kraftd status' shows which brokers run.",
             code="not_acknowledged",
             details={"acknowledged": sender.acknowledged, "failed": failed, "reasons": sender.failures},
         )

@@ -173,10 +173,11 @@ class Scale:
                 planned = self._planned(journal, kafka)
                 if planned.is_empty:
                     return self._result(planned, Moved(), ())
-                what = f"{planned.brokers_before} to {plural(planned.brokers_after, 'broker')}"
-                with self._cluster.operating(COMMAND, f"{what}, undone" if self._options.abort else what) as tracked:
+                journal = self._begun(journal, planned, kafka)
+                what = f"{journal.brokers_before} to {plural(journal.brokers_after, 'broker')}"
+                with self._cluster.operating(COMMAND, f"{what}, undone" if journal.is_aborted else what) as tracked:
                     self._cluster, self._command_context = tracked, tracked.command_context
-                    return self._run(planned, self._begun(journal, planned, kafka), kafka)
+                    return self._run(planned, journal, kafka)
 
     # What is to be done.
 
@@ -185,7 +186,7 @@ class Scale:
         if options.abort and journal is None:
             return self._nothing()
         before = journal.brokers_before if journal else len(self._running.brokers)
-        after = journal.brokers_after if journal else options.brokers or before
+        after = journal.brokers_after if journal else before if options.brokers is None else options.brokers
         factor = journal.replication_factor if journal else options.replication_factor
         topics = journal.topics if journal else options.topics
         goal = before if options.abort else after

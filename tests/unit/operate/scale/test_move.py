@@ -39,6 +39,7 @@ class FakeKafka:
         self.brokers = {1: {}, 2: {}, 3: {}}
         self.refuses = None
         self.dead = set()
+        self.hung = set()
         self.highest_rate = 0
         self.unknown = {}
         self.looks_behind = 0
@@ -103,7 +104,7 @@ class FakeKafka:
         return {key: BrokerSetting(known.get(key, NO_LIMIT), True) for key in keys}
 
     def alter_broker(self, node_id, values, *, of_all_brokers=False):
-        if node_id in self.dead:
+        if node_id in self.dead | self.hung:
             return Failure("TIMED_OUT", "no answer within 10 s", retriable=True)
         self.seen[node_id] = (dict(self.brokers[node_id]), self.looks_behind)
         self.change(self.brokers[node_id], values)
@@ -263,6 +264,18 @@ def test_a_broker_that_dies_meanwhile_is_named_and_raises_no_throttle():
 
     assert kafka.highest_rate == 100
     assert any("broker-3" in each for each in shown.steps)
+
+
+def test_a_broker_that_hangs_and_counts_as_alive_ends_nothing():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)], copied_per_look=0)
+    made, _, target = mover(kafka, rate=100, limit_s=60.0)
+    made._cluster.reporter = shown = Steps()
+    kafka.reassign, reassign = (lambda targets: (kafka.hung.add(3), reassign(targets))[1]), kafka.reassign
+
+    with pytest.raises(TimedOutError):
+        made.run(target)
+
+    assert any("no answer" in each for each in shown.steps)
 
 
 def test_a_throttle_that_cannot_be_taken_away_stays_in_the_journal_for_the_next_call():
