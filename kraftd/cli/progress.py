@@ -185,7 +185,7 @@ class LiveLines:
         """Show a bar with the bytes, their rate and the time left."""
         text, left = TextColumn("{task.description}"), TimeRemainingColumn()
         self._download = Progress(
-            text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), left, console=self._console
+            text, BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), left, console=self._console
         )
         self._task = self._download.add_task(what, total=total_bytes)
         self._download.start()

@@ -15,7 +15,7 @@ from kraftd.plan.plan import Access
 
 _TOPIC = "scratch"
 _RECORDS = 20
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 60.0
 
 
 def run_workload(access: Access) -> None:
