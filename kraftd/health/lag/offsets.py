@@ -1,7 +1,7 @@
 """The memory of offsets from one measurement to the next. Pure: it grows and shrinks with topics and groups.
 
 It holds a timeline for each partition that a group has committed on, the newest samples of each group, and one start
-and one last stable offset for each partition.
+and one last stable offset for each partition; and which last stable offsets an open transaction holds back.
 """
 
 from collections import defaultdict
@@ -9,12 +9,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from kraftd.health.lag.held import HeldMemory
 from kraftd.health.lag.status import CAPACITY, Window
 from kraftd.health.lag.time_lag import NO_WAIT, AgeBounds, Timeline, group_wait, looked_up, lookup_time_s, observed
 from kraftd.health.lag.unread import Position, Unread, UnreadMemory
-from kraftd.kafka.model import Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.model import OpenTransaction, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.offsets import EARLIEST, Question
+
+HELD_S = 8.0
+"""A last stable offset that stayed so long before the end is asked about; a busy producer's moves all the time."""
+
+ASK_AGAIN_S = 60.0
+MOST_ASKED = 20
+"""Partitions in one cycle."""
 
 STARTS_EVERY_S = 60.0
 """How often start offsets are read: retention moves them every few minutes."""
@@ -27,6 +33,51 @@ CLOCK_STEP_S = 2.0
 
 Commits = Mapping[str, Mapping[TopicPartition, int]]
 """By group."""
+
+
+@dataclass(slots=True)
+class HeldMemory:
+    """Remembers which partitions are held back, since when, and by which transaction."""
+
+    transactions: dict[TopicPartition, OpenTransaction] = field(default_factory=dict)
+    _since: dict[TopicPartition, tuple[int, float]] = field(default_factory=dict)
+    _ask_at_s: dict[TopicPartition, float] = field(default_factory=dict)
+
+    def observe(
+        self, stable: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], monotonic_s: float
+    ) -> None:
+        """Note the last stable offsets that were read now, with end offsets from before them."""
+        for key in [key for key in self._since if key not in ends]:
+            self._forget(key)
+        for key, offset in stable.items():
+            known = self._since.get(key)
+            if known is not None and known[0] == offset < ends.get(key, offset):
+                continue
+            self._forget(key)
+            if offset < ends.get(key, offset):
+                self._since[key] = (offset, monotonic_s)
+
+    def questions(self, partitions: Mapping[TopicPartition, Partition], monotonic_s: float) -> list[Partition]:
+        """Return the partitions whose open transaction to ask for: once each, and later again where none was found."""
+        due = [
+            key
+            for key, (_, since_s) in self._since.items()
+            if key in partitions
+            and key not in self.transactions
+            and monotonic_s - since_s >= HELD_S
+            and monotonic_s >= self._ask_at_s.get(key, 0.0)
+        ][:MOST_ASKED]
+        self._ask_at_s |= dict.fromkeys(due, monotonic_s + ASK_AGAIN_S)
+        return [partitions[key] for key in due]
+
+    def store(self, answers: Partial[TopicPartition, OpenTransaction]) -> None:
+        """Store the open transactions that were found."""
+        self.transactions |= answers.values
+
+    def _forget(self, key: TopicPartition) -> None:
+        self._since.pop(key, None)
+        self._ask_at_s.pop(key, None)
+        self.transactions.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 import pytest
 
-from kraftd.health.lag.offsets import STABLE_EVERY_S, STARTS_EVERY_S, OffsetMemory
+from kraftd.health.lag.offsets import ASK_AGAIN_S, HELD_S, STABLE_EVERY_S, STARTS_EVERY_S, HeldMemory, OffsetMemory
 from kraftd.health.lag.status import CAPACITY, Window
-from kraftd.kafka.model import Failure, Partial, TopicState
+from kraftd.kafka.model import Failure, OpenTransaction, Partial, Partition, TopicState
 from kraftd.kafka.offsets import EARLIEST
 from tests.unit.health.views import topic
 
@@ -10,6 +10,9 @@ ORDERS = topic("orders", 1)
 (PARTITION,) = ORDERS.partitions
 KEY = PARTITION.key
 NO_ANSWER = Partial({}, {KEY: Failure("TIMED_OUT", "no answer within 3 s", retriable=True)})
+
+PARTITIONS = {KEY: Partition(*KEY, 1, (1,), (1,))}
+OPEN = OpenTransaction(7, 5, 1000.0)
 
 
 @pytest.fixture
@@ -159,3 +162,48 @@ def test_an_hour_of_churn_leaves_no_more_than_what_exists():
     sizes = [len(known) for known in (memory.starts, memory.stable, memory.timelines, memory._ends)]
     assert len(memory._begun_after_s) <= 2 * CAPACITY
     assert (sizes, list(memory.samples)) == ([2, 2, 2, 2], ["g-359"])
+
+
+@pytest.fixture
+def held():
+    memory = HeldMemory()
+    memory.observe({KEY: 5}, {KEY: 9}, 100.0)
+    memory.observe({KEY: 5}, {KEY: 12}, 100.0 + HELD_S)
+    return memory
+
+
+def test_a_last_stable_offset_that_stays_is_asked_about_once(held):
+    now_s = 100.0 + HELD_S
+    assert held.questions(PARTITIONS, 100.0) == []
+    assert held.questions(PARTITIONS, now_s) == [PARTITIONS[KEY]]
+    held.store(Partial({KEY: OPEN}))
+
+    assert held.transactions == {KEY: OPEN}
+    assert held.questions(PARTITIONS, now_s + ASK_AGAIN_S) == []
+
+
+def test_where_no_transaction_was_found_it_is_asked_about_again_later(held):
+    now_s = 100.0 + HELD_S
+    held.questions(PARTITIONS, now_s)
+    held.store(Partial())
+
+    assert held.questions(PARTITIONS, now_s + ASK_AGAIN_S - 1) == []
+    assert held.questions(PARTITIONS, now_s + ASK_AGAIN_S) == [PARTITIONS[KEY]]
+
+
+@pytest.mark.parametrize(("stable", "ends"), [({KEY: 6}, {KEY: 12}), ({KEY: 12}, {KEY: 12}), ({}, {})])
+def test_a_transaction_is_forgotten_when_it_ends_or_its_topic_does(held, stable, ends):
+    held.store(Partial({KEY: OPEN}))
+
+    held.observe(stable, ends, 200.0)
+
+    assert held.transactions == {}
+    assert held.questions(PARTITIONS, 200.0) == []
+
+
+def test_offsets_that_move_are_a_busy_producers():
+    memory = HeldMemory()
+    for step in range(10):
+        memory.observe({KEY: step}, {KEY: 20}, 10.0 * step)
+
+        assert memory.questions(PARTITIONS, 10.0 * step) == []
