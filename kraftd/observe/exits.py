@@ -10,8 +10,8 @@ from kraftd.clock import Clock
 from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
 from kraftd.health.programs.facts import ProcessFact
 from kraftd.health.programs.state import LastExit
+from kraftd.host.environment import open_files_limit
 from kraftd.host.files import read_text
-from kraftd.host.limits import open_files_limit
 from kraftd.host.logs import log_files, tail
 from kraftd.host.machine import port_holder
 from kraftd.plan.layout import Layout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.limits import raise_open_files
+from kraftd.host.environment import raise_open_files
 from tests.harness import eventually
 from tests.integration.stand_ins import LAUNCH_IT, stand_ins
 

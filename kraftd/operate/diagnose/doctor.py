@@ -11,9 +11,9 @@ from pathlib import Path
 import kraftd
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.health.programs.restarts import from_json
+from kraftd.host.environment import highest_open_files, highest_processes, open_files_of
 from kraftd.host.files import read_text, tree_bytes
 from kraftd.host.jvm import temporary_directory
-from kraftd.host.limits import highest_open_files, highest_processes, open_files_of
 from kraftd.host.lock import holder_now
 from kraftd.host.machine import cores, loopback_fault, max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces

@@ -10,9 +10,9 @@ from kraftd.health.programs.causes import Cause, diagnose
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.facts import Answer
 from kraftd.health.programs.ladder import StartProgress
+from kraftd.host.environment import highest_open_files, raise_open_files
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx
-from kraftd.host.limits import highest_open_files, raise_open_files
 from kraftd.host.logs import tail
 from kraftd.host.machine import PortHolder, loopback_fault, port_holder, total_bytes
 from kraftd.host.processes import Process

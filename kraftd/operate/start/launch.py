@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
-from kraftd.host.environment import inherited_environment
-from kraftd.host.limits import raised_limits
+from kraftd.host.environment import inherited_environment, raised_limits
 from kraftd.host.logs import tail
 from kraftd.operate.context import CommandContext
 from kraftd.plan.plan import Plan

@@ -6,9 +6,8 @@ from dataclasses import asdict
 from kraftd.clock import Clock
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, RefusedError
 from kraftd.health.programs.disks import DiskSpace
-from kraftd.host.environment import dropped_options
+from kraftd.host.environment import MOST_OPEN_FILES, dropped_options
 from kraftd.host.files import make_private_directory, os_errors_named, remove
-from kraftd.host.limits import MOST_OPEN_FILES
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.plan.program import LOOPBACK, Purpose
