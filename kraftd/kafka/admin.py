@@ -16,8 +16,7 @@ from kraftd.kafka import offsets as offset_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.creation import TopicCreation
-from kraftd.kafka.log.batches import batches_from, place_at
-from kraftd.kafka.log.transactions import open_transactions
+from kraftd.kafka.log import batches_from, open_transactions, place_at
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,

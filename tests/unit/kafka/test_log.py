@@ -4,8 +4,7 @@ import pytest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from kraftd.damage import DAMAGED, NOT_FOUND, REFUSED, Place
-from kraftd.kafka.log.batches import batches_from, headers, place_at
-from kraftd.kafka.log.transactions import open_transactions
+from kraftd.kafka.log import batches_from, headers, open_transactions, place_at
 from kraftd.kafka.model import AbortedTransaction, Batch, OpenTransaction, Partition
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
 
