@@ -9,6 +9,7 @@ from kraftd.kafka.administration.reassignments import Reassignment, reassign_req
 from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
 from kraftd.kafka.messages import message_of
 from kraftd.kafka.model import GroupState, KafkaAccessError, KafkaUnavailableError, Partition, TopicState
+from kraftd.kafka.topics import HIGH_WATERMARK
 from kraftd.plan.plan import Access
 from tests.clocks import ManualClock
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record, topic
