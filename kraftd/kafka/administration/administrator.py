@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from kraftd.kafka import groups as group_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.admin import KafkaAdmin, access_error
 from kraftd.kafka.administration import features as feature_calls
-from kraftd.kafka.administration import groups as group_calls
 from kraftd.kafka.administration import reassignments as reassignment_calls
 from kraftd.kafka.administration import settings as setting_calls
 from kraftd.kafka.administration.features import Features
