@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from kraftd.kafka import groups as group_calls
+from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.admin import KafkaAdmin, access_error
-from kraftd.kafka.administration import features as feature_calls
 from kraftd.kafka.administration import reassignments as reassignment_calls
 from kraftd.kafka.administration import settings as setting_calls
-from kraftd.kafka.administration.features import Features
 from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
 from kraftd.kafka.groups import committed
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
+from kraftd.kafka.quorum import Features
 from kraftd.kafka.topics import (
     TOPIC_RESOURCE,
     creation_failures_in,
@@ -122,8 +122,8 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaAccessError: That broker does not answer.
         """
-        (answer,) = self._opened.request_each([(node_id, feature_calls.features_request())])
-        found = answer if isinstance(answer, Failure) else feature_calls.features_in(answer, self._opened)
+        (answer,) = self._opened.request_each([(node_id, quorum_calls.features_request())])
+        found = answer if isinstance(answer, Failure) else quorum_calls.features_in(answer, self._opened)
         if isinstance(found, Failure):
             raise access_error(f"cannot read the features of broker {node_id}", found)
         return found
@@ -133,9 +133,9 @@ class Administrator(KafkaAdmin):
 
         Returns the reason of a refusal; None for success. The brokers know of it a moment later.
         """
-        request = feature_calls.update_request(levels, self._timeout_s, validate_only=validate_only)
+        request = quorum_calls.update_request(levels, self._timeout_s, validate_only=validate_only)
         (answer,) = self._opened.request_each([(node_id, request)])
-        return answer if isinstance(answer, Failure) else feature_calls.update_failure(answer, self._opened)
+        return answer if isinstance(answer, Failure) else quorum_calls.update_failure(answer, self._opened)
 
     def unregister(self, node_id: int) -> Failure | None:
         """Make the cluster forget a broker that has ended; return the reason of a refusal.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kraftd.errors import ConfigurationError, RefusedError
-from kraftd.kafka.administration.features import METADATA_VERSION
+from kraftd.kafka.quorum import METADATA_VERSION
 from kraftd.operate.rolling.gates import Closed
 from kraftd.plan.plan import Plan
 from kraftd.plan.versions import line_of, numbers

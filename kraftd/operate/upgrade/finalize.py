@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from kraftd.errors import RefusedError, TimedOutError
 from kraftd.host.lock import acquire
 from kraftd.host.processes import known_process
-from kraftd.kafka.administration.features import lacking_nodes
 from kraftd.kafka.model import Failure
+from kraftd.kafka.quorum import lacking_nodes
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.rolling.journal import refuse_other_owner

@@ -15,8 +15,8 @@ from kraftd.errors import RefusedError, UnknownNameError, known_names
 from kraftd.host.lock import acquire
 from kraftd.host.processes import Process, known_process
 from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.features import Features
 from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
+from kraftd.kafka.quorum import Features
 from kraftd.operate.apply.join import adopt, check_joining, following_configuration
 from kraftd.operate.configuring import VERSION_SETTING, ChosenCluster, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext

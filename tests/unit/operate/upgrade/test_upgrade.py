@@ -7,9 +7,9 @@ import pytest
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, RefusedError, UnknownNameError
 from kraftd.host.files import write_atomically
 from kraftd.host.processes import Process
-from kraftd.kafka.administration.features import Features
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
+from kraftd.kafka.quorum import Features
 from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
 from kraftd.operate.scale.journal import Goal
