@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from kraftd.errors import KraftdError
 from kraftd.plan.kinds import min_in_sync_replicas
-from kraftd.plan.placement.balance import PartitionId, Placement, Replicas
+from kraftd.plan.placement import PartitionId, Placement, Replicas
 
 _SCHEMA_VERSION = 1
 

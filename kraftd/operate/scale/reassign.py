@@ -15,7 +15,7 @@ from kraftd.operate.scale.journal import Goal, Journal
 from kraftd.operate.scale.move import Moved, Mover, free_bytes, look, read_journal
 from kraftd.operate.scale.targets import Situation, spread_over
 from kraftd.operate.start.sequence import Deadline
-from kraftd.plan.placement.balance import Replicas, added
+from kraftd.plan.placement import Replicas, added
 from kraftd.units import timestamp
 
 COMMAND = "topics reassign"

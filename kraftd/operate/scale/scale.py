@@ -20,7 +20,7 @@ from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import min_in_sync_replicas
-from kraftd.plan.placement.balance import Replicas, added
+from kraftd.plan.placement import Replicas, added
 from kraftd.plan.plan import Plan
 from kraftd.units import plural, timestamp
 

@@ -1,1 +1,0 @@
-"""Where the replicas and leaders of partitions go. Pure."""
