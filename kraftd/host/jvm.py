@@ -1,14 +1,20 @@
-"""Commands to a running JVM of this user through HotSpot's attach mechanism, as jcmd sends them, but without a JVM.
+"""A running JVM of this user: commands through HotSpot's attach mechanism, as jcmd sends them, and look-up of its JMX.
 
-The protocol is HotSpot's (attachListener_posix.cpp, version 1): a file in the target's working directory and SIGQUIT
-make the target listen on a Unix socket in the temporary directory.
+The attach protocol is HotSpot's (attachListener_posix.cpp, version 1): a file in the target's working directory and
+SIGQUIT make the target listen on a Unix socket in the temporary directory.
+
+The Java that comes with kraftd has no JNDI provider for RMI (module jdk.naming.rmi), so that its JMX clients cannot use
+``service:jmx:rmi:///jndi/rmi://host:port/jmxrmi``. They accept the server's stub instead, which is looked up here.
 """
 
+import base64
 import contextlib
 import os
+import re
 import signal
 import socket
 import stat
+import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +33,19 @@ _POLL_S = 0.005
 _ARGUMENTS = 3
 _LOADED = ("return code: 0", "0")
 """The answers to an agent that was loaded, of a newer Java and an older one."""
+
+_LOOKUP_TIMEOUT_S = 10.0
+_JNDI_URL = re.compile(r"service:jmx:rmi:(?://[^/]*)?/jndi/rmi://(?P<host>[^:/]+):(?P<port>\d+)/(?P<name>[\w.]+)")
+
+_HANDSHAKE = struct.pack(">4sHB", b"JRMI", 2, 0x4C)
+_CALL, _RETURN, _NORMAL_RETURN = 0x50, 0x51, 0x01
+_STREAM_HEADER = b"\xac\xed\x00\x05"
+_BLOCK_DATA, _STRING = 0x77, 0x74
+_REGISTRY_ID = struct.pack(">qiqh", 0, 0, 0, 0)
+_LOOKUP = struct.pack(">iq", 2, 4905912898345647071)
+"""The operation and the interface hash of java.rmi.registry.Registry in the Java Remote Method Protocol."""
+
+_UID_BYTES = 14
 
 
 class AttachError(KraftdError):
@@ -199,3 +218,59 @@ def enable_jmx(process: Process, listener: Listener, directory: Path, clock: Clo
             # The last line is the innermost exception, such as a port that is taken.
             why = str(error).splitlines()[-1].strip()
             raise AttachError(f"cannot open JMX on {listener.address}: {why}") from error
+
+
+class JmxLookupError(KraftdError):
+    """The registry does not answer, or does not have the name."""
+
+    code = "jmx_lookup_failed"
+
+
+def registry_address(url: str) -> str | None:
+    """Return the ``host:port`` of the registry in a JMX service URL; None if it has none."""
+    match = _JNDI_URL.fullmatch(url)
+    return f"{match['host']}:{match['port']}" if match else None
+
+
+def direct_url(url: str) -> str:
+    """Return an equivalent JMX service URL that needs no JNDI.
+
+    Raises:
+        JmxLookupError: The registry does not answer, or does not have the name.
+    """
+    match = _JNDI_URL.fullmatch(url)
+    if match is None:
+        return url
+    stub = _stub_of(match["host"], int(match["port"]), match["name"])
+    return f"service:jmx:rmi:///stub/{base64.b64encode(stub).decode()}"
+
+
+def _stub_of(host: str, port: int, name: str) -> bytes:
+    """Return the serialized stub that a registry holds under a name."""
+    encoded = name.encode()
+    call = bytes([_CALL]) + _STREAM_HEADER + _block_data(_REGISTRY_ID + _LOOKUP)
+    call += struct.pack(">BH", _STRING, len(encoded)) + encoded
+    try:
+        with socket.create_connection((host, port), timeout=_LOOKUP_TIMEOUT_S) as connection:
+            connection.settimeout(_LOOKUP_TIMEOUT_S)
+            connection.sendall(_HANDSHAKE + call)
+            answer = bytearray()
+            while chunk := connection.recv(65536):
+                answer += chunk
+    except OSError as error:
+        raise JmxLookupError(
+            f"cannot look up {name} at {host}:{port}: {error}", hint="'kraftd status' shows which brokers run."
+        ) from error
+    return _stub_in(bytes(answer), f"{name} at {host}:{port}")
+
+
+def _stub_in(answer: bytes, what: str) -> bytes:
+    head = bytes([_RETURN]) + _STREAM_HEADER + bytes([_BLOCK_DATA, 1 + _UID_BYTES, _NORMAL_RETURN])
+    if not answer.startswith(head):
+        raise JmxLookupError(f"cannot look up {what}: the answer is not from an RMI registry", hint="Check the port.")
+    # The block holds no object, so dropping it does not change the object's back references.
+    return _STREAM_HEADER + answer[len(head) + _UID_BYTES :]
+
+
+def _block_data(data: bytes) -> bytes:
+    return bytes([_BLOCK_DATA, len(data)]) + data

@@ -8,7 +8,7 @@ from pathlib import Path
 from kraftd.errors import ConfigurationError
 from kraftd.host.environment import foreground_environment
 from kraftd.host.files import make_private_directory, nameless_file, write_changed
-from kraftd.host.jvm import JMX_USER, jmx_password, temporary_directory
+from kraftd.host.jvm import JMX_USER, direct_url, jmx_password, registry_address, temporary_directory
 from kraftd.host.machine import allows_execution
 from kraftd.operate.configuring import ChosenCluster, plan_for
 from kraftd.operate.context import CommandContext
@@ -20,7 +20,6 @@ from kraftd.render.kafka_tools import Tool, find_tool, tool_command, tools
 from kraftd.render.logging_config import logging_file, logging_option, tools_logging_config
 from kraftd.render.server_properties import client_properties
 from kraftd.runtime.jars import JarSet
-from kraftd.runtime.jmx_lookup import direct_url, registry_address
 
 _JMX = "jmx"
 _JMX_URL = "--jmx-url"
