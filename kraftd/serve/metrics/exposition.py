@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import Snapshot
-from kraftd.serve.metrics.canary import CANARY_FAMILIES
-from kraftd.serve.metrics.collection import COLLECTION_FAMILIES
+from kraftd.serve.metrics.collection import CANARY_FAMILIES, COLLECTION_FAMILIES
 from kraftd.serve.metrics.family import Family, Rendered, rendered
 from kraftd.serve.metrics.kafka import KAFKA_FAMILIES
 from kraftd.serve.metrics.programs import PROGRAM_FAMILIES
