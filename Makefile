@@ -62,8 +62,8 @@ lint: $(VENV)/.dev   ## format, lint, types, import contracts
 check: lint      ## lint, and the unit tests: in less than a minute
 	$(BIN)/python -m pytest tests/unit -m "not perf"
 
-docs/metrics.md: $(VENV)/.installed $(wildcard kraftd/serve/metrics/*.py)
-	$(BIN)/python -m kraftd.serve.metrics.reference > $@
+docs/metrics.md: $(VENV)/.installed tools/metrics_reference.py $(wildcard kraftd/serve/metrics/*.py)
+	$(BIN)/python -m tools.metrics_reference > $@
 
 dashboards: $(VENV)/.dev  ## write Grafana's dashboards anew from tools/dashboards
 	$(BIN)/python -m tools.dashboards

@@ -29,8 +29,8 @@ from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, 
 from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, OpenTransaction, Partial, RoundTrip
 from kraftd.plan.kinds import ScheduledBackups
 from kraftd.serve.metrics.exposition import OPENMETRICS, PROMETHEUS, Exposition, families
-from kraftd.serve.metrics.reference import document
 from tests.unit.health.views import program, quorum, snapshot, topic, voter
+from tools.metrics_reference import document
 
 ROOT = Path(__file__).resolve().parents[4]
 KEY, OTHER = ("orders", 0), ("orders", 1)

@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from the table of families: ``python -m kraftd.serve.metrics.reference > docs/metrics.md``."""
+"""docs/metrics.md, made from the table of families: ``python -m tools.metrics_reference > docs/metrics.md``."""
 
 import sys
 
