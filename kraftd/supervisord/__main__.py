@@ -25,7 +25,7 @@ from supervisor import loggers, supervisord
 from supervisor.states import RUNNING_STATES, STOPPED_STATES
 
 from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
-from kraftd.supervisord.socket_directory import make_socket_directory
+from kraftd.supervisord.rpc import make_socket_directory
 
 _DAEMON_GROUP = "daemon"
 _DAEMON = "kraftd"

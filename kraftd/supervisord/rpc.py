@@ -1,9 +1,12 @@
-"""supervisord's RPC interface over its Unix socket, every call bounded in time.
+"""supervisord's RPC interface over its Unix socket, every call bounded in time, and the directory of that socket.
 
-supervisord's RUNNING means alive for a second, nothing more; readiness is probed at Kafka and the apps.
+supervisord's RUNNING means alive for a second, nothing more; readiness is probed at Kafka and the apps. Whoever may
+write to the directory could answer in supervisord's place.
 """
 
+import errno
 import http.client
+import os
 import socket
 import xmlrpc.client
 from dataclasses import dataclass
@@ -25,6 +28,9 @@ _DO_NOT_WAIT = False
 
 _ENDED_AFTER_SPAWN = ("Exited too quickly", "Bad exit code")
 """Texts that supervisord also reports as spawn errors, although the process did run."""
+
+_OTHERS_MAY_WRITE = 0o022
+_ANYBODY_MAY_WRITE = 0o002
 
 
 class SupervisorUnreachableError(KraftdError):
@@ -187,3 +193,18 @@ def _process(row: dict[str, Any]) -> SupervisedProcess:
         started_at_s=float(row["start"]) if row["start"] else None,
         spawn_error="" if spawn_error.startswith(_ENDED_AFTER_SPAWN) else spawn_error,
     )
+
+
+def make_socket_directory(path: Path) -> None:
+    """Make a directory for the owner only, in one that exists.
+
+    Raises:
+        OSError: The operating system refuses, or the directory is in one that every user may write to, and does not
+            belong to this user alone.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    found, above = path.lstat(), path.parent.stat()
+    if not above.st_mode & _ANYBODY_MAY_WRITE:
+        return
+    if path.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+        raise PermissionError(errno.EACCES, "it does not belong to this user alone", str(path))

@@ -11,6 +11,7 @@ from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.plan.program import LOOPBACK, Purpose
+from kraftd.supervisord.rpc import make_socket_directory
 from kraftd.supervisord.socket_directory import make_socket_directory
 from kraftd.units import format_size, human_size
 
