@@ -86,7 +86,7 @@ def events(
 ) -> None:
     """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
     from kraftd.cli.output import event_line
-    from kraftd.operate.diagnose.events import events_since, follow_events
+    from kraftd.host.events import events_since, follow_events
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()

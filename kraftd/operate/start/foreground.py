@@ -11,14 +11,13 @@ from typing import ClassVar, Protocol
 
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
 from kraftd.health.report.documents import HealthDocument
-from kraftd.host.events import Event
+from kraftd.host.events import Event, EventFollower
 from kraftd.host.lock import acquire, holder_now, try_acquire
 from kraftd.host.notify import ServiceManager
 from kraftd.host.processes import Process, reap_children
 from kraftd.host.signals import StopSignals
 from kraftd.operate.configuring import ChosenCluster, recorded_or_configured_plan
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
-from kraftd.operate.diagnose.events import EventFollower
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.start.relay import Relay, given_up
 from kraftd.operate.start.sequence import YieldedError
