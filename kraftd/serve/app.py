@@ -25,7 +25,7 @@ from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, pr
 from kraftd.serve.page_routes import Source, add_page
 from kraftd.serve.problems import Problem
 from kraftd.web.api import DescribedApi, install_problems
-from kraftd.web.problems import HttpProblemError
+from kraftd.web.asgi import HttpProblemError
 
 _JOBS = {Kind.DAEMON: "kraftd", Kind.APP: "kraftd-apps", Kind.BROKER: "kafka", Kind.CONTROLLER: "kafka"}
 """The job of a program's target."""

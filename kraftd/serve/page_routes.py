@@ -22,9 +22,7 @@ from kraftd.serve.openapi import NoQuery, problems
 from kraftd.serve.page import Page
 from kraftd.serve.problems import Problem
 from kraftd.web.api import as_response
-from kraftd.web.asgi import Answer
-from kraftd.web.problems import HttpProblemError
-from kraftd.web.sse import PING, PING_INTERVAL_S, json_event, retry
+from kraftd.web.asgi import PING, PING_INTERVAL_S, Answer, HttpProblemError, json_event, retry
 
 MOST_PAGES = 64
 _RETRY_MS = 1000

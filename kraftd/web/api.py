@@ -11,8 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from kraftd.web.asgi import Answer
-from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
+from kraftd.web.asgi import Answer, HttpProblem, HttpProblemError, MakeProblem
 
 
 class DescribedApi(FastAPI):

@@ -8,8 +8,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from kraftd.web.asgi import App, ClientGoneError, Headers, Message, Receive, Scope, Send, head_only, send_answer
-from kraftd.web.problems import HttpProblem, HttpProblemError, MakeProblem
+from kraftd.web.asgi import (
+    App,
+    ClientGoneError,
+    Headers,
+    HttpProblem,
+    HttpProblemError,
+    MakeProblem,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    head_only,
+    send_answer,
+)
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that closed the connection."""

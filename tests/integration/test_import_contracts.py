@@ -127,7 +127,7 @@ def test_a_room_without_a_place_in_the_layers_is_refused(copied_tree):
 
 
 def test_the_apps_may_import_the_shared_web(copied_tree):
-    add_line(copied_tree, "apps/kraftd_apps/common/settings.py", "import kraftd.web.sse")
+    add_line(copied_tree, "apps/kraftd_apps/common/settings.py", "import kraftd.web.asgi")
 
     status, output = lint(copied_tree)
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kraftd.web.asgi import Answer, Headers
-from kraftd.web.problems import HttpProblemError, problem_answer
+from kraftd.web.asgi import Answer, Headers, HttpProblemError, problem_answer
 
 Outcome = Literal["not_written", "unknown"]
 

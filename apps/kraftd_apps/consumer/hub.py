@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from kraftd.web.asgi import Receive, Scope, Send
-from kraftd.web.sse import PING, PING_INTERVAL_S, event, retry
+from kraftd.web.asgi import PING, PING_INTERVAL_S, Receive, Scope, Send, event, retry
 from kraftd_apps.common.problems import ProblemError, problem
 from kraftd_apps.consumer.record import row_of
 from kraftd_apps.consumer.ring import Entry, Ring

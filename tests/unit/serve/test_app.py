@@ -5,7 +5,7 @@ import pytest
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
 from kraftd.serve.app import create_app
-from kraftd.web.problems import CONTENT_TYPE
+from kraftd.web.asgi import CONTENT_TYPE
 from kraftd.web.static import StaticFiles
 from tests.clocks import ManualClock
 from tests.plans import plan_of

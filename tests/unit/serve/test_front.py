@@ -5,7 +5,7 @@ import pytest
 
 from kraftd.health.programs.state import ServiceState
 from kraftd.serve.front import create_front
-from kraftd.web.problems import CONTENT_TYPE
+from kraftd.web.asgi import CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, snapshot

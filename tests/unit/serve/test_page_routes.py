@@ -7,7 +7,7 @@ import pytest
 from kraftd.host.events import EventLog
 from kraftd.serve.app import create_app
 from kraftd.serve.page_routes import MOST_PAGES, Live
-from kraftd.web.problems import CONTENT_TYPE
+from kraftd.web.asgi import CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot, program, snapshot

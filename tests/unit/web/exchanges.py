@@ -2,10 +2,9 @@
 
 import asyncio
 
-from kraftd.web.asgi import Answer, send_answer
+from kraftd.web.asgi import Answer, problem_answer, send_answer
 from kraftd.web.connections import HttpState
 from kraftd.web.guard import Access, Guard
-from kraftd.web.problems import problem_answer
 from kraftd.web.server import server_config
 
 HEAD = b"Host: localhost\r\n"

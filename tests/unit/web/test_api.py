@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from kraftd.web.api import DescribedApi, as_response, install_problems
-from kraftd.web.asgi import Answer
-from kraftd.web.problems import CONTENT_TYPE, HttpProblemError, problem_answer
+from kraftd.web.asgi import CONTENT_TYPE, Answer, HttpProblemError, problem_answer
 from tests.unit.web.asgi_client import call
 
 STATUS = {"bad_parameter": 400, "not_found": 404, "method_not_allowed": 405, "internal": 500}

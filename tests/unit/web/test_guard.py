@@ -4,9 +4,8 @@ import logging
 
 import pytest
 
-from kraftd.web.asgi import Answer, ClientGoneError, send_answer
+from kraftd.web.asgi import CONTENT_TYPE, Answer, ClientGoneError, HttpProblemError, problem_answer, send_answer
 from kraftd.web.guard import CLIENT_CLOSED_REQUEST, Access, Guard, completed, host_name, token_in
-from kraftd.web.problems import CONTENT_TYPE, HttpProblemError, problem_answer
 from tests.unit.web.asgi_client import call
 
 HOSTS = frozenset({"localhost", "127.0.0.1"})
