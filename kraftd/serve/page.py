@@ -18,7 +18,7 @@ from kraftd.health.report.history import KEPT_S, History, Moment
 from kraftd.host.events import Event
 from kraftd.plan.plan import Plan
 from kraftd.units import human_size
-from kraftd.web.static import StaticFiles
+from kraftd.web.api import StaticFiles
 
 WIDTH = 300
 HEIGHT = 48

@@ -10,8 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from kraftd.web.api import DescribedApi, as_response, install_problems
-from kraftd.web.static import StaticFiles
+from kraftd.web.api import DescribedApi, StaticFiles, as_response, install_problems
 from kraftd_apps.common.problems import PROBLEM_TYPES, ProblemError, problem
 
 _SHARED = "kraftd_apps.common"

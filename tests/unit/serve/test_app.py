@@ -5,8 +5,8 @@ import pytest
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
 from kraftd.serve.app import create_app
+from kraftd.web.api import StaticFiles
 from kraftd.web.asgi import CONTENT_TYPE
-from kraftd.web.static import StaticFiles
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, snapshot, topic

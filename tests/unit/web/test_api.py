@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
-from kraftd.web.api import DescribedApi, as_response, install_problems
+from kraftd.web.api import DescribedApi, StaticFiles, as_response, install_problems
 from kraftd.web.asgi import CONTENT_TYPE, Answer, HttpProblemError, problem_answer
 from tests.unit.web.asgi_client import call
 
 STATUS = {"bad_parameter": 400, "not_found": 404, "method_not_allowed": 405, "internal": 500}
+
+PACKAGES = ("kraftd.serve",)
 
 
 class Problem:
@@ -83,3 +85,28 @@ def test_an_answer_keeps_each_of_its_headers():
 
     assert [value for name, value in response.raw_headers if name == b"x-a"] == [b"1", b"2"]
     assert response.headers["content-type"] == "text/plain"
+
+
+def test_an_address_holds_the_hash_of_its_file_and_may_be_kept_for_ever():
+    static = StaticFiles(*PACKAGES)
+
+    answer = static.hashed[static.address("status.css")]
+
+    assert answer.content_type == b"text/css; charset=utf-8"
+    assert answer.headers == ((b"cache-control", b"public, max-age=31536000, immutable"),)
+
+
+def test_a_plain_name_is_served_without_being_kept():
+    assert StaticFiles(*PACKAGES).plain["/static/live.js"].headers == ()
+
+
+def test_every_page_has_the_shared_files():
+    static = StaticFiles()
+
+    assert set(static.plain) == {"/static/icon.svg", "/static/colours.css"}
+    assert static.hashed[static.address("icon.svg")].content_type == b"image/svg+xml"
+
+
+def test_a_file_that_is_not_there_has_no_address():
+    with pytest.raises(KeyError):
+        StaticFiles().address("other.css")
