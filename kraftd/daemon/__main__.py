@@ -25,8 +25,7 @@ from kraftd.plan.kinds import PROMETHEUS
 from kraftd.plan.plan import Plan
 from kraftd.plan.plan_json import parse_plan
 from kraftd.plan.program import DAEMON
-from kraftd.serve.front import create_front
-from kraftd.serve.problems import Problem
+from kraftd.serve.front import Problem, create_front
 from kraftd.supervisord.rpc import Supervisor
 from kraftd.web.asgi import App
 from kraftd.web.background import dump_threads_on_quit, end_process

@@ -20,10 +20,9 @@ from kraftd.host.install import runbooks_text
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program
-from kraftd.serve.front import NOTHING_SEEN, Live, Ready
+from kraftd.serve.front import NOTHING_SEEN, Live, Problem, Ready
 from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
 from kraftd.serve.page_routes import Source, add_page
-from kraftd.serve.problems import Problem
 from kraftd.web.api import DescribedApi, install_problems
 from kraftd.web.asgi import HttpProblemError
 

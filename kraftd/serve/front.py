@@ -8,21 +8,46 @@ from kraftd.clock import Clock
 from kraftd.health.programs.state import Snapshot
 from kraftd.health.programs.verdict import judge
 from kraftd.plan.plan import Plan
-from kraftd.serve.problems import Problem
-from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer, send_answer
+from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer, problem_answer, send_answer
 from kraftd.web.background import LazyApp
 from kraftd.web.guard import Access, Guard
 
 NOTHING_SEEN = "the cluster was not observed yet"
 
 _LIVE_WITHIN_S = 10.0
-
-
 _FRESH_WITHIN_S = 2.0
 _POLL_S = 0.01
 _LOCAL_NAMES = ("localhost", "::1")
 _TICKS_AT_ONCE = 5
 _TICKS_PER_S = 2.0
+
+PROBLEM_TYPES: dict[str, tuple[int, str]] = {
+    "bad_parameter": (400, "A parameter is wrong"),
+    "malformed_request": (400, "The request is not HTTP"),
+    "unauthorized": (401, "A token is needed"),
+    "cross_site": (403, "A page of another site may not write"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "This address does not take this method"),
+    "slow_head": (408, "The head of the request did not arrive in time"),
+    "bad_host": (421, "This host name is not served"),
+    "head_too_large": (431, "The head of the request is too large"),
+    "internal": (500, "The daemon failed"),
+    "unavailable": (503, "This is not available now"),
+}
+"""Status and title by code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error answer."""
+
+    code: str
+    detail: str
+
+    def answer(self) -> Answer:
+        """Return it as `application/problem+json`."""
+        status, title = PROBLEM_TYPES[self.code]
+        return problem_answer(status, title, self.detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from kraftd.health.programs.state import Snapshot
 from kraftd.health.report.history import History
 from kraftd.host.events import Event, recent_events
 from kraftd.plan.plan import Plan
+from kraftd.serve.front import Problem
 from kraftd.serve.openapi import NoQuery, problems
 from kraftd.serve.page import Page
-from kraftd.serve.problems import Problem
 from kraftd.web.api import as_response
 from kraftd.web.asgi import PING, PING_INTERVAL_S, Answer, HttpProblemError, json_event, retry
 

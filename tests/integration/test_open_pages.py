@@ -8,7 +8,7 @@ import pytest
 from kraftd.clock import SystemClock
 from kraftd.daemon.service import HttpServer, Service
 from kraftd.serve.app import create_app
-from kraftd.serve.problems import Problem
+from kraftd.serve.front import Problem
 from kraftd.web.server import server_config
 from tests.harness import eventually
 from tests.plans import plan_of

@@ -6,7 +6,7 @@ from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
 from kraftd.serve.app import create_app
 from kraftd.web.api import StaticFiles
-from kraftd.web.asgi import CONTENT_TYPE
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, snapshot, topic
@@ -59,7 +59,11 @@ def test_metrics_are_openmetrics_for_those_who_accept_it():
 def test_an_unknown_parameter_is_refused_of_files_too(path):
     answer = answered(OK, f"{path}?x=1")
 
-    assert (answered(OK, path).status, answer.status, answer.headers["content-type"]) == (200, 400, CONTENT_TYPE)
+    assert (answered(OK, path).status, answer.status, answer.headers["content-type"]) == (
+        200,
+        400,
+        PROBLEM_CONTENT_TYPE,
+    )
     assert answer.json["detail"] == "there is no parameter x"
 
 
@@ -67,7 +71,7 @@ def test_an_unknown_parameter_is_refused_of_files_too(path):
 def test_there_is_nothing_else(path):
     answer = answered(OK, path)
 
-    assert (answer.status, answer.headers["content-type"]) == (404, CONTENT_TYPE)
+    assert (answer.status, answer.headers["content-type"]) == (404, PROBLEM_CONTENT_TYPE)
     assert answer.json["detail"] == f"the daemon has no path {path}; see /openapi.json"
 
 
@@ -76,7 +80,11 @@ def test_there_is_nothing_else(path):
 def test_nothing_can_be_changed(path, method):
     answer = answered(OK, path, method=method)
 
-    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (405, CONTENT_TYPE, "GET, HEAD")
+    assert (answer.status, answer.headers["content-type"], answer.headers["allow"]) == (
+        405,
+        PROBLEM_CONTENT_TYPE,
+        "GET, HEAD",
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +105,7 @@ def test_nothing_can_be_changed(path, method):
 def test_a_wrong_parameter_is_named(target, detail):
     answer = answered(OK, target)
 
-    assert (answer.status, answer.headers["content-type"]) == (400, CONTENT_TYPE)
+    assert (answer.status, answer.headers["content-type"]) == (400, PROBLEM_CONTENT_TYPE)
     assert answer.json["detail"].startswith(detail)
     assert (answer.json["status"], answer.json["title"]) == (400, "A parameter is wrong")
 
@@ -127,7 +135,7 @@ def test_a_broker_is_asked_for_by_its_id(newest, broker_id, status):
 def test_a_broker_that_does_not_serve_says_why():
     answer = answered(DEGRADED, "/health/brokers/2")
 
-    assert (answer.headers["content-type"], answer.json["detail"]) == (CONTENT_TYPE, "it ended")
+    assert (answer.headers["content-type"], answer.json["detail"]) == (PROBLEM_CONTENT_TYPE, "it ended")
 
 
 def test_prometheus_finds_the_daemon_the_apps_and_the_agents_of_the_nodes():

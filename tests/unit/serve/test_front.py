@@ -5,7 +5,7 @@ import pytest
 
 from kraftd.health.programs.state import ServiceState
 from kraftd.serve.front import create_front
-from kraftd.web.asgi import CONTENT_TYPE
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, snapshot
@@ -73,7 +73,7 @@ def test_a_page_of_another_origin_cannot_write(headers):
 
     answer = asyncio.run(call(front, "POST", "/health", host=HOST, headers=headers))
 
-    assert (answer.status, answer.headers["content-type"], loaded.loads) == (403, CONTENT_TYPE, 0)
+    assert (answer.status, answer.headers["content-type"], loaded.loads) == (403, PROBLEM_CONTENT_TYPE, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST.", "[::1]:8000", "[::1]"])

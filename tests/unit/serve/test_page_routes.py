@@ -7,7 +7,7 @@ import pytest
 from kraftd.host.events import EventLog
 from kraftd.serve.app import create_app
 from kraftd.serve.page_routes import MOST_PAGES, Live
-from kraftd.web.asgi import CONTENT_TYPE
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot, program, snapshot
@@ -199,7 +199,7 @@ def test_the_page_shows_what_happened(tmp_path):
 def test_a_parameter_is_refused(target):
     answer = answered(target)
 
-    assert (answer.status, answer.headers["content-type"]) == (400, CONTENT_TYPE)
+    assert (answer.status, answer.headers["content-type"]) == (400, PROBLEM_CONTENT_TYPE)
 
 
 @pytest.mark.parametrize("target", ["/static/", "/static/live.js", "/static/../page.py", "/index.html"])
@@ -223,5 +223,5 @@ def test_one_page_too_many_is_told_so():
 
     answer = asyncio.run(run())
 
-    assert (answer.status, answer.headers["content-type"]) == (503, CONTENT_TYPE)
+    assert (answer.status, answer.headers["content-type"]) == (503, PROBLEM_CONTENT_TYPE)
     assert answer.json["detail"] == f"{MOST_PAGES} pages are open; close another"

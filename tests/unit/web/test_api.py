@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from kraftd.web.api import DescribedApi, StaticFiles, as_response, install_problems
-from kraftd.web.asgi import CONTENT_TYPE, Answer, HttpProblemError, problem_answer
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE, Answer, HttpProblemError, problem_answer
 from tests.unit.web.asgi_client import call
 
 STATUS = {"bad_parameter": 400, "not_found": 404, "method_not_allowed": 405, "internal": 500}
@@ -56,7 +56,7 @@ def ask(method, target, **options):
 def test_every_error_is_a_problem(method, target, status, detail):
     answer = ask(method, target)
 
-    assert (answer.status, answer.headers["content-type"]) == (status, CONTENT_TYPE)
+    assert (answer.status, answer.headers["content-type"]) == (status, PROBLEM_CONTENT_TYPE)
     assert answer.json["detail"].startswith(detail)
 
 

@@ -1,6 +1,6 @@
 import json
 
-from kraftd.web.asgi import CONTENT_TYPE, event, json_event, problem_answer, retry
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE, event, json_event, problem_answer, retry
 
 
 def test_an_event_has_its_data_on_one_line():
@@ -18,7 +18,7 @@ def test_a_page_is_told_when_to_connect_again():
 def test_a_problem_has_the_standard_members_before_its_own():
     answer = problem_answer(404, "There is nothing here", "no such file", type_uri="/docs#x", code="not_found")
 
-    assert (answer.status, answer.content_type.decode()) == (404, CONTENT_TYPE)
+    assert (answer.status, answer.content_type.decode()) == (404, PROBLEM_CONTENT_TYPE)
     assert list(json.loads(answer.body).items()) == [
         ("type", "/docs#x"),
         ("title", "There is nothing here"),

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from kraftd.web.asgi import CONTENT_TYPE, Answer, ClientGoneError, HttpProblemError, problem_answer, send_answer
+from kraftd.web.asgi import PROBLEM_CONTENT_TYPE, Answer, ClientGoneError, HttpProblemError, problem_answer, send_answer
 from kraftd.web.guard import CLIENT_CLOSED_REQUEST, Access, Guard, completed, host_name, token_in
 from tests.unit.web.asgi_client import call
 
@@ -142,7 +142,11 @@ def test_an_answer_that_may_be_kept_stays_so():
 def test_a_failure_is_a_problem_without_its_inside_and_is_logged_once(caplog):
     answer = ask(guarded(), path="/broken")
 
-    assert (answer.status, answer.json["code"], answer.headers["content-type"]) == (500, "internal", CONTENT_TYPE)
+    assert (answer.status, answer.json["code"], answer.headers["content-type"]) == (
+        500,
+        "internal",
+        PROBLEM_CONTENT_TYPE,
+    )
     assert "broken on purpose" not in answer.body.decode()
     assert len(caplog.records) == 1
 
