@@ -1,12 +1,21 @@
-"""Reading a request body: bounded in size and in time, and decoded."""
+"""A request's body: read within bounds of size and of time, and decoded by its `Content-Encoding`."""
 
 import asyncio
+import zlib
+from collections.abc import Iterable, Iterator
 
 from kraftd.web.asgi import ClientGoneError, Message, Receive, Scope
-from kraftd_apps.common.encoding import IDENTITY, decoded, encoding_of
 from kraftd_apps.common.problems import ProblemError, problem
 
 _TOO_SLOW = "the body is too slow"
+
+IDENTITY = b"identity"
+_GZIP = frozenset({b"gzip", b"x-gzip"})
+_DEFLATE = b"deflate"
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+_PIECE_BYTES = 65_536
+_MOST_MEMBERS = 1000
+"""The number of streams that one body may consist of, since each costs time however little it holds."""
 
 
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
@@ -58,3 +67,78 @@ async def _rest(message: Message, receive: Receive, max_bytes: int) -> bytes:
 def _check_length(length: int, max_bytes: int) -> None:
     if length > max_bytes:
         raise ProblemError(problem("too_large", f"the body is longer than {max_bytes} bytes (APP_MAX_BODY)"))
+
+
+def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the encoding of a body in lower case; `identity` if it has none.
+
+    Raises:
+        ProblemError: The encoding is not supported, or there are several.
+    """
+    named = [value for name, value in headers if name == b"content-encoding"]
+    codings = [coding for coding in (part.strip().lower() for value in named for part in value.split(b",")) if coding]
+    applied = [coding for coding in codings if coding != IDENTITY]
+    if not applied:
+        return IDENTITY
+    if len(applied) > 1 or applied[0] not in {*_GZIP, _DEFLATE}:
+        given = b", ".join(applied)[:40].decode("latin-1")
+        raise ProblemError(problem("unsupported_encoding", f"this app decodes gzip or deflate, not {given!r}"))
+    return applied[0]
+
+
+def decoded(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    """Return a body without its encoding; never inflates more than `max_bytes` and a byte.
+
+    Raises:
+        ProblemError: The body is not in that encoding, or is longer than `max_bytes` when decoded.
+    """
+    if encoding == IDENTITY:
+        return body
+    try:
+        return _inflated(body, _window_bits(body, encoding), max_bytes)
+    except zlib.error as error:
+        raise _unlike(encoding, str(error).rpartition(": ")[2]) from error
+    except EOFError as error:
+        raise _unlike(encoding, "it ends too early") from error
+
+
+def _window_bits(body: bytes, encoding: bytes) -> int:
+    """Return zlib's format: deflate is zlib's by the standard (RFC 9110), but some clients send it bare."""
+    if encoding in _GZIP:
+        return _GZIP_BITS
+    has_zlib_head = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and not (body[0] << 8 | body[1]) % 31
+    return zlib.MAX_WBITS if has_zlib_head else -zlib.MAX_WBITS
+
+
+def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+    found = bytearray()
+    members = 1
+    stream = zlib.decompressobj(window_bits)
+    for piece in _pieces(body):
+        rest = piece
+        while rest:
+            if stream.eof:
+                # Programs such as pigz and bgzip write several streams one after the other.
+                members += 1
+                if window_bits != _GZIP_BITS or members > _MOST_MEMBERS:
+                    raise zlib.error("more data after its end")
+                stream = zlib.decompressobj(window_bits)
+            found += stream.decompress(rest, max_bytes + 1 - len(found))
+            if len(found) > max_bytes:
+                detail = f"the decoded body is longer than {max_bytes} bytes (APP_MAX_BODY)"
+                raise ProblemError(problem("too_large", detail))
+            rest = stream.unused_data
+    if not stream.eof:
+        raise EOFError
+    return bytes(found)
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Yield a body in pieces: zlib copies what it leaves over at the end of each stream."""
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
+
+
+def _unlike(encoding: bytes, fault: str) -> ProblemError:
+    detail = f"the body is not {encoding.decode()}, as its Content-Encoding says: {fault}"
+    return ProblemError(problem("invalid_encoding", detail))

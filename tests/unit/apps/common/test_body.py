@@ -3,7 +3,7 @@ import zlib
 
 import pytest
 
-from kraftd_apps.common.encoding import IDENTITY, decoded, encoding_of
+from kraftd_apps.common.body import IDENTITY, decoded, encoding_of
 from kraftd_apps.common.problems import ProblemError
 
 JSON = b'{"a": 1}'
