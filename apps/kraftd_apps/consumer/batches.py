@@ -19,6 +19,8 @@ from kafka.record.util import calc_crc32c
 
 from kraftd.damage import Batch, Place, batch_at, place_of
 from kraftd_apps.common.kafka import KafkaSettings
+from kraftd_apps.common.settings import KafkaSettings
+from kraftd_apps.consumer.damage import Batch
 
 for _name in ("kafka.net", "kafka.cluster"):
     # What fails is raised, and logged by the caller.

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kraftd_apps.common.kafka import KafkaSettings, read_kafka
-from kraftd_apps.common.settings import HttpSettings, Reader, read_http
+from kraftd_apps.common.settings import HttpSettings, KafkaSettings, Reader, read_http, read_kafka
 
 _PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 

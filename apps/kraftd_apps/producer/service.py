@@ -8,11 +8,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kraftd.web.asgi import Answer, App, endpoint
 from kraftd.web.background import LazyApp
 from kraftd.web.guard import Guard
-from kraftd_apps.common.kafka import client_logger
 from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.routes import FastRoutes, liveness, readiness
-from kraftd_apps.common.settings import SettingsError
+from kraftd_apps.common.settings import SettingsError, client_logger
 from kraftd_apps.producer.metrics import PublisherMetrics
 from kraftd_apps.producer.publisher import Connect, ProducerClient, RateLimit, RecordPublisher
 from kraftd_apps.producer.routes import BatchRoute, SendRoute

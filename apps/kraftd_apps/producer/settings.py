@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kraftd_apps.common.kafka import KafkaSettings, read_kafka
-from kraftd_apps.common.settings import HttpSettings, Reader, read_http
+from kraftd_apps.common.settings import HttpSettings, KafkaSettings, Reader, read_http, read_kafka
 
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for key and headers in addition to a value of the maximum length."""
