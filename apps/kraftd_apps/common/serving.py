@@ -1,4 +1,4 @@
-"""Serving of an app with uvicorn until a signal, with a shutdown that loses no request in flight."""
+"""Serving of an app with uvicorn until a signal, its fast routes, and a shutdown that loses no request in flight."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import uvicorn
 
-from kraftd.web.asgi import Answer, App
+from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer
 from kraftd.web.background import dump_threads_on_quit, end_process
 from kraftd.web.server import Server, server_config
 from kraftd_apps.common.problems import problem
@@ -159,3 +159,35 @@ def command(read_settings: Callable[[Mapping[str, str]], Settings], make_service
         hint = f"\nhint: {error.hint}" if error.hint else ""
         sys.stderr.write(f"error: {error}{hint}\n")
         return error.exit_code
+
+
+class FastRoutes:
+    """Dispatches by method and exact path; all other requests go to the app behind."""
+
+    def __init__(self, routes: Mapping[tuple[str, str], App], behind: App) -> None:
+        self._routes = dict(routes)
+        self._behind = behind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope["path"]
+        handler = self._routes.get((scope["method"], path))
+        if handler is None:
+            await self._behind(scope, receive, send)
+            return
+        scope["app_route"] = path
+        await handler(scope, receive, send)
+
+
+def liveness(faults: Sequence[str]) -> Answer:
+    """Answer whether the process works; ignores Kafka, because its outage is no reason for a restart."""
+    return _state("ok" if not faults else "failing", faults)
+
+
+def readiness(reasons: Sequence[str]) -> Answer:
+    """Answer whether requests can succeed now, and why not."""
+    return _state("ready" if not reasons else "not_ready", reasons)
+
+
+def _state(status: str, reasons: Sequence[str]) -> Answer:
+    return json_answer(503 if reasons else 200, {"status": status, "reasons": list(reasons)})

@@ -10,7 +10,7 @@ from kraftd.web.background import LazyApp
 from kraftd.web.guard import Guard
 from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
-from kraftd_apps.common.routes import FastRoutes, liveness, readiness
+from kraftd_apps.common.serving import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError, client_logger
 from kraftd_apps.producer.metrics import PublisherMetrics
 from kraftd_apps.producer.publisher import Connect, ProducerClient, RateLimit, RecordPublisher
