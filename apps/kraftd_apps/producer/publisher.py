@@ -11,8 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
-from kraftd_apps.producer.async_producer import AsyncProducer, Client, Report, Settled
-from kraftd_apps.producer.kafka_errors import problem_of
+from kraftd_apps.producer.async_producer import AsyncProducer, Client, Report, Settled, problem_of
 from kraftd_apps.producer.record import Record
 from kraftd_apps.producer.topic import MetadataClient, TopicWatch
 

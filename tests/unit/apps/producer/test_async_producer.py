@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from kraftd_apps.producer.kafka_errors import _BY_KAFKA_NAME, problem_of
+from kraftd_apps.producer.async_producer import _BY_KAFKA_NAME, problem_of
 from tests.unit.apps.kafka_fakes import FakeError
 
 
