@@ -13,7 +13,6 @@ from typer.core import TyperArgument, TyperGroup
 import kraftd
 from kraftd.cli.commands import (
     backup,
-    change,
     cluster,
     config,
     diagnose,
@@ -119,7 +118,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
 )
 cluster.register(app)
-change.register(app)
 scale.register(app)
 upgrade.register(app)
 inspect.register(app)

@@ -1,4 +1,4 @@
-"""The commands that change a cluster: start, stop, restart, pause, resume, destroy."""
+"""The commands that change a cluster: start, stop, restart, apply, pause, resume, destroy."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from kraftd.cli.options import Invocation, program_names
-from kraftd.errors import KraftdError, TimedOutError
+from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
     from kraftd.operate.stop.pause import PauseResult
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 330.0
 _PAUSE_TIMEOUT_S = 30.0
+_CHANGE_TIMEOUT_S = 600.0
 
 Names = Annotated[
     list[str] | None,
@@ -43,6 +44,7 @@ Rolling = Annotated[
     bool, typer.Option("--rolling", help="One program after the other, while the others serve (--timeout 600s).")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")]
+RestartOnly = Annotated[bool, typer.Option("--force", help="Restart the only broker too: nothing serves meanwhile.")]
 
 
 class InterruptedCommandError(KraftdError):
@@ -57,6 +59,7 @@ def register(app: typer.Typer) -> None:
     app.command("start")(start)
     app.command("stop")(stop)
     app.command("restart")(restart)
+    app.command("apply")(apply)
     app.command("pause")(pause)
     app.command("resume")(resume)
     app.command("destroy")(destroy)
@@ -123,9 +126,7 @@ def restart(
     others serve; a call that ended early is gone on with.
     """
     if rolling or dry_run:
-        from kraftd.cli.commands.change import restart_rolling
-
-        restart_rolling(context, names, force=force, is_rolling=rolling, dry_run=dry_run)
+        _restart_rolling(context, names, force=force, is_rolling=rolling, dry_run=dry_run)
         return
     from kraftd.cli import output
     from kraftd.operate.restart import restart as restart_cluster
@@ -150,6 +151,52 @@ def restart(
         )
     elif not invocation.quiet:
         output.started(invocation.console(), result.started, invocation.command)
+
+
+def _restart_rolling(
+    context: typer.Context, names: list[str] | None, *, force: bool, is_rolling: bool, dry_run: bool
+) -> None:
+    """Restart programs one after the other."""
+    from kraftd.cli import changes
+    from kraftd.operate.rolling.restart import RollingOptions
+    from kraftd.operate.rolling.restart import restart_rolling as restart_programs
+
+    if not is_rolling:
+        raise ConfigurationError(
+            "cannot use --dry-run without --rolling: only a rolling restart tells its order",
+            hint="'kraftd restart --rolling --dry-run' shows it.",
+        )
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    options = RollingOptions(tuple(names or ()), dry_run, force, invocation.timeout_s or _CHANGE_TIMEOUT_S)
+    with report_running_programs(invocation, cluster.layout):
+        result = restart_programs(cluster, options)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
+    elif not invocation.quiet:
+        changes.rolled(invocation.console(), result)
+
+
+def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = False) -> None:
+    """Make the running cluster follow its changed configuration, without a stop of it.
+
+    Each program gets the least that is needed: nothing, other settings while it runs, or a restart, one after the
+    other. What is new is started beside the others. Refused is what would change the quorum or lose data.
+    """
+    from kraftd.cli import changes
+    from kraftd.operate.apply.apply import ApplyOptions
+    from kraftd.operate.apply.apply import apply as apply_configuration
+
+    invocation: Invocation = context.obj
+    timeout_s = invocation.timeout_s or _CHANGE_TIMEOUT_S
+    command_context = invocation.command_context(timeout_s)
+    chosen = invocation.chosen(command_context)
+    with report_running_programs(invocation, chosen.layout):
+        result = apply_configuration(chosen, ApplyOptions(dry_run, force, timeout_s), command_context)
+    if invocation.json:
+        invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
+    elif not invocation.quiet:
+        changes.applied(invocation.console(), result)
 
 
 def pause(context: typer.Context, names: Chosen) -> None:
