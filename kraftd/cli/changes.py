@@ -3,7 +3,7 @@
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.operate.apply.apply import ApplyResult
 from kraftd.operate.apply.differences import Action, ProgramChange
-from kraftd.operate.rolling.restart import RollingResult
+from kraftd.operate.restart import RollingResult
 from kraftd.operate.rolling.roll import Restarted
 
 _MEANING = {

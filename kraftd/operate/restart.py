@@ -1,16 +1,31 @@
-"""`kraftd restart`: stop, then start, under one lock."""
+"""`kraftd restart`: stop, then start, under one lock; or one program after the other while the others serve."""
 
+import os
 from dataclasses import dataclass, replace
 
+from kraftd.errors import NeedsRunningClusterError, RefusedError
+from kraftd.host.processes import known_process
 from kraftd.operate.configuring import ChosenCluster, plan_for
-from kraftd.operate.context import CommandContext, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
+from kraftd.operate.rolling.gates import Closed, restart_order
+from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
+from kraftd.operate.rolling.roll import Restarted, Roll
+from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.preflight import check_memory, check_open_files
+from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
-from kraftd.operate.stop.supervision import require_supervision
+from kraftd.operate.stop.supervision import find_supervised, require_supervision
+from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
+from kraftd.plan.plan import Plan
+
+COMMAND = "restart --rolling"
+_ADMIN_TIMEOUT_S = 3.0
+_RESUMED_WITHIN_S = 3600.0
+"""Later, whoever asks for a rolling restart means all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +74,154 @@ def _refuse_in_vain(start: Start) -> None:
     files_of(
         plan, start.doors.prepare_runtime(plan, start.cluster.command_context).launch, start.cluster.command_context
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RollingOptions:
+    """How to restart.
+
+    Attributes:
+        names: Programs; none for every broker and controller.
+        dry_run: Restart nothing.
+        force: Restart the only broker too, although nothing serves meanwhile.
+        timeout_s: How long the whole command may take.
+    """
+
+    names: tuple[str, ...] = ()
+    dry_run: bool = False
+    force: bool = False
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RollingResult:
+    """Answer to ``kraftd restart --rolling``.
+
+    Attributes:
+        order: The programs that this call was to restart, in the order that was known when it began.
+        done_before: The programs that an earlier call had restarted.
+        restarted: The programs that this call restarted; none of a dry run.
+        closed: The gates that do not hold now, of a dry run.
+    """
+
+    cluster: str
+    order: tuple[str, ...]
+    done_before: tuple[str, ...]
+    restarted: tuple[Restarted, ...]
+    closed: tuple[Closed, ...]
+    notes: tuple[str, ...]
+    dry_run: bool
+    took_s: float
+
+
+def restart_rolling(cluster: ClusterContext, options: RollingOptions, doors: StartDoors | None = None) -> RollingResult:
+    """Restart programs one after the other, each between gates, or go on where an earlier call ended.
+
+    Raises:
+        UnknownNameError: No program has one of the names.
+        NeedsRunningClusterError: The cluster does not run, or a named program does not.
+        RefusedError: There is one broker only, or another command restarts programs.
+        TimedOutError: Time was up; the text names the gate, and what is not there.
+    """
+    plan, began_s = cluster.plan, cluster.clock.monotonic_s()
+    plan.check_names(options.names)
+    deadline = Deadline(began_s + options.timeout_s, options.timeout_s, cluster.store.generation())
+    roll = Roll(cluster, doors or start_doors(), deadline)
+    with cluster.lock(COMMAND, timeout_s=options.timeout_s):
+        require_running(cluster)
+        journal, done_before = _journal(cluster, options)
+        pending = journal.pending(cluster.find_processes().processes)
+        if not options.force:
+            refuse_interruption(plan, pending)
+        if not options.dry_run:
+            write_journal(cluster.layout, journal)
+    with cluster.doors.open_kafka(plan.access, _ADMIN_TIMEOUT_S) as kafka:
+        look = roll.look(kafka)
+    order = restart_order(plan, pending, look.active_controller)
+    restarted: tuple[Restarted, ...] = ()
+    if not options.dry_run:
+        with cluster.operating(COMMAND, ", ".join(order)) as tracked:
+            if done_before:
+                tracked.reporter.step(f"Going on after {', '.join(done_before)}: an earlier call restarted these")
+            restarted = replace(roll, cluster=tracked).run(journal)
+    took_s = round(cluster.clock.monotonic_s() - began_s, 3)
+    closed = look.closed if options.dry_run else ()
+    return RollingResult(
+        plan.cluster, order, done_before, restarted, closed, tuple(roll.notes), options.dry_run, took_s
+    )
+
+
+def require_running(cluster: ClusterContext) -> None:
+    """Refuse where supervisord cannot start again what ends.
+
+    Raises:
+        NeedsRunningClusterError: With the reason.
+    """
+    table = find_supervised(cluster)
+    if table.supervised:
+        return
+    why = "it does not run" if table.supervised is None else f"supervisord does not answer ({table.unreachable})"
+    raise NeedsRunningClusterError(
+        f"cannot restart programs of the cluster {cluster.plan.cluster}: {why}",
+        hint="'kraftd start' starts it, with the configuration of now.",
+        code="not_running" if table.supervised is None else "unsupervised",
+    )
+
+
+def refuse_interruption(plan: Plan, names: tuple[str, ...]) -> None:
+    """Refuse to restart the only broker of a cluster.
+
+    Raises:
+        RefusedError: Naming it.
+    """
+    broker = plan.brokers[0].name
+    if len(plan.brokers) == 1 and broker in names:
+        raise RefusedError(
+            f"cannot restart {broker} without an interruption: it is the only broker",
+            hint="--force restarts it all the same: nobody can read or write for some seconds. "
+            "With cluster.brokers = 2 or more, others serve meanwhile.",
+            code="only_broker",
+        )
+
+
+def begin(cluster: ClusterContext, command: str, names: tuple[str, ...]) -> Journal:
+    """Return the journal of a command that is to restart programs, and what an earlier one left; with the lock held.
+
+    Raises:
+        RefusedError: Another command restarts programs.
+    """
+    owner = known_process(os.getpid())
+    left = refuse_other_owner(cluster, owner)
+    processes = cluster.find_processes().processes
+    pending = left.pending(processes) if left else ()
+    known = (
+        {name: old for name, old in left.replaced.items() if name in pending or name not in processes} if left else {}
+    )
+    asked = {name: processes[name] for name in names if name in processes}
+    return Journal(command, owner, cluster.clock.now_s(), {**known, **asked})
+
+
+def _journal(cluster: ClusterContext, options: RollingOptions) -> tuple[Journal, tuple[str, ...]]:
+    """Return the journal of this call, and what an earlier call for the same programs has done."""
+    names = options.names or tuple(node.name for node in cluster.plan.nodes)
+    _refuse_absent(cluster, options.names)
+    fresh = begin(cluster, COMMAND, names)
+    left = read_journal(cluster.layout)
+    if left is None or left.command != COMMAND or set(left.replaced) != set(names):
+        return fresh, ()
+    pending = left.pending(cluster.find_processes().processes)
+    if not pending or cluster.clock.now_s() - left.began_at_s > _RESUMED_WITHIN_S:
+        return fresh, ()
+    done = tuple(name for name in left.replaced if name not in pending)
+    return replace(left, owner=fresh.owner), done
+
+
+def _refuse_absent(cluster: ClusterContext, names: tuple[str, ...]) -> None:
+    processes = cluster.find_processes().processes
+    absent = [name for name in names if name not in processes and not isinstance(cluster.plan.program(name), Node)]
+    if absent:
+        raise NeedsRunningClusterError(
+            f"cannot restart {' and '.join(absent)}: it does not run",
+            hint=f"'kraftd start {' '.join(absent)}' starts it.",
+            code="not_running",
+        )

@@ -158,8 +158,8 @@ def _restart_rolling(
 ) -> None:
     """Restart programs one after the other."""
     from kraftd.cli import changes
-    from kraftd.operate.rolling.restart import RollingOptions
-    from kraftd.operate.rolling.restart import restart_rolling as restart_programs
+    from kraftd.operate.restart import RollingOptions
+    from kraftd.operate.restart import restart_rolling as restart_programs
 
     if not is_rolling:
         raise ConfigurationError(

@@ -25,8 +25,8 @@ from kraftd.operate.context import ClusterContext, CommandContext, cluster_conte
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
+from kraftd.operate.restart import begin, refuse_interruption, require_running
 from kraftd.operate.rolling.journal import read_journal, write_journal
-from kraftd.operate.rolling.restart import begin, refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now

@@ -22,9 +22,9 @@ from kraftd.operate.configuring import VERSION_SETTING, ChosenCluster, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
+from kraftd.operate.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.gates import Closed, Gate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
-from kraftd.operate.rolling.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.scale.move import read_journal as read_scale_journal
 from kraftd.operate.scale.refuse import refuse_unfinished

@@ -6,8 +6,8 @@ import pytest
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
 from kraftd.host.processes import Process
+from kraftd.operate.restart import COMMAND, RollingOptions, restart_rolling
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
-from kraftd.operate.rolling.restart import COMMAND, RollingOptions, restart_rolling
 from kraftd.operate.start.sequence import YieldedError
 from kraftd.operate.start.start import locked_start
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
