@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kraftd.clock import Clock
-from kraftd.health.programs.facts import Answer
+from kraftd.health.programs.ladder import Answer
 from kraftd.host.processes import Process
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan

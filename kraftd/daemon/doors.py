@@ -18,8 +18,7 @@ from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskView
-from kraftd.health.programs.facts import Answer, ProcessFact
-from kraftd.health.programs.ladder import StartProgress
+from kraftd.health.programs.ladder import Answer, ProcessFact, StartProgress
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import RestartHistory, to_json
 from kraftd.health.programs.state import LastExit, ProcessUsage

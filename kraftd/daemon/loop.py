@@ -9,7 +9,7 @@ from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.restarter import Restarter, unreaped
 from kraftd.daemon.watchdog import Watchdog
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.facts import SERVES, Answer, voter_answer
+from kraftd.health.programs.ladder import SERVES, Answer, voter_answer
 from kraftd.health.programs.restarts import Policy, RestartHistory
 from kraftd.health.programs.state import BrokerContact, ObservedPrograms, Snapshot, views
 from kraftd.host.processes import Process

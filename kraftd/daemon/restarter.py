@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kraftd.clock import Clock
 from kraftd.daemon.doors import DaemonDoors
-from kraftd.health.programs.facts import Answer, ProcessFact
+from kraftd.health.programs.ladder import Answer, ProcessFact
 from kraftd.health.programs.restarts import (
     GiveUp,
     Policy,

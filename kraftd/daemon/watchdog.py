@@ -7,7 +7,7 @@ from dataclasses import replace
 from kraftd.clock import Clock
 from kraftd.daemon.doors import DaemonDoors
 from kraftd.health.programs.causes import Cause
-from kraftd.health.programs.facts import Answer, ProcessFact, Silence
+from kraftd.health.programs.ladder import Answer, ProcessFact, Silence
 from kraftd.health.programs.state import LastExit
 from kraftd.health.programs.watchdog import (
     Hang,

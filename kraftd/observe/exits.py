@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
-from kraftd.health.programs.facts import ProcessFact
+from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.host.environment import open_files_limit
 from kraftd.host.files import read_text

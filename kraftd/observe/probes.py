@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 
-from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, Silence
-from kraftd.health.programs.ladder import StartProgress, start_progress
+from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, Silence, StartProgress, start_progress
 from kraftd.host.http import get
 from kraftd.host.logs import tail
 from kraftd.kafka.probe import ProbeState, connect, probe

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kraftd.health.programs.facts import ORPHANED, ProcessFact
+from kraftd.health.programs.ladder import ORPHANED, ProcessFact
 from kraftd.host.processes import Process, describe, find_by_marker
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kraftd.health.programs.facts import ORPHANED
+from kraftd.health.programs.ladder import ORPHANED
 from kraftd.host.processes import is_alive
 from kraftd.observe.processes import find_processes
 from kraftd.supervisord.rpc import Supervisor

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kraftd.health.programs.facts import SERVES
+from kraftd.health.programs.ladder import SERVES
 from kraftd.observe.probes import ask, ask_all
 from tests.plans import plan_of
 

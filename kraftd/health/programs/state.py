@@ -8,8 +8,17 @@ from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.backups import ScheduledBackup
 from kraftd.health.programs.disks import DiskView
-from kraftd.health.programs.facts import NOT_STARTED, Answer, ProcessFact
-from kraftd.health.programs.ladder import NO_PROGRESS, LogRecovery, Rung, StartProgress, recovery_shown, rung_of
+from kraftd.health.programs.ladder import (
+    NO_PROGRESS,
+    NOT_STARTED,
+    Answer,
+    LogRecovery,
+    ProcessFact,
+    Rung,
+    StartProgress,
+    recovery_shown,
+    rung_of,
+)
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.plan.desired import DesiredState

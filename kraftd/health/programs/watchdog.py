@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kraftd.health.programs.facts import Silence
+from kraftd.health.programs.ladder import Silence
 from kraftd.health.programs.state import START_GRACE_S
 from kraftd.plan.kinds import Node, Tool, WatchdogLimits
 from kraftd.plan.program import Program

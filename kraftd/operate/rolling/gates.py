@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from kraftd import units
 from kraftd.health.programs.facts import Answer, voter_answer
+from kraftd.health.programs.ladder import Answer, voter_answer
 from kraftd.kafka.model import ClusterMetadata, Partition, Quorum, TopicPartition
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.plan.kinds import Node

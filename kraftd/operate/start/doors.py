@@ -8,8 +8,7 @@ from pathlib import Path
 from kraftd.clock import Clock
 from kraftd.health.programs.causes import Cause, diagnose
 from kraftd.health.programs.disks import DiskSpace
-from kraftd.health.programs.facts import Answer
-from kraftd.health.programs.ladder import StartProgress
+from kraftd.health.programs.ladder import Answer, StartProgress
 from kraftd.host.environment import highest_open_files, raise_open_files
 from kraftd.host.http import get
 from kraftd.host.jvm import enable_jmx

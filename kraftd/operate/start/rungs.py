@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from kraftd.clock import Clock
 from kraftd.health.programs.causes import telling_lines
-from kraftd.health.programs.facts import Answer
 from kraftd.health.programs.ladder import (
     NO_PROGRESS,
+    Answer,
     LogRecovery,
     Rung,
     described,

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kraftd.errors import KraftdError, TimedOutError
-from kraftd.health.programs.facts import Answer, voter_answer
+from kraftd.health.programs.ladder import Answer, voter_answer
 from kraftd.host.jvm import AttachError
 from kraftd.kafka.model import KafkaAccessError
 from kraftd.operate.context import ClusterContext

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 import pytest
 
 from kraftd.daemon.attachments import AGENT_DELAY_S, RETRY_S, Attachments
-from kraftd.health.programs.facts import SERVES, Answer
+from kraftd.health.programs.ladder import SERVES, Answer
 from kraftd.host.processes import Process
 from kraftd.plan.program import Purpose
 from tests.clocks import ManualClock

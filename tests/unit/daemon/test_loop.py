@@ -7,7 +7,7 @@ from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.loop import Loop
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.causes import Cause
-from kraftd.health.programs.facts import SERVES, Answer, ProcessFact, Silence
+from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, Silence
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.host.processes import Process

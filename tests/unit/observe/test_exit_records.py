@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.health.programs.facts import ProcessFact
+from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
 from kraftd.units import timestamp

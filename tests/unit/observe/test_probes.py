@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.health.programs.facts import voter_answer
+from kraftd.health.programs.ladder import voter_answer
 from tests.plans import plan_of
 from tests.unit.health.views import quorum, voter
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskSpace
-from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
-from kraftd.health.programs.ladder import start_progress
+from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, start_progress
 from kraftd.host.processes import Process
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.health.programs.facts import SERVES, Answer, Silence
 from kraftd.health.programs.ladder import (
+    SERVES,
+    Answer,
     LogRecovery,
     Rung,
+    Silence,
     StartProgress,
     described,
     ladder_of,

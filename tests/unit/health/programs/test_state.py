@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.health.programs.facts import SERVES, Answer, ProcessFact
+from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import LastExit, ObservedPrograms, ServiceState, views
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram

@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.health.programs.facts import Silence
+from kraftd.health.programs.ladder import Silence
 from kraftd.health.programs.watchdog import (
     Hang,
     Run,

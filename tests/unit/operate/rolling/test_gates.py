@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.health.programs.facts import SERVES, Answer
+from kraftd.health.programs.ladder import SERVES, Answer
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, Partial, Partition, Quorum, TopicState, Voter
 from kraftd.operate.rolling.gates import Gate, closed_gates, partitions_interrupted, restart_order
 from tests.plans import plan_of
