@@ -11,10 +11,10 @@ from typing import cast
 from kraftd.clock import Clock, SystemClock
 from kraftd.daemon.backups import backup_scheduler
 from kraftd.daemon.doors import daemon_doors, reopen_logs
-from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.log_rotation import LogRotator
 from kraftd.daemon.loop import Loop
 from kraftd.daemon.service import HttpServer, Service, tune_gc
+from kraftd.daemon.watchdog import Heartbeat
 from kraftd.health.programs.restarts import RestartHistory, from_json, unreadable
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text

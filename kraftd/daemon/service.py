@@ -9,9 +9,9 @@ from collections.abc import Callable
 import uvicorn
 
 from kraftd.daemon.backups import BackupScheduler
-from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.log_rotation import LOOK_EVERY_S, LogRotator
 from kraftd.daemon.loop import Loop
+from kraftd.daemon.watchdog import Heartbeat
 from kraftd.errors import KraftdError
 from kraftd.health.programs.state import ServiceState, Snapshot
 from kraftd.health.programs.verdict import is_settled

@@ -1,11 +1,19 @@
-"""What runs and gives no answer: the watchdog's decision, carried out through the daemon's doors."""
+"""What hangs: the watchdog's decision, carried out through the daemon's doors, and the heartbeat of the daemon itself.
 
+The heartbeat is a file that the daemon touches after each look, by which supervisord knows that it does not hang. A
+daemon that looks and no longer serves HTTP hangs as well, so that it beats only while both go on.
+"""
+
+import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.daemon.doors import DaemonDoors
+from kraftd.errors import FileAccessError
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.ladder import Answer, ProcessFact, Silence
 from kraftd.health.programs.state import LastExit
@@ -21,16 +29,19 @@ from kraftd.health.programs.watchdog import (
     taken,
     wakes_supervisord,
 )
+from kraftd.host.files import read_text, write_atomically
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
-from kraftd.plan.kinds import Node
+from kraftd.plan.kinds import Daemon, Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, Program
+from kraftd.supervisord.heartbeat import HUNG
 from kraftd.supervisord.rpc import SUPERVISORD
 
 _ASK_COST_EVERY_S = 5.0
 _SIGNALS = {Step.TERMINATE: signal.SIGTERM, Step.KILL: signal.SIGKILL}
+_LEAST_TICKS = 3
 
 
 class Watchdog:
@@ -189,3 +200,46 @@ class Watchdog:
             for name, (process, why) in self._ended.items()
             if process_table.processes.get(name) in (None, process)
         }
+
+
+class Heartbeat:
+    """The heartbeat of one run of the daemon."""
+
+    def __init__(self, path: Path, daemon: Daemon) -> None:
+        self._path = path
+        self._limit_s = max(daemon.watchdog.daemon_silent_s, _LEAST_TICKS * daemon.interval_s)
+        self._is_enabled = daemon.watchdog.enabled
+        self._does_http_go_on = False
+
+    def begin(self) -> bool:
+        """Have supervisord watch this run, where that is enabled; return whether it ended the run before.
+
+        Raises:
+            FileAccessError: The file cannot be read.
+        """
+        was_hung = HUNG in (read_text(self._path) or "")
+        if self._is_enabled:
+            # A full disk leaves the daemon unwatched, which must not end it.
+            with contextlib.suppress(FileAccessError):
+                write_atomically(self._path, f"{self._limit_s}\n")
+        else:
+            self.end()
+        return was_hung
+
+    def note_http(self) -> None:
+        """Note that the HTTP side goes on; a beat without that since the one before is left out."""
+        self._does_http_go_on = True
+
+    def beat(self) -> None:
+        """Tell that the daemon looked at the cluster, where its HTTP side goes on too."""
+        if not self._does_http_go_on:
+            return
+        self._does_http_go_on = False
+        # Where the state directory was removed, nobody looks at the file either.
+        with contextlib.suppress(OSError):
+            os.utime(self._path)
+
+    def end(self) -> None:
+        """Have supervisord watch no more."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)

@@ -9,8 +9,8 @@ import threading
 import psutil
 import pytest
 
-from kraftd.daemon.heartbeat import Heartbeat
 from kraftd.daemon.service import HttpServer
+from kraftd.daemon.watchdog import Heartbeat
 from kraftd.host.events import read_events
 from kraftd.plan.program import python_marker
 from kraftd.web.server import server_config

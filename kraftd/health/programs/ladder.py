@@ -12,7 +12,6 @@ from kraftd.plan.program import Kind, Program, Purpose
 CAUGHT_UP_WITHIN_S = 5.0
 """A voter that fetched everything this recently is caught up: the idle quorum writes a record every 0.5 s."""
 
-
 ORPHANED = "ORPHANED"
 NOT_STARTED = "STOPPED"
 

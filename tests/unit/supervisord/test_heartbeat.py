@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from kraftd.daemon.heartbeat import Heartbeat
+from kraftd.daemon.watchdog import Heartbeat
 from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
 from tests.clocks import ManualClock
 from tests.plans import plan_of
