@@ -12,11 +12,20 @@ from typing import Self
 from kraftd import damage
 from kraftd.clock import Clock, SystemClock
 from kraftd.kafka import groups as group_calls
-from kraftd.kafka import offsets as offset_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.creation import TopicCreation
-from kraftd.kafka.log import batches_from, open_transactions, place_at
+from kraftd.kafka.log import (
+    LATEST,
+    IsolationLevel,
+    Question,
+    batches_from,
+    describe_log_dirs,
+    mixed_offsets,
+    offsets_at,
+    open_transactions,
+    place_at,
+)
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -37,7 +46,6 @@ from kraftd.kafka.model import (
     TopicPartition,
     TopicState,
 )
-from kraftd.kafka.offsets import IsolationLevel, Question, describe_log_dirs
 from kraftd.kafka.round_trip import round_trips
 from kraftd.kafka.wire import NO_LEADER, Wire
 from kraftd.plan.plan import Access, Topic
@@ -211,14 +219,14 @@ class KafkaAdmin:
 
         The partitions come from topics(), in this cycle, because they carry their leaders.
         """
-        return offset_calls.offsets_at(self._opened, partitions, offset_calls.LATEST, isolation_level)
+        return offsets_at(self._opened, partitions, LATEST, isolation_level)
 
     def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]:
         """Return start offsets of some partitions and offsets at times of others, in one round of requests.
 
         A partition without a record at its time or later is absent, without a failure.
         """
-        return offset_calls.mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
+        return mixed_offsets(self._opened, questions, IsolationLevel.READ_UNCOMMITTED)
 
     def batches_from(self, questions: Iterable[tuple[Partition, int]]) -> Partial[TopicPartition, FetchedBatches]:
         """Return the headers of the next batches from an offset of each partition on, in one round of requests."""

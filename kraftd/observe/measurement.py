@@ -11,6 +11,7 @@ from kraftd.health.lag.selection import Selector
 from kraftd.health.lag.status import LagStatus, is_idle, partition_status, worst
 from kraftd.health.lag.time_lag import AgeBounds
 from kraftd.health.lag.view import GroupStatus, Offsets
+from kraftd.kafka.log import IsolationLevel, Question
 from kraftd.kafka.model import (
     BrokerEndpoint,
     Failure,
@@ -22,7 +23,6 @@ from kraftd.kafka.model import (
     TopicPartition,
     TopicState,
 )
-from kraftd.kafka.offsets import IsolationLevel, Question
 
 
 class OffsetSource(Protocol):

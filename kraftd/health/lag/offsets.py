@@ -12,8 +12,8 @@ from math import inf
 from kraftd.health.lag.status import CAPACITY, Window
 from kraftd.health.lag.time_lag import NO_WAIT, AgeBounds, Timeline, group_wait, looked_up, lookup_time_s, observed
 from kraftd.health.lag.unread import Position, Unread, UnreadMemory
+from kraftd.kafka.log import EARLIEST, Question
 from kraftd.kafka.model import OpenTransaction, Partial, Partition, TopicPartition, TopicState
-from kraftd.kafka.offsets import EARLIEST, Question
 
 HELD_S = 8.0
 """A last stable offset that stayed so long before the end is asked about; a busy producer's moves all the time."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from kraftd.clock import Clock
 from kraftd.kafka.admin import access_error
 from kraftd.kafka.administration.administrator import Administrator
+from kraftd.kafka.log import EARLIEST, IsolationLevel
 from kraftd.kafka.model import (
     Failure,
     GroupState,
@@ -21,7 +22,6 @@ from kraftd.kafka.model import (
     TopicPartition,
     TopicState,
 )
-from kraftd.kafka.offsets import EARLIEST, IsolationLevel
 from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.operate.data.topic_changes import placed
 from kraftd.plan.plan import Topic

@@ -9,6 +9,7 @@ from typing import Protocol
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.settings import ConfigEntry
+from kraftd.kafka.log import Question
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -23,7 +24,6 @@ from kraftd.kafka.model import (
     TopicPartition,
     TopicState,
 )
-from kraftd.kafka.offsets import Question
 from kraftd.operate.context import ClusterContext
 from kraftd.plan.plan import Plan, Topic
 

@@ -7,8 +7,8 @@ from kraftd.errors import ConfigurationError, NeedsRunningClusterError, RefusedE
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import SCHEMA_VERSION, TopicsDocument, TopicSummary
 from kraftd.kafka.administration.settings import ConfigEntry
+from kraftd.kafka.log import EARLIEST, LATEST
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicPartition, TopicState
-from kraftd.kafka.offsets import EARLIEST, LATEST
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.kafka.topics import HIGH_WATERMARK
 from kraftd.operate.data.access import KafkaData, refusal

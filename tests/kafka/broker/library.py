@@ -4,7 +4,7 @@ import contextlib
 import warnings
 
 from kraftd.kafka.admin import load_client
-from kraftd.kafka.offsets import EARLIEST
+from kraftd.kafka.log import EARLIEST
 from tests.harness import eventually
 
 with warnings.catch_warnings():

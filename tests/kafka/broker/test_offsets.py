@@ -11,7 +11,7 @@ from kraftd.health.lag.lag import group_lag
 from kraftd.health.lag.time_lag import MIN_WIDTH_S, RELATIVE_ERROR, group_wait, looked_up, lookup_time_s, observed
 from kraftd.health.lag.unread import Unread
 from kraftd.host.environment import inherited_environment
-from kraftd.kafka.offsets import IsolationLevel
+from kraftd.kafka.log import IsolationLevel
 from kraftd.render.kafka_tools import find_tool, tool_command
 from kraftd.runtime.jars import JarSet
 from tests.kafka.broker.library import (

@@ -1,6 +1,7 @@
 import pytest
 
 from kraftd.health.programs.state import ServiceState
+from kraftd.kafka.log import EARLIEST, IsolationLevel
 from kraftd.kafka.model import (
     Batch,
     BrokerEndpoint,
@@ -18,7 +19,6 @@ from kraftd.kafka.model import (
     TopicOutcome,
     TopicState,
 )
-from kraftd.kafka.offsets import EARLIEST, IsolationLevel
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.observe.collector import LEFT_TO_START_S, CollectAction, Collector, next_collect_action
 from tests.clocks import ManualClock

@@ -7,6 +7,7 @@ from kraftd.health.lag.selection import selector
 from kraftd.health.lag.status import CAPACITY, LagStatus
 from kraftd.health.lag.time_lag import NO_WAIT
 from kraftd.health.lag.view import KafkaView
+from kraftd.kafka.log import EARLIEST, IsolationLevel
 from kraftd.kafka.model import (
     AbortedTransaction,
     Batch,
@@ -19,7 +20,6 @@ from kraftd.kafka.model import (
     Partition,
     TopicState,
 )
-from kraftd.kafka.offsets import EARLIEST, IsolationLevel
 from kraftd.observe.measurement import Measurement
 from kraftd.plan.kinds import Selection
 from kraftd.serve.metrics.exposition import Exposition

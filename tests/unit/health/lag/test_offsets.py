@@ -2,8 +2,8 @@ import pytest
 
 from kraftd.health.lag.offsets import ASK_AGAIN_S, HELD_S, STABLE_EVERY_S, STARTS_EVERY_S, HeldMemory, OffsetMemory
 from kraftd.health.lag.status import CAPACITY, Window
+from kraftd.kafka.log import EARLIEST
 from kraftd.kafka.model import Failure, OpenTransaction, Partial, Partition, TopicState
-from kraftd.kafka.offsets import EARLIEST
 from tests.unit.health.views import topic
 
 ORDERS = topic("orders", 1)

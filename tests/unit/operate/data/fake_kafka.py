@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from kraftd.kafka.administration.settings import ConfigEntry
+from kraftd.kafka.log import EARLIEST, LATEST
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -17,7 +18,6 @@ from kraftd.kafka.model import (
     TopicOutcome,
     TopicState,
 )
-from kraftd.kafka.offsets import EARLIEST, LATEST
 
 REFUSED = Failure("REFUSED", "it is refused", retriable=False)
 OWN = ConfigEntry("retention.ms", "1000", is_own=True)
