@@ -7,15 +7,14 @@ from kraftd.kafka import groups as group_calls
 from kraftd.kafka import quorum as quorum_calls
 from kraftd.kafka import topics as topic_calls
 from kraftd.kafka.admin import KafkaAdmin, access_error
-from kraftd.kafka.administration import reassignments as reassignment_calls
 from kraftd.kafka.administration import settings as setting_calls
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BROKER_RESOURCE, BrokerSetting, ConfigEntry
 from kraftd.kafka.groups import committed
 from kraftd.kafka.model import Failure, GroupState, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.quorum import Features
 from kraftd.kafka.topics import (
     TOPIC_RESOURCE,
+    Reassignment,
     creation_failures_in,
     creation_request,
     metadata_request,
@@ -143,7 +142,7 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaUnreachableError: No broker answers.
         """
-        response = self._opened.request_any(reassignment_calls.unregister_request(node_id))
+        response = self._opened.request_any(topic_calls.unregister_request(node_id))
         return self._opened.failure_of(response.error_code, response.error_message)
 
     def check_creation(self, declared: Sequence[Topic]) -> dict[str, Failure]:
@@ -250,8 +249,8 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaAccessError: No broker answers, or none of it is accepted.
         """
-        response = self._opened.request_any(reassignment_calls.reassign_request(targets, self._timeout_s))
-        found = reassignment_calls.reassign_failures(response, self._opened)
+        response = self._opened.request_any(topic_calls.reassign_request(targets, self._timeout_s))
+        found = topic_calls.reassign_failures(response, self._opened)
         if isinstance(found, Failure):
             raise access_error("cannot reassign partitions", found)
         return found
@@ -262,8 +261,8 @@ class Administrator(KafkaAdmin):
         Raises:
             KafkaAccessError: No broker answers, or the one asked knows no controller.
         """
-        response = self._opened.request_any(reassignment_calls.reassignments_request(self._timeout_s))
-        found = reassignment_calls.reassignments_in(response, self._opened)
+        response = self._opened.request_any(topic_calls.reassignments_request(self._timeout_s))
+        found = topic_calls.reassignments_in(response, self._opened)
         if isinstance(found, Failure):
             raise access_error("cannot list the reassignments", found)
         return found

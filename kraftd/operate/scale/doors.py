@@ -9,9 +9,9 @@ from typing import Protocol
 
 from kraftd.errors import NeedsRunningClusterError
 from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
+from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.plan.plan import Access

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.model import LogDir, TopicPartition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
+from kraftd.kafka.topics import Reassignment
 from kraftd.plan.placement import Placement, Replicas, added, balanced
 
 LEADER_REPLICAS = "leader.replication.throttled.replicas"

@@ -4,12 +4,11 @@ import pytest
 from kraftd.kafka.administration.topics import HIGH_WATERMARK
 
 from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.reassignments import Reassignment, reassign_request, unregister_request
 from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
 from kraftd.kafka.messages import message_of
 from kraftd.kafka.model import GroupState, KafkaAccessError, KafkaUnavailableError, Partition, TopicState
 from kraftd.kafka.quorum import Features, features_request, lacking_nodes, update_request
-from kraftd.kafka.topics import HIGH_WATERMARK
+from kraftd.kafka.topics import HIGH_WATERMARK, Reassignment, reassign_request, unregister_request
 from kraftd.plan.plan import Access
 from tests.clocks import ManualClock
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, metadata, record, topic

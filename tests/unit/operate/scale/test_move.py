@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (
     BrokerEndpoint,
@@ -16,6 +15,7 @@ from kraftd.kafka.model import (
     Partition,
     TopicState,
 )
+from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.move import Mover, look

@@ -3,8 +3,8 @@
 import pytest
 
 from kraftd.errors import ConfigurationError, RefusedError, UnknownNameError
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.model import Partition, TopicState
+from kraftd.kafka.topics import Reassignment
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.targets import Situation

@@ -1,8 +1,8 @@
 """What a scale moves and throttles, from where the replicas are."""
 
-from kraftd.kafka.administration.reassignments import Reassignment
 from kraftd.kafka.model import LogDir, Partition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
+from kraftd.kafka.topics import Reassignment
 from kraftd.operate.scale.targets import (
     FOLLOWER_REPLICAS,
     LEADER_REPLICAS,
