@@ -22,7 +22,7 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program
 from kraftd.serve.front import NOTHING_SEEN, Live, Problem, Ready
 from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
-from kraftd.serve.page_routes import Source, add_page
+from kraftd.serve.page import Source, add_page
 from kraftd.web.api import DescribedApi, install_problems
 from kraftd.web.asgi import HttpProblemError
 
