@@ -1,4 +1,7 @@
-"""The daemon's loop: observe, decide, restart. Everything outside is reached through the doors that it is given."""
+"""The daemon's loop: observe, decide, restart what ended and should run.
+
+Everything outside is reached through the doors that it is given.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,12 +9,20 @@ from dataclasses import dataclass, replace
 from kraftd.clock import Clock
 from kraftd.daemon.attachments import Attachments
 from kraftd.daemon.doors import DaemonDoors
-from kraftd.daemon.restarter import Restarter, unreaped
 from kraftd.daemon.watchdog import Watchdog
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.ladder import SERVES, Answer, voter_answer
-from kraftd.health.programs.restarts import Policy, RestartHistory
-from kraftd.health.programs.state import BrokerContact, ObservedPrograms, Snapshot, views
+from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, voter_answer
+from kraftd.health.programs.restarts import (
+    GiveUp,
+    Policy,
+    Restart,
+    RestartHistory,
+    Wait,
+    decide,
+    is_decided,
+    while_running,
+)
+from kraftd.health.programs.state import BrokerContact, LastExit, ObservedPrograms, Snapshot, views
 from kraftd.host.processes import Process
 from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
@@ -19,6 +30,146 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, Purpose
 
 _MOST_REAP_QUERIES = 10
+
+
+class Restarter:
+    """Notes how programs end, and restarts them when the policy says so.
+
+    Attributes:
+        histories: The restarts of each program.
+        exits: How each program last ended.
+    """
+
+    def __init__(
+        self, plan: Plan, doors: DaemonDoors, clock: Clock, histories: Mapping[str, RestartHistory], policy: Policy
+    ) -> None:
+        self._plan = plan
+        self._doors = doors
+        self._clock = clock
+        self._policy = policy
+        self.histories = dict(histories)
+        self.exits: dict[str, LastExit] = {}
+        self._ended_runs: tuple[tuple[str, str, float | None], ...] | None = None
+        self._running: dict[str, Process] = {}
+
+    def note_exits(self, process_table: ProcessTable) -> None:
+        """Read how programs ended where one has ended since, and record that.
+
+        A run may begin and end between two ticks, so that a process that is gone is not the only sign.
+        """
+        ended_runs = tuple(
+            (name, fact.state, fact.started_at_s) for name, fact in process_table.facts.items() if fact.pid is None
+        )
+        pending = unreaped(process_table) | self._untold(process_table)
+        gone = {
+            name
+            for name, process in self._running.items()
+            if process_table.processes.get(name) != process and name not in pending
+        }
+        if gone or ended_runs != self._ended_runs:
+            before, self.exits = self.exits, self._doors.last_exits(process_table.facts)
+            if self._ended_runs is not None:
+                gone |= {
+                    name for name, ended in self.exits.items() if name not in before or before[name].at != ended.at
+                }
+        for name in sorted(gone):
+            ended = self.exits.get(name)
+            self._doors.record_event("exited", name, f"ended with {ended}" if ended else "ended")
+        self._ended_runs = ended_runs
+        self._running = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
+
+    def _untold(self, process_table: ProcessTable) -> set[str]:
+        """Return the programs that a supervisord which does not answer now has yet to say of how they ended."""
+        is_there = process_table.supervisor is not None
+        return {name for name in self._running if is_there and name not in process_table.facts}
+
+    def note_health(
+        self, process_table: ProcessTable, answers: Mapping[str, Answer], desired: DesiredState, now_s: float
+    ) -> None:
+        """Forget the restarts of what is healthy again, or was stopped or started by a command."""
+        changed = {}
+        for name, memory in self.histories.items():
+            if not desired.wants(name):
+                changed[name] = RestartHistory(restarts=memory.restarts)
+            elif (process := process_table.processes.get(name)) is not None:
+                serves = name in answers and answers[name].ready
+                healthy_s = now_s - process.started_at_s if serves else 0.0
+                changed[name] = while_running(self._policy, memory, self._exit_at(name), healthy_s)
+        if any(self.histories[name] != memory for name, memory in changed.items()):
+            self.histories.update(changed)
+            self._doors.save_restarts(self.histories)
+
+    def restart_in_s(self) -> float | None:
+        """Return how long until the next restart; None where none waits, or its time has come already."""
+        now_s = self._clock.now_s()
+        pauses_s = [each.next_at_s - now_s for each in self.histories.values() if each.next_at_s is not None]
+        return min((pause_s for pause_s in pauses_s if pause_s > 0), default=None)
+
+    def restart_due(self, process_table: ProcessTable, desired: DesiredState) -> bool:
+        """Restart what is due; return whether the programs may have changed since they were observed."""
+        due_before = self._due(process_table, desired)
+        if not due_before:
+            return False
+        with self._doors.try_lock() as is_held:
+            if not is_held:
+                return False
+            # A command may have started or stopped programs between the observation and the lock.
+            process_table = self._doors.find_processes()
+            due = [name for name in self._due(process_table, self._doors.read_desired()) if name in due_before]
+            for name in due:
+                self._decide(name, process_table.facts[name])
+        if due:
+            self._doors.save_restarts(self.histories)
+        return True
+
+    def _due(self, process_table: ProcessTable, desired: DesiredState) -> tuple[str, ...]:
+        """Return the programs that should run, do not, and wait for nothing; none where supervisord is gone."""
+        if process_table.supervisor is None:
+            return ()
+        now_s = self._clock.now_s()
+        return tuple(
+            name
+            for name in self._plan.names
+            if name != DAEMON
+            and name not in process_table.processes
+            and name in process_table.facts
+            and desired.wants(name)
+            and not is_decided(self._policy, self._memory(name), self._exit_at(name), now_s)
+        )
+
+    def _decide(self, name: str, fact: ProcessFact) -> None:
+        memory, action = decide(
+            self._policy,
+            self._memory(name),
+            program=name,
+            process_state=fact.state,
+            cause=self._doors.cause_of_exit(name, fact, self.exits.get(name)),
+            exit_at=self._exit_at(name),
+            now_s=self._clock.now_s(),
+        )
+        self.histories[name] = memory
+        match action:
+            case Restart(program, why):
+                self._doors.record_event("restarted", program, why)
+                self._doors.start(program)
+                # Its end may have the same second as the end before.
+                self._ended_runs = ()
+            case GiveUp(program, why):
+                self._doors.record_event("given_up", program, why)
+            case Wait() | None:
+                pass
+
+    def _exit_at(self, name: str) -> str | None:
+        ended = self.exits.get(name)
+        return ended.at if ended else None
+
+    def _memory(self, name: str) -> RestartHistory:
+        return self.histories.get(name, RestartHistory())
+
+
+def unreaped(process_table: ProcessTable) -> set[str]:
+    """Return the programs whose process is gone, which supervisord has not noticed yet."""
+    return {name for name, fact in process_table.facts.items() if fact.state == "RUNNING" and fact.pid is None}
 
 
 @dataclass(frozen=True, slots=True)

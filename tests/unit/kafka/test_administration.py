@@ -1,7 +1,6 @@
 """What commands change in a cluster, and the APIs that the library lacks."""
 
 import pytest
-from kraftd.kafka.administration.topics import HIGH_WATERMARK
 
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.settings import BrokerSetting, ConfigEntry
