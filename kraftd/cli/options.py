@@ -1,4 +1,4 @@
-"""The global options, given before or after the command, and the call that they configure."""
+"""The global options, given before or after the command, the call that they configure, and the question it asks."""
 
 import json
 import os
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
     from kraftd.operate.configuring import ChosenCluster, Selection
     from kraftd.operate.context import ClusterContext, CommandContext
-
 
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
@@ -275,3 +274,32 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def confirm(invocation: Invocation, action: str, facts: Sequence[str], *, yes: bool) -> None:
+    """Show what a command is about to do, and return where the user agrees.
+
+    Args:
+        invocation: The call.
+        action: What is done, as an instruction: ``delete the topic t``.
+        facts: What that comes to, a line each; shown unless ``yes`` answers already.
+        yes: Whether ``--yes`` was given.
+
+    Raises:
+        ConfigurationError: Nobody can be asked.
+        KraftdError: The user does not agree.
+    """
+    if yes:
+        return
+    console = invocation.console(stderr=True)
+    for fact in facts:
+        console.print(fact)
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"cannot ask whether to {action}: stdin is not a terminal",
+            hint="Add --yes to do it.",
+            code="not_confirmed",
+            details={"facts": list(facts)},
+        )
+    if not typer.confirm(f"{action[:1].upper()}{action[1:]}?", err=True):
+        raise KraftdError(f"cannot {action} without confirmation: nothing was changed", code="not_confirmed")

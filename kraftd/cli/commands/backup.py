@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kraftd.cli.commands.cluster import InterruptedCommandError
-from kraftd.cli.confirmation import confirm
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, confirm
 from kraftd.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, parse_since
+from kraftd.cli.options import Invocation, confirm, parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
 from kraftd.units import plural
@@ -172,7 +172,6 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
 
 
 def _move(invocation: Invocation, kafka: "KafkaData", planned: "Sequence[PlannedMoves]", *, yes: bool) -> None:
-    from kraftd.cli.confirmation import confirm
     from kraftd.operate.data.groups import move_offsets
 
     names = ", ".join(named(each.group.name) for each in planned)
@@ -208,7 +207,6 @@ def move_lines(planned: "PlannedMoves") -> Iterable[str]:
 
 def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes: Yes = False) -> None:
     """Delete groups without members and their offsets, or with --topic only the offsets there. Asks."""
-    from kraftd.cli.confirmation import confirm
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.groups import delete_groups, empty_groups, remove_offsets
 

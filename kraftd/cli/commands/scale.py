@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from kraftd.cli.confirmation import confirm
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, confirm
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_bytes, plural
 

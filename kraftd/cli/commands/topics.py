@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kraftd.cli.commands.scale import reassign
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, confirm
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, listed, parse_bytes, parse_long_duration_ms, plural
 
@@ -171,7 +171,6 @@ def alter(
 
     Asks where records would be deleted, or those of a key reordered.
     """
-    from kraftd.cli.confirmation import confirm
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.changing import Wanted, alter_topic, planned_alteration
 
@@ -221,7 +220,6 @@ def alteration_lines(planned: "Alteration") -> Iterable[str]:
 
 def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     """Delete topics with all their records: shows how many and who reads them, then asks."""
-    from kraftd.cli.confirmation import confirm
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.topics import delete_topics, planned_removal
 
@@ -244,7 +242,6 @@ def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
 
 def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     """Delete the records that topics hold now, and keep the topics; consumers go on behind them. Asks."""
-    from kraftd.cli.confirmation import confirm
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.topics import clear_topics, planned_removal
 
@@ -343,7 +340,6 @@ def _print_applied(
 
 
 def _confirm_apply(invocation: Invocation, planned: "PlannedApply", action: str, *, yes: bool) -> None:
-    from kraftd.cli.confirmation import confirm
 
     if not planned.is_empty:
         confirm(invocation, action, list(apply_lines(planned)), yes=yes)

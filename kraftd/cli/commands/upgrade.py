@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kraftd.cli.commands.cluster import DryRun, report_running_programs
-from kraftd.cli.confirmation import confirm
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, confirm
 from kraftd.errors import ConfigurationError
 
 if TYPE_CHECKING:
