@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kraftd.errors import KraftdError
+from kraftd.operate.scale.placement import PartitionId, Placement, Replicas
 from kraftd.plan.kinds import min_in_sync_replicas
-from kraftd.plan.placement import PartitionId, Placement, Replicas
 
 _SCHEMA_VERSION = 1
 

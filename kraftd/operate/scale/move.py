@@ -11,11 +11,11 @@ from kraftd.kafka.model import KafkaAccessError, TopicPartition
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale.doors import ReassigningDoor
 from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.refuse import refuse_dead
 from kraftd.operate.scale.targets import Situation, left_bytes, replica_bytes, throttles
 from kraftd.operate.scale.throttle import set_rate, take_away, throttle, with_saved
 from kraftd.operate.start.sequence import Deadline, yield_to_stop
-from kraftd.plan.placement import Replicas, added
 from kraftd.units import duration, human_size, plural
 
 _POLL_S = 0.3

@@ -13,9 +13,9 @@ from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Goal, Journal
 from kraftd.operate.scale.move import Moved, Mover, free_bytes, look, read_journal
+from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, spread_over
 from kraftd.operate.start.sequence import Deadline
-from kraftd.plan.placement import Replicas, added
 from kraftd.units import timestamp
 
 COMMAND = "topics reassign"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from kraftd.errors import ConfigurationError, RefusedError, unknown_name
 from kraftd.operate.scale.journal import Goal, Journal
+from kraftd.operate.scale.placement import Placement
 from kraftd.operate.scale.targets import Situation, too_many_replicas, topics_of
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.manifest import Manifest

@@ -15,12 +15,12 @@ from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
 from kraftd.operate.scale.move import Moved, Mover, Target, free_bytes, look, read_journal
+from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import min_in_sync_replicas
-from kraftd.plan.placement import Replicas, added
 from kraftd.plan.plan import Plan
 from kraftd.units import plural, timestamp
 

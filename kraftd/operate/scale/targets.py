@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kraftd.kafka.model import LogDir, TopicPartition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.kafka.topics import Reassignment
-from kraftd.plan.placement import Placement, Replicas, added, balanced
+from kraftd.operate.scale.placement import Placement, Replicas, added, balanced
 
 LEADER_REPLICAS = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kraftd.plan.placement import FlowNetwork, added, balanced, counts
+from kraftd.operate.scale.placement import FlowNetwork, added, balanced, counts
 
 
 def rotated(topics, brokers, factor):

@@ -1,4 +1,4 @@
-"""The placement that balances replicas and leaders over brokers with the fewest moves.
+"""The placement that balances replicas and leaders over brokers with the fewest moves. Pure.
 
 Balanced means: no broker has two replicas more than another, neither of all topics together nor of any one of them.
 That is always possible. Which broker takes which replica is the cheapest flow from the partitions through the brokers
