@@ -136,6 +136,11 @@ def has_color(environ: Mapping[str, str], *, no_color: bool, is_terminal: bool) 
     return is_terminal and environ.get("CLICOLOR") != "0"
 
 
+def is_interactive(environ: Mapping[str, str], *, stderr: bool) -> bool:
+    """Return whether lines may change in place on a stream: it is a terminal that can move its cursor."""
+    return (sys.stderr if stderr else sys.stdout).isatty() and environ.get("TERM", "").lower() not in _DUMB
+
+
 def open_console(environ: Mapping[str, str], *, stderr: bool, no_color: bool) -> "Console":
     """Return the console of a stream: its width and what may move on it follow from the stream alone.
 
@@ -149,7 +154,7 @@ def open_console(environ: Mapping[str, str], *, stderr: bool, no_color: bool) ->
     console = Console(
         stderr=stderr,
         force_terminal=is_terminal,
-        force_interactive=is_terminal and environ.get("TERM", "").lower() not in _DUMB,
+        force_interactive=is_interactive(environ, stderr=stderr),
         color_system=system,
         no_color=not colored,
         highlight=False,

@@ -3,8 +3,9 @@ from io import StringIO
 
 import pytest
 
+from kraftd.cli.live import LiveLines
 from kraftd.cli.options import Invocation
-from kraftd.cli.progress import LiveLines, PlainLines, TimedLines, reporter_for
+from kraftd.cli.progress import PlainLines, TimedLines, reporter_for
 from kraftd.cli.terminal import Console
 from kraftd.operate.context import NullReporter
 from tests.clocks import ManualClock
@@ -22,7 +23,7 @@ def lines(console):
 
 
 def test_only_what_a_program_came_to_is_worth_a_line(console):
-    reporter = PlainLines(console)
+    reporter = PlainLines(console.print)
     for state in ("waiting", "starting", "stopping"):
         reporter.program("broker-1", state)
     reporter.program("broker-1", "ready", "2.1 s")
@@ -37,7 +38,7 @@ def test_only_what_a_program_came_to_is_worth_a_line(console):
 
 
 def test_a_new_rung_is_worth_a_line_and_progress_within_it_is_not(console):
-    reporter = PlainLines(console)
+    reporter = PlainLines(console.print)
     for progress in ("", "logs recovered 1 of 2", "logs recovered 2 of 2"):
         reporter.rung("broker-1", "listening", progress)
     reporter.rung("broker-2", "listening", "logs recovered 1 of 9")
@@ -51,7 +52,7 @@ def test_a_new_rung_is_worth_a_line_and_progress_within_it_is_not(console):
 
 
 def test_a_line_is_no_markup_and_holds_no_control_sequence(console):
-    reporter = PlainLines(console)
+    reporter = PlainLines(console.print)
     reporter.step("[red]not red[/red] [/")
 
     assert console.file.getvalue() == "[red]not red[/red] [/\n"
@@ -60,7 +61,7 @@ def test_a_line_is_no_markup_and_holds_no_control_sequence(console):
 def told_of(console, *, seconds_per_mib):
     """Return the lines of a download of 100 MiB that takes so long."""
     clock = ManualClock()
-    reporter = PlainLines(console, clock.monotonic_s)
+    reporter = PlainLines(console.print, clock.monotonic_s)
     reporter.download_begins("Kafka [3.9.2]", 100 * 1024**2)
     for _ in range(100):
         clock.sleep(seconds_per_mib)
@@ -80,7 +81,7 @@ def test_a_long_download_is_told_every_five_seconds(console):
 
 
 def test_a_download_that_fails_ends_with_what_has_arrived(console):
-    reporter = PlainLines(console, ManualClock().monotonic_s)
+    reporter = PlainLines(console.print, ManualClock().monotonic_s)
     reporter.download_begins("Kafka", 3)
     reporter.advance(1)
     reporter.download_ends()
@@ -89,7 +90,7 @@ def test_a_download_that_fails_ends_with_what_has_arrived(console):
 
 
 def test_an_empty_download_divides_by_nothing(console):
-    reporter = PlainLines(console)
+    reporter = PlainLines(console.print)
     reporter.download_begins("nothing", 0)
     reporter.advance(0)
     reporter.download_ends()
@@ -148,7 +149,7 @@ def test_quiet_is_silent_and_json_is_plain():
 
 def test_with_verbose_every_step_and_state_has_its_time(console):
     times_s = iter([100.0, 100.25, 112.5])
-    reporter = TimedLines(console, lambda: next(times_s))
+    reporter = TimedLines(console.print, lambda: next(times_s))
 
     reporter.program("broker-1", "starting")
     reporter.step("Created the topic [t]")
