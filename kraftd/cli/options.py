@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kraftd.cli.terminal import Console
-    from kraftd.operate.configuring import ChosenCluster, Selection
     from kraftd.operate.context import ClusterContext, CommandContext
+    from kraftd.operate.selection import ChosenCluster, Selection
 
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
@@ -145,7 +145,7 @@ class Invocation:
     @property
     def selection(self) -> "Selection":
         """The options that choose the cluster and its configuration."""
-        from kraftd.operate.configuring import Selection
+        from kraftd.operate.selection import Selection
 
         return Selection(self.cluster, self.config, self.state_dir, self.assignments)
 
@@ -169,7 +169,7 @@ class Invocation:
         Raises:
             ConfigurationError: The configuration is wrong.
         """
-        from kraftd.operate.configuring import choose_cluster
+        from kraftd.operate.selection import choose_cluster
 
         return choose_cluster(self.selection, command_context)
 
@@ -193,13 +193,17 @@ class Invocation:
         Raises:
             ConfigurationError: The configuration is wrong.
         """
-        from kraftd.operate.configuring import recorded_or_configured_plan
         from kraftd.operate.context import cluster_context
+        from kraftd.operate.selection import recorded_plan
 
         command_context = self.command_context()
-        return cluster_context(
-            recorded_or_configured_plan(self.chosen(command_context), command_context), command_context
-        )
+        chosen = self.chosen(command_context)
+        plan = recorded_plan(chosen.layout)
+        if plan is None:
+            from kraftd.operate.configuring import plan_for
+
+            plan = plan_for(chosen, command_context).plan
+        return cluster_context(plan, command_context)
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return the console of stdout or stderr."""

@@ -10,8 +10,9 @@ from kraftd.host.environment import foreground_environment
 from kraftd.host.files import make_private_directory, nameless_file, write_changed
 from kraftd.host.jvm import JMX_USER, direct_url, jmx_password, registry_address, temporary_directory
 from kraftd.host.machine import allows_execution
-from kraftd.operate.configuring import ChosenCluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import CommandContext
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import runtime_of
 from kraftd.operate.store import Store
 from kraftd.plan.layout import TOOLS, cache_dir

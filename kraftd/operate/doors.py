@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
-from kraftd.kafka.administration.administrator import Administrator
-from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Quorum, TopicOutcome, TopicPartition, TopicState
 from kraftd.observe.processes import ProcessTable, find_processes
 from kraftd.plan.plan import Access, Plan, Topic
 from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
+
+if TYPE_CHECKING:
+    from kraftd.kafka.administration.administrator import Administrator
+    from kraftd.kafka.administration.settings import BrokerSetting
 
 
 class SupervisorDoor(Protocol):
@@ -44,7 +46,7 @@ class KafkaDoor(Protocol):
 
     def metadata(self, names: Iterable[str] | None = None) -> ClusterMetadata: ...
 
-    def broker_settings(self, node_id: int, keys: Iterable[str]) -> dict[str, BrokerSetting]: ...
+    def broker_settings(self, node_id: int, keys: Iterable[str]) -> "dict[str, BrokerSetting]": ...
 
     def alter_broker(
         self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
@@ -87,5 +89,8 @@ def _find_processes(plan: Plan) -> ProcessTable:
     return find_processes(plan, Supervisor(plan.layout.socket))
 
 
-def _kafka_admin(access: Access, timeout_s: float) -> Administrator:
+def _kafka_admin(access: Access, timeout_s: float) -> "Administrator":
+    # Most commands never open this door, and what is behind it takes as long to load as the plan.
+    from kraftd.kafka.administration.administrator import Administrator  # noqa: PLC0415
+
     return Administrator(access, timeout_s=timeout_s)

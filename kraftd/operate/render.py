@@ -5,8 +5,9 @@ import pwd
 from pathlib import Path
 
 from kraftd.host.install import dashboards_dir, rule_files, template_text
-from kraftd.operate.configuring import CONFIG_FILE, ChosenCluster, Selection, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import CommandContext
+from kraftd.operate.selection import CONFIG_FILE, ChosenCluster, Selection
 from kraftd.operate.setup import prepare_runtime
 from kraftd.plan.loading import ENVIRONMENT_PREFIX
 from kraftd.plan.plan import Plan

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError
 from kraftd.host.processes import known_process
-from kraftd.operate.configuring import ChosenCluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
 from kraftd.operate.rolling.gates import Closed, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.sequence import Deadline

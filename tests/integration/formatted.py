@@ -1,7 +1,8 @@
 """A cluster that was formatted and started once, without a JVM having run."""
 
-from kraftd.operate.configuring import Selection, choose_cluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import this_command_context
+from kraftd.operate.selection import Selection, choose_cluster
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram

@@ -16,8 +16,9 @@ from kraftd.clock import SystemClock
 from kraftd.host.events import EventLog
 from kraftd.host.jvm import jmx_password, write_management_files
 from kraftd.host.lock import acquire
-from kraftd.operate.configuring import Selection, choose_cluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import this_command_context
+from kraftd.operate.selection import Selection, choose_cluster
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
 from tests.integration.formatted import format_cluster

@@ -25,7 +25,7 @@ from pathlib import Path
 from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.notify import service_manager
 from kraftd.host.signals import StopSignals
-from kraftd.operate.configuring import ChosenCluster
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.context import this_command_context
 from kraftd.operate.start.foreground import Foreground, ForegroundDoors
 from kraftd.operate.start.launch import launch_supervisord

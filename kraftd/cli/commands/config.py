@@ -39,7 +39,7 @@ def init(
 ) -> None:
     """Write kraftd.toml: every setting, commented out, with its default; or the values of a profile."""
     from kraftd.host.files import hint_names_setting, write_atomically
-    from kraftd.operate.configuring import CONFIG_FILE
+    from kraftd.operate.selection import CONFIG_FILE
 
     invocation: Invocation = context.obj
     text = _sample(profile)
@@ -75,7 +75,8 @@ def _sample(profile: str | None) -> str:
 def config(context: typer.Context) -> None:
     """Show every setting, its value and where that came from."""
     from kraftd.cli.terminal import plain_table
-    from kraftd.operate.configuring import absent_tools, installed_tools, read_configuration
+    from kraftd.operate.configuring import absent_tools, installed_tools
+    from kraftd.operate.selection import read_configuration
     from kraftd.plan.secrets import masked_value
     from kraftd.render.sample import toml_value
 

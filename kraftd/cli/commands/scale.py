@@ -13,10 +13,10 @@ from kraftd.units import human_size, parse_bytes, plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kraftd.operate.configuring import ChosenCluster
     from kraftd.operate.scale.move import Moved
     from kraftd.operate.scale.reassign import PlannedReassignment, ReassignResult
     from kraftd.operate.scale.scale import PlannedScale, ScaleResult
+    from kraftd.operate.selection import ChosenCluster
 
 _TIMEOUT_S = 3600.0
 _MOST_SHOWN = 20

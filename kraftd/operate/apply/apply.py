@@ -20,7 +20,7 @@ from kraftd.operate.apply.differences import (
 )
 from kraftd.operate.apply.join import adopt, check_joining, complete, following_configuration
 from kraftd.operate.apply.overrides import remember_overrides
-from kraftd.operate.configuring import ChosenCluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
@@ -28,6 +28,7 @@ from kraftd.operate.render import files_of
 from kraftd.operate.restart import begin, refuse_interruption, require_running
 from kraftd.operate.rolling.journal import read_journal, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.stop.execute import StopExecution

@@ -18,9 +18,9 @@ from kraftd.host.events import read_events
 from kraftd.host.files import hint_names_setting, os_errors_named, read_text
 from kraftd.host.jvm import diagnostic_command
 from kraftd.host.logs import log_files, tail
-from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.diagnose.doctor import diagnose
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.status import health, status
 from kraftd.plan.layout import TOOLS
 from kraftd.plan.plan_json import plan_json

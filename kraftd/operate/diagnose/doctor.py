@@ -18,11 +18,12 @@ from kraftd.host.lock import holder_now
 from kraftd.host.machine import cores, loopback_fault, max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.processes import ProcessTable
-from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import CommandContext, cluster_context
 from kraftd.operate.diagnose import findings
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 from kraftd.operate.ownership import refuse_foreign
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
 from kraftd.operate.start.formatting import unformatted
 from kraftd.operate.start.preflight import (

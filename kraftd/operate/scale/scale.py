@@ -8,7 +8,7 @@ from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
-from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
@@ -17,6 +17,7 @@ from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_ou
 from kraftd.operate.scale.move import Moved, Mover, Target, free_bytes, look, read_journal
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.store import Store

@@ -16,9 +16,10 @@ from kraftd.host.lock import acquire, holder_now, try_acquire
 from kraftd.host.notify import ServiceManager
 from kraftd.host.processes import Process, reap_children
 from kraftd.host.signals import StopSignals
-from kraftd.operate.configuring import ChosenCluster, recorded_or_configured_plan
+from kraftd.operate.configuring import recorded_or_configured_plan
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import refuse_foreign
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.relay import Relay, given_up
 from kraftd.operate.start.sequence import YieldedError
 from kraftd.operate.start.start import StartOptions, StartResult, start

@@ -9,11 +9,12 @@ from kraftd.host.files import changed_files, write_changed
 from kraftd.host.jvm import write_management_files
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.apply.overrides import forget_all_overrides
-from kraftd.operate.configuring import ChosenCluster, Configured, plan_for
+from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import files_of
 from kraftd.operate.rolling.journal import read_journal, remove_journal
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
 from kraftd.operate.start.preflight import (

@@ -9,10 +9,10 @@ from kraftd.host.lock import acquire
 from kraftd.host.processes import known_process
 from kraftd.kafka.model import Failure
 from kraftd.kafka.quorum import lacking_nodes
-from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.restart import require_running
 from kraftd.operate.rolling.journal import refuse_other_owner
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.upgrade import checks
 from kraftd.operate.upgrade.upgrade import UpgradeDoors, UpgradingDoor, running_versions, stated_version, unfinalized
 from kraftd.plan.manifest import Manifest

@@ -18,7 +18,7 @@ from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
 from kraftd.kafka.quorum import Features
 from kraftd.operate.apply.join import adopt, check_joining, following_configuration
-from kraftd.operate.configuring import VERSION_SETTING, ChosenCluster, plan_for
+from kraftd.operate.configuring import VERSION_SETTING, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
@@ -28,6 +28,7 @@ from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_o
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.scale.move import read_journal as read_scale_journal
 from kraftd.operate.scale.refuse import refuse_unfinished
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import set_up
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import StartFailedError

@@ -22,9 +22,10 @@ from kraftd.kafka.model import (
     Voter,
 )
 from kraftd.observe.processes import ProcessTable
-from kraftd.operate.configuring import ChosenCluster, Configured
+from kraftd.operate.configuring import Configured
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import Doors
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.doors import StartDoors
 from kraftd.operate.start.sequence import Deadline

@@ -4,15 +4,9 @@ from pathlib import Path
 import pytest
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError
-from kraftd.operate.configuring import (
-    Selection,
-    choose_cluster,
-    enabling,
-    plan_for,
-    read_configuration,
-    recorded_or_configured_plan,
-)
+from kraftd.operate.configuring import enabling, plan_for, recorded_or_configured_plan
 from kraftd.operate.context import CommandContext
+from kraftd.operate.selection import Selection, choose_cluster, read_configuration
 from kraftd.operate.store import Store
 from kraftd.plan.manifest import manifest_of
 from tests.plans import plan_of

@@ -8,8 +8,9 @@ from kraftd.kafka.model import Failure
 from kraftd.operate.apply.apply import ApplyOptions, applied
 from kraftd.operate.apply.join import following_configuration, start_beside
 from kraftd.operate.apply.overrides import overrides_of
-from kraftd.operate.configuring import ChosenCluster, Configured
+from kraftd.operate.configuring import Configured
 from kraftd.operate.rolling.journal import read_journal
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions, locked_start
 from kraftd.plan.loading import configure

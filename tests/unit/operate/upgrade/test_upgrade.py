@@ -10,10 +10,10 @@ from kraftd.host.processes import Process
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
 from kraftd.kafka.quorum import Features
-from kraftd.operate.configuring import ChosenCluster
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
 from kraftd.operate.scale.journal import Goal
 from kraftd.operate.scale.journal import Journal as ScaleJournal
+from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.sequence import StartFailedError
 from kraftd.operate.start.start import locked_start
 from kraftd.operate.upgrade.finalize import Finalize, Level
