@@ -17,6 +17,7 @@ from kraftd.host.files import read_text
 from kraftd.kafka.model import Gap, TopicPartition
 from kraftd.observe.exits import last_records
 from kraftd.operate.context import ClusterContext
+from kraftd.operate.observation import observed
 from kraftd.operate.status import best_document
 
 
@@ -50,7 +51,7 @@ def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:
     Raises:
         UnknownNameError: There is no such group, which is only known while the daemon sees all groups.
     """
-    document = best_document(cluster)
+    document = best_document(cluster, observed)
     names = [each.group for each in document.groups or ()] if isinstance(document, HealthDocument) else []
     group = typed(group, names)
     if isinstance(document, HealthDocument) and not (group_named(document, group) or may_be_unseen(document)):
@@ -81,7 +82,7 @@ def explain_program(cluster: ClusterContext, name: str) -> Explanation:
         UnknownNameError: There is no such program.
     """
     cluster.plan.check_names((name,))
-    document = best_document(cluster)
+    document = best_document(cluster, observed)
     records = replace(_records(cluster), complaints=_complaints(cluster, node_named(document, name)))
     facts = why(document, name, records, cluster.clock.now_s())
     return Explanation(f"why {name}", document.source, tuple(facts))

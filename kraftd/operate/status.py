@@ -1,33 +1,30 @@
-"""The status of the cluster: the daemon's documents while they are fresh, else a command's own observation."""
+"""The status of the cluster: the daemon's documents while they are fresh, else a command's own observation.
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+The observation is given, so that what it takes is loaded only where the daemon does not answer.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from kraftd.errors import KraftdError, NeedsRunningClusterError, unknown_name
+from kraftd.errors import NeedsRunningClusterError, unknown_name
 from kraftd.escapes import typed
-from kraftd.health.programs.operations import Operation
-from kraftd.health.programs.restarts import from_json
-from kraftd.health.programs.state import ObservedPrograms, ServiceState, Snapshot, Status, views
-from kraftd.health.programs.verdict import judge, judge_what_has_ended
+from kraftd.health.programs.state import ServiceState, Status
 from kraftd.health.report.documents import SCHEMA_VERSION, HealthDocument, LagDocument, StatusDocument
-from kraftd.health.report.health import status_document
-from kraftd.host.files import read_text
 from kraftd.host.http import Answer, get
-from kraftd.observe.disks import DiskWatch
-from kraftd.observe.exits import exit_records, with_causes
-from kraftd.observe.operations import OperationWatch
-from kraftd.observe.probes import all_start_progress, ask_all
-from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
-from kraftd.operate.doors import real_doors
-from kraftd.operate.store import Store
-from kraftd.plan.desired import DesiredState
-from kraftd.plan.layout import Layout, clusters_dir, layout_of
+from kraftd.operate.context import ClusterContext
 from kraftd.plan.plan import Plan
 
 _TIMEOUT_S = 3.0
+_DAEMON_TIMEOUT_S = 1.0
+_PATIENCE_S = 3.0
+_LIVE_WITHIN_S = 10.0
+_FRESH_TURNS = 3
+_NOT_RUNNING = 3
+
+Observe = Callable[[ClusterContext], StatusDocument]
+"""The command's own observation of a cluster, for where the daemon does not answer; see ``observation``."""
 
 
 class _Header(msgspec.Struct):
@@ -108,28 +105,6 @@ def unread(what: str, failures: Mapping[str, str]) -> NeedsRunningClusterError:
     return NeedsRunningClusterError(f"cannot show {what}: {reasons}", hint="Try again in a few seconds.")
 
 
-def running_programs(layout: Layout) -> tuple[str, ...]:
-    """Return the programs of a cluster that have a process now, supervisord among them.
-
-    Raises:
-        KraftdError: The cluster's records are damaged.
-    """
-    plan = Store(layout).plan()
-    if plan is None:
-        return ()
-    process_table = real_doors().find_processes(plan)
-    return (*process_table.processes, *(("supervisord",) if process_table.supervisor else ()))
-
-
-_DAEMON_TIMEOUT_S = 1.0
-_PATIENCE_S = 3.0
-_LIVE_WITHIN_S = 10.0
-_FRESH_TURNS = 3
-_ASK_TIMEOUT_S = 2.0
-
-_NOT_RUNNING = 3
-
-
 @dataclass(frozen=True, slots=True)
 class StatusResult:
     """Answer to ``kraftd status``: the document that ``--json`` prints, the daemon's where that is fresh."""
@@ -147,21 +122,21 @@ class StatusResult:
         return int(self.document.status is not Status.OK) if self.is_running else _NOT_RUNNING
 
 
-def status(cluster: ClusterContext) -> StatusResult:
+def status(cluster: ClusterContext, observe: Observe) -> StatusResult:
     """Return the cluster's status now."""
     plan = cluster.plan
     fresh_within_s = max(_FRESH_TURNS * plan.daemon.interval_s, 2.0)
     document = _from_daemon(plan, timeout_s=_DAEMON_TIMEOUT_S, fresh_within_s=fresh_within_s)
-    return StatusResult(document or _observe_directly(cluster))
+    return StatusResult(document or observe(cluster))
 
 
-def best_document(cluster: ClusterContext) -> StatusDocument:
+def best_document(cluster: ClusterContext, observe: Observe) -> StatusDocument:
     """Return the fullest document: the daemon's health, even if some seconds old, else the command's own observation.
 
     While a broker is frozen an observation takes the daemon seconds, and a command cannot read Kafka's state itself.
     """
     document = _from_daemon(cluster.plan, timeout_s=_PATIENCE_S, fresh_within_s=_LIVE_WITHIN_S)
-    return document or _observe_directly(cluster)
+    return document or observe(cluster)
 
 
 def filter_status(result: StatusResult, names: tuple[str, ...]) -> StatusResult:
@@ -182,71 +157,3 @@ def _from_daemon(plan: Plan, *, timeout_s: float, fresh_within_s: float) -> Heal
     except NeedsRunningClusterError:
         return None
     return document if document.age_s < fresh_within_s else None
-
-
-def _observe_directly(cluster: ClusterContext) -> StatusDocument:
-    plan = cluster.plan
-    process_table = cluster.find_processes()
-    with ThreadPoolExecutor(max_workers=len(plan.names)) as pool:
-        answers = ask_all(plan, tuple(process_table.processes), pool, timeout_s=_ASK_TIMEOUT_S)
-    wanted = cluster.store.desired()
-    desired = wanted if process_table.processes else DesiredState(0, {})
-    facts = ObservedPrograms(
-        process_table.facts,
-        answers,
-        desired,
-        from_json(read_text(plan.layout.restarts)),
-        with_causes(exit_records(plan), plan, process_table.facts),
-        progress=all_start_progress(plan, process_table.facts, answers),
-    )
-    now_s = cluster.clock.now_s()
-    snapshot = Snapshot(
-        now_s,
-        cluster.clock.monotonic_s(),
-        process_table.supervised,
-        views(plan, facts, now_s),
-        unreachable=process_table.unreachable,
-        disks=DiskWatch(plan, cluster.clock).views(),
-    )
-    verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, wanted)
-    return status_document(plan, snapshot, verdict, "command")
-
-
-def operations(cluster: ClusterContext) -> tuple[Operation, ...]:
-    """Return the operations that take long: running, resumable, done; also where the daemon does not run."""
-    return OperationWatch(cluster.layout, cluster.clock).look()
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One cluster.
-
-    Attributes:
-        status: As ``kraftd status`` has it; ``stopped`` where nothing of it runs, ``damaged`` where it cannot be read.
-    """
-
-    cluster: str
-    status: str
-    kafka_version: str
-    brokers: int
-    bootstrap_servers: str
-    state_dir: str
-
-
-def list_clusters(command_context: CommandContext) -> tuple[Listed, ...]:
-    """Return the clusters in the default place; one with a ``state_dir`` of its own is found there only by that."""
-    place = clusters_dir(command_context.environ, command_context.home)
-    names = sorted(path.parent.name for path in place.glob("*/plan.json"))
-    return tuple(_listed(name, command_context) for name in names)
-
-
-def _listed(name: str, command_context: CommandContext) -> Listed:
-    place = str(clusters_dir(command_context.environ, command_context.home) / name)
-    try:
-        layout = layout_of(cluster=name, state_dir=None, environ=command_context.environ, home=command_context.home)
-        plan = Store(layout).plan_of_record(name)
-        result = status(cluster_context(plan, command_context))
-    except KraftdError:
-        return Listed(name, "damaged", "", 0, "", place)
-    state = result.document.status if result.is_running else "stopped"
-    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.access.bootstrap_servers, place)

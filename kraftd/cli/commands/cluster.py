@@ -70,6 +70,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
     from kraftd.cli import output
     from kraftd.operate.configuring import enabling
     from kraftd.operate.context import cluster_context
+    from kraftd.operate.observation import observed
     from kraftd.operate.start.start import StartOptions
     from kraftd.operate.start.start import start as start_cluster
     from kraftd.operate.status import status
@@ -88,7 +89,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
     with report_running_programs(invocation, chosen.layout):
         result = start_cluster(chosen, options, command_context)
     if invocation.json:
-        document = status(cluster_context(result.plan, command_context)).document
+        document = status(cluster_context(result.plan, command_context), observed).document
         invocation.print_document(
             {**asdict(document), "started": result.started, "formatted": result.formatted, "notes": result.notes}
             | {"took_s": result.took_s}
@@ -260,8 +261,8 @@ def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", h
 @contextlib.contextmanager
 def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
     """Add to an early end of a command the programs that still run, and how to stop them."""
+    from kraftd.operate.observation import running_programs
     from kraftd.operate.start.sequence import YieldedError
-    from kraftd.operate.status import running_programs
 
     try:
         yield

@@ -15,6 +15,8 @@ from kraftd.escapes import escaped_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kraftd.health.report.documents import StatusDocument
+    from kraftd.operate.context import ClusterContext
     from kraftd.operate.logs import LogFilter, LogLine
     from kraftd.operate.status import StatusResult
 
@@ -61,16 +63,16 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second.")] = False,
 ) -> None:
     """Show what runs and whether it serves. Exit code: 0 all well, 1 degraded, 3 not running."""
-    from kraftd.operate.status import status as observe
+    from kraftd.operate.status import status as look
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
     cluster.plan.check_names(tuple(names or ()))
     if not watch:
-        result = _narrowed(observe(cluster), names)
+        result = _narrowed(look(cluster, _observed), names)
         _show_status(invocation, result)
         raise typer.Exit(result.exit_code)
-    _watch_status(invocation, lambda: _narrowed(observe(cluster), names))
+    _watch_status(invocation, lambda: _narrowed(look(cluster, _observed), names))
 
 
 def wait(
@@ -187,7 +189,7 @@ def _log_line(line: "LogLine", *, as_json: bool) -> str:
 def operations(context: typer.Context) -> None:
     """Show the operations that take long: those that run, those that were interrupted, and the last ones."""
     from kraftd.cli.output import operations_table
-    from kraftd.operate.status import operations as find_operations
+    from kraftd.operate.observation import operations as find_operations
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
@@ -203,7 +205,7 @@ def operations(context: typer.Context) -> None:
 def list_clusters(context: typer.Context) -> None:
     """List the clusters of this user on this machine."""
     from kraftd.cli.terminal import plain_table
-    from kraftd.operate.status import list_clusters as listed
+    from kraftd.operate.observation import list_clusters as listed
 
     invocation: Invocation = context.obj
     clusters = listed(invocation.command_context())
@@ -290,6 +292,13 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
 
     console = invocation.console()
     console.print(output.status_view(result.document, console.width, rungs=invocation.verbose))
+
+
+def _observed(cluster: "ClusterContext") -> "StatusDocument":
+    """Return what the command itself sees: what that takes is loaded only where the daemon does not answer."""
+    from kraftd.operate.observation import observed
+
+    return observed(cluster)
 
 
 def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:

@@ -89,12 +89,13 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print the screen once, as when stdout is no terminal.")] = False,
 ) -> None:
     """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
+    from kraftd.operate.observation import observed
     from kraftd.operate.status import best_document
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
     if invocation.json:
-        invocation.print_document(best_document(cluster))
+        invocation.print_document(best_document(cluster, observed))
         return
     from kraftd.cli.live import watch as watch_it
     from kraftd.cli.top import top_view
@@ -102,14 +103,14 @@ def top(
     console = invocation.console()
 
     def print_once() -> None:
-        console.print(top_view(best_document(cluster), keys=False))
+        console.print(top_view(best_document(cluster, observed), keys=False))
 
     if once or not console.is_terminal:
         print_once()
         return
     watch_it(
         invocation,
-        lambda: top_view(best_document(cluster), keys=True),
+        lambda: top_view(best_document(cluster, observed), keys=True),
         print_once,
         every_s=_EVERY_S,
         screen=True,

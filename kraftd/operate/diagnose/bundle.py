@@ -20,6 +20,7 @@ from kraftd.host.jvm import diagnostic_command
 from kraftd.host.logs import log_files, tail
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.diagnose.doctor import diagnose
+from kraftd.operate.observation import observed
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.status import health, status
 from kraftd.plan.layout import TOOLS
@@ -97,7 +98,7 @@ def _members(cluster: ClusterContext, chosen: ChosenCluster, *, thread_dumps: bo
         "doctor.json": lambda: _json(asdict(diagnose(lambda: chosen, context))),
         "settings.json": lambda: _json(_settings(chosen)),
         "plan.json": lambda: plan_json(without_secrets(plan)),
-        "status.json": lambda: _json(msgspec.to_builtins(status(cluster).document)),
+        "status.json": lambda: _json(msgspec.to_builtins(status(cluster, observed).document)),
         "health.json": lambda: _json(msgspec.to_builtins(health(plan))),
         "events.jsonl": lambda: "".join(f"{json.dumps(asdict(event))}\n" for event in read_events(layout.events)),
     }
@@ -143,7 +144,9 @@ def _logs(cluster: ClusterContext) -> Iterable[Path]:
 def _thread_dumps(cluster: ClusterContext) -> dict[str, Callable[[], str]]:
     """Return how to get the dump of each node that serves: before it has booted, the request would end a JVM."""
     processes = cluster.find_processes().processes
-    serving = {each.name for each in status(cluster).document.nodes if each.service_state is ServiceState.READY}
+    serving = {
+        each.name for each in status(cluster, observed).document.nodes if each.service_state is ServiceState.READY
+    }
     return {
         node.name: functools.partial(diagnostic_command, processes[node.name], _THREAD_DUMP, cluster.clock)
         for node in cluster.plan.nodes

@@ -10,6 +10,7 @@ from kraftd.health.programs.state import ProgramView
 from kraftd.health.report.documents import StatusDocument
 from kraftd.observe.exits import last_records
 from kraftd.operate.context import ClusterContext
+from kraftd.operate.observation import observed
 from kraftd.operate.status import StatusResult, status
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind
@@ -74,7 +75,7 @@ def wait(cluster: ClusterContext, conditions: Sequence[Condition], timeout_s: fl
     """
     deadline_s = cluster.clock.monotonic_s() + timeout_s
     while True:
-        result = status(cluster)
+        result = status(cluster, observed)
         unmet = [each for each in conditions if not is_met(result.document, each, cluster.plan)]
         if not unmet:
             return result
