@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kraftd.health.report.documents import StatusDocument
     from kraftd.operate.context import ClusterContext
-    from kraftd.operate.logs import LogFilter, LogLine
+    from kraftd.operate.diagnose.logs import LogFilter, LogLine
     from kraftd.operate.status import StatusResult
 
 _WAIT_TIMEOUT_S = 180.0
@@ -124,8 +124,8 @@ def logs(
     ] = False,
 ) -> None:
     """Show what is kept of the logs of programs, in the order of time, each line with its program and file."""
-    from kraftd.operate.logs import follow as follow_logs
-    from kraftd.operate.logs import kept_lines
+    from kraftd.operate.diagnose.logs import follow as follow_logs
+    from kraftd.operate.diagnose.logs import kept_lines
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
@@ -148,7 +148,7 @@ def _log_filter(
     Raises:
         ConfigurationError: A value cannot be used, or two of them contradict each other.
     """
-    from kraftd.operate.logs import LogFilter, compiled
+    from kraftd.operate.diagnose.logs import LogFilter, compiled
 
     since_s, until_s = moment_s(times[0], now_s), moment_s(times[1], now_s, "--until")
     if is_followed and until_s is not None:

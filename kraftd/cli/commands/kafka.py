@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kraftd.health.report.documents import LagDocument
-    from kraftd.operate.explain import Explanation
+    from kraftd.operate.diagnose.explain import Explanation
     from kraftd.plan.plan import Plan
 
 
@@ -163,7 +163,7 @@ def explain_lag(
     context: typer.Context, group: Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
 ) -> None:
     """Explain a group's lag, or why it is not known: partitions, leaders, coordinator, brokers, exits."""
-    from kraftd.operate.explain import explain_group_lag
+    from kraftd.operate.diagnose.explain import explain_group_lag
 
     invocation: Invocation = context.obj
     _show(invocation, explain_group_lag(invocation.recorded(), group))
@@ -174,7 +174,7 @@ def why(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.", autocompletion=program_names)],
 ) -> None:
     """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
-    from kraftd.operate.explain import explain_program
+    from kraftd.operate.diagnose.explain import explain_program
 
     invocation: Invocation = context.obj
     _show(invocation, explain_program(invocation.recorded(), name))

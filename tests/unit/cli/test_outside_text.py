@@ -22,7 +22,7 @@ from kraftd.health.report.history import History
 from kraftd.health.report.why import ProgramEvent, StateRecords, why
 from kraftd.health.report.why_lag import explain_lag
 from kraftd.host.events import Event
-from kraftd.operate.explain import Explanation
+from kraftd.operate.diagnose.explain import Explanation
 from kraftd.plan.desired import NOTHING_DESIRED
 from kraftd.serve.metrics.exposition import Exposition
 from kraftd.serve.page import Page

@@ -4,7 +4,7 @@ from rich.text import Text
 from kraftd.cli.commands.kafka import lag_or_reason, lines
 from kraftd.errors import NeedsRunningClusterError, UnknownNameError
 from kraftd.health.report.why import Statement
-from kraftd.operate.explain import Explanation
+from kraftd.operate.diagnose.explain import Explanation
 
 FACTS = (
     Statement(0, "group readers", "its lag is not known", "the daemon, 1.0 s ago"),

@@ -6,7 +6,7 @@ import pytest
 from supervisor.loggers import RotatingFileHandler
 
 from kraftd.errors import ConfigurationError
-from kraftd.operate.logs import LogFilter, compiled, follow, kept_lines
+from kraftd.operate.diagnose.logs import LogFilter, compiled, follow, kept_lines
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 
