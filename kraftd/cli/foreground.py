@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kraftd.cli import output
+from kraftd.cli.commands.diagnose import event_line
 from kraftd.cli.options import Invocation
-from kraftd.cli.output import event_line
 from kraftd.cli.streams import UnwritableOutputError, discard_output
 from kraftd.errors import ConfigurationError
 from kraftd.host.events import Event

@@ -1,21 +1,17 @@
 """Results as text."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 
 from kraftd.cli.terminal import Console, Table, Text
-from kraftd.escapes import escaped_json
 from kraftd.health.programs.backups import BackupOutcome
 from kraftd.health.programs.ladder import described
 from kraftd.health.programs.operations import Operation, OperationOutcome, OperationState
 from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
-from kraftd.host.events import COMMANDS, Event
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
 from kraftd.units import duration, human_size, shortened
@@ -317,12 +313,3 @@ def _duration(seconds: float | None) -> str:
         if whole >= unit_s:
             return f"{whole // unit_s}{name}{whole % unit_s // next_s:02d}{next_name}"
     return f"{whole}s"
-
-
-def event_line(event: Event, *, as_json: bool) -> str:
-    """Return an event as a line of columns, or as a JSON document on a line."""
-    if as_json:
-        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
-    # Who a daemon runs as says nothing; of a command it does.
-    by = f"  by {event.who}" if event.writer == COMMANDS and event.who else ""
-    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}{by}"

@@ -1,5 +1,6 @@
 """The commands for when something is wrong: doctor, events, bundle."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kraftd.cli.options import Invocation, moment_s
-from kraftd.escapes import escaped
+from kraftd.escapes import escaped, escaped_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kraftd.host.events import Event
     from kraftd.operate.diagnose.findings import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
@@ -85,7 +87,6 @@ def events(
     ] = None,
 ) -> None:
     """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
-    from kraftd.cli.output import event_line
     from kraftd.host.events import events_since, follow_events
 
     invocation: Invocation = context.obj
@@ -95,3 +96,14 @@ def events(
     found = follow_events(directory, since_s, cluster.clock) if follow else events_since(directory, since_s)
     for event in found:
         invocation.print_lines(event_line(event, as_json=invocation.json))
+
+
+def event_line(event: "Event", *, as_json: bool) -> str:
+    """Return an event as a line of columns, or as a JSON document on a line."""
+    from kraftd.host.events import COMMANDS
+
+    if as_json:
+        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
+    # Who a daemon runs as says nothing; of a command it does.
+    by = f"  by {event.who}" if event.writer == COMMANDS and event.who else ""
+    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}{by}"
