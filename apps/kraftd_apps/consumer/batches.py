@@ -18,9 +18,7 @@ from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest, Met
 from kafka.record.util import calc_crc32c
 
 from kraftd.damage import Batch, Place, batch_at, place_of
-from kraftd_apps.common.kafka import KafkaSettings
 from kraftd_apps.common.settings import KafkaSettings
-from kraftd_apps.consumer.damage import Batch
 
 for _name in ("kafka.net", "kafka.cluster"):
     # What fails is raised, and logged by the caller.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kraftd import units
-from kraftd.health.programs.facts import Answer, voter_answer
 from kraftd.health.programs.ladder import Answer, voter_answer
 from kraftd.kafka.model import ClusterMetadata, Partition, Quorum, TopicPartition
 from kraftd.kafka.round_trip import CANARY_TOPIC

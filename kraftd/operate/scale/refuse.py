@@ -8,8 +8,6 @@ from kraftd.operate.scale.placement import Placement
 from kraftd.operate.scale.targets import Situation, too_many_replicas, topics_of
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.manifest import Manifest
-from kraftd.plan.placement import Placement
-from kraftd.plan.placement.balance import Placement
 from kraftd.units import human_size, listed, plural
 
 _SHOWN = 6

@@ -12,7 +12,6 @@ from kraftd.host.machine import PortHolder
 from kraftd.plan.plan import Plan, Port
 from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.supervisord.rpc import make_socket_directory
-from kraftd.supervisord.socket_directory import make_socket_directory
 from kraftd.units import format_size, human_size
 
 LEAST_OPEN_FILES = 256
