@@ -23,7 +23,7 @@ import psutil
 
 from bench.measuring import QUIET_CORES, Cost, end_on_signals, measure, wait_for_quiet
 from bench.stock import BareCluster, StockCluster
-from kraftd.operate.configuring import Selection, choose_cluster, plan_for
+from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import this_command_context
 from kraftd.operate.selection import Selection, choose_cluster
 from kraftd.operate.setup import runtime_of, set_up

@@ -17,7 +17,6 @@ from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
 from kraftd_apps.common.serving import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError, client_logger
-from kraftd_apps.consumer.damage import Batch
 from kraftd_apps.consumer.group_protocol import (
     ConsumerClient,
     FormerMember,
