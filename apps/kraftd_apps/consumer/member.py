@@ -19,13 +19,7 @@ from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undec
 
 SILENT_S = 10.0
 """A member that has not polled for this time is stuck."""
-LEAVE_LIMIT_S = 5.0
-LEAVE_LIMIT_DEGRADED_S = 1.0
-"""The same while a broker is gone. librdkafka leaves only when its last commit is answered, and a commit waits for each
-replica that is in sync, so for a dead one until its session of 6 s is over; and a dead coordinator has no successor
-before."""
 _POLL_S = 0.1
-_JOIN_S = 0.1
 _BATCH = 500
 _COMMITTED_TIMEOUT_S = 2.0
 _READ_BATCH_TIMEOUT_S = 2.0
@@ -188,23 +182,15 @@ class Member:
         """Make the thread commit, leave the group and end."""
         self._stopping = True
 
-    def join(self) -> bool:
-        """Wait for this member to leave the group, briefly while a broker is disconnected; return whether it did."""
-        began_s = self._clock()
-        while self._thread.is_alive() and self._clock() - began_s < self.leave_limit_s:
-            # A broker that is gone may be noticed only now.
-            self._thread.join(_JOIN_S)
+    def join(self, timeout_s: float) -> bool:
+        """Wait for this member to leave the group, and return whether it did."""
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     @property
     def has_lost_broker(self) -> bool:
-        """Whether a broker is disconnected, as far as known."""
+        """Whether a broker is disconnected, as far as known: within 2 s, and not while this member leaves."""
         return self._has_lost_broker
-
-    @property
-    def leave_limit_s(self) -> float:
-        """How long to wait for this member to leave the group, by what is known now."""
-        return LEAVE_LIMIT_DEGRADED_S if self._has_lost_broker else LEAVE_LIMIT_S
 
     def note_error(self, error: KafkaError) -> None:
         """Take an error that librdkafka reports, once for each connection that it loses; on the member's thread."""

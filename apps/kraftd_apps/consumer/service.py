@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import cast
@@ -32,7 +33,13 @@ from kraftd_apps.consumer.ring import Ring
 from kraftd_apps.consumer.settings import ConsumerSettings, admin_config, member_config, reader_config
 
 _WARM_AFTER_S = 1.0
+_LEAVE_LIMIT_S = 5.0
+_LEAVE_LIMIT_DEGRADED_S = 1.0
+"""The same while a broker is gone. librdkafka leaves only when its last commit is answered, and a commit waits for each
+replica that is in sync, so for a dead one until its session of 6 s is over; and a dead coordinator has no successor
+before."""
 _LEAVE_REQUEST_LIMIT_S = 1.0
+_CONNECT_LIMIT_S = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +87,18 @@ class KafkaClients:
 
         leave_group(self._settings.kafka, group, member_id, timeout_s)
 
+    def take_connections(self) -> bool:
+        """Return whether every broker that the settings name does."""
+        for server in self._settings.kafka.bootstrap_servers.split(","):
+            host, _, port = server.rpartition("://")[2].rpartition(":")
+            with socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET) as probe:
+                probe.settimeout(_CONNECT_LIMIT_S)
+                try:
+                    probe.connect((host.strip("[]"), int(port)))
+                except OSError:
+                    return False
+        return True
+
     def _member(self, callbacks: Mapping[str, object], *, incremental: bool) -> ConsumerClient:
         config = {**member_config(self._settings, incremental=incremental), **callbacks}
         return cast("ConsumerClient", self._consumer(config))
@@ -109,6 +128,7 @@ class ConsumerService:
         self._identity = TopicIdentity(clients.admin, settings.kafka.topic)
         is_new_protocol = settings.group_protocol == "consumer"
         member_file = None if is_new_protocol else settings.member_file
+        self._take_connections = clients.take_connections
         self._former_member = FormerMember(member_file, settings.group_id, clients.leave)
         self.member = Member(
             clients.member(self._take_statistics, self._take_error),
@@ -146,10 +166,15 @@ class ConsumerService:
     async def finish_stop(self) -> None:
         """Wait until the member has left the group, but not for long where a broker is down."""
         self.member.stop()
-        if not await in_thread(self.member.join):
+        has_left = await in_thread(self.member.join, _LEAVE_LIMIT_DEGRADED_S)
+        # librdkafka tells late of a broker that is gone, and no more while it leaves.
+        is_degraded = self.member.has_lost_broker or not await in_thread(self._take_connections)
+        if not has_left and not is_degraded:
+            has_left = await in_thread(self.member.join, _LEAVE_LIMIT_S - _LEAVE_LIMIT_DEGRADED_S)
+        if not has_left:
             logger.warning("Ending although the last commit, or the leave of the group, is not answered")
             await in_thread(self._former_member.leave, _LEAVE_REQUEST_LIMIT_S)
-        elif not self.member.has_lost_broker:
+        elif not is_degraded:
             # Else what is written of the leave may be lost with the only broker that has it.
             self._former_member.forget()
 

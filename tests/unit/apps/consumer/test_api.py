@@ -24,6 +24,10 @@ class Clients:
         self.member_client = FakeMemberClient(list(batches), assigned=[TopicPartition("test-topic", 0)])
         self.log = log or {0: []}
         self.left = []
+        self.are_listening = True
+
+    def take_connections(self):
+        return self.are_listening
 
     def member(self, on_statistics, on_error):
         return self.member_client
@@ -388,35 +392,35 @@ def test_a_record_that_cannot_be_decoded_is_listed_and_its_batch_can_be_download
     running(check, Clients(log={0: [0, 9]}, undecodable={0: (1, 9)}))
 
 
-def stopped(tmp_path, clients, lose_broker):
+def stopped(tmp_path, clients, *, has_error=False):
     """Return whether the file of the member is still there after a stop."""
     path = tmp_path / "member.json"
 
     async def check(service):
         await until(path.exists)
-        lose_broker(lambda: service.member.note_error(KafkaError(KafkaError._TRANSPORT)))
+        if has_error:
+            service.member.note_error(KafkaError(KafkaError._TRANSPORT))
 
     running(check, clients, APP_MEMBER_FILE=str(path))
     return path.exists()
 
 
-@pytest.mark.parametrize("is_lost", [False, True])
-def test_the_membership_is_forgotten_where_no_broker_was_lost_with_the_leave(is_lost, tmp_path):
+@pytest.mark.parametrize(
+    ("has_error", "are_listening", "is_kept"), [(False, True, False), (True, True, True), (False, False, True)]
+)
+def test_the_membership_is_forgotten_unless_a_broker_is_gone(has_error, are_listening, is_kept, tmp_path):
     clients = Clients()
-    assert stopped(tmp_path, clients, lambda lose: lose() if is_lost else None) is is_lost
+    clients.are_listening = are_listening
+    assert stopped(tmp_path, clients, has_error=has_error) is is_kept
     assert clients.left == []
 
 
-@pytest.mark.parametrize("is_noticed_before", [False, True])
-def test_a_member_whose_last_commit_is_stuck_is_out_of_the_group_all_the_same(is_noticed_before, tmp_path):
+def test_a_member_whose_last_commit_is_stuck_is_out_of_the_group_all_the_same(tmp_path):
     clients, answered = Clients(), threading.Event()
-
-    def stick(lose_broker):
-        noticed = [lose_broker() for _ in range(is_noticed_before)]
-        clients.member_client.close = lambda: answered.wait(10.0) if noticed else (lose_broker(), answered.wait(10.0))
-
+    clients.are_listening = False
+    clients.member_client.close = lambda: answered.wait(10.0)
     try:
-        assert stopped(tmp_path, clients, stick)
+        assert stopped(tmp_path, clients)
     finally:
         answered.set()
     assert clients.left == [("test-group", clients.member_client.member_id)]

@@ -355,19 +355,19 @@ def test_a_stopped_member_leaves_the_group():
     member = joined(client, [])
     member.start()
     member.stop()
-    assert member.join()
+    assert member.join(5.0)
     assert client.closed
 
 
-def test_a_member_is_waited_for_briefly_only_while_a_broker_is_away():
+def test_a_broker_is_lost_from_an_error_until_all_are_connected():
     member = joining(FakeMemberClient([]), [].extend)
-    limits_s = [member.leave_limit_s]
+    known = [member.has_lost_broker]
 
     for code in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
         member.note_error(KafkaError(code))
-        limits_s.append(member.leave_limit_s)
+        known.append(member.has_lost_broker)
     for are_up in (False, True):
         member.note_brokers(are_up=are_up)
-        limits_s.append(member.leave_limit_s)
+        known.append(member.has_lost_broker)
 
-    assert limits_s == [5.0, 5.0, 1.0, 1.0, 5.0]
+    assert known == [False, False, True, True, False]
