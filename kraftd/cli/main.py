@@ -188,6 +188,8 @@ def main() -> None:
     """Run the command line and exit with the code of its result."""
     gc.set_threshold(_NEW_OBJECTS)
     open_streams()
+    # A umask that takes rights from the owner too would leave files that the next command cannot read.
+    os.umask(os.umask(0o077) & 0o077)
     if not sys.stdout.isatty():
         # COLUMNS is about a terminal that is not written to.
         app.info.context_settings = {**(app.info.context_settings or {}), "terminal_width": _WIDEST_HELP}

@@ -70,9 +70,16 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
     "colours": {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "GITHUB_ACTIONS": "1"},
     "both colours and none": {"FORCE_COLOR": "", "NO_COLOR": "1", "TTY_COMPATIBLE": "1"},
     "no PATH": {"PATH": None},
+    "variables of other programs": {
+        **dict.fromkeys(("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "KAFKA_OPTS", "KAFKA_HEAP_OPTS"), "-Xnone"),
+        **dict.fromkeys(("http_proxy", "HTTPS_PROXY", "all_proxy"), "http://127.0.0.1:1"),
+        **dict.fromkeys(("PYTHONPATH", "PYTHONSTARTUP", "CLASSPATH", "LD_LIBRARY_PATH"), "/dev/null/x"),
+        **dict.fromkeys(("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"), "relative"),
+    },
+    "odd parent": {"_": "umask 0; trap '' CHLD HUP INT PIPE; ulimit -f 100; ulimit -s 512;", "LD_PRELOAD": "/none.so"},
     "unknown user": {"HOME": None, "XDG_CACHE_HOME": None, "XDG_STATE_HOME": None},
 }
-OF_A_PROCESS = {"removed working directory", "LANG=C", "unknown locale", "ASCII", "unknown user"}
+OF_A_PROCESS = {"removed working directory", "LANG=C", "unknown locale", "ASCII", "odd parent", "unknown user"}
 """Surroundings that only a process of its own can have: its interpreter starts with them."""
 UNKNOWN_USER = ("unshare", "-U", "--map-user=12345")
 STREAMS = {

@@ -15,7 +15,9 @@ WARN_BEFORE_S = 600.0
 """How long before a file system is full the cluster is degraded."""
 
 LEAST_FREE_FILES = 1000
-"""Fewer new files than that are short: a start writes about 300, and each log segment of a partition takes three."""
+"""Fewer new files than that are short: each segment of a partition takes three."""
+
+_FILES_OF_A_START = 200
 
 _STEP_S = 5.0
 _SMALL_DISK_BYTES = 2560 * 1024**2
@@ -39,8 +41,8 @@ class DiskSpace:
 
     @property
     def least_free_files(self) -> int:
-        """How many more files (inodes) must be possible; on a small file system a tenth of all is enough."""
-        return min(LEAST_FREE_FILES, self.total_files // _SMALL_DISK_PART)
+        """How many more files (inodes) must be possible: on a small file system a tenth, but enough for a start."""
+        return min(LEAST_FREE_FILES, max(_FILES_OF_A_START, self.total_files // _SMALL_DISK_PART))
 
     @property
     def is_short_of_files(self) -> bool:

@@ -133,7 +133,8 @@ def environment_notes(environ: Mapping[str, str]) -> tuple[str, ...]:
     if not names:
         return ()
     verb = "is set, and does" if len(names) == 1 else "are set, and do"
-    return (f"{', '.join(names)} {verb} not reach the programs: cluster.heap, java.options and [kafka] configure them",)
+    instead = "cluster.heap, java.options and broker.config configure them"
+    return (f"{', '.join(names)} {verb} not reach the programs: {instead}",)
 
 
 def check_quorum(plan: Plan, wanted: Collection[str], running: Collection[str]) -> None:

@@ -87,7 +87,7 @@ def test_without_a_limit_only_the_time_counts():
 
 @pytest.mark.parametrize(
     ("free", "total", "is_short"),
-    [(999, 10_000_000, True), (1000, 10_000_000, False), (29, 300, True), (None, 0, False)],
+    [(999, 10_000_000, True), (1000, 10_000_000, False), (199, 300, True), (None, 0, False)],
 )
 def test_a_disk_that_takes_hardly_any_more_files_is_a_reason(free, total, is_short):
     views = disk_views([DiskSpace("/srv", GIB, 100 * GIB, free, total)], {}, 256 * MIB)

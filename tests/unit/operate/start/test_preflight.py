@@ -86,7 +86,7 @@ def test_a_disk_without_inodes_is_refused_however_many_bytes_are_free():
 
     assert caught.value.code == "disk_nearly_full"
     check_free_disk(spaces, 0)
-    check_free_disk((DiskSpace("/srv", 50 * GIB, 100 * GIB, 30, 300),), 256 * 1024**2)
+    check_free_disk((DiskSpace("/srv", 50 * GIB, 100 * GIB, 200, 300),), 256 * 1024**2)
 
 
 def test_a_loopback_interface_that_is_down_is_named_with_what_sets_it_up():
