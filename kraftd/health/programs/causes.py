@@ -106,6 +106,18 @@ _PATTERNS = (
         "The limit of open files is too low: raise it ('ulimit -n' shows it), then 'kraftd stop' and 'kraftd start'.",
     ),
     _pattern(
+        "file_size",
+        r"File too large",
+        "The limit of a file's size is too low, Kafka's indexes have 10 MiB: raise it ('ulimit -f' shows it), then "
+        "'kraftd stop' and 'kraftd start'.",
+    ),
+    _pattern(
+        "address_space",
+        r"Could not allocate (?:compressed class space|metaspace)",
+        "The limit of address space is too low for a JVM: raise it ('ulimit -v' shows it), then 'kraftd stop' and "
+        "'kraftd start'.",
+    ),
+    _pattern(
         "java_memory",
         r"OutOfMemoryError",
         "Raise cluster.heap, or lower what clients send at once.",

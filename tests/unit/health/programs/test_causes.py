@@ -24,6 +24,8 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("java.io.IOException: No space left on device", True, "Free disk space"),
         ("java.io.IOException: Disk quota exceeded", True, "Free disk space"),
         ("java.nio.file.FileSystemException: /srv/data/__x-0: Too many open files", False, "ulimit -n"),
+        ("java.io.IOException: File too large", False, "ulimit -f"),
+        ("Could not allocate compressed class space: 1073741824 bytes", False, "ulimit -v"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
         ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", True, "ulimit -u"),
         ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
