@@ -88,8 +88,7 @@ def record_batches(
     """
     library = load_library()
     # By default the library rests for a second whenever it is ahead of the reader by as many records as it may be.
-    settings = {"fetch.queue.backoff.ms": 10, "check.crcs": True}
-    consumer = library.Consumer(reader_settings(access, "kraftd-tail") | settings)
+    consumer = library.Consumer(reader_settings(access, "kraftd-tail") | {"fetch.queue.backoff.ms": 10})
     try:
         reading = _Following(consumer, GapFinder(access), dict(starts), on_gap, follow=follow)
         heard_s = time.monotonic()
@@ -130,6 +129,7 @@ class _Following:
         self._on_gap = on_gap
         self._follow = follow
         self._ends: dict[TopicPartition, int] = {}
+        self._behind_damage: dict[TopicPartition, int] = {}
         self._told: set[tuple[TopicPartition, int]] = set()
         self._look_at_s = 0.0
         self.remaining = set(starts)
@@ -139,7 +139,7 @@ class _Following:
         """Return the records among messages; the others are ends of partitions, and errors."""
         records = [message for message in batch if message.error() is None]
         if len(records) == len(batch):
-            return records
+            return self._new(records)
         records, damaged = [], set()
         for message in batch:
             error, place = message.error(), (message.topic(), message.partition())
@@ -147,13 +147,26 @@ class _Following:
                 # The library goes on within what is damaged.
                 continue
             if error is None:
-                records.append(message)
+                records += self._new([message])
             elif is_damage(error):
                 damaged.add(place)
                 self._pass_reported(place, message.offset(), error)
             else:
                 self._note(place, message.offset(), error)
         return records
+
+    def _new(self, records: list[Any]) -> list[Message]:
+        """Return the records that were not given yet: beside damage, the library may begin a log again."""
+        if not self._behind_damage:
+            return records
+        new = []
+        for record in records:
+            place = record.topic(), record.partition()
+            if record.offset() >= self._behind_damage.get(place, 0):
+                new.append(record)
+                if place in self._behind_damage:
+                    self._behind_damage[place] = record.offset() + 1
+        return new
 
     def pass_damage(self) -> None:
         """Pass the damage in front of which positions stay; compares them twice a second."""
@@ -206,6 +219,7 @@ class _Following:
             self._consumer.seek(load_library().TopicPartition(*place, gap.end))
             # Until the next record, the library tells the old position.
             self._starts[place] = gap.end
+            self._behind_damage.setdefault(place, gap.begin)
         else:
             self.remaining.discard(place)
 
@@ -313,12 +327,16 @@ class RecordReader:
 
     def _take(self, place: TopicPartition, reading: _Reading, messages: list[Any]) -> None:
         """Add the messages before the end; errors and the end of a partition come as messages too."""
-        if not any(map(self._library.Message.error, messages)) and messages[-1].offset() + 1 < reading.end:
+        is_new = messages[0].offset() >= reading.position
+        if is_new and not any(map(self._library.Message.error, messages)) and messages[-1].offset() + 1 < reading.end:
             reading.messages += messages
             reading.position = messages[-1].offset() + 1
             return
         for message in messages:
             error = message.error()
+            if error is None and message.offset() < reading.position:
+                # Beside damage, the library may begin again at the start of a log.
+                continue
             if error is None and message.offset() < reading.end:
                 reading.messages.append(message)
             if error is None:
