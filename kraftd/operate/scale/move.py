@@ -105,16 +105,26 @@ class Mover:
         self.moved = Moved()
         self.notes: list[str] = []
 
-    def await_brokers(self, node_ids: Collection[int]) -> None:
+    def await_brokers(self, node_ids: Collection[int], are_running: Callable[[], bool]) -> None:
         """Wait until the others know brokers that have just come: these serve a moment before that.
+
+        One that an earlier command started, and that was killed since, may be far from serving.
+
+        Args:
+            node_ids: All brokers, those that have come included.
+            are_running: Whether their processes live.
 
         Raises:
             RefusedError: One of them is down.
+            TimedOutError: Time was up.
+            YieldedError: The cluster was stopped meanwhile.
         """
-        deadline_s = self._clock.monotonic_s() + _KNOWN_LIMIT_S
+        known_by_s = self._clock.monotonic_s() + _KNOWN_LIMIT_S
         while not set(node_ids) <= (alive := {broker.node_id for broker in self._kafka.metadata(()).brokers}):
-            if self._clock.monotonic_s() > deadline_s:
+            if self._clock.monotonic_s() > known_by_s and not are_running():
                 refuse_dead(node_ids, alive)
+            absent = ", ".join(map(str, sorted(set(node_ids) - alive)))
+            self._check_time(f"broker {absent} does not serve yet", "It starts; the same command waits for it")
             self._clock.sleep(_POLL_S)
 
     def run(self, target: Target) -> None:
@@ -239,13 +249,15 @@ class Mover:
                 self._clock.sleep(_POLL_S)
 
     def _check(self, situation: Situation) -> None:
+        left = plural(len(situation.reassignments), "partition")
+        self._check_time(f"{left} on the way", "The moves go on, without a throttle; the same command waits for them")
+
+    def _check_time(self, left: str, what_goes_on: str) -> None:
         yield_to_stop(self._cluster.store, self._deadline)
         if self._clock.monotonic_s() > self._deadline.at_s:
-            left = plural(len(situation.reassignments), "partition")
             raise TimedOutError(
-                f"cannot finish within {self._deadline.limit_s:g} s: {left} on the way",
-                hint="The moves go on, without a throttle; the same command waits for them and does the rest, and "
-                "--abort undoes it. --timeout allows more time.",
+                f"cannot finish within {self._deadline.limit_s:g} s: {left}",
+                hint=f"{what_goes_on} and does the rest, and --abort undoes it. --timeout allows more time.",
             )
 
     def _elect(self) -> None:

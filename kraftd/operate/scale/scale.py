@@ -308,7 +308,7 @@ class Scale:
         before, after = journal.brokers_before, journal.brokers_after
         if after > before:
             self._add(after)
-            mover.await_brokers(range(1, after + 1))
+            mover.await_brokers(range(1, after + 1), lambda: self._are_running(after))
         # Lowered before the replicas are fewer, raised after they are more.
         lower, higher = journal.min_in_sync_replicas_changes()
         _set_min_isr(kafka, lower)
@@ -329,14 +329,16 @@ class Scale:
 
     def _add(self, brokers: int) -> None:
         """Start the brokers that come beside those that run, unless an earlier call did."""
-        wanted = set(_names_of(range(1, brokers + 1)))
-        if wanted <= set(self._running.names) and wanted <= self._cluster.find_processes().processes.keys():
+        if set(_names_of(range(1, brokers + 1))) <= set(self._running.names) and self._are_running(brokers):
             return
         with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
             start = following_configuration(self._start(brokers), self._running)
             start_beside(start)
             # A broker that comes back with the data that it left has nothing formatted.
             format_nodes(start.cluster.plan, (), None)
+
+    def _are_running(self, brokers: int) -> bool:
+        return self._cluster.find_processes().processes.keys() >= set(_names_of(range(1, brokers + 1)))
 
     def _remove(self, mover: Mover, kafka: ReassigningDoor, brokers: int) -> None:
         mover.journal = replace(mover.journal, is_removing=True)

@@ -153,9 +153,18 @@ def test_a_broker_that_has_just_come_is_waited_for_until_the_others_know_it():
     kafka.unknown = {3: 4}
     made, _, _ = mover(kafka)
 
-    made.await_brokers(range(1, 4))
+    made.await_brokers(range(1, 4), lambda: True)
 
     assert 3 in {broker.node_id for broker in kafka.metadata().brokers}
+
+
+def test_a_broker_that_still_starts_is_waited_for_until_time_is_up():
+    kafka = FakeKafka([(1, 2)])
+    kafka.unknown = {3: 10_000}
+    made, _, _ = mover(kafka, limit_s=60.0)
+
+    with pytest.raises(TimedOutError, match="broker 3 does not serve yet"):
+        made.await_brokers(range(1, 4), lambda: True)
 
 
 def test_a_broker_that_nobody_comes_to_know_is_down():
@@ -164,7 +173,7 @@ def test_a_broker_that_nobody_comes_to_know_is_down():
     made, _, _ = mover(kafka)
 
     with pytest.raises(RefusedError) as caught:
-        made.await_brokers(range(1, 4))
+        made.await_brokers(range(1, 4), lambda: False)
 
     assert (caught.value.code, caught.value.details["brokers"]) == ("broker_down", [3])
 
