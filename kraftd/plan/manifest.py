@@ -13,10 +13,7 @@ from kraftd.plan.plan import Plan, Voter
 from kraftd.plan.versions import line_of, numbers
 
 _SCHEMA_VERSION = 1
-_OTHER_CLUSTER = (
-    "Set cluster.brokers and cluster.port_offset back, or make a second cluster with --cluster NAME and its own "
-    "port_offset."
-)
+_OTHER_CLUSTER = "or make a second cluster with --cluster NAME and its own port_offset."
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -152,7 +149,9 @@ def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
         raise IdentityMismatchError(
             f"cannot use {config_origin} with the cluster in {plan.layout.state_dir}: "
             f"it contradicts {plan.layout.manifest}\n" + "\n".join(f"  {line}" for line in found),
-            hint=" ".join(filter(None, (other_version, _OTHER_CLUSTER if len(found) > bool(other_version) else ""))),
+            hint=" ".join(
+                filter(None, (other_version, _way_back(plan, manifest) if len(found) > bool(other_version) else ""))
+            ),
             details={"differences": found, "manifest": str(plan.layout.manifest)},
         )
 
@@ -168,6 +167,23 @@ def version_hint(plan: Plan, manifest: Manifest) -> str:
     if planned in manifest.upgraded_from:
         return f"{kept} and start; then 'kraftd upgrade --to {planned}' goes back while the cluster serves."
     return f"{kept}: Kafka {planned} may not read what Kafka {there} has written."
+
+
+def _way_back(plan: Plan, manifest: Manifest) -> str:
+    """Return how to come to a plan that does not contradict; where all ports are shifted alike, by how much."""
+    formatted = {node.node_id: node.ports for node in manifest.nodes}
+    shifts = {
+        there - listener.port
+        for node in plan.nodes
+        for listener, there in zip(node.kafka_listeners, formatted.get(node.node_id, ()), strict=False)
+    }
+    shift = shifts.pop() if len(shifts) == 1 else 0
+    if shift:
+        return (
+            f"Its ports are {abs(shift)} {'higher' if shift > 0 else 'lower'}: change cluster.port_offset by as much "
+            f"(--set cluster.port_offset, where it was given so before), {_OTHER_CLUSTER}"
+        )
+    return f"Set cluster.brokers and cluster.port_offset back, {_OTHER_CLUSTER}"
 
 
 def _cause(error: Exception) -> str:

@@ -126,6 +126,20 @@ def test_a_manifest_knows_the_way_back_until_it_is_gone_or_barred():
     assert (back.kafka_version, back.upgraded_from) == ("3.9.2", ("3.9.1",))
 
 
+@pytest.mark.parametrize(
+    ("planned", "formatted", "advice"),
+    [(0, 300, "300 higher"), (300, 0, "300 lower"), (300, 100, "200 lower")],
+)
+def test_ports_that_are_shifted_alike_are_told_by_how_much(planned, formatted, advice):
+    there = manifest_of(plan_of(f"[cluster]\nport_offset = {formatted}"), CLUSTER_ID)
+
+    with pytest.raises(IdentityMismatchError) as caught:
+        check_against(plan_of(f"[cluster]\nport_offset = {planned}"), there, "kraftd.toml")
+
+    assert advice in caught.value.hint
+    assert "--cluster NAME" in caught.value.hint
+
+
 def test_a_plan_that_contradicts_the_manifest_is_refused_with_values_and_places():
     manifest = replace(manifest_of(plan_of(), CLUSTER_ID), kafka_version="3.9.1")
 
