@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation, parse_since
+from kraftd.cli.options import Invocation, moment_s
 from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.units import plural
 
@@ -162,14 +162,8 @@ def range_of(
         raise ConfigurationError("cannot read from two places: both --offset and --since are given", hint="Give one.")
     is_from_the_end = offset is None and since is None
     newest = _NEWEST if count is None and is_from_the_end and not is_filtered else count
-    since_ms = None
-    if since is not None:
-        try:
-            since_ms = round(parse_since(since, now_s) * 1000)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"cannot read since {since}: {error}", hint="Use how long ago (10m), or a time: 2026-01-31T12:00:00Z."
-            ) from error
+    since_s = moment_s(since, now_s)
+    since_ms = None if since_s is None else round(since_s * 1000)
     return Range(newest, tuple(partitions), _offset(offset), since_ms, is_filtered=is_filtered)
 
 
