@@ -19,7 +19,7 @@ from kraftd.operate.context import ClusterContext, CommandContext, cluster_conte
 from kraftd.operate.doors import real_doors
 from kraftd.operate.status import status
 from kraftd.operate.store import Store
-from kraftd.plan.desired import DesiredState
+from kraftd.plan.desired import NOTHING_DESIRED, DesiredState
 from kraftd.plan.layout import Layout, clusters_dir, layout_of
 
 _ASK_TIMEOUT_S = 2.0
@@ -31,8 +31,7 @@ def observed(cluster: ClusterContext) -> StatusDocument:
     process_table = cluster.find_processes()
     with ThreadPoolExecutor(max_workers=len(plan.names)) as pool:
         answers = ask_all(plan, tuple(process_table.processes), pool, timeout_s=_ASK_TIMEOUT_S)
-    wanted = cluster.store.desired()
-    desired = wanted if process_table.processes else DesiredState(0, {})
+    desired = cluster.store.desired() if process_table.processes else NOTHING_DESIRED
     facts = ObservedPrograms(
         process_table.facts,
         answers,
@@ -50,8 +49,16 @@ def observed(cluster: ClusterContext) -> StatusDocument:
         unreachable=process_table.unreachable,
         disks=DiskWatch(plan, cluster.clock).views(),
     )
-    verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, wanted)
+    verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, _last_desired(cluster))
     return status_document(plan, snapshot, verdict, "command")
+
+
+def _last_desired(cluster: ClusterContext) -> DesiredState:
+    """Return what was desired of a cluster of which nothing runs: it only explains, so that damage hides no status."""
+    try:
+        return cluster.store.desired()
+    except KraftdError:
+        return NOTHING_DESIRED
 
 
 def running_programs(layout: Layout) -> tuple[str, ...]:
