@@ -33,11 +33,18 @@ with ScratchProcess([sys.executable, "-c", {WAIT!r}], Path(sys.argv[1]), SystemC
 """
 
 
+def left_in(directory, scratch):
+    """Leave a process of a scratch directory, and return it once its command line shows that it is one."""
+    process = subprocess.Popen([java_in(directory), "-c", WAIT, *java_marker(f"{scratch}/{NODE}").arguments])
+    # Just after it was spawned, a process has no command line, or still its parent's.
+    eventually(lambda: (found := describe(process.pid)) and WAIT in found.command, within_s=10, what="it runs")
+    return process
+
+
 def test_a_process_that_outlived_its_kraftd_is_ended_by_the_next(tmp_path):
     abandoned = tmp_path / "scratch-abandoned"
     abandoned.mkdir()
-    command = [java_in(tmp_path), "-c", WAIT, *java_marker(f"{abandoned}/{NODE}").arguments]
-    with subprocess.Popen(command) as process:
+    with left_in(tmp_path, abandoned) as process:
         with scratch_directory(tmp_path):
             pass
 
@@ -48,7 +55,7 @@ def abandoned(cache):
     """Leave what a kill -9 of a training leaves: its directory, and its JVM, which is returned."""
     directory = archives_dir(cache) / "scratch-abandoned"
     directory.mkdir(parents=True)
-    return subprocess.Popen([java_in(cache), "-c", WAIT, *java_marker(f"{directory}/{NODE}").arguments])
+    return left_in(cache, directory)
 
 
 def test_the_next_command_ends_a_training_whose_kraftd_was_killed(tmp_path):
