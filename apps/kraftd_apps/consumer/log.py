@@ -15,7 +15,6 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from kraftd.damage import Batch
 from kraftd.web.background import in_thread
 from kraftd_apps.common.problems import Problem, ProblemError, problem
-from kraftd_apps.consumer.damage import ReadBatch, known_batch
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 from kraftd_apps.consumer.ring import Ring
 
@@ -33,6 +32,21 @@ _READERS = 4
 _STEP_GROWTH = 4
 
 logger = logging.getLogger(__name__)
+
+ReadBatch = Callable[[int, int, float], Batch | None]
+"""Returns the batch of a partition that contains an offset, or the next one; None at the end of the log.
+
+The last argument is the timeout in seconds. Blocks; raises KafkaException if the brokers do not answer, or refuse.
+"""
+
+
+def known_batch(read_batch: ReadBatch, partition: int, offset: int, timeout_s: float) -> Batch | None:
+    """Return the batch at an offset; None also if it cannot be read, which is logged."""
+    try:
+        return read_batch(partition, offset, timeout_s)
+    except KafkaException as error:
+        logger.info("The batch at %d:%d cannot be read: %s", partition, offset, error)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kraftd.damage import Stalls
-from kraftd_apps.consumer.damage import ReadBatch, held_back, known_batch
+from kraftd.damage import Batch, Stalls
 from kraftd_apps.consumer.group_protocol import ConsumerClient
+from kraftd_apps.consumer.log import ReadBatch, known_batch
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 
 SILENT_S = 10.0
@@ -263,8 +263,8 @@ class Member:
             if batch is None or not batch.fault:
                 logger.info("Partition %d stays at %d, though there are records behind it", partition, offset)
             elif not batch.is_end_known:
-                logger.warning("Reading %s: %s", self._topic, held_back(partition, batch))
-                self._held_back[partition] = held_back(partition, batch)
+                logger.warning("Reading %s: %s", self._topic, _held_back(partition, batch))
+                self._held_back[partition] = _held_back(partition, batch)
             else:
                 logger.warning("Reading %s: partition %d at %d: %s", self._topic, partition, offset, batch.fault)
                 records.append(undecodable(partition, offset, batch.fault))
@@ -365,3 +365,11 @@ class Member:
         for partition in gone:
             self._note_moved(partition)
         self._partitions = tuple(number for number in self._partitions or () if number not in gone)
+
+
+def _held_back(partition: int, batch: Batch) -> str:
+    """Return the sentence about a partition that cannot be read on."""
+    return (
+        f"partition {partition} cannot be read from offset {batch.first} on: {batch.fault}, "
+        f"nor at any other up to the end of the log at {batch.end}"
+    )
