@@ -19,8 +19,7 @@ from kraftd.units import duration, human_size, shortened
 if TYPE_CHECKING:
     from kraftd.operate.destroy import Removal
     from kraftd.operate.start.start import StartResult
-    from kraftd.operate.stop.pause import PauseResult
-    from kraftd.operate.stop.stop import StopResult
+    from kraftd.operate.stop.stop import PauseResult, StopResult
 
 _STATE_STYLES = {
     ServiceState.READY: "green",

@@ -11,7 +11,7 @@ from kraftd.cli.options import Invocation, confirm, program_names
 from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
-    from kraftd.operate.stop.pause import PauseResult
+    from kraftd.operate.stop.stop import PauseResult
     from kraftd.plan.layout import Layout
 
 _START_TIMEOUT_S = 180.0
@@ -202,7 +202,7 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
 
 def pause(context: typer.Context, names: Chosen) -> None:
     """Leave programs alone: the daemon neither restarts nor ends them. They run on; 'start' and 'stop' end a pause."""
-    from kraftd.operate.stop.pause import pause as pause_programs
+    from kraftd.operate.stop.stop import pause as pause_programs
 
     invocation: Invocation = context.obj
     limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S
@@ -211,7 +211,7 @@ def pause(context: typer.Context, names: Chosen) -> None:
 
 def resume(context: typer.Context, names: Chosen) -> None:
     """End the pause of programs: the daemon keeps them running again, and restarts what ended meanwhile."""
-    from kraftd.operate.stop.pause import resume as resume_programs
+    from kraftd.operate.stop.stop import resume as resume_programs
 
     invocation: Invocation = context.obj
     limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S

@@ -2,8 +2,7 @@ import pytest
 
 from kraftd.errors import RefusedError, TimedOutError, UnknownNameError
 from kraftd.host.events import read_events
-from kraftd.operate.stop.pause import pause, resume
-from kraftd.operate.stop.stop import StopOptions, stop
+from kraftd.operate.stop.stop import StopOptions, pause, resume, stop
 from kraftd.plan.desired import DesiredProgram
 from tests.unit.operate.fake_cluster import FakeCluster
 
