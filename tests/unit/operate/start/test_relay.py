@@ -8,7 +8,7 @@ from kraftd.errors import NeedsRunningClusterError
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document
-from kraftd.operate.start.relay import Relay, given_up, is_fresh, status_line
+from kraftd.operate.start.foreground import Relay, given_up, is_fresh, status_line
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 from tests.unit.health.views import program, snapshot
