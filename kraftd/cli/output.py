@@ -1,4 +1,4 @@
-"""Results as text."""
+"""Results as text: what is there, and what a change of a running cluster did or would do."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +17,10 @@ from kraftd.plan.plan import Plan
 from kraftd.units import duration, human_size, shortened
 
 if TYPE_CHECKING:
+    from kraftd.operate.apply.apply import ApplyResult
     from kraftd.operate.destroy import Removal
+    from kraftd.operate.restart import RollingResult
+    from kraftd.operate.rolling.roll import Restarted
     from kraftd.operate.start.start import StartResult
     from kraftd.operate.stop.stop import PauseResult, StopResult
 
@@ -312,3 +315,64 @@ def _duration(seconds: float | None) -> str:
         if whole >= unit_s:
             return f"{whole // unit_s}{name}{whole % unit_s // next_s:02d}{next_name}"
     return f"{whole}s"
+
+
+_MEANING = {
+    "start": "start",
+    "settings": "change while it runs",
+    "restart": "restart",
+    "next_start": "nothing now, read at its next start",
+    "stop": "stop",
+}
+
+
+def rolled(console: Console, result: "RollingResult") -> None:
+    """Print what was restarted; of a dry run the order, and what is not ready for it."""
+    if result.dry_run:
+        order = ", ".join(result.order) or "nothing: all of it was restarted"
+        console.print(f"Would restart, one after the other: {order}")
+        for gate in result.closed:
+            console.print(f"Would first wait: {gate.text}", style="yellow")
+        return
+    print_restarted(console, result.restarted)
+    print_notes(console, result.notes)
+    console.print(
+        f"Restarted {len(result.restarted)} programs one after the other in {result.took_s:.1f} s", style="bold"
+    )
+
+
+def applied(console: Console, result: "ApplyResult") -> None:
+    """Print what the configuration meant for each program."""
+    if not result.is_changed:
+        console.print(f"Nothing to apply: the cluster {result.cluster} runs with this configuration")
+        print_notes(console, result.notes)
+        return
+    if result.dry_run:
+        console.print("Would do:", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("NAME", "CHANGE", "WHY"):
+        table.add_column(column, overflow="fold")
+    for change in result.changes:
+        table.add_row(Text(change.name), Text(_MEANING[change.action]), Text(", ".join(change.why)))
+    for name in result.pending:
+        table.add_row(Text(name), Text(_MEANING["restart"]), Text("left by an earlier call"))
+    for topic in result.topics:
+        table.add_row(Text(topic), Text("create"), Text("it is a new topic"))
+    console.print(table)
+    print_restarted(console, result.restarted)
+    print_notes(console, result.notes)
+    if not result.dry_run:
+        console.print(f"Applied the configuration in {result.took_s:.1f} s", style="bold")
+
+
+def print_restarted(console: Console, restarted: "tuple[Restarted, ...]") -> None:
+    """Print what was restarted, and how long each took."""
+    for each in restarted:
+        killed = f"; it was killed: {each.killed}" if each.killed else ""
+        console.print(f"{each.name} was restarted in {each.took_s:.1f} s{killed}")
+
+
+def print_notes(console: Console, notes: tuple[str, ...]) -> None:
+    """Print what the user should know of a change."""
+    for note in notes:
+        console.print(f"Note: {note}", style="yellow")

@@ -158,7 +158,7 @@ def _restart_rolling(
     context: typer.Context, names: list[str] | None, *, force: bool, is_rolling: bool, dry_run: bool
 ) -> None:
     """Restart programs one after the other."""
-    from kraftd.cli import changes
+    from kraftd.cli import output
     from kraftd.operate.restart import RollingOptions
     from kraftd.operate.restart import restart_rolling as restart_programs
 
@@ -175,7 +175,7 @@ def _restart_rolling(
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
     elif not invocation.quiet:
-        changes.rolled(invocation.console(), result)
+        output.rolled(invocation.console(), result)
 
 
 def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = False) -> None:
@@ -184,7 +184,7 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
     Each program gets the least that is needed: nothing, other settings while it runs, or a restart, one after the
     other. What is new is started beside the others. Refused is what would change the quorum or lose data.
     """
-    from kraftd.cli import changes
+    from kraftd.cli import output
     from kraftd.operate.apply.apply import ApplyOptions
     from kraftd.operate.apply.apply import apply as apply_configuration
 
@@ -197,7 +197,7 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
     elif not invocation.quiet:
-        changes.applied(invocation.console(), result)
+        output.applied(invocation.console(), result)
 
 
 def pause(context: typer.Context, names: Chosen) -> None:

@@ -134,14 +134,13 @@ def _print_result(invocation: Invocation, result: "UpgradeResult") -> None:
         return
     if invocation.quiet:
         return
+    from kraftd.cli.output import print_notes, print_restarted
+
     console = invocation.console()
     if not result.is_changed:
         console.print(f"The cluster {result.cluster} runs Kafka {result.after} already: there is nothing to do.")
-    for each in result.restarted:
-        killed = f"; it was killed: {each.killed}" if each.killed else ""
-        console.print(f"{each.name} was restarted in {each.took_s:.1f} s{killed}")
-    for note in result.notes:
-        console.print(f"Note: {note}", style="yellow")
+    print_restarted(console, result.restarted)
+    print_notes(console, result.notes)
     if result.is_changed:
         console.print(
             f"The cluster {result.cluster} runs Kafka {result.after} after {result.took_s:.1f} s", style="bold"
