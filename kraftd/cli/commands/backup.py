@@ -118,7 +118,7 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
 
 def verify(context: typer.Context, target: TargetArgument, backup: BackupId = None) -> None:
     """Check every checksum, count and chain of a target, or of one backup; restores nothing. Exit code 1: damaged."""
-    from kraftd.operate.backup.verify import verify as verify_backups
+    from kraftd.operate.backup.archive import verify as verify_backups
     from kraftd.units import human_size, plural
 
     invocation: Invocation = context.obj

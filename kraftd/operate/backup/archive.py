@@ -1,12 +1,19 @@
-"""The records of a backup as they are read again: frames of a partition over a chain, and the places of its offsets."""
+"""A backup as it is read again: frames of a partition over a chain, places of its offsets, `kraftd backup verify`.
+
+A verification reads everything, checks every checksum, count and chain, and restores nothing.
+"""
 
 import bisect
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from kraftd.errors import FileAccessError
 from kraftd.operate.backup.format import DamagedArchiveError, Frame, frames
-from kraftd.operate.backup.manifest import Piece
-from kraftd.operate.backup.target import Target, target_errors
+from kraftd.operate.backup.manifest import ArchivedFile, ArchivedPartition, Manifest, Piece, chain_of
+from kraftd.operate.backup.target import Target, chosen_backup, target_errors
+from kraftd.operate.context import Reporter
 
 
 def read_piece(target: Target, piece: Piece) -> Iterator[Frame]:
@@ -83,3 +90,95 @@ def records_before(target: Target, pieces: Sequence[Piece], offsets: Iterable[in
                 found[offset] = passed + bisect.bisect_left(frame.records().offsets, offset)
         passed += header.records
     return found | dict.fromkeys(asked, passed)
+
+
+_BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The backups that read as they were written."""
+
+    target: str
+    backups: tuple[Manifest, ...]
+    files: int
+    records: int
+    size_bytes: int
+
+
+def verify(target: Target, chosen: str | None, reporter: Reporter) -> Verified:
+    """Verify one backup with those that it continues, else all.
+
+    Raises:
+        UnknownNameError: There is no such backup, or none at all.
+        DamagedArchiveError: One is damaged; the text names the file and the place in it.
+        IdentityMismatchError: A newer kraftd wrote it.
+    """
+    manifest, known = chosen_backup(target, chosen)
+    chains = [chain_of(each, known) for each in ([manifest] if chosen else known.values())]
+    backups = tuple({each.id: each for chain in chains for each in chain}.values())
+    reporter.transfer_begins("Verifying", sum(each.size_bytes for each in backups))
+    for backup in backups:
+        _verify_backup(target, backup, reporter)
+    reporter.download_ends()
+    return Verified(
+        target.name,
+        backups,
+        sum(len(each.all_files) for each in backups),
+        sum(each.records for each in backups),
+        sum(each.size_bytes for each in backups),
+    )
+
+
+def _verify_backup(target: Target, backup: Manifest, reporter: Reporter) -> None:
+    for file in backup.files:
+        _verify_content(target, backup.id, file)
+        reporter.advance(file.size_bytes)
+    for topic in backup.topics:
+        for part in topic.partitions:
+            _verify_partition(target, backup.id, part, reporter)
+
+
+def _verify_partition(target: Target, backup: str, part: ArchivedPartition, reporter: Reporter) -> None:
+    after = part.begin
+    for file in part.files:
+        where = f"{target.name}/{backup}/{file.path}"
+        for frame in read_piece(target, Piece(backup, file)):
+            try:
+                offsets = frame.records().offsets
+            except DamagedArchiveError as error:
+                raise named(error, where) from error
+            if offsets[0] < after or offsets[-1] >= part.end or not _rises(offsets):
+                raise DamagedArchiveError(
+                    f"cannot use {where}: the offsets of frame {frame.number} (byte {frame.position}) do not rise",
+                    details={"path": where, "frame": frame.number, "byte": frame.position},
+                )
+            after = offsets[-1] + 1
+        _verify_content(target, backup, file)
+        reporter.advance(file.size_bytes)
+
+
+def _rises(offsets: Sequence[int]) -> bool:
+    return all(one < other for one, other in pairwise(offsets))
+
+
+def _verify_content(target: Target, backup: str, file: ArchivedFile) -> None:
+    path = f"{backup}/{file.path}"
+    where = f"{target.name}/{path}"
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        with target.open(path, "rb") as opened, target_errors(target, path):
+            while block := opened.read(_BLOCK_BYTES):
+                digest.update(block)
+                size_bytes += len(block)
+    except FileAccessError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise DamagedArchiveError(f"cannot read {where}: it is missing", details={"path": where}) from error
+        raise
+    if size_bytes != file.size_bytes:
+        raise DamagedArchiveError(
+            f"cannot use {where}: it has {size_bytes} bytes, and the manifest says {file.size_bytes}",
+            details={"path": where, "byte": min(size_bytes, file.size_bytes)},
+        )
+    if digest.hexdigest() != file.sha256:
+        raise DamagedArchiveError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})

@@ -5,10 +5,10 @@ import pytest
 
 from kraftd.errors import ConfigurationError, NotRunningError, RefusedError
 from kraftd.observe.operations import OperationWatch
+from kraftd.operate.backup.archive import verify
 from kraftd.operate.backup.cold import create_cold, restore_cold
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.target import DirectoryTarget
-from kraftd.operate.backup.verify import verify
 from kraftd.operate.context import NullReporter
 from kraftd.plan.manifest import manifest_of
 from tests.plans import layout_at
