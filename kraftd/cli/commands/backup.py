@@ -225,8 +225,8 @@ def prune(
     yes: Yes = False,
 ) -> None:
     """Remove all backups but the newest, and but those that these continue: lists what goes, then asks."""
-    from kraftd.operate.backup.catalogue import planned_prune
-    from kraftd.operate.backup.catalogue import prune as prune_backups
+    from kraftd.operate.backup.target import planned_prune
+    from kraftd.operate.backup.target import prune as prune_backups
     from kraftd.units import human_size
 
     invocation: Invocation = context.obj

@@ -1,16 +1,20 @@
-"""Where backups are kept: a directory, or what fsspec opens by a URL. A backup is there once its manifest is."""
+"""Where backups are kept: a directory, or what fsspec opens by a URL. A backup is there once its manifest is.
+
+Also which backups of a target `kraftd backup prune` removes.
+"""
 
 import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from kraftd.errors import ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
-from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest
+from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest, removable
 
 PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
@@ -290,3 +294,40 @@ def remove_stale(target: Target) -> tuple[str, ...]:
 def publish(target: Target, manifest: Manifest) -> None:
     """Finish a backup with its sealed manifest."""
     target.publish(manifest.id + PARTIAL, manifest.id, manifest_bytes(manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Backups that are removed, or are to be."""
+
+    target: str
+    removed: tuple[Manifest, ...]
+    kept: tuple[Manifest, ...]
+
+
+def planned_prune(target: Target, keep: int) -> Pruned:
+    """Return which backups go: all but the newest, and but those that these continue.
+
+    Raises:
+        ConfigurationError: Fewer than one is to be kept.
+        UnknownNameError: There is no backup.
+        DamagedArchiveError: A manifest is damaged.
+    """
+    manifests = existing_manifests(target)
+    gone = removable(manifests, keep)
+    return Pruned(target.name, gone, tuple(each for each in manifests if each not in gone))
+
+
+def prune(target: Target, keep: int) -> Pruned:
+    """Remove these, the newest first, so that an interrupted call leaves whole chains; and what is unfinished.
+
+    Raises:
+        RefusedError: Another command works on the target.
+        FileAccessError: One cannot be removed.
+    """
+    with target.exclusive("backup prune"):
+        remove_stale(target)
+        planned = planned_prune(target, keep)
+        for manifest in reversed(planned.removed):
+            target.remove(manifest.id)
+    return planned

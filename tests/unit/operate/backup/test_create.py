@@ -9,11 +9,10 @@ import pytest
 from kraftd.errors import RefusedError, UnknownNameError
 from kraftd.kafka.model import Gap
 from kraftd.operate.backup.archive import records_before, verify
-from kraftd.operate.backup.catalogue import prune
 from kraftd.operate.backup.create import CreateOptions, take_snapshot
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import pieces_of
-from kraftd.operate.backup.target import DirectoryTarget, manifests_in, open_target, remove_stale
+from kraftd.operate.backup.target import DirectoryTarget, manifests_in, open_target, prune, remove_stale
 from kraftd.operate.context import NullReporter
 from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
 
