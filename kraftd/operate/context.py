@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import pwd
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -25,6 +26,10 @@ from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
 
 _RECORDED_EVERY_S = 1.0
+_SUPERVISOR_PATIENCE_S = 3.0
+"""supervisord makes its control socket again within a second, and a frozen one answers once it continues."""
+
+_SUPERVISOR_POLL_S = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -343,3 +348,17 @@ class ClusterContext:
 def cluster_context(plan: Plan, command_context: CommandContext) -> ClusterContext:
     """Return the context of a plan's cluster with its real doors."""
     return ClusterContext(plan, real_doors(), command_context)
+
+
+def find_supervised(cluster: ClusterContext, patience_s: float = _SUPERVISOR_PATIENCE_S) -> ProcessTable:
+    """Return which programs run; a frozen supervisord continues, and one that does not answer gets a moment to."""
+    table = cluster.find_processes()
+    if table.supervisor is None or table.unreachable is None:
+        return table
+    cluster.reporter.step(f"supervisord does not answer: {table.unreachable}")
+    cluster.doors.send_signal(table.supervisor, signal.SIGCONT)
+    deadline_s = cluster.clock.monotonic_s() + patience_s
+    while table.unreachable and cluster.clock.monotonic_s() < deadline_s:
+        cluster.clock.sleep(_SUPERVISOR_POLL_S)
+        table = cluster.find_processes()
+    return table

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from kraftd.errors import NeedsRunningClusterError, RefusedError
 from kraftd.host.processes import known_process
 from kraftd.operate.configuring import plan_for
-from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
 from kraftd.operate.rolling.gates import Closed, restart_order
@@ -18,7 +18,6 @@ from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
-from kraftd.operate.stop.supervision import find_supervised, require_supervision
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
@@ -56,7 +55,7 @@ def restart(
     running.plan.check_names(stop_options.names)
     with cluster.lock("restart", timeout_s=start_options.timeout_s):
         if stop_options.names:
-            require_supervision(running, stop_options.names)
+            _require_supervision(running, stop_options.names)
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):
             stopped = stop_locked(running, replace(stop_options, command="restart"))
@@ -226,3 +225,20 @@ def _refuse_absent(cluster: ClusterContext, names: tuple[str, ...]) -> None:
             hint=f"'kraftd start {' '.join(absent)}' starts it.",
             code="not_running",
         )
+
+
+def _require_supervision(cluster: ClusterContext, names: tuple[str, ...]) -> None:
+    """Refuse to end programs that could not be started again.
+
+    Raises:
+        NeedsRunningClusterError: Programs of the cluster run, and supervisord does not, or does not answer.
+    """
+    table = find_supervised(cluster)
+    if table.supervised is not False:
+        return
+    why = table.unreachable or "it does not run"
+    raise NeedsRunningClusterError(
+        f"cannot restart {' and '.join(names)}: supervisord could not start what ends ({why})",
+        hint="'kraftd start' ends what runs, in the order of a stop, and starts the cluster under a new supervisord.",
+        code="unsupervised",
+    )

@@ -10,7 +10,7 @@ from kraftd.host.jvm import write_management_files
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.apply.overrides import forget_all_overrides
 from kraftd.operate.configuring import Configured, plan_for
-from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import files_of
 from kraftd.operate.rolling.journal import read_journal, remove_journal
@@ -31,7 +31,6 @@ from kraftd.operate.start.preflight import (
 )
 from kraftd.operate.start.sequence import Deadline, StartFailedError, StartSequence, yield_to_stop
 from kraftd.operate.stop.stop import StopOptions, stop_locked
-from kraftd.operate.stop.supervision import find_supervised
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DAMAGED, DesiredProgram
 from kraftd.plan.kinds import Node

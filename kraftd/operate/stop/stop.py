@@ -15,10 +15,9 @@ from kraftd.host.processes import Process
 from kraftd.kafka.model import KafkaAccessError
 from kraftd.observe.processes import ProcessTable
 from kraftd.observe.stop_cost import stop_cost
-from kraftd.operate.context import ClusterContext, Reporter
+from kraftd.operate.context import ClusterContext, Reporter, find_supervised
 from kraftd.operate.ownership import ownership_of, was_locked
 from kraftd.operate.stop.execute import StopExecution, Stopped
-from kraftd.operate.stop.supervision import find_supervised
 from kraftd.plan.desired import DesiredProgram, DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
