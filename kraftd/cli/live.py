@@ -20,7 +20,6 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from kraftd.cli.options import Invocation
 from kraftd.cli.progress import FINAL, on_rung
 from kraftd.cli.streams import LEAVE_SCREEN, SHOW_CURSOR, restore_on_signals
 from kraftd.cli.terminal import Console, Table, Text
@@ -113,24 +112,25 @@ class LiveLines:
 
 
 def watch(
-    invocation: Invocation,
+    console: Console,
     rendered: Callable[[], RenderableType],
     print_once: Callable[[], None],
     *,
     every_s: float,
+    as_json: bool = False,
     screen: bool = False,
 ) -> None:
     """Show a view until q is pressed or the command is interrupted.
 
     Args:
-        invocation: Where to, and whether as JSON.
+        console: Where to.
         rendered: Returns the view for a terminal.
         print_once: Prints it without a terminal, on one without cursor movements, or as JSON.
         every_s: How often.
+        as_json: Whether it is for a program.
         screen: Whether to take the whole screen, and give it back afterwards.
     """
-    console = invocation.console()
-    if invocation.json or not console.is_interactive:
+    if as_json or not console.is_interactive:
         clock = SystemClock()
         while True:
             print_once()

@@ -1,5 +1,6 @@
 """The global options, given before or after the command, the call that they configure, and the question it asks."""
 
+import functools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kraftd.cli.terminal import Console
-    from kraftd.operate.context import ClusterContext, CommandContext
+    from kraftd.operate.context import ClusterContext, CommandContext, Reporter
     from kraftd.operate.selection import ChosenCluster, Selection
 
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
@@ -158,10 +159,43 @@ class Invocation:
 
     def command_context(self, default_timeout_s: float | None = None) -> "CommandContext":
         """Return the context of this call, with progress on stderr, and its time limit: --timeout, else the default."""
-        from kraftd.cli.progress import reporter_for
         from kraftd.operate.context import this_command_context
 
-        return this_command_context(reporter_for(self), self.timeout_s or default_timeout_s)
+        return this_command_context(self.reporter(), self.timeout_s or default_timeout_s)
+
+    def reporter(self) -> "Reporter":
+        """Return the reporter that fits the options and the terminal.
+
+        With --quiet it shows nothing, with --verbose every step and its time; plain lines with --json, and where
+        stderr is no terminal, or one without cursor movements. What shows them is loaded with the first line: most
+        commands have no progress.
+        """
+        if self.quiet:
+            from kraftd.operate.context import NullReporter
+
+            return NullReporter()
+        from kraftd.cli.progress import PlainLines, verbose_lines
+        from kraftd.cli.streams import is_interactive, restore_on_signals
+
+        @functools.cache
+        def console() -> "Console":
+            return self.console(stderr=True)
+
+        def say(text: str) -> None:
+            console().print(text)
+
+        if self.verbose:
+            return verbose_lines(say)
+        if self.json or not is_interactive(os.environ, stderr=True):
+            return PlainLines(say)
+        from kraftd.cli.live import LiveLines
+
+        lines = LiveLines(console())
+        restore_on_signals(console().file.fileno(), lines.restoring)
+        if self.at_end is not None:
+            # An error is printed below the last lines, not among lines that still change.
+            self.at_end(lines.close)
+        return lines
 
     def chosen(self, command_context: "CommandContext") -> "ChosenCluster":
         """Return the cluster that this call is about, its configuration checked.

@@ -1,55 +1,13 @@
-"""Progress on stderr: lines that change in place on a terminal, appended lines elsewhere.
+"""Progress on stderr as appended lines: where lines cannot change in place (``live``), and with --verbose."""
 
-What shows it is loaded with the first line: most commands have no progress.
-"""
-
-import functools
 import logging
-import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from kraftd.cli.streams import is_interactive, restore_on_signals
-from kraftd.operate.context import NullReporter, Reporter
 from kraftd.units import duration, human_size
-
-if TYPE_CHECKING:
-    from kraftd.cli.options import Invocation
-    from kraftd.cli.terminal import Console
 
 _DOWNLOAD_LINE_EVERY_S = 5.0
 FINAL = ("ready", "stopped", "failed")
-
-
-def reporter_for(invocation: "Invocation") -> Reporter:
-    """Return the reporter that fits the options and the terminal.
-
-    With --quiet it shows nothing, with --verbose every step and its time; plain lines with --json, and where
-    stderr is no terminal, or one without cursor movements.
-    """
-    if invocation.quiet:
-        return NullReporter()
-
-    @functools.cache
-    def console() -> "Console":
-        return invocation.console(stderr=True)
-
-    def say(text: str) -> None:
-        console().print(text)
-
-    if invocation.verbose:
-        return _verbose_lines(say)
-    if invocation.json or not is_interactive(os.environ, stderr=True):
-        return PlainLines(say)
-    from kraftd.cli.live import LiveLines
-
-    lines = LiveLines(console())
-    restore_on_signals(console().file.fileno(), lines.restoring)
-    if invocation.at_end is not None:
-        # An error is printed below the last lines, not among lines that still change.
-        invocation.at_end(lines.close)
-    return lines
 
 
 class PlainLines:
@@ -134,7 +92,7 @@ def on_rung(rung: str, progress: str) -> str:
     return f"{rung}, {progress}" if progress else rung
 
 
-def _verbose_lines(say: Callable[[str], None]) -> TimedLines:
+def verbose_lines(say: Callable[[str], None]) -> TimedLines:
     """Return lines that include kraftd's debug log."""
     lines = TimedLines(say)
 

@@ -195,7 +195,7 @@ class Signalling:
         yield "drawn"
         os.kill(os.getpid(), 15)
 
-watch(Invocation(), Signalling, print, every_s=0.1, screen=True)
+watch(Invocation().console(), Signalling, print, every_s=0.1, screen=True)
 """
 
 

@@ -308,8 +308,9 @@ def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]")
 
     console = invocation.console()
     watch(
-        invocation,
+        console,
         lambda: output.status_view(observe().document, console.width, rungs=invocation.verbose),
         lambda: _show_status(invocation, observe()),
         every_s=_WATCH_EVERY_S,
+        as_json=invocation.json,
     )

@@ -78,10 +78,13 @@ def lag(
     def refreshed() -> "RenderableType":
         return lag_or_reason(lambda: ask(plan, group), with_partitions=group is not None)
 
-    def print_text() -> None:
-        invocation.console().print(refreshed())
+    console = invocation.console()
 
-    watch_it(invocation, refreshed, print_once if invocation.json else print_text, every_s=_EVERY_S)
+    def print_text() -> None:
+        console.print(refreshed())
+
+    shown_once = print_once if invocation.json else print_text
+    watch_it(console, refreshed, shown_once, every_s=_EVERY_S, as_json=invocation.json)
 
 
 def top(
@@ -109,7 +112,7 @@ def top(
         print_once()
         return
     watch_it(
-        invocation,
+        console,
         lambda: top_view(best_document(cluster, observed), keys=True),
         print_once,
         every_s=_EVERY_S,

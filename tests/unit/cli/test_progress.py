@@ -5,7 +5,7 @@ import pytest
 
 from kraftd.cli.live import LiveLines
 from kraftd.cli.options import Invocation
-from kraftd.cli.progress import PlainLines, TimedLines, reporter_for
+from kraftd.cli.progress import PlainLines, TimedLines
 from kraftd.cli.terminal import Console
 from kraftd.operate.context import NullReporter
 from tests.clocks import ManualClock
@@ -143,8 +143,8 @@ def test_what_ends_early_gives_the_terminal_back(terminal):
 
 
 def test_quiet_is_silent_and_json_is_plain():
-    assert isinstance(reporter_for(Invocation(quiet=True)), NullReporter)
-    assert isinstance(reporter_for(Invocation(json=True)), PlainLines)
+    assert isinstance(Invocation(quiet=True).reporter(), NullReporter)
+    assert isinstance(Invocation(json=True).reporter(), PlainLines)
 
 
 def test_with_verbose_every_step_and_state_has_its_time(console):
