@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,9 @@ _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
 _PASS_THROUGH = ("kafka", "exec")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+"""The answer to ``confirm``, for every command that asks."""
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 

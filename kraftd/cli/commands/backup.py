@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kraftd.cli.commands.cluster import InterruptedCommandError
-from kraftd.cli.options import Invocation, confirm
+from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ BackupId = Annotated[
     str | None, typer.Option("--id", metavar="ID", help="A backup of the target, as 'backup list' shows it.")
 ]
 Topics = Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be repeated.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation, confirm, program_names
+from kraftd.cli.options import Invocation, Yes, confirm, program_names
 from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _print_pause(invocation: Invocation, result: "PauseResult", done: str) -> No
         output.paused(invocation.console(), result, done)
 
 
-def destroy(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def destroy(context: typer.Context, yes: Yes = False) -> None:
     """Remove a stopped cluster with all its data, and nothing else: lists what goes, then asks."""
     from kraftd.cli import output
     from kraftd.operate.configuring import recorded_or_configured_plan

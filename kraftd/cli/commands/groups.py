@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, confirm, parse_since
+from kraftd.cli.options import Invocation, Yes, confirm, parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
 from kraftd.units import plural
@@ -31,7 +31,6 @@ Partitions = Annotated[
     list[int] | None,
     typer.Option("--partition", "-p", metavar="P", min=0, help="Only this partition; may be repeated."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from kraftd.cli.options import Invocation, confirm
+from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_bytes, plural
 
@@ -45,7 +45,6 @@ DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the data
 Throttle = Annotated[
     str, typer.Option("--throttle", metavar="SIZE", help="How much a second each broker may send and receive.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kraftd.cli.commands.scale import reassign
-from kraftd.cli.options import Invocation, confirm
+from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, listed, parse_bytes, parse_long_duration_ms, plural
 
@@ -28,7 +28,6 @@ _MOST_READERS = 10
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
 SomeNames = Annotated[list[str], typer.Argument(metavar="TOPIC", help="Topics.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Partitions = Annotated[
     int | None, typer.Option("--partitions", "-p", metavar="N", min=1, max=10000, help="How many partitions.")
 ]

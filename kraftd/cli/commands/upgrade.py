@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kraftd.cli.commands.cluster import DryRun, report_running_programs
-from kraftd.cli.options import Invocation, confirm
+from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ FinalizeOption = Annotated[
     bool, typer.Option("--finalize", help="Finalize what the new version knows: there is no way back then.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Restart the only broker too: nothing serves meanwhile.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:
