@@ -108,24 +108,13 @@ def reader_config(settings: ConsumerSettings) -> Config:
 
 def admin_config(settings: ConsumerSettings) -> Config:
     """Return the librdkafka properties of a client that requests metadata of the topic."""
-    return {**_connection(settings, "kraftd-consumer-admin"), **settings.kafka.client_config, "log_level": 0}
+    return {**settings.kafka.connection("kraftd-consumer-admin"), **settings.kafka.client_config, "log_level": 0}
 
 
 def _common(settings: ConsumerSettings, client_id: str) -> Config:
     return {
-        **_connection(settings, client_id),
+        **settings.kafka.connection(client_id),
         "fetch.error.backoff.ms": 100,
         # The size of librdkafka's read-ahead.
         "queued.max.messages.kbytes": 16_384,
-    }
-
-
-def _connection(settings: ConsumerSettings, client_id: str) -> Config:
-    return {
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
-        "client.id": client_id,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 500,
-        "retry.backoff.ms": 50,
-        "socket.keepalive.enable": True,
     }

@@ -50,11 +50,10 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
     """Return the librdkafka properties.
 
     The brokers' fencing of a dead broker bounds the delivery timeout from below: a record for one of its partitions
-    waits for the new leader. Short backoffs turn the 10 s that librdkafka may stay away after an outage into 0.5 s.
+    waits for the new leader.
     """
     return {
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
-        "client.id": "kraftd-producer",
+        **settings.kafka.connection("kraftd-producer"),
         "enable.idempotence": True,
         "acks": "all",
         "linger.ms": settings.linger_ms,
@@ -62,9 +61,6 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         # A leader waits for a dead follower until its session times out (6 to 9 s). A request with a shorter timeout is
         # retried, and its records may then be acknowledged without their offsets.
         "request.timeout.ms": min(10_000, settings.delivery_timeout_ms),
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 500,
-        "retry.backoff.ms": 50,
         "retry.backoff.max.ms": 500,
         # A missing topic is reported after this long instead of after the delivery timeout.
         "topic.metadata.propagation.max.ms": 2000,
@@ -75,7 +71,6 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "partitioner": "murmur2_random",
         # How long records without a key go to the same partition; librdkafka's 10 ms makes small batches.
         "sticky.partitioning.linger.ms": 100,
-        "socket.keepalive.enable": True,
         "statistics.interval.ms": 10_000,
         **settings.kafka.client_config,
     }
