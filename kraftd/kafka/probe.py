@@ -79,11 +79,6 @@ def _api_keys(answer: bytes) -> set[int]:
     return {key for key, _, _ in struct.iter_unpack(">hhh", triples[: len(triples) // 6 * 6])}
 
 
-def port_listens(host: str, port: int, timeout_s: float) -> bool:
-    """Return whether a port accepts a connection, which is all that can be probed of a controller from outside."""
-    return connect(host, port, timeout_s).state is ProbeState.ANSWERS
-
-
 def connect(host: str, port: int, timeout_s: float) -> Probe:
     """Return how a port reacts to a connection, which answers where it is accepted."""
     try:

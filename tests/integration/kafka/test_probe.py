@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from kraftd.kafka.probe import ProbeState, port_listens, probe
+from kraftd.kafka.probe import ProbeState, connect, probe
 
 pytestmark = pytest.mark.integration
 
@@ -119,9 +119,9 @@ def test_a_name_that_does_not_resolve_is_unreachable():
 
 def test_a_controllers_port_listens_or_does_not(free_port):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert port_listens("127.0.0.1", listener.getsockname()[1], TIMEOUT_S)
+        assert connect("127.0.0.1", listener.getsockname()[1], TIMEOUT_S).state is ProbeState.ANSWERS
 
-    assert not port_listens("127.0.0.1", free_port, TIMEOUT_S)
+    assert connect("127.0.0.1", free_port, TIMEOUT_S).state is ProbeState.REFUSED
 
 
 @pytest.fixture
@@ -144,4 +144,4 @@ def test_a_broker_that_is_killed_while_it_is_asked_is_refused(port_of_a_dying_li
 
 
 def test_a_controller_that_is_killed_while_it_is_asked_does_not_listen(port_of_a_dying_listener):
-    assert not port_listens("127.0.0.1", port_of_a_dying_listener, TIMEOUT_S)
+    assert connect("127.0.0.1", port_of_a_dying_listener, TIMEOUT_S).state is not ProbeState.ANSWERS

@@ -5,7 +5,7 @@ import signal
 import subprocess
 from collections import Counter
 
-from kraftd.kafka.probe import port_listens, probe
+from kraftd.kafka.probe import ProbeState, connect, probe
 from kraftd.plan.plan import Access
 from kraftd.render.java_command import ARCHIVE_OPTION
 from kraftd.runtime.scratch_node import meta_properties, random_id
@@ -142,7 +142,7 @@ class Nodes:
         assert self._processes[name].poll() is None, (self._directory / name / "out.log").read_text()[-2000:]
         if name in self._clients:
             return probe(HOST, self._clients[name], 1.0).api_versions_ok
-        return port_listens(HOST, self._controllers[name], 1.0)
+        return connect(HOST, self._controllers[name], 1.0).state is ProbeState.ANSWERS
 
     def _write(self, name):
         directory = self._directory / name

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer
 from kraftd.health.programs.stop_blockers import stop_blockers
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Difference
-from kraftd.kafka.probe import ProbeState, port_listens, probe
+from kraftd.kafka.probe import ProbeState, connect, probe
 from kraftd.kafka.round_trip import CANARY_TOPIC, canary_topic
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
@@ -132,7 +132,7 @@ def test_the_probe_tells_a_serving_broker_from_a_dead_port(nodes):
 
     assert serving.state is ProbeState.ANSWERS
     assert serving.latency_s < TIMEOUT_S
-    assert all(port_listens(host, port, TIMEOUT_S) for host, port in nodes.controller_endpoints)
+    assert all(connect(host, port, TIMEOUT_S).state is ProbeState.ANSWERS for host, port in nodes.controller_endpoints)
 
 
 @pytest.mark.perf
