@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kraftd.cli import output
-from kraftd.cli.commands.diagnose import event_line
+from kraftd.cli.commands.inspect import event_line
 from kraftd.cli.options import Invocation
 from kraftd.cli.streams import UnwritableOutputError, discard_output
 from kraftd.errors import ConfigurationError

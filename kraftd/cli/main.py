@@ -13,12 +13,12 @@ from typer.core import TyperArgument, TyperGroup
 import kraftd
 from kraftd.cli.commands import (
     backup,
+    clients,
     cluster,
     config,
     diagnose,
     groups,
     inspect,
-    kafka,
     records,
     scale,
     topics,
@@ -121,10 +121,10 @@ cluster.register(app)
 scale.register(app)
 upgrade.register(app)
 inspect.register(app)
-kafka.register(app)
 topics.register(app)
 groups.register(app)
 records.register(app)
+clients.register(app)
 diagnose.register(app)
 config.register(app)
 backup.register(app)

@@ -1,19 +1,20 @@
-"""The commands for when something is wrong: doctor, events, bundle."""
+"""The commands that find out why: why, explain, doctor, bundle."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, moment_s
-from kraftd.escapes import escaped, escaped_json
+from kraftd.cli.options import Invocation, program_names
+from kraftd.escapes import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kraftd.host.events import Event
+    from rich.console import RenderableType
+
+    from kraftd.operate.diagnose.explain import Explanation
     from kraftd.operate.diagnose.findings import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
@@ -21,9 +22,57 @@ _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command("why")(why)
+    explain = typer.Typer(help="Explain a value, or its absence, fact by fact.")
+    explain.command("lag")(explain_lag)
+    app.add_typer(explain, name="explain")
     app.command("doctor")(doctor)
-    app.command("events")(events)
     app.command("bundle")(bundle)
+
+
+def why(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.", autocompletion=program_names)],
+) -> None:
+    """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
+    from kraftd.operate.diagnose.explain import explain_program
+
+    invocation: Invocation = context.obj
+    _show(invocation, explain_program(invocation.recorded(), name))
+
+
+def explain_lag(
+    context: typer.Context, group: Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
+) -> None:
+    """Explain a group's lag, or why it is not known: partitions, leaders, coordinator, brokers, exits."""
+    from kraftd.operate.diagnose.explain import explain_group_lag
+
+    invocation: Invocation = context.obj
+    _show(invocation, explain_group_lag(invocation.recorded(), group))
+
+
+def _show(invocation: Invocation, explanation: "Explanation") -> None:
+    if invocation.json:
+        invocation.print_document(explanation.document)
+        return
+    console = invocation.console()
+    for line in lines(explanation):
+        console.print(line)
+
+
+def lines(explanation: "Explanation") -> "list[RenderableType]":
+    """Return the facts as text, each below the one that it explains; a subject is named when it changes."""
+    from kraftd.cli.terminal import Text
+
+    found: list[RenderableType] = []
+    subject = ""
+    for fact in explanation.facts:
+        about = f"{fact.about} " if fact.about != subject else ""
+        subject = fact.about
+        style = "bold" if fact.depth == 0 else ""
+        head = "" if fact.depth == 0 else f"{'  ' * fact.depth}- "
+        found.append(Text.assemble((f"{head}{about}{fact.text}", style), (f"  ({fact.source})", "dim")))
+    return found
 
 
 def doctor(context: typer.Context) -> None:
@@ -77,33 +126,3 @@ def bundle(
     invocation.console().print(
         f"Wrote {path}: {len(names)} files, without the secrets that kraftd knows; look before you share it"
     )
-
-
-def events(
-    context: typer.Context,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the events as they are recorded.")] = False,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only later ones: 10m, or 2026-01-31T12:00:00Z.")
-    ] = None,
-) -> None:
-    """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
-    from kraftd.host.events import events_since, follow_events
-
-    invocation: Invocation = context.obj
-    cluster = invocation.recorded()
-    since_s = moment_s(since, cluster.clock.now_s()) or 0.0
-    directory = cluster.layout.events
-    found = follow_events(directory, since_s, cluster.clock) if follow else events_since(directory, since_s)
-    for event in found:
-        invocation.print_lines(event_line(event, as_json=invocation.json))
-
-
-def event_line(event: "Event", *, as_json: bool) -> str:
-    """Return an event as a line of columns, or as a JSON document on a line."""
-    from kraftd.host.events import COMMANDS
-
-    if as_json:
-        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
-    # Who a daemon runs as says nothing; of a command it does.
-    by = f"  by {event.who}" if event.writer == COMMANDS and event.who else ""
-    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}{by}"

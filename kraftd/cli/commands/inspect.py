@@ -1,60 +1,50 @@
-"""The commands that inspect a cluster: status, wait, logs, operations, list, env, exec, kafka."""
+"""The commands that look at a cluster: status, wait, health, lag, top, logs, events, operations, list."""
 
 import json
-import os
 from dataclasses import asdict, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kraftd.cli.options import Invocation, moment_s, program_names
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError, UnknownNameError
 from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kraftd.health.report.documents import StatusDocument
+    from rich.console import RenderableType
+
+    from kraftd.health.report.documents import LagDocument, StatusDocument
+    from kraftd.host.events import Event
     from kraftd.operate.context import ClusterContext
     from kraftd.operate.diagnose.logs import LogFilter, LogLine
     from kraftd.operate.status import StatusResult
+    from kraftd.plan.plan import Plan
 
 _WAIT_TIMEOUT_S = 180.0
-_WATCH_EVERY_S = 1.0
+_EVERY_S = 1.0
 _LAST_LINES = 20
+_EMPTY_NAME = "''"
 
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME", help="Programs; all of them without a name.", autocompletion=program_names),
 ]
-_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-
-class CommandNotFoundError(ConfigurationError):
-    """There is no such program; the exit code is that of a shell."""
-
-    exit_code: ClassVar[int] = 127
-    code = "command_not_found"
-
-
-class CommandNotExecutableError(ConfigurationError):
-    """The operating system does not run the program; the exit code is that of a shell."""
-
-    exit_code: ClassVar[int] = 126
-    code = "command_not_executable"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("status")(status)
     app.command("wait")(wait)
+    app.command("health")(health)
+    app.command("lag")(lag)
+    app.command("top")(top)
     app.command("logs")(logs)
+    app.command("events")(events)
     app.command("operations")(operations)
     app.command("list")(list_clusters)
-    app.command("env")(env)
-    app.command("exec", context_settings=_PASS_THROUGH)(exec_command)
-    app.command("kafka", context_settings=_PASS_THROUGH)(kafka)
 
 
 def status(
@@ -73,6 +63,46 @@ def status(
         _show_status(invocation, result)
         raise typer.Exit(result.exit_code)
     _watch_status(invocation, lambda: _narrowed(look(cluster, _observed), names))
+
+
+def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":
+    from kraftd.operate.status import filter_status
+
+    return filter_status(result, tuple(names)) if names else result
+
+
+def _show_status(invocation: Invocation, result: "StatusResult") -> None:
+    if invocation.json:
+        invocation.print_document(result.document)
+        return
+    if invocation.quiet:
+        return
+    from kraftd.cli import output
+
+    console = invocation.console()
+    console.print(output.status_view(result.document, console.width, rungs=invocation.verbose))
+
+
+def _observed(cluster: "ClusterContext") -> "StatusDocument":
+    """Return what the command itself sees: what that takes is loaded only where the daemon does not answer."""
+    from kraftd.operate.observation import observed
+
+    return observed(cluster)
+
+
+def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:
+    """Show the status again and again until interrupted; on a terminal in place."""
+    from kraftd.cli import output
+    from kraftd.cli.live import watch
+
+    console = invocation.console()
+    watch(
+        console,
+        lambda: output.status_view(observe().document, console.width, rungs=invocation.verbose),
+        lambda: _show_status(invocation, observe()),
+        every_s=_EVERY_S,
+        as_json=invocation.json,
+    )
 
 
 def wait(
@@ -97,6 +127,136 @@ def wait(
     result = wait_for(cluster, wanted, invocation.timeout_s or _WAIT_TIMEOUT_S)
     if invocation.json:
         invocation.print_document(result.document)
+
+
+def health(context: typer.Context) -> None:
+    """Show in one word whether the cluster is well. Exit code: 0 ok, 1 degraded or down, 7 not running."""
+    from kraftd.operate.status import health as ask
+
+    invocation: Invocation = context.obj
+    document = ask(_plan(invocation))
+    if invocation.json:
+        invocation.print_document(document)
+    elif not invocation.quiet:
+        console = invocation.console()
+        for line in (document.status, *document.reasons):
+            console.print(line)
+    raise typer.Exit(int(document.status != "ok"))
+
+
+def lag(
+    context: typer.Context,
+    group: Annotated[
+        str | None, typer.Option("--group", "-g", metavar="GROUP", help="Only this group, with its partitions.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second, until q.")] = False,
+) -> None:
+    """Show how far consumer groups are behind, in records and in time, as of a few seconds ago."""
+    from kraftd.operate.status import lag as ask
+
+    invocation: Invocation = context.obj
+    plan = _plan(invocation)
+
+    def print_once() -> None:
+        document = ask(plan, group)
+        if invocation.json:
+            invocation.print_document(document)
+        else:
+            invocation.console().print(_lag_view(document, with_partitions=group is not None))
+
+    if not watch:
+        print_once()
+        return
+    from kraftd.cli.live import watch as watch_it
+
+    # An error at the beginning ends the command; a later outage is shown, and passes.
+    ask(plan, group)
+
+    def refreshed() -> "RenderableType":
+        return lag_or_reason(lambda: ask(plan, group), with_partitions=group is not None)
+
+    console = invocation.console()
+
+    def print_text() -> None:
+        console.print(refreshed())
+
+    shown_once = print_once if invocation.json else print_text
+    watch_it(console, refreshed, shown_once, every_s=_EVERY_S, as_json=invocation.json)
+
+
+def lag_or_reason(ask: "Callable[[], LagDocument]", *, with_partitions: bool) -> "RenderableType":
+    """Return the lag as a table, or the reason why it is not known now."""
+    from kraftd.cli.terminal import Text
+
+    try:
+        return _lag_view(ask(), with_partitions=with_partitions)
+    except (NeedsRunningClusterError, UnknownNameError) as error:
+        return Text(str(error), style="yellow")
+
+
+def _lag_view(document: "LagDocument", *, with_partitions: bool) -> "RenderableType":
+    from rich.console import Group
+
+    from kraftd.cli.terminal import Text, plain_table
+    from kraftd.cli.top import add_group, groups_table, lag_status, time_lag
+
+    groups = groups_table(is_folded=True)
+    for each in document.groups:
+        add_group(groups, each)
+    parts: list[RenderableType] = [groups]
+    if with_partitions:
+        partitions = plain_table("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "KEEPS UP", "REASON")
+        for one in document.groups[0].partitions or ():
+            numbers = (one.partition, one.committed, one.end, one.lag)
+            facts = (time_lag(one.time_lag), lag_status(one.status), Text(one.reason or ""))
+            partitions.add_row(Text(one.topic), *(_known(number) for number in numbers), *facts)
+        parts.append(partitions)
+    unknown = [each for each in document.groups if each.reason]
+    parts += [Text(f"{each.group or _EMPTY_NAME}: {each.reason}", style="yellow") for each in unknown]
+    if document.age_s is not None:
+        parts.append(Text(f"as of {document.age_s:.0f} s ago", style="dim"))
+    return Group(*parts)
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def _plan(invocation: Invocation) -> "Plan":
+    return invocation.any_plan().plan
+
+
+def top(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Print the screen once, as when stdout is no terminal.")] = False,
+) -> None:
+    """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
+    from kraftd.operate.observation import observed
+    from kraftd.operate.status import best_document
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    if invocation.json:
+        invocation.print_document(best_document(cluster, observed))
+        return
+    from kraftd.cli.live import watch as watch_it
+    from kraftd.cli.top import top_view
+
+    console = invocation.console()
+
+    def print_once() -> None:
+        console.print(top_view(best_document(cluster, observed), keys=False))
+
+    if once or not console.is_terminal:
+        print_once()
+        return
+    watch_it(
+        console,
+        lambda: top_view(best_document(cluster, observed), keys=True),
+        print_once,
+        every_s=_EVERY_S,
+        screen=True,
+    )
 
 
 def logs(
@@ -186,6 +346,36 @@ def _log_line(line: "LogLine", *, as_json: bool) -> str:
     return f"{line.program:<14} {line.file:<16} {line.text}"
 
 
+def events(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the events as they are recorded.")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Only later ones: 10m, or 2026-01-31T12:00:00Z.")
+    ] = None,
+) -> None:
+    """Show what happened to the cluster, oldest first, in UTC; --json prints a document for each on a line."""
+    from kraftd.host.events import events_since, follow_events
+
+    invocation: Invocation = context.obj
+    cluster = invocation.recorded()
+    since_s = moment_s(since, cluster.clock.now_s()) or 0.0
+    directory = cluster.layout.events
+    found = follow_events(directory, since_s, cluster.clock) if follow else events_since(directory, since_s)
+    for event in found:
+        invocation.print_lines(event_line(event, as_json=invocation.json))
+
+
+def event_line(event: "Event", *, as_json: bool) -> str:
+    """Return an event as a line of columns, or as a JSON document on a line."""
+    from kraftd.host.events import COMMANDS
+
+    if as_json:
+        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
+    # Who a daemon runs as says nothing; of a command it does.
+    by = f"  by {event.who}" if event.writer == COMMANDS and event.who else ""
+    return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}{by}"
+
+
 def operations(context: typer.Context) -> None:
     """Show the operations that take long: those that run, those that were interrupted, and the last ones."""
     from kraftd.cli.output import operations_table
@@ -218,99 +408,3 @@ def list_clusters(context: typer.Context) -> None:
             each.cluster, each.status, each.kafka_version, str(each.brokers), each.bootstrap_servers, each.state_dir
         )
     invocation.console().print(table if clusters else "No clusters. 'kraftd start' makes one.")
-
-
-def env(
-    context: typer.Context,
-    shell: Annotated[str, typer.Option("--shell", metavar="SHELL", help="bash (also zsh, sh) or fish.")] = "bash",
-) -> None:
-    """Print the variables that clients of the cluster need: eval "$(kraftd env)"."""
-    from kraftd.operate.clients import client_environment, exports
-
-    invocation: Invocation = context.obj
-    plan = invocation.recorded().plan
-    variables = client_environment(plan)
-    if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
-    else:
-        invocation.print_lines("\n".join(exports(variables, shell)))
-
-
-def exec_command(context: typer.Context) -> None:
-    """Run a command with the variables of 'env', in place of kraftd: kraftd exec -- CMD ARGS..."""
-    from kraftd.host.processes import become
-    from kraftd.operate.clients import client_environment
-
-    invocation: Invocation = context.obj
-    if context.args[:1] in (["-h"], ["--help"]):
-        invocation.print_lines(f"Usage: kraftd exec -- CMD ARGS...\n\n  {exec_command.__doc__}")
-        return
-    command = context.args[1:] if context.args[:1] == ["--"] else context.args
-    if not command:
-        raise ConfigurationError("cannot run a command: none was given", hint="kraftd exec -- CMD ARGS...")
-    plan = invocation.recorded().plan
-    try:
-        become(command, {**os.environ, **client_environment(plan)})
-    except OSError as error:
-        kind = CommandNotFoundError if isinstance(error, FileNotFoundError) else CommandNotExecutableError
-        raise kind(
-            f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}",
-            hint="Name a program on the PATH, or its path: kraftd exec -- CMD ARGS...",
-        ) from error
-
-
-def kafka(context: typer.Context) -> None:
-    """Run one of Kafka's own tools against the cluster: kraftd kafka topics --describe."""
-    from kraftd.host.processes import become
-    from kraftd.operate.clients import prepared_tool, tool_names
-
-    invocation: Invocation = context.obj
-    command_context = invocation.command_context()
-    if not context.args or context.args[0] in ("-h", "--help"):
-        invocation.print_lines(
-            "Usage: kraftd kafka TOOL ARGS...\n\nTools: "
-            + ", ".join(tool_names(invocation.chosen(command_context), command_context))
-        )
-        return
-    tool = prepared_tool(invocation.chosen(command_context), context.args[0], tuple(context.args[1:]), command_context)
-    become(tool.command, tool.environ)
-
-
-def _narrowed(result: "StatusResult", names: list[str] | None) -> "StatusResult":
-    from kraftd.operate.status import filter_status
-
-    return filter_status(result, tuple(names)) if names else result
-
-
-def _show_status(invocation: Invocation, result: "StatusResult") -> None:
-    if invocation.json:
-        invocation.print_document(result.document)
-        return
-    if invocation.quiet:
-        return
-    from kraftd.cli import output
-
-    console = invocation.console()
-    console.print(output.status_view(result.document, console.width, rungs=invocation.verbose))
-
-
-def _observed(cluster: "ClusterContext") -> "StatusDocument":
-    """Return what the command itself sees: what that takes is loaded only where the daemon does not answer."""
-    from kraftd.operate.observation import observed
-
-    return observed(cluster)
-
-
-def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]") -> None:
-    """Show the status again and again until interrupted; on a terminal in place."""
-    from kraftd.cli import output
-    from kraftd.cli.live import watch
-
-    console = invocation.console()
-    watch(
-        console,
-        lambda: output.status_view(observe().document, console.width, rungs=invocation.verbose),
-        lambda: _show_status(invocation, observe()),
-        every_s=_WATCH_EVERY_S,
-        as_json=invocation.json,
-    )

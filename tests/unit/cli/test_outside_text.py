@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from rich.console import Group
 
-from kraftd.cli.commands.kafka import _lag_view, lines
+from kraftd.cli.commands.diagnose import lines
+from kraftd.cli.commands.inspect import _lag_view
 from kraftd.cli.output import status_view
 from kraftd.cli.terminal import Console
 from kraftd.cli.top import top_view

@@ -1,8 +1,4 @@
-import pytest
-from rich.text import Text
-
-from kraftd.cli.commands.kafka import lag_or_reason, lines
-from kraftd.errors import NeedsRunningClusterError, UnknownNameError
+from kraftd.cli.commands.diagnose import lines
 from kraftd.health.report.why import Statement
 from kraftd.operate.diagnose.explain import Explanation
 
@@ -40,14 +36,3 @@ def test_the_document_is_for_scripts():
             }
         ],
     }
-
-
-@pytest.mark.parametrize("kind", [NeedsRunningClusterError, UnknownNameError])
-def test_who_watches_a_lag_sees_why_it_is_not_known_now(kind):
-    def ask():
-        raise kind("cannot show the lag of groups: no broker answers")
-
-    found = lag_or_reason(ask, with_partitions=True)
-
-    assert isinstance(found, Text)
-    assert found.plain == "cannot show the lag of groups: no broker answers"
