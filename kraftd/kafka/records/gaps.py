@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from kraftd.damage import Batch, Look, Stalls, batch_at, damage_from
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.kafka.model import Gap, KafkaAccessError, TopicPartition
-from kraftd.kafka.records.library import load_library
+from kraftd.kafka.records.librdkafka import load_library
 from kraftd.plan.plan import Access
 
 _MOST_BATCHES = 100

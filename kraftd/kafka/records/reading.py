@@ -23,7 +23,7 @@ from kraftd.kafka.model import (
     TopicPartition,
 )
 from kraftd.kafka.records.gaps import GapFinder, is_damage
-from kraftd.kafka.records.library import access_error, load_library, reader_settings
+from kraftd.kafka.records.librdkafka import access_error, load_library, reader_settings
 from kraftd.plan.plan import Access
 
 Header: TypeAlias = tuple[str, bytes | str | None]

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kraftd.kafka.model import Records, TopicPartition
-from kraftd.kafka.records.library import access_error, client_settings, load_library
+from kraftd.kafka.records.librdkafka import access_error, client_settings, load_library
 from kraftd.plan.plan import Access
 
 _FULL_WAIT_S = 0.1
