@@ -292,36 +292,52 @@ def report(name: str, scaled: Scaled, producer: SteadyProducer, before_s: float)
     return leaderless_s <= MOST_WITHOUT_LEADER_S and p99_s <= MOST_P99 * before_s and ratio <= MOST_MOVES
 
 
+def broker_table(properties: Sequence[str]) -> str:
+    pairs = [each.partition("=") for each in properties]
+    return "[broker.config]\n" + "".join(f'"{name}" = "{value}"\n' for name, _, value in pairs)
+
+
+def shown_load() -> str:
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
 def shown_s(by_partition: dict[int, float]) -> str:
     return " ".join(f"{seconds:.2f}" for _, seconds in sorted(by_partition.items())) + " s"
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--per-second", type=int, default=2000)
     parser.add_argument("--before", type=float, default=30.0, help="seconds of writing before the scale")
     parser.add_argument("--throttle", help="that of the scale")
     parser.add_argument("--kafka-version", default="", help="another one than the default")
+    parser.add_argument("--broker-config", action="append", default=[], metavar="NAME=VALUE", help="of every broker")
     parser.add_argument("--wait-for-quiet", type=float, default=0.0, help="seconds to wait at most for a quiet machine")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
     end_on_signals()
     throttle = ("--throttle", options.throttle) if options.throttle else ()
     with tempfile.TemporaryDirectory(prefix="kraftd-") as name, cluster_in(Path(name)) as cluster:
         cluster.config = Path(name) / "kraftd.toml"
-        cluster.config.write_text(SETTINGS)
+        cluster.config.write_text(SETTINGS + broker_table(options.broker_config))
         cluster.settings = {"cluster.heap": "512m", "java.options": "[]"}
         if options.kafka_version:
             cluster.settings["cluster.kafka_version"] = options.kafka_version
         cluster.start()
         ends = fill(cluster, options.megabytes)
         wait_for_quiet(options.wait_for_quiet)
+        print(f"load {shown_load()} before")
         with SteadyProducer(cluster.bootstrap_servers, options.per_second) as producer:
             time.sleep(WARM_UP_S)
             began_s = time.monotonic()
             time.sleep(options.before)
             before_s = producer.p99_s(began_s, time.monotonic())
             scales = {"2 -> 3": scale(cluster, 3, throttle), "3 -> 2": scale(cluster, 2, throttle)}
+        print(f"load {shown_load()} after")
         results = [report(each, scaled, producer, before_s) for each, scaled in scales.items()]
         found = dict(written(cluster, ends))
         cluster.stop()

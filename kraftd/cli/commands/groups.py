@@ -10,7 +10,7 @@ import typer
 from kraftd.cli.options import Invocation, Yes, confirm, parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
-from kraftd.units import plural
+from kraftd.units import listed, plural
 
 if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STDIN = "-"
 _MOST_IMPORTED_BYTES = 64 * 1024 * 1024
+_MOST_NAMED = 6
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", help="Groups; all without a name.")]
@@ -173,7 +174,7 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
 def _move(invocation: Invocation, kafka: "KafkaData", planned: "Sequence[PlannedMoves]", *, yes: bool) -> None:
     from kraftd.operate.data.groups import move_offsets
 
-    names = ", ".join(named(each.group.name) for each in planned)
+    names = listed([named(each.group.name) for each in planned], _MOST_NAMED)
     if any(move.is_one for each in planned for move in each.moves):
         facts = [line for each in planned for line in move_lines(each)]
         confirm(invocation, f"move the offsets of {names}", facts, yes=yes)
@@ -213,7 +214,7 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
     with opened(invocation.any_plan()) as kafka:
         within = set(topics or ())
         lost = empty_groups(kafka, names, "delete", sorted(within))
-        shown = ", ".join(named(group.name) for group in lost)
+        shown = listed([named(group.name) for group in lost], _MOST_NAMED)
         what = f"the offsets of {shown} in {', '.join(sorted(within))}" if within else f"the groups {shown}"
         facts = [f"{named(group.name)}: {plural(len(keys), 'committed offset')}" for group, keys in lost.items()]
         confirm(invocation, f"delete {what}", facts, yes=yes)

@@ -22,10 +22,12 @@ _TIMEOUT_S = 3600.0
 _MOST_SHOWN = 20
 P = TypeVar("P", "PlannedScale", "PlannedReassignment")
 
-Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", help="How many brokers there are to be.")]
+Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", min=1, help="How many brokers there are to be.")]
 Factor = Annotated[
     int | None,
-    typer.Option("--replication-factor", metavar="R", help="How many replicas topics are to have, with their min ISR."),
+    typer.Option(
+        "--replication-factor", metavar="R", min=1, help="How many replicas topics are to have, with their min ISR."
+    ),
 ]
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Whose; may be repeated. All without it.")

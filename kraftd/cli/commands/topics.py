@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _UNLIMITED = ("unlimited", "-1")
 _STDIN = "-"
 _MOST_READERS = 10
+_MOST_NAMED = 6
 
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
@@ -226,7 +227,7 @@ def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     cluster = invocation.any_plan()
     with opened(cluster) as kafka:
         planned = planned_removal(kafka, names, "delete")
-        confirm(invocation, f"delete {_topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
+        confirm(invocation, f"delete {topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
         deleted = delete_topics(kafka, planned)
     declared = [topic.name for topic in cluster.plan.topics if topic.name in deleted]
     if invocation.json:
@@ -234,9 +235,10 @@ def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
         invocation.print_document(document)
     elif not invocation.quiet:
         console = invocation.console()
-        console.print(f"Deleted {', '.join(deleted)}")
+        console.print(f"Deleted {listed(list(deleted), _MOST_NAMED)}")
         if declared:
-            console.print(f"The configuration declares {', '.join(declared)}: the next start creates it, empty")
+            shown = listed(declared, _MOST_NAMED)
+            console.print(f"The configuration declares {shown}: the next start creates it, empty")
 
 
 def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
@@ -247,18 +249,20 @@ def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     invocation: Invocation = context.obj
     with opened(invocation.any_plan()) as kafka:
         planned = planned_removal(kafka, names, "clear")
-        confirm(invocation, f"clear {_topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
+        confirm(invocation, f"clear {topics_named(planned.removals)}", removal_lines(planned.removals), yes=yes)
         offsets = clear_topics(kafka, planned)
     cleared = [topic.name for topic in planned.topics]
     if invocation.json:
         invocation.print_document({"ok": True, "schema_version": 1, "cleared": cleared, "offsets": offsets})
     elif not invocation.quiet:
         console = invocation.console()
-        console.print(f"Cleared {', '.join(cleared)}: {_number(offsets)} offsets; Kafka frees the disk within minutes")
+        names_shown = listed(cleared, _MOST_NAMED)
+        console.print(f"Cleared {names_shown}: {_number(offsets)} offsets; Kafka frees the disk within minutes")
 
 
-def _topics_named(removals: "Sequence[Removal]") -> str:
-    names = ", ".join(removal.topic for removal in removals)
+def topics_named(removals: "Sequence[Removal]") -> str:
+    """Return what is removed in one line, also where it is much."""
+    names = listed([removal.topic for removal in removals], _MOST_NAMED)
     return f"the topic{'s' if len(removals) > 1 else ''} {names}"
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -254,28 +254,19 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
 def _archived_topics(
     snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[ArchivedFile]], gaps: Sequence[Gap]
 ) -> tuple[ArchivedTopic, ...]:
+    gaps_of: dict[TopicPartition, list[ArchivedGap]] = defaultdict(list)
+    for gap in gaps:
+        gaps_of[gap.topic, gap.partition].append(ArchivedGap(gap.begin, gap.end, gap.reason))
+    partitions_of: dict[str, list[ArchivedPartition]] = defaultdict(list)
+    for part in snapshot.partitions:
+        place = (part.topic, part.partition)
+        found = tuple(files.get(place, ())), tuple(gaps_of.get(place, ()))
+        partitions_of[part.topic].append(
+            ArchivedPartition(part.partition, part.offsets.begin, part.offsets.end, part.continues, *found)
+        )
     return tuple(
         ArchivedTopic(
-            topic.name,
-            topic.topic_id,
-            topic.replication_factor,
-            topic.config,
-            tuple(
-                ArchivedPartition(
-                    part.partition,
-                    part.offsets.begin,
-                    part.offsets.end,
-                    part.continues,
-                    tuple(files.get((topic.name, part.partition), ())),
-                    tuple(
-                        ArchivedGap(gap.begin, gap.end, gap.reason)
-                        for gap in gaps
-                        if (gap.topic, gap.partition) == (topic.name, part.partition)
-                    ),
-                )
-                for part in snapshot.partitions
-                if part.topic == topic.name
-            ),
+            topic.name, topic.topic_id, topic.replication_factor, topic.config, tuple(partitions_of[topic.name])
         )
         for topic in snapshot.topics
     )

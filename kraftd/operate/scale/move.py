@@ -21,7 +21,8 @@ from kraftd.units import duration, human_size, plural
 _POLL_S = 0.3
 _SAID_EVERY_S = 2.0
 _BEHIND_S = 0.7
-_STUCK_AFTER_S = 10.0
+_STUCK_AFTER_S = 15.0
+"""Kafka's throttle is an average over up to 11 s: a slow copy comes in bursts, with rests of that length."""
 _SILENT_LIMIT_S = 30.0
 _LEADERS_LIMIT_S = 10.0
 _KNOWN_LIMIT_S = 10.0

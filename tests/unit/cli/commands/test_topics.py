@@ -1,7 +1,8 @@
 import pytest
 
-from kraftd.cli.commands.topics import configurations
+from kraftd.cli.commands.topics import configurations, topics_named
 from kraftd.errors import ConfigurationError
+from kraftd.operate.data.topics import Removal
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,10 @@ def test_options_become_kafkas_configurations(arguments, expected):
 def test_a_value_without_its_form_is_refused(arguments):
     with pytest.raises(ConfigurationError):
         configurations(*arguments)
+
+
+def test_many_topics_are_named_in_one_short_line():
+    removals = [Removal(f"orders-{number}", 1, 0, ()) for number in range(500)]
+
+    assert topics_named(removals[:1]) == "the topic orders-0"
+    assert topics_named(removals).endswith("orders-5 and 494 more")

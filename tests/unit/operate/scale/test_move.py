@@ -1,5 +1,6 @@
 """The movement of replicas, on a Kafka that copies a little at each look."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -252,6 +253,22 @@ def test_a_throttle_under_which_nothing_gets_less_is_raised():
 
     assert kafka.highest_rate >= 800
     assert kafka.throttles == [{}, {}, {}, {}]
+
+
+def test_a_slow_copy_that_comes_in_bursts_keeps_its_throttle():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)], copied_per_look=0)
+    made, _, target = mover(kafka, rate=100)
+    reassignments, looks = kafka.reassignments, itertools.count(1)
+
+    def in_bursts():
+        kafka.copied_per_look = 400 if next(looks) % 40 == 0 else 0  # of 0.3 s each
+        return reassignments()
+
+    kafka.reassignments = in_bursts
+    made.run(target)
+
+    assert kafka.highest_rate == 100
+    assert sorted(kafka.leaders.values()) == [1, 2, 3]
 
 
 class Steps(NullReporter):
