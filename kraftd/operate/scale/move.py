@@ -137,8 +137,7 @@ class Mover:
             YieldedError: The cluster was stopped meanwhile.
         """
         with self._throttle_taken_away():
-            # Of an earlier command that was killed.
-            set_rate(self._kafka, map(int, self.journal.broker_throttles), self._bytes_per_s)
+            self._set_rate_again()
             for _ in range(_MOST_ROUNDS):
                 situation, _ = look(self._kafka)
                 changes = target(situation)
@@ -162,6 +161,13 @@ class Mover:
                 "same command takes the throttle away.",
                 code="still_throttled",
             )
+
+    def _set_rate_again(self) -> None:
+        """Set the rate of an earlier command that was killed; a broker that is down copies nothing."""
+        try:
+            set_rate(self._kafka, map(int, self.journal.broker_throttles), self._bytes_per_s)
+        except KraftdError as error:
+            self._cluster.reporter.step(str(error))
 
     def _begin(self, situation: Situation, changes: dict[TopicPartition, Replicas]) -> None:
         current = situation.current

@@ -319,6 +319,21 @@ def test_a_throttle_that_cannot_be_taken_away_stays_in_the_journal_for_the_next_
     assert kafka.throttles == [{}, {}, {}, {}]
 
 
+def test_replicas_go_back_also_where_the_broker_that_came_is_down():
+    kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
+    rates = {"leader.replication.throttled.rate": None, "follower.replication.throttled.rate": None}
+    journal = Journal(2, 3, "now", {}, broker_throttles={"1": rates, "3": rates})
+    kafka.replicas[0] = (1, 2, 3)
+    kafka.dead.add(3)
+    made, written, _ = mover(kafka, journal=journal)
+
+    with pytest.raises(KraftdError) as caught:
+        made.run(lambda situation: {("orders", 0): (1, 2)} if situation.placement["orders", 0] != (1, 2) else {})
+
+    assert (caught.value.code, list(written[-1].broker_throttles)) == ("still_throttled", ["3"])
+    assert (kafka.replicas[0], kafka.leaders[0]) == ((1, 2), 1)
+
+
 def test_a_refused_partition_is_named_and_no_throttle_is_left():
     kafka = FakeKafka([(1, 2), (2, 1), (1, 2)])
     kafka.refuses = Failure("INVALID_REPLICA_ASSIGNMENT", "no", retriable=False)
