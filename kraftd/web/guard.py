@@ -162,7 +162,10 @@ def security_headers(*, has_forms: bool) -> Headers:
 def completed(headers: Iterable[tuple[bytes, bytes]], security: Headers) -> list[tuple[bytes, bytes]]:
     """Return an answer's headers with the security headers, and `no-store` unless it controls caching."""
     found = list(headers)
-    if all(name.lower() != b"cache-control" for name, _ in found):
+    for name, _ in found:
+        if name.lower() == b"cache-control":
+            break
+    else:
         found.append(_NO_STORE)
     found.extend(security)
     return found

@@ -3,6 +3,7 @@
 Offers to upgrade, bodies that nobody reads, slow and huge heads, what is not HTTP at all.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ MAX_LINGER_BYTES = 64 * 1024 * 1024
 """The number of bytes to read and discard before a connection is closed on a client that sends."""
 _LAST_LINGER_S = 1.0
 """How long a client may go on sending when the server ends."""
+_MOST_LINES = 128
+"""The number of rendered headers to keep, since nearly all are the same in every answer."""
 
 CYCLE_ATTRIBUTES = (
     "access_log",
@@ -356,10 +359,15 @@ def header_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
     Raises:
         ValueError: A name or a value contains a line break.
     """
-    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
-        raise ValueError(f"cannot send these headers: {headers!r}")
-    return lines
+    return b"".join(map(_line, headers))
+
+
+@functools.lru_cache(maxsize=_MOST_LINES)
+def _line(header: tuple[bytes, bytes]) -> bytes:
+    line = b"%b: %b\r\n" % header
+    if line.count(b"\n") != 1 or line.count(b"\r") != 1:
+        raise ValueError(f"cannot send these headers: {header!r}")
+    return line
 
 
 def protocol_of(on_refused: OnRefused) -> type[HttpToolsProtocol]:

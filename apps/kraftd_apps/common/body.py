@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 from kraftd.web.asgi import ClientGoneError, Message, Receive, Scope
 from kraftd_apps.common.problems import ProblemError, problem
@@ -18,39 +19,71 @@ _MOST_MEMBERS = 1000
 """The number of streams that one body may consist of, since each costs time however little it holds."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
-    """Return the whole body, without its `Content-Encoding`.
+class BodyReader:
+    """Reads bodies within the same bounds, on one loop.
 
-    Raises:
-        ProblemError: The body is longer than `max_bytes`, as sent or decoded, did not arrive within `timeout_s`
-            seconds, or cannot be decoded.
-        ClientGoneError: The client closed the connection.
+    All that wait share one timer of the loop: one for each, as `asyncio.timeout` has, costs more than the rest of
+    reading a short body.
+
+    Args:
+        max_bytes: The maximum length of a body, both as sent and decoded.
+        timeout_s: Seconds within which the whole body must arrive.
     """
-    encoding = IDENTITY
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            _check_length(int(value), max_bytes)
-        elif name == b"content-encoding":
-            encoding = encoding_of(scope["headers"])
-    task = asyncio.current_task()
-    # What `asyncio.timeout` does, without 5 us of its cost on the hot path.
-    timer = asyncio.get_running_loop().call_later(timeout_s, task.cancel, _TOO_SLOW) if task else None
-    try:
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            _check_length(len(body), max_bytes)
-        else:
-            body = await _rest(message, receive, max_bytes)
-    except asyncio.CancelledError as cancelled:
-        if cancelled.args != (_TOO_SLOW,) or task is None:
-            raise
-        task.uncancel()
-        raise ProblemError(problem("slow_body", f"the body did not arrive within {timeout_s:g} s")) from None
-    finally:
-        if timer:
-            timer.cancel()
-    return body if encoding == IDENTITY else decoded(body, encoding, max_bytes)
+
+    def __init__(self, *, max_bytes: int, timeout_s: float) -> None:
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._due_s: dict[asyncio.Task[Any], float] = {}
+        """The deadline of each task that waits for its body, the next one first."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def read(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the whole body, without its `Content-Encoding`.
+
+        Raises:
+            ProblemError: The body is too long or too slow, or cannot be decoded.
+            ClientGoneError: The client closed the connection.
+        """
+        encoding = IDENTITY
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                _check_length(int(value), self._max_bytes)
+            elif name == b"content-encoding":
+                encoding = encoding_of(scope["headers"])
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._begin_wait(task)
+        try:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                body: bytes = message.get("body", b"")
+                _check_length(len(body), self._max_bytes)
+            else:
+                body = await _rest(message, receive, self._max_bytes)
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args != (_TOO_SLOW,):
+                raise
+            task.uncancel()
+            raise ProblemError(problem("slow_body", f"the body did not arrive within {self._timeout_s:g} s")) from None
+        finally:
+            self._due_s.pop(task, None)
+        return body if encoding == IDENTITY else decoded(body, encoding, self._max_bytes)
+
+    def _begin_wait(self, task: asyncio.Task[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._due_s[task] = due_s = loop.time() + self._timeout_s
+        if self._timer is None:
+            self._timer = loop.call_at(due_s, self._end_waits)
+
+    def _end_waits(self) -> None:
+        """End the waits that are due, and set the timer for the next one."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for task, due_s in list(self._due_s.items()):
+            if due_s > loop.time():
+                self._timer = loop.call_at(due_s, self._end_waits)
+                return
+            del self._due_s[task]
+            task.cancel(_TOO_SLOW)
 
 
 async def _rest(message: Message, receive: Receive, max_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from kraftd.web.api import as_response
 from kraftd.web.asgi import Answer
 from kraftd_apps.common.api import Pages, create_api, describe_fast_routes, problems
-from kraftd_apps.common.body import read_body
+from kraftd_apps.common.body import BodyReader
 from kraftd_apps.common.problems import ProblemError, problem
 from kraftd_apps.producer.record import (
     LAST_PARTITION,
@@ -202,6 +202,8 @@ def _add_publishing(api: FastAPI, routes: Routes) -> None:
 
 
 def _add_page(api: FastAPI, pages: Pages, routes: Routes, settings: ProducerSettings) -> None:
+    bodies = BodyReader(max_bytes=3 * settings.http.max_body_bytes, timeout_s=settings.http.body_timeout_s)
+
     def page(*, value: str = _SAMPLE, key: str = "", answer: Answer | None = None) -> HTMLResponse:
         html = pages.render(
             "page.html",
@@ -220,9 +222,7 @@ def _add_page(api: FastAPI, pages: Pages, routes: Routes, settings: ProducerSett
 
     @api.post("/", include_in_schema=False)
     async def submitted(request: Request) -> HTMLResponse:
-        limit = 3 * settings.http.max_body_bytes
-        body = await read_body(request.scope, request.receive, max_bytes=limit, timeout_s=settings.http.body_timeout_s)
-        fields = _form_fields(body)
+        fields = _form_fields(await bodies.read(request.scope, request.receive))
         value, key = fields.get("value", ""), fields.get("key", "")
         try:
             options = Options(key=checked_key(key.encode())) if key else PLAIN

@@ -8,7 +8,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException
 
 from kraftd.web.asgi import Answer, Receive, Scope, Send, send_answer
-from kraftd_apps.common.body import read_body
+from kraftd_apps.common.body import BodyReader
 from kraftd_apps.common.problems import Problem, ProblemError, problem
 from kraftd_apps.common.settings import HttpSettings
 from kraftd_apps.producer.async_producer import AsyncProducer, DeliveredMessage, Report, partition_asked_for
@@ -39,8 +39,7 @@ class SendRoute:
     def __init__(self, publisher: RecordPublisher, topic: str, settings: HttpSettings) -> None:
         self._publisher = publisher
         self._topic = topic
-        self._max_bytes = settings.max_body_bytes
-        self._timeout_s = settings.body_timeout_s
+        self._bodies = BodyReader(max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -54,8 +53,7 @@ class SendRoute:
             ClientGoneError: The client closed the connection.
         """
         options = options_of(scope["query_string"], scope["headers"])
-        body = await read_body(scope, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-        return await self.publish(options, body)
+        return await self.publish(options, await self._bodies.read(scope, receive))
 
     async def publish(self, options: Options, body: bytes) -> Answer:
         """Publish a JSON text with these options, without a byte order mark; see `answer` for the errors."""
@@ -126,7 +124,8 @@ class BatchRoute:
 
     def __init__(self, publisher: RecordPublisher, settings: HttpSettings, *, max_inflight: int) -> None:
         self._publisher = publisher
-        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
+        self._bodies = BodyReader(max_bytes=settings.max_batch_bytes, timeout_s=settings.body_timeout_s)
         self._max_records = min(MAX_RECORDS, max_inflight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,9 +140,7 @@ class BatchRoute:
             ClientGoneError: The client closed the connection.
         """
         parse = envelope_item if flag_of(scope["query_string"], "envelope") else plain_item
-        limit = self._settings.max_batch_bytes
-        body = await read_body(scope, receive, max_bytes=limit, timeout_s=self._settings.body_timeout_s)
-        texts = split_records(body, _content_type(scope))
+        texts = split_records(await self._bodies.read(scope, receive), _content_type(scope))
         if not texts:
             raise ProblemError(problem("invalid_json", "the batch has no records"))
         if len(texts) > self._max_records:
@@ -169,8 +166,8 @@ class BatchRoute:
         return True
 
     def _parse_record(self, text: bytes, parse: Parse) -> Item:
-        if len(text) > self._settings.max_body_bytes:
-            return problem("too_large", f"the record is longer than {self._settings.max_body_bytes} bytes")
+        if len(text) > self._max_body_bytes:
+            return problem("too_large", f"the record is longer than {self._max_body_bytes} bytes")
         return parse(text)
 
 

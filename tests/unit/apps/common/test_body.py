@@ -1,9 +1,10 @@
+import asyncio
 import gzip
 import zlib
 
 import pytest
 
-from kraftd_apps.common.body import IDENTITY, decoded, encoding_of
+from kraftd_apps.common.body import IDENTITY, BodyReader, decoded, encoding_of
 from kraftd_apps.common.problems import ProblemError
 
 JSON = b'{"a": 1}'
@@ -83,3 +84,46 @@ def test_a_bomb_is_not_inflated_beyond_the_limit():
     bomb = gzip.compress(b" " * 10_000_000)
     # Were it inflated to its end, the missing checksum would be found first.
     assert refusal(bomb[:-8], b"gzip") == "too_large"
+
+
+async def never():
+    await asyncio.Event().wait()
+
+
+async def whole():
+    return {"type": "http.request", "body": JSON}
+
+
+async def read_with(reader, receive):
+    try:
+        return await reader.read({"headers": []}, receive)
+    except ProblemError as refused:
+        return refused.problem.code
+
+
+def test_a_slow_body_is_refused_also_after_others_came_in_time():
+    async def bodies():
+        reader = BodyReader(max_bytes=LIMIT, timeout_s=0.01)
+        return [await read_with(reader, receive) for receive in (whole, never, whole, never)]
+
+    assert asyncio.run(bodies()) == [JSON, "slow_body", JSON, "slow_body"]
+
+
+def test_bodies_that_are_slow_at_the_same_time_are_all_refused():
+    async def bodies():
+        reader = BodyReader(max_bytes=LIMIT, timeout_s=0.01)
+        return await asyncio.gather(*(read_with(reader, receive) for receive in (never, whole, never, never)))
+
+    assert asyncio.run(bodies()) == ["slow_body", JSON, "slow_body", "slow_body"]
+
+
+def test_a_body_whose_task_is_cancelled_is_not_called_slow():
+    async def bodies():
+        reader = BodyReader(max_bytes=LIMIT, timeout_s=60)
+        reading = asyncio.create_task(read_with(reader, never))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        return reading.cancelled()
+
+    assert asyncio.run(bodies())
