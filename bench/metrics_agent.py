@@ -1,31 +1,54 @@
 """What the metrics agent of a broker and the whole monitoring cost.
 
-    python -m bench.metrics_agent [--scrapes 100] [--idle 60]
+    python -m bench.metrics_agent [--scrapes 100] [--idle 60] [--starts 5]
+
+Starts are those of the default cluster, with the agent and without it in turns: how long one takes until it is ready,
+and the CPU that both brokers take until 20 s later, by when the daemon has loaded the agents.
 
 CPU of scrapes is that of the broker while it is scraped, less what it takes meanwhile when nobody asks: rounds with and
 without scrapes take turns, because other work on the machine changes both.
 """
 
 import argparse
+import json
 import shutil
 import statistics
 import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from bench.measuring import end_on_signals
+from bench.measuring import Cost, end_on_signals
+from bench.startup import KraftdCluster, prepared_runtimes, temporary_directory
 from tests.harness import Cluster, cluster_in, eventually
 
 PARTITIONS = 100
 INTERVAL_S = 15
 """Between two scrapes of an agent, in what kraftd renders."""
+MOST_OF_A_START = 1.15
+"""The start-up cost with the agent against that without it."""
+_AFTER_READY_S = 20.0
 _ROUND = 10
 _PAUSE_S = 0.2
 _BROKER = "broker-1"
+_BROKERS = ("broker-1", "broker-2")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start.
+
+    Attributes:
+        cost: Of all processes until it was ready.
+        brokers_cpu_s: CPU seconds of both brokers until a while after that.
+    """
+
+    cost: Cost
+    brokers_cpu_s: float
 
 
 def _cpu_s(cluster: Cluster, names: Sequence[str]) -> float:
@@ -66,11 +89,51 @@ def _print_scrapes(cluster: Cluster, scrapes: int) -> None:
 
 def _print_idle(cluster: Cluster, seconds: float) -> None:
     """Print what the daemon and Prometheus take while nothing happens, and the nodes, which have their agents."""
-    groups = {"daemon": ["kraftd"], "Prometheus": ["prometheus"], "nodes": ["broker-1", "broker-2", "controller-101"]}
+    groups = {"daemon": ["kraftd"], "Prometheus": ["prometheus"], "nodes": [*_BROKERS, "controller-101"]}
     before_s = {what: _cpu_s(cluster, names) for what, names in groups.items()}
     time.sleep(seconds)
     for what, names in groups.items():
         print(f"{what} at idle: {(_cpu_s(cluster, names) - before_s[what]) / seconds:.2%} of a core")
+
+
+def _start(offset: int, *, has_agent: bool) -> Start:
+    with temporary_directory() as directory:
+        cluster = KraftdCluster(directory, "512m", offset, [f"metrics_agent.enabled={str(has_agent).lower()}"])
+        try:
+            cost = cluster.start()
+            time.sleep(_AFTER_READY_S)
+            nodes = {node["name"]: node for node in json.loads(cluster.run("status", "--json"))["nodes"]}
+            times = [psutil.Process(nodes[name]["pid"]).cpu_times() for name in _BROKERS]
+            if any((nodes[name]["metrics_port"] is not None) != has_agent for name in _BROKERS):
+                raise RuntimeError("an agent is not as it was asked for")
+            return Start(cost, sum(each.user + each.system for each in times))
+        finally:
+            cluster.run("stop")
+
+
+def _print_starts(pairs: int, offset: int) -> None:
+    """Print what starts with the agent cost, beside those without it."""
+    prepared_runtimes()
+    ratios: list[tuple[float, float]] = []
+    for number in range(1, pairs + 1):
+        order = (True, False) if number % 2 else (False, True)
+        starts = {has_agent: _start(offset, has_agent=has_agent) for has_agent in order}
+        own, other = starts[True], starts[False]
+        ratios.append((own.cost.wall_s / other.cost.wall_s, own.brokers_cpu_s / other.brokers_cpu_s))
+        words = [
+            f"{each.cost.wall_s:.2f} s, {each.cost.cpu_s:.2f} s of CPU, brokers {each.brokers_cpu_s:.2f} s, others "
+            f"{each.cost.others:.1f} cores"
+            for each in (own, other)
+        ]
+        print(f"start {number}: with {words[0]}; without {words[1]}", flush=True)
+    _judge("until ready", [wall for wall, _ in ratios])
+    _judge(f"brokers' CPU until {_AFTER_READY_S:g} s later", [cpu for _, cpu in ratios])
+
+
+def _judge(what: str, ratios: Sequence[float]) -> None:
+    median = statistics.median(ratios)
+    verdict = "" if median <= MOST_OF_A_START else "  MISSED"
+    print(f"{what}, median ratio: {median:.2f} (at most {MOST_OF_A_START}){verdict}")
 
 
 def main() -> None:
@@ -79,13 +142,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scrapes", type=int, default=100)
     parser.add_argument("--idle", type=float, default=60, metavar="SECONDS")
+    parser.add_argument("--starts", type=int, default=5, metavar="PAIRS")
+    parser.add_argument("--port-offset", type=int, default=22200, help="of the starts: added to all ports")
     options = parser.parse_args()
+    if options.starts:
+        _print_starts(options.starts, options.port_offset)
+    if not options.scrapes:
+        return
     with tempfile.TemporaryDirectory(prefix="kraftd-") as directory, cluster_in(Path(directory)) as cluster:
-        cluster.settings |= {"cluster.heap": "512m"}
+        # As a user's: the second compiler too, which tests leave out.
+        cluster.settings |= {"cluster.heap": "512m", "java.options": "[]"}
         if shutil.which("prometheus"):
             cluster.settings |= {"prometheus.enabled": "true"}
         cluster.start()
-        eventually(lambda: all(_has_agent(cluster, node) for node in ("broker-1", "broker-2")), within_s=60)
+        eventually(lambda: all(_has_agent(cluster, node) for node in _BROKERS), within_s=60)
         if shutil.which("prometheus"):
             time.sleep(30)
             _print_idle(cluster, options.idle)
