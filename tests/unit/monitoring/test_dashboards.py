@@ -124,7 +124,8 @@ def test_a_grafana_of_ones_own_is_provisioned_with_a_data_source_and_a_folder():
     (provider,) = provisioned("dashboards")["providers"]
 
     assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9090")
-    assert provider["options"] == {"path": "$KRAFTD_DASHBOARDS"}
+    # Variables that begin with KRAFTD_ are settings: a shell that exports another one can run no command of kraftd.
+    assert provider["options"] == {"path": "$GRAFANA_DASHBOARDS"}
 
 
 def test_each_dashboard_has_a_stable_address_of_its_own():
