@@ -40,6 +40,8 @@ _MARGIN = 3
 
 _PACKAGE = "kraftd.serve"
 _MOST_ROWS = 100
+_MOST_ROWS_OF_A_PHONE = 25
+"""Where a row takes several lines."""
 _STALE_TURNS = 5
 _STALE_S = 5.0
 
@@ -140,6 +142,7 @@ class Page:
             "chart_width": WIDTH,
             "chart_height": HEIGHT,
             "most_rows": _MOST_ROWS,
+            "most_rows_of_a_phone": _MOST_ROWS_OF_A_PHONE,
         }
 
     def whole(self, snapshot: Snapshot | None, history: History, events: Iterable[Event], now_s: float) -> str:
