@@ -59,13 +59,14 @@ def build_plan(
     """
     nodes = _nodes(settings, _voter_ids(settings.cluster.brokers, manifest))
     access = access_to(node.client for node in nodes if node.client)
+    daemon = _daemon(settings)
     plan = Plan(
         *(settings.cluster.name, kafka_version, layout, access),
         nodes=nodes,
         voters=_voters(nodes),
         topics=tuple(declared_topic(topic, settings.cluster.brokers, nodes) for topic in settings.topic),
-        apps=_apps(settings, access),
-        daemon=_daemon(settings),
+        apps=_apps(settings, access, daemon),
+        daemon=daemon,
         tools=_tools(settings, installed, tools),
         kafka_home=_home(settings.kafka.home),
         java_home=_home(settings.java.home),
@@ -229,30 +230,40 @@ def _options(settings: Settings, tool: ToolDefinition) -> Mapping[str, str]:
     return {option.key: getattr(table, option.key) for option in tool.options}
 
 
-def _apps(settings: Settings, access: Access) -> tuple[App, ...]:
+def _apps(settings: Settings, access: Access, daemon: Daemon) -> tuple[App, ...]:
     offset = settings.cluster.port_offset
+    urls = {"status": daemon.url}
+    urls |= {
+        name: f"http://{LOOPBACK}:{app.port + offset}/"
+        for name, app in (("producer", settings.producer), ("consumer", settings.consumer))
+        if app.enabled
+    }
     apps: list[App] = []
     if settings.producer.enabled:
         kafka = {
             **access.environment,
             "KAFKA_TOPIC": settings.producer.topic,
         }
-        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, settings.producer.env))
+        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, urls, settings.producer.env))
     if settings.consumer.enabled:
         kafka = {
             **access.environment,
             "KAFKA_TOPIC": settings.consumer.topic,
             "KAFKA_GROUP_ID": settings.consumer.group,
-            "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
+            "APP_PRODUCER_URL": urls.get("producer", "off").rstrip("/"),
             "APP_MEMBER_FILE": "member.json",
         }
         for number in range(1, settings.consumer.instances + 1):
             name = "consumer" if number == 1 else f"consumer-{number}"
             port = settings.consumer.port + offset + number - 1
-            apps.append(_app(name, "consumer", port, kafka, settings.consumer.env))
+            apps.append(_app(name, "consumer", port, kafka, urls, settings.consumer.env))
     return tuple(apps)
 
 
-def _app(name: str, section: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
-    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
+def _app(
+    name: str, section: str, port: int, kafka: Mapping[str, str], urls: Mapping[str, str], env: Mapping[str, str]
+) -> App:
+    """Return an app whose pages link to those of ``urls``, but for its own."""
+    links = ",".join(f"{other.capitalize()}={url}" for other, url in urls.items() if other != name)
+    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), "APP_LINKS": links, **env}
     return kinds.app(name, section, port, tuple(environment.items()))

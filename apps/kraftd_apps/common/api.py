@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from kraftd.web.api import DescribedApi, StaticFiles, as_response, install_problems
 from kraftd_apps.common.problems import PROBLEM_TYPES, ProblemError, problem
+from kraftd_apps.common.settings import Links
 
 _SHARED = "kraftd_apps.common"
 
@@ -35,7 +36,8 @@ Responses = dict[int | str, dict[str, Any]]
 class Pages:
     """Renders an app's templates, which may use the shared ones; inserted values are escaped."""
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, links: Links = ()) -> None:
+        """Prepare the templates of an app's package; every page links to ``links``."""
         self.static = StaticFiles(_SHARED, package)
         self._environment = Environment(
             loader=PrefixLoader({"common": PackageLoader(_SHARED), "app": PackageLoader(package)}),
@@ -45,6 +47,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["static"] = self.static.address
+        self._environment.globals["links"] = links
         self._environment.filters["code_spans"] = code_spans
 
     def render(self, template: str, **values: object) -> str:

@@ -18,11 +18,16 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 _BROKER = re.compile(r"(?:[A-Z0-9_]+://)?(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})")
+_LINK = re.compile(r"([^=,\s][^=,]{0,39})=(https?://[^\s,]+)")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PLAINTEXT = "plaintext"
 _SECURITY_PROTOCOLS = (_PLAINTEXT, "ssl", "sasl_plaintext", "sasl_ssl")
 _REPEATED = ("FAIL", "ERROR")
 """The beginnings of the lines that librdkafka logs at each attempt to connect to an absent broker."""
+
+
+Links = tuple[tuple[str, str], ...]
+"""Names and addresses of other pages."""
 
 
 class AppError(Exception):
@@ -75,6 +80,8 @@ class HttpSettings:
     drain_s: float
     """How long requests in flight may take after SIGTERM before they fail, with their outcome."""
     access_log: bool
+    links: Links = ()
+    """The pages that each page of the app links to."""
 
     @property
     def access(self) -> Access:
@@ -201,6 +208,17 @@ class Reader:
         self.problems.append(f"{name}={raw!r}: {rule}")
 
 
+def _links(reader: Reader) -> Links:
+    found = []
+    for word in reader.words("APP_LINKS"):
+        match = _LINK.fullmatch(word)
+        if match:
+            found.append((match[1], match[2]))
+        else:
+            reader.wrong("APP_LINKS", f"must be NAME=http://...[,NAME=http://...], not {word!r}")
+    return tuple(found)
+
+
 def read_http(reader: Reader, *, port: int) -> HttpSettings:
     """Read the `APP_*` variables; `port` is the default port."""
     host = reader.text("APP_HOST", "127.0.0.1")
@@ -218,6 +236,7 @@ def read_http(reader: Reader, *, port: int) -> HttpSettings:
         body_timeout_s=reader.seconds("APP_BODY_TIMEOUT_SECONDS", 30.0, maximum=3600.0),
         drain_s=reader.seconds("APP_DRAIN_SECONDS", 5.0, maximum=60.0),
         access_log=reader.flag("APP_ACCESS_LOG", default=False),
+        links=_links(reader),
     )
 
 

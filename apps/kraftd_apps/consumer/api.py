@@ -91,7 +91,7 @@ class Source(Protocol):
 def build_api(source: Source) -> FastAPI:
     """Return the app behind the health checks and the event stream."""
     topic = source.settings.kafka.topic
-    pages = Pages("kraftd_apps.consumer")
+    pages = Pages("kraftd_apps.consumer", source.settings.http.links)
     api = create_api(
         pages,
         title="kraftd consumer",

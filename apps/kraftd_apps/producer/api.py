@@ -174,7 +174,7 @@ class Routes(Protocol):
 
 def build_api(routes: Routes, settings: ProducerSettings) -> FastAPI:
     """Return the app behind the hot path; it also has the routes of the hot path, with the same answers."""
-    pages = Pages("kraftd_apps.producer")
+    pages = Pages("kraftd_apps.producer", settings.http.links)
     api = create_api(
         pages,
         title="kraftd producer",

@@ -17,8 +17,8 @@ TOML = (
 PATH = Path("/srv/plan.json")
 
 
-def without(environment, name):
-    return tuple(pair for pair in environment if pair[0] != name)
+def without(environment, *names):
+    return tuple(pair for pair in environment if pair[0] not in names)
 
 
 def test_it_is_read_as_the_plan_that_the_same_configuration_makes_now():
@@ -26,10 +26,10 @@ def test_it_is_read_as_the_plan_that_the_same_configuration_makes_now():
 
     # What the user stated of a topic was not recorded.
     topics = tuple(replace(topic, stated=()) for topic in plan.topics)
-    # The apps took a number of workers, which today's do not read, and no file of the member.
+    # The apps took a number of workers, which today's do not read, no file of the member, and no links.
     found = parse_plan(TEXT, PATH)
     apps = tuple(replace(app, environment=without(app.environment, "APP_WORKERS")) for app in found.apps)
-    now = tuple(replace(app, environment=without(app.environment, "APP_MEMBER_FILE")) for app in plan.apps)
+    now = tuple(replace(app, environment=without(app.environment, "APP_MEMBER_FILE", "APP_LINKS")) for app in plan.apps)
     assert replace(found, apps=apps) == replace(plan, topics=topics, apps=now)
 
 

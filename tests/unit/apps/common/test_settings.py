@@ -20,6 +20,7 @@ def test_every_wrong_setting_is_reported_at_once_with_its_value():
         "APP_MAX_BODY": "1",
         "APP_ACCESS_LOG": "perhaps",
         "APP_DRAIN_SECONDS": "nan",
+        "APP_LINKS": "Here=javascript:alert(1)",
         "KAFKA_TOPIC": "a topic",
         "KAFKA_BOOTSTRAP_SERVERS": "localhost",
         "KAFKA_LINGER_MS": "-1",

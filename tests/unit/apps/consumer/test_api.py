@@ -58,6 +58,15 @@ def running(check, clients=None, **variables):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_each_page_links_to_the_pages_that_the_app_was_told(path):
+    async def check(service):
+        page = (await call(service.app, "GET", path)).body.decode()
+        assert '<nav><a href="http://127.0.0.1:8000/">Status</a> ' in page
+
+    running(check, APP_LINKS="Status=http://127.0.0.1:8000/")
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     "</pre></script><script>alert(1)</script>",

@@ -94,6 +94,15 @@ def test_a_form_that_holds_no_json_says_so_on_the_page_or_as_a_problem(body):
     running(check)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_each_page_links_to_the_pages_that_the_app_was_told(path):
+    async def check(service, clients):
+        page = (await call(service.app, "GET", path)).body.decode()
+        assert '<nav><a href="http://127.0.0.1:8000/">Status</a> <a href="http://h/&#34;">&lt;b&gt;</a> ' in page
+
+    running(check, APP_LINKS='Status=http://127.0.0.1:8000/, <b>=http://h/"')
+
+
 def test_a_hostile_value_stands_in_the_form_as_text():
     async def check(service, clients):
         page = await call(service.app, "POST", "/", urlencode({"value": "</textarea><script>x</script>"}).encode())
