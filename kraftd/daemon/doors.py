@@ -25,7 +25,7 @@ from kraftd.health.programs.state import LastExit, ProcessUsage
 from kraftd.health.programs.stop_blockers import describe_blocker
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.jvm import AttachError, enable_jmx, load_agent
+from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
 from kraftd.host.machine import memory_kills, port_holder
 from kraftd.host.processes import Process, send_signal, usage
@@ -213,7 +213,7 @@ def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
 def _attach(layout: Layout, clock: Clock, node: Node, listener: Listener, process: Process) -> str | None:
     try:
         if listener.purpose is Purpose.METRICS:
-            refusal = _load_metrics_agent(layout.metrics_agent(node.name), listener, process, clock)
+            refusal = load_metrics_agent(layout.metrics_agent(node.name), listener, process, clock)
         else:
             enable_jmx(process, listener, layout.jmx, clock)
             refusal = None
@@ -224,17 +224,24 @@ def _attach(layout: Layout, clock: Clock, node: Node, listener: Listener, proces
     return refusal
 
 
-def _load_metrics_agent(rendered: Path, listener: Listener, process: Process, clock: Clock) -> str | None:
+def load_metrics_agent(rendered: Path, listener: Listener, process: Process, clock: Clock) -> str | None:
     """Load the metrics agent into a JVM, and return why that was not tried.
 
-    The agent ends the JVM where it cannot listen or has no rules, and so it is loaded only where it can and has.
+    The agent ends the JVM where it cannot listen, has no rules, or is there already, and so it is loaded only where
+    nothing of that is so.
+
+    Raises:
+        AttachError: The JVM does not answer in time, or the agent did not load.
     """
     argument = (read_text(rendered) or "").strip()
     if not argument:
         return "its jar is missing; 'kraftd setup' fetches it, and 'kraftd restart' applies it"
+    # A JVM does one command after the other: once it answers this one, a load that was given up for want of an answer
+    # is over, by this daemon or the one before, and the port tells what came of it.
+    diagnostic_command(process, "VM.version", clock)
     holder = port_holder(listener.host, listener.port)
     if holder is not None:
-        # Loaded by the daemon before this one.
+        # Loaded before.
         return None if holder.pid == process.pid else f"port {listener.port} is held by {holder}"
     jar, _, options = argument.partition("=")
     for path in (Path(jar), Path(options.split(":", 2)[2])):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx
+from kraftd.daemon.doors import load_metrics_agent
+from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx, temporary_directory
 from kraftd.host.processes import Process, describe
 from kraftd.plan.kinds import kafka_listener
 from kraftd.plan.program import Purpose
 from tests.clocks import ManualClock
+from tests.harness import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -24,6 +26,30 @@ signal.signal(signal.SIGQUIT, signal.SIG_IGN)
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+_LATE = """
+import os, socket, sys
+
+server, agent = socket.socket(socket.AF_UNIX), socket.socket()
+path = f"{sys.argv[1]}/.java_pid{os.getpid()}"
+if os.path.exists(path):
+    os.unlink(path)
+server.bind(path)
+os.chmod(path, 0o600)
+server.listen()
+print("ready", flush=True)
+while True:
+    connection, _ = server.accept()
+    with connection:
+        command = connection.recv(4096).split(b"\\0")[1].decode()
+        if command == "jcmd":
+            agent.bind(("127.0.0.1", int(sys.argv[2])))
+            agent.listen()
+        print(command, flush=True)
+        connection.sendall(b"0\\nreturn code: 0\\n")
+"""
+"""A JVM that has not loaded an agent yet when it is asked for something else, which it does after that."""
 
 
 @pytest.fixture
@@ -49,6 +75,24 @@ def listening(path, mode=0o600):
     path.chmod(mode)
     server.listen()
     return server
+
+
+def test_an_agent_is_not_loaded_again_where_a_load_without_an_answer_was_under_way(tmp_path):
+    jar, rules, rendered, port = tmp_path / "agent.jar", tmp_path / "rules.yml", tmp_path / "argument", free_port()
+    jar.touch()
+    rules.touch()
+    rendered.write_text(f"{jar}=127.0.0.1:{port}:{rules}")
+    listener = kafka_listener(Purpose.METRICS, port)
+    command = [sys.executable, "-c", _LATE, str(temporary_directory()), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as jvm:
+        try:
+            assert jvm.stdout.readline() == "ready\n"
+
+            assert load_metrics_agent(rendered, listener, describe(jvm.pid), ManualClock()) is None
+        finally:
+            jvm.kill()
+            (temporary_directory() / f".java_pid{jvm.pid}").unlink(missing_ok=True)
+        assert jvm.stdout.read() == "jcmd\n"
 
 
 def attach(process):
