@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from kraftd.cli.main import app
-from kraftd.cli.options import split_arguments
+from kraftd.cli.options import parse_since, split_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -99,3 +99,10 @@ def anchors_of(text):
 )
 def test_a_call_that_is_wrong_is_found(text, faults):
     assert [fault for call in calls_in(text) if (fault := fault_of(call))] == faults
+
+
+def test_every_duration_of_since_in_a_document_is_one_that_is_read():
+    found = [text for each in DOCUMENTS for text in re.findall(r"--since (\d\w*)", each.read_text(encoding="utf-8"))]
+
+    assert len(found) >= 3
+    assert all(parse_since(text, now_s=1e9) < 1e9 for text in found)
