@@ -232,38 +232,33 @@ def _options(settings: Settings, tool: ToolDefinition) -> Mapping[str, str]:
 
 def _apps(settings: Settings, access: Access, daemon: Daemon) -> tuple[App, ...]:
     offset = settings.cluster.port_offset
-    urls = {"status": daemon.url}
-    urls |= {
-        name: f"http://{LOOPBACK}:{app.port + offset}/"
-        for name, app in (("producer", settings.producer), ("consumer", settings.consumer))
-        if app.enabled
-    }
     apps: list[App] = []
+    # Not the consumer's too: the producer would be restarted for a change of its port. The status page leads there.
+    links = {"APP_LINKS": f"Status={daemon.url}"}
     if settings.producer.enabled:
         kafka = {
             **access.environment,
             "KAFKA_TOPIC": settings.producer.topic,
+            **links,
         }
-        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, urls, settings.producer.env))
+        apps.append(_app("producer", "producer", settings.producer.port + offset, kafka, settings.producer.env))
+        links["APP_LINKS"] += f",Producer={apps[0].url}"
     if settings.consumer.enabled:
         kafka = {
             **access.environment,
             "KAFKA_TOPIC": settings.consumer.topic,
             "KAFKA_GROUP_ID": settings.consumer.group,
-            "APP_PRODUCER_URL": urls.get("producer", "off").rstrip("/"),
+            "APP_PRODUCER_URL": apps[0].url.rstrip("/") if apps else "off",
             "APP_MEMBER_FILE": "member.json",
+            **links,
         }
         for number in range(1, settings.consumer.instances + 1):
             name = "consumer" if number == 1 else f"consumer-{number}"
             port = settings.consumer.port + offset + number - 1
-            apps.append(_app(name, "consumer", port, kafka, urls, settings.consumer.env))
+            apps.append(_app(name, "consumer", port, kafka, settings.consumer.env))
     return tuple(apps)
 
 
-def _app(
-    name: str, section: str, port: int, kafka: Mapping[str, str], urls: Mapping[str, str], env: Mapping[str, str]
-) -> App:
-    """Return an app whose pages link to those of ``urls``, but for its own."""
-    links = ",".join(f"{other.capitalize()}={url}" for other, url in urls.items() if other != name)
-    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), "APP_LINKS": links, **env}
+def _app(name: str, section: str, port: int, kafka: Mapping[str, str], env: Mapping[str, str]) -> App:
+    environment = {**kafka, "APP_HOST": LOOPBACK, "APP_PORT": str(port), **env}
     return kinds.app(name, section, port, tuple(environment.items()))

@@ -242,7 +242,7 @@ def test_the_apps_are_told_where_kafka_is_and_where_to_listen():
         "KAFKA_TOPIC": "test-topic",
         "APP_HOST": "127.0.0.1",
         "APP_PORT": "8001",
-        "APP_LINKS": "Status=http://127.0.0.1:8000/,Consumer=http://127.0.0.1:8002/",
+        "APP_LINKS": "Status=http://127.0.0.1:8000/",
     }
     assert (consumer.name, consumer.port, consumer.url) == ("consumer", 8002, "http://127.0.0.1:8002/")
     assert (second.name, second.port, second.module) == ("consumer-2", 8003, "kraftd_apps.consumer")
@@ -250,13 +250,13 @@ def test_the_apps_are_told_where_kafka_is_and_where_to_listen():
     assert dict(second.environment)["APP_ACCESS_LOG"] == "1"
 
 
-def test_the_pages_of_the_apps_link_to_each_other_and_to_the_status_page():
+def test_the_pages_of_the_apps_link_to_the_status_page_and_to_where_records_are_sent():
     def links(toml):
         return [dict(app.environment)["APP_LINKS"] for app in plan_of(toml).apps]
 
-    assert links("[consumer]\ninstances = 2")[1:] == [
-        "Status=http://127.0.0.1:8000/,Producer=http://127.0.0.1:8001/",
-        "Status=http://127.0.0.1:8000/,Producer=http://127.0.0.1:8001/,Consumer=http://127.0.0.1:8002/",
+    assert links("[consumer]\ninstances = 2") == [
+        "Status=http://127.0.0.1:8000/",
+        *2 * ["Status=http://127.0.0.1:8000/,Producer=http://127.0.0.1:8001/"],
     ]
     assert links("[producer]\nenabled = false\n[cluster]\nport_offset = 100") == ["Status=http://127.0.0.1:8100/"]
     assert links("[consumer]\nenabled = false\n[producer.env]\nAPP_LINKS = 'Ours=https://here/'") == [
