@@ -19,7 +19,7 @@ from bench.stock import StockCluster
 RATIO = 1.0
 """Everything that kraftd runs against two stock brokers."""
 
-STOCK_OFFSET = 100
+STOCK_OFFSET = 50
 """The ports of the stock brokers are this far from kraftd's."""
 
 

@@ -172,9 +172,10 @@ class Collector:
 
     def give_up(self, reason: str) -> KafkaView:
         """Drop every value, because no broker can be asked and older values may be wrong by now."""
+        parts = ("quorum", "topics", *_CYCLE_PARTS)
         has_values = replace(self.view, failures={}, runs={}, requests={}) != KafkaView()
-        if has_values or not self.view.failures:
-            for part in ("quorum", "topics", *_CYCLE_PARTS):
+        if has_values or any(self.view.failures.get(part) != reason for part in parts):
+            for part in parts:
                 self._collectors.skip(part, reason)
             self._cycle_due_s = self._log_dirs_due_s = self._clock.monotonic_s()
             self._publish(KafkaView())

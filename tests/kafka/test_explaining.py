@@ -166,12 +166,19 @@ def test_a_killed_broker_says_how_it_ended_and_that_it_is_started_again(cluster)
     assert any("ago: restarted, " in text for text in after)
 
 
+def lag_without_brokers(cluster):
+    """Return what is said of the lag once the daemon knows that it has nobody to ask, which its last question may not."""
+    lag = texts(cluster.run("explain", "lag", "test-group", "--json", check=True))
+    return lag if lag[1].endswith("groups and lag could not be read: no broker answers") else None
+
+
 def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(cluster):
     read_group(cluster)
     cluster.run("stop", "broker-1", "broker-2", "--force", check=True)
     try:
-        eventually(lambda: health(cluster)["groups"] is None, within_s=30, what="the groups are not known any more")
-        lag = texts(cluster.run("explain", "lag", "test-group", "--json", check=True))
+        lag = eventually(
+            lambda: lag_without_brokers(cluster), within_s=30, what="the groups are not known, because no broker answers"
+        )
         why = texts(cluster.run("why", "broker-1", "--json", check=True))
         shown = cluster.run("top").stdout
         page = cluster.get("kraftd", "/")[1]
@@ -179,7 +186,6 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
         cluster.start()
 
     assert lag[0] == "group test-group its lag is not known"
-    assert lag[1].endswith("groups and lag could not be read: no broker answers")
     assert any(text.startswith("broker-1 is STOPPED") for text in lag)
     assert why[1].startswith("broker-1 should not run: set by 'stop' ")
     assert "Groups are not known: no broker answers" in shown

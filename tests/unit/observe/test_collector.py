@@ -399,6 +399,19 @@ def test_a_last_question_that_failed_keeps_nothing_old_either():
     assert (view.groups, view.lags) == (None, None)
 
 
+def test_the_reason_is_the_newest_one_also_where_the_last_question_failed():
+    admin = FakeAdmin()
+    admin.failing = {"quorum", "topics", "groups"}
+    subject = collector(admin)
+    subject.collect()
+
+    first = subject.give_up("no broker answers")
+    again = subject.give_up("no broker answers")
+
+    assert (first.groups, set(first.failures.values())) == (None, {"no broker answers"})
+    assert again is first
+
+
 def test_the_canary_flies_with_the_cycle_so_that_the_state_is_asked_for_once():
     admin, clock = FakeAdmin(), ManualClock()
     subject = collector(admin, clock)
