@@ -172,6 +172,8 @@ class _Origin:
                 cwd=Path(__file__).parents[1],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # What ends this process (Ctrl-C, timeout) leaves it commands, to stop what it started.
+                process_group=0,
             )
         atexit.register(self.close)
 

@@ -108,6 +108,15 @@ def test_a_forked_command_has_the_surroundings_that_it_is_given(cluster, tmp_pat
     )
 
 
+def test_a_signal_for_the_group_of_the_tests_reaches_no_forked_command(cluster, tmp_path):
+    format_cluster(cluster)
+    shows = cluster.arguments("exec", "--", sys.executable, "-c", "import os; print(os.getpgrp())")
+
+    _status, group, _complaint = forked.run(shows, cwd=tmp_path, environ=os.environ, timeout_s=30)
+
+    assert int(group) != os.getpgrp()
+
+
 def test_a_forked_command_that_is_left_ends(cluster, tmp_path):
     format_cluster(cluster)
     waits = cluster.arguments("logs", "producer", "--follow")

@@ -167,7 +167,7 @@ def test_a_killed_broker_says_how_it_ended_and_that_it_is_started_again(cluster)
 
 
 def lag_without_brokers(cluster):
-    """Return what is said of the lag once the daemon knows that it has nobody to ask, which its last question may not."""
+    """Return what is said of the lag, once the daemon knows that it has nobody to ask."""
     lag = texts(cluster.run("explain", "lag", "test-group", "--json", check=True))
     return lag if lag[1].endswith("groups and lag could not be read: no broker answers") else None
 
@@ -177,7 +177,9 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
     cluster.run("stop", "broker-1", "broker-2", "--force", check=True)
     try:
         lag = eventually(
-            lambda: lag_without_brokers(cluster), within_s=30, what="the groups are not known, because no broker answers"
+            lambda: lag_without_brokers(cluster),
+            within_s=30,
+            what="the groups are not known, because no broker answers",
         )
         why = texts(cluster.run("why", "broker-1", "--json", check=True))
         shown = cluster.run("top").stdout
