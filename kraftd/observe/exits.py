@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose
+from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose, unspawned
 from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.host.environment import open_files_limit
@@ -127,6 +127,9 @@ def cause_of(
 
     A signal from outside says nothing about the program: its logs explain only an exit of its own.
     """
+    if fact.spawn_error:
+        # It ended before that, if at all.
+        return with_machine(plan, program, unspawned(fact.spawn_error))
     if ended is None:
         return Cause(f"it does not run ({fact.state})", "Read its log.")
     if ended.signal == "SIGKILL":
@@ -182,7 +185,7 @@ def with_causes(
         fact = facts.get(name)
         if fact is None or fact.pid is not None or name not in plan.names:
             continue
-        text = cause_of(plan, name, fact, record, kernel_kills).text
+        text = cause_of(plan, name, replace(fact, spawn_error=""), record, kernel_kills).text
         explained[name] = LastExit(record.at, record.status, record.signal, text.partition(": ")[2] or None)
     return explained
 

@@ -71,7 +71,7 @@ def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor
         # A pid whose process has ended, and that supervisord has not reaped yet, does not run.
         process = describe(row.pid) if row.pid and row.state not in _PIDLESS else None
         pid, started_at_s = (process.pid, process.started_at_s) if process else (None, row.started_at_s)
-        facts[name] = ProcessFact(row.state, pid, started_at_s)
+        facts[name] = ProcessFact(row.state, pid, started_at_s, row.spawn_error)
         if process:
             processes[name] = process
     return ProcessTable(supervisor, facts, processes)

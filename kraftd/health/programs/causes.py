@@ -96,13 +96,15 @@ _PATTERNS = (
     ),
     _pattern(
         "processes",
-        r"unable to create (?:new )?native thread|Cannot create worker GC thread",
-        "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container.",
+        r"unable to create (?:new )?native thread|Cannot create worker GC thread|can't start new thread|"
+        r"Too many processes",
+        "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container, then "
+        "'kraftd stop' and 'kraftd start'.",
         retry_helps=True,
     ),
     _pattern(
         OPEN_FILES,
-        r"Too many open files",
+        r"[Tt]oo many open files",
         "The limit of open files is too low: raise it ('ulimit -n' shows it), then 'kraftd stop' and 'kraftd start'.",
     ),
     _pattern(
@@ -235,6 +237,13 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
                 return Cause(text, pattern.remedy, started or pattern.retry_helps, pattern.code)
     fault = _last_fault(records)
     return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
+
+
+def unspawned(spawn_error: str) -> Cause:
+    """Return why a program has no process at all, as supervisord says it; another attempt costs nothing."""
+    text = f"supervisord cannot spawn it: {spawn_error}"
+    found = diagnose(text, [spawn_error])
+    return Cause(text, found.remedy if found.code else "Fix that, then start again.", code=found.code)
 
 
 def complaint(log_records: Sequence[str]) -> Cause | None:

@@ -24,11 +24,13 @@ class ProcessFact:
         state: supervisord's state, or ORPHANED.
         pid: None while it does not run.
         started_at_s: Its start, in seconds since the Unix epoch.
+        spawn_error: Why supervisord could not spawn it the last time that it tried; empty where it could.
     """
 
     state: str
     pid: int | None
     started_at_s: float | None
+    spawn_error: str = ""
 
 
 class Silence(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.health.programs.causes import Cause, diagnose
+from kraftd.health.programs.causes import Cause, diagnose, unspawned
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import Answer, StartProgress
 from kraftd.host.environment import highest_open_files, raise_open_files
@@ -97,7 +97,7 @@ def cause_of_end(plan: Plan, program: str, process: SupervisedProcess) -> Cause:
     from kraftd.observe.exits import last_records, with_machine  # noqa: PLC0415 a start in which nothing ends does without
 
     if process.spawn_error:
-        return Cause(f"supervisord cannot spawn it: {process.spawn_error}", "Fix that, then start again.")
+        return with_machine(plan, program, unspawned(process.spawn_error))
     ended = last_exits(tail(plan.layout.supervisord_log, _EXIT_LOG_LINES)).get(program)
     records = last_records(plan.layout, plan.program(program), process.started_at_s)
     return with_machine(plan, program, diagnose(str(ended or "it ended"), records))

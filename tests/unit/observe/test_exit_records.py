@@ -49,6 +49,26 @@ def test_without_a_log_nothing_ended(plan):
     assert exit_records(plan) == {}
 
 
+@pytest.mark.parametrize(
+    ("spawn_error", "code", "remedy"),
+    [
+        ("Too many processes in process table to spawn 'producer'", "processes", "ulimit -u"),
+        ("too many open files to spawn 'producer'", "open_files", "ulimit -n"),
+        ("unknown error making dispatchers for 'producer': ENOENT", "", "Fix that"),
+    ],
+)
+def test_a_program_that_could_not_be_spawned_says_so_whatever_ended_it_before(plan, spawn_error, code, remedy):
+    unspawned = replace(ENDED, spawn_error=spawn_error)
+    killed = LastExit("", None, "SIGKILL")
+
+    for ended in (None, killed, ended_after(1)):
+        cause = cause_of(plan, "producer", unspawned, ended)
+        assert (cause.text, cause.code) == (f"supervisord cannot spawn it: {spawn_error}", code)
+        assert cause.retry_helps
+        assert remedy in cause.remedy
+    assert with_causes({"producer": killed}, plan, {"producer": unspawned})["producer"] == killed
+
+
 def test_a_signal_is_not_explained_by_the_logs(plan):
     write(plan.layout.console("producer"), "ERROR something else")
 

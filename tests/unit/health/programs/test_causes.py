@@ -28,6 +28,7 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Could not allocate compressed class space: 1073741824 bytes", False, "ulimit -v"),
         ("java.lang.OutOfMemoryError: Java heap space", True, "cluster.heap"),
         ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", True, "ulimit -u"),
+        ("RuntimeError: can't start new thread", True, "ulimit -u"),
         ("OpenJDK: Could not reserve enough space for 4194304KB object heap", False, "lower cluster.heap"),
         ("Multiple garbage collectors selected", False, "java.options"),
         ("Unrecognized VM option 'UseFoo'", False, "java.options"),
