@@ -11,6 +11,9 @@ one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 
 To open a log anew, or to rotate it, supervisord closes it first. Where it cannot be opened then, that ends supervisord,
 or nobody reads any more what the program writes (supervisor 4.3, loggers.FileHandler.reopen, RotatingFileHandler).
+
+A program whose log has no directory any more, because somebody tidied up, is never spawned again (supervisor 4.3,
+Subprocess.spawn).
 """
 
 import contextlib
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from supervisor import loggers, supervisord
+from supervisor import process as supervised_process
 from supervisor.states import RUNNING_STATES, STOPPED_STATES
 
 from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
@@ -79,6 +83,19 @@ def roll_over(handler: Any) -> None:
                 if Path(newer).exists():
                     handler.removeAndRename(newer, f"{log}.{number}")
     reopen_log(handler)
+
+
+class LastingProcess(supervised_process.Subprocess):  # type: ignore[misc]
+    """A program that is spawned also where the directory of its log was removed."""
+
+    def spawn(self) -> int | None:
+        """Make that directory again where it is gone, and spawn."""
+        log = Path(self.config.stdout_logfile)
+        # No further parents: where the whole state directory was removed, it stays so. What fails is told by the spawn.
+        with contextlib.suppress(OSError):
+            for directory in (log.parent.parent, log.parent):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        return cast("int | None", super().spawn())
 
 
 class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
@@ -142,6 +159,7 @@ if __name__ == "__main__":
     sys.stdout = cast("TextIO", TolerantStream(sys.stdout))
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
     supervisord.Supervisor = LastingSupervisor
+    supervised_process.Subprocess = LastingProcess
     loggers.FileHandler.reopen = reopen_log
     loggers.RotatingFileHandler.doRollover = roll_over
     supervisord.main()

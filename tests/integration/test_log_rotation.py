@@ -1,7 +1,9 @@
 """Logs under a real supervisord: rotated by their size and for a new day, compressed, and followed, without a loss."""
 
 import contextlib
+import os
 import shutil
+import signal
 import sys
 import threading
 
@@ -106,6 +108,24 @@ def test_a_log_that_cannot_be_opened_anew_ends_nothing_and_is_written_to_as_befo
 
     eventually(lambda: numbers(tail(directory / "elsewhere" / log.name, 1)) == [LINES - 1], within_s=30)
     assert set(writing.process_table().processes) >= {"producer", "consumer"}
+
+
+@pytest.mark.parametrize("removed", ["logs/consumer", "logs"])
+def test_a_program_whose_log_directory_was_removed_is_started_again(writing, removed):
+    layout = writing.plan.layout
+    writing.start("consumer")
+    pid = writing.process("consumer").pid
+    shutil.rmtree(layout.state_dir / removed)
+
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: writing.process_table().facts["consumer"].pid is None, within_s=30)
+    writing.start("consumer")
+
+    assert writing.process("consumer").pid != pid
+    assert {each.stat().st_mode & 0o777 for each in (layout.logs("consumer"), layout.logs("consumer").parent)} == {
+        0o700
+    }
+    assert layout.console("consumer").is_file()
 
 
 def test_the_command_tells_rotated_lines_and_follows_a_rotation(writing):
