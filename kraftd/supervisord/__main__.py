@@ -9,6 +9,9 @@ program (supervisor 4.3, Supervisor.run).
 A group that gets one more program is stopped and made again by supervisorctl update: every broker would end for a new
 one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 
+A signal does not end supervisord's wait for events, as Python waits on after the handler (PEP 475): a child whose end
+comes a moment after its pipe was closed is noticed a second later (supervisor 4.3, Supervisor.runforever).
+
 To open a log anew, or to rotate it, supervisord closes it first. Where it cannot be opened then, that ends supervisord,
 or nobody reads any more what the program writes (supervisor 4.3, loggers.FileHandler.reopen, RotatingFileHandler).
 
@@ -98,6 +101,40 @@ class LastingProcess(supervised_process.Subprocess):  # type: ignore[misc]
         return cast("int | None", super().spawn())
 
 
+class SignalWake:
+    """Ends a wait for events when a signal arrives; for the map of sockets that supervisord waits for."""
+
+    def __init__(self) -> None:
+        """Be woken by every signal of this process, which has a handler for it."""
+        self._receiver, self._sender = socket.socketpair()
+        for each in (self._receiver, self._sender):
+            each.settimeout(0)
+        signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+
+    def fileno(self) -> int:
+        """Return what becomes readable."""
+        return self._receiver.fileno()
+
+    def readable(self) -> bool:
+        """Return that it is to be waited for."""
+        return True
+
+    def writable(self) -> bool:
+        """Return that nothing is written to it."""
+        return False
+
+    def handle_read_event(self) -> None:
+        """Forget the signals, which have woken the loop."""
+        with contextlib.suppress(BlockingIOError):
+            self._receiver.recv(4096)
+
+    def close(self) -> None:
+        """Be woken no more."""
+        signal.set_wakeup_fd(-1)
+        self._receiver.close()
+        self._sender.close()
+
+
 class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
     """A supervisord that keeps its control socket, adds programs to its groups, and ends a daemon that hangs."""
 
@@ -105,6 +142,12 @@ class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
         """Supervise with options that are read already."""
         super().__init__(options)
         self._heartbeat = HeartbeatWatch(Path(options.configfile).parent / HEARTBEAT)
+
+    def runforever(self) -> None:
+        """Wait for events and signals, and do what they ask for, until the shutdown."""
+        with contextlib.closing(SignalWake()) as wake:
+            self.options.get_socket_map()[wake.fileno()] = wake
+            super().runforever()
 
     def add_process_group(self, config: Any) -> bool:
         """Add a group, or update one that exists: what runs goes on, and follows its new section once restarted."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from kraftd.plan.program import Kind
 
 CLEAN_GRACE_S = 0.2
-"""How long a node with closed logs may take to end when the quorum is lost and no broker needs it."""
+"""How long a node may take to end that has closed its logs, or is a controller, when the quorum is lost and no broker
+needs it: the last voters wait 5 s for each other, and what is in their metadata logs is fsynced."""
 
 FINISH_GRACE_S = 3.0
 """The same while the quorum holds or a broker still needs one: this node may be part of it."""
@@ -34,7 +35,7 @@ page cache alone.
 """
 
 CONTROLLER_GRACE_S = 1.0
-"""Left alone, the last controller waits 5 s for its peers."""
+"""How long a controller may take while the quorum holds: one that leads hands over to its peers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _controller(node: NodeStop, nodes: Sequence[NodeStop]) -> SignalAction | Non
         return None
     if node.since_term_s is None:
         return SignalAction(node.name, "TERM", "asked to stop")
-    is_late = node.since_term_s >= CONTROLLER_GRACE_S
+    is_late = node.since_term_s >= (CONTROLLER_GRACE_S if quorum_holds(nodes) else CLEAN_GRACE_S)
     return SignalAction(node.name, "KILL", "only its peers are missing") if is_late else None
 
 

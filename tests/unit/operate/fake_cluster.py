@@ -77,6 +77,8 @@ class FakeCluster:
         raised_open_files: By pid, the limit that a process has once it was raised as far as it can be.
         settings: What a broker says of its settings, by key; set ones are noted in ``altered``.
         refusal: Why brokers do not take a setting.
+        sessions: Killed brokers that Kafka still counts as alive, by node id.
+        unregistering: What Kafka says to each try to unregister a broker; None, and nothing more, for success.
         leader: Who leads the one partition, until preferred leaders are elected.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
@@ -90,6 +92,8 @@ class FakeCluster:
     at_s: dict[tuple[str, str], float] = field(default_factory=dict)
     supervisor_pid: int | None = None
     isr: tuple[int, ...] = (1, 2)
+    sessions: set[int] = field(default_factory=set)
+    unregistering: list[Failure | None] = field(default_factory=list)
     leader: int | None = None
     settings: dict[str, BrokerSetting] = field(default_factory=dict)
     altered: list[tuple[int, dict[str, str | None]]] = field(default_factory=list)
@@ -101,6 +105,7 @@ class FakeCluster:
     kafka_error: Exception | None = None
     topic_failure: object = None
     loopback_fault: str = ""
+    taken_by_orphans: set[int] = field(default_factory=set)
     taken_ports: dict[int, str] = field(default_factory=dict)
     daemon_sees_ready: bool = True
     open_files_limit: int = 100_000
@@ -111,7 +116,9 @@ class FakeCluster:
         self.clock = ManualClock()
         self.began_s = self.clock.monotonic_s()
         self.plan = plan_of(self.toml, state_dir=self.tmp_path / "s")
-        self.programs = {name: self.programs.get(name, FakeProgram()) for name in self.plan.names}
+        # The tie-breaker of a quorum that is gone ends at once, where it leads none.
+        quick = {each.name: FakeProgram(term_takes_s=0.1) for each in self.plan.nodes if each.kind is Kind.CONTROLLER}
+        self.programs = {name: FakeProgram() for name in self.plan.names} | quick | self.programs
         command_context = CommandContext({}, self.tmp_path, self.tmp_path, PYTHON, self.clock)
         doors = Doors(
             supervisor=lambda socket: self,
@@ -254,7 +261,7 @@ class FakeCluster:
     def listens(self, host, port):
         """Return whether a broker serves, or another program has its port."""
         brokers = [broker for broker in self.plan.brokers if broker.client.port == port]
-        return any(self.ask(broker).ready for broker in brokers)
+        return port in self.taken_by_orphans or any(self.ask(broker).ready for broker in brokers)
 
     def ask(self, asked):
         name = asked.name
@@ -319,9 +326,15 @@ class FakeCluster:
     def metadata(self, names=None):
         if self.kafka_error:
             raise self.kafka_error
-        alive = (broker for broker in self.plan.brokers if self.ask(broker).ready)
+        alive = (each for each in self.plan.brokers if self.ask(each).ready or each.node_id in self.sessions)
         brokers = tuple(BrokerEndpoint(each.node_id, each.client.host, each.client.port) for each in alive)
         return ClusterMetadata(brokers, self.topics())
+
+    def unregister(self, node_id):
+        failure = self.unregistering.pop(0) if self.unregistering else None
+        self.note("unregister" if failure is None else "not unregistered", f"broker-{node_id}")
+        self.sessions -= set() if failure else {node_id}
+        return failure
 
     def elect_leaders(self, partitions):
         self.note("elect", "")

@@ -56,9 +56,16 @@ def test_the_tie_breaker_is_asked_when_every_broker_has_closed_its_logs():
 def test_the_tie_breaker_left_alone_is_ended_after_its_grace():
     gone = (dead(ONE), dead(TWO))
 
-    assert signals(*gone, termed(TIE, CONTROLLER_GRACE_S - 0.01)) == []
-    assert signals(*gone, termed(TIE, CONTROLLER_GRACE_S)) == [("controller-101", "KILL")]
-    assert signals(*gone, termed(TIE, CONTROLLER_GRACE_S + 9, killed=True)) == []
+    assert signals(*gone, termed(TIE, CLEAN_GRACE_S - 0.01)) == []
+    assert signals(*gone, termed(TIE, CLEAN_GRACE_S)) == [("controller-101", "KILL")]
+    assert signals(*gone, termed(TIE, CLEAN_GRACE_S + 9, killed=True)) == []
+
+
+def test_a_controller_that_leaves_a_quorum_has_longer_to_hand_over():
+    stay = (replace(ONE, stopping=False), replace(TWO, stopping=False))
+
+    assert signals(*stay, termed(TIE, CONTROLLER_GRACE_S - 0.01)) == []
+    assert signals(*stay, termed(TIE, CONTROLLER_GRACE_S)) == [("controller-101", "KILL")]
 
 
 def test_a_broker_with_closed_logs_may_finish_for_longer_while_the_quorum_holds():
