@@ -12,12 +12,13 @@ from pathlib import Path
 from kraftd.errors import FileAccessError, RefusedError
 from kraftd.health.programs.stop_blockers import describe_blocker
 from kraftd.host.processes import Process
-from kraftd.kafka.model import KafkaAccessError
+from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
 from kraftd.observe.processes import ProcessTable
 from kraftd.observe.stop_cost import stop_cost
 from kraftd.operate.context import ClusterContext, Reporter, find_supervised
+from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import ownership_of, was_locked
-from kraftd.operate.stop.execute import StopExecution, Stopped
+from kraftd.operate.stop.execute import CLEAN_SHUTDOWN, StopExecution, Stopped
 from kraftd.plan.desired import DesiredProgram, DesiredState
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
@@ -26,6 +27,11 @@ from kraftd.supervisord.rpc import SupervisorUnreachableError
 from kraftd.units import timestamp
 
 _ADMIN_TIMEOUT_S = 5.0
+
+_SESSION_END_LIMIT_S = 2.5
+"""How long Kafka may take to end sessions: where the active controller was killed, the others elect one in 1 to 2 s."""
+
+_SESSION_END_RETRY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,8 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     desired = DesiredProgram(running=False, since=now, by=options.command, why="requested on the command line")
     with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.set_desired(names, desired, of_all=not options.names)
+    if not options.names:
+        _end_sessions(cluster, process_table)
     execution = StopExecution(cluster, process_table.processes)
     execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
@@ -174,6 +182,63 @@ def _refuse_costly(cluster: ClusterContext, process_table: ProcessTable, names: 
 
 def _names(nodes: list[Node]) -> str:
     return " and ".join(node.name for node in nodes)
+
+
+def _end_sessions(cluster: ClusterContext, process_table: ProcessTable) -> None:
+    """End the sessions of brokers that were killed: Kafka counts them as alive for 6 s after their last heartbeat.
+
+    Until then they keep the leaders that a consumer needs to leave, a living broker hands them its own, and the next
+    start of theirs is refused, for 6 s more from its own election. Unregistering does what the end of the session
+    would do: they leave every ISR that another is in. Replicas and settings stay, and a new process registers. One that
+    lives would never register again, so this is for a broker without a process while the lock keeps all from starting.
+    """
+    plan, running = cluster.plan, process_table.processes
+    dead = {each.node_id: each.name for each in plan.brokers if _was_killed(cluster, each, running)}
+    node_ids = {node.name: node.node_id for node in plan.nodes}
+    live_voters = {voter.node_id for voter in plan.voters} & {node_ids[name] for name in running if name in node_ids}
+    is_answered = any(broker.name in running for broker in plan.brokers)
+    if not dead or not is_answered or len(live_voters) <= len(plan.voters) // 2:
+        return
+    deadline_s = cluster.clock.monotonic_s() + _SESSION_END_LIMIT_S
+    try:
+        with cluster.doors.open_kafka(plan.access, _SESSION_END_LIMIT_S) as kafka:
+            for node_id in sessions_to_end(dead, kafka.metadata()):
+                cluster.reporter.step(f"Ending the session of {dead[node_id]}, which was killed")
+                failure = _unregister(cluster, kafka, node_id, deadline_s)
+                if failure is not None:
+                    cluster.reporter.step(f"Kafka waits for the end of that session: {failure.text}")
+    except KafkaAccessError as error:
+        cluster.reporter.step(f"Stopping anyway: {error}")
+
+
+def _was_killed(cluster: ClusterContext, broker: Node, running: Mapping[str, Process]) -> bool:
+    if broker.name in running or broker.client is None:
+        return False
+    is_clean = (cluster.plan.layout.data(broker.name) / CLEAN_SHUTDOWN).exists()
+    return not is_clean and not cluster.doors.listens(broker.client.host, broker.client.port)
+
+
+def sessions_to_end(dead: Iterable[int], metadata: ClusterMetadata) -> tuple[int, ...]:
+    """Return the dead brokers that Kafka counts as alive, and that can be forgotten without a loss.
+
+    Not where only dead ones are in an ISR that others have fallen out of: with unclean.leader.election.enable, one of
+    those would lead then, while the dead have all that was acknowledged. None where a topic could not be read.
+    """
+    dead = set(dead)
+    kept: set[int] = dead if metadata.topics.failures else set()
+    for topic in metadata.topics.values.values():
+        for partition in topic.partitions:
+            if dead.issuperset(partition.in_sync_replicas) and not dead.issuperset(partition.replicas):
+                kept = kept.union(partition.in_sync_replicas)
+    return tuple(each.node_id for each in metadata.brokers if each.node_id in dead - kept)
+
+
+def _unregister(cluster: ClusterContext, kafka: KafkaDoor, node_id: int, deadline_s: float) -> Failure | None:
+    while (failure := kafka.unregister(node_id)) is not None and failure.retriable:
+        if cluster.clock.monotonic_s() > deadline_s:
+            break
+        cluster.clock.sleep(_SESSION_END_RETRY_S)
+    return failure
 
 
 def _end_supervision(execution: StopExecution, process_table: ProcessTable, *, whole: bool) -> None:

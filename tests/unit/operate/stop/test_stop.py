@@ -6,7 +6,7 @@ import pytest
 
 from kraftd.errors import RefusedError, TimedOutError
 from kraftd.host.events import read_events
-from kraftd.kafka.model import KafkaUnreachableError
+from kraftd.kafka.model import Failure, KafkaUnreachableError
 from kraftd.operate.stop.stop import StopOptions, stop
 from kraftd.plan.program import DAEMON
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
@@ -193,3 +193,101 @@ def test_a_broker_that_hangs_within_its_start_is_not_waited_for(tmp_path):
     killed = {each.name: each.killed for each in result.programs if each.killed}
     assert killed == {"broker-2": "it had not finished its start, and holds nothing that is not on disk"}
     assert result.took_s < 4
+
+
+def killed(cluster, node_id):
+    """Let a broker be killed whose session has not ended."""
+    cluster.programs[f"broker-{node_id}"].pid = None
+    cluster.sessions.add(node_id)
+
+
+def test_the_session_of_a_killed_broker_is_ended_before_anything_is_stopped(cluster):
+    killed(cluster, 1)
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.did[0] == ("unregister", "broker-1")
+    assert cluster.of("unregister") == ["broker-1"]
+
+
+def test_no_session_is_ended_where_all_brokers_run_and_kafka_is_not_asked(cluster):
+    cluster.sessions.add(1)
+    cluster.kafka_error = AssertionError("Kafka was asked")
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+
+
+def test_a_broker_that_closed_its_logs_stays_registered(cluster):
+    stop(cluster.context, StopOptions(names=("broker-1",)))
+    cluster.sessions.add(1)
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+
+
+def test_a_broker_whose_port_is_listened_on_stays_registered(cluster):
+    killed(cluster, 1)
+    cluster.taken_by_orphans = {cluster.plan.brokers[0].client.port}
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+
+
+def test_no_session_is_ended_of_a_broker_that_alone_is_in_an_isr(cluster):
+    killed(cluster, 1)
+    cluster.isr = (1,)
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+
+
+@pytest.mark.parametrize("away", ["broker-2", "controller-101"])
+def test_no_session_is_ended_without_a_broker_and_a_quorum(cluster, away):
+    killed(cluster, 1)
+    cluster.programs[away].pid = None
+    cluster.kafka_error = AssertionError("Kafka was asked")
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+
+
+def test_a_session_is_ended_once_there_is_a_controller_again(cluster):
+    killed(cluster, 1)
+    cluster.unregistering = [Failure("NOT_CONTROLLER", "this is not the controller", retriable=True)] * 3
+
+    stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == ["broker-1"]
+
+
+@pytest.mark.parametrize("retriable", [True, False])
+def test_a_stop_goes_on_where_kafka_does_not_end_a_session(cluster, retriable):
+    killed(cluster, 1)
+    cluster.unregistering = [Failure("OTHER", "it does not", retriable=retriable)] * 1000
+
+    result = stop(cluster.context, StopOptions())
+
+    assert cluster.of("unregister") == []
+    assert result.whole_cluster
+    assert result.took_s < 6
+
+
+def test_a_stop_goes_on_where_no_broker_answers_for_a_session(cluster):
+    killed(cluster, 1)
+    cluster.kafka_error = KafkaUnreachableError("cannot reach any broker")
+
+    assert stop(cluster.context, StopOptions()).whole_cluster
+
+
+def test_a_named_stop_ends_no_session(cluster):
+    killed(cluster, 1)
+
+    stop(cluster.context, StopOptions(names=("producer",)))
+
+    assert cluster.of("unregister") == []
