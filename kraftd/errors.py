@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+LOCKED = "locked"
+"""The code of an error where another command is at work, so that this one has changed nothing."""
+
 
 class KraftdError(Exception):
     """Base of every error that kraftd raises on purpose.

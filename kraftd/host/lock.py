@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.errors import FileAccessError, TimedOutError
+from kraftd.errors import LOCKED, FileAccessError, TimedOutError
 from kraftd.host.files import make_private_directory, os_errors_named
 
 _RETRY_S = 0.05
@@ -90,7 +90,7 @@ def _wait_for_lock(path: Path, clock: Clock, timeout_s: float, on_wait: Callable
             raise TimedOutError(
                 f"cannot take the lock {path}{within}: {_holder(path)} holds it",
                 hint="Wait for that command, or end it.",
-                code="locked",
+                code=LOCKED,
             )
         if not is_reported and on_wait is not None:
             on_wait(_holder(path))

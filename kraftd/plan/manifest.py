@@ -144,16 +144,21 @@ def check_against(plan: Plan, manifest: Manifest, config_origin: str) -> None:
     Raises:
         IdentityMismatchError: The plan contradicts the manifest; the text has both values and both places.
     """
-    found, other_version = differences(plan, manifest), version_hint(plan, manifest)
+    found = differences(plan, manifest)
     if found:
         raise IdentityMismatchError(
             f"cannot use {config_origin} with the cluster in {plan.layout.state_dir}: "
             f"it contradicts {plan.layout.manifest}\n" + "\n".join(f"  {line}" for line in found),
-            hint=" ".join(
-                filter(None, (other_version, _way_back(plan, manifest) if len(found) > bool(other_version) else ""))
-            ),
+            hint=remedy(plan, manifest),
             details={"differences": found, "manifest": str(plan.layout.manifest)},
         )
+
+
+def remedy(plan: Plan, manifest: Manifest) -> str:
+    """Return how to come from a plan that contradicts the manifest to one that does not."""
+    other_version = version_hint(plan, manifest)
+    is_more = len(differences(plan, manifest)) > bool(other_version)
+    return " ".join(filter(None, (other_version, _way_back(plan, manifest) if is_more else "")))
 
 
 def version_hint(plan: Plan, manifest: Manifest) -> str:
@@ -183,7 +188,7 @@ def _way_back(plan: Plan, manifest: Manifest) -> str:
             f"Its ports are {abs(shift)} {'higher' if shift > 0 else 'lower'}: change cluster.port_offset by as much "
             f"(--set cluster.port_offset, where it was given so before), {_OTHER_CLUSTER}"
         )
-    return f"Set cluster.brokers and cluster.port_offset back, {_OTHER_CLUSTER}"
+    return f"Set cluster.brokers and cluster.port_offset back ('kraftd scale' changes the brokers), {_OTHER_CLUSTER}"
 
 
 def _cause(error: Exception) -> str:

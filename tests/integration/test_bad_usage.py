@@ -123,6 +123,14 @@ def test_stopping_what_was_never_started_is_done_already_and_makes_nothing(clust
     assert not cluster.state_dir.exists()
 
 
+@pytest.mark.parametrize("command", [("stop",), ("stop", "producer"), ("restart",), ("pause", "producer"), ("status",)])
+def test_a_named_cluster_that_was_never_started_is_most_likely_a_typing_error(cluster, command):
+    error = refused(cluster, "--cluster", "typo", *command, status=3, code="never_started")
+
+    assert error["message"].startswith("cannot find the cluster typo: ")
+    assert "kraftd list" in error["hint"]
+
+
 @pytest.mark.parametrize("condition", ["nonsense", ":ready", "broker-1:", "broker-1:asleep", ""])
 def test_a_condition_that_there_is_not_is_refused(cluster, plan, condition):
     error = refused(cluster, "wait", "--for", condition, status=2, code="invalid_configuration")

@@ -167,6 +167,21 @@ def test_a_command_gives_up_waiting_in_its_time(cluster):
     assert f"pid {other.pid}" in done.error["message"]
 
 
+@pytest.mark.parametrize("command", ["stop", "start"])
+def test_a_command_that_gave_up_waiting_does_not_tell_to_stop_what_runs(cluster, command):
+    plan = format_cluster(cluster)
+    marked = [sys.executable, "-c", "import time; time.sleep(60)", *plan.marker("producer").arguments]
+    with python(HOLD, plan.layout.lock) as other, subprocess.Popen(marked) as producer:
+        other.stdout.readline()
+
+        done = cluster.run(command, "--json", "--timeout", "300ms")
+
+        producer.kill()
+        other.communicate("\n")
+    assert (done.status, done.error["code"]) == (124, "locked")
+    assert done.error["hint"] == "Wait for that command, or end it."
+
+
 def test_a_reader_sees_the_old_text_or_the_new_also_of_a_killed_writer(tmp_path):
     path = tmp_path / "record.json"
     with python(WRITE, path) as writer:

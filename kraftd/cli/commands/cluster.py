@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from kraftd.cli.options import Invocation, Yes, confirm, program_names
-from kraftd.errors import ConfigurationError, KraftdError, TimedOutError
+from kraftd.errors import LOCKED, ConfigurationError, KraftdError, TimedOutError
 
 if TYPE_CHECKING:
+    from kraftd.operate.context import ClusterContext
     from kraftd.operate.stop.stop import PauseResult
     from kraftd.plan.layout import Layout
 
@@ -105,7 +106,7 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
     from kraftd.operate.stop.stop import stop as stop_cluster
 
     invocation: Invocation = context.obj
-    cluster = invocation.any_plan()
+    cluster = _known_cluster(invocation)
     options = StopOptions(tuple(names or ()), force, invocation.timeout_s or _STOP_TIMEOUT_S)
     with report_running_programs(invocation, cluster.layout):
         result = stop_cluster(cluster, options)
@@ -121,7 +122,9 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
 def restart(
     context: typer.Context, names: Names = None, force: Force = False, rolling: Rolling = False, dry_run: DryRun = False
 ) -> None:
-    """Stop and start the cluster, or programs of it. With the whole cluster a changed configuration takes effect.
+    """Stop and start the cluster, or programs of it; what does not run is started, as by 'start'.
+
+    With the whole cluster a changed configuration takes effect.
 
     With --rolling one program after the other is restarted, every broker and controller without a name, each while the
     others serve; a call that ended early is gone on with.
@@ -138,6 +141,8 @@ def restart(
     chosen = tuple(names or ())
     command_context = invocation.command_context(_START_TIMEOUT_S)
     cluster = invocation.chosen(command_context)
+    if invocation.cluster is not None:
+        _known_cluster(invocation)
     with report_running_programs(invocation, cluster.layout):
         result = restart_cluster(
             cluster,
@@ -206,7 +211,7 @@ def pause(context: typer.Context, names: Chosen) -> None:
 
     invocation: Invocation = context.obj
     limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S
-    _print_pause(invocation, pause_programs(invocation.any_plan(), names, limit_s), "paused")
+    _print_pause(invocation, pause_programs(_known_cluster(invocation), names, limit_s), "paused")
 
 
 def resume(context: typer.Context, names: Chosen) -> None:
@@ -215,7 +220,7 @@ def resume(context: typer.Context, names: Chosen) -> None:
 
     invocation: Invocation = context.obj
     limit_s = invocation.timeout_s or _PAUSE_TIMEOUT_S
-    _print_pause(invocation, resume_programs(invocation.any_plan(), names, limit_s), "resumed")
+    _print_pause(invocation, resume_programs(_known_cluster(invocation), names, limit_s), "resumed")
 
 
 def _print_pause(invocation: Invocation, result: "PauseResult", done: str) -> None:
@@ -258,9 +263,28 @@ def destroy(context: typer.Context, yes: Yes = False) -> None:
         output.destroyed(console, result)
 
 
+def _known_cluster(invocation: Invocation) -> "ClusterContext":
+    """Return the context of the chosen cluster.
+
+    Raises:
+        NotRunningError: It is named, and was never started: the name is most likely a typing error. Without a name, a
+            cluster that was never started is one that is stopped already.
+    """
+    cluster = invocation.any_plan()
+    if invocation.cluster is not None:
+        from kraftd.operate.stop.stop import was_started
+
+        if not was_started(cluster):
+            cluster.store.plan_of_record(cluster.plan.cluster)
+    return cluster
+
+
 @contextlib.contextmanager
 def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
-    """Add to an early end of a command the programs that still run, and how to stop them."""
+    """Add to an early end of a command the programs that still run, and how to stop them.
+
+    Not where another command is at work: this one has changed nothing then, and a stop would end that one too.
+    """
     from kraftd.operate.observation import running_programs
     from kraftd.operate.start.sequence import YieldedError
 
@@ -274,7 +298,7 @@ def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterato
     except YieldedError:
         raise
     except KraftdError as error:
-        if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code):
+        if error.exit_code in (KraftdError.exit_code, TimedOutError.exit_code) and error.code != LOCKED:
             running = running_programs(layout)
             error.hint = " ".join(filter(None, (error.hint, _what_runs(running, invocation))))
         raise

@@ -20,7 +20,7 @@ from kraftd.operate.apply.differences import (
 )
 from kraftd.operate.apply.join import adopt, check_joining, complete, following_configuration
 from kraftd.operate.apply.overrides import remember_overrides
-from kraftd.operate.configuring import plan_for
+from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
@@ -34,6 +34,8 @@ from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
 from kraftd.operate.stop.execute import StopExecution
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
+from kraftd.plan.manifest import differences as contradictions_of
+from kraftd.plan.manifest import remedy
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import StopStage
 from kraftd.units import timestamp
@@ -144,7 +146,7 @@ class _Application:
         self._prepared: PreparedRuntime = find(plan, self._cluster.command_context)
         self._files = files_of(plan, self._prepared.launch, self._cluster.command_context)
         found = compare(_on_disk(self._running, self._files), Side(plan, self._files), start.configured.manifest)
-        _refuse(found, start.configured.chosen.origin)
+        _refuse(found, start.configured)
         self._differences = settled(found, self._settings(found))
         left = read_journal(self._old.layout)
         self._is_unfinished = left is not None and left.command == COMMAND
@@ -286,14 +288,23 @@ def _not_taken(wanted: Mapping[str, str], found: Mapping[str, BrokerSetting]) ->
     return [key for key, value in wanted.items() if key in found and found[key].value not in (None, value)]
 
 
-def _refuse(found: Differences, origin: str) -> None:
+def _refuse(found: Differences, configured: Configured) -> None:
     if not found.refused:
         return
+    plan, manifest = configured.plan, configured.manifest
+    contradictions = contradictions_of(plan, manifest) if manifest else []
+    hints = [
+        "A broker with data leaves by 'kraftd scale', another Kafka version comes by 'kraftd upgrade'; voters and "
+        "their ports stay as they were formatted."
+    ]
+    if manifest and contradictions:
+        hints.append(remedy(plan, manifest))
+    if len(found.refused) > len(contradictions):
+        hints.append("What else differs takes 'kraftd restart', or is set back.")
     raise RefusedError(
-        f"cannot apply {origin} to the cluster while it runs:\n" + "\n".join(f"  {line}" for line in found.refused),
-        hint="A broker with data leaves by 'kraftd scale', another Kafka version comes by 'kraftd upgrade'; voters and "
-        "their ports stay as they were formatted. "
-        "What else differs takes 'kraftd restart', or is set back.",
+        f"cannot apply {configured.chosen.origin} to the cluster while it runs:\n"
+        + "\n".join(f"  {line}" for line in found.refused),
+        hint=" ".join(hints),
         code="refused",
         details={"differences": list(found.refused)},
     )

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 import kraftd
-from kraftd.errors import NotRunningError, RefusedError
+from kraftd.errors import LOCKED, NotRunningError, RefusedError
 from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, ended
 from kraftd.host.events import EventLog
 from kraftd.host.files import make_private_directory, os_errors_named
@@ -151,7 +151,7 @@ def _unfinished(place: Path) -> Iterator[Path]:
             raise RefusedError(
                 f"cannot restore into {place}: another restore does so now",
                 hint="Wait for that command, or end it.",
-                code="locked",
+                code=LOCKED,
             )
         try:
             with os_errors_named("delete", partial):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from kraftd.errors import RefusedError, UnknownNameError, unknown_name
+from kraftd.errors import LOCKED, RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.kafka.model import OffsetRange, Records, TopicPartition
@@ -216,7 +216,7 @@ def _only_one(cluster: ClusterContext) -> Iterator[None]:
             raise RefusedError(
                 f"cannot restore into {cluster.plan.cluster}: {holder_now(lock) or 'another command'} does so now",
                 hint="Wait for that command, or end it.",
-                code="locked",
+                code=LOCKED,
             )
         yield
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kraftd.errors import ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
+from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest, removable
@@ -118,7 +118,7 @@ class DirectoryTarget:
                 raise RefusedError(
                     f"cannot change the backups in {self._path}: {holder_now(lock) or 'another command'} does so now",
                     hint="Wait for that command, or end it.",
-                    code="locked",
+                    code=LOCKED,
                 )
             yield
 

@@ -34,7 +34,7 @@ from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DAMAGED, DesiredProgram
 from kraftd.plan.kinds import Node
-from kraftd.plan.manifest import check_against
+from kraftd.plan.manifest import check_against, differences, remedy
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, LOOPBACK
 from kraftd.units import timestamp
@@ -281,6 +281,9 @@ def _changes(start: Start) -> list[str]:
     if plan.kafka_version != start.cluster.plan.kafka_version:
         asked = plan.kafka_version
         return [f"the configuration asks for Kafka {asked}: 'kraftd upgrade --to {asked}' brings the cluster there"]
+    manifest = start.configured.manifest
+    if manifest is not None and differences(plan, manifest):
+        return [f"the configuration contradicts the cluster, which runs on as it is. {remedy(plan, manifest)}"]
     try:
         prepared = start.doors.locate(plan, command_context)
     except KraftdError as error:

@@ -83,8 +83,8 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """
     plan = cluster.plan
     plan.check_names(options.names)
-    if not was_locked(plan.layout) and not is_there(cluster):
-        # Nothing was ever started in this directory, and a stop makes none.
+    if not was_started(cluster):
+        # A stop makes no directory.
         return nothing_stopped(plan, options)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
@@ -95,6 +95,11 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
             # The first start has yielded before it wrote anything.
             return nothing_stopped(plan, options)
         return stop_locked(cluster, options)
+
+
+def was_started(cluster: ClusterContext) -> bool:
+    """Return whether a cluster was ever started in the state directory, or is about to be."""
+    return was_locked(cluster.layout) or is_there(cluster)
 
 
 def is_there(cluster: ClusterContext) -> bool:
@@ -329,8 +334,8 @@ def _change(cluster: ClusterContext, names: Iterable[str], command: str, timeout
             f"cannot pause {DAEMON}: it is what leaves other programs alone, and supervisord restarts it",
             hint=f"'kraftd stop {DAEMON}' stops it, and with it every restart.",
         )
-    if not was_locked(cluster.layout) and not is_there(cluster):
-        # Nothing was ever started in this directory, and a pause makes none.
+    if not was_started(cluster):
+        # A pause makes no directory.
         return PauseResult(cluster.plan.cluster, (), dict.fromkeys(chosen, _STOPPED))
     with cluster.lock(command, timeout_s=timeout_s):
         unchanged = {name: why for name in chosen if (why := _why_unchanged(cluster.store.desired(), name, is_pause))}

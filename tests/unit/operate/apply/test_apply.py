@@ -167,6 +167,22 @@ def test_what_loses_data_or_moves_voters_is_refused_before_anything_is_written(c
     assert cluster.store.plan() == cluster.plan
 
 
+@pytest.mark.parametrize(
+    ("toml", "word"),
+    [("[cluster]\nport_offset = 100", "Its ports are 100 lower"), ("[cluster]\nbrokers = 1", "Set cluster.brokers")],
+)
+def test_a_start_and_an_apply_name_the_way_back_where_neither_can_help(cluster, toml, word):
+    with pytest.raises(RefusedError) as caught:
+        apply(cluster, toml)
+
+    (note,) = locked_start(start_of(cluster, toml)).notes
+
+    assert word in note
+    assert word in caught.value.hint
+    assert "kraftd apply" not in note
+    assert "kraftd restart" not in caught.value.hint
+
+
 def test_the_next_call_does_what_one_had_left(cluster):
     toml = '[cluster]\nheap = "512m"'
     cluster.isr = (1,)
