@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kraftd.errors import ConfigurationError, KraftdError
+from kraftd.errors import ConfigurationError, KraftdError, UnknownNameError
 from kraftd.escapes import escaped_json, escaped_lines
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
     from kraftd.operate.context import ClusterContext, CommandContext, Reporter
     from kraftd.operate.selection import ChosenCluster, Selection
+    from kraftd.plan.plan import Plan
 
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
@@ -215,6 +216,7 @@ class Invocation:
 
         Raises:
             NotRunningError: It was never started.
+            UnknownNameError: It is another cluster than the one that --cluster names.
         """
         from kraftd.operate.context import cluster_context
         from kraftd.operate.store import Store
@@ -222,6 +224,7 @@ class Invocation:
         command_context = self.command_context()
         chosen = self.chosen(command_context)
         plan = Store(chosen.layout).plan_of_record(chosen.configuration.settings.cluster.name)
+        self.check_name(plan)
         return cluster_context(plan, command_context)
 
     def any_plan(self) -> "ClusterContext":
@@ -229,6 +232,7 @@ class Invocation:
 
         Raises:
             ConfigurationError: The configuration is wrong.
+            UnknownNameError: It is another cluster than the one that --cluster names.
         """
         from kraftd.operate.context import cluster_context
         from kraftd.operate.selection import recorded_plan
@@ -240,7 +244,22 @@ class Invocation:
             from kraftd.operate.configuring import plan_for
 
             plan = plan_for(chosen, command_context).plan
+        self.check_name(plan)
         return cluster_context(plan, command_context)
+
+    def check_name(self, plan: "Plan") -> None:
+        """Refuse the plan of another cluster than the one that --cluster names: the state directory may be configured.
+
+        Raises:
+            UnknownNameError: With both names.
+        """
+        if self.cluster not in (None, plan.cluster):
+            place = plan.layout.state_dir
+            raise UnknownNameError(
+                f"cannot find the cluster {self.cluster}: {place} has the cluster {plan.cluster}",
+                hint=f"Name {plan.cluster} or none; or give --state-dir, as cluster.state_dir of the configuration "
+                "applies to every name.",
+            )
 
     def console(self, *, stderr: bool = False) -> "Console":
         """Return the console of stdout or stderr."""

@@ -131,6 +131,16 @@ def test_a_named_cluster_that_was_never_started_is_most_likely_a_typing_error(cl
     assert "kraftd list" in error["hint"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("stop",), ("restart",), ("status",), ("topics", "list"), ("destroy", "--yes"), ("upgrade", "--to", "4.3")],
+)
+def test_a_name_reaches_no_other_cluster_although_its_state_directory_is_configured(cluster, plan, command):
+    error = refused(cluster, "--cluster", "typo", *command, status=4, code="unknown")
+
+    assert error["message"] == f"cannot find the cluster typo: {cluster.state_dir} has the cluster local"
+
+
 @pytest.mark.parametrize("condition", ["nonsense", ":ready", "broker-1:", "broker-1:asleep", ""])
 def test_a_condition_that_there_is_not_is_refused(cluster, plan, condition):
     error = refused(cluster, "wait", "--for", condition, status=2, code="invalid_configuration")

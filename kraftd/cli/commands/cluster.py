@@ -249,6 +249,7 @@ def destroy(context: typer.Context, yes: Yes = False) -> None:
     # Before the plan: of a directory that is not a cluster's, nothing else is read.
     planned = planned_removal(chosen.layout, chosen.configuration.settings.cluster.name)
     plan = recorded_or_configured_plan(chosen, command_context)
+    invocation.check_name(plan)
     console = invocation.console(stderr=True)
     if not yes:
         output.planned_removal(console, planned)
