@@ -1,12 +1,10 @@
 """The commands that back up a cluster, and restore it."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kraftd.cli.commands.cluster import InterruptedCommandError
+from kraftd.cli.commands.cluster import interruption
 from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 
@@ -65,7 +63,7 @@ def create(
     if cold and (incremental or topics or exclude or skip_damaged):
         raise ConfigurationError("cannot copy a part of a stopped cluster", hint="Give --cold alone.", code="usage")
     options = CreateOptions(tuple(topics or ()), tuple(exclude or ()), incremental, scheduled, skip_damaged)
-    with _interruption("nothing of it is left in the target."):
+    with interruption("nothing of it is left in the target."):
         cluster, place = invocation.recorded(), _target(invocation, target)
         result = create_cold(cluster, place) if cold else create_backup(cluster, place, options)
     _show_created(invocation, result)
@@ -121,7 +119,7 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
     from kraftd.units import human_size, plural
 
     invocation: Invocation = context.obj
-    with _interruption("nothing was changed."):
+    with interruption("nothing was changed."):
         reporter = invocation.command_context().reporter
         result = verify_backups(_target(invocation, target), backup, reporter)
     if invocation.json:
@@ -187,7 +185,7 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
         return
     action = f"restore {planned.restoration.backup} into the cluster {cluster.plan.cluster}"
     confirm(invocation, action, _plan_lines(planned), yes=yes)
-    with _interruption("'kraftd backup restore' with the same target goes on where this ended."):
+    with interruption("'kraftd backup restore' with the same target goes on where this ended."):
         result = restore_backup(cluster, target, planned)
     if invocation.json:
         invocation.print_document({**document, "written": result.written, "took_s": result.took_s})
@@ -208,7 +206,7 @@ def _restore_cold(invocation: Invocation, target: "Target", manifest: "Manifest"
     refuse_used(layout.state_dir)
     if not dry_run:
         confirm(invocation, f"restore {manifest.id} into {layout.state_dir}", (), yes=yes)
-        with _interruption("nothing was changed."):
+        with interruption("nothing was changed."):
             restore_cold(layout, target, manifest, command_context)
     if invocation.json:
         invocation.print_document({**document, "dry_run": dry_run})
@@ -258,14 +256,6 @@ def _target(invocation: Invocation, text: str) -> "Target":
     from kraftd.operate.backup.target import open_target
 
     return open_target(text, invocation.command_context().cwd)
-
-
-@contextlib.contextmanager
-def _interruption(hint: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise InterruptedCommandError("cannot finish: interrupted", hint=hint[:1].upper() + hint[1:]) from None
 
 
 def _document(manifest: "Manifest") -> dict[str, Any]:

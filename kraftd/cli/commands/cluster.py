@@ -281,6 +281,15 @@ def _known_cluster(invocation: Invocation) -> "ClusterContext":
 
 
 @contextlib.contextmanager
+def interruption(hint: str) -> Iterator[None]:
+    """Say what an interrupted command leaves, and what goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedCommandError("cannot finish: interrupted", hint=hint[:1].upper() + hint[1:]) from None
+
+
+@contextlib.contextmanager
 def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
     """Add to an early end of a command the programs that still run, and how to stop them.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from kraftd.cli.commands.cluster import interruption
 from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
 from kraftd.units import human_size, parse_bytes, plural
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 3600.0
 _MOST_SHOWN = 20
+_GOES_ON = "the same command goes on where this ended; with --abort it undoes it."
 P = TypeVar("P", "PlannedScale", "PlannedReassignment")
 
 Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", min=1, help="How many brokers there are to be.")]
@@ -86,7 +88,9 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
 
     command = Scale(choose, options, command_context)
     if _is_to_run(invocation, command.plan, _lines, "scale the cluster", dry_run=dry_run, yes=yes):
-        _print_result(invocation, command.run())
+        with interruption(_GOES_ON):
+            result = command.run()
+        _print_result(invocation, result)
 
 
 def reassign(
@@ -116,7 +120,9 @@ def reassign(
     command = Reassign(invocation.any_plan(), options)
     doing = "reassign partitions of the cluster"
     if _is_to_run(invocation, command.plan, _reassignment_lines, doing, dry_run=dry_run, yes=yes):
-        _print_reassigned(invocation, command.run())
+        with interruption(_GOES_ON):
+            result = command.run()
+        _print_reassigned(invocation, result)
 
 
 def _is_to_run(
