@@ -2,6 +2,7 @@
 
 import pytest
 
+from kraftd.cli.commands.cluster import InterruptedCommandError, interruption
 from kraftd.cli.commands.scale import bytes_per_s, places
 from kraftd.errors import ConfigurationError
 
@@ -35,3 +36,11 @@ def test_a_throttle_is_a_size_a_second(text, expected):
 def test_a_throttle_that_is_no_size_is_refused(text):
     with pytest.raises(ConfigurationError):
         bytes_per_s(text)
+
+
+def test_an_interrupted_command_says_what_goes_on_where_it_ended():
+    with pytest.raises(InterruptedCommandError) as raised, interruption("the same command goes on."):
+        raise KeyboardInterrupt
+
+    assert (raised.value.exit_code, raised.value.code) == (130, "interrupted")
+    assert raised.value.hint == "The same command goes on."
