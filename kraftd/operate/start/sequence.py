@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.health.programs.ladder import Answer, voter_answer
 from kraftd.host.jvm import AttachError
-from kraftd.kafka.model import KafkaAccessError
+from kraftd.kafka.model import KafkaAccessError, KafkaUnreachableError, TopicOutcome
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.start.doors import StartDoors
@@ -248,7 +248,7 @@ class StartSequence:
                     self._notes.append(f"{broker.name} has no JMX: {error}")
 
     def _create_topics(self, kafka: KafkaDoor) -> None:
-        for outcome in kafka.create_topics(self._plan.topics, _TOPIC_LIMIT_S):
+        for outcome in self._created_topics(kafka):
             if outcome.failure is not None:
                 raise TopicNotReadyError(
                     f"cannot use the topic {outcome.name}: {outcome.failure.text}",
@@ -261,6 +261,15 @@ class StartSequence:
                 f"topic {outcome.name}: {each.setting} is {each.actual}, not {each.declared}; kraftd does not change it"
                 for each in outcome.differences
             ]
+
+    def _created_topics(self, kafka: KafkaDoor) -> tuple[TopicOutcome, ...]:
+        """Return the outcomes, asked again while no broker answers: on a busy machine one that serves may be slow."""
+        while True:
+            try:
+                return kafka.create_topics(self._plan.topics, _TOPIC_LIMIT_S)
+            except KafkaUnreachableError as error:
+                self._check(f"the topics ({error})")
+            self._pause()
 
     def _await_voters(self, kafka: KafkaDoor, controllers: tuple[str, ...]) -> None:
         nodes = [node for node in self._plan.controllers if node.name in controllers]

@@ -14,6 +14,7 @@ from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
     Failure,
+    KafkaUnreachableError,
     Partial,
     Partition,
     Quorum,
@@ -104,6 +105,9 @@ class FakeCluster:
     daemon_hangs: bool = False
     kafka_error: Exception | None = None
     topic_failure: object = None
+    silences: int = 0
+    """How many more times no broker answers a creation of topics."""
+
     loopback_fault: str = ""
     taken_by_orphans: set[int] = field(default_factory=set)
     taken_ports: dict[int, str] = field(default_factory=dict)
@@ -354,5 +358,8 @@ class FakeCluster:
         return Partial(dict.fromkeys(names, 1), {})
 
     def create_topics(self, declared, limit_s):
+        if self.silences:
+            self.silences -= 1
+            raise KafkaUnreachableError("cannot reach Kafka: no answer within 3 s")
         self.note("topics", "")
         return tuple(TopicOutcome(topic.name, True, failure=self.topic_failure) for topic in declared)

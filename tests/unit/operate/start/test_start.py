@@ -158,6 +158,23 @@ def test_a_topic_that_cannot_be_used_fails_the_start_before_the_apps(cluster):
     assert "producer" not in cluster.of("start")
 
 
+def test_topics_are_asked_for_again_while_a_broker_that_serves_is_slow_to_answer(cluster):
+    cluster.silences = 3
+
+    locked_start(cluster.starting())
+
+    assert cluster.of("topics") == [""]
+
+
+def test_brokers_that_never_answer_end_the_start_in_its_time(cluster):
+    cluster.silences = 1_000_000
+
+    with pytest.raises(TimedOutError, match="the topics"):
+        locked_start(cluster.starting())
+
+    assert "producer" not in cluster.of("start")
+
+
 def test_a_tool_that_fails_is_a_note(tmp_path):
     cluster = FakeCluster(tmp_path, TOOLS, {"prometheus": FakeProgram(fails=True)})
 
