@@ -199,7 +199,7 @@ def _detail(operation: Operation) -> str:
         left = f", {duration(operation.left_s)} left" if operation.left_s else ""
         parts.append(f"{share} % of {human_size(operation.total_bytes)}{left}")
     if operation.resume:
-        undo = f", '{operation.undo}' undoes it" if operation.undo else ""
+        undo = f", '{operation.undo}' gives it up" if operation.undo else ""
         parts.append(f"'{operation.resume}' finishes it{undo}")
     return "; ".join(filter(None, parts))
 

@@ -118,6 +118,7 @@ class Page:
         self._environment = Environment(
             loader=PackageLoader(_PACKAGE),
             autoescape=True,
+            auto_reload=False,
             finalize=_visible,
             undefined=StrictUndefined,
             trim_blocks=True,

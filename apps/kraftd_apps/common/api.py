@@ -42,6 +42,8 @@ class Pages:
         self._environment = Environment(
             loader=PrefixLoader({"common": PackageLoader(_SHARED), "app": PackageLoader(package)}),
             autoescape=True,
+            # A template of a newer kraftd, installed while this process runs, would not fit its values.
+            auto_reload=False,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -31,7 +31,7 @@ class OperationKind:
         journal: The file in the state directory that is there until it is finished; empty where it has none, so that a
             call that was interrupted has left nothing.
         resume: Returns the command that finishes what a journal has, without ``kraftd``.
-        undo: Returns the one that undoes it, or forgets it; None where none does.
+        undo: Returns the one that gives it up: undoes or forgets it; None where none does.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Operation:
         pid: The process that runs it.
         left_s: How long it takes yet at the rate so far.
         resume: The command that finishes it.
-        undo: The command that undoes it, or forgets it.
+        undo: The command that gives it up: undoes or forgets it.
         error: Why it failed.
     """
 

@@ -47,11 +47,7 @@ def read_piece(target: Target, piece: Piece) -> Iterator[Frame]:
 
 def named(error: DamagedArchiveError, where: str) -> DamagedArchiveError:
     """Return the error about a frame with its file."""
-    return DamagedArchiveError(
-        f"cannot read {where}: {error}",
-        hint="'kraftd backup verify' checks a whole target; an undamaged copy, or another backup (--id), is needed.",
-        details={"path": where, **error.details},
-    )
+    return DamagedArchiveError(f"cannot read {where}: {error}", details={"path": where, **error.details})
 
 
 def read_pieces(target: Target, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Frame]]:

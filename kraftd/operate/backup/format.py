@@ -5,9 +5,9 @@ A file is a magic and frames. A frame is a header and the columns of some record
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import zstandard
 
@@ -23,6 +23,7 @@ _LENGTH = struct.Struct("<i")
 FRAME_HEADER_BYTES = _HEADER.size + _CRC.size
 _COMPRESSION_LEVEL = 1
 _ABSENT = -1
+_REMEDY = "'kraftd backup verify' checks a whole target; an undamaged copy, or another backup (--id), is needed."
 
 
 class DamagedArchiveError(KraftdError):
@@ -30,6 +31,11 @@ class DamagedArchiveError(KraftdError):
 
     exit_code: ClassVar[int] = 1
     code = "archive_damaged"
+
+    def __init__(
+        self, message: str, *, hint: str = _REMEDY, code: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, details=details)
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,10 +247,14 @@ def existing_manifests(target: Target) -> tuple[Manifest, ...]:
         UnknownNameError: There is no such place, or it is empty: the name may be wrong.
     """
     if not target.names():
-        raise UnknownNameError(
-            f"cannot find a backup in {target.name}", hint=f"'kraftd backup create {target.name}' makes one."
-        )
+        raise _without_backup(target)
     return manifests_in(target)
+
+
+def _without_backup(target: Target) -> UnknownNameError:
+    return UnknownNameError(
+        f"cannot find a backup in {target.name}", hint=f"'kraftd backup create {target.name}' makes one."
+    )
 
 
 def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[str, Manifest]]:
@@ -263,10 +267,11 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[st
     known = {manifest.id: manifest for manifest in manifests}
     if chosen is not None and chosen in known:
         return known[chosen], known
-    if chosen is None and manifests:
+    if not manifests:
+        raise _without_backup(target)
+    if chosen is None:
         return manifests[-1], known
-    what = f"the backup {chosen}" if chosen else "a backup"
-    raise unknown_name(f"cannot find {what} in {target.name}", chosen or "", list(known))
+    raise unknown_name(f"cannot find the backup {chosen} in {target.name}", chosen, list(known))
 
 
 def refuse_inside(target: Target, state_dir: Path) -> None:

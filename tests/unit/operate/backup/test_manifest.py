@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.errors import ConfigurationError, IdentityMismatchError
+from kraftd.errors import ConfigurationError, IdentityMismatchError, UnknownNameError
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import (
     ArchivedFile,
@@ -18,6 +18,7 @@ from kraftd.operate.backup.manifest import (
     removable,
     sealed,
 )
+from kraftd.operate.backup.target import chosen_backup, open_target
 
 
 def manifest(name, parent=None, *, topic_id="T", begin=0, end=10, continues=None):
@@ -116,3 +117,14 @@ def test_pruning_keeps_the_newest_and_what_they_continue():
     assert removable((*every, manifest("5", later)), 2) == (FULL, SECOND, THIRD)
     with pytest.raises(ConfigurationError):
         removable(every, 0)
+
+
+def test_a_place_without_backups_says_how_one_is_made(tmp_path):
+    with pytest.raises(UnknownNameError) as raised:
+        chosen_backup(open_target(str(tmp_path), tmp_path), None)
+
+    assert "kraftd backup create" in raised.value.hint
+
+
+def test_every_damage_names_the_check_of_a_whole_target():
+    assert "kraftd backup verify" in DamagedArchiveError("cannot read a frame").hint
