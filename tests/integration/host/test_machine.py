@@ -24,7 +24,12 @@ print([allows_execution(each) for each in asked])
 
 
 def test_a_connection_that_goes_out_from_a_port_holds_it():
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as outgoing:
+    # Bound before it connects, as the kernel may give a port that it chooses itself to another connection too.
+    unshared = ("127.0.0.1", 0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), source_address=unshared) as outgoing,
+    ):
         port = outgoing.getsockname()[1]
 
         assert not is_free("127.0.0.1", port)
