@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kraftd.clock import Clock
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
 from kraftd.host.files import read_text
 from kraftd.kafka.model import KafkaAccessError, TopicPartition
@@ -21,6 +22,8 @@ from kraftd.units import duration, human_size, plural
 _POLL_S = 0.3
 _SAID_EVERY_S = 2.0
 _BEHIND_S = 0.7
+"""Before Kafka 4.1 a broker learns that a reassignment has ended up to 0.5 s after the controller."""
+
 _STUCK_AFTER_S = 15.0
 """Kafka's throttle is an average over up to 11 s: a slow copy comes in bursts, with rests of that length."""
 _SILENT_LIMIT_S = 30.0
@@ -53,6 +56,24 @@ def look(kafka: ReassigningDoor) -> tuple[Situation, frozenset[int]]:
     under_way = {key: each for key, each in reassignments.items() if key in known}
     sizes = replica_bytes(kafka.log_dirs(metadata.brokers).values)
     return Situation(topics, under_way, sizes), frozenset(broker.node_id for broker in metadata.brokers)
+
+
+def look_again(kafka: ReassigningDoor, clock: Clock) -> tuple[Situation, frozenset[int]]:
+    """Return as look, where an earlier command may have moves under way; takes 0.7 s.
+
+    A broker may still show the old and the new replicas together of a partition that was moved a moment ago. So what
+    was under way at first counts as under way, and what had ended before is known by the end.
+
+    Raises:
+        KafkaAccessError: No broker answers.
+        RefusedError: A topic, or the reassignments that are under way, cannot be read.
+    """
+    at_first = kafka.reassignments()
+    clock.sleep(_BEHIND_S)
+    situation, alive = look(kafka)
+    found = situation.current
+    ended = {key: each for key, each in at_first.items() if key in found}
+    return replace(situation, reassignments=ended | dict(situation.reassignments)), alive
 
 
 @dataclass(slots=True)
@@ -205,7 +226,6 @@ class Mover:
         while True:
             situation, alive = self._look_patiently()
             if not situation.reassignments:
-                # Before Kafka 4.1 a broker learns of it up to 0.5 s after the controller.
                 self._clock.sleep(_BEHIND_S)
                 return
             now_s, left = self._clock.monotonic_s(), left_bytes(situation)

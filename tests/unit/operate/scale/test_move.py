@@ -19,7 +19,7 @@ from kraftd.kafka.model import (
 from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.move import Mover, look
+from kraftd.operate.scale.move import Mover, look, look_again
 from kraftd.operate.scale.targets import spread_over
 from kraftd.operate.start.sequence import Deadline
 from tests.clocks import ManualClock
@@ -147,6 +147,37 @@ def mover(kafka, limit_s=600.0, journal=None, rate=100):
         Deadline(clock.monotonic_s() + limit_s, limit_s, 0),
     )
     return made, written, lambda situation: spread_over(situation, [1, 2, 3], None, (), before)
+
+
+class LateKafka(FakeKafka):
+    """Its brokers show the old and the new replicas of what was moved for half a second longer."""
+
+    def __init__(self, clock, copied_per_look):
+        super().__init__([(1, 2)], copied_per_look)
+        self.clock = clock
+        self.ended_at_s = None
+        self.reassign({("orders", 0): (1, 3)})
+
+    def reassignments(self):
+        found = super().reassignments()
+        if not found and self.ended_at_s is None:
+            self.ended_at_s = self.clock.monotonic_s()
+        return found
+
+    def metadata(self, names=None):
+        if self.ended_at_s is None or self.clock.monotonic_s() >= self.ended_at_s + 0.5:
+            return super().metadata(names)
+        both = Partition("orders", 0, 1, (1, 3, 2), (1, 3, 2))
+        return ClusterMetadata((), Partial({"orders": TopicState("orders", False, (both,))}))
+
+
+@pytest.mark.parametrize("copied_per_look", [SIZE, SIZE - 1], ids=["ended before", "ends meanwhile"])
+def test_what_was_moved_a_moment_ago_is_where_it_belongs_also_for_the_next_call(copied_per_look):
+    clock = ManualClock()
+
+    situation, _ = look_again(LateKafka(clock, copied_per_look), clock)
+
+    assert situation.placement == {("orders", 0): (1, 3)}
 
 
 def test_a_broker_that_has_just_come_is_waited_for_until_the_others_know_it():
