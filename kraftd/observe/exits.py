@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose, unspawned
+from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose, silenced, unspawned
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.host.environment import open_files_limit
 from kraftd.host.files import read_text
 from kraftd.host.logs import log_files, tail
 from kraftd.host.machine import port_holder
+from kraftd.observe.disks import disk_spaces
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import MONITORING, Program
@@ -33,6 +35,9 @@ _SAMPLE_EVERY_S = 5.0
 _LOG_LINES = 1000
 _TERMINATED = 128 + 15
 """The exit status of a JVM, and of an app, that ended because of SIGTERM."""
+
+_FULL_BYTES = 64 * 1024
+"""A file system with less free space takes no log lines."""
 
 _LONGEST_START_S = 120.0
 """A program that ran longer had finished its start, even if its logs have rotated past the record of that."""
@@ -155,8 +160,17 @@ def _of_kill(exit_text: str, by_kernel: bool | None) -> Cause:
     return Cause(exit_text, "A person or a program sent it that signal; memory had not run out.", code="killed")
 
 
-def with_machine(plan: Plan, program: str, cause: Cause) -> Cause:
-    """Return a cause whose remedy names what this machine knows: who holds the port, or the limit of open files."""
+def with_machine(
+    plan: Plan, program: str, cause: Cause, spaces: Callable[[Plan], tuple[DiskSpace, ...]] = disk_spaces
+) -> Cause:
+    """Return a cause with what this machine knows: who holds the port, the limit of open files, or that a disk is full.
+
+    Args:
+        plan: The cluster.
+        program: Its name.
+        cause: What the program's own logs tell.
+        spaces: Returns the file systems of the cluster.
+    """
     if cause.code == PORT_TAKEN:
         own = (each for each in plan.program(program).listeners if each.purpose not in MONITORING)
         taken = ((each.port, holder) for each in own if (holder := port_holder(each.host, each.port)))
@@ -165,6 +179,8 @@ def with_machine(plan: Plan, program: str, cause: Cause) -> Cause:
             return replace(cause, remedy=f"{held}: end it, or choose other ports with cluster.port_offset.")
     elif cause.code == OPEN_FILES and (limit := open_files_limit(_supervisor_pid(plan))) is not None:
         return replace(cause, remedy=f"The limit is {limit} open files. {cause.remedy}")
+    elif not cause.code and any(space.free_bytes < _FULL_BYTES for space in spaces(plan)):
+        return silenced(cause)
     return cause
 
 

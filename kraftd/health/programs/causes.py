@@ -48,6 +48,7 @@ def _pattern(code: str, line: str, remedy: str, *, retry_helps: bool = False, at
 
 PORT_TAKEN = "port_taken"
 OPEN_FILES = "open_files"
+_FREE_SPACE = "Free disk space ('df -h'): kraftd starts it again; nothing acknowledged is lost until then."
 
 
 _PATTERNS = (
@@ -84,7 +85,7 @@ _PATTERNS = (
     _pattern(
         "disk_full",
         r"No space left on device|Disk quota exceeded",
-        "Free disk space ('df -h'): kraftd starts it again; nothing acknowledged is lost until then.",
+        _FREE_SPACE,
         retry_helps=True,
     ),
     _pattern(
@@ -237,6 +238,11 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
                 return Cause(text, pattern.remedy, started or pattern.retry_helps, pattern.code)
     fault = _last_fault(records)
     return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
+
+
+def silenced(cause: Cause) -> Cause:
+    """Return a cause that no known line told, on a disk that is full: its log could not be written to either."""
+    return Cause(f"{cause.text}: the disk is full, its log may lack why", _FREE_SPACE, code="disk_full")
 
 
 def unspawned(spawn_error: str) -> Cause:

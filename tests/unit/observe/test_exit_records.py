@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from kraftd.health.programs.causes import diagnose
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
-from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes
+from kraftd.observe.exits import KernelKills, cause_of, exit_records, with_causes, with_machine
 from kraftd.units import timestamp
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -43,6 +45,24 @@ def test_exits_are_read_from_supervisords_log_in_utc(plan, monkeypatch, zone):
     time.tzset()
     assert ended.at == "2026-06-01T12:00:00.057Z"
     assert (ended.status, ended.signal, ended.cause) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "lines", "code"),
+    [
+        (0, [], "disk_full"),
+        (0, ["java.net.BindException: Address already in use"], "port_taken"),
+        (10 * 1024**3, [], ""),
+    ],
+)
+def test_an_exit_that_no_log_tells_of_is_that_of_a_full_disk(plan, free_bytes, lines, code):
+    def spaces(_):
+        return (DiskSpace(str(plan.layout.state_dir), free_bytes, 10 * 1024**3),)
+
+    cause = with_machine(plan, "broker-1", diagnose("exit status 1", lines), spaces)
+
+    assert (cause.code, cause.retry_helps) == (code, True)
+    assert ("df -h" in cause.remedy) is (code == "disk_full")
 
 
 def test_without_a_log_nothing_ended(plan):
