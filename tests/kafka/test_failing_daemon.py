@@ -57,9 +57,13 @@ def heals(cluster, program):
     """Kill a program, and return whether it comes back and its restarts go on being counted."""
     before = eventually(lambda: counted(cluster, program), within_s=60, what=f"{program} ready")["restarts"]
     old = cluster.kill(program)
-    eventually(lambda: cluster.pid(program) != old, within_s=20, what=f"a new {program}")
-    after = eventually(lambda: counted(cluster, program), within_s=60, what=f"{program} ready again")
-    return after["restarts"] == before + 1
+
+    def again():
+        # The daemon says what it saw last until it has asked the new process.
+        node = counted(cluster, program)
+        return node if node and node["pid"] != old else None
+
+    return eventually(again, within_s=60, what=f"{program} ready again")["restarts"] == before + 1
 
 
 def counted(cluster, program):
