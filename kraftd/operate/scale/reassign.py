@@ -12,7 +12,7 @@ from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Goal, Journal
-from kraftd.operate.scale.move import Moved, Mover, free_bytes, look, look_again, read_journal
+from kraftd.operate.scale.move import Moved, Mover, first_look, free_bytes, read_journal
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, spread_over
 from kraftd.operate.start.sequence import Deadline
@@ -143,7 +143,7 @@ class Reassign:
         if journal is not None:
             self._refuse_other(journal, goal)
             goal = journal.goal or goal
-        situation, alive = look(kafka) if journal is None else look_again(kafka, self._cluster.clock)
+        situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_foreign_moves(situation, journal)
         if not self._options.abort:
             refuse_topics(situation, goal)

@@ -14,7 +14,7 @@ from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
-from kraftd.operate.scale.move import Moved, Mover, Target, free_bytes, look, look_again, read_journal
+from kraftd.operate.scale.move import Moved, Mover, Target, first_look, free_bytes, look, read_journal
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.selection import ChosenCluster
@@ -197,7 +197,7 @@ class Scale:
         if not options.abort:
             refuse.refuse_factor(factor, goal)
         self._refuse_changed()
-        situation, alive = look(kafka) if journal is None else look_again(kafka, self._cluster.clock)
+        situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_dead(self._needed(journal), alive)
         refuse.refuse_foreign_moves(situation, journal)
         refuse.refuse_unknown_topics(situation, topics)

@@ -19,7 +19,7 @@ from kraftd.kafka.model import (
 from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.move import Mover, look, look_again
+from kraftd.operate.scale.move import Mover, first_look, look
 from kraftd.operate.scale.targets import spread_over
 from kraftd.operate.start.sequence import Deadline
 from tests.clocks import ManualClock
@@ -175,7 +175,7 @@ class LateKafka(FakeKafka):
 def test_what_was_moved_a_moment_ago_is_where_it_belongs_also_for_the_next_call(copied_per_look):
     clock = ManualClock()
 
-    situation, _ = look_again(LateKafka(clock, copied_per_look), clock)
+    situation, _ = first_look(LateKafka(clock, copied_per_look), Journal(2, 3, "now", {}), clock)
 
     assert situation.placement == {("orders", 0): (1, 3)}
 
