@@ -33,6 +33,9 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 """The answer to ``confirm``, for every command that asks."""
 
+ENVELOPE = {"ok": True, "schema_version": 1}
+"""The head of every document of a command that did its work."""
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -270,6 +273,10 @@ class Invocation:
     def print_document(self, document: object) -> None:
         """Print one JSON document on stdout."""
         sys.stdout.write(escaped_json(json.dumps(_plain(document), indent=2, ensure_ascii=False)) + "\n")
+
+    def print_result(self, result: object) -> None:
+        """Print what a command did as one JSON document on stdout: a mapping or a dataclass, in kraftd's envelope."""
+        self.print_document(ENVELOPE | _plain(result))
 
     @staticmethod
     def print_lines(text: str, *, newline: bool = True) -> None:

@@ -76,7 +76,7 @@ def _show_created(invocation: Invocation, result: "CreateResult") -> None:
     manifest = result.manifest
     if invocation.json:
         facts = {"target": result.target, "backup": _document(manifest), "took_s": result.took_s}
-        invocation.print_document({"ok": True, "schema_version": 1, **facts, "removed": result.removed})
+        invocation.print_result({**facts, "removed": result.removed})
     elif not invocation.quiet:
         counts = (
             "an exact copy"
@@ -103,7 +103,7 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
     manifests = existing_manifests(place)
     if invocation.json:
         backups = [_document(each) for each in manifests]
-        invocation.print_document({"ok": True, "schema_version": 1, "target": place.name, "backups": backups})
+        invocation.print_result({"target": place.name, "backups": backups})
         return
     table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")
     for each in manifests:
@@ -125,9 +125,7 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
     if invocation.json:
         backups = [each.id for each in result.backups]
         facts = {"files": result.files, "records": result.records, "size_bytes": result.size_bytes}
-        invocation.print_document(
-            {"ok": True, "schema_version": 1, "target": result.target, "backups": backups, **facts}
-        )
+        invocation.print_result({"target": result.target, "backups": backups, **facts})
     elif not invocation.quiet:
         invocation.console().print(
             f"{plural(len(result.backups), 'backup')} with {plural(result.records, 'record')} in "
@@ -177,7 +175,7 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
     planned = plan_restore(cluster, target, options)
     document = _planned_document(planned)
     if dry_run and invocation.json:
-        invocation.print_document({**document, "dry_run": True})
+        invocation.print_result({**document, "dry_run": True})
     elif dry_run:
         for line in _plan_lines(planned):
             invocation.console().print(line)
@@ -188,7 +186,7 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
     with interruption("'kraftd backup restore' with the same target goes on where this ended."):
         result = restore_backup(cluster, target, planned)
     if invocation.json:
-        invocation.print_document({**document, "written": result.written, "took_s": result.took_s})
+        invocation.print_result({**document, "written": result.written, "took_s": result.took_s})
     elif not invocation.quiet:
         invocation.console().print(
             f"Restored {result.restoration.backup}: {plural(result.records, 'record')}, {count(result.written)} "
@@ -201,15 +199,15 @@ def _restore_cold(invocation: Invocation, target: "Target", manifest: "Manifest"
 
     command_context = invocation.command_context()
     layout = invocation.chosen(command_context).layout
-    document = {"ok": True, "schema_version": 1, "target": target.name, "backup": manifest.id}
-    document |= {"state_dir": layout.state_dir, "cluster_id": manifest.cluster_id}
+    document = {"target": target.name, "backup": manifest.id, "state_dir": layout.state_dir}
+    document |= {"cluster_id": manifest.cluster_id}
     refuse_used(layout.state_dir)
     if not dry_run:
         confirm(invocation, f"restore {manifest.id} into {layout.state_dir}", (), yes=yes)
         with interruption("nothing was changed."):
             restore_cold(layout, target, manifest, command_context)
     if invocation.json:
-        invocation.print_document({**document, "dry_run": dry_run})
+        invocation.print_result({**document, "dry_run": dry_run})
     elif not invocation.quiet:
         verb = "Would restore" if dry_run else "Restored"
         invocation.console().print(f"{verb} {manifest.id} into {layout.state_dir}")
@@ -235,7 +233,7 @@ def prune(
     result = prune_backups(place, keep)
     if invocation.json:
         names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
-        invocation.print_document({"ok": True, "schema_version": 1, "target": result.target, **names})
+        invocation.print_result({"target": result.target, **names})
     elif not invocation.quiet:
         invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}")
 
@@ -245,7 +243,7 @@ def _abandon(invocation: Invocation) -> None:
 
     begun = abandon(invocation.recorded())
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "abandoned": begun.backup if begun else None})
+        invocation.print_result({"abandoned": begun.backup if begun else None})
     elif not invocation.quiet:
         names = ", ".join(topic.name for topic in begun.topics) if begun else ""
         text = f"Forgot the restore of {begun.backup}; partly restored: {names}" if begun else "There is none"
@@ -282,8 +280,6 @@ def _planned_document(planned: "PlannedRestore") -> dict[str, Any]:
         for topic in restoration.topics
     ]
     return {
-        "ok": True,
-        "schema_version": 1,
         "target": restoration.target,
         "backup": restoration.backup,
         "resumed": planned.is_resumed,

@@ -43,7 +43,7 @@ def env(
     plan = invocation.recorded().plan
     variables = client_environment(plan)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "environment": variables})
+        invocation.print_result({"environment": variables})
     else:
         invocation.print_lines("\n".join(exports(variables, shell)))
 

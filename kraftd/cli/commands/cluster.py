@@ -111,8 +111,8 @@ def stop(context: typer.Context, names: Names = None, force: Force = False) -> N
     with report_running_programs(invocation, cluster.layout):
         result = stop_cluster(cluster, options)
     if invocation.json:
-        invocation.print_document(
-            {"ok": True, "schema_version": 1, "cluster": result.cluster, "took_s": result.took_s}
+        invocation.print_result(
+            {"cluster": result.cluster, "took_s": result.took_s}
             | {"whole_cluster": result.whole_cluster, "stopped": result.programs, "unclean": result.unclean}
         )
     elif not invocation.quiet:
@@ -151,8 +151,8 @@ def restart(
             command_context,
         )
     if invocation.json:
-        invocation.print_document(
-            {"ok": True, "schema_version": 1, "cluster": result.stopped.cluster, "took_s": result.started.took_s}
+        invocation.print_result(
+            {"cluster": result.stopped.cluster, "took_s": result.started.took_s}
             | {"stopped": result.stopped.programs, "started": result.started.started, "notes": result.started.notes}
         )
     elif not invocation.quiet:
@@ -178,7 +178,7 @@ def _restart_rolling(
     with report_running_programs(invocation, cluster.layout):
         result = restart_programs(cluster, options)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
+        invocation.print_result(result)
     elif not invocation.quiet:
         output.rolled(invocation.console(), result)
 
@@ -200,7 +200,7 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
     with report_running_programs(invocation, chosen.layout):
         result = apply_configuration(chosen, ApplyOptions(dry_run, force, timeout_s), command_context)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, **asdict(result)})
+        invocation.print_result(result)
     elif not invocation.quiet:
         output.applied(invocation.console(), result)
 
@@ -227,10 +227,7 @@ def _print_pause(invocation: Invocation, result: "PauseResult", done: str) -> No
     from kraftd.cli import output
 
     if invocation.json:
-        invocation.print_document(
-            {"ok": True, "schema_version": 1, "cluster": result.cluster}
-            | {done: result.changed, "unchanged": result.unchanged}
-        )
+        invocation.print_result({"cluster": result.cluster} | {done: result.changed, "unchanged": result.unchanged})
     elif not invocation.quiet:
         output.paused(invocation.console(), result, done)
 
@@ -257,9 +254,7 @@ def destroy(context: typer.Context, yes: Yes = False) -> None:
     result = destroy_cluster(cluster_context(plan, command_context))
     if invocation.json:
         removed = [{"path": path, "bytes": size_bytes} for path, size_bytes in result.entries]
-        invocation.print_document(
-            {"ok": True, "schema_version": 1, "cluster": result.cluster, "removed": removed, "kept": result.kept}
-        )
+        invocation.print_result({"cluster": result.cluster, "removed": removed, "kept": result.kept})
     elif not invocation.quiet:
         output.destroyed(console, result)
 

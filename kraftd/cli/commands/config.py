@@ -54,7 +54,7 @@ def init(
     with hint_names_setting(target, "--config"):
         write_atomically(target, text)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "written": target, "profile": profile})
+        invocation.print_result({"written": target, "profile": profile})
     else:
         invocation.console().print(f"Wrote {path}" + (f", with the profile {profile}" if profile else ""))
 
@@ -88,7 +88,7 @@ def config(context: typer.Context) -> None:
         {"key": key, "value": masked_value(key, value), "origin": source} for key, value, source in configuration.rows()
     ]
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "file": origin, "settings": rows, "notes": notes})
+        invocation.print_result({"file": origin, "settings": rows, "notes": notes})
         return
     table = plain_table("KEY", "VALUE", "FROM")
     for row in rows:
@@ -166,7 +166,7 @@ def _print_files(invocation: Invocation, files: Mapping[Path, str], *, diff: boo
             {"path": path, "text": masked_text(path.name, text), "changed": read_text(path) != text}
             for path, text in files.items()
         ]
-        invocation.print_document({"ok": True, "schema_version": 1, "files": documents})
+        invocation.print_result({"files": documents})
         return
     for path, text in files.items():
         if diff:
@@ -180,7 +180,7 @@ def _print_files(invocation: Invocation, files: Mapping[Path, str], *, diff: boo
 
 def _print_text(invocation: Invocation, text: str) -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "text": text})
+        invocation.print_result({"text": text})
     else:
         invocation.print_lines(text, newline=False)
 
@@ -194,7 +194,7 @@ def setup(context: typer.Context) -> None:
     command_context = invocation.command_context()
     result = set_up(plan_for(invocation.chosen(command_context), command_context).plan, command_context)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "setup": result})
+        invocation.print_result({"setup": result})
         return
     console = invocation.console()
     archive = "with its start-up archive" if result.archive else "without a start-up archive"
@@ -217,6 +217,6 @@ def version(context: typer.Context) -> None:
     invocation: Invocation = context.obj
     if invocation.json:
         versions = {"kraftd": kraftd.__version__, "kafka": locked_versions()}
-        invocation.print_document({"ok": True, "schema_version": 1, **versions})
+        invocation.print_result(versions)
     else:
         invocation.print_lines(f"kraftd {kraftd.__version__} (Kafka {', '.join(locked_versions())})")

@@ -1,6 +1,5 @@
 """The commands that find out why: why, explain, doctor, bundle."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +52,7 @@ def explain_lag(
 
 def _show(invocation: Invocation, explanation: "Explanation") -> None:
     if invocation.json:
-        invocation.print_document(explanation.document)
+        invocation.print_result(explanation)
         return
     console = invocation.console()
     for line in lines(explanation):
@@ -83,7 +82,7 @@ def doctor(context: typer.Context) -> None:
     command_context = invocation.command_context()
     diagnosis = diagnose(lambda: invocation.chosen(command_context), command_context)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, **asdict(diagnosis)})
+        invocation.print_result(diagnosis)
     else:
         _print_findings(invocation, diagnosis.findings)
     raise typer.Exit(diagnosis.exit_code)
@@ -121,7 +120,7 @@ def bundle(
     path = file or Path(default_name(cluster.plan.cluster, cluster.clock.now_s()))
     names = write_bundle(cluster, invocation.chosen(cluster.command_context), path, thread_dumps=thread_dumps)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "written": path, "files": names})
+        invocation.print_result({"written": path, "files": names})
         return
     invocation.console().print(
         f"Wrote {path}: {len(names)} files, without the secrets that kraftd knows; look before you share it"

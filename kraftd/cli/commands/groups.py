@@ -64,7 +64,7 @@ def list_groups(context: typer.Context) -> None:
         groups, failures = ask(kafka, group_lags(cluster.plan))
     missing = {str(node_id): failure.text for node_id, failure in failures.items()}
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "groups": groups, "broker_failures": missing})
+        invocation.print_result({"groups": groups, "broker_failures": missing})
         return
     from kraftd.cli.terminal import Text, name_text, plain_table
     from kraftd.cli.top import time_lag
@@ -89,7 +89,7 @@ def describe(context: typer.Context, names: Names = None) -> None:
     with opened(cluster) as kafka:
         groups = describe_groups(kafka, tuple(names or ()), group_lags(cluster.plan))
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "groups": groups})
+        invocation.print_result({"groups": groups})
         return
     for group in groups:
         _print_description(invocation.console(), group)
@@ -181,7 +181,7 @@ def _move(invocation: Invocation, kafka: "KafkaData", planned: "Sequence[Planned
     moved = [(each.group.name, move_offsets(kafka, each)) for each in planned]
     if invocation.json:
         document = [{"group": name, "moved": [_move_document(move) for move in moves]} for name, moves in moved]
-        invocation.print_document({"ok": True, "schema_version": 1, "groups": document})
+        invocation.print_result({"groups": document})
     elif not invocation.quiet:
         for name, moves in moved:
             invocation.console().print(f"Moved {named(name)} in {plural(len(moves), 'partition')}")
@@ -226,7 +226,7 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
             delete_groups(kafka, lost)
     document = [{"group": group.name, "offsets": len(keys)} for group, keys in lost.items()]
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "deleted": document})
+        invocation.print_result({"deleted": document})
     elif not invocation.quiet:
         invocation.console().print(f"Deleted {what}")
 
@@ -251,7 +251,8 @@ def export(
         }
         for group in found.groups
     ]
-    invocation.print_document({"ok": True, "schema_version": found.schema_version, "groups": groups})
+    # The document is a file of offsets, which has a version of its own.
+    invocation.print_result({"schema_version": found.schema_version, "groups": groups})
 
 
 def import_offsets(

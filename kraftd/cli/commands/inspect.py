@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, moment_s, program_names
+from kraftd.cli.options import ENVELOPE, Invocation, moment_s, program_names
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, UnknownNameError
 from kraftd.escapes import escaped_json
 
@@ -330,7 +330,8 @@ def _print_kept(invocation: Invocation, found: "Iterator[LogLine]") -> bool:
         for text in chain([first] if first is not None else [], texts):
             invocation.print_lines(text)
         return first is not None
-    invocation.print_lines('{\n  "ok": true,\n  "schema_version": 1,\n  "lines": [', newline=False)
+    head = json.dumps({**ENVELOPE, "lines": []}, indent=2).removesuffix("]\n}")
+    invocation.print_lines(head, newline=False)
     if first is not None:
         for text in chain([f"\n    {first}"], (f",\n    {text}" for text in texts)):
             invocation.print_lines(text, newline=False)
@@ -385,7 +386,7 @@ def operations(context: typer.Context) -> None:
     cluster = invocation.recorded()
     found = find_operations(cluster)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "operations": found})
+        invocation.print_result({"operations": found})
     elif found:
         invocation.console().print(operations_table(found, cluster.clock.now_s()))
     else:
@@ -400,7 +401,7 @@ def list_clusters(context: typer.Context) -> None:
     invocation: Invocation = context.obj
     clusters = listed(invocation.command_context())
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "clusters": clusters})
+        invocation.print_result({"clusters": clusters})
         return
     table = plain_table("NAME", "STATUS", "KAFKA", "BROKERS", "BOOTSTRAP SERVERS", "STATE")
     for each in clusters:

@@ -234,7 +234,7 @@ def _sent(invocation: Invocation, access: "Access", topic: str, records: "Iterab
 
 def _print_sent(invocation: Invocation, sent: "Sent") -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, **asdict(sent)})
+        invocation.print_result(sent)
     elif not invocation.quiet:
         console = invocation.console()
         if len(sent.places) == 1:

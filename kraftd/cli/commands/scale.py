@@ -139,7 +139,7 @@ def _is_to_run(
         return True
     planned = plan()
     if invocation.json and dry_run:
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | _document(planned))
+        invocation.print_result({"dry_run": True} | _document(planned))
     elif not invocation.quiet:
         console = invocation.console(stderr=not dry_run)
         for line in lines(planned):
@@ -201,7 +201,7 @@ def _ids(replicas: "Iterable[int]") -> str:
 
 def _print_reassigned(invocation: Invocation, result: "ReassignResult") -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
+        invocation.print_result(result)
     elif not invocation.quiet:
         console = invocation.console()
         did = f"{'Undid the reassignment' if result.is_undone else 'Reassigned'}: {_copied(result.moved)}"
@@ -266,7 +266,7 @@ def _lines(planned: "PlannedScale") -> list[str]:
 
 def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
+        invocation.print_result(result)
         return
     if invocation.quiet:
         return

@@ -101,7 +101,7 @@ def describe(context: typer.Context, names: Names = None) -> None:
     with opened(invocation.any_plan()) as kafka:
         topics = describe_topics(kafka, tuple(names or ()))
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "topics": topics})
+        invocation.print_result({"topics": topics})
         return
     for topic in topics:
         _print_description(invocation.console(), topic)
@@ -151,7 +151,7 @@ def create(
     with opened(cluster) as kafka:
         created = create_topic(kafka, cluster.plan, asked, if_missing=if_missing, limit_s=invocation.timeout_s)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "created": created})
+        invocation.print_result({"created": created})
     elif not invocation.quiet:
         counts = f"{plural(created.partitions, 'partition')}, {plural(created.replication_factor, 'replica')} each"
         did = "There is already" if created.existed else "Created"
@@ -189,7 +189,7 @@ def alter(
             confirm(invocation, f"alter the topic {planned.topic.name}", facts, yes=yes)
         alter_topic(kafka, planned)
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "altered": alteration_document(planned)})
+        invocation.print_result({"altered": alteration_document(planned)})
     elif not invocation.quiet:
         for line in alteration_lines(planned):
             invocation.console().print(line)
@@ -231,8 +231,7 @@ def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
         deleted = delete_topics(kafka, planned)
     declared = [topic.name for topic in cluster.plan.topics if topic.name in deleted]
     if invocation.json:
-        document = {"ok": True, "schema_version": 1, "deleted": planned.removals, "declared": declared}
-        invocation.print_document(document)
+        invocation.print_result({"deleted": planned.removals, "declared": declared})
     elif not invocation.quiet:
         console = invocation.console()
         console.print(f"Deleted {listed(list(deleted), _MOST_NAMED)}")
@@ -253,7 +252,7 @@ def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
         offsets = clear_topics(kafka, planned)
     cleared = [topic.name for topic in planned.topics]
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "cleared": cleared, "offsets": offsets})
+        invocation.print_result({"cleared": cleared, "offsets": offsets})
     elif not invocation.quiet:
         console = invocation.console()
         names_shown = listed(cleared, _MOST_NAMED)
@@ -284,7 +283,7 @@ def elect_leaders(context: typer.Context, names: Names = None) -> None:
     with opened(invocation.any_plan()) as kafka:
         elected = elect(kafka, tuple(names or ()))
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "elected": elected})
+        invocation.print_result({"elected": elected})
     elif not invocation.quiet:
         console = invocation.console()
         for each in elected:
@@ -335,7 +334,7 @@ def _print_applied(
     invocation: Invocation, planned: "PlannedApply", origin: str, *, dry_run: bool, has_seen: bool
 ) -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": dry_run} | apply_document(planned))
+        invocation.print_result({"dry_run": dry_run} | apply_document(planned))
     elif not invocation.quiet:
         _print_lines(invocation.console(), () if has_seen else apply_lines(planned))
         if planned.is_empty or not dry_run:

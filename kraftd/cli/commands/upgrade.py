@@ -80,7 +80,7 @@ def _finalize(invocation: Invocation, *, dry_run: bool, yes: bool) -> None:
             confirm(invocation, f"finalize Kafka {planned.kafka_version}", _finalized_lines(planned), yes=yes)
         planned = command.run()
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": dry_run} | asdict(planned))
+        invocation.print_result({"dry_run": dry_run} | asdict(planned))
     elif not invocation.quiet:
         console = invocation.console()
         if planned.is_empty:
@@ -106,7 +106,7 @@ def _verb(planned: "PlannedUpgrade") -> str:
 def _print_plan(invocation: Invocation, planned: "PlannedUpgrade", *, is_asked: bool) -> None:
     if invocation.json and not is_asked:
         document = asdict(planned) | {"is_empty": planned.is_empty}
-        invocation.print_document({"ok": True, "schema_version": 1, "dry_run": True} | document)
+        invocation.print_result({"dry_run": True} | document)
     elif not invocation.quiet or is_asked:
         console = invocation.console(stderr=is_asked)
         for line in _lines(planned):
@@ -129,7 +129,7 @@ def _lines(planned: "PlannedUpgrade") -> list[str]:
 
 def _print_result(invocation: Invocation, result: "UpgradeResult") -> None:
     if invocation.json:
-        invocation.print_document({"ok": True, "schema_version": 1} | asdict(result))
+        invocation.print_result(result)
         return
     if invocation.quiet:
         return

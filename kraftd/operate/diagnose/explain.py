@@ -1,7 +1,6 @@
 """`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from the cluster's files."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from kraftd.errors import unknown_name
 from kraftd.escapes import typed
@@ -32,17 +31,6 @@ class Explanation:
     question: str
     source: str
     facts: tuple[Statement, ...]
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """What ``--json`` prints."""
-        return {
-            "ok": True,
-            "schema_version": 1,
-            "question": self.question,
-            "source": self.source,
-            "facts": [asdict(fact) for fact in self.facts],
-        }
 
 
 def explain_group_lag(cluster: ClusterContext, group: str) -> Explanation:

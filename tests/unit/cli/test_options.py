@@ -102,12 +102,13 @@ def test_suggested_commands_reach_the_same_cluster():
     assert Invocation(assignments=("cluster.brokers=1",)).command == "kraftd"
 
 
-def test_a_document_is_json_whatever_it_is_made_of(capsys):
-    @dataclass(frozen=True)
-    class Inner:
-        path: Path
-        names: tuple[str, ...]
+@dataclass(frozen=True)
+class Inner:
+    path: Path
+    names: tuple[str, ...]
 
+
+def test_a_document_is_json_whatever_it_is_made_of(capsys):
     Invocation().print_document({"inner": Inner(Path("/x"), ("é",)), "none": None, "number": 1.5})
 
     out = capsys.readouterr().out
@@ -116,6 +117,14 @@ def test_a_document_is_json_whatever_it_is_made_of(capsys):
 
 
 ERROR = ConfigurationError("cannot use [x]: bad", hint="Fix [x].", details={"problems": ["one"]})
+
+
+@pytest.mark.parametrize("result", [Inner(Path("/x"), ("é",)), {"path": Path("/x"), "names": ["é"]}])
+def test_a_result_is_in_the_envelope_of_every_command(result, capsys):
+    Invocation(json=True).print_result(result)
+
+    expected = '{"ok": true, "schema_version": 1, "path": "/x", "names": ["é"]}'
+    assert json.loads(capsys.readouterr().out) == json.loads(expected)
 
 
 def test_an_error_for_people_is_on_stderr_with_its_hint(capsys):

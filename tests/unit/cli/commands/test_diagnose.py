@@ -1,4 +1,7 @@
+import json
+
 from kraftd.cli.commands.diagnose import lines
+from kraftd.cli.options import Invocation
 from kraftd.health.report.why import Statement
 from kraftd.operate.diagnose.explain import Explanation
 
@@ -19,10 +22,10 @@ def test_each_fact_stands_below_the_one_that_it_explains_and_names_its_source():
     ]
 
 
-def test_the_document_is_for_scripts():
-    document = Explanation("lag of readers", "daemon", FACTS[:1]).document
+def test_the_document_is_for_scripts(capsys):
+    Invocation().print_result(Explanation("lag of readers", "daemon", FACTS[:1]))
 
-    assert document == {
+    assert json.loads(capsys.readouterr().out) == {
         "ok": True,
         "schema_version": 1,
         "question": "lag of readers",
