@@ -4,6 +4,7 @@ Supervised and orphaned programs are stopped alike: the signals go to the proces
 it runs, records the exits. It restarts none of them.
 """
 
+import math
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -81,17 +82,21 @@ class StopExecution:
     results: list[Stopped] = field(default_factory=list)
     stuck: dict[str, Process] = field(default_factory=dict)
 
-    def stop_clients(self, names: tuple[str, ...]) -> None:
-        """Stop programs without data, all at once; KILL when the patience of each is over."""
-        progress = self._begin(names)
+    def stop_clients(self, names: tuple[str, ...], *, patience_s: float = math.inf) -> None:
+        """Stop programs without data, all at once; KILL when the patience of each, or the given one, is over."""
+        progress = self._begin(names, patience_s)
         self._end(progress)
         self._finish(progress)
 
     def end_supervisor(self, process: Process, shut_down: Callable[[], None]) -> None:
-        """Shut supervisord down, which stops the daemon; KILL after 15 s, and after 2 s of a daemon that hangs."""
+        """Shut supervisord down, which stops the daemon; KILL after 15 s, and after 2 s of a daemon that hangs.
+
+        supervisord is not waited for as long where a child is still there after KILL: it waits for its children.
+        """
         shut_down()
         now_s = self.cluster.clock.monotonic_s()
-        ending = {SUPERVISORD: _Progress(process, now_s, _SUPERVISORD_PATIENCE_S, termed_at_s=now_s)}
+        patience_s = _DAEMON_PATIENCE_S if self.stuck else _SUPERVISORD_PATIENCE_S
+        ending = {SUPERVISORD: _Progress(process, now_s, patience_s, termed_at_s=now_s)}
         if daemon := self.processes.get(DAEMON):
             # A frozen process takes no TERM before it continues.
             self.cluster.doors.send_signal(daemon, signal.SIGCONT)
@@ -143,9 +148,9 @@ class StopExecution:
                     self._send(name, each, "KILL", f"it did not end within {each.patience_s:g} s")
             self.cluster.clock.sleep(_POLL_S)
 
-    def _begin(self, names: tuple[str, ...]) -> dict[str, _Progress]:
+    def _begin(self, names: tuple[str, ...], most_s: float = math.inf) -> dict[str, _Progress]:
         now_s = self.cluster.clock.monotonic_s()
-        patience_s = {name: self.cluster.plan.program(name).stop.patience_s for name in names}
+        patience_s = {name: min(self.cluster.plan.program(name).stop.patience_s, most_s) for name in names}
         return {
             name: _Progress(self.processes[name], now_s, patience_s[name]) for name in names if name in self.processes
         }

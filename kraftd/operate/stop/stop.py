@@ -62,8 +62,8 @@ class StopOptions:
     Attributes:
         names: Programs; none for the whole cluster.
         force: Stop a node although it costs availability.
-        timeout_s: How long to wait for the lock, and for a broker while the quorum holds. KILL comes then, and the
-            stop ends at most 10 s later.
+        timeout_s: How long to wait for the lock; then for the apps and tools, which have 20 s at most; then for a
+            broker while the quorum holds. KILL comes then, and a process that it does not end is waited for 10 s more.
         command: The command that stops, for the records.
     """
 
@@ -134,7 +134,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     if not options.names:
         _end_sessions(cluster, process_table)
     execution = StopExecution(cluster, process_table.processes)
-    execution.stop_clients(plan.stopping(StopStage.CLIENTS, names))
+    execution.stop_clients(plan.stopping(StopStage.CLIENTS, names), patience_s=options.timeout_s)
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
         _end_supervision(execution, process_table, whole=not options.names)

@@ -113,6 +113,30 @@ def test_a_stop_where_nothing_was_ever_started_makes_no_directory(tmp_path):
     assert not cluster.plan.layout.state_dir.exists()
 
 
+@pytest.mark.parametrize("timeout_s", [5.0, 330.0])
+def test_a_client_of_the_brokers_is_killed_when_its_time_or_that_of_the_stop_is_up(cluster, timeout_s):
+    for name in ("producer", "consumer"):
+        cluster.programs[name].term_takes_s = None
+
+    stop(cluster.context, StopOptions(timeout_s=timeout_s))
+
+    waited_s = {cluster.at_s["SIGKILL", name] - cluster.at_s["SIGTERM", name] for name in ("producer", "consumer")}
+    assert all(min(timeout_s, 20.0) <= each < min(timeout_s, 20.0) + 0.5 for each in waited_s)
+
+
+def test_a_stop_ends_in_time_although_no_kill_ends_an_app_and_a_broker(cluster):
+    for name in ("producer", "broker-1"):
+        cluster.programs[name].survives_kill = True
+    # It waits for its children.
+    cluster.supervisor = FakeProgram(term_takes_s=None)
+
+    with pytest.raises(TimedOutError, match=r"cannot end producer .* and broker-1"):
+        stop(cluster.context, StopOptions(timeout_s=5.0))
+
+    assert cluster.of("SIGKILL") == ["producer", "broker-1", "supervisord"]
+    assert sum(cluster.clock.slept_s) < 5.0 + 10.0 + 5.0 + 10.0 + 3.0
+
+
 def test_an_app_that_no_kill_ends_is_waited_for_a_bounded_time_and_named(cluster):
     cluster.programs["producer"].survives_kill = True
 
