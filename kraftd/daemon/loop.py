@@ -30,6 +30,8 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, Purpose
 
 _MOST_REAP_QUERIES = 10
+_WITH_PROCESS = ("STARTING", "RUNNING", "STOPPING")
+"""The states in which supervisord has a process, or has not noticed its end."""
 
 
 class Restarter:
@@ -66,17 +68,20 @@ class Restarter:
             for name, process in self._running.items()
             if process_table.processes.get(name) != process and name not in pending
         }
+        ended: dict[str, LastExit] = {}
         if gone or ended_runs != self._ended_runs:
             before, self.exits = self.exits, self._doors.last_exits(process_table.facts)
-            if self._ended_runs is not None:
-                gone |= {
-                    name for name, ended in self.exits.items() if name not in before or before[name].at != ended.at
-                }
-        for name in sorted(gone):
-            ended = self.exits.get(name)
-            self._doors.record_event("exited", name, f"ended with {ended}" if ended else "ended")
+            # What ended before this daemon began was told by the one before, but for that one's own end.
+            known = {name: each.at for name, each in before.items()}
+            if self._ended_runs is None:
+                known = {name: each.at for name, each in self.exits.items() if name != DAEMON}
+            ended = {name: each for name, each in self.exits.items() if known.get(name) != each.at}
+        for name in sorted(gone | set(ended)):
+            self._doors.record_event("exited", name, f"ended with {ended[name]}" if name in ended else "ended")
         self._ended_runs = ended_runs
-        self._running = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
+        # supervisord's log is newer than the table, in which a process that it tells the end of may still run.
+        kept = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
+        self._running = {name: process for name, process in kept.items() if name in gone or name not in ended}
 
     def _untold(self, process_table: ProcessTable) -> set[str]:
         """Return the programs that a supervisord which does not answer now has yet to say of how they ended."""
@@ -169,7 +174,7 @@ class Restarter:
 
 def unreaped(process_table: ProcessTable) -> set[str]:
     """Return the programs whose process is gone, which supervisord has not noticed yet."""
-    return {name for name, fact in process_table.facts.items() if fact.state == "RUNNING" and fact.pid is None}
+    return {name for name, fact in process_table.facts.items() if fact.state in _WITH_PROCESS and fact.pid is None}
 
 
 @dataclass(frozen=True, slots=True)

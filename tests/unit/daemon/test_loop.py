@@ -52,6 +52,9 @@ class FakeCluster:
         self.exits += 1
         self.last_exits[name] = ended or replace(KILLED, at=f"{KILLED.at[:-4]}{self.exits:03}Z")
 
+    def told(self, kind):
+        return [event for event in self.events if event[0] == kind]
+
     def find_processes(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
         processes = {name: Process(pid, 1.0, started_at_s=900.0) for name, pid in self.pids.items()}
@@ -439,6 +442,78 @@ def test_an_exit_that_supervisord_cannot_tell_of_yet_is_told_once_and_as_it_was(
     assert [each for each in cluster.events[told:] if each[0] == "exited"] == [
         ("exited", "producer", "ended with signal SIGKILL")
     ]
+
+
+@pytest.mark.parametrize("state", ["STARTING", "RUNNING", "STOPPING"])
+def test_an_exit_that_the_log_tells_before_the_table_is_told_once(state):
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("broker-2", state)
+    loop.tick()
+    cluster.states["broker-2"] = "EXITED"
+    loop.tick()
+    loop.tick()
+
+    assert cluster.told("exited") == [("exited", "broker-2", "ended with signal SIGKILL")]
+
+
+@pytest.mark.parametrize("state", ["STARTING", "RUNNING", "STOPPING"])
+def test_an_exit_that_the_log_tells_late_is_told_once_and_as_it_was(state):
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("broker-2", state)
+    late, cluster.last_exits = cluster.last_exits, {}
+    loop.tick()
+    cluster.states["broker-2"], cluster.last_exits = "EXITED", late
+    loop.tick()
+
+    assert cluster.told("exited") == [("exited", "broker-2", "ended with signal SIGKILL")]
+
+
+def test_an_exit_while_that_of_another_program_is_read_is_told_once():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("broker-1")
+    pid = cluster.pids["broker-2"]
+    cluster.end("broker-2")
+    cluster.pids["broker-2"], cluster.states["broker-2"] = pid, "RUNNING"
+    loop.tick()
+    del cluster.pids["broker-2"]
+    cluster.states["broker-2"] = "EXITED"
+    loop.tick()
+
+    assert [name for _, name, _ in cluster.told("exited")] == ["broker-1", "broker-2"]
+
+
+def test_an_end_that_no_supervisord_noted_has_nothing_of_the_end_before():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("producer")
+    loop.tick()
+    loop.tick()
+    cluster.supervisor = None
+    del cluster.pids["producer"], cluster.states["producer"]
+
+    loop.tick()
+
+    assert cluster.told("exited") == [
+        ("exited", "producer", "ended with signal SIGKILL"),
+        ("exited", "producer", "ended"),
+    ]
+
+
+def test_the_end_of_the_daemon_before_is_told_by_its_successor_and_no_other():
+    cluster = FakeCluster()
+    cluster.last_exits = {"kraftd": KILLED, "producer": KILLED}
+    loop = loop_over(cluster)
+    loop.tick()
+    loop.tick()
+
+    assert cluster.told("exited") == [("exited", "kraftd", "ended with signal SIGKILL")]
 
 
 def test_a_controller_that_lags_behind_the_quorum_is_not_ready():
