@@ -61,7 +61,8 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
     if existing is not None:
         return _as_it_exists(existing, asked, if_missing=if_missing)
     brokers = [broker.node_id for broker in metadata.brokers]
-    factor = asked.replication_factor or default_replication_factor(len(brokers))
+    # Of all brokers, as in kraftd.toml: a topic made while one is down would have a replica less for good.
+    factor = asked.replication_factor or default_replication_factor(len(plan.brokers))
     # Topics of few partitions are even over the brokers too.
     others = [
         each.replicas for topic in metadata.topics.values.values() if not topic.internal for each in topic.partitions

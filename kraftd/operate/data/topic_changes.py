@@ -67,7 +67,8 @@ def placed(
     alive = sorted(brokers)
     if replication_factor > len(alive):
         raise ConfigurationError(
-            f"cannot place {plural(replication_factor, 'replica')} of a partition: {plural(len(alive), 'broker')} run",
+            f"cannot place {plural(replication_factor, 'replica')} of a partition: only {plural(len(alive), 'broker')} "
+            f"{'runs' if len(alive) == 1 else 'run'}",
             hint="Lower --replication-factor, or start the other brokers.",
         )
     leads = Counter(replicas[0] for replicas in existing if replicas)

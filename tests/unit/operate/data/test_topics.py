@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, UnknownNameError
@@ -153,3 +155,12 @@ def test_an_alteration_that_kafka_refuses_changes_nothing():
 @pytest.mark.parametrize(("error", "exit_code"), [("INVALID_CONFIG", 2), ("REQUEST_TIMED_OUT", 124), ("OTHER", 1)])
 def test_the_exit_code_of_a_refusal_says_whose_fault_it_is(error, exit_code):
     assert refusal("cannot do it", Failure(error, "because", retriable=True)).exit_code == exit_code
+
+
+def test_a_topic_is_not_made_with_fewer_replicas_because_a_broker_is_down():
+    three = plan_of("[cluster]\nbrokers = 3\n")
+    asked = NewTopic("new", None, None, {})
+
+    with pytest.raises(ConfigurationError, match=r"3 replicas.* only 2 brokers run"):
+        create_topic(FakeKafka(), three, asked, if_missing=False, limit_s=None)
+    assert create_topic(FakeKafka(), three, replace(asked, replication_factor=2), if_missing=False, limit_s=None)
