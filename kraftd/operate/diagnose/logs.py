@@ -5,6 +5,7 @@ import heapq
 import itertools
 import math
 import re
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class _ProgramLog:
             self._reader.seek_since(wanted.since_s or 0.0)
         rest = () if is_followed else self._reader.unfinished()
         found = self._chosen(self._begun(itertools.chain(self._reader.lines(), rest)))
-        return found if wanted.last is None else deque(found, maxlen=wanted.last)
+        return found if wanted.last is None else deque(found, maxlen=min(wanted.last, sys.maxsize))
 
     def new(self) -> Iterator[LogLine]:
         """Yield the wanted lines that were written since the last call."""

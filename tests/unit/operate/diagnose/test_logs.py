@@ -164,6 +164,7 @@ def test_as_many_last_lines_are_told_as_are_asked_for(plan):
 
     assert [line.text for line in kept(plan, PROGRAM, last=100_000)] == lines_of(text)
     assert followed(plan, lines=99_999) == lines_of(text)[1:]
+    assert followed(plan, lines=10**20) == lines_of(text)
 
 
 def write(path, *lines, at_s=NOW_S):
