@@ -1,5 +1,6 @@
 """`kraftd backup create`: the records, topics and commits of a running cluster, while it is in use."""
 
+import contextlib
 import hashlib
 import re
 from collections import defaultdict, deque
@@ -133,7 +134,7 @@ def require_brokers(cluster: ClusterContext) -> None:
     if not any(broker.name in processes for broker in cluster.plan.brokers):
         raise NeedsRunningClusterError(
             f"cannot reach the brokers of {cluster.plan.cluster}: none of them runs",
-            hint="'kraftd start' starts them; 'kraftd backup create --cold' copies a stopped cluster.",
+            hint="'kraftd start' starts them. A stopped cluster is copied by 'kraftd backup create --cold' alone.",
         )
 
 
@@ -333,7 +334,7 @@ class _RecordFiles:
 
     def write(self, place: TopicPartition, frame: bytes, records: int) -> None:
         file = self._open.get(place) or self._begin(place)
-        with target_errors(self._target, file.path):
+        with self._errors_named(file.path):
             file.write(frame)
         file.frames += 1
         file.records += records
@@ -348,13 +349,17 @@ class _RecordFiles:
         number = len(self.closed.setdefault(place, []))
         path = f"topics/{place[0]}/{place[1]}/{number:06d}.records"
         file = _OpenFile(path, self._target.open(f"{self._directory}/{path}", "wb"))
-        file.write(FILE_MAGIC)
+        with self._errors_named(path):
+            file.write(FILE_MAGIC)
         self._open[place] = file
         return file
 
+    def _errors_named(self, path: str) -> contextlib.AbstractContextManager[None]:
+        return target_errors(self._target, f"{self._directory}/{path}")
+
     def _end(self, place: TopicPartition) -> None:
         file = self._open.pop(place)
-        with target_errors(self._target, file.path):
+        with self._errors_named(file.path):
             file.file.close()
         done = ArchivedFile(file.path, file.size_bytes, file.digest.hexdigest(), file.frames, file.records)
         self.closed[place].append(done)

@@ -5,6 +5,7 @@ Also which backups of a target `kraftd backup prune` removes.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
 
 _LOCK = ".kraftd-backup.lock"
+_WITH_PASSWORD = re.compile(r"[^/]*://[^/]*:[^/]*@")
 
 
 class Target(Protocol):
@@ -210,6 +212,12 @@ def target_errors(target: Target, path: str) -> contextlib.AbstractContextManage
 
 
 def _url_target(url: str) -> Target:
+    if _WITH_PASSWORD.match(url):
+        raise ConfigurationError(
+            "cannot use a target with a password in its URL: it would be in the list of processes, and in records",
+            hint="Leave it out: what opens the place reads it from its own file, or from the environment.",
+            code="unusable_target",
+        )
     try:
         return UrlTarget(url)
     except (ImportError, ValueError) as error:

@@ -1,4 +1,7 @@
+import errno
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -6,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.errors import FileAccessError, RefusedError, UnknownNameError
 from kraftd.kafka.model import Gap
 from kraftd.operate.backup.archive import records_before, verify
 from kraftd.operate.backup.create import CreateOptions, take_snapshot
@@ -197,3 +200,25 @@ def test_a_url_is_a_target_like_a_directory(tmp_path, kafka, scheme):
         backed_up(tmp_path, kafka, created_at="2026-11-29T16:30:00.000Z", target=target)
     assert target.names() == [full.id, second.id]
     assert [each.id for each in prune(target, 1).kept] == [full.id, second.id]
+
+
+class FullFile(io.BytesIO):
+    """A file on a disk that is full."""
+
+    def write(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullTarget(DirectoryTarget):
+    """A place on a disk that is full."""
+
+    def open(self, path, mode):
+        return FullFile() if mode == "wb" else super().open(path, mode)
+
+
+def test_a_full_disk_is_told_with_the_whole_path_of_the_file(tmp_path, kafka):
+    with pytest.raises(FileAccessError) as raised:
+        backed_up(tmp_path, kafka, target=FullTarget(tmp_path / "target"))
+
+    assert raised.value.code == "disk_full"
+    assert re.match(rf"{tmp_path}/target/[^/]+\.partial/topics/", raised.value.details["path"])

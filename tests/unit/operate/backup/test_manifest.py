@@ -128,3 +128,12 @@ def test_a_place_without_backups_says_how_one_is_made(tmp_path):
 
 def test_every_damage_names_the_check_of_a_whole_target():
     assert "kraftd backup verify" in DamagedArchiveError("cannot read a frame").hint
+
+
+@pytest.mark.parametrize("url", ["s3://ada:hunter2@bucket/x", "ftp://ada:hunter2@127.0.0.1"])
+def test_a_target_with_a_password_in_its_url_is_refused_without_repeating_it(url):
+    with pytest.raises(ConfigurationError) as raised:
+        open_target(url, None)
+
+    assert raised.value.code == "unusable_target"
+    assert "hunter2" not in str(raised.value)
