@@ -74,10 +74,18 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_of_topics(rest: Sequence[str], words: Sequence[str]) -> bool:
-    """Return whether ``--config NAME=VALUE`` is a topic's, as in Kafka's tools, and not the file of kraftd."""
+    """Return whether ``--config NAME=VALUE`` is a topic's, as in Kafka's tools, and not the file of kraftd.
+
+    A name without a value, as ``retention.ms``, is a topic's too, so that the error is about that and not about a file.
+    """
     value = words[0].removeprefix("--config=") if words[0] != "--config" else words[-1]
     is_config = words[0].startswith("--config=") or (words[0] == "--config" and len(words) > 1)
-    return rest[:1] == ["topics"] and is_config and "=" in value
+    is_setting = "=" in value or (rest[1:2] in (["create"], ["alter"]) and not _is_file(value))
+    return rest[:1] == ["topics"] and is_config and is_setting
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(".toml") or os.sep in text
 
 
 def parse_duration(text: str) -> float:

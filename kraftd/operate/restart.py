@@ -162,7 +162,7 @@ def require_running(cluster: ClusterContext) -> None:
         return
     why = "it does not run" if table.supervised is None else f"supervisord does not answer ({table.unreachable})"
     raise NeedsRunningClusterError(
-        f"cannot restart programs of the cluster {cluster.plan.cluster}: {why}",
+        f"cannot change the running cluster {cluster.plan.cluster}: {why}",
         hint="'kraftd start' starts it, with the configuration of now.",
         code="not_running" if table.supervised is None else "unsupervised",
     )

@@ -235,7 +235,9 @@ def prune(
         names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
         invocation.print_result({"target": result.target, **names})
     elif not invocation.quiet:
-        invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}")
+        needed = len(result.kept) - keep
+        why = f"; newer ones continue {needed} of them" if needed > 0 else ""
+        invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}{why}")
 
 
 def _abandon(invocation: Invocation) -> None:
@@ -246,7 +248,8 @@ def _abandon(invocation: Invocation) -> None:
         invocation.print_result({"abandoned": begun.backup if begun else None})
     elif not invocation.quiet:
         names = ", ".join(topic.name for topic in begun.topics) if begun else ""
-        text = f"Forgot the restore of {begun.backup}; partly restored: {names}" if begun else "There is none"
+        forgot = f"Forgot the restore of {begun.backup}; partly restored: {names}" if begun else ""
+        text = forgot or "There is no interrupted restore"
         invocation.console().print(text)
 
 

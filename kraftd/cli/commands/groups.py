@@ -215,7 +215,8 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
         within = set(topics or ())
         lost = empty_groups(kafka, names, "delete", sorted(within))
         shown = listed([named(group.name) for group in lost], _MOST_NAMED)
-        what = f"the offsets of {shown} in {', '.join(sorted(within))}" if within else f"the groups {shown}"
+        groups = f"the group{'' if len(lost) == 1 else 's'} {shown}"
+        what = f"the offsets of {groups} in {', '.join(sorted(within))}" if within else groups
         facts = [f"{named(group.name)}: {plural(len(keys), 'committed offset')}" for group, keys in lost.items()]
         confirm(invocation, f"delete {what}", facts, yes=yes)
         if within:

@@ -9,7 +9,7 @@ import typer
 
 from kraftd.cli.commands.scale import reassign
 from kraftd.cli.options import Invocation, Yes, confirm
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.units import human_size, listed, parse_bytes, parse_long_duration_ms, plural
 
 if TYPE_CHECKING:
@@ -352,11 +352,14 @@ def _declared_text(file: str) -> str:
 
     if file == _STDIN:
         return user_text(sys.stdin.buffer.read(), "stdin")
-    text = read_user_text(Path(file))
+    hint = "Name a file with [[topic]] as in kraftd.toml."
+    try:
+        text = read_user_text(Path(file))
+    except FileAccessError as error:
+        error.hint = hint
+        raise
     if text is None:
-        raise ConfigurationError(
-            f"cannot read {file}: there is no such file", hint="Name a file with [[topic]] as in kraftd.toml."
-        )
+        raise ConfigurationError(f"cannot read {file}: there is no such file", hint=hint)
     return text
 
 

@@ -46,7 +46,13 @@ def test_a_configuration_of_a_topic_is_not_the_file_of_kraftd(words):
     assert split_arguments(argv) == (["--config", "a=b.toml", "--json"], ["topics", "create", "t", *words])
 
 
-@pytest.mark.parametrize("words", [["--config", "other.toml"], ["--config=other.toml"]])
+@pytest.mark.parametrize("words", [["--config", "retention.ms"], ["--config=retention.ms"]])
+@pytest.mark.parametrize("verb", ["create", "alter"])
+def test_a_configuration_of_a_topic_without_its_value_is_no_file(verb, words):
+    assert split_arguments(["topics", verb, "t", *words]) == ([], ["topics", verb, "t", *words])
+
+
+@pytest.mark.parametrize("words", [["--config", "other.toml"], ["--config=other.toml"], ["--config", "./other"]])
 def test_the_file_of_kraftd_may_be_named_behind_a_topic(words):
     assert split_arguments(["topics", "create", "t", *words]) == (words, ["topics", "create", "t"])
 
