@@ -36,7 +36,7 @@ _WARM_AFTER_S = 1.0
 _LEAVE_LIMIT_S = 5.0
 _LEAVE_LIMIT_DEGRADED_S = 1.0
 """The same while a broker is gone. librdkafka leaves only when its last commit is answered, and a commit waits for each
-replica that is in sync, so for a dead one until its session of 6 s is over; and a dead coordinator has no successor
+replica that is in sync, so for a dead one until its session of 5 s is over; and a dead coordinator has no successor
 before."""
 _LEAVE_REQUEST_LIMIT_S = 1.0
 _CONNECT_LIMIT_S = 0.5

@@ -58,7 +58,7 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         "acks": "all",
         "linger.ms": settings.linger_ms,
         "delivery.timeout.ms": settings.delivery_timeout_ms,
-        # A leader waits for a dead follower until its session times out (6 to 9 s). A request with a shorter timeout is
+        # A leader waits for a dead follower until its session times out (5 to 8 s). A request with a shorter timeout is
         # retried, and its records may then be acknowledged without their offsets.
         "request.timeout.ms": min(10_000, settings.delivery_timeout_ms),
         "retry.backoff.max.ms": 500,

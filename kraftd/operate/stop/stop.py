@@ -190,10 +190,10 @@ def _names(nodes: list[Node]) -> str:
 
 
 def _end_sessions(cluster: ClusterContext, process_table: ProcessTable) -> None:
-    """End the sessions of brokers that were killed: Kafka counts them as alive for 6 s after their last heartbeat.
+    """End the sessions of brokers that were killed: Kafka counts them as alive for 5 s after their last heartbeat.
 
     Until then they keep the leaders that a consumer needs to leave, a living broker hands them its own, and the next
-    start of theirs is refused, for 6 s more from its own election. Unregistering does what the end of the session
+    start of theirs is refused, for 5 s more from its own election. Unregistering does what the end of the session
     would do: they leave every ISR that another is in. Replicas and settings stay, and a new process registers. One that
     lives would never register again, so this is for a broker without a process while the lock keeps all from starting.
     """

@@ -117,9 +117,8 @@ def test_the_brokers_settings_are_those_of_the_design():
     expected = {
         "auto.create.topics.enable": "false",
         "broker.heartbeat.interval.ms": "200",
-        "broker.session.timeout.ms": "6000",
+        "broker.session.timeout.ms": "5000",
         "compression.type": "gzip",
-        "controller.quorum.fetch.timeout.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
         "log.retention.bytes": str(1024**3),
         "log.retention.check.interval.ms": "300000",
@@ -143,6 +142,12 @@ def test_the_first_voter_stands_for_election_before_the_others_do():
     timeouts = [properties_of(name)["controller.quorum.election.timeout.ms"] for name in ("broker-1", "broker-2")]
 
     assert timeouts == ["200", "500"]
+
+
+def test_the_tie_breaker_gives_up_a_silent_leader_first_and_no_two_voters_at_once():
+    names = ("controller-101", "broker-1", "broker-2")
+
+    assert [properties_of(name)["controller.quorum.fetch.timeout.ms"] for name in names] == ["1000", "1250", "1500"]
 
 
 def test_the_users_properties_win_over_the_defaults_on_brokers_only():
