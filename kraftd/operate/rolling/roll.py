@@ -176,6 +176,7 @@ class Roll:
             execution.check_ended()
             self._await_noticed(name, processes[name])
             sequence = StartSequence(cluster, self.doors, self.deadline)
+            sequence.restore_files((name,))
             sequence.spawn((name,))
             if program.kind is Kind.TOOL:
                 failed = sequence.wait_for_tools((name,), within_s=_TOOLS_LIMIT_S)
@@ -197,6 +198,7 @@ class Roll:
         with self.cluster.lock(journal.command, timeout_s=left_s):
             ended = self._ended(journal)
             sequence = StartSequence(self.cluster, self.doors, self.deadline)
+            sequence.restore_files(ended)
             sequence.spawn(ended)
             sequence.wait_ready(ended)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.health.programs.ladder import Answer, voter_answer
+from kraftd.host.files import write_changed
 from kraftd.host.jvm import AttachError
 from kraftd.kafka.model import KafkaAccessError, KafkaUnreachableError, TopicOutcome
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
+from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors
 from kraftd.operate.start.rungs import RungWatch
 from kraftd.operate.store import Store
@@ -209,6 +211,26 @@ class StartSequence:
             if pending:
                 self._pause()
         return failed
+
+    def restore_files(self, programs: Iterable[str]) -> None:
+        """Write the files of programs that do not run where they are not as the plan has them: damaged, or removed.
+
+        Raises:
+            FileAccessError: The operating system refuses.
+        """
+        directories = {self._plan.layout.config(name) for name in programs}
+        if not directories:
+            return
+        try:
+            launch = self._doors.locate(self._plan, self._cluster.command_context).launch
+        except KraftdError as error:
+            # An app needs neither Java nor Kafka; what a node lacks, its own start tells.
+            logger.debug("No file is compared: %s", error)
+            return
+        files = files_of(self._plan, launch, self._cluster.command_context)
+        own = {path: text for path, text in files.items() if not directories.isdisjoint(path.parents)}
+        for path in write_changed(own):
+            self._reporter.step(f"Wrote {path} again: it was not as the plan has it")
 
     def _open_kafka(self) -> AbstractContextManager[KafkaDoor]:
         return self._cluster.doors.open_kafka(self._plan.access, _ADMIN_TIMEOUT_S)

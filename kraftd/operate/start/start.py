@@ -255,19 +255,21 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     plan, names = start.cluster.plan, start.options.names
     plan.check_names(names)
     notes = [note for name, note in start.configured.absent.items() if name not in plan.names]
-    notes += _changes(start)
     limit_notes = open_files_notes(_raise_open_files(start, table), start.doors.open_files_limit())
     wanted = _closure(plan, names)
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
     check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
+    sequence = StartSequence(start.cluster, start.doors, start.deadline)
+    sequence.restore_files(missing)
+    notes += _changes(start)
     _set_desired(start, wanted)
     for name in set(wanted) - set(missing):
         start.cluster.doors.send_signal(table.processes[name], signal.SIGCONT)
     try:
-        notes += StartSequence(start.cluster, start.doors, start.deadline).run(wanted, missing)
+        notes += sequence.run(wanted, missing)
     except StartFailedError as error:
-        error.hint = " ".join([error.hint or "", *(f"Note: {note}." for note in limit_notes)]).strip()
+        error.hint = " ".join([error.hint or "", *(f"Note: {note}." for note in (*notes, *limit_notes))]).strip()
         raise
     notes += limit_notes
     return _result(start, missing, (), notes)

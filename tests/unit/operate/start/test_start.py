@@ -1,6 +1,7 @@
 """The order of a start and what ends it early, without a process."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from kraftd.operate.context import NullReporter
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import TIE_BREAKER_AFTER_S, StartFailedError, TopicNotReadyError, YieldedError
 from kraftd.operate.start.start import locked_start
+from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 TOOLS = "[prometheus]\nenabled = true"
@@ -238,6 +240,37 @@ def test_a_start_completes_what_is_missing(cluster):
 
     assert (result.started, result.formatted) == (("broker-2",), ())
     assert cluster.of("start") == ["broker-2"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"\xff"), lambda path: path.write_bytes(b""), Path.unlink]
+)
+@pytest.mark.parametrize(("name", "file"), [("broker-2", "server.properties"), ("producer", ".env")])
+def test_a_start_writes_a_damaged_file_again_of_what_does_not_run(cluster, name, file, damage):
+    locked_start(cluster.starting())
+    damaged, of_another = cluster.plan.layout.config(name) / file, cluster.plan.layout.config("consumer") / ".env"
+    rendered = damaged.read_text()
+    cluster.programs[name].pid = None
+    damage(damaged)
+    of_another.write_text("")
+
+    result = locked_start(cluster.starting(name))
+
+    assert result.started == (name,)
+    assert damaged.read_text() == rendered
+    assert of_another.read_text() == ""
+
+
+def test_a_start_that_fails_says_that_the_configuration_has_changed_since(cluster):
+    locked_start(cluster.starting())
+    cluster.programs["broker-2"] = FakeProgram(fails=True)
+    start = cluster.starting("broker-2")
+    changed = plan_of("[broker.config]\n'log.cleaner.threads' = 1", state_dir=cluster.plan.layout.state_dir)
+
+    with pytest.raises(StartFailedError) as caught:
+        locked_start(replace(start, configured=replace(start.configured, plan=changed)))
+
+    assert "'kraftd apply'" in caught.value.hint
 
 
 def test_a_daemon_that_sees_it_late_is_waited_for_briefly_only(cluster):
