@@ -217,7 +217,7 @@ def stamp(offset_s):
     return datetime.fromtimestamp(SINCE_S + offset_s, UTC).strftime("[%Y-%m-%d %H:%M:%S,000]")
 
 
-@pytest.fixture(autouse=True, params=["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.fixture(params=["UTC", "Asia/Tokyo", "America/New_York"])
 def time_zone_of_the_command(request, monkeypatch):
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
@@ -227,7 +227,7 @@ def time_zone_of_the_command(request, monkeypatch):
 
 
 @pytest.fixture
-def layout(tmp_path):
+def layout(tmp_path, time_zone_of_the_command):
     return layout_at(tmp_path / "s")
 
 
