@@ -1,10 +1,10 @@
 """The plan that follows from the settings of a cluster, its manifest, and the tools of this machine."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.host.environment import inherited_environment, installed_tool
 from kraftd.operate.context import CommandContext
 from kraftd.operate.selection import ChosenCluster, recorded_plan
@@ -134,6 +134,27 @@ def recorded_or_configured_plan(chosen: ChosenCluster, command_context: CommandC
         ConfigurationError: The configuration is wrong.
     """
     return recorded_plan(chosen.layout) or plan_for(chosen, command_context).plan
+
+
+def refuse_changed(command: str, running: Plan, configured: Plan, origin: str, changes: str) -> None:
+    """Refuse a command where the configuration differs from what runs in more than the command changes.
+
+    Args:
+        command: The command, as ``scale``.
+        running: The plan of the cluster that runs.
+        configured: The configured plan, without what the command changes.
+        origin: The file of the configuration.
+        changes: What the command changes, for the refusal.
+
+    Raises:
+        RefusedError: Always where it does.
+    """
+    if replace(configured, layout=running.layout) != running:
+        raise RefusedError(
+            f"cannot {command}: {origin} has changed since the cluster was started, not only in {changes}",
+            hint="'kraftd apply' makes the cluster follow it; or undo the change.",
+            code="configuration_changed",
+        )
 
 
 def _kept_version(configuration: Configuration, manifest: Manifest | None) -> str | None:

@@ -217,17 +217,3 @@ def refuse_full_disk(needed_bytes: int, free_bytes: int) -> None:
             code="disk_full",
             details={"needed_bytes": needed_bytes, "free_bytes": free_bytes},
         )
-
-
-def refuse_changed(is_changed: bool, origin: str) -> None:
-    """Refuse to scale where the configuration differs in more than the number of brokers.
-
-    Raises:
-        RefusedError: Always where it does.
-    """
-    if is_changed:
-        raise RefusedError(
-            f"cannot scale: {origin} has changed since the cluster was started, not only in the number of brokers",
-            hint="'kraftd apply' makes the cluster follow it; or undo the change.",
-            code="configuration_changed",
-        )

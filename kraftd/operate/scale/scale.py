@@ -8,7 +8,7 @@ from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
-from kraftd.operate.configuring import Configured, plan_for
+from kraftd.operate.configuring import Configured, plan_for, refuse_changed
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
@@ -400,8 +400,8 @@ class Scale:
 
     def _refuse_changed(self) -> None:
         configured = self._configured(len(self._running.brokers))
-        is_same = replace(configured.plan, layout=self._running.layout) == self._running
-        refuse.refuse_changed(not is_same, configured.chosen.origin)
+        origin = configured.chosen.origin
+        refuse_changed(COMMAND, self._running, configured.plan, origin, "the number of brokers")
 
 
 def _set_min_isr(kafka: ReassigningDoor, values: Mapping[str, str | None]) -> None:

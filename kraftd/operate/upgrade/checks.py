@@ -186,20 +186,6 @@ def refuse_closed(closed: Sequence[Closed]) -> None:
     )
 
 
-def refuse_changed(is_changed: bool, origin: str) -> None:
-    """Refuse to upgrade where the configuration differs in more than the Kafka version.
-
-    Raises:
-        RefusedError: Always where it does.
-    """
-    if is_changed:
-        raise RefusedError(
-            f"cannot upgrade: {origin} has changed since the cluster was started, not only in the Kafka version",
-            hint="'kraftd apply' makes the cluster follow it; or undo the change.",
-            code="configuration_changed",
-        )
-
-
 def refuse_different_versions(running: Mapping[str, str | None], kafka_version: str) -> None:
     """Refuse to finalize before every node runs the version of the cluster.
 

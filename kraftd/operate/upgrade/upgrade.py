@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kraftd.errors import RefusedError, UnknownNameError, known_names
@@ -18,7 +18,7 @@ from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
 from kraftd.kafka.quorum import Features
 from kraftd.operate.apply.join import adopt, check_joining, following_configuration
-from kraftd.operate.configuring import VERSION_SETTING, plan_for
+from kraftd.operate.configuring import VERSION_SETTING, plan_for, refuse_changed
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
@@ -292,7 +292,7 @@ class Upgrade:
     def _refuse_changed(self) -> None:
         running = self._cluster.plan
         configured = plan_for(self._chosen, self._cluster.command_context, running.kafka_version).plan
-        checks.refuse_changed(replace(configured, layout=running.layout) != running, self._chosen.origin)
+        refuse_changed(COMMAND, running, configured, self._chosen.origin, "the Kafka version")
 
     def _refuse_scale(self) -> None:
         journal = read_scale_journal(self._cluster.layout.scale_journal)

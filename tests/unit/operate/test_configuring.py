@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.errors import ConfigurationError, IdentityMismatchError
-from kraftd.operate.configuring import enabling, plan_for, recorded_or_configured_plan
+from kraftd.errors import ConfigurationError, IdentityMismatchError, RefusedError
+from kraftd.operate.configuring import enabling, plan_for, recorded_or_configured_plan, refuse_changed
 from kraftd.operate.context import CommandContext
 from kraftd.operate.selection import Selection, choose_cluster, read_configuration
 from kraftd.operate.store import Store
 from kraftd.plan.manifest import manifest_of
-from tests.plans import plan_of
+from tests.plans import layout_at, plan_of
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
@@ -281,3 +281,14 @@ def test_a_file_in_another_encoding_is_refused(command_context, encoding, place)
         values(command_context)
 
     assert refused.value.hint == "Save it in UTF-8."
+
+
+def test_a_configuration_that_differs_in_more_than_a_command_changes_is_refused():
+    running = plan_of()
+    elsewhere = replace(running, layout=layout_at(Path("/elsewhere")))
+
+    refuse_changed("scale", running, elsewhere, "kraftd.toml", "the number of brokers")
+    with pytest.raises(RefusedError) as caught:
+        refuse_changed("scale", running, replace(running, topics=()), "kraftd.toml", "the number of brokers")
+
+    assert caught.value.code == "configuration_changed"

@@ -110,11 +110,3 @@ def test_copies_without_room_are_refused():
 
     assert caught.value.code == "disk_full"
     refuse.refuse_full_disk(1, 1)
-
-
-def test_a_configuration_that_differs_in_more_is_refused():
-    with pytest.raises(RefusedError) as caught:
-        refuse.refuse_changed(True, "kraftd.toml")
-
-    assert caught.value.code == "configuration_changed"
-    refuse.refuse_changed(False, "kraftd.toml")
