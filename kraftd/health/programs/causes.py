@@ -89,6 +89,13 @@ _PATTERNS = (
         retry_helps=True,
     ),
     _pattern(
+        "read_only",
+        r"Read-only file system",
+        "The file system of that path cannot be written to: mount it read-write; where the kernel made it read-only "
+        "by itself ('dmesg'), the disk may be damaged. The program comes back by itself then.",
+        retry_helps=True,
+    ),
+    _pattern(
         # A file that is mapped into memory, as Kafka's indexes are, gets its blocks when it is written.
         "disk_full",
         r"a fault occurred in an? (?:recent )?unsafe memory access operation",

@@ -40,6 +40,8 @@ class OperationKind:
     undo: Callable[[Facts], str] | None = None
 
 
+_ROLLING = "rolling.json"
+
 OPERATIONS = (
     OperationKind(
         "scale", "scale.json", lambda facts: f"scale --brokers {facts['brokers_after']}", lambda facts: "scale --abort"
@@ -47,9 +49,9 @@ OPERATIONS = (
     OperationKind(
         "topics reassign", "scale.json", lambda facts: "topics reassign", lambda facts: "topics reassign --abort"
     ),
-    OperationKind("upgrade", "rolling.json", lambda facts: str(facts["command"])),
-    OperationKind("restart --rolling", "rolling.json", lambda facts: "restart --rolling"),
-    OperationKind("apply", "rolling.json", lambda facts: "apply"),
+    OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"])),
+    OperationKind("restart --rolling", _ROLLING, lambda facts: "restart --rolling"),
+    OperationKind("apply", _ROLLING, lambda facts: "apply"),
     OperationKind("backup create"),
     OperationKind("scheduled backup"),
     OperationKind(
@@ -209,7 +211,8 @@ def _resumable(journal: str, text: str) -> Operation | None:
     command = f"{facts.get('command')} "
     kinds = [kind for kind in OPERATIONS if kind.journal == journal]
     kind = next((kind for kind in kinds if command.startswith(f"{kind.name} ")), kinds[0] if kinds else None)
-    if kind is None:
+    if kind is None or (journal == _ROLLING and not facts):
+        # Whatever restarts nodes one after the other begins anew where its journal is damaged.
         return None
     try:
         resume, undo = kind.resume(facts), kind.undo(facts) if kind.undo else None

@@ -23,6 +23,8 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Invalid cluster.id in: /srv/meta.properties. Expected a, but read b", False, "another cluster"),
         ("java.io.IOException: No space left on device", True, "Free disk space"),
         ("java.io.IOException: Disk quota exceeded", True, "Free disk space"),
+        ("java.nio.file.FileSystemException: /srv/x-0/0.log: Read-only file system", True, "read-write"),
+        ("java.io.FileNotFoundException: /srv/checkpoint.tmp (Read-only file system)", True, "read-write"),
         ("java.nio.file.FileSystemException: /srv/data/__x-0: Too many open files", False, "ulimit -n"),
         ("java.io.IOException: File too large", False, "ulimit -f"),
         ("Could not allocate compressed class space: 1073741824 bytes", False, "ulimit -v"),

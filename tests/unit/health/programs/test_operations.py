@@ -87,6 +87,11 @@ def test_a_journal_on_which_nobody_works_is_resumable(journal, text, operation, 
     assert shown.since is not None or "{" in (text, RESTORE[0])
 
 
+@pytest.mark.parametrize("text", ["", "{", "\x00", "[]"])
+def test_a_damaged_journal_of_a_rolling_restart_leaves_nothing_to_resume(text):
+    assert now(journals={"rolling.json": text}) == ()
+
+
 def test_a_journal_on_which_its_operation_works_is_that_operation_alone():
     assert [each.state for each in now(SCALING, journals={"scale.json": SCALE})] == ["running"]
     other = Progress("backup create", "", 8, 1.0, NOW_S)
