@@ -69,7 +69,8 @@ def test_a_request_is_answered_in_time_while_all_brokers_are_away(broken):
     problem = json.loads(answer)
     assert (status, problem["code"]) in {(504, "delivery_timeout"), (503, "brokers_down")}
     assert problem["retriable"] is True
-    assert took_s < 4.5
+    # librdkafka looks once a second for requests that timed out, and once a second for records that did.
+    assert took_s < 3 + 2 + 0.5
     for name in ("broker-1", "broker-2"):
         cluster.kill(name, signal.SIGCONT)
     eventually(lambda: producer.request("/send", b'"back"')[0] == 200, within_s=40)
