@@ -247,9 +247,10 @@ def _abandon(invocation: Invocation) -> None:
     if invocation.json:
         invocation.print_result({"abandoned": begun.backup if begun else None})
     elif not invocation.quiet:
-        names = ", ".join(topic.name for topic in begun.topics) if begun else ""
-        forgot = f"Forgot the restore of {begun.backup}; partly restored: {names}" if begun else ""
-        text = forgot or "There is no interrupted restore"
+        text = "There is no interrupted restore"
+        if begun:
+            names = ", ".join(topic.name for topic in begun.topics)
+            text = f"Forgot the restore of {begun.backup}; partly restored: {names}"
         invocation.console().print(text)
 
 
