@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.measuring import end_on_signals, measure
-from bench.scale import SteadyProducer
+from bench.steady_producer import SteadyProducer
 from tests.harness import Cluster, cluster_in
 
 _LIMIT_S = 60.0
@@ -83,10 +83,9 @@ def kill_and_time(cluster: Cluster, name: str) -> tuple[float, float, float]:
         # The controller fences the old session after a while: only then the replicas fall out, and come back.
         _until(lambda: ready(cluster, name) and cluster.in_sync())
         whole_s = time.monotonic() - killed_s
-        silences_s = producer.longest_silence_s(killed_s, time.monotonic())
-    if producer.failed:
-        raise SystemExit(f"{producer.failed} records were not acknowledged")
-    acknowledged_s = max(silences_s.values())
+    if producer.written.failed:
+        raise SystemExit(f"{producer.written.failed} records were not acknowledged")
+    acknowledged_s = max(producer.longest_silence_s(killed_s, killed_s + whole_s).values())
     print(
         f"{name}: process back after {back_s:.2f} s, records acknowledged after {acknowledged_s:.2f} s, "
         f"in every ISR after {whole_s:.2f} s",

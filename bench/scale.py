@@ -6,23 +6,20 @@ compared with that while replicas move; each acknowledged record must be at its 
 
 import argparse
 import contextlib
-import itertools
 import json
 import os
-import statistics
 import subprocess
 import tempfile
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.measuring import end_on_signals, wait_for_quiet
+from bench.steady_producer import SteadyProducer, value_of
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from tests.harness import Cluster, cluster_in
 
@@ -30,7 +27,7 @@ TOPIC = "scale-bench"
 PARTITIONS = 12
 FILL_VALUE_BYTES = 10_000
 WARM_UP_S = 5.0
-POLL_S = 0.02
+POLL_S = 0.1
 MOST_WITHOUT_LEADER_S = 1.0
 MOST_P99 = 3.0
 MOST_MOVES = 1.05
@@ -43,111 +40,6 @@ enabled = false
 [consumer]
 enabled = false
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """Records that were acknowledged late.
-
-    Attributes:
-        number: How many.
-        of: Of how many.
-        led_anew: How many of them in partitions that had got another leader within NEAR_S.
-        longest_s: The longest latency.
-    """
-
-    number: int
-    of: int
-    led_anew: int
-    longest_s: float
-
-
-@dataclass
-class SteadyProducer:
-    """Writes numbered records at a rate until stopped; a context manager.
-
-    Attributes:
-        acknowledged: The value of each acknowledged record, by (partition, offset).
-        answers: When each was acknowledged, in which partition, and how long after it was due to be sent.
-        failed: How many were not acknowledged.
-    """
-
-    bootstrap_servers: str
-    per_s: int
-    topic: str = TOPIC
-    partitions: int = PARTITIONS
-    acknowledged: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    answers: list[tuple[float, int, float]] = field(default_factory=list)
-    failed: int = 0
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write)
-        settings = {"enable.idempotence": True, "delivery.timeout.ms": 120_000, "linger.ms": 5, "log_level": 0}
-        self._producer = Producer({"bootstrap.servers": self.bootstrap_servers, **settings})
-
-    def __enter__(self) -> "SteadyProducer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.failed += self._producer.flush(120)
-
-    def _write(self) -> None:
-        began_s, number = time.monotonic(), 0
-        while not self._stop.is_set():
-            due_s = began_s + number / self.per_s
-            # A record that could not be sent in time counts from when it was due.
-            self._producer.poll(max(0.0, due_s - time.monotonic()))
-            if time.monotonic() < due_s:
-                continue
-            value = b"%0200d" % number
-            partition = number % self.partitions
-            self._producer.produce(self.topic, value, partition=partition, on_delivery=self._noting(value, due_s))
-            number += 1
-
-    def _noting(self, value: bytes, due_s: float) -> Callable[[KafkaError | None, Message], None]:
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                self.failed += 1
-                return
-            now_s = time.monotonic()
-            self.answers.append((now_s, message.partition(), now_s - due_s))
-            # The client takes a request whose answer was lost for acknowledged when a later one is.
-            if message.offset() is not None:
-                self.acknowledged[message.partition(), message.offset()] = value
-
-        return delivered
-
-    def p99_s(self, since_s: float, until_s: float) -> float:
-        """Return the 99th percentile of the latencies of answers between two times."""
-        found = [latency_s for at_s, _, latency_s in self.answers if since_s <= at_s <= until_s]
-        return statistics.quantiles(found, n=100)[98]
-
-    def late(self, since_s: float, until_s: float, longer_s: float, led_anew: Sequence[tuple[float, int]]) -> Late:
-        """Return the answers between two times that took longer than a time, and what is known of them."""
-        found = [each for each in self.answers if since_s <= each[0] <= until_s]
-        late = [each for each in found if each[2] > longer_s]
-        moved = [
-            each
-            for each in late
-            if any(each[1] == partition and abs(each[0] - at_s) < NEAR_S for at_s, partition in led_anew)
-        ]
-        return Late(len(late), len(found), len(moved), max((each[2] for each in found), default=0.0))
-
-    def longest_silence_s(self, since_s: float, until_s: float) -> dict[int, float]:
-        """Return by partition the longest time without an answer: no partition was without a leader for longer."""
-        times = defaultdict(lambda: [since_s])
-        for at_s, partition, _ in self.answers:
-            if since_s <= at_s <= until_s:
-                times[partition].append(at_s)
-        gaps = {partition: [*each, until_s] for partition, each in times.items()}
-        return {
-            partition: max(later - earlier for earlier, later in itertools.pairwise(each))
-            for partition, each in gaps.items()
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +63,10 @@ class Scaled:
     replicas: int
     needed_replicas: int
     size_bytes: int
+
+    def was_led_anew(self, at_s: float, partition: int) -> bool:
+        """Return whether a partition got another leader within NEAR_S of a time."""
+        return any(partition == each and abs(at_s - changed_s) < NEAR_S for changed_s, each in self.led_anew)
 
 
 def replicas(cluster: Cluster) -> list[int]:
@@ -248,7 +144,7 @@ def fill(cluster: Cluster, megabytes: int) -> dict[int, int]:
     return {partition: len(range(partition, count, PARTITIONS)) for partition in range(PARTITIONS)}
 
 
-def written(cluster: Cluster, starts: dict[int, int]) -> Iterator[tuple[tuple[int, int], bytes]]:
+def records_from(cluster: Cluster, starts: dict[int, int]) -> Iterator[tuple[tuple[int, int], bytes]]:
     """Yield the place and the value of each record from these offsets on."""
     settings = {"group.id": "bench", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, **settings})
@@ -279,7 +175,7 @@ def report(name: str, scaled: Scaled, producer: SteadyProducer, before_s: float)
         f"  p99 {p99_s * 1000:.1f} ms while replicas move, {whole_s * 1000:.1f} ms in the whole command; "
         f"before {before_s * 1000:.1f} ms: {p99_s / before_s:.2f} of it, wanted is at most {MOST_P99:g}"
     )
-    late = producer.late(*scaled.moved, MOST_P99 * before_s, scaled.led_anew)
+    late = producer.late(*scaled.moved, MOST_P99 * before_s, scaled.was_led_anew)
     print(
         f"  {late.number} of {late.of} took longer than that, {late.led_anew} of them in partitions that had just got "
         f"another leader ({len(scaled.led_anew)} changes); the longest {late.longest_s:.2f} s"
@@ -331,24 +227,27 @@ def main() -> None:
         ends = fill(cluster, options.megabytes)
         wait_for_quiet(options.wait_for_quiet)
         print(f"load {shown_load()} before")
-        with SteadyProducer(cluster.bootstrap_servers, options.per_second) as producer:
+        with SteadyProducer(cluster.bootstrap_servers, options.per_second, TOPIC, PARTITIONS) as producer:
             time.sleep(WARM_UP_S)
             began_s = time.monotonic()
             time.sleep(options.before)
-            before_s = producer.p99_s(began_s, time.monotonic())
+            before = (began_s, time.monotonic())
             scales = {"2 -> 3": scale(cluster, 3, throttle), "3 -> 2": scale(cluster, 2, throttle)}
         print(f"load {shown_load()} after")
+        before_s = producer.p99_s(*before)
         results = [report(each, scaled, producer, before_s) for each, scaled in scales.items()]
-        found = dict(written(cluster, ends))
+        found = dict(records_from(cluster, ends))
         cluster.stop()
     values = set(found.values())
-    lost = sum(value not in values for value in producer.acknowledged.values())
-    misplaced = sum(found.get(place) != value for place, value in producer.acknowledged.items()) - lost
+    written = producer.written
+    acknowledged = {place: value_of(number) for place, number in written.acknowledged.items()}
+    lost = sum(value not in values for value in acknowledged.values())
+    misplaced = sum(found.get(place) != value for place, value in acknowledged.items()) - lost
     print(
-        f"{len(producer.acknowledged):,} records acknowledged, {producer.failed} not; lost: {lost}; misplaced: "
+        f"{len(acknowledged):,} records acknowledged, {written.failed} not; lost: {lost}; misplaced: "
         f"{misplaced}; twice: {len(found) - len(values)}"
     )
-    is_met = all(results) and not (lost or misplaced or producer.failed)
+    is_met = all(results) and not (lost or misplaced or written.failed)
     print("every figure is as wanted" if is_met else "a figure is not as wanted")
     raise SystemExit(not is_met)
 

@@ -45,6 +45,10 @@ _BROKER = {
     "num.partitions": "4",
     "num.recovery.threads.per.data.dir": "2",
     "offsets.topic.num.partitions": "4",
+    # A follower that hears of a new leader before the leader itself does asks again after this time. Until then no
+    # record with acks=all is acknowledged in the partition, nor, as a broker answers each connection in order, in any
+    # other that the same producer has on that leader. Kafka's default is 1000.
+    "replica.fetch.backoff.ms": "100",
     "replica.lag.time.max.ms": "10000",
     "socket.receive.buffer.bytes": "102400",
     "socket.request.max.bytes": "104857600",
