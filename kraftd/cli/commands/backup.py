@@ -95,22 +95,29 @@ def _show_created(invocation: Invocation, result: "CreateResult") -> None:
 def list_backups(context: typer.Context, target: TargetArgument) -> None:
     """List the backups of a target, oldest first."""
     from kraftd.cli.terminal import plain_table
-    from kraftd.operate.backup.target import existing_manifests
+    from kraftd.operate.backup.content import existing_content
     from kraftd.units import count, human_size
 
     invocation: Invocation = context.obj
     place = _target(invocation, target)
-    manifests = existing_manifests(place)
+    content = existing_content(place)
     if invocation.json:
-        backups = [_document(each) for each in manifests]
-        invocation.print_result({"target": place.name, "backups": backups})
+        backups = [_document(each) for each in content.manifests]
+        unusable = [
+            {"name": each.name, "code": each.error.code, "message": str(each.error), "hint": each.error.hint}
+            for each in content.unusable
+        ]
+        invocation.print_result({"target": place.name, "backups": backups, "unusable": unusable})
         return
     table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")
-    for each in manifests:
+    for each in content.manifests:
         kind = f"{each.kind}, not complete" if each.gaps else each.kind
         names = (each.id, kind, each.parent or "-", each.cluster, each.kafka_version)
         table.add_row(*names, str(len(each.topics)), count(each.records), human_size(each.size_bytes))
-    invocation.console().print(table)
+    if content.manifests:
+        invocation.console().print(table)
+    for broken in content.unusable:
+        invocation.console().print(f"{broken.name} is no usable backup: {broken.error}", style="red")
 
 
 def verify(context: typer.Context, target: TargetArgument, backup: BackupId = None) -> None:
@@ -122,6 +129,10 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
     with interruption("nothing was changed."):
         reporter = invocation.command_context().reporter
         result = verify_backups(_target(invocation, target), backup, reporter)
+    if (error := result.error) is not None:
+        for each in () if invocation.json or invocation.quiet else result.backups:
+            invocation.console().print(f"{each.id}: as written")
+        raise error
     if invocation.json:
         backups = [each.id for each in result.backups]
         facts = {"files": result.files, "records": result.records, "size_bytes": result.size_bytes}
@@ -161,10 +172,10 @@ def restore(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's 
 
 
 def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dry_run: bool, yes: bool) -> None:
+    from kraftd.operate.backup.content import chosen_backup
     from kraftd.operate.backup.manifest import COLD
     from kraftd.operate.backup.restore import plan_restore
     from kraftd.operate.backup.restore import restore as restore_backup
-    from kraftd.operate.backup.target import chosen_backup
     from kraftd.units import count, duration, plural
 
     target = _target(invocation, text)
@@ -220,8 +231,8 @@ def prune(
     yes: Yes = False,
 ) -> None:
     """Remove all backups but the newest, and but those that these continue: lists what goes, then asks."""
-    from kraftd.operate.backup.target import planned_prune
-    from kraftd.operate.backup.target import prune as prune_backups
+    from kraftd.operate.backup.content import planned_prune
+    from kraftd.operate.backup.content import prune as prune_backups
     from kraftd.units import human_size
 
     invocation: Invocation = context.obj
@@ -233,11 +244,13 @@ def prune(
     result = prune_backups(place, keep)
     if invocation.json:
         names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
-        invocation.print_result({"target": result.target, **names})
+        invocation.print_result({"target": result.target, **names, "unusable": result.unusable})
     elif not invocation.quiet:
         needed = len(result.kept) - keep
         why = f"; newer ones continue {needed} of them" if needed > 0 else ""
         invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}{why}")
+        if result.unusable:
+            invocation.console().print(f"Left alone, because they are no usable backups: {', '.join(result.unusable)}")
 
 
 def _abandon(invocation: Invocation) -> None:

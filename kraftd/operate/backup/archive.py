@@ -5,14 +5,15 @@ A verification reads everything, checks every checksum, count and chain, and res
 
 import bisect
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kraftd.errors import FileAccessError
+from kraftd.errors import FileAccessError, KraftdError
+from kraftd.operate.backup.content import Unusable, chosen_backup, existing_content
 from kraftd.operate.backup.format import DamagedArchiveError, Frame, frames
 from kraftd.operate.backup.manifest import ArchivedFile, ArchivedPartition, Manifest, Piece, chain_of
-from kraftd.operate.backup.target import Target, chosen_backup, target_errors
+from kraftd.operate.backup.target import Target, target_errors
 from kraftd.operate.context import Reporter
 
 
@@ -93,37 +94,87 @@ _BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The backups that read as they were written."""
+    """What was verified.
+
+    Attributes:
+        backups: Those that read as they were written; the counts are of these.
+        unusable: The others, each with what is wrong.
+    """
 
     target: str
     backups: tuple[Manifest, ...]
-    files: int
-    records: int
-    size_bytes: int
+    unusable: tuple[Unusable, ...]
+
+    @property
+    def files(self) -> int:
+        """The number of files."""
+        return sum(len(each.all_files) for each in self.backups)
+
+    @property
+    def records(self) -> int:
+        """The number of records."""
+        return sum(each.records for each in self.backups)
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the files."""
+        return sum(each.size_bytes for each in self.backups)
+
+    @property
+    def error(self) -> KraftdError | None:
+        """What a command fails with: the one error, or one that lists them all; None where there is none."""
+        if not self.unusable:
+            return None
+        facts = {
+            "backups": [each.id for each in self.backups],
+            "unusable": [
+                {"name": each.name, "code": each.error.code, "message": str(each.error)} for each in self.unusable
+            ],
+        }
+        if len(self.unusable) == 1:
+            error = self.unusable[0].error
+            error.details |= facts
+            return error
+        lines = "".join(f"\n  {each.name}: {each.error}" for each in self.unusable)
+        of_all = f"{len(self.unusable)} of {len(self.unusable) + len(self.backups)}"
+        return DamagedArchiveError(
+            f"cannot use {of_all} backups in {self.target}:{lines}",
+            hint="An undamaged copy of each is needed, or another backup (--id).",
+            details=facts,
+        )
 
 
 def verify(target: Target, chosen: str | None, reporter: Reporter) -> Verified:
-    """Verify one backup with those that it continues, else all.
+    """Verify one backup with those that it continues, else all: what is wrong with one keeps none from its check.
 
     Raises:
         UnknownNameError: There is no such backup, or none at all.
-        DamagedArchiveError: One is damaged; the text names the file and the place in it.
-        IdentityMismatchError: A newer kraftd wrote it.
+        KraftdError: The chosen one has no usable manifest, or its chain is broken.
     """
-    manifest, known = chosen_backup(target, chosen)
-    chains = [chain_of(each, known) for each in ([manifest] if chosen else known.values())]
-    backups = tuple({each.id: each for chain in chains for each in chain}.values())
+    if chosen is None:
+        content = existing_content(target)
+        known, backups, unusable = content.known, content.manifests, list(content.unusable)
+    else:
+        manifest, known = chosen_backup(target, chosen)
+        backups, unusable = chain_of(manifest, known), []
     reporter.transfer_begins("Verifying", sum(each.size_bytes for each in backups))
+    sound: list[Manifest] = []
     for backup in backups:
-        _verify_backup(target, backup, reporter)
+        try:
+            _verify_backup(target, backup, reporter)
+            _verify_chain(backup, known, {each.name for each in unusable})
+            sound.append(backup)
+        except (DamagedArchiveError, FileAccessError) as error:
+            unusable.append(Unusable(backup.id, error))
     reporter.download_ends()
-    return Verified(
-        target.name,
-        backups,
-        sum(len(each.all_files) for each in backups),
-        sum(each.records for each in backups),
-        sum(each.size_bytes for each in backups),
-    )
+    return Verified(target.name, tuple(sound), tuple(unusable))
+
+
+def _verify_chain(backup: Manifest, known: Mapping[str, Manifest], unusable: Container[str]) -> None:
+    if damaged := [each.id for each in chain_of(backup, known) if each.id in unusable]:
+        raise DamagedArchiveError(
+            f"cannot use the backup {backup.id}: it continues {damaged[-1]}, which is damaged", code="chain_broken"
+        )
 
 
 def _verify_backup(target: Target, backup: Manifest, reporter: Reporter) -> None:

@@ -18,10 +18,11 @@ from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress,
 from kraftd.host.events import EventLog
 from kraftd.host.files import make_private_directory, os_errors_named
 from kraftd.host.processes import known_process
+from kraftd.operate.backup.content import publish, remove_stale
 from kraftd.operate.backup.create import CreateResult, free_id
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest, sealed
-from kraftd.operate.backup.target import PARTIAL, Target, publish, refuse_inside, remove_stale, target_errors
+from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, CommandContext, Reporter
 from kraftd.plan.layout import Layout
 from kraftd.units import timestamp

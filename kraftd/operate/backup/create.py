@@ -16,6 +16,7 @@ from kraftd.kafka.model import Gap, OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.gaps import REPAIR
 from kraftd.kafka.records.reading import RecordReader, UnreadableRecordsError
 from kraftd.operate.backup.cluster import BackupCluster
+from kraftd.operate.backup.content import content_of, publish, remove_stale
 from kraftd.operate.backup.format import FILE_MAGIC, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
@@ -30,15 +31,7 @@ from kraftd.operate.backup.manifest import (
     continued_from,
     sealed,
 )
-from kraftd.operate.backup.target import (
-    PARTIAL,
-    Target,
-    manifests_in,
-    publish,
-    refuse_inside,
-    remove_stale,
-    target_errors,
-)
+from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, Reporter
 from kraftd.operate.data.access import opened
 from kraftd.units import plural, timestamp
@@ -177,7 +170,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
 
 def _parent(target: Target) -> Manifest | None:
     """Return the newest backup of records; its chain must be whole."""
-    manifests = [each for each in manifests_in(target) if each.kind == LOGICAL]
+    manifests = [each for each in content_of(target).manifests if each.kind == LOGICAL]
     if manifests:
         chain_of(manifests[-1], {each.id: each for each in manifests})
     return manifests[-1] if manifests else None

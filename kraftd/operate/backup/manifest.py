@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -210,12 +210,13 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         document = msgspec.json.decode(content)
         form, version = document["format"], int(document["format_version"])
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise DamagedArchiveError(f"cannot read {where}: it is no manifest of a backup ({error})") from error
+        why = f"without {error}" if isinstance(error, KeyError) else error
+        raise DamagedArchiveError(f"cannot read {where}: it is no manifest of a backup ({why})") from error
     if form != FORMAT or version > FORMAT_VERSION:
         raise IdentityMismatchError(
             f"cannot read {where}: it has format {form!r}, version {version}; "
             f"this kraftd knows {FORMAT!r}, version {FORMAT_VERSION}",
-            hint="Use the kraftd that made this backup, or a newer one.",
+            hint="Use the kraftd that made this backup, or a newer one; or choose another backup with --id.",
             code="archive_too_new",
         )
     try:
@@ -247,7 +248,7 @@ def chain_of(manifest: Manifest, known: Mapping[str, Manifest]) -> tuple[Manifes
         before = known.get(parent)
         if before is None or before in chain:
             raise DamagedArchiveError(
-                f"cannot use the backup {manifest.id}: {chain[-1].id} continues {parent}, which is missing",
+                f"cannot use the backup {manifest.id}: {chain[-1].id} continues {parent}, which is missing or unusable",
                 hint="Choose another backup with --id; 'kraftd backup list' shows them.",
                 code="chain_broken",
             )
@@ -307,12 +308,15 @@ def continued_from(parent: Manifest | None, topic: str, topic_id: str, partition
     return part.end if part is not None and part.end <= end else None
 
 
-def removable(manifests: Sequence[Manifest], keep: int) -> tuple[Manifest, ...]:
-    """Return the backups that are neither among the newest nor continued by one of these.
+def removable(
+    manifests: Sequence[Manifest], keep: int, continued: Collection[str] = frozenset()
+) -> tuple[Manifest, ...]:
+    """Return the backups that are neither among the newest nor continued by one that stays.
 
     Args:
         manifests: Oldest first.
         keep: How many of the newest to keep, at least 1.
+        continued: The ids of others to keep, with what they continue.
 
     Raises:
         ConfigurationError: ``keep`` is less than 1.
@@ -321,7 +325,7 @@ def removable(manifests: Sequence[Manifest], keep: int) -> tuple[Manifest, ...]:
         raise ConfigurationError("cannot keep fewer than 1 backup", hint="Give --keep 1 or more.")
     known = {manifest.id: manifest for manifest in manifests}
     needed: set[str] = set()
-    for manifest in manifests[-keep:]:
+    for manifest in (*manifests[-keep:], *(each for each in manifests if each.id in continued)):
         at: Manifest | None = manifest
         while at is not None and at.id not in needed:
             needed.add(at.id)

@@ -17,6 +17,7 @@ from kraftd.kafka.records.reading import RecordReader
 from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
 from kraftd.operate.backup.cluster import BackupCluster
+from kraftd.operate.backup.content import chosen_backup
 from kraftd.operate.backup.create import require_brokers
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import ClusterTopic, Manifest, Piece, chain_of, pieces_of
@@ -28,7 +29,7 @@ from kraftd.operate.backup.restoration import (
     plan_restoration,
     restored_commits,
 )
-from kraftd.operate.backup.target import Target, chosen_backup
+from kraftd.operate.backup.target import Target
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.data.access import opened
 

@@ -1,25 +1,22 @@
-"""Where backups are kept: a directory, or what fsspec opens by a URL. A backup is there once its manifest is.
-
-Also which backups of a target `kraftd backup prune` removes.
-"""
+"""Where backups are kept: a directory, or what fsspec opens by a URL. A backup is there once its manifest is."""
 
 import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedError, UnknownNameError, unknown_name
+from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedError
 from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
-from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes, parse_manifest, removable
+from kraftd.operate.backup.manifest import MANIFEST
 
 PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
 
+_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _LOCK = ".kraftd-backup.lock"
 _WITH_PASSWORD = re.compile(r"[^/]*://[^/]*:[^/]*@")
 
@@ -47,6 +44,11 @@ class Target(Protocol):
         Raises:
             RefusedError: One is under way.
         """
+
+
+def is_backup_id(name: str) -> bool:
+    """Return whether a directory is named as a backup: what a target has besides is somebody else's."""
+    return _ID.fullmatch(name) is not None
 
 
 def open_target(text: str, cwd: Path | None) -> Target:
@@ -87,10 +89,11 @@ class DirectoryTarget:
             return file.open("rb")
 
     def remove(self, name: str) -> None:
-        """Remove a directory; its manifest goes first, so that a part of a backup never looks like one."""
+        """Remove a directory; it is unfinished first, so that a part of a backup never looks like one."""
         with _named("remove", self._path / name):
-            (self._path / name / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(self._path / name)
+            doomed = self._path / (name.removesuffix(PARTIAL) + PARTIAL)
+            (self._path / name).replace(doomed)
+            shutil.rmtree(doomed)
 
     def publish(self, partial: str, name: str, manifest: bytes) -> None:
         """Write the manifest, bring everything to the disk, and rename the directory."""
@@ -144,16 +147,17 @@ class UrlTarget:
         self.name = url
 
     def names(self) -> list[str]:
-        """Return the names of the directories in it, with PARTIAL where there is no manifest."""
+        """Return the names of the directories in it, with PARTIAL for a backup that has no manifest."""
         with _named("read", self.name, Exception):
             self._files.invalidate_cache()
             if not self._files.exists(self._root):
                 return []
             found = [each for each in self._files.ls(self._root, detail=True) if each["type"] == "directory"]
             names = [str(each["name"]).rstrip("/").rpartition("/")[2] for each in found]
-            return sorted(
-                name if self._files.exists(f"{self._root}/{name}/{MANIFEST}") else name + PARTIAL for name in names
-            )
+            return sorted(name + PARTIAL if self._is_unfinished(name) else name for name in names)
+
+    def _is_unfinished(self, name: str) -> bool:
+        return is_backup_id(name) and not self._files.exists(f"{self._root}/{name}/{MANIFEST}")
 
     def open(self, path: str, mode: str) -> BinaryIO:
         """Open a file."""
@@ -228,60 +232,6 @@ def _url_target(url: str) -> Target:
         ) from error
 
 
-def manifests_in(target: Target) -> tuple[Manifest, ...]:
-    """Return the manifests of the finished backups, oldest first.
-
-    Raises:
-        DamagedArchiveError: One of them is damaged.
-        IdentityMismatchError: A newer kraftd wrote one.
-    """
-    found = []
-    for name in target.names():
-        if name.endswith(PARTIAL):
-            continue
-        try:
-            with target.open(f"{name}/{MANIFEST}", "rb") as file:
-                found.append(parse_manifest(file.read(), f"{target.name}/{name}/{MANIFEST}"))
-        except FileAccessError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-    return tuple(sorted(found, key=lambda manifest: (manifest.created_at, manifest.id)))
-
-
-def existing_manifests(target: Target) -> tuple[Manifest, ...]:
-    """Return as manifests_in, of a place where at least one backup was begun.
-
-    Raises:
-        UnknownNameError: There is no such place, or it is empty: the name may be wrong.
-    """
-    if not target.names():
-        raise _without_backup(target)
-    return manifests_in(target)
-
-
-def _without_backup(target: Target) -> UnknownNameError:
-    return UnknownNameError(
-        f"cannot find a backup in {target.name}", hint=f"'kraftd backup create {target.name}' makes one."
-    )
-
-
-def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[str, Manifest]]:
-    """Return a backup by its id, else the newest, and all by their ids.
-
-    Raises:
-        UnknownNameError: There is none, or none with that id.
-    """
-    manifests = manifests_in(target)
-    known = {manifest.id: manifest for manifest in manifests}
-    if chosen is not None and chosen in known:
-        return known[chosen], known
-    if not manifests:
-        raise _without_backup(target)
-    if chosen is None:
-        return manifests[-1], known
-    raise unknown_name(f"cannot find the backup {chosen} in {target.name}", chosen, list(known))
-
-
 def refuse_inside(target: Target, state_dir: Path) -> None:
     """Refuse a target in the cluster's own directory: it would be copied itself, and be gone with the cluster.
 
@@ -294,53 +244,3 @@ def refuse_inside(target: Target, state_dir: Path) -> None:
             hint="Choose another target.",
             code="unusable_target",
         )
-
-
-def remove_stale(target: Target) -> tuple[str, ...]:
-    """Remove what interrupted calls left, and return the names; the place must be held exclusively."""
-    stale = tuple(name for name in target.names() if name.endswith(PARTIAL))
-    for name in stale:
-        target.remove(name)
-    return stale
-
-
-def publish(target: Target, manifest: Manifest) -> None:
-    """Finish a backup with its sealed manifest."""
-    target.publish(manifest.id + PARTIAL, manifest.id, manifest_bytes(manifest))
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """Backups that are removed, or are to be."""
-
-    target: str
-    removed: tuple[Manifest, ...]
-    kept: tuple[Manifest, ...]
-
-
-def planned_prune(target: Target, keep: int) -> Pruned:
-    """Return which backups go: all but the newest, and but those that these continue.
-
-    Raises:
-        ConfigurationError: Fewer than one is to be kept.
-        UnknownNameError: There is no backup.
-        DamagedArchiveError: A manifest is damaged.
-    """
-    manifests = existing_manifests(target)
-    gone = removable(manifests, keep)
-    return Pruned(target.name, gone, tuple(each for each in manifests if each not in gone))
-
-
-def prune(target: Target, keep: int) -> Pruned:
-    """Remove these, the newest first, so that an interrupted call leaves whole chains; and what is unfinished.
-
-    Raises:
-        RefusedError: Another command works on the target.
-        FileAccessError: One cannot be removed.
-    """
-    with target.exclusive("backup prune"):
-        remove_stale(target)
-        planned = planned_prune(target, keep)
-        for manifest in reversed(planned.removed):
-            target.remove(manifest.id)
-    return planned

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError, UnknownNameError
+from kraftd.operate.backup.content import chosen_backup
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import (
     ArchivedFile,
@@ -18,7 +19,7 @@ from kraftd.operate.backup.manifest import (
     removable,
     sealed,
 )
-from kraftd.operate.backup.target import chosen_backup, open_target
+from kraftd.operate.backup.target import open_target
 
 
 def manifest(name, parent=None, *, topic_id="T", begin=0, end=10, continues=None):

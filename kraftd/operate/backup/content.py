@@ -1,0 +1,180 @@
+"""What a target holds: the backups that can be read, those that cannot, and which ones `kraftd backup prune` removes.
+
+A directory that is damaged, of a newer kraftd or not of kraftd at all is in the way of nothing but itself.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, UnknownNameError, unknown_name
+from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.manifest import LOGICAL, MANIFEST, Manifest, manifest_bytes, parse_manifest, removable
+from kraftd.operate.backup.target import PARTIAL, Target, is_backup_id, target_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A directory of a target that is no usable backup, though it is named as one, or has a manifest."""
+
+    name: str
+    error: KraftdError
+
+
+@dataclass(frozen=True)
+class Content:
+    """The finished backups of a target.
+
+    Attributes:
+        manifests: Of those whose manifest can be read, oldest first.
+        unusable: The others, by name.
+    """
+
+    target: str
+    manifests: tuple[Manifest, ...]
+    unusable: tuple[Unusable, ...] = ()
+
+    @cached_property
+    def known(self) -> dict[str, Manifest]:
+        """The manifests by the ids of their backups."""
+        return {manifest.id: manifest for manifest in self.manifests}
+
+    @property
+    def maybe_continued(self) -> frozenset[str]:
+        """The ids of the backups that an unusable one may continue: the newest one of records before it."""
+        found = set()
+        for each in self.unusable:
+            before = [known.id for known in self.manifests if known.kind == LOGICAL and known.id < each.name]
+            if is_backup_id(each.name) and before:
+                found.add(before[-1])
+        return frozenset(found)
+
+
+def content_of(target: Target) -> Content:
+    """Return what a target holds.
+
+    Raises:
+        FileAccessError: The place itself cannot be read.
+    """
+    manifests, unusable = [], []
+    for name in target.names():
+        if name.endswith(PARTIAL):
+            continue
+        try:
+            manifests.append(_manifest(target, name))
+        except (DamagedArchiveError, IdentityMismatchError) as error:
+            unusable.append(Unusable(name, error))
+        except FileAccessError as error:
+            if is_backup_id(name) and name in target.names():
+                unusable.append(Unusable(name, error))
+    return Content(target.name, tuple(sorted(manifests, key=lambda each: (each.created_at, each.id))), tuple(unusable))
+
+
+def _manifest(target: Target, name: str) -> Manifest:
+    path = f"{name}/{MANIFEST}"
+    where = f"{target.name}/{path}"
+    with target.open(path, "rb") as file, target_errors(target, path):
+        content = file.read()
+    manifest = parse_manifest(content, where)
+    if manifest.id != name:
+        raise IdentityMismatchError(
+            f"cannot use {where}: it is the manifest of the backup {manifest.id}",
+            hint=f"A backup keeps its name: rename that directory to {manifest.id}, or remove it.",
+            code="renamed_backup",
+        )
+    return manifest
+
+
+def existing_content(target: Target) -> Content:
+    """Return as content_of, of a place where at least one backup was begun.
+
+    Raises:
+        UnknownNameError: There is no such place, or it is empty: the name may be wrong.
+    """
+    if not target.names():
+        raise _without_backup(target)
+    return content_of(target)
+
+
+def _without_backup(target: Target) -> UnknownNameError:
+    return UnknownNameError(
+        f"cannot find a backup in {target.name}", hint=f"'kraftd backup create {target.name}' makes one."
+    )
+
+
+def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[str, Manifest]]:
+    """Return a backup by its id, else the newest, and all by their ids.
+
+    Raises:
+        UnknownNameError: There is none, or none with that id.
+        KraftdError: The chosen one, or one that is newer than all others, cannot be used.
+    """
+    content = content_of(target)
+    if chosen is not None and chosen in content.known:
+        return content.known[chosen], content.known
+    newest = content.manifests[-1].id if content.manifests else ""
+    for each in reversed(content.unusable):
+        # An older one in its place would be a surprise.
+        if each.name == chosen or (chosen is None and is_backup_id(each.name) and each.name > newest):
+            raise each.error
+    if not content.manifests:
+        raise _without_backup(target)
+    if chosen is None:
+        return content.manifests[-1], content.known
+    raise unknown_name(f"cannot find the backup {chosen} in {target.name}", chosen, list(content.known))
+
+
+def remove_stale(target: Target) -> tuple[str, ...]:
+    """Remove what interrupted calls left, and return the names; the place must be held exclusively."""
+    stale = tuple(
+        name for name in target.names() if name.endswith(PARTIAL) and is_backup_id(name.removesuffix(PARTIAL))
+    )
+    for name in stale:
+        target.remove(name)
+    return stale
+
+
+def publish(target: Target, manifest: Manifest) -> None:
+    """Finish a backup with its sealed manifest."""
+    target.publish(manifest.id + PARTIAL, manifest.id, manifest_bytes(manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Backups that are removed, or are to be.
+
+    Attributes:
+        unusable: The names of what cannot be read; it stays, with the backups that it may continue.
+    """
+
+    target: str
+    removed: tuple[Manifest, ...]
+    kept: tuple[Manifest, ...]
+    unusable: tuple[str, ...] = ()
+
+
+def planned_prune(target: Target, keep: int) -> Pruned:
+    """Return which backups go: all but the newest, and but those that these continue.
+
+    Raises:
+        ConfigurationError: Fewer than one is to be kept.
+        UnknownNameError: There is no backup.
+    """
+    content = existing_content(target)
+    gone = removable(content.manifests, keep, content.maybe_continued)
+    kept = tuple(each for each in content.manifests if each not in gone)
+    return Pruned(target.name, gone, kept, tuple(each.name for each in content.unusable))
+
+
+def prune(target: Target, keep: int) -> Pruned:
+    """Remove these, the newest first, so that an interrupted call leaves whole chains; and what is unfinished.
+
+    Raises:
+        RefusedError: Another command works on the target.
+        FileAccessError: One cannot be removed.
+    """
+    with target.exclusive("backup prune"):
+        remove_stale(target)
+        planned = planned_prune(target, keep)
+        for manifest in reversed(planned.removed):
+            target.remove(manifest.id)
+    return planned

@@ -1,0 +1,154 @@
+import json
+import shutil
+
+import pytest
+
+from kraftd.errors import FileAccessError, IdentityMismatchError, UnknownNameError
+from kraftd.operate.backup.archive import verify
+from kraftd.operate.backup.content import chosen_backup, content_of, existing_content, prune, remove_stale
+from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.manifest import MANIFEST
+from kraftd.operate.backup.target import DirectoryTarget, open_target
+from kraftd.operate.context import NullReporter
+from tests.unit.operate.backup.archives import FakeKafka, backed_up, records
+
+OLDER, NEWER = "20261120T000000Z", "20261204T000000Z"
+NEWEST = "2026-11-28T16:30:00.000Z"
+
+
+@pytest.fixture
+def kafka():
+    return FakeKafka([records(*range(8)), records(*range(4))])
+
+
+def newer_format(directory, healthy):
+    document = json.loads((healthy / MANIFEST).read_text()) | {"format_version": 2}
+    (directory / MANIFEST).write_text(json.dumps(document))
+
+
+def foreign(directory, healthy):
+    (directory / MANIFEST).write_text('{"name": "webapp", "version": 3}')
+
+
+def cut(directory, healthy):
+    (directory / MANIFEST).write_bytes((healthy / MANIFEST).read_bytes()[:-40])
+
+
+def copied(directory, healthy):
+    shutil.copytree(healthy, directory, dirs_exist_ok=True)
+
+
+def without_manifest(directory, healthy):
+    (directory / "topics").mkdir()
+
+
+def with_a_directory_for_a_manifest(directory, healthy):
+    (directory / MANIFEST).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        (OLDER, newer_format, IdentityMismatchError),
+        (OLDER, cut, DamagedArchiveError),
+        (OLDER, copied, IdentityMismatchError),
+        (OLDER, without_manifest, FileAccessError),
+        (OLDER, with_a_directory_for_a_manifest, FileAccessError),
+        ("webapp", foreign, DamagedArchiveError),
+        ("old", copied, IdentityMismatchError),
+    ],
+)
+def test_what_is_no_usable_backup_is_in_the_way_of_no_other(tmp_path, kafka, name, content, kind):
+    target, first = backed_up(tmp_path, kafka)
+    _, second = backed_up(tmp_path, kafka, created_at=NEWEST)
+    stray = tmp_path / "target" / name
+    stray.mkdir()
+    content(stray, tmp_path / "target" / first.id)
+
+    found = content_of(target)
+    assert [each.id for each in found.manifests] == [first.id, second.id]
+    assert [(each.name, type(each.error)) for each in found.unusable] == [(name, kind)]
+    assert str(stray) in str(found.unusable[0].error)
+    verified = verify(target, None, NullReporter())
+    assert [each.id for each in verified.backups] == [first.id, second.id]
+    assert isinstance(verified.error, kind)
+    assert verified.error.details["backups"] == [first.id, second.id]
+    assert verify(target, first.id, NullReporter()).error is None
+    assert chosen_backup(target, None)[0] == second
+    pruned = prune(target, 1)
+    assert ([each.id for each in pruned.removed], pruned.unusable) == ([first.id], (name,))
+    assert target.names() == sorted([name, second.id])
+
+
+def test_directories_of_others_are_neither_backups_nor_removed(tmp_path, kafka):
+    target, _ = backed_up(tmp_path, kafka)
+    for name in ("lost+found", "photos.partial", "webapp"):
+        (tmp_path / "target" / name).mkdir()
+    (tmp_path / "target" / NEWER).with_suffix(".partial").mkdir()
+
+    assert content_of(target).unusable == ()
+    assert verify(target, None, NullReporter()).error is None
+    assert remove_stale(target) == (f"{NEWER}.partial",)
+    assert {"lost+found", "photos.partial", "webapp"} < set(target.names())
+
+
+def test_directories_of_others_beside_backups_of_an_object_store_stay(tmp_path, kafka):
+    target = open_target(f"memory://{tmp_path}/target", None)
+    _, manifest = backed_up(tmp_path, kafka, target=target)
+    for name in ("photos", NEWER):
+        with target.open(f"{name}/a.jpg", "wb") as file:
+            file.write(b"a")
+
+    assert remove_stale(target) == (f"{NEWER}.partial",)
+    assert target.names() == [manifest.id, "photos"]
+    assert content_of(target).unusable == ()
+
+
+def test_no_older_backup_is_taken_for_a_newest_that_is_damaged(tmp_path, kafka):
+    target, manifest = backed_up(tmp_path, kafka)
+    (tmp_path / "target" / NEWER).mkdir()
+    cut(tmp_path / "target" / NEWER, tmp_path / "target" / manifest.id)
+
+    for chosen in (None, NEWER):
+        with pytest.raises(DamagedArchiveError, match=NEWER):
+            chosen_backup(target, chosen)
+    with pytest.raises(UnknownNameError):
+        chosen_backup(target, "20270101T000000Z")
+    assert chosen_backup(target, manifest.id)[0] == manifest
+
+
+def test_prune_keeps_what_an_unusable_backup_may_continue(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    _, continuing = backed_up(tmp_path, kafka, parent=full, created_at="2026-11-27T16:30:00.000Z")
+    _, last = backed_up(tmp_path, kafka, created_at=NEWEST)
+    place = tmp_path / "target" / continuing.id
+    newer_format(place, place)
+
+    pruned = prune(target, 1)
+
+    assert (pruned.removed, pruned.kept) == ((), (full, last))
+    assert target.names() == [full.id, continuing.id, last.id]
+
+
+def test_each_backup_is_verified_and_one_that_continues_a_damaged_one_is_unusable(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    _, continuing = backed_up(tmp_path, kafka, parent=full, created_at="2026-11-27T16:30:00.000Z")
+    _, other = backed_up(tmp_path, kafka, created_at=NEWEST)
+    (tmp_path / "target" / full.id / full.all_files[0].path).write_bytes(b"")
+
+    verified = verify(target, None, NullReporter())
+
+    assert verified.backups == (other,)
+    assert [(each.name, each.error.code) for each in verified.unusable] == [
+        (full.id, "archive_damaged"),
+        (continuing.id, "chain_broken"),
+    ]
+    assert [each["name"] for each in verified.error.details["unusable"]] == [full.id, continuing.id]
+
+
+def test_a_removal_that_is_interrupted_leaves_nothing_that_looks_like_a_backup(tmp_path, kafka):
+    target, manifest = backed_up(tmp_path, kafka)
+    (tmp_path / "target" / manifest.id).rename(tmp_path / "target" / f"{manifest.id}.partial")
+
+    assert existing_content(target).manifests == ()
+    assert remove_stale(DirectoryTarget(tmp_path / "target")) == (f"{manifest.id}.partial",)
