@@ -32,8 +32,11 @@ _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ABSOLUTE_PATH = re.compile(r"(/.*)?")
-_BACKUP_TARGET = re.compile(r"(/[^\x00-\x1f]*|[a-z][a-z0-9+.-]*://[^@/\x00-\x1f]*(/[^\x00-\x1f]*)?)?")
-"""A URL has no user and no password: they would be in a command line, for all users of the machine to see."""
+URL_PASSWORD = re.compile(r"://[^/]*:[^/]*@")
+"""A password in a URL: it would be in a command line, for all users of the machine to see, and in records."""
+_BACKUP_TARGET = re.compile(
+    rf"(/[^\x00-\x1f]*|(?!.*{URL_PASSWORD.pattern})[a-z][a-z0-9+.-]*://[^/\x00-\x1f]*(/[^\x00-\x1f]*)?)?"
+)
 
 _JVM_OPTION = re.compile(r"-\S.*")
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
@@ -273,7 +276,7 @@ class BackupSettings(_Section):
         "", description='"every 6h", "daily 03:00", "weekly sunday 03:00", or "" for none'
     )
     target: Annotated[str, _matching(_BACKUP_TARGET)] = Field(
-        "", description="the absolute path of a directory, or a URL without a user and a password"
+        "", description="the absolute path of a directory, or a URL without a password"
     )
     keep: Whole = Field(0, ge=0, le=10_000, description="a whole number from 0 to 10000")
     incremental: bool = Field(default=False, description=_SWITCH)

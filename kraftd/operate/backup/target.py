@@ -12,13 +12,13 @@ from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedEr
 from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.operate.backup.manifest import MANIFEST
+from kraftd.plan.settings import URL_PASSWORD
 
 PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
 
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _LOCK = ".kraftd-backup.lock"
-_WITH_PASSWORD = re.compile(r"[^/]*://[^/]*:[^/]*@")
 
 
 class Target(Protocol):
@@ -216,7 +216,7 @@ def target_errors(target: Target, path: str) -> contextlib.AbstractContextManage
 
 
 def _url_target(url: str) -> Target:
-    if _WITH_PASSWORD.match(url):
+    if URL_PASSWORD.search(url):
         raise ConfigurationError(
             "cannot use a target with a password in its URL: it would be in the list of processes, and in records",
             hint="Leave it out: what opens the place reads it from its own file, or from the environment.",

@@ -152,6 +152,20 @@ def test_a_bad_value_is_reported_with_its_key_what_is_allowed_and_its_origin(tom
     assert problems_of(toml) == [f"{problem} (from kraftd.toml)"]
 
 
+@pytest.mark.parametrize("url", ["s3://ada:hunter2@bucket/x", "ftp://:hunter2@host", "zip://x::ftp://a:b@host/x"])
+def test_a_password_in_the_target_of_backups_is_refused(url):
+    (problem,) = problems_of(f'[backup]\ntarget = "{url}"')
+
+    assert problem.endswith("or a URL without a password (from kraftd.toml)")
+
+
+@pytest.mark.parametrize(
+    "url", ["abfs://container@account.dfs.core.windows.net/path", "s3://bucket", "file:///x/a@b:c"]
+)
+def test_a_user_or_a_container_in_the_target_of_backups_is_no_password(url):
+    assert configured(f'[backup]\ntarget = "{url}"').settings.backup.target == url
+
+
 @pytest.mark.parametrize("name", ["", "Bad", "has space", "-x", "x-", "a" * 33, "ä", "a/b", ".."], ids=repr)
 def test_an_impossible_cluster_name_is_refused(name):
     (problem,) = problems_of(f'[cluster]\nname = "{name}"')

@@ -131,10 +131,24 @@ def test_every_damage_names_the_check_of_a_whole_target():
     assert "kraftd backup verify" in DamagedArchiveError("cannot read a frame").hint
 
 
-@pytest.mark.parametrize("url", ["s3://ada:hunter2@bucket/x", "ftp://ada:hunter2@127.0.0.1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://ada:hunter2@bucket/x",
+        "ftp://ada:hunter2@127.0.0.1",
+        "ftp://:hunter2@127.0.0.1/x",
+        "simplecache::ftp://ada:hunter2@127.0.0.1/x",
+        "zip://x::ftp://ada:hunter2@127.0.0.1/x",
+    ],
+)
 def test_a_target_with_a_password_in_its_url_is_refused_without_repeating_it(url):
     with pytest.raises(ConfigurationError) as raised:
         open_target(url, None)
 
     assert raised.value.code == "unusable_target"
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["memory://container@account.dfs.core.windows.net/a", "memory://host:21/a@b:c"])
+def test_a_user_or_a_container_in_a_url_is_no_password(url):
+    assert open_target(url, None).names() == []
