@@ -47,6 +47,7 @@ from kraftd.plan.program import Listener, Purpose
 from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 
 logger = logging.getLogger("kraftd.daemon")
+_GOOD_EVENTS = ("backup_scheduled", "recovered")
 
 _ASK_TIMEOUT_S = 2.0
 _ADMIN_TIMEOUT_S = 3.0
@@ -128,7 +129,7 @@ def daemon_doors(
         send_signal=send_signal,
         stop_obstacle=functools.partial(_stop_obstacle, plan),
         log_age_s=functools.partial(_log_age_s, plan, clock),
-        record_event=functools.partial(_record_event, events),
+        record_event=functools.partial(record_event, events),
         operations=OperationWatch(layout, clock).look,
         alerts=lambda: alerts.newest,
         disks=DiskWatch(plan, clock).views,
@@ -265,8 +266,9 @@ def reopen_logs(plan: Plan, supervisor: Supervisor) -> None:
         send_signal(process, signal.SIGUSR2)
 
 
-def _record_event(events: EventLog, kind: str, program: str, text: str) -> None:
-    logger.warning("%s %s: %s", program, kind, text)
+def record_event(events: EventLog, kind: str, program: str, text: str) -> None:
+    """Record an event, and log it: as a warning, but for one that somebody waits for or hopes for."""
+    logger.log(logging.INFO if kind in _GOOD_EVENTS else logging.WARNING, "%s %s: %s", program, kind, text)
     try:
         events.record(kind, text, program=program)
     except FileAccessError as error:

@@ -1,12 +1,15 @@
 import json
+import logging
 
 import pytest
 
-from kraftd.daemon.doors import RememberedDesired
+from kraftd.daemon.doors import RememberedDesired, record_event
 from kraftd.errors import KraftdError
+from kraftd.host.events import EventLog, events_since
 from kraftd.host.lock import try_acquire
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from kraftd.plan.layout import Layout
+from tests.clocks import ManualClock
 
 RUN = DesiredProgram(running=True, since="", by="start", why="")
 STATE = NOTHING_DESIRED.changed(["broker-1"], RUN, 3)
@@ -69,3 +72,20 @@ def test_a_file_that_was_never_read_or_is_too_new_is_told(layout, text):
         RememberedDesired(layout).read()
 
     assert layout.desired.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [
+        ("backup_scheduled", logging.INFO),
+        ("recovered", logging.INFO),
+        ("backup_failed", logging.WARNING),
+        ("exited", logging.WARNING),
+    ],
+)
+def test_only_an_event_of_trouble_is_a_warning_in_the_log(layout, caplog, kind, level):
+    with caplog.at_level(logging.INFO, "kraftd.daemon"):
+        record_event(EventLog(layout.events, "daemon", ManualClock()), kind, "producer", "as it is")
+
+    assert [each.levelno for each in caplog.records] == [level]
+    assert [each.kind for each in events_since(layout.events, 0.0)] == [kind]
