@@ -13,6 +13,7 @@ from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
 from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import ClusterContext
+from kraftd.operate.doors import Doors, real_doors
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.plan.plan import Access
 
@@ -54,12 +55,14 @@ class ScaleDoors:
     Attributes:
         open_kafka: Kafka by the way to it, with a time limit for each request in seconds; opened by entering it.
         start: The doors of a start.
+        cluster: The doors of the cluster that is scaled.
     """
 
     open_kafka: Callable[[Access, float], AbstractContextManager[ReassigningDoor]] = field(
         default=lambda access, timeout_s: Administrator(access, timeout_s=timeout_s)
     )
     start: StartDoors = field(default_factory=start_doors)
+    cluster: Doors = field(default_factory=real_doors)
 
     def reach(self, cluster: ClusterContext, verb: str) -> AbstractContextManager[ReassigningDoor]:
         """Return Kafka of a cluster that runs, opened by entering it.

@@ -9,7 +9,7 @@ from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
 from kraftd.operate.configuring import Configured, plan_for, refuse_changed
-from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
+from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal
@@ -144,7 +144,7 @@ class Scale:
                 f"cannot scale the cluster {name}: it was never started", hint="'kraftd start' starts it."
             )
         self._running: Plan = running
-        self._cluster: ClusterContext = cluster_context(running, self._command_context)
+        self._cluster = ClusterContext(running, self._doors.cluster, self._command_context)
         self._deadline = deadline_from_now(self._chosen, self._options.timeout_s, self._command_context)
 
     def plan(self) -> PlannedScale:
@@ -395,7 +395,7 @@ class Scale:
     def _start(self, brokers: int) -> Start:
         configured = self._configured(brokers)
         options = StartOptions(timeout_s=self._options.timeout_s, command=COMMAND)
-        cluster = cluster_context(configured.plan, self._command_context)
+        cluster = self._cluster.following(configured.plan)
         return Start(configured, cluster, options, self._deadline, self._doors.start)
 
     def _refuse_changed(self) -> None:

@@ -6,127 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
-from kraftd.kafka.administration.settings import BrokerSetting
-from kraftd.kafka.model import (
-    BrokerEndpoint,
-    ClusterMetadata,
-    Failure,
-    LogDir,
-    Partial,
-    Partition,
-    TopicState,
-)
-from kraftd.kafka.topics import Reassignment
+from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicState
 from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.move import Mover, first_look, look
 from kraftd.operate.scale.targets import spread_over
 from kraftd.operate.start.sequence import Deadline
 from tests.clocks import ManualClock
-
-SIZE = 1000
-NO_LIMIT = str(2**63 - 1)
-
-
-class FakeKafka:
-    """Brokers 1 to 3 with one topic; each look copies some bytes of what is under way."""
-
-    def __init__(self, partitions, copied_per_look=400):
-        self.replicas = dict(enumerate(partitions))
-        self.leaders = {number: replicas[0] for number, replicas in self.replicas.items()}
-        self.under_way = {}
-        self.copied_per_look = copied_per_look
-        self.topic = {}
-        self.brokers = {1: {}, 2: {}, 3: {}}
-        self.refuses = None
-        self.dead = set()
-        self.hung = set()
-        self.highest_rate = 0
-        self.unknown = {}
-        self.looks_behind = 0
-        self.seen = {node_id: ({}, 0) for node_id in self.brokers}
-
-    def reassignments(self):
-        for number, (target, left) in list(self.under_way.items()):
-            self.under_way[number] = (target, left - self.copied_per_look)
-            if left <= self.copied_per_look:
-                self.replicas[number] = target
-                del self.under_way[number]
-        return {
-            ("orders", number): Reassignment(
-                (*target, *(each for each in self.replicas[number] if each not in target)),
-                tuple(each for each in target if each not in self.replicas[number]),
-                tuple(each for each in self.replicas[number] if each not in target),
-            )
-            for number, (target, _) in self.under_way.items()
-        }
-
-    def metadata(self, names=None):
-        partitions = [Partition("orders", n, self.leaders[n], r, r) for n, r in self.replicas.items()]
-        self.unknown = {node_id: looks - 1 for node_id, looks in self.unknown.items() if looks > 0}
-        gone = self.dead | self.unknown.keys()
-        brokers = tuple(BrokerEndpoint(each, "localhost", each) for each in self.brokers if each not in gone)
-        return ClusterMetadata(brokers, Partial({"orders": TopicState("orders", False, tuple(partitions))}))
-
-    def log_dirs(self, brokers):
-        sizes = {node_id: {} for node_id in self.brokers}
-        for number, replicas in self.replicas.items():
-            for node_id in replicas:
-                sizes[node_id]["orders", number] = SIZE
-        for number, (target, left) in self.under_way.items():
-            for node_id in set(target) - set(self.replicas[number]):
-                sizes[node_id]["orders", number] = SIZE - left
-        asked = [broker.node_id for broker in brokers]
-        return Partial({node_id: (LogDir("/d", sizes[node_id], None, None, None),) for node_id in asked})
-
-    def reassign(self, targets):
-        if self.refuses is not None:
-            return dict.fromkeys(targets, self.refuses)
-        for (_, number), replicas in targets.items():
-            self.under_way[number] = (replicas, SIZE)
-        return {}
-
-    def elect_leaders(self, partitions):
-        for _, number in partitions:
-            self.leaders[number] = self.replicas[number][0]
-
-    def own_settings(self, names):
-        return {name: dict(self.topic) for name in names}
-
-    def alter_topics(self, changes):
-        for values in changes.values():
-            self.change(self.topic, values)
-        return {}
-
-    def broker_settings(self, node_id, keys):
-        before, looks = self.seen[node_id]
-        self.seen[node_id] = (before, looks - 1)
-        known = before if looks > 0 else self.brokers[node_id]
-        return {key: BrokerSetting(known.get(key, NO_LIMIT), True) for key in keys}
-
-    def alter_broker(self, node_id, values, *, of_all_brokers=False):
-        if node_id in self.dead | self.hung:
-            return Failure("TIMED_OUT", "no answer within 10 s", retriable=True)
-        self.seen[node_id] = (dict(self.brokers[node_id]), self.looks_behind)
-        self.change(self.brokers[node_id], values)
-        rates = [int(value) for key, value in self.brokers[node_id].items() if key.endswith(".rate")]
-        self.highest_rate = max([self.highest_rate, *rates])
-        return None
-
-    @staticmethod
-    def change(known, values):
-        for key, value in values.items():
-            known.pop(key, None)
-            if value is not None:
-                known[key] = value
-
-    @property
-    def throttles(self):
-        return [self.topic, *self.brokers.values()]
-
-    @property
-    def has_told_its_throttles(self):
-        return all(looks <= 0 for _, looks in self.seen.values())
+from tests.unit.operate.scale.scaling_cluster import SIZE, FakeKafka
 
 
 def mover(kafka, limit_s=600.0, journal=None, rate=100):
