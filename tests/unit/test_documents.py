@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from kraftd.cli.main import app
 from kraftd.cli.options import parse_since, split_arguments
+from tests.plans import plan_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -106,3 +107,14 @@ def test_every_duration_of_since_in_a_document_is_one_that_is_read():
 
     assert len(found) >= 3
     assert all(parse_since(text, now_s=1e9) < 1e9 for text in found)
+
+
+def test_the_second_cluster_of_the_readme_shares_no_port_with_the_first():
+    (block,) = (
+        each for each in _BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if "port_offset" in each
+    )
+    first, larger, second = (
+        {port.number for port in plan_of(toml).ports} for toml in ("", "[cluster]\nbrokers = 3", block)
+    )
+
+    assert second.isdisjoint(first | larger)

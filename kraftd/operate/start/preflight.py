@@ -209,7 +209,7 @@ def ports_error(taken: Sequence[tuple[Port, PortHolder]]) -> PortInUseError:
     lines = [f"  {port.owner}: port {port.number} is held by {holder}" for port, holder in taken]
     return PortInUseError(
         "cannot use the ports of the plan:\n" + "\n".join(lines),
-        hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=100).",
+        hint="End that process, or shift all ports with cluster.port_offset (--set cluster.port_offset=200).",
         details={"ports": [{"listener": port.owner, "port": port.number, **asdict(holder)} for port, holder in taken]},
     )
 

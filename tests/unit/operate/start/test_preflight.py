@@ -1,3 +1,4 @@
+import re
 import socket
 import stat
 
@@ -133,6 +134,18 @@ def test_a_port_in_use_is_told_with_listener_and_holder(listener):
     assert caught.value.code == "port_in_use"
     assert "cluster.port_offset" in caught.value.hint
     assert caught.value.details["ports"][0]["port"] == port
+
+
+def test_the_offset_that_the_error_names_shifts_every_port_out_of_the_way(listener):
+    port = listener.getsockname()[1]
+    with pytest.raises(PortInUseError) as caught:
+        check_ports(plan_of(f"[daemon]\nport = {port}"), ["kraftd"], start_doors().port_holder, ManualClock())
+
+    offset = re.search(r"cluster\.port_offset=(\d+)", caught.value.hint)[1]
+    shifted = plan_of(f"[cluster]\nbrokers = 3\nport_offset = {offset}")
+    ports = [{port.number for port in plan.ports} for plan in (plan_of(), plan_of("[cluster]\nbrokers = 3"), shifted)]
+
+    assert ports[2].isdisjoint(ports[0] | ports[1])
 
 
 def test_the_ports_of_programs_that_are_not_asked_about_do_not_matter(listener):
