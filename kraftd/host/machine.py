@@ -4,9 +4,10 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -134,8 +135,8 @@ class PortHolder:
     """The process that holds a port.
 
     Attributes:
-        pid: None if the operating system does not show it to this user.
-        command: Its command line, shortened; empty where unknown.
+        pid: None if the operating system does not show it to this user, or no process does.
+        command: Its command line, shortened, or what else holds the port; empty where unknown.
     """
 
     pid: int | None
@@ -143,7 +144,7 @@ class PortHolder:
 
     def __str__(self) -> str:
         if self.pid is None:
-            return "a process of another user"
+            return self.command or "a process of another user"
         ours = _PROGRAM.search(self.command)
         if ours is not None:
             return f"pid {self.pid} ({ours['name']} of the kraftd cluster in {ours['state_dir']})"
@@ -168,7 +169,8 @@ def loopback_fault(host: str) -> str:
 def is_free(host: str, port: int) -> bool:
     """Return whether a server could listen on a port now.
 
-    Uses ``SO_REUSEADDR`` as servers do, so that connections in TIME_WAIT do not count.
+    Uses ``SO_REUSEADDR`` as servers do, so that a server's own connections in TIME_WAIT do not count. An outgoing one
+    without that option does, for a minute after its end.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -186,13 +188,16 @@ def port_holder(host: str, port: int) -> PortHolder | None:
     return None if is_free(host, port) else holder_of(port)
 
 
-def holder_of(port: int) -> PortHolder:
+def holder_of(port: int, connections_of: Callable[[str], Sequence[Any]] = psutil.net_connections) -> PortHolder:
     """Return the process that holds a port, as far as this user may see it."""
     try:
-        connections = psutil.net_connections(kind="tcp")
+        connections = connections_of("tcp")
     except psutil.AccessDenied:
         return PortHolder(None)
-    holders = {each.status: each.pid for each in connections if each.laddr and each.laddr.port == port and each.pid}
+    here = [each for each in connections if each.laddr and each.laddr.port == port]
+    if here and all(each.status == psutil.CONN_TIME_WAIT for each in here):
+        return PortHolder(None, "an outgoing connection that has ended, for a minute at most")
+    holders = {each.status: each.pid for each in here if each.pid}
     # Without a listener, an outgoing connection from this port blocks it.
     pid = holders.get(psutil.CONN_LISTEN) or next(iter(holders.values()), None)
     return PortHolder(pid, _command(pid)) if pid else PortHolder(None)

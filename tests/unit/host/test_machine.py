@@ -1,5 +1,6 @@
 import os
 import socket
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -126,6 +127,15 @@ def test_the_holder_of_a_port_is_told_with_its_command(listener):
 
 def test_a_holder_that_may_not_be_seen_is_another_users():
     assert str(PortHolder(None)) == "a process of another user"
+
+
+def test_a_connection_that_has_ended_is_no_process_of_another_user():
+    ended = SimpleNamespace(laddr=SimpleNamespace(port=9092), status=psutil.CONN_TIME_WAIT, pid=None)
+    unseen = SimpleNamespace(laddr=SimpleNamespace(port=9092), status=psutil.CONN_ESTABLISHED, pid=None)
+
+    assert "connection that has ended" in str(holder_of(9092, lambda _: [ended, ended]))
+    assert holder_of(9092, lambda _: [ended, unseen]) == PortHolder(None)
+    assert holder_of(9093, lambda _: [ended]) == PortHolder(None)
 
 
 def test_a_host_that_is_not_this_machine_is_no_question_of_ports():
