@@ -140,7 +140,8 @@ def _is_to_run(
     planned = plan()
     if invocation.json and dry_run:
         invocation.print_result({"dry_run": True} | _document(planned))
-    elif not invocation.quiet:
+    elif not invocation.quiet and (dry_run or not planned.is_empty):
+        # Where there is nothing to do, the result says so.
         console = invocation.console(stderr=not dry_run)
         for line in lines(planned):
             console.print(line)

@@ -233,7 +233,8 @@ def key_risk(keyed: int, sampled: int) -> str | None:
     """Return the risk of more partitions to records with keys; None where no key was seen."""
     if not keyed:
         return None
+    have = "the newest record has a key" if sampled == 1 else f"{keyed} of the {sampled} newest records have keys"
     return (
-        f"{keyed} of the {plural(sampled, 'newest record')} have keys: from now on most keys go to other partitions, "
+        f"{have}: from now on most keys go to other partitions, "
         "so that consumers may see the records of a key out of order"
     )

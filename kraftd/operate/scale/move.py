@@ -239,15 +239,10 @@ class Mover:
                 less_at_s = now_s
             if now_s - said_s >= _SAID_EVERY_S:
                 said_s = now_s
-                self._say(len(situation.reassignments), left, first, (first - left) / max(now_s - began_s, 0.001))
+                text = progress(len(situation.reassignments), left, first, now_s - began_s)
+                self._cluster.reporter.moved(text, max(0, first - left), first)
             self._check(situation)
             self._clock.sleep(_POLL_S)
-
-    def _say(self, partitions: int, left: int, total: int, bytes_per_s: float) -> None:
-        text = f"{plural(partitions, 'partition')} on the way, {human_size(left)} left"
-        if bytes_per_s > 0 and left:
-            text += f", about {duration(max(1, left / bytes_per_s))}"
-        self._cluster.reporter.moved(text, max(0, total - left), total)
 
     def _hurry(self, dead: Collection[int]) -> None:
         """Double a throttle below what is written meanwhile: the copies would never be complete."""
@@ -323,6 +318,15 @@ class Mover:
             self._cluster.reporter.step(note)
         self.notes += still
         self._write(self.journal)
+
+
+def progress(partitions: int, left: int, total: int, seconds: float) -> str:
+    """Return how far the copies are, with the time that the rest takes once a hundredth of the bytes is there."""
+    text = f"{plural(partitions, 'partition')} on the way, {human_size(left)} left"
+    copied = total - left
+    if not left or copied * 100 < total:
+        return text
+    return f"{text}, about {duration(max(1, left * seconds / copied))}"
 
 
 def free_bytes(kafka: ReassigningDoor) -> int:

@@ -9,7 +9,7 @@ from kraftd.errors import KraftdError, RefusedError, TimedOutError
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicState
 from kraftd.operate.context import NullReporter
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.move import Mover, first_look, look
+from kraftd.operate.scale.move import Mover, first_look, look, progress
 from kraftd.operate.scale.targets import spread_over
 from kraftd.operate.start.sequence import Deadline
 from tests.clocks import ManualClock
@@ -116,6 +116,17 @@ def test_a_broker_that_keeps_its_throttle_is_named():
     made.run(target)
 
     assert made.notes == [f"broker {node_id} has not lifted its throttle yet" for node_id in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("left", "time"),
+    [(24_000_000, None), (23_999_000, None), (12_000_000, ", about 10 s"), (1, ", about 1 s"), (0, None)],
+)
+def test_the_time_that_is_left_is_told_once_it_can_be_estimated(left, time):
+    text = progress(3, left, 24_000_000, 10.0)
+
+    assert text.startswith("3 partitions on the way, ")
+    assert text.endswith(time or " left")
 
 
 def test_replicas_and_leaders_are_even_in_the_end_and_no_throttle_is_left():
