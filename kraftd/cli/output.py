@@ -206,8 +206,7 @@ def _detail(operation: Operation) -> str:
 
 def _operation_lines(document: StatusDocument) -> Iterable[Text]:
     """Yield a line for each operation that runs or waits to be resumed."""
-    found = document.operations if isinstance(document, HealthDocument) else ()
-    for each in found:
+    for each in document.operations:
         if each.state is not OperationState.DONE:
             yield Text(f"  {each.operation}, {each.state}: {_detail(each)}", style=_OPERATION_STYLES[each.state])
 

@@ -48,6 +48,7 @@ def observed(cluster: ClusterContext) -> StatusDocument:
         views(plan, facts, now_s),
         unreachable=process_table.unreachable,
         disks=DiskWatch(plan, cluster.clock).views(),
+        operations=operations(cluster),
     )
     verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, _last_desired(cluster))
     return status_document(plan, snapshot, verdict, "command")

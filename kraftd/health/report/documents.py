@@ -41,6 +41,8 @@ class StatusDocument:
     kafka_version: str
     nodes: tuple[ProgramView, ...]
     rung: Rung | None = field(default=None, kw_only=True)
+    operations: tuple[Operation, ...] = field(default=(), kw_only=True)
+    """What takes long: running, then resumable, then the last that are done, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +250,6 @@ class HealthDocument(StatusDocument):
     """Those that hold the cluster, as this machine sees them."""
     backup: ScheduledBackup | None = None
     """The scheduled backups; null where none are."""
-    operations: tuple[Operation, ...] = ()
-    """What takes long: running, then resumable, then the last that are done, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)

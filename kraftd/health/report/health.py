@@ -52,6 +52,7 @@ def status_document(plan: Plan, snapshot: Snapshot, verdict: Verdict, source: st
         kafka_version=plan.kafka_version,
         nodes=_nodes(snapshot),
         rung=cluster_rung(snapshot, verdict, [topic.name for topic in plan.topics]),
+        operations=snapshot.operations,
     )
 
 
@@ -113,7 +114,6 @@ def _of_machine(snapshot: Snapshot) -> dict[str, Any]:
         "alerts": snapshot.alerts,
         "file_systems": snapshot.disks,
         "backup": snapshot.backup,
-        "operations": snapshot.operations,
     }
 
 

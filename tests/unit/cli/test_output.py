@@ -8,6 +8,7 @@ from kraftd.cli.terminal import Console
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.backups import BackupHistory, BackupOutcome, backup_view
 from kraftd.health.programs.ladder import LogRecovery, Rung
+from kraftd.health.programs.operations import Operation, OperationState
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
@@ -234,3 +235,12 @@ def test_an_unclean_end_is_told_with_what_it_means(killed, why):
     result = StopResult("local", (unclean,), whole_cluster=True, took_s=1.0)
 
     assert f"broker-1 ended unclean ({why}): " in printed(show=lambda console: stopped(console, result))
+
+
+def test_a_status_that_the_command_observed_shows_what_takes_long():
+    running = Operation("backup restore", OperationState.RUNNING, "b1 from /backups", None, pid=7)
+    look = replace(snapshot(program("broker-1")), operations=(running,))
+
+    text = printed(status_view(status_document(plan_of(), look, judge(look), "command"), 120))
+
+    assert "backup restore, running: b1 from /backups" in text

@@ -3,12 +3,15 @@ from dataclasses import replace
 
 import msgspec
 
+from kraftd.health.programs.operations import Operation, OperationState
 from kraftd.health.programs.state import LastExit
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document, status_document
 from kraftd.health.report.history import History, Moment, Rates
 from tests.plans import plan_of
 from tests.unit.health.views import READY, full_snapshot, program, snapshot
+
+RUNNING = Operation("backup restore", OperationState.RUNNING, "b1 from /backups", None, pid=7)
 
 
 def wire(document):
@@ -33,7 +36,16 @@ def test_the_status_document_is_the_contract():
         "bootstrap_servers": "127.0.0.1:9092,127.0.0.1:9093",
         "kafka_version": "3.9.2",
         "rung": "ready",
+        "operations": [],
     }
+
+
+def test_what_takes_long_is_in_the_status_of_a_command_too():
+    look = replace(full_snapshot(), operations=(RUNNING,))
+
+    for source in ("command", "daemon"):
+        assert status_document(plan_of(), look, judge(look), source).operations == (RUNNING,)
+    assert health_document(plan_of(), look, judge(look), 1000.0).operations == (RUNNING,)
 
 
 def test_a_node_record_is_the_contract():
