@@ -357,7 +357,8 @@ def applied(console: Console, result: "ApplyResult") -> None:
         table.add_row(Text(name), Text(_MEANING["restart"]), Text("left by an earlier call"))
     for topic in result.topics:
         table.add_row(Text(topic), Text("create"), Text("it is a new topic"))
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     print_restarted(console, result.restarted)
     print_notes(console, result.notes)
     if not result.dry_run:

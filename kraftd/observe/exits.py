@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.health.programs.causes import OPEN_FILES, PORT_TAKEN, Cause, diagnose, silenced, unspawned
+from kraftd.health.programs.causes import OPEN_FILES, OWN_FILES, PORT_TAKEN, Cause, diagnose, silenced, unspawned
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
@@ -16,9 +16,13 @@ from kraftd.host.files import read_text
 from kraftd.host.logs import log_files, tail
 from kraftd.host.machine import port_holder
 from kraftd.observe.disks import disk_spaces
+from kraftd.plan.kinds import App, Node
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import MONITORING, Program
+from kraftd.render.java_command import PROPERTIES
+from kraftd.render.server_properties import server_properties
+from kraftd.render.supervisord_conf import dotenv
 from kraftd.supervisord.log import Exit, last_exits
 from kraftd.units import timestamp
 
@@ -163,7 +167,7 @@ def _of_kill(exit_text: str, by_kernel: bool | None) -> Cause:
 def with_machine(
     plan: Plan, program: str, cause: Cause, spaces: Callable[[Plan], tuple[DiskSpace, ...]] = disk_spaces
 ) -> Cause:
-    """Return a cause with what this machine knows: who holds the port, the limit of open files, or that a disk is full.
+    """Return a cause with what this machine knows: a port's holder, a limit, a damaged file of its own, a full disk.
 
     Args:
         plan: The cluster.
@@ -179,9 +183,24 @@ def with_machine(
             return replace(cause, remedy=f"{held}: end it, or choose other ports with cluster.port_offset.")
     elif cause.code == OPEN_FILES and (limit := open_files_limit(_supervisor_pid(plan))) is not None:
         return replace(cause, remedy=f"The limit is {limit} open files. {cause.remedy}")
+    elif cause.code in OWN_FILES and (file := _changed_file(plan, program)) is not None:
+        remedy = f"{file} is not as the plan has it: 'kraftd start {program}' writes it again and starts {program}."
+        return replace(cause, remedy=remedy)
     elif not cause.code and any(space.free_bytes < _FULL_BYTES for space in spaces(plan)):
         return silenced(cause)
     return cause
+
+
+def _changed_file(plan: Plan, program: str) -> Path | None:
+    """Return the rendered file with a program's settings where it is not what its plan renders."""
+    match plan.program(program):
+        case Node() as node:
+            path, text = plan.layout.config(program) / PROPERTIES, server_properties(plan, node)
+        case App() as app:
+            path, text = plan.layout.config(program) / ".env", dotenv(app)
+        case _:
+            return None
+    return path if read_text(path) != text else None
 
 
 def _supervisor_pid(plan: Plan) -> int | None:

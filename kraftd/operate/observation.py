@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, NotRunningError
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, Snapshot, views
@@ -99,16 +99,20 @@ class Listed:
 def list_clusters(command_context: CommandContext) -> tuple[Listed, ...]:
     """Return the clusters in the default place; one with a ``state_dir`` of its own is found there only by that."""
     place = clusters_dir(command_context.environ, command_context.home)
-    names = sorted(path.parent.name for path in place.glob("*/plan.json"))
-    return tuple(_listed(name, command_context) for name in names)
+    # One whose plan is missing while it runs has still its manifest.
+    names = sorted({path.parent.name for file in ("plan.json", "manifest.json") for path in place.glob(f"*/{file}")})
+    listed = (_listed(name, command_context) for name in names)
+    return tuple(each for each in listed if each is not None)
 
 
-def _listed(name: str, command_context: CommandContext) -> Listed:
+def _listed(name: str, command_context: CommandContext) -> Listed | None:
     place = str(clusters_dir(command_context.environ, command_context.home) / name)
     try:
         layout = layout_of(cluster=name, state_dir=None, environ=command_context.environ, home=command_context.home)
         plan = Store(layout).plan_of_record(name)
         result = status(cluster_context(plan, command_context), observed)
+    except NotRunningError:
+        return None
     except KraftdError:
         return Listed(name, "damaged", "", 0, "", place)
     state = result.document.status if result.is_running else "stopped"

@@ -1,9 +1,11 @@
-"""The text of a plan's files, for a start and for `kraftd render`; writes and fetches nothing."""
+"""The text of a plan's files, for a start and for `kraftd render`, and damage to them; writes and fetches nothing."""
 
 import os
 import pwd
+from collections.abc import Mapping
 from pathlib import Path
 
+from kraftd.host.files import read_text
 from kraftd.host.install import dashboards_dir, rule_files, template_text
 from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import CommandContext
@@ -26,6 +28,47 @@ def files_of(plan: Plan, launch: JvmLaunch, command_context: CommandContext) -> 
     """
     monitoring = MonitoringFiles(rule_files(), dashboards_dir())
     return render(plan, launch, python=command_context.python, template=template_text(), monitoring=monitoring)
+
+
+def located_files_of(plan: Plan, command_context: CommandContext) -> dict[Path, str]:
+    """Return the text of each file of a plan, with the Java and jars that this machine has.
+
+    Raises:
+        ConfigurationError: A value cannot be written.
+        RuntimeMissingError: The jars are not fetched yet, so that their paths are not known.
+    """
+    return files_of(plan, prepare_runtime(plan, command_context, fetch=False).launch, command_context)
+
+
+def damage_to(files: Mapping[Path, str]) -> dict[Path, str]:
+    """Return which files on disk are not whole, each with a clause that says in what way.
+
+    A text that only differs is whole: another version of kraftd, or a person, may have written it.
+
+    Args:
+        files: Their rendered text.
+
+    Raises:
+        FileAccessError: One cannot be read.
+    """
+    found = {path: _damage(read_text(path), text) for path, text in files.items()}
+    return {path: damage for path, damage in found.items() if damage}
+
+
+def _damage(text: str | None, rendered: str) -> str:
+    if text == rendered:
+        return ""
+    if text is None:
+        return "is missing"
+    if not text:
+        return "is empty"
+    # What is not UTF-8 was replaced when it was read.
+    if {"\0", "\ufffd"} & set(text) - set(rendered):
+        return "is overwritten"
+    if rendered.startswith(text) or (rendered.endswith("\n") and not text.endswith("\n")):
+        return "is truncated"
+    lines = set(rendered.splitlines())
+    return "is overwritten" if len(lines) > 1 and lines.isdisjoint(text.splitlines()) else ""
 
 
 def prometheus_configuration(chosen: ChosenCluster, command_context: CommandContext) -> str:
@@ -90,5 +133,4 @@ def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Pat
         ConfigurationError: The configuration is wrong.
         RuntimeMissingError: The jars are not fetched yet, so that their paths are not known.
     """
-    plan = plan_for(chosen, command_context).plan
-    return files_of(plan, prepare_runtime(plan, command_context, fetch=False).launch, command_context)
+    return located_files_of(plan_for(chosen, command_context).plan, command_context)

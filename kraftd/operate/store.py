@@ -1,22 +1,33 @@
 """The records of a cluster in its state directory. A writer holds the lock, except for the generation."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from kraftd.errors import KraftdError, NotRunningError
 from kraftd.host.files import read_text, write_atomically
+from kraftd.host.processes import Process, find_by_marker
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram, DesiredState, parse_desired
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest, parse_manifest
 from kraftd.plan.plan import Plan
 from kraftd.plan.plan_json import parse_plan, plan_json
+from kraftd.plan.program import DAEMON, Marker, java_marker, python_marker
+from kraftd.supervisord.rpc import SUPERVISORD
+
+Find = Callable[[Iterable[Marker]], Mapping[Marker, Process]]
 
 
 class Store:
-    """Reads and writes a cluster's records."""
+    """Reads and writes a cluster's records.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: The cluster's paths.
+        find: Returns the processes that have one of some markers.
+    """
+
+    def __init__(self, layout: Layout, find: Find = find_by_marker) -> None:
         self.layout = layout
+        self._find = find
 
     def manifest(self) -> Manifest | None:
         """Return the manifest, which the first format fixed; None before it.
@@ -47,13 +58,44 @@ class Store:
         is_here = recorded.exists() and recorded.samefile(own)
         return plan if is_here else replace(plan, layout=self.layout)
 
+    def plan_if_started(self) -> Plan | None:
+        """Return the plan that the cluster was last started with; None where nothing was started.
+
+        Raises:
+            KraftdError: The file is damaged, or missing while programs of the cluster run.
+        """
+        plan = self.plan()
+        if plan is None and (running := self._running()):
+            raise KraftdError(
+                f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(running)} run",
+                hint="'kraftd start' writes it again from the configuration, and restarts what runs; 'kraftd stop' "
+                "stops it.",
+                code="plan_missing",
+            )
+        return plan
+
+    def _running(self) -> tuple[str, ...]:
+        """Return what of a cluster without a plan runs, as far as the other records tell its names."""
+        if not self.layout.state_dir.exists():
+            return ()
+        try:
+            manifest = self.manifest()
+        except KraftdError:
+            manifest = None
+        markers = {name: python_marker(self.layout.identity(name)) for name in (SUPERVISORD, DAEMON)}
+        nodes = manifest.nodes if manifest is not None else ()
+        markers |= {node.name: java_marker(self.layout.identity(node.name)) for node in nodes}
+        found = self._find(markers.values())
+        return tuple(name for name, marker in markers.items() if marker in found)
+
     def plan_of_record(self, cluster: str) -> Plan:
         """Return the plan that the cluster was last started with.
 
         Raises:
             NotRunningError: It was never started.
+            KraftdError: The file is damaged, or missing while programs of the cluster run.
         """
-        plan = self.plan()
+        plan = self.plan_if_started()
         if plan is None:
             raise NotRunningError(
                 f"cannot find the cluster {cluster}: nothing was started in {self.layout.state_dir}",

@@ -48,6 +48,9 @@ def _pattern(code: str, line: str, remedy: str, *, retry_helps: bool = False, at
 
 PORT_TAKEN = "port_taken"
 OPEN_FILES = "open_files"
+OWN_FILES = frozenset({"property", "settings", "java_options"})
+"""The causes that damage to a rendered file of the program has too."""
+
 _FREE_SPACE = "Free disk space ('df -h'): kraftd starts it again; nothing acknowledged is lost until then."
 
 

@@ -51,12 +51,14 @@ class StateRecords:
         restart_histories: The restarts of each program.
         events: The recent events of each program, oldest first.
         complaints: What the logs of programs that run and do not serve say.
+        damage: The program's rendered files that are not whole, each with a clause that says in what way.
     """
 
     desired: DesiredState
     restart_histories: Mapping[str, RestartHistory] = field(default_factory=dict)
     events: Mapping[str, tuple[ProgramEvent, ...]] = field(default_factory=dict)
     complaints: Mapping[str, Cause] = field(default_factory=dict)
+    damage: Mapping[str, str] = field(default_factory=dict)
 
 
 def indented(facts: Iterator[Statement], depth: int = 1) -> Iterator[Statement]:
@@ -107,6 +109,8 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
         yield from _complaint(name, records)
         yield from _next(document, node, records, now_s)
         yield from _consequences(document, node)
+    for path, how in records.damage.items():
+        yield Statement(1, name, f"its file {path} {how}: 'kraftd {_rewrite(node)}' writes it again", "its files")
     for note in node.notes:
         yield Statement(1, name, note, observer(document))
     for event in records.events.get(name, ())[-_EVENTS_SHOWN:]:
@@ -117,6 +121,13 @@ def why(document: StatusDocument, name: str, records: StateRecords, now_s: float
 def _state(node: ProgramView) -> str:
     reason = f": {node.reason}" if node.reason else ""
     return f"is {node.service_state}{reason}"
+
+
+def _rewrite(node: ProgramView) -> str:
+    """Return the command that writes a program's damaged files again, which only its next start reads."""
+    if node.ready:
+        return "apply"
+    return f"start {node.name}" if node.pid is None else f"restart {node.name}"
 
 
 def _serving(node: ProgramView) -> str:

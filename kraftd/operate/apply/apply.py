@@ -1,12 +1,11 @@
 """`kraftd apply`: a running cluster follows its changed configuration, program by program."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from kraftd.errors import NeedsRunningClusterError, RefusedError
-from kraftd.host.files import read_text
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError
+from kraftd.host.files import read_text, write_changed
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import KafkaAccessError
 from kraftd.operate.apply.differences import (
@@ -24,7 +23,7 @@ from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import refuse_foreign
-from kraftd.operate.render import files_of
+from kraftd.operate.render import damage_to, files_of
 from kraftd.operate.restart import begin, refuse_interruption, require_running
 from kraftd.operate.rolling.journal import read_journal, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
@@ -104,7 +103,7 @@ def apply(chosen: ChosenCluster, options: ApplyOptions, command_context: Command
 
 def applied(start: Start, options: ApplyOptions) -> ApplyResult:
     """Do what ``apply`` does, for a start of the configured plan."""
-    running = start.cluster.store.plan()
+    running = start.cluster.store.plan_if_started()
     if running is None:
         raise NeedsRunningClusterError(
             f"cannot apply the configuration to the cluster {start.cluster.plan.cluster}: it was never started",
@@ -145,7 +144,7 @@ class _Application:
         find = start.doors.locate if self._options.dry_run else start.doors.prepare_runtime
         self._prepared: PreparedRuntime = find(plan, self._cluster.command_context)
         self._files = files_of(plan, self._prepared.launch, self._cluster.command_context)
-        found = compare(_on_disk(self._running, self._files), Side(plan, self._files), start.configured.manifest)
+        found = compare(self._on_disk(), Side(plan, self._files), start.configured.manifest)
         _refuse(found, start.configured)
         self._differences = settled(found, self._settings(found))
         left = read_journal(self._old.layout)
@@ -162,12 +161,17 @@ class _Application:
     @property
     def has_work(self) -> bool:
         """Whether there is anything to do, or an earlier call did not come to its end."""
+        return bool(self._damage) or self._has_changes
+
+    @property
+    def _has_changes(self) -> bool:
         return self._is_unfinished or not self._differences.is_empty or bool(self._journal.replaced)
 
     @property
     def what(self) -> str:
         """What is done, in a line."""
         changes = [f"{each.action} {each.name}" for each in self._differences.programs]
+        changes += [f"write {path} again" for path in self._damage]
         return ", ".join(changes) or "what an earlier call left"
 
     def track(self, tracked: ClusterContext) -> None:
@@ -176,6 +180,10 @@ class _Application:
 
     def change(self) -> None:
         """Do everything but the restarts: settings, what is removed, files, what is new, topics."""
+        if not self._has_changes:
+            # Only the next start of a program reads them.
+            write_changed({path: self._files[path] for path in self._damage})
+            return
         self._change_settings()
         self._stop_removed()
         write_journal(self._cluster.layout, self._journal)
@@ -207,6 +215,20 @@ class _Application:
             self._options.dry_run,
             took_s,
         )
+
+    def _on_disk(self) -> Side:
+        """Return what runs: its plan, and the files on disk; in place of a damaged one what its plan renders."""
+        command_context = self._cluster.command_context
+        try:
+            launch = self._start.doors.locate(self._running, command_context).launch
+            rendered = files_of(self._running, launch, command_context)
+        except KraftdError:
+            # The Java of its start is gone: what the files were is not known.
+            rendered = {}
+        self._damage = damage_to(rendered)
+        self._notes += [f"{path} {damage}: it is written again" for path, damage in self._damage.items()]
+        texts = {path: rendered[path] if path in self._damage else read_text(path) for path in self._files}
+        return Side(self._running, {path: text for path, text in texts.items() if text is not None})
 
     def _settings(self, found: Differences) -> dict[str, dict[str, BrokerSetting]]:
         """Return what brokers say of the settings that are to change; one that does not answer is restarted."""
@@ -276,11 +298,6 @@ class _Application:
 
     def _node(self, name: str) -> Node:
         return next(node for node in self._cluster.plan.nodes if node.name == name)
-
-
-def _on_disk(running: Plan, paths: Iterable[Path]) -> Side:
-    texts = {path: read_text(path) for path in paths}
-    return Side(running, {path: text for path, text in texts.items() if text is not None})
 
 
 def _not_taken(wanted: Mapping[str, str], found: Mapping[str, BrokerSetting]) -> list[str]:

@@ -106,7 +106,7 @@ def compare(running: Side, wanted: Side, manifest: Manifest | None) -> Differenc
     refused = contradictions_of(wanted.plan, manifest) if manifest else []
     before, after = _sections(running), _sections(wanted)
     if before.get("") != after.get(""):
-        refused.append("supervisord's own settings differ (cluster.name, or another version of kraftd)")
+        refused.append("supervisord's own settings differ (cluster.name, another version of kraftd, or an edit)")
     removed = [each for each in running.plan.programs if each.name not in wanted.plan.names]
     changes = [
         ProgramChange(each.name, Action.STOP, ("it is not configured any more",))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import kraftd
-from kraftd.errors import FileAccessError, KraftdError
+from kraftd.errors import FileAccessError, KraftdError, RuntimeMissingError
 from kraftd.health.programs.restarts import from_json
 from kraftd.host.environment import highest_open_files, highest_processes, open_files_of
 from kraftd.host.files import read_text, tree_bytes
@@ -18,11 +18,13 @@ from kraftd.host.lock import holder_now
 from kraftd.host.machine import cores, loopback_fault, max_map_count, port_holder, total_bytes
 from kraftd.observe.disks import disk_spaces
 from kraftd.observe.processes import ProcessTable
+from kraftd.operate.apply.differences import Side, compare
 from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import CommandContext, cluster_context
 from kraftd.operate.diagnose import findings
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 from kraftd.operate.ownership import refuse_foreign
+from kraftd.operate.render import damage_to, located_files_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
 from kraftd.operate.start.formatting import unformatted
@@ -80,6 +82,8 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
     look = _Look(configured, plan, table, command_context)
     checks = {
         "data": look.data,
+        "rendered files": look.rendered_files,
+        "writable": look.writable,
         "loopback": look.loopback,
         "ports": look.ports,
         "memory": look.memory,
@@ -126,6 +130,29 @@ class _Look:
         nodes = len(configured.plan.nodes) - len(empty)
         fact = f"{nodes} nodes of the cluster id {configured.manifest.cluster_id} in {configured.plan.layout.state_dir}"
         return Finding("data", Level.OK, f"{fact}{rest}")
+
+    def rendered_files(self) -> Finding:
+        plan = self.plan
+        if not self.table.processes:
+            return Finding("rendered files", Level.OK, "a start writes them")
+        try:
+            files = located_files_of(plan, self.command_context)
+        except RuntimeMissingError:
+            return Finding("rendered files", Level.OK, "they are not compared without Java and Kafka")
+        stopped = [name for name in plan.names if name not in self.table.processes]
+        running, rendered = Side(plan, {path: read_text(path) or "" for path in files}), Side(plan, files)
+        changed = [f"{each.name} ({', '.join(each.why)})" for each in compare(running, rendered, None).programs]
+        return findings.rendered_files(damage_to(files), changed, stopped)
+
+    def writable(self) -> Finding:
+        layout = self.plan.layout
+        nodes = [layout.data(node.name) for node in self.plan.nodes]
+        logs = [layout.logs(name) for name in self.plan.names]
+        partitions = [each for place in nodes if os.access(place, os.R_OK) for each in place.glob("*/")]
+        places = (layout.state_dir, layout.supervisord_pid.parent, layout.events, *logs, *nodes, *partitions)
+        refused = [each for each in places if each.exists() and not os.access(each, os.W_OK | os.X_OK)]
+        read_only = [each for each in refused if os.statvfs(each).f_flag & os.ST_RDONLY]
+        return findings.writable(refused, str(layout.state_dir), is_read_only=bool(read_only))
 
     def loopback(self) -> Finding:
         check_loopback(loopback_fault(LOOPBACK))
@@ -219,7 +246,7 @@ def _records(layout: Layout) -> Iterator[Finding]:
     """Yield a finding for each damaged record, or one for all."""
     store = Store(layout)
     reads: dict[str, Callable[[], object]] = {
-        layout.plan.name: store.plan,
+        layout.plan.name: store.plan_if_started,
         layout.manifest.name: store.manifest,
         layout.desired.name: store.desired,
         layout.restarts.name: lambda: from_json(read_text(layout.restarts)),

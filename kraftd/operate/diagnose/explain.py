@@ -1,8 +1,9 @@
 """`kraftd explain lag` and `kraftd why`: chains of facts, from the daemon or, without it, from the cluster's files."""
 
+import logging
 from dataclasses import dataclass, replace
 
-from kraftd.errors import unknown_name
+from kraftd.errors import KraftdError, unknown_name
 from kraftd.escapes import typed
 from kraftd.health.lag.status import LagStatus
 from kraftd.health.programs.causes import Cause, complaint
@@ -17,7 +18,10 @@ from kraftd.kafka.model import Gap, TopicPartition
 from kraftd.observe.exits import last_records
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.observation import observed
+from kraftd.operate.render import damage_to, located_files_of
 from kraftd.operate.status import best_document
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ def explain_program(cluster: ClusterContext, name: str) -> Explanation:
     """
     cluster.plan.check_names((name,))
     document = best_document(cluster, observed)
-    records = replace(_records(cluster), complaints=_complaints(cluster, node_named(document, name)))
+    complaints, damage = _complaints(cluster, node_named(document, name)), _damaged_files(cluster, name)
+    records = replace(_records(cluster), complaints=complaints, damage=damage)
     facts = why(document, name, records, cluster.clock.now_s())
     return Explanation(f"why {name}", document.source, tuple(facts))
 
@@ -83,6 +88,18 @@ def _complaints(cluster: ClusterContext, node: ProgramView | None) -> dict[str, 
     since_s = cluster.clock.now_s() - (node.uptime_s or 0.0)
     found = complaint(last_records(cluster.layout, cluster.plan.program(node.name), since_s))
     return {} if found is None else {node.name: found}
+
+
+def _damaged_files(cluster: ClusterContext, name: str) -> dict[str, str]:
+    """Return the rendered files of a program that are not whole, each with a clause that says in what way."""
+    try:
+        files = located_files_of(cluster.plan, cluster.command_context)
+        own = cluster.layout.config(name)
+        return {str(path): how for path, how in damage_to(files).items() if path.is_relative_to(own)}
+    except KraftdError as error:
+        # Its other facts do without.
+        logger.debug("No file is compared: %s", error)
+        return {}
 
 
 def _records(cluster: ClusterContext) -> StateRecords:

@@ -1,8 +1,9 @@
 """The judgement on what `kraftd doctor` saw. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from kraftd.plan.plan import Plan
@@ -17,6 +18,7 @@ _THREADS_OF_A_NODE = 150
 _THREADS_OF_ANOTHER = 30
 _CLOCK_TOLERANCE_S = 60.0
 _BESIDE_A_HEAP = 1.25
+_PLACES_SHOWN = 3
 _NODE_BYTES = 200 * 1024**2
 _OTHER_BYTES = 80 * 1024**2
 """What a JVM takes beside its heap (code, threads, buffers), and what an app, a tool or the daemon takes, roughly."""
@@ -57,6 +59,44 @@ class Diagnosis:
     def exit_code(self) -> int:
         """1 where a check failed."""
         return int(any(finding.status is Level.FAILURE for finding in self.findings))
+
+
+def rendered_files(damage: Mapping[Path, str], changed: Sequence[str], stopped: Collection[str]) -> Finding:
+    """Judge the rendered files of a cluster that runs: what it runs with is read again at the next start.
+
+    Args:
+        damage: What is wrong with those that are not whole, by path.
+        changed: The programs whose files differ from what the plan renders, each with the difference.
+        stopped: The programs that do not run.
+    """
+    if damage:
+        names = [name for name in stopped if any(name in path.parts for path in damage)]
+        start = f", then run 'kraftd start {' '.join(names)}'" if names else ""
+        fact = "; ".join(f"{path} {how}" for path, how in damage.items())
+        return Finding("rendered files", Level.FAILURE, fact, f"Run 'kraftd apply', which writes them again{start}.")
+    if changed:
+        fact = f"not as this kraftd renders the plan, because of another version or an edit: {'; '.join(changed)}"
+        return Finding("rendered files", Level.WARNING, fact, "'kraftd apply --dry-run' shows what they mean.")
+    return Finding("rendered files", Level.OK, "they are as the plan has them")
+
+
+def writable(refused: Sequence[Path], state_dir: str, *, is_read_only: bool) -> Finding:
+    """Judge the directories that this user cannot write to.
+
+    Args:
+        refused: Those directories.
+        state_dir: The directory of all of them.
+        is_read_only: Whether a file system is read-only.
+    """
+    if not refused:
+        return Finding("writable", Level.OK, f"{state_dir} and the directories of all programs can be written to")
+    shown = ", ".join(map(str, refused[:_PLACES_SHOWN]))
+    more = f" and {len(refused) - _PLACES_SHOWN} more" if len(refused) > _PLACES_SHOWN else ""
+    if is_read_only:
+        fact = f"the file system is read-only: {shown}{more}"
+        return Finding("writable", Level.FAILURE, fact, "Mount it read-write, then run 'kraftd start'.")
+    remedy = "Give this user access ('chown -R', 'chmod -R u+rwX'), then run 'kraftd start'."
+    return Finding("writable", Level.FAILURE, f"this user cannot write to {shown}{more}", remedy)
 
 
 def processes(plan: Plan, limit: int | None) -> Finding:

@@ -137,7 +137,7 @@ class Scale:
         self._doors = doors or ScaleDoors()
         self._chosen = self._choose(None)
         self._store = Store(self._chosen.layout)
-        running = self._store.plan()
+        running = self._store.plan_if_started()
         if running is None:
             name = self._chosen.configuration.settings.cluster.name
             raise NeedsRunningClusterError(

@@ -12,7 +12,7 @@ from kraftd.operate.apply.overrides import forget_all_overrides
 from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
-from kraftd.operate.render import files_of
+from kraftd.operate.render import damage_to, files_of
 from kraftd.operate.rolling.journal import read_journal, remove_journal
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
@@ -291,7 +291,10 @@ def _changes(start: Start) -> list[str]:
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
     files = files_of(plan, prepared.launch, command_context)
-    if plan == start.cluster.plan and not changed_files(files):
+    changed = changed_files(files)
+    if plan == start.cluster.plan and changed and set(changed) <= set(damage := damage_to(files)):
+        return [f"{path} {how}: 'kraftd apply' writes it again" for path, how in damage.items()]
+    if plan == start.cluster.plan and not changed:
         left = read_journal(plan.layout)
         is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
         return [f"'kraftd {left.command}' did not come to its end: call it again"] if left and is_left else []

@@ -12,6 +12,8 @@ from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import ProcessFact
 from kraftd.health.programs.state import LastExit
 from kraftd.observe.exits import KernelKills, cause_of, exit_records, last_records, with_causes, with_machine
+from kraftd.render.server_properties import server_properties
+from kraftd.render.supervisord_conf import dotenv
 from kraftd.units import timestamp
 from tests.clocks import ManualClock
 from tests.plans import layout_at, plan_of
@@ -316,3 +318,32 @@ def test_an_apps_lines_of_an_earlier_run_are_left_out_and_its_last_words_count(l
         f"{new} INFO web: new",
         "Traceback",
     ]
+
+
+@pytest.mark.parametrize(
+    ("program", "file", "line"),
+    [
+        (
+            "broker-2",
+            "server.properties",
+            "org.apache.kafka.common.config.ConfigException: Missing required configuration",
+        ),
+        ("controller-101", "server.properties", "org.apache.kafka.common.config.ConfigException: Invalid value x"),
+        ("producer", ".env", "kraftd_apps: cannot use the settings: APP_PORT is no number"),
+    ],
+)
+def test_a_start_that_a_damaged_file_ended_names_it_and_the_command_that_writes_it(plan, program, file, line):
+    write(plan.layout.console(program), line)
+    path = plan.layout.config(program) / file
+    damaged = cause_of(plan, program, ENDED, ended_after(1))
+    texts = {plan.layout.config(node.name) / "server.properties": server_properties(plan, node) for node in plan.nodes}
+    texts |= {plan.layout.config(app.name) / ".env": dotenv(app) for app in plan.apps}
+    path.parent.mkdir(parents=True)
+    path.write_text(texts[path])
+
+    whole = cause_of(plan, program, ENDED, ended_after(1))
+
+    assert f"{path} is not as the plan has it" in damaged.remedy
+    assert f"'kraftd start {program}'" in damaged.remedy
+    assert str(path) not in whole.remedy
+    assert whole.code == damaged.code

@@ -1,9 +1,11 @@
 import pytest
 
-from kraftd.errors import NotRunningError
+from kraftd.errors import KraftdError, NotRunningError
+from kraftd.host.processes import Process
 from kraftd.operate.store import Store
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from kraftd.plan.manifest import manifest_of
+from kraftd.plan.program import java_marker, python_marker
 from tests.plans import layout_at, plan_of
 
 START = DesiredProgram(running=True, since="2026-01-01T00:00:00Z", by="start", why="asked")
@@ -24,6 +26,22 @@ def test_a_cluster_that_never_was_cannot_be_commanded(store):
         store.plan_of_record("local")
 
     assert (caught.value.exit_code, caught.value.code) == (3, "never_started")
+
+
+@pytest.mark.parametrize("runs", ["supervisord", "kraftd", "broker-2"])
+def test_a_plan_that_is_gone_while_something_runs_is_no_cluster_that_never_was(store, runs):
+    plan = plan_of(state_dir=store.layout.state_dir)
+    store.write_manifest(manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk"))
+    identity = store.layout.identity(runs)
+    marker = java_marker(identity) if runs == "broker-2" else python_marker(identity)
+    running = Store(store.layout, lambda markers: {each: Process(7, 1.0, 1.0) for each in markers if each == marker})
+
+    with pytest.raises(KraftdError) as caught:
+        running.plan_of_record("local")
+
+    assert (caught.value.exit_code, caught.value.code) == (1, "plan_missing")
+    assert runs in str(caught.value)
+    assert "'kraftd start'" in caught.value.hint
 
 
 def test_records_read_back_as_they_were_written(store):

@@ -68,6 +68,22 @@ def test_a_program_that_runs_and_does_not_serve_is_explained_by_its_log():
     assert "another cluster" in found[4]
 
 
+@pytest.mark.parametrize(
+    ("node", "command"),
+    [
+        (program("broker-2"), "apply"),
+        (program("broker-2", ServiceState.UNREADY, "it does not answer"), "restart broker-2"),
+        (KILLED, "start broker-2"),
+    ],
+)
+def test_a_damaged_file_is_told_with_the_command_that_writes_it_again(node, command):
+    records = replace(RECORDS, damage={"/s/server.properties": "is truncated"})
+
+    found = texts(health(program("broker-1"), node, program("kraftd")), "broker-2", records)
+
+    assert f"  its file /s/server.properties is truncated: 'kraftd {command}' writes it again" in found
+
+
 @pytest.mark.parametrize("line", ["[2026-11-26 14:23:31,880] INFO ready", "[2026-11-26 14:23:31,880] ERROR not known"])
 def test_a_log_without_a_known_error_is_no_complaint(line):
     assert complaint([line]) is None

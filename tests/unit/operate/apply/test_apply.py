@@ -1,5 +1,7 @@
 """A changed configuration and a cluster that runs, without a process: what is written, started and restarted."""
 
+from pathlib import Path
+
 import pytest
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError
@@ -55,6 +57,41 @@ def test_nothing_that_changed_means_nothing_to_do(cluster):
 
     assert (result.is_changed, result.changes, result.restarted) == (False, (), ())
     assert cluster.did == []
+
+
+DAMAGES = [
+    lambda path: path.write_text(path.read_text()[: path.stat().st_size // 2]),
+    lambda path: path.write_text(""),
+    Path.unlink,
+]
+DAMAGES += [lambda path: path.write_bytes(b"\xff\0\n" * 9), lambda path: path.write_text("nonsense\n")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["supervisord.conf", "config/broker-1/server.properties", "config/producer/.env"])
+def test_a_damaged_file_is_no_changed_configuration_and_is_written_again(cluster, file, damage):
+    path = cluster.plan.layout.state_dir / file
+    rendered = path.read_text()
+    damage(path)
+
+    shown = apply(cluster, dry_run=True)
+    result = apply(cluster)
+
+    assert [(each.is_changed, each.changes) for each in (shown, result)] == [(True, ()), (True, ())]
+    assert all(str(path) in each.notes[0] for each in (shown, result))
+    assert cluster.did == []
+    assert path.read_text() == rendered
+    assert not apply(cluster).is_changed
+
+
+def test_a_damaged_file_beside_a_changed_configuration_restarts_only_what_changed(cluster):
+    cluster.plan.layout.supervisord_conf.write_text("")
+
+    result = apply(cluster, "[consumer]\ninstances = 2")
+
+    assert [each.name for each in result.changes] == ["consumer-2", DAEMON]
+    assert cluster.of("SIGTERM") == [DAEMON]
+    assert "consumer-2" in cluster.plan.layout.supervisord_conf.read_text()
 
 
 def test_a_third_broker_joins_and_only_the_daemon_is_restarted(cluster):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from kraftd.operate.diagnose import findings
@@ -13,6 +15,12 @@ from tests.plans import plan_of
         (findings.processes(plan_of(), None), Level.OK),
         (findings.processes(plan_of(), 4096), Level.OK),
         (findings.processes(plan_of(), 100), Level.FAILURE),
+        (findings.rendered_files({}, (), ("broker-2",)), Level.OK),
+        (findings.rendered_files({Path("/s/config/broker-2/x"): "is empty"}, (), ("broker-2",)), Level.FAILURE),
+        (findings.rendered_files({}, ("broker-2 (its command line)",), ()), Level.WARNING),
+        (findings.writable((), "/s", is_read_only=False), Level.OK),
+        (findings.writable([Path("/s/data")] * 5, "/s", is_read_only=False), Level.FAILURE),
+        (findings.writable([Path("/s/data")], "/s", is_read_only=True), Level.FAILURE),
         (findings.memory_maps(None), Level.OK),
         (findings.memory_maps(65_530), Level.OK),
         (findings.memory_maps(65_529), Level.WARNING),

@@ -261,6 +261,17 @@ def test_a_start_writes_a_damaged_file_again_of_what_does_not_run(cluster, name,
     assert of_another.read_text() == ""
 
 
+@pytest.mark.parametrize("file", ["supervisord.conf", "config/broker-1/server.properties", "config/consumer/.env"])
+def test_a_damaged_file_of_what_runs_is_not_told_as_a_changed_configuration(cluster, file):
+    locked_start(cluster.starting())
+    path = cluster.plan.layout.state_dir / file
+    path.write_text(path.read_text()[:-1])
+
+    result = locked_start(cluster.starting())
+
+    assert result.notes == (f"{path} is truncated: 'kraftd apply' writes it again",)
+
+
 def test_a_start_that_fails_says_that_the_configuration_has_changed_since(cluster):
     locked_start(cluster.starting())
     cluster.programs["broker-2"] = FakeProgram(fails=True)
