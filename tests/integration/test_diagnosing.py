@@ -118,6 +118,26 @@ def test_the_doctor_takes_the_ports_of_a_running_cluster_for_its_own(cluster):
     assert "broker-1" in orphaned["supervision"]["fact"]
 
 
+def test_damage_to_the_files_of_a_cluster_that_runs_is_told_as_such(cluster):
+    with stand_ins(cluster) as running:
+        running.behave("broker-1")
+        running.start("broker-1")
+        layout = running.plan.layout
+        properties = layout.config("broker-1") / "server.properties"
+        properties.write_text(properties.read_text()[:40])
+        plan = layout.plan.read_text()
+
+        rendered = findings_of(cluster, status=1)["rendered files"]
+        layout.plan.unlink()
+        error = refused(cluster, "status", status=1, code="plan_missing")
+        layout.plan.write_text(plan)
+
+    assert rendered["status"] == "failure"
+    assert f"{properties} is truncated" in rendered["fact"]
+    assert "'kraftd apply'" in rendered["remedy"]
+    assert "supervisord" in error["message"]
+
+
 def test_the_doctor_finds_what_a_start_would_refuse(cluster, plan):
     (plan.layout.data("broker-1") / "meta.properties").unlink()
     (plan.layout.data("broker-1") / "00000000000000000000.log").touch()
