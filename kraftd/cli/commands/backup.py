@@ -230,7 +230,7 @@ def prune(
     keep: Annotated[int, typer.Option("--keep", metavar="N", help="How many of the newest to keep.")],
     yes: Yes = False,
 ) -> None:
-    """Remove all backups but the newest, and but those that these continue: lists what goes, then asks."""
+    """Remove all backups except the newest and those that they continue: lists what goes, then asks."""
     from kraftd.operate.backup.content import planned_prune
     from kraftd.operate.backup.content import prune as prune_backups
     from kraftd.units import human_size

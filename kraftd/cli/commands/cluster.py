@@ -127,7 +127,7 @@ def restart(
     With the whole cluster a changed configuration takes effect.
 
     With --rolling one program after the other is restarted, every broker and controller without a name, each while the
-    others serve; a call that ended early is gone on with.
+    others serve; a call that ended early is continued.
     """
     if rolling or dry_run:
         _restart_rolling(context, names, force=force, is_rolling=rolling, dry_run=dry_run)

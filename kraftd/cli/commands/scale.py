@@ -32,11 +32,11 @@ Factor = Annotated[
     ),
 ]
 Topics = Annotated[
-    list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Whose; may be repeated. All without it.")
+    list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic; may be repeated.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 Places = Annotated[
-    str | None, typer.Option("--brokers", metavar="IDS", help="Which may have replicas: 1,2,3. All without it.")
+    str | None, typer.Option("--brokers", metavar="IDS", help="The brokers that get them: 1,2,3; all without it.")
 ]
 Assignment = Annotated[
     str | None,

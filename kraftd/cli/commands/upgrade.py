@@ -86,8 +86,10 @@ def _finalize(invocation: Invocation, *, dry_run: bool, yes: bool) -> None:
         if planned.is_empty:
             console.print(f"Everything that Kafka {planned.kafka_version} knows is finalized: there is nothing to do")
             return
-        for line in _finalized_lines(planned):
-            console.print(line)
+        if dry_run or yes:
+            # Whoever was asked has seen the lines.
+            for line in _finalized_lines(planned):
+                console.print(line)
         if not dry_run:
             console.print(f"Finalized Kafka {planned.kafka_version}", style="bold")
 

@@ -153,7 +153,7 @@ class Pruned:
 
 
 def planned_prune(target: Target, keep: int) -> Pruned:
-    """Return which backups go: all but the newest, and but those that these continue.
+    """Return which backups go: all except the newest and those that they continue.
 
     Raises:
         ConfigurationError: Fewer than one is to be kept.

@@ -281,8 +281,11 @@ def _changes(start: Start) -> list[str]:
     # another TMPDIR, has it.
     plan, command_context = replace(start.configured.plan, layout=start.cluster.layout), start.cluster.command_context
     if plan.kafka_version != start.cluster.plan.kafka_version:
-        asked = plan.kafka_version
-        return [f"the configuration asks for Kafka {asked}: 'kraftd upgrade --to {asked}' brings the cluster there"]
+        asked, runs = plan.kafka_version, start.cluster.plan.kafka_version
+        return [
+            f"the configuration asks for Kafka {asked}, and the cluster runs {runs}: "
+            f"set cluster.kafka_version to {runs}, or run 'kraftd upgrade --to {asked}'"
+        ]
     manifest = start.configured.manifest
     if manifest is not None and differences(plan, manifest):
         return [f"the configuration contradicts the cluster, which runs on as it is. {remedy(plan, manifest)}"]

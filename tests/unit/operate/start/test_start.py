@@ -284,6 +284,18 @@ def test_a_start_that_fails_says_that_the_configuration_has_changed_since(cluste
     assert "'kraftd apply'" in caught.value.hint
 
 
+def test_a_start_with_another_version_names_the_setting_as_an_upgrade_may_be_barred(cluster):
+    locked_start(cluster.starting())
+    start = cluster.starting()
+    older = replace(start.configured.plan, kafka_version="3.9.1")
+
+    result = locked_start(replace(start, configured=replace(start.configured, plan=older)))
+
+    (note,) = result.notes
+    assert "set cluster.kafka_version to 3.9.2" in note
+    assert "'kraftd upgrade --to 3.9.1'" in note
+
+
 def test_a_daemon_that_sees_it_late_is_waited_for_briefly_only(cluster):
     cluster.daemon_sees_ready = False
 
