@@ -4,29 +4,30 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import kraftd
 from kraftd.errors import FileAccessError, KraftdError, RuntimeMissingError
 from kraftd.health.programs.restarts import from_json
-from kraftd.host.environment import highest_open_files, highest_processes, open_files_of
+from kraftd.host.environment import highest_processes, open_files_of
 from kraftd.host.files import read_text, tree_bytes
 from kraftd.host.jvm import temporary_directory
 from kraftd.host.lock import holder_now
-from kraftd.host.machine import cores, loopback_fault, max_map_count, port_holder, total_bytes
-from kraftd.observe.disks import disk_spaces
+from kraftd.host.machine import cores, max_map_count
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.apply.differences import Side, compare
 from kraftd.operate.configuring import Configured, plan_for
-from kraftd.operate.context import CommandContext, cluster_context
+from kraftd.operate.context import CommandContext
 from kraftd.operate.diagnose import findings
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
+from kraftd.operate.doors import Doors, real_doors
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import damage_to, located_files_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
+from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import unformatted
 from kraftd.operate.start.preflight import (
     check_free_disk,
@@ -43,6 +44,7 @@ from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.runtime.archive import OLDEST_JAVA
+from kraftd.runtime.java import Java
 from kraftd.runtime.runtime import Runtime
 from kraftd.units import human_size, plural
 
@@ -50,14 +52,59 @@ _FETCHED_BY_A_START = ("jars_missing", "bootstrap_checkpoint_missing")
 _DEPENDENCIES = ("supervisor", "psutil", "kafka-python", "confluent-kafka")
 
 
-def diagnose(choose: Callable[[], ChosenCluster], command_context: CommandContext) -> Diagnosis:
+def _find_runtime(plan: Plan, command_context: CommandContext) -> Runtime:
+    return runtime_of(plan, command_context, fetch=False)
+
+
+def _missing_agent_notes(plan: Plan, java: Java, command_context: CommandContext) -> tuple[str, ...]:
+    return metrics_agent_of(plan, java, command_context, fetch=False)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorDoors:
+    """The functions through which a diagnosis looks outside; tests give others.
+
+    Attributes:
+        cluster: The doors of the cluster.
+        start: The doors of a start, whose checks a diagnosis makes too.
+        find_runtime: Java and the jars of a plan; raises where one is missing.
+        missing_agent_notes: Why the metrics agent is missing; empty where it is not, or is not wanted.
+        max_map_count: How many files a process can map; None where there is no such limit.
+        file_name_encoding: The encoding of file names.
+        cores: How many cores can be used.
+        highest_processes: How many processes and threads this user can have; None for no limit.
+        open_files_of: The limit of open files of a process; None where unknown.
+        temporary_directory: The directory of the JVMs' sockets.
+    """
+
+    cluster: Doors = field(default_factory=real_doors)
+    start: StartDoors = field(default_factory=start_doors)
+    find_runtime: Callable[[Plan, CommandContext], Runtime] = _find_runtime
+    missing_agent_notes: Callable[[Plan, Java, CommandContext], tuple[str, ...]] = _missing_agent_notes
+    max_map_count: Callable[[], int | None] = max_map_count
+    file_name_encoding: Callable[[], str] = sys.getfilesystemencoding
+    cores: Callable[[], int] = cores
+    highest_processes: Callable[[], int | None] = highest_processes
+    open_files_of: Callable[[int], int | None] = open_files_of
+    temporary_directory: Callable[[], Path] = temporary_directory
+
+
+def diagnose(
+    choose: Callable[[], ChosenCluster], command_context: CommandContext, doors: DoctorDoors | None = None
+) -> Diagnosis:
     """Return the findings about this machine and the chosen cluster.
 
     Args:
         choose: Returns the cluster; what it raises is a finding.
         command_context: The caller of the command.
+        doors: The ways to look outside; None for the real ones.
     """
-    machine = (_versions(), findings.memory_maps(max_map_count()), findings.locale(sys.getfilesystemencoding()))
+    doors = doors or DoctorDoors()
+    machine = (
+        _versions(),
+        findings.memory_maps(doors.max_map_count()),
+        findings.locale(doors.file_name_encoding()),
+    )
     try:
         chosen = choose()
     except KraftdError as error:
@@ -68,18 +115,18 @@ def diagnose(choose: Callable[[], ChosenCluster], command_context: CommandContex
     except KraftdError as error:
         return Diagnosis(cluster, (_of_error("configuration", error), *_records(chosen.layout), *machine))
     configuration = Finding("configuration", Level.OK, f"{chosen.origin}: cluster {cluster}")
-    return Diagnosis(cluster, (configuration, *_of_cluster(configured, command_context), *machine))
+    return Diagnosis(cluster, (configuration, *_of_cluster(configured, command_context, doors), *machine))
 
 
-def _of_cluster(configured: Configured, command_context: CommandContext) -> Iterator[Finding]:
+def _of_cluster(configured: Configured, command_context: CommandContext, doors: DoctorDoors) -> Iterator[Finding]:
     layout = configured.plan.layout
     records = tuple(_records(layout))
     yield from records
     recorded = Store(layout).plan() if all(each.status is Level.OK for each in records) else None
-    table = cluster_context(recorded or configured.plan, command_context).find_processes()
+    table = doors.cluster.find_processes(recorded or configured.plan)
     # What runs has the ports and heaps of its own plan.
     plan = recorded if recorded is not None and table.processes else configured.plan
-    look = _Look(configured, plan, table, command_context)
+    look = _Look(configured, plan, table, command_context, doors)
     checks = {
         "data": look.data,
         "rendered files": look.rendered_files,
@@ -96,8 +143,8 @@ def _of_cluster(configured: Configured, command_context: CommandContext) -> Iter
     yield from look.runtime()
     for name, check in checks.items():
         yield _guarded(name, check)
-    yield findings.processes(plan, highest_processes())
-    place = temporary_directory()
+    yield findings.processes(plan, doors.highest_processes())
+    place = doors.temporary_directory()
     yield findings.temporary_directories(
         temporary_notes(plan, place), str(place), is_writable=os.access(place, os.W_OK | os.X_OK)
     )
@@ -117,6 +164,7 @@ class _Look:
     plan: Plan
     table: ProcessTable
     command_context: CommandContext
+    doors: DoctorDoors
 
     def data(self) -> Finding:
         configured = self.configured
@@ -155,12 +203,12 @@ class _Look:
         return findings.writable(refused, str(layout.state_dir), is_read_only=bool(read_only))
 
     def loopback(self) -> Finding:
-        check_loopback(loopback_fault(LOOPBACK))
+        check_loopback(self.doors.start.loopback_fault(LOOPBACK))
         return Finding("loopback", Level.OK, f"{LOOPBACK} can be reached")
 
     def ports(self) -> Finding:
         stopped = [name for name in self.plan.names if name not in self.table.processes]
-        taken = taken_ports(self.plan, stopped, port_holder, with_metrics=True)
+        taken = taken_ports(self.plan, stopped, self.doors.start.port_holder, with_metrics=True)
         needed = [each for each in taken if each[0].listener.purpose is not Purpose.METRICS]
         if needed:
             raise ports_error(needed)
@@ -172,18 +220,19 @@ class _Look:
         return Finding("ports", Level.OK, f"all that are still to be taken are free{own}")
 
     def memory(self) -> Finding:
-        check_memory(self.plan, total_bytes())
+        memory_bytes = self.doors.start.memory_bytes()
+        check_memory(self.plan, memory_bytes)
         heaps = sum(node.heap_bytes for node in self.plan.nodes)
-        return Finding("memory", Level.OK, f"the nodes' heaps take {human_size(heaps)} of {human_size(total_bytes())}")
+        return Finding("memory", Level.OK, f"the nodes' heaps take {human_size(heaps)} of {human_size(memory_bytes)}")
 
     def profile(self) -> Finding:
         values = {key: value for key, value, _ in self.configured.chosen.configuration.rows()}
-        disk_bytes = min(space.total_bytes for space in disk_spaces(self.plan))
-        machine = findings.Machine(total_bytes(), cores(), disk_bytes)
+        disk_bytes = min(space.total_bytes for space in self.doors.start.disk_spaces(self.plan))
+        machine = findings.Machine(self.doors.start.memory_bytes(), self.doors.cores(), disk_bytes)
         return findings.profiles(self.configured.plan, values, machine)
 
     def disk(self) -> Finding:
-        spaces = disk_spaces(self.plan)
+        spaces = self.doors.start.disk_spaces(self.plan)
         check_free_disk(spaces, self.configured.plan.min_free_disk_bytes)
         free = (f"{each.path}: {human_size(each.free_bytes)} of {human_size(each.total_bytes)} free" for each in spaces)
         return Finding("disk", Level.OK, "; ".join(free))
@@ -195,9 +244,9 @@ class _Look:
         return Finding("logs", Level.OK, f"{place}: {human_size(tree_bytes(place))}; {most}, as [logs] has it")
 
     def open_files(self) -> Finding:
-        possible = highest_open_files()
+        possible = self.doors.start.open_files_limit()
         supervisor = self.table.supervisor
-        limit = (open_files_of(supervisor.pid) if supervisor else None) or possible
+        limit = (self.doors.open_files_of(supervisor.pid) if supervisor else None) or possible
         check_open_files(limit)
         for note in open_files_notes(limit, possible):
             fact, _, remedy = note.rpartition("; ")
@@ -214,7 +263,7 @@ class _Look:
     def runtime(self) -> Iterator[Finding]:
         """Yield the findings about Java, Kafka's jars, the start-up archive and the metrics agent."""
         try:
-            runtime = runtime_of(self.configured.plan, self.command_context, fetch=False)
+            runtime = self.doors.find_runtime(self.configured.plan, self.command_context)
         except KraftdError as error:
             is_fetched = error.code in _FETCHED_BY_A_START
             name = "Java" if error.code.startswith("java") else "Kafka"
@@ -227,7 +276,7 @@ class _Look:
         yield self._metrics_agent(runtime)
 
     def _metrics_agent(self, runtime: Runtime) -> Finding:
-        _, notes = metrics_agent_of(self.configured.plan, runtime.java, self.command_context, fetch=False)
+        notes = self.doors.missing_agent_notes(self.configured.plan, runtime.java, self.command_context)
         if notes:
             return Finding("metrics agent", Level.WARNING, notes[0], "Run 'kraftd setup', or disable metrics_agent.")
         return Finding("metrics agent", Level.OK, "it is in the cache, or disabled")
