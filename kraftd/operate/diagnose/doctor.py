@@ -69,6 +69,7 @@ class DoctorDoors:
         start: The doors of a start, whose checks a diagnosis makes too.
         find_runtime: Java and the jars of a plan; raises where one is missing.
         missing_agent_notes: Why the metrics agent is missing; empty where it is not, or is not wanted.
+        rendered_files: The rendered files of a plan, with that Java and these jars; raises where one is missing.
         max_map_count: How many files a process can map; None where there is no such limit.
         file_name_encoding: The encoding of file names.
         cores: How many cores can be used.
@@ -81,6 +82,7 @@ class DoctorDoors:
     start: StartDoors = field(default_factory=start_doors)
     find_runtime: Callable[[Plan, CommandContext], Runtime] = _find_runtime
     missing_agent_notes: Callable[[Plan, Java, CommandContext], tuple[str, ...]] = _missing_agent_notes
+    rendered_files: Callable[[Plan, CommandContext], dict[Path, str]] = located_files_of
     max_map_count: Callable[[], int | None] = max_map_count
     file_name_encoding: Callable[[], str] = sys.getfilesystemencoding
     cores: Callable[[], int] = cores
@@ -184,7 +186,7 @@ class _Look:
         if not self.table.processes:
             return Finding("rendered files", Level.OK, "a start writes them")
         try:
-            files = located_files_of(plan, self.command_context)
+            files = self.doors.rendered_files(plan, self.command_context)
         except RuntimeMissingError:
             return Finding("rendered files", Level.OK, "they are not compared without Java and Kafka")
         stopped = [name for name in plan.names if name not in self.table.processes]

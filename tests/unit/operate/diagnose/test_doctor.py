@@ -11,12 +11,14 @@ from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.operate.diagnose.doctor import DoctorDoors, diagnose
 from kraftd.operate.diagnose.findings import Level
+from kraftd.operate.render import files_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.start import locked_start
 from kraftd.plan.loading import configure, parse_toml
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.java import Java
 from kraftd.runtime.runtime import Runtime
+from tests.plans import LAUNCH
 from tests.unit.operate.fake_cluster import GIB, FakeCluster
 
 JAVA = Java(Path("/opt/java/bin/java"), Path("/opt/java"), "25.0.2", 25)
@@ -51,6 +53,7 @@ class Machine:
             "start": replace(self.cluster.start_doors(), **self.start),
             "find_runtime": lambda plan, command_context: RUNTIME,
             "missing_agent_notes": lambda plan, java, command_context: (),
+            "rendered_files": lambda plan, command_context: files_of(plan, LAUNCH, command_context),
             "max_map_count": lambda: 262_144,
             "file_name_encoding": lambda: "utf-8",
             "cores": lambda: 8,
@@ -123,6 +126,10 @@ def without_data(machine):
     shutil.rmtree(machine.cluster.plan.layout.data("broker-1"))
 
 
+def without_a_rendered_file(machine):
+    (machine.cluster.plan.layout.config("broker-1") / "server.properties").unlink()
+
+
 def damaged(name):
     return lambda machine: getattr(machine.cluster.plan.layout, name).write_text("{")
 
@@ -175,6 +182,7 @@ FAILURES = [
     ("records", damaged("plan")),
     ("records", damaged("manifest")),
     ("records", damaged("desired")),
+    ("rendered files", without_a_rendered_file),
     ("supervision", without_supervisord),
     ("supervision", no_answer),
 ]
