@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from kraftd.clock import Clock
 from kraftd.errors import KraftdError, NotRunningError
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import from_json
@@ -48,7 +49,7 @@ def observed(cluster: ClusterContext) -> StatusDocument:
         views(plan, facts, now_s),
         unreachable=process_table.unreachable,
         disks=DiskWatch(plan, cluster.clock).views(),
-        operations=operations(cluster),
+        operations=operations(plan.layout, cluster.clock),
     )
     verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, _last_desired(cluster))
     return status_document(plan, snapshot, verdict, "command")
@@ -75,9 +76,9 @@ def running_programs(layout: Layout) -> tuple[str, ...]:
     return (*process_table.processes, *(("supervisord",) if process_table.supervisor else ()))
 
 
-def operations(cluster: ClusterContext) -> tuple[Operation, ...]:
+def operations(layout: Layout, clock: Clock) -> tuple[Operation, ...]:
     """Return the operations that take long: running, resumable, done; also where the daemon does not run."""
-    return OperationWatch(cluster.layout, cluster.clock).look()
+    return OperationWatch(layout, clock).look()
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,20 +286,23 @@ def interruption(hint: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def report_running_programs(invocation: Invocation, layout: "Layout") -> Iterator[None]:
-    """Add to an early end of a command the programs that still run, and how to stop them.
+    """Add to an early end of a command the programs that still run, how to stop them, and what finishes its work.
 
     Not where another command is at work: this one has changed nothing then, and a stop would end that one too.
     """
-    from kraftd.operate.observation import running_programs
+    from kraftd.operate.observation import operations, running_programs
     from kraftd.operate.start.sequence import YieldedError
 
     try:
         yield
     except KeyboardInterrupt:
-        running = running_programs(layout)
-        raise InterruptedCommandError(
-            "cannot finish: interrupted", hint=_what_runs(running, invocation) or "No program of the cluster runs."
-        ) from None
+        unfinished = [
+            f"Not finished: {each.operation}; '{each.resume}' finishes it."
+            for each in operations(layout, invocation.command_context().clock)
+            if each.resume
+        ]
+        runs = _what_runs(running_programs(layout), invocation) or "No program of the cluster runs."
+        raise InterruptedCommandError("cannot finish: interrupted", hint=" ".join((*unfinished, runs))) from None
     except YieldedError:
         raise
     except KraftdError as error:

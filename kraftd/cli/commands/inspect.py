@@ -384,7 +384,7 @@ def operations(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     cluster = invocation.recorded()
-    found = find_operations(cluster)
+    found = find_operations(cluster.layout, cluster.clock)
     if invocation.json:
         invocation.print_result({"operations": found})
     elif found:

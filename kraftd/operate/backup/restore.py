@@ -5,9 +5,10 @@ records it has, so that the next call goes on there.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from kraftd.errors import LOCKED, RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import read_text, write_atomically
@@ -18,7 +19,7 @@ from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.content import chosen_backup
-from kraftd.operate.backup.create import require_brokers
+from kraftd.operate.backup.create import RecordSource, require_brokers
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import ClusterTopic, Manifest, Piece, chain_of, pieces_of
 from kraftd.operate.backup.restoration import (
@@ -88,6 +89,27 @@ class RestoreResult:
     took_s: float
 
 
+class RecordSink(Protocol):
+    """What records are written to; ``RecordWriter`` describes it."""
+
+    def write(self, partition: TopicPartition, records: Records, size_bytes: int) -> None:
+        """Write records after those that the partition has."""
+
+    def flush(self) -> None:
+        """Return when every record is acknowledged."""
+
+    def abandon(self) -> None:
+        """Drop what is not written yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDoors:
+    """How a restore reaches the records of the cluster: each call makes its own connections."""
+
+    reader: Callable[[], RecordSource]
+    writer: Callable[[], RecordSink]
+
+
 @dataclass(slots=True)
 class _Place:
     """A partition to write: its files, the offset of its first record, and how many of its records are there."""
@@ -110,10 +132,17 @@ def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOption
     """
     require_brokers(cluster)
     with opened(cluster) as kafka:
-        return _planned(cluster, BackupCluster(kafka, cluster.clock), target, options)
+        return planned_restore(cluster, BackupCluster(kafka, cluster.clock), target, options)
 
 
-def _planned(cluster: ClusterContext, admin: BackupCluster, target: Target, options: RestoreOptions) -> PlannedRestore:
+def planned_restore(
+    cluster: ClusterContext, admin: BackupCluster, target: Target, options: RestoreOptions
+) -> PlannedRestore:
+    """Return as plan_restore, of a cluster that is asked already.
+
+    Raises:
+        KraftdError: As plan_restore.
+    """
     manifest, known = chosen_backup(target, options.backup)
     begun = _journal(cluster)
     if begun is not None:
@@ -196,17 +225,30 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
     """
     began_s = cluster.clock.monotonic_s()
     what = f"{planned.restoration.backup} from {target.name}"
-    with _only_one(cluster), cluster.operating("backup restore", what) as tracked:
-        if not planned.is_resumed:
-            write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
-        with opened(cluster) as kafka:
-            written = _Restore(tracked, BackupCluster(kafka, cluster.clock), target, planned).run()
-        cluster.layout.restore_journal.unlink()
+    access = cluster.plan.access
+    doors = RecordDoors(lambda: RecordReader(access), lambda: RecordWriter(access))
+    with _only_one(cluster), cluster.operating("backup restore", what) as tracked, opened(cluster) as kafka:
+        written = run_restore(tracked, BackupCluster(kafka, cluster.clock), target, planned, doors)
     cluster.record(
         "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records
     )
     took_s = cluster.clock.monotonic_s() - began_s
     return RestoreResult(planned.restoration, planned.is_resumed, written, planned.records, took_s)
+
+
+def run_restore(
+    cluster: ClusterContext, admin: BackupCluster, target: Target, planned: PlannedRestore, doors: RecordDoors
+) -> int:
+    """Do what is planned, with a journal of it until it is done; returns how many records were written.
+
+    Raises:
+        KraftdError: As restore.
+    """
+    if not planned.is_resumed:
+        write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
+    written = _Restore(cluster, admin, target, planned, doors).run()
+    cluster.layout.restore_journal.unlink()
+    return written
 
 
 @contextmanager
@@ -225,8 +267,11 @@ def _only_one(cluster: ClusterContext) -> Iterator[None]:
 class _Restore:
     """One call of a restore."""
 
-    def __init__(self, cluster: ClusterContext, admin: BackupCluster, target: Target, planned: PlannedRestore) -> None:
+    def __init__(
+        self, cluster: ClusterContext, admin: BackupCluster, target: Target, planned: PlannedRestore, doors: RecordDoors
+    ) -> None:
         self._cluster = cluster
+        self._doors = doors
         self._target = target
         self._planned = planned
         self._restoration = planned.restoration
@@ -276,7 +321,7 @@ class _Restore:
             for place in self._places
             if place.done
         }
-        with closing(RecordReader(self._cluster.plan.access)) as reader:
+        with closing(self._doors.reader()) as reader:
             found = dict(reader.read(tails))
         for place in self._places:
             if place.done and not self._is_tail(place, found.get(place.partition)):
@@ -290,7 +335,7 @@ class _Restore:
 
     def _write(self) -> int:
         left = [place for place in self._places if place.done < place.records]
-        writer = RecordWriter(self._cluster.plan.access)
+        writer = self._doors.writer()
         self._cluster.reporter.transfer_begins(
             "Restoring", sum(each.file.size_bytes for place in left for each in place.pieces)
         )

@@ -2,9 +2,13 @@
 
 import pytest
 
-from kraftd.cli.commands.cluster import InterruptedCommandError, interruption
+from kraftd.cli.commands.cluster import InterruptedCommandError, interruption, report_running_programs
 from kraftd.cli.commands.scale import bytes_per_s, places
+from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError
+from kraftd.host.processes import Process
+from kraftd.operate.rolling.journal import Journal, write_journal
+from tests.unit.operate.fake_cluster import FakeCluster
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,14 @@ def test_an_interrupted_command_says_what_goes_on_where_it_ended():
 
     assert (raised.value.exit_code, raised.value.code) == (130, "interrupted")
     assert raised.value.hint == "The same command goes on."
+
+
+def test_an_interrupted_upgrade_names_the_command_that_finishes_it(tmp_path):
+    cluster = FakeCluster(tmp_path)
+    cluster.plan.layout.state_dir.mkdir(parents=True)
+    write_journal(cluster.plan.layout, Journal("upgrade --to 3.9.2", Process(7, 70.0, 0.0), 1.0, {}))
+
+    with pytest.raises(InterruptedCommandError) as raised, report_running_programs(Invocation(), cluster.plan.layout):
+        raise KeyboardInterrupt
+
+    assert "'kraftd upgrade --to 3.9.2' finishes it" in raised.value.hint

@@ -1,0 +1,275 @@
+"""What a restore does, in which order, and what it refuses, with a cluster and records that the tests make up."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.kafka.model import CREATE_TIME, OffsetRange, Records
+from kraftd.operate.backup.manifest import ClusterTopic
+from kraftd.operate.backup.restoration import WHILE_RESTORING
+from kraftd.operate.backup.restore import RecordDoors, RestoreOptions, abandon, planned_restore, run_restore
+from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
+from tests.unit.operate.fake_cluster import FakeCluster
+
+GAPS = (0, 1, 2, 5, 9, 10, 30)
+
+
+@dataclass
+class Destination:
+    """The cluster to restore into: its topics, and the keys and values of each partition.
+
+    Attributes:
+        did: What was asked of it, in order.
+        breaks_after: How many more records it takes before the command is interrupted.
+        others_write: What another client writes once the restore has written all.
+    """
+
+    cluster: str = "C2"
+    logs: dict = field(default_factory=dict)
+    configs: dict = field(default_factory=dict)
+    committed: dict = field(default_factory=dict)
+    members: tuple = ()
+    did: list = field(default_factory=list)
+    breaks_after: int | None = None
+    others_write: dict = field(default_factory=dict)
+    gaps: tuple = ()
+
+    def cluster_id(self):
+        return self.cluster
+
+    def brokers(self):
+        return 2
+
+    def topics(self):
+        partitions = {name: [index for topic, index in self.logs if topic == name] for name, _ in self.logs}
+        return {
+            name: ClusterTopic(name, "T9", len(found), 2, self.configs.get(name, {}))
+            for name, found in partitions.items()
+        }
+
+    def ranges(self, places, *, committed=True):
+        assert not committed
+        return {place: OffsetRange(0, len(self.logs[place])) for place in places}
+
+    def active_groups(self, names):
+        return tuple(name for name in names if name in self.members)
+
+    def create_topics(self, topics):
+        for topic in topics:
+            self.did.append("create")
+            self.configs[topic.name] = topic.config
+            self.logs |= {(topic.name, index): [] for index in range(topic.partitions)}
+
+    def set_config(self, topic, config, before):
+        self.did.append("set config")
+        self.configs[topic] = config
+        assert set(before) == set(WHILE_RESTORING)
+
+    def commit(self, group):
+        self.did.append("commit")
+        self.committed[group.group] = {each.partition: each.offset for each in group.commits}
+
+    def write(self, partition, found, size_bytes):
+        for row in zip(found.keys, found.values, strict=True):
+            if self.breaks_after == 0:
+                raise KeyboardInterrupt
+            self.breaks_after = None if self.breaks_after is None else self.breaks_after - 1
+            self.logs[partition].append(row)
+        self.did.append("write")
+
+    def flush(self):
+        self.did.append("flush")
+        for partition, rows in self.others_write.items():
+            self.logs[partition] += rows
+
+    def abandon(self):
+        self.did.append("abandon")
+
+    def read(self, ranges):
+        for place, offsets in ranges.items():
+            rows = self.logs[place][offsets.begin : offsets.end]
+            keys, values = [key for key, _ in rows], [value for _, value in rows]
+            yield (
+                place,
+                Records(
+                    tuple(range(offsets.begin, offsets.end)),
+                    [0] * len(rows),
+                    [CREATE_TIME] * len(rows),
+                    keys,
+                    values,
+                    {},
+                ),
+            )
+
+    def close(self):
+        self.did.append("close")
+
+
+@dataclass
+class Case:
+    """A backup, the cluster to restore it into, and the restore."""
+
+    tmp_path: object
+    source: FakeKafka
+    there: Destination
+
+    def __post_init__(self):
+        self.target, self.manifest = backed_up(self.tmp_path, self.source)
+        self.context = FakeCluster(self.tmp_path).context
+        self.context.layout.state_dir.mkdir(parents=True, exist_ok=True)
+
+    def plan(self, **options):
+        return planned_restore(self.context, self.there, self.target, RestoreOptions(**options))
+
+    def run(self, **options):
+        doors = RecordDoors(lambda: self.there, lambda: self.there)
+        return run_restore(self.context, self.there, self.target, self.plan(**options), doors)
+
+    def interrupt(self, after):
+        self.there.breaks_after = after
+        with pytest.raises(KeyboardInterrupt):
+            self.run()
+        self.there.breaks_after = None
+        assert self.there.did[-1] == "abandon"
+        assert self.context.layout.restore_journal.exists()
+        self.there.did.clear()
+
+    def rows(self):
+        return {
+            (TOPIC, index): list(zip(each.keys, each.values, strict=True))
+            for index, each in enumerate(self.source.partitions)
+        }
+
+
+@pytest.fixture
+def case(tmp_path):
+    source = FakeKafka([records(*range(8)), records(*GAPS), records()], groups=(commits(p0=3, p1=9),))
+    return Case(tmp_path, source, Destination())
+
+
+def test_records_come_between_the_topic_and_its_settings_and_offsets_come_last(case):
+    assert case.run() == 15
+
+    steps = [step for at, step in enumerate(case.there.did) if step != case.there.did[at - 1]]
+    assert steps == ["create", "write", "flush", "set config", "commit"]
+    assert case.there.logs == case.rows()
+    assert case.there.configs[TOPIC] == {"retention.ms": "1000"}
+    # Offset 9 was the fifth record of a log with gaps.
+    assert case.there.committed == {"readers": {0: 3, 1: GAPS.index(9)}}
+    assert not case.context.layout.restore_journal.exists()
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 7, 11, 14])
+def test_a_restore_that_was_interrupted_writes_what_is_missing_and_nothing_twice(case, after):
+    case.interrupt(after)
+    assert case.plan().is_resumed
+
+    assert case.run() == 15 - after
+
+    assert case.there.logs == case.rows()
+    assert "create" not in case.there.did
+    assert case.there.committed == {"readers": {0: 3, 1: GAPS.index(9)}}
+
+
+def test_a_restore_that_is_interrupted_again_and_again_ends_with_each_record_once(case):
+    case.interrupt(2)
+    case.interrupt(3)
+    case.interrupt(5)
+
+    assert case.run() == 5
+    assert case.there.logs == case.rows()
+
+
+def test_an_interrupted_restore_waits_until_what_it_had_sent_is_in_the_log(case):
+    case.interrupt(4)
+    case.run()
+
+    assert case.context.clock.slept_s == [1.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda log: log.append((b"x", b"y")), id="another record after them"),
+        pytest.param(lambda log: log.__setitem__(-1, (b"x", b"y")), id="another record in place of the last"),
+        pytest.param(lambda log: log.extend([(b"x", b"y")] * 20), id="more records than the backup has"),
+    ],
+)
+def test_a_restore_does_not_go_on_where_somebody_else_wrote(case, change):
+    case.interrupt(4)
+    change(next(log for log in case.there.logs.values() if log))
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert raised.value.code == "foreign_records"
+    assert case.there.committed == {}
+    assert case.context.layout.restore_journal.exists()
+
+
+def test_a_record_of_somebody_else_meanwhile_is_no_success(case):
+    case.there.others_write = {(TOPIC, 2): [(b"x", b"y")]}
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert raised.value.code == "foreign_records"
+    assert {"set config", "commit"}.isdisjoint(case.there.did)
+
+
+def test_records_go_after_those_of_an_existing_topic_and_offsets_with_them(case):
+    case.there.logs = {(TOPIC, index): [(b"old", b"old")] * index for index in range(3)}
+
+    with pytest.raises(RefusedError):
+        case.plan()
+    assert case.run(into_existing=True) == 15
+
+    assert case.there.logs[TOPIC, 1] == [(b"old", b"old"), *case.rows()[TOPIC, 1]]
+    assert case.there.committed == {"readers": {0: 3, 1: 1 + GAPS.index(9)}}
+    assert {"create", "set config"}.isdisjoint(case.there.did)
+
+
+def test_a_group_with_members_is_refused_before_anything_is_done(case):
+    case.there.members = ("readers",)
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert (raised.value.code, case.there.did) == ("groups_active", [])
+    assert case.run(with_groups=False) == 15
+    assert case.there.committed == {}
+
+
+def test_an_unfinished_restore_refuses_another_one_until_it_is_abandoned(case):
+    case.interrupt(4)
+    _, second = backed_up(case.tmp_path, case.source, created_at="2026-11-27T16:30:00.000Z", target=case.target)
+
+    with pytest.raises(RefusedError) as raised:
+        case.plan(backup=second.id)
+    assert raised.value.code == "restore_unfinished"
+    assert case.plan().restoration.backup == case.manifest.id
+    case.there.cluster = "C3"
+    with pytest.raises(RefusedError):
+        case.plan()
+
+    assert abandon(case.context).backup == case.manifest.id
+    assert abandon(case.context) is None
+
+
+def test_a_restore_whose_backup_is_gone_does_not_go_on_with_another(case):
+    case.interrupt(4)
+    backed_up(case.tmp_path, case.source, created_at="2026-11-27T16:30:00.000Z", target=case.target)
+    case.target.remove(case.manifest.id)
+
+    with pytest.raises(UnknownNameError) as raised:
+        case.plan()
+
+    assert "--abandon" in raised.value.hint
+
+
+def test_a_topic_that_is_not_in_the_backup_is_refused_with_the_nearest_one(case):
+    with pytest.raises(UnknownNameError) as raised:
+        case.plan(topics=("order",))
+
+    assert TOPIC in raised.value.hint
