@@ -242,9 +242,9 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
     records = [record for record in log_records[begin:] if not _is_harmless(record)]
     lines = [line for record in records for line in record.splitlines()]
     for patterns in (_PATTERNS, _CONSEQUENCES):
-        for line, pattern in itertools.product(reversed(lines), patterns):
-            if pattern.line.search(line) and not (started and pattern.at_start_only):
-                text = f"{exit_text}: {_shortened(line)}"
+        for at, pattern in itertools.product(reversed(range(len(lines))), patterns):
+            if pattern.line.search(lines[at]) and not (started and pattern.at_start_only):
+                text = f"{exit_text}: {_shortened(_announced(lines, at))}"
                 return Cause(text, pattern.remedy, started or pattern.retry_helps, pattern.code)
     fault = _last_fault(records)
     return Cause(f"{exit_text}: {_shortened(fault)}" if fault else exit_text, "Read its log.")
@@ -314,6 +314,12 @@ def telling_lines(log_records: Sequence[str], most: int = 3) -> list[str]:
 def _is_harmless(record: str) -> bool:
     level = _LEVEL.search(record.partition("\n")[0])
     return level is not None and (level[1] or level[2]).upper() in _HARMLESS
+
+
+def _announced(lines: Sequence[str], at: int) -> str:
+    """Return a line, with the next one where it only announces that: "cannot start with these settings:"."""
+    more = lines[at + 1 : at + 2] if lines[at].rstrip().endswith(":") else []
+    return " ".join(each.strip() for each in (lines[at], *more))
 
 
 def _shortened(line: str) -> str:

@@ -197,6 +197,21 @@ def test_an_app_that_its_client_library_ends_at_damage_is_told_how_to_pass_it():
     assert "fetch.message.max.bytes" in cause.remedy
 
 
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (
+            "error: cannot start with these settings:\n  APP_RING='abc': must be a whole number\nhint: set them",
+            "error: cannot start with these settings: APP_RING='abc': must be a whole number",
+        ),
+        ("error: cannot start with these settings:", "error: cannot start with these settings:"),
+        ("error: cannot start: no topic\nhint: make it", "error: cannot start: no topic"),
+    ],
+)
+def test_a_line_that_announces_the_next_is_told_with_it(record, told):
+    assert diagnose("exit status 2", [record]).text == f"exit status 2: {told}"
+
+
 def test_what_the_jvm_refused_is_told_rather_than_that_it_refused():
     lines = ["Unrecognized VM option 'UseFoo'", "Error: Could not create the Java Virtual Machine."]
 
