@@ -32,12 +32,14 @@ class OperationKind:
             call that was interrupted has left nothing.
         resume: Returns the command that finishes what a journal has, without ``kraftd``.
         undo: Returns the one that gives it up: undoes or forgets it; None where none does.
+        begins_anew: Where its journal is damaged, its command begins anew, so that there is nothing to resume.
     """
 
     name: str
     journal: str = ""
     resume: Callable[[Facts], str] = lambda facts: ""
     undo: Callable[[Facts], str] | None = None
+    begins_anew: bool = False
 
 
 _ROLLING = "rolling.json"
@@ -49,9 +51,9 @@ OPERATIONS = (
     OperationKind(
         "topics reassign", "scale.json", lambda facts: "topics reassign", lambda facts: "topics reassign --abort"
     ),
-    OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"])),
-    OperationKind("restart --rolling", _ROLLING, lambda facts: "restart --rolling"),
-    OperationKind("apply", _ROLLING, lambda facts: "apply"),
+    OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"]), begins_anew=True),
+    OperationKind("restart --rolling", _ROLLING, lambda facts: "restart --rolling", begins_anew=True),
+    OperationKind("apply", _ROLLING, lambda facts: "apply", begins_anew=True),
     OperationKind("backup create"),
     OperationKind("scheduled backup"),
     OperationKind(
@@ -211,8 +213,7 @@ def _resumable(journal: str, text: str) -> Operation | None:
     command = f"{facts.get('command')} "
     kinds = [kind for kind in OPERATIONS if kind.journal == journal]
     kind = next((kind for kind in kinds if command.startswith(f"{kind.name} ")), kinds[0] if kinds else None)
-    if kind is None or (journal == _ROLLING and not facts):
-        # Whatever restarts nodes one after the other begins anew where its journal is damaged.
+    if kind is None or (kind.begins_anew and not facts):
         return None
     try:
         resume, undo = kind.resume(facts), kind.undo(facts) if kind.undo else None

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.health.programs.ladder import Answer, voter_answer
@@ -16,6 +17,7 @@ from kraftd.operate.render import files_of
 from kraftd.operate.start.doors import StartDoors
 from kraftd.operate.start.rungs import RungWatch
 from kraftd.operate.store import Store
+from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, StartStage
 from kraftd.supervisord.rpc import SupervisedProcess, SupervisorRefusedError
 
@@ -99,6 +101,7 @@ class StartSequence:
         self._rungs = RungWatch(cluster.plan, doors, cluster.reporter, cluster.clock)
         self._states: dict[str, SupervisedProcess] = {}
         self._states_due_s = 0.0
+        self._rendered: tuple[Plan, dict[Path, str]] | None = None
 
     def run(self, wanted: tuple[str, ...], missing: tuple[str, ...] | None = None) -> list[str]:
         """Start programs and wait until all that are wanted serve.
@@ -222,15 +225,25 @@ class StartSequence:
         if not directories:
             return
         try:
-            launch = self._doors.locate(self._plan, self._cluster.command_context).launch
+            files = self.rendered(self._plan)
         except KraftdError as error:
             # An app needs neither Java nor Kafka; what a node lacks, its own start tells.
             logger.debug("No file is compared: %s", error)
             return
-        files = files_of(self._plan, launch, self._cluster.command_context)
         own = {path: text for path, text in files.items() if not directories.isdisjoint(path.parents)}
         for path in write_changed(own):
             self._reporter.step(f"Wrote {path} again: it was not as the plan has it")
+
+    def rendered(self, plan: Plan) -> dict[Path, str]:
+        """Return the files of a plan with the Java and the jars that are here; made once for equal plans.
+
+        Raises:
+            RuntimeMissingError: Java or Kafka is missing.
+        """
+        if self._rendered is None or self._rendered[0] != plan:
+            launch = self._doors.locate(plan, self._cluster.command_context).launch
+            self._rendered = plan, files_of(plan, launch, self._cluster.command_context)
+        return self._rendered[1]
 
     def _open_kafka(self) -> AbstractContextManager[KafkaDoor]:
         return self._cluster.doors.open_kafka(self._plan.access, _ADMIN_TIMEOUT_S)

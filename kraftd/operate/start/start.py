@@ -262,7 +262,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
     sequence = StartSequence(start.cluster, start.doors, start.deadline)
     sequence.restore_files(missing)
-    notes += _changes(start)
+    notes += _changes(start, sequence)
     _set_desired(start, wanted)
     for name in set(wanted) - set(missing):
         start.cluster.doors.send_signal(table.processes[name], signal.SIGCONT)
@@ -275,11 +275,11 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     return _result(start, missing, (), notes)
 
 
-def _changes(start: Start) -> list[str]:
+def _changes(start: Start, sequence: StartSequence) -> list[str]:
     """Return a note where the configuration changed since the cluster was started."""
     # The paths are those of the running cluster: its control socket may be where an earlier kraftd, or a shell with
     # another TMPDIR, has it.
-    plan, command_context = replace(start.configured.plan, layout=start.cluster.layout), start.cluster.command_context
+    plan = replace(start.configured.plan, layout=start.cluster.layout)
     if plan.kafka_version != start.cluster.plan.kafka_version:
         asked, runs = plan.kafka_version, start.cluster.plan.kafka_version
         return [
@@ -290,7 +290,7 @@ def _changes(start: Start) -> list[str]:
     if manifest is not None and differences(plan, manifest):
         return [f"the configuration contradicts the cluster, which runs on as it is. {remedy(plan, manifest)}"]
     try:
-        prepared = start.doors.locate(plan, command_context)
+        files = sequence.rendered(plan)
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
     files = files_of(plan, prepared.launch, command_context)

@@ -482,3 +482,21 @@ def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_written(cluste
 
     assert (caught.value.code, cluster.did) == ("disk_nearly_full", [])
     assert not cluster.plan.layout.plan.exists()
+
+
+@pytest.mark.parametrize(("changed", "times"), [("", 1), ("[cluster]\nheap = '2g'", 2)], ids=["same", "changed"])
+def test_a_start_of_a_part_locates_java_and_the_jars_once_for_a_plan(cluster, changed, times):
+    locked_start(cluster.starting())
+    cluster.programs["consumer"].pid = None
+    start, located = cluster.starting("consumer"), []
+
+    def locate(plan, command_context):
+        located.append(plan)
+        return start.doors.prepare_runtime(plan, command_context)
+
+    plan = plan_of(changed, state_dir=cluster.tmp_path / "s", manifest=cluster.store.manifest())
+    configured = replace(start.configured, plan=plan, manifest=cluster.store.manifest())
+    result = locked_start(replace(start, configured=configured, doors=replace(start.doors, locate=locate)))
+
+    assert (len(located), result.started) == (times, ("consumer",))
+    assert any("kraftd apply" in note for note in result.notes) == bool(changed)
