@@ -293,7 +293,6 @@ def _changes(start: Start, sequence: StartSequence) -> list[str]:
         files = sequence.rendered(plan)
     except KraftdError as error:
         return [f"the configuration changed since the start, and cannot be used now: {error}"]
-    files = files_of(plan, prepared.launch, command_context)
     changed = changed_files(files)
     if plan == start.cluster.plan and changed and set(changed) <= set(damage := damage_to(files)):
         return [f"{path} {how}: 'kraftd apply' writes it again" for path, how in damage.items()]
