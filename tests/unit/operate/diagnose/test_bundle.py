@@ -20,9 +20,13 @@ from tests.unit.health.views import program, snapshot
 from tests.unit.operate.fake_cluster import FakeCluster
 
 SECRETS = ("hunter2-broker", "hunter2-java", "hunter2-topic")
+SHORT = "x7!"
+"""Too short to be looked for in every text: it is masked where its name is."""
+
 TOML = f"""
 [broker.config]
 "ssl.keystore.password" = "{SECRETS[0]}"
+"ssl.truststore.password" = "{SHORT}"
 [java]
 options = ["-Djavax.net.ssl.keyStorePassword={SECRETS[1]}"]
 [[topic]]
@@ -112,7 +116,8 @@ def test_planted_secrets_are_masked_wherever_they_occur(cluster, tmp_path):
     said = {name for name, text in found.items() if "they are ***, ***, ***" in text}
     assert said >= {"doctor.json", "status.json", "health.json", "events.jsonl", "threads/broker-1.txt"}
     assert [name for name, text in found.items() if any(secret in text for secret in SECRETS)] == []
-    assert "***" in found["rendered/config/broker-1/server.properties"]
+    assert "ssl.truststore.password=***" in found["rendered/config/broker-1/server.properties"]
+    assert [name for name, text in found.items() if SHORT in text] == []
 
 
 def test_the_tokens_of_programs_are_masked(cluster, tmp_path):
