@@ -128,6 +128,7 @@ def test_the_brokers_settings_are_those_of_the_design():
         "num.network.threads": "2",
         "num.partitions": "4",
         "offsets.topic.num.partitions": "4",
+        "replica.fetch.backoff.ms": "100",
         "socket.receive.buffer.bytes": "102400",
         "socket.request.max.bytes": "104857600",
         "socket.send.buffer.bytes": "102400",
