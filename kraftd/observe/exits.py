@@ -20,9 +20,7 @@ from kraftd.plan.kinds import App, Node
 from kraftd.plan.layout import Layout
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import MONITORING, Program
-from kraftd.render.java_command import PROPERTIES
 from kraftd.render.server_properties import server_properties
-from kraftd.render.supervisord_conf import dotenv
 from kraftd.supervisord.log import Exit, last_exits
 from kraftd.units import timestamp
 
@@ -193,6 +191,10 @@ def with_machine(
 
 def _changed_file(plan: Plan, program: str) -> Path | None:
     """Return the rendered file with a program's settings where it is not what its plan renders."""
+    # The daemon and most commands do without what renders, jinja2 among it.
+    from kraftd.render.java_command import PROPERTIES  # noqa: PLC0415
+    from kraftd.render.supervisord_conf import dotenv  # noqa: PLC0415
+
     match plan.program(program):
         case Node() as node:
             path, text = plan.layout.config(program) / PROPERTIES, server_properties(plan, node)

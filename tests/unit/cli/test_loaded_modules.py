@@ -56,3 +56,12 @@ def test_a_command_loads_nothing_that_it_does_not_use(argv, absent, tmp_path):
 
     assert "kraftd.cli.options" in loaded
     assert [name for name in absent if name in loaded] == []
+
+
+def test_the_daemon_begins_without_what_it_uses_later_or_never():
+    code = "import sys, kraftd.daemon.service, kraftd.daemon.__main__; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+
+    assert "kraftd.daemon.loop" in loaded
+    assert [name for name in ("fastapi", "jinja2", "kafka", "pydantic", "typer") if name in loaded] == []
