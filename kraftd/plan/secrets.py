@@ -11,6 +11,9 @@ from kraftd.plan.plan import Plan
 
 MASK = "***"
 
+URL_PASSWORD = re.compile(r"://[^/]*:[^/]*@")
+"""A password in a URL: it would be in a command line, for all users of the machine to see, and in records."""
+
 _SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|jaas|(?:^|[._-]|api)key$", re.IGNORECASE)
 _NAME = re.compile(r"^(?P<name>[\w.-]+)[ \t]*=", re.MULTILINE)
 _VALUE = re.compile(r"'(?:[^'\\]|\\[\s\S])*'|(?:\\[\s\S]|[^\n\\])*")
@@ -42,9 +45,11 @@ def masked_value(name: str, value: Any) -> Any:
 
 
 def masked_option(option: str) -> str:
-    """Return a JVM option with its secret masked: ``-Djavax.net.ssl.keyStorePassword=***``."""
+    """Return a JVM option, or a text, with its secret masked: ``-Djavax.net.ssl.keyStorePassword=***``."""
     found = _SYSTEM_PROPERTY.fullmatch(option)
-    return f"-D{found['name']}={MASK}" if found and is_secret(found["name"]) else option
+    if found and is_secret(found["name"]):
+        return f"-D{found['name']}={MASK}"
+    return URL_PASSWORD.sub(f"://{MASK}@", option)
 
 
 def without_secrets(plan: Plan) -> Plan:

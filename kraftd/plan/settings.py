@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from kraftd.plan.kinds import TOOL_DEFINITIONS, ToolDefinition
+from kraftd.plan.secrets import URL_PASSWORD
 from kraftd.units import parse_schedule, parse_size
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
@@ -32,8 +33,6 @@ _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ABSOLUTE_PATH = re.compile(r"(/.*)?")
-URL_PASSWORD = re.compile(r"://[^/]*:[^/]*@")
-"""A password in a URL: it would be in a command line, for all users of the machine to see, and in records."""
 _BACKUP_TARGET = re.compile(
     rf"(/[^\x00-\x1f]*|(?!.*{URL_PASSWORD.pattern})[a-z][a-z0-9+.-]*://[^/\x00-\x1f]*(/[^\x00-\x1f]*)?)?"
 )

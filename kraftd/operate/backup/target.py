@@ -12,7 +12,7 @@ from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedEr
 from kraftd.host.files import code_of
 from kraftd.host.lock import holder_now, try_acquire
 from kraftd.operate.backup.manifest import MANIFEST
-from kraftd.plan.settings import URL_PASSWORD
+from kraftd.plan.secrets import URL_PASSWORD
 
 PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
