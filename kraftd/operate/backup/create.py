@@ -17,7 +17,7 @@ from kraftd.kafka.records.gaps import REPAIR
 from kraftd.kafka.records.reading import RecordReader, UnreadableRecordsError
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.content import content_of, publish, remove_stale
-from kraftd.operate.backup.format import FILE_MAGIC, encoded_frame
+from kraftd.operate.backup.format import FILE_MAGIC, DamagedArchiveError, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
     ArchivedFile,
@@ -151,7 +151,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     name = "scheduled backup" if options.is_scheduled else "backup create"
     with target.exclusive("backup create"), cluster.operating(name, f"to {target.name}") as tracked:
         removed = remove_stale(target)
-        parent = _parent(target) if options.is_incremental else None
+        parent = continued_backup(target, is_scheduled=options.is_scheduled) if options.is_incremental else None
         with opened(cluster) as kafka:
             asked = BackupCluster(kafka, cluster.clock)
             snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
@@ -168,12 +168,25 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
 
 
-def _parent(target: Target) -> Manifest | None:
-    """Return the newest backup of records; its chain must be whole."""
+def continued_backup(target: Target, *, is_scheduled: bool) -> Manifest | None:
+    """Return the newest backup of records, for an incremental one; None where there is none.
+
+    Where its chain is broken, None as well for a scheduled backup: that is a full one then, as nobody is there to ask.
+
+    Raises:
+        DamagedArchiveError: Its chain is broken.
+    """
     manifests = [each for each in content_of(target).manifests if each.kind == LOGICAL]
-    if manifests:
+    if not manifests:
+        return None
+    try:
         chain_of(manifests[-1], {each.id: each for each in manifests})
-    return manifests[-1] if manifests else None
+    except DamagedArchiveError as error:
+        if is_scheduled:
+            return None
+        error.hint = "Without --incremental, 'kraftd backup create' makes a full backup, which continues no other."
+        raise
+    return manifests[-1]
 
 
 def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest | None, created_at: str) -> Snapshot:

@@ -13,7 +13,7 @@ from kraftd.errors import FileAccessError, RefusedError, UnknownNameError
 from kraftd.kafka.model import Gap
 from kraftd.operate.backup.archive import records_before, verify
 from kraftd.operate.backup.content import content_of, prune, remove_stale
-from kraftd.operate.backup.create import CreateOptions, take_snapshot
+from kraftd.operate.backup.create import CreateOptions, continued_backup, take_snapshot
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import pieces_of
 from kraftd.operate.backup.target import DirectoryTarget, open_target
@@ -93,6 +93,19 @@ def test_an_incremental_backup_holds_what_is_new_and_continues_the_one_before(tm
     chain = content_of(target).manifests
     assert sum(piece.file.records for piece in pieces_of(chain, TOPIC, 0)) == 11
     assert verify(target, second.id, NullReporter()).records == 18
+
+
+def test_a_broken_chain_is_not_continued_and_a_scheduled_backup_is_full_then(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER)
+    assert continued_backup(target, is_scheduled=False).id == second.id
+
+    (tmp_path / "target" / full.id / "manifest.json").write_text("{}")
+
+    with pytest.raises(DamagedArchiveError) as raised:
+        continued_backup(target, is_scheduled=False)
+    assert "Without --incremental" in raised.value.hint
+    assert continued_backup(target, is_scheduled=True) is None
 
 
 def test_what_could_not_be_read_is_named_by_the_backup_and_by_those_that_continue_it(tmp_path, kafka):
