@@ -22,7 +22,7 @@ from kraftd.runtime.jars import (
 )
 from kraftd.runtime.java import Java, find_java
 from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
-from kraftd.units import human_size
+from kraftd.units import human_size, plural
 
 _SERVER_JAR = re.compile(r"kafka_2\.1\d-(\d+\.\d+\.\d+[\w.-]*?)\.jar")
 _NOT_THE_CODE = re.compile(r"-(sources|javadoc|scaladoc|test|test-sources)\.jar$")
@@ -230,7 +230,9 @@ def _runtime(wanted: RuntimeSpec, cache_dir: Path, java: Java, classpath: tuple[
 
 def _missing(kafka_version: str, lacking: Shortfall) -> RuntimeMissingError:
     damaged = ", ".join(jar.file_name for jar in lacking.damaged)
-    what = f"{damaged} in the cache is damaged" if damaged else f"{len(lacking.absent)} jars are not in the cache"
+    absent = len(lacking.absent)
+    missing = f"{plural(absent, 'jar')} {'is' if absent == 1 else 'are'} not in the cache"
+    what = f"{damaged} in the cache is damaged" if damaged else missing
     return RuntimeMissingError(
         f"cannot run Kafka {kafka_version}: {what}",
         hint=f"Run 'kraftd setup' with a network: it fetches {human_size(lacking.size_bytes)}.",

@@ -19,6 +19,8 @@ from kraftd.errors import KraftdError
 SUPERVISORD = "supervisord"
 """The name in the marker of supervisord's own command line."""
 
+_NO_FILE = 20
+_NOT_EXECUTABLE = 21
 _SPAWN_ERROR = 50
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
@@ -142,12 +144,21 @@ class Supervisor:
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode in accept:
                     return None
-                raise SupervisorRefusedError(
-                    f"cannot carry out {' '.join((method, *map(str, arguments)))}: "
-                    f"supervisord answered {fault.faultString}"
-                ) from fault
+                raise _refused(method, arguments, fault) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise _unreachable(self._socket_path, error) from error
+
+
+def _refused(method: str, arguments: tuple[object, ...], fault: xmlrpc.client.Fault) -> SupervisorRefusedError:
+    if fault.faultCode in {_NO_FILE, _NOT_EXECUTABLE}:
+        name, file = str(arguments[0]).rpartition(":")[2], fault.faultString.partition(": ")[2]
+        return SupervisorRefusedError(
+            f"cannot start {name}: {file} is gone or cannot be executed",
+            hint="Put it back; or run 'kraftd setup', which fetches it again, then 'kraftd stop' and 'kraftd start'.",
+            code="executable_missing",
+        )
+    call = " ".join((method, *map(str, arguments)))
+    return SupervisorRefusedError(f"cannot carry out {call}: supervisord answered {fault.faultString}")
 
 
 def _unreachable(socket_path: Path, error: Exception) -> SupervisorUnreachableError:

@@ -292,7 +292,10 @@ def _changes(start: Start, sequence: StartSequence) -> list[str]:
     try:
         files = sequence.rendered(plan)
     except KraftdError as error:
-        return [f"the configuration changed since the start, and cannot be used now: {error}"]
+        what = "the files of the cluster cannot be looked at"
+        if plan != start.cluster.plan:
+            what = "the configuration changed since the start, and cannot be used now"
+        return [f"{what}: {error}"]
     changed = changed_files(files)
     if plan == start.cluster.plan and changed and set(changed) <= set(damage := damage_to(files)):
         return [f"{path} {how}: 'kraftd apply' writes it again" for path, how in damage.items()]

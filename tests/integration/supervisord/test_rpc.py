@@ -78,9 +78,12 @@ def test_an_early_exit_is_no_spawn_error(door, supervised):
     assert eventually(lambda: last_exits(tail(log, 50)).get(QUITTER), within_s=15).status == 7
 
 
-def test_a_program_that_is_not_there_is_refused(door):
-    with pytest.raises(SupervisorRefusedError, match="cannot carry out startProcess apps:consumer"):
+def test_a_program_whose_executable_is_gone_is_refused_with_its_path(door):
+    with pytest.raises(SupervisorRefusedError, match=r"cannot start consumer: .*/nonexistent/program") as caught:
         door.start(f"apps:{GHOST}")
+
+    assert caught.value.code == "executable_missing"
+    assert "kraftd setup" in caught.value.hint
 
 
 def test_a_name_that_supervisord_does_not_know_is_refused(door):

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.errors import (
+    KraftdError,
+    NeedsRunningClusterError,
+    RefusedError,
+    RuntimeMissingError,
+    TimedOutError,
+    UnknownNameError,
+)
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.kafka.model import Failure
@@ -500,3 +507,24 @@ def test_a_start_of_a_part_locates_java_and_the_jars_once_for_a_plan(cluster, ch
 
     assert (len(located), result.started) == (times, ("consumer",))
     assert any("kraftd apply" in note for note in result.notes) == bool(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "begins"),
+    [("", "the files of the cluster cannot be looked at: "), ("[cluster]\nheap = '2g'", "the configuration changed")],
+    ids=["same", "changed"],
+)
+def test_missing_jars_are_no_change_of_the_configuration(cluster, changed, begins):
+    locked_start(cluster.starting())
+    cluster.programs["consumer"].pid = None
+    start = cluster.starting("consumer")
+
+    def locate(plan, command_context):
+        raise RuntimeMissingError("cannot run Kafka 3.9.2: 1 jar is not in the cache")
+
+    plan = plan_of(changed, state_dir=cluster.tmp_path / "s", manifest=cluster.store.manifest())
+    configured = replace(start.configured, plan=plan, manifest=cluster.store.manifest())
+    result = locked_start(replace(start, configured=configured, doors=replace(start.doors, locate=locate)))
+
+    (note,) = [each for each in result.notes if "1 jar is not in the cache" in each]
+    assert note.startswith(begins)
