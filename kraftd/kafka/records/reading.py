@@ -364,14 +364,16 @@ class RecordReader:
             # What cannot be read is behind what is wanted.
             reading.is_done = True
             return
-        found = replace(gap, begin=begin, end=end)
-        if not self._may_pass_damage:
-            raise UnreadableRecordsError(f"cannot read everything: {found}", details={"gap": asdict(found)})
-        self.gaps.append(found)
-        reading.position = end
-        reading.is_done = not gap.is_end_known or end >= reading.end
+        # The library may report the same damage once more after it was passed.
+        if begin < end:
+            found = replace(gap, begin=begin, end=end)
+            if not self._may_pass_damage:
+                raise UnreadableRecordsError(f"cannot read everything: {found}", details={"gap": asdict(found)})
+            self.gaps.append(found)
+            reading.position = end
+        reading.is_done = not gap.is_end_known or reading.position >= reading.end
         if not reading.is_done:
-            self._consumer.seek(self._library.TopicPartition(gap.topic, gap.partition, end))
+            self._consumer.seek(self._library.TopicPartition(gap.topic, gap.partition, reading.position))
 
 
 def _runs(messages: Sequence[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]:
