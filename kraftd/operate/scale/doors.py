@@ -1,19 +1,22 @@
-"""The doors that only a scale, and a reassignment, use."""
+"""The doors that only a scale, and a reassignment, use: Kafka, and the file of their journal."""
 
 # ruff: noqa: D102 the Protocol names methods that its class describes
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from kraftd.errors import NeedsRunningClusterError
+from kraftd.host.files import read_text, write_atomically
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, TopicPartition
 from kraftd.kafka.topics import Reassignment
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import Doors, real_doors
+from kraftd.operate.scale.journal import Journal, parse_journal
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.plan.plan import Access
 
@@ -46,6 +49,30 @@ class ReassigningDoor(Protocol):
     def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]: ...
 
     def unregister(self, node_id: int) -> Failure | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """The file of the journal: a cluster has one, of a scale or of a reassignment."""
+
+    path: Path
+
+    def read(self) -> Journal | None:
+        """Return the journal of what is unfinished; None where nothing is.
+
+        Raises:
+            KraftdError: It is damaged, or a newer kraftd wrote it.
+        """
+        text = read_text(self.path)
+        return parse_journal(text, self.path) if text is not None else None
+
+    def write(self, journal: Journal) -> None:
+        """Write the journal, whole or not at all."""
+        write_atomically(self.path, journal.to_json())
+
+    def remove(self) -> None:
+        """Remove the journal, as what it describes is done."""
+        self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

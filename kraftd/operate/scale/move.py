@@ -3,15 +3,13 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError, RefusedError, TimedOutError
-from kraftd.host.files import read_text
 from kraftd.kafka.model import KafkaAccessError, TopicPartition
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale.doors import ReassigningDoor
-from kraftd.operate.scale.journal import Journal, parse_journal
+from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.refuse import refuse_dead
 from kraftd.operate.scale.targets import Situation, left_bytes, replica_bytes, throttles
@@ -334,13 +332,3 @@ def free_bytes(kafka: ReassigningDoor) -> int:
     found = kafka.log_dirs(kafka.metadata(()).brokers).values.values()
     free = [each.usable_bytes for theirs in found for each in theirs if each.usable_bytes is not None]
     return min(free, default=2**63)
-
-
-def read_journal(path: Path) -> Journal | None:
-    """Return the journal of what is unfinished; None where nothing is.
-
-    Raises:
-        KraftdError: It is damaged, or a newer kraftd wrote it.
-    """
-    text = read_text(path)
-    return parse_journal(text, path) if text is not None else None

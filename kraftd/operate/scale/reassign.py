@@ -4,15 +4,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, RefusedError
-from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.kafka.model import TopicPartition
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.scale import refuse
-from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
+from kraftd.operate.scale.doors import JournalFile, ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Goal, Journal
-from kraftd.operate.scale.move import Moved, Mover, first_look, free_bytes, read_journal
+from kraftd.operate.scale.move import Moved, Mover, first_look, free_bytes
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, spread_over
 from kraftd.operate.start.sequence import Deadline
@@ -92,6 +91,7 @@ class Reassign:
         self._cluster = cluster
         self._options = options
         self._doors = doors or ScaleDoors()
+        self._journal = JournalFile(cluster.layout.scale_journal)
         began_s = cluster.clock.monotonic_s()
         self._deadline = Deadline(began_s + options.timeout_s, options.timeout_s, cluster.store.generation())
 
@@ -102,7 +102,7 @@ class Reassign:
             KraftdError: As ``run`` raises.
         """
         with self._kafka() as kafka:
-            return self._planned(self._journal(), kafka)[0]
+            return self._planned(self._journal.read(), kafka)[0]
 
     def run(self) -> ReassignResult:
         """Move replicas, finish what an earlier call began, or undo it.
@@ -114,22 +114,23 @@ class Reassign:
             RefusedError: A broker is down, or a scale or another reassignment is unfinished.
             TimedOutError: Another one is under way, or time was up.
         """
-        path = self._cluster.layout.scale_journal
         with (
             self._kafka() as kafka,
             acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0),
         ):
-            planned, journal = self._planned(self._journal(), kafka)
+            planned, journal = self._planned(self._journal.read(), kafka)
             if planned.is_empty or journal is None:
                 return self._result(Moved(), (), is_changed=False, is_undone=False)
             journal = replace(journal, is_aborted=journal.is_aborted or self._options.abort)
-            self._write(journal)
+            self._journal.write(journal)
             topics = journal.goal.topics if journal.goal is not None else ()
             what = ", ".join(topics) or "all topics"
             with self._cluster.operating(COMMAND, f"{what}, undone" if journal.is_aborted else what) as tracked:
-                mover = Mover(tracked, kafka, journal, self._write, self._options.bytes_per_s, self._deadline, topics)
+                mover = Mover(
+                    tracked, kafka, journal, self._journal.write, self._options.bytes_per_s, self._deadline, topics
+                )
                 mover.run(lambda situation: changes_for(situation, journal))
-                path.unlink(missing_ok=True)
+                self._journal.remove()
         result = self._result(mover.moved, tuple(dict.fromkeys(mover.notes)), is_undone=journal.is_aborted)
         did = "undid" if result.is_undone else "finished"
         self._cluster.record("reassigned", f"{did} {journal.what} in {result.took_s:.1f} s")
@@ -174,12 +175,6 @@ class Reassign:
     ) -> ReassignResult:
         took_s = round(self._cluster.clock.monotonic_s() - self._deadline.began_s, 3)
         return ReassignResult(self._cluster.plan.cluster, moved, is_changed, is_undone, notes, took_s)
-
-    def _journal(self) -> Journal | None:
-        return read_journal(self._cluster.layout.scale_journal)
-
-    def _write(self, journal: Journal) -> None:
-        write_atomically(self._cluster.layout.scale_journal, journal.to_json())
 
     def _kafka(self) -> AbstractContextManager[ReassigningDoor]:
         return self._doors.reach(self._cluster, "reassign partitions of")

@@ -5,16 +5,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError
-from kraftd.host.files import write_atomically
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
 from kraftd.operate.configuring import Configured, plan_for, refuse_changed
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.scale import refuse
-from kraftd.operate.scale.doors import ReassigningDoor, ScaleDoors
+from kraftd.operate.scale.doors import JournalFile, ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
-from kraftd.operate.scale.move import Moved, Mover, Target, first_look, free_bytes, look, read_journal
+from kraftd.operate.scale.move import Moved, Mover, Target, first_look, free_bytes, look
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.selection import ChosenCluster
@@ -145,6 +144,7 @@ class Scale:
             )
         self._running: Plan = running
         self._cluster = ClusterContext(running, self._doors.cluster, self._command_context)
+        self._journal = JournalFile(self._cluster.layout.scale_journal)
         self._deadline = deadline_from_now(self._chosen, self._options.timeout_s, self._command_context)
 
     def plan(self) -> PlannedScale:
@@ -153,7 +153,7 @@ class Scale:
         Raises:
             KraftdError: As ``run`` raises.
         """
-        journal = self._journal()
+        journal = self._journal.read()
         refuse.refuse_other_scale(journal, self._options.brokers, is_abort=self._options.abort)
         with self._kafka() as kafka:
             return self._planned(journal, kafka)
@@ -168,7 +168,7 @@ class Scale:
             TimedOutError: Another scale is under way, or time was up.
         """
         with acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0):
-            journal = self._journal()
+            journal = self._journal.read()
             refuse.refuse_other_scale(journal, self._options.brokers, is_abort=self._options.abort)
             with self._kafka() as kafka:
                 planned = self._planned(journal, kafka)
@@ -274,7 +274,7 @@ class Scale:
     # What is done.
 
     def _run(self, planned: PlannedScale, journal: Journal, kafka: ReassigningDoor) -> ScaleResult:
-        mover = Mover(self._cluster, kafka, journal, self._write, self._options.bytes_per_s, self._deadline)
+        mover = Mover(self._cluster, kafka, journal, self._journal.write, self._options.bytes_per_s, self._deadline)
         if journal.is_aborted:
             self._undo(mover, kafka)
         else:
@@ -300,7 +300,7 @@ class Scale:
             min_isr = {name: own.get(name, {}).get(_MIN_ISR) for name in planned.min_in_sync_replicas}
             journal = replace(self._begun_at(situation, planned.brokers_after), min_in_sync_replicas=min_isr)
         journal = replace(journal, is_aborted=journal.is_aborted or self._options.abort)
-        self._write(journal)
+        self._journal.write(journal)
         return journal
 
     def _do(self, mover: Mover, kafka: ReassigningDoor) -> None:
@@ -342,7 +342,7 @@ class Scale:
 
     def _remove(self, mover: Mover, kafka: ReassigningDoor, brokers: int) -> None:
         mover.journal = replace(mover.journal, is_removing=True)
-        self._write(mover.journal)
+        self._journal.write(mover.journal)
         with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
             recorded = self._cluster.following(self._store.plan() or self._running)
             leaving = tuple(node for node in recorded.plan.brokers if node.node_id > brokers)
@@ -352,7 +352,7 @@ class Scale:
                 delete_data(recorded, _names_of(range(brokers + 1, mover.journal.most_brokers + 1)))
 
     def _finish(self, planned: PlannedScale, mover: Mover) -> ScaleResult:
-        self._cluster.layout.scale_journal.unlink(missing_ok=True)
+        self._journal.remove()
         notes = tuple(dict.fromkeys(mover.notes))
         result = self._result(planned, mover.moved, notes, is_undone=mover.journal.is_aborted)
         what = "undid a scale, back to" if result.is_undone else "scaled to"
@@ -378,13 +378,7 @@ class Scale:
             round(self._cluster.clock.monotonic_s() - self._deadline.began_s, 3),
         )
 
-    # The records, and the ways outside.
-
-    def _journal(self) -> Journal | None:
-        return read_journal(self._cluster.layout.scale_journal)
-
-    def _write(self, journal: Journal) -> None:
-        write_atomically(self._cluster.layout.scale_journal, journal.to_json())
+    # The ways outside.
 
     def _kafka(self) -> AbstractContextManager[ReassigningDoor]:
         return self._doors.reach(self._cluster, "scale")

@@ -26,7 +26,7 @@ from kraftd.operate.restart import refuse_interruption, require_running
 from kraftd.operate.rolling.gates import Closed, Gate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
-from kraftd.operate.scale.move import read_journal as read_scale_journal
+from kraftd.operate.scale.doors import JournalFile
 from kraftd.operate.scale.refuse import refuse_unfinished
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import set_up
@@ -295,7 +295,7 @@ class Upgrade:
         refuse_changed(COMMAND, running, configured, self._chosen.origin, "the Kafka version")
 
     def _refuse_scale(self) -> None:
-        journal = read_scale_journal(self._cluster.layout.scale_journal)
+        journal = JournalFile(self._cluster.layout.scale_journal).read()
         if journal is not None:
             refuse_unfinished(journal, "upgrade now")
 

@@ -10,9 +10,8 @@ from kraftd.host.events import read_events
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, Partition, TopicState
 from kraftd.kafka.topics import Reassignment
-from kraftd.operate.scale.doors import ScaleDoors
+from kraftd.operate.scale.doors import JournalFile, ScaleDoors
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.move import read_journal
 from kraftd.operate.scale.reassign import Reassign, ReassignOptions
 from kraftd.operate.scale.scale import Scale, ScaleOptions
 from kraftd.operate.selection import ChosenCluster
@@ -263,7 +262,7 @@ class ScalingCluster(FakeCluster):
 
     @property
     def journal(self):
-        return read_journal(self.plan.layout.scale_journal)
+        return JournalFile(self.plan.layout.scale_journal).read()
 
     def of_scale(self, wanted):
         """Return the steps that were taken of the wanted ones."""
