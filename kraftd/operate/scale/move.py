@@ -192,17 +192,17 @@ class Mover:
 
     def _begin(self, situation: Situation, changes: dict[TopicPartition, Replicas]) -> None:
         current = situation.current
-        copies = added({key: current[key] for key in changes}, changes)
-        size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
+        before = {key: current[key] for key in changes}
+        copies = added(before, changes)
         if copies:
-            topics = throttles({key: current[key] for key in changes}, changes)
+            topics = throttles(before, changes)
             brokers = {broker for _, broker in copies} | {each for key, _ in copies for each in current[key]}
             self.journal = with_saved(self.journal, self._kafka, topics, sorted(brokers))
             self._write(self.journal)
             throttle(self._kafka, topics, sorted(brokers), self._bytes_per_s, self._clock)
-        what = f"Copying {plural(len(copies), 'replica')}, {human_size(size_bytes)}, at most "
-        if copies:
-            self._cluster.reporter.step(f"{what}{human_size(self._bytes_per_s)}/s from and to each broker")
+            what = f"{plural(len(copies), 'replica')}, {human_size(situation.size_bytes(copies))}"
+            rate = human_size(self._bytes_per_s)
+            self._cluster.reporter.step(f"Copying {what}, at most {rate}/s from and to each broker")
         failures = self._kafka.reassign(changes)
         lasting = {
             key: failure for key, failure in failures.items() if failure.error != _GONE and not failure.retriable
@@ -216,7 +216,7 @@ class Mover:
             )
         done = [copy for copy in copies if copy[0] not in failures]
         self.moved.replicas += len(done)
-        self.moved.size_bytes += sum(situation.sizes.get(key, 0) for key, _ in done)
+        self.moved.size_bytes += situation.size_bytes(done)
 
     def _await_end(self) -> None:
         """Wait until no reassignment is under way, showing what is left; a throttle that is too low is raised."""

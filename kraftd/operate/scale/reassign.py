@@ -157,7 +157,7 @@ class Reassign:
         changes = changes_for(situation, replace(begun, is_aborted=begun.is_aborted or self._options.abort))
         before = {key: situation.placement[key] for key in changes}
         copies = added(before, changes)
-        size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
+        size_bytes = situation.size_bytes(copies)
         refuse.refuse_full_disk(size_bytes, free_bytes(kafka))
         resumes = journal.what if journal is not None else ""
         return PlannedReassignment(cluster, changes, before, len(copies), size_bytes, resumes), begun

@@ -220,8 +220,9 @@ class Scale:
     ) -> PlannedScale:
         before, goal = numbers
         current = situation.placement
-        copies = added({key: current[key] for key in changes}, changes)
-        size_bytes = sum(situation.sizes.get(key, 0) for key, _ in copies)
+        before_changes = {key: current[key] for key in changes}
+        copies = added(before_changes, changes)
+        size_bytes = situation.size_bytes(copies)
         refuse.refuse_full_disk(size_bytes, free_bytes(kafka))
         known = {node.node_id for node in self._running.brokers}
         most = max(before, goal, journal.most_brokers if journal else 0, len(known))
@@ -235,7 +236,7 @@ class Scale:
             _names_of(each for each in range(1, goal + 1) if each not in known),
             _names_of(range(goal + 1, most + 1)),
             changes,
-            {key: current[key] for key in changes},
+            before_changes,
             len(copies),
             size_bytes,
             min_isr,

@@ -44,6 +44,11 @@ class Situation:
                 sizes[key] = max(size_bytes, sizes.get(key, 0))
         return sizes
 
+    def size_bytes(self, copies: Iterable[tuple[TopicPartition, int]]) -> int:
+        """Return the size of replicas that are copied, each a partition and the broker that receives it."""
+        sizes = self.sizes
+        return sum(sizes.get(key, 0) for key, _ in copies)
+
     def of(self, chosen: Collection[str]) -> "Situation":
         """Return the situation of some topics; of all but the canary's where none is named."""
         names = set(topics_of(self, chosen))
