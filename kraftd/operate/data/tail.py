@@ -1,9 +1,12 @@
 """`kraftd tail`: which offsets of a topic are read, and the records from there on."""
 
 import heapq
+import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
+from typing import Protocol, TypeAlias
 
 from kraftd.errors import ConfigurationError
 from kraftd.kafka.model import TopicPartition
@@ -15,6 +18,13 @@ from kraftd.operate.data.topics import chosen_partitions, chosen_topics
 
 Chosen = Callable[[Sequence[Message]], Sequence[Message]]
 """Returns the records of a batch that pass a filter."""
+
+_Ranked: TypeAlias = tuple[int, int, Message]
+"""A record behind its time, which never goes back in a partition, and its number."""
+
+_rank = operator.itemgetter(0, 1)
+_FURTHER = 8
+_LEAST_FURTHER = 1000
 
 
 class Read(Protocol):
@@ -55,12 +65,15 @@ class Plan:
 
     Attributes:
         starts: The first offset of each partition.
+        ends: Behind the last offset of each.
+        firsts: The first offset that each still has.
         keep: How many of the records up to the ends are wanted, the newest by their time; None for all.
         stop_after: After how many records the reading ends; None for no bound.
     """
 
     starts: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
+    firsts: Mapping[TopicPartition, int]
     keep: int | None
     stop_after: int | None
 
@@ -78,11 +91,12 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     bounds = bounds_of(kafka, partitions, to)
     starts = {key: _start(each, wanted) for key, each in bounds.items()}
     ends = {key: each.end for key, each in bounds.items()}
+    firsts = {key: each.start for key, each in bounds.items()}
     if not wanted.is_from_the_end:
-        return Plan(starts, ends, None, wanted.newest)
-    available = sum(ends[key] - start for key, start in starts.items())
+        return Plan(starts, ends, firsts, None, wanted.newest)
+    available = sum(ends[key] - first for key, first in firsts.items())
     keep = wanted.newest if wanted.newest is not None and available > wanted.newest else None
-    return Plan(starts, ends, keep, None)
+    return Plan(starts, ends, firsts, keep, None)
 
 
 def _start(bounds: Bounds, wanted: Range) -> int:
@@ -113,10 +127,44 @@ def tail(read: Read, plan: Plan, chosen: Chosen, *, follow: bool) -> Iterator[Se
         yield from _bounded(map(chosen, read(_unread(plan, follow=follow), follow=follow)), plan.stop_after)
         return
     if plan.keep:
-        batches = map(chosen, read(_unread(plan, follow=False), follow=False))
-        yield newest(_before(batches, plan.ends), plan.keep)
+        yield _newest(read, plan, chosen, plan.keep)
     if follow:
         yield from map(chosen, read(plan.ends, follow=True))
+
+
+def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]:
+    """Return the newest records of all partitions, in the order of their times.
+
+    Not each offset has a record: where markers and records of aborted transactions take some, or compaction left
+    gaps, a partition is read again from further back, until it gave enough or is read from its start.
+    """
+    starts = _unread(plan, follow=False)
+    found: list[_Ranked] = []
+    while starts:
+        counts: Counter[TopicPartition] = Counter()
+        arrived = _counted(_before(map(chosen, read(starts, follow=False)), plan.ends), counts)
+        found = _best(chain(found, _ranked(arrived)), count)
+        starts = {
+            place: _further_back(start, plan.ends[place], plan.firsts[place])
+            for place, start in starts.items()
+            if counts[place] < count and start > plan.firsts[place]
+        }
+        found = [each for each in found if _place(each[2]) not in starts]
+    return [message for _, _, message in reversed(found)]
+
+
+def _further_back(start: int, end: int, first: int) -> int:
+    return max(first, end - max(_LEAST_FURTHER, _FURTHER * (end - start)))
+
+
+def _counted(messages: Iterable[Message], counts: Counter[TopicPartition]) -> Iterator[Message]:
+    for message in messages:
+        counts[_place(message)] += 1
+        yield message
+
+
+def _place(message: Message) -> TopicPartition:
+    return message.topic(), message.partition()
 
 
 def _unread(plan: Plan, *, follow: bool) -> Mapping[TopicPartition, int]:
@@ -128,21 +176,20 @@ def _before(batches: Iterable[Sequence[Message]], ends: Mapping[TopicPartition, 
     """Yield the records before the ends: what arrives later is for those who follow."""
     for batch in batches:
         for message in batch:
-            if message.offset() < ends[message.topic(), message.partition()]:
+            if message.offset() < ends[_place(message)]:
                 yield message
 
 
-def newest(messages: Iterable[Message], count: int) -> list[Message]:
-    """Return the newest records in the order of their times, those of one partition in that of their offsets."""
-    found = heapq.nlargest(count, _ranked(messages), key=lambda each: each[:2])
-    return [message for _, _, message in reversed(found)]
+def _best(ranked: Iterable[_Ranked], count: int) -> list[_Ranked]:
+    """Return the newest records, the newest first, those of one partition by their offsets."""
+    return heapq.nlargest(count, ranked, key=_rank)
 
 
-def _ranked(messages: Iterable[Message]) -> Iterator[tuple[int, int, Message]]:
+def _ranked(messages: Iterable[Message]) -> Iterator[_Ranked]:
     """Yield each record with its time, which never goes back in a partition, and its number."""
     latest: dict[TopicPartition, int] = {}
     for number, message in enumerate(messages):
-        key = (message.topic(), message.partition())
+        key = _place(message)
         latest[key] = max(latest.get(key, 0), message.timestamp()[1])
         yield latest[key], number, message
 

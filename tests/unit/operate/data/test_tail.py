@@ -1,7 +1,7 @@
 import pytest
 
 from kraftd.errors import ConfigurationError, UnknownNameError
-from kraftd.operate.data.tail import Range, newest, planned_tail, tail
+from kraftd.operate.data.tail import Range, planned_tail, tail
 from tests.unit.operate.data.fake_kafka import FakeKafka
 from tests.unit.operate.data.fake_message import FakeMessage
 
@@ -13,23 +13,26 @@ def kafka():
 
 
 class FakeReads:
-    """Reads records of which each has its offset as its time."""
+    """Reads records of which each has its offset as its time, where nothing else is said; some offsets have none."""
 
-    def __init__(self, arriving=()):
+    def __init__(self, arriving=(), without_record=(), times_ms=None):
         self.asked = []
         self.arriving = arriving
+        self.without_record = without_record
+        self.times_ms = times_ms or {}
 
     def __call__(self, starts, *, follow):
         self.asked.append((dict(starts), follow))
         for (_, index), start in starts.items():
-            yield [FakeMessage(at=at, index=index, time_ms=at) for at in range(start, ENDS["t", index])]
+            offsets = [at for at in range(start, ENDS["t", index]) if (index, at) not in self.without_record]
+            yield [FakeMessage(at=at, index=index, time_ms=self.times_ms.get((index, at), at)) for at in offsets]
         if follow:
             yield []
             yield from self.arriving
 
 
-def read(wanted, *, follow=False, chosen=list):
-    reads = FakeReads([[FakeMessage(at=30, time_ms=30)]])
+def read(wanted, *, follow=False, chosen=list, **held):
+    reads = FakeReads([[FakeMessage(at=30, time_ms=30)]], **held)
     batches = list(tail(reads, planned_tail(kafka(), "t", wanted), chosen, follow=follow))
     return [(message.partition(), message.offset()) for batch in batches for message in batch], reads
 
@@ -69,9 +72,29 @@ def test_the_newest_that_pass_a_filter_are_looked_for_in_the_whole_topic():
 
 
 def test_records_of_a_partition_stay_in_order_whatever_their_times_say():
-    messages = [FakeMessage(at=0, time_ms=900), FakeMessage(at=1, time_ms=100), FakeMessage(at=2, time_ms=1000)]
+    found, _ = read(Range(newest=2, partitions=(0,)), times_ms={(0, 27): 900, (0, 28): 100, (0, 29): 1000})
 
-    assert [message.offset() for message in newest(messages, 2)] == [1, 2]
+    assert found == [(0, 28), (0, 29)]
+
+
+def test_the_newest_are_looked_for_before_offsets_that_hold_no_record():
+    found, reads = read(Range(newest=2), without_record={(0, at) for at in range(12, 30)})
+
+    assert found == [(0, 10), (0, 11)]
+    assert [starts for starts, _ in reads.asked] == [{("t", 0): 28, ("t", 1): 8}, {("t", 0): 5}]
+
+
+def test_a_partition_with_gaps_is_read_from_its_start_at_most():
+    found, reads = read(Range(newest=2, partitions=(0,)), without_record={(0, at) for at in range(6, 30)})
+
+    assert found == [(0, 5)]
+    assert len(reads.asked) == 2
+
+
+def test_going_further_back_does_not_give_a_record_twice():
+    found, _ = read(Range(newest=3), without_record={(0, 29), (1, 8)})
+
+    assert found == [(0, 26), (0, 27), (0, 28)]
 
 
 def test_following_goes_on_where_the_newest_ended():
@@ -81,11 +104,11 @@ def test_following_goes_on_where_the_newest_ended():
     assert reads.asked[-1] == (ENDS, True)
 
 
-def test_a_single_partition_is_followed_in_one_go():
-    found, reads = read(Range(newest=2, partitions=(0,)), follow=True)
+def test_all_that_there_is_is_read_and_followed_in_one_go():
+    found, reads = read(Range(newest=25, partitions=(0,)), follow=True)
 
-    assert found == [(0, 28), (0, 29), (0, 30)]
-    assert reads.asked == [({("t", 0): 28}, True)]
+    assert found == [(0, at) for at in range(5, 31)]
+    assert reads.asked == [({("t", 0): 5}, True)]
 
 
 def test_following_nothing_reads_only_what_arrives():
