@@ -64,7 +64,8 @@ class DaemonDoors:
         kafka_view: The newest view of Kafka.
         last_exits: How programs last ended.
         cause_of_exit: Why a program's last run ended.
-        start: Starts a program and returns at once; what supervisord refuses is logged, and due again at the next tick.
+        start: Starts a program and returns at once, with why supervisord refuses; None where it does not, or does not
+            answer. Either is logged, and due again at the next tick.
         usages: What processes take, by program name.
         attach: Begins to open a listener in a node's JVM; the result is why it was refused, which is logged.
         try_lock: Holds the cluster's lock where no command does; whether it is held.
@@ -87,7 +88,7 @@ class DaemonDoors:
     kafka_view: Callable[[], KafkaView]
     last_exits: Callable[[Mapping[str, ProcessFact]], dict[str, LastExit]]
     cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
-    start: Callable[[str], None]
+    start: Callable[[str], str | None]
     usages: Callable[[Mapping[str, Process]], dict[str, ProcessUsage]]
     attach: Callable[[Node, Listener, Process], Pending]
     try_lock: Callable[[], AbstractContextManager[bool]]
@@ -176,11 +177,15 @@ class RememberedDesired:
         return known
 
 
-def _start(plan: Plan, supervisor: Supervisor, program: str) -> None:
+def _start(plan: Plan, supervisor: Supervisor, program: str) -> str | None:
     try:
         supervisor.start(plan.program(program).supervised_name)
-    except (SupervisorUnreachableError, SupervisorRefusedError) as error:
+    except SupervisorRefusedError as error:
         logger.warning("Restart of %s failed: %s", program, error)
+        return error.reason
+    except SupervisorUnreachableError as error:
+        logger.warning("Restart of %s failed: %s", program, error)
+    return None
 
 
 def _stop_obstacle(plan: Plan, node: Node) -> str | None:

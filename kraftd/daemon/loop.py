@@ -53,6 +53,7 @@ class Restarter:
         self.exits: dict[str, LastExit] = {}
         self._ended_runs: tuple[tuple[str, str, float | None], ...] | None = None
         self._running: dict[str, Process] = {}
+        self._refusals: dict[str, tuple[str | None, str]] = {}
 
     def note_exits(self, process_table: ProcessTable) -> None:
         """Read how programs ended where one has ended since, and record that.
@@ -143,6 +144,10 @@ class Restarter:
         )
 
     def _decide(self, name: str, fact: ProcessFact) -> None:
+        refused_at, refusal = self._refusals.get(name, (None, ""))
+        if refusal and refused_at == self._exit_at(name):
+            # supervisord looks for the executable before it spawns, and keeps no record of such a refusal.
+            fact = replace(fact, spawn_error=refusal)
         memory, action = decide(
             self._policy,
             self._memory(name),
@@ -155,14 +160,25 @@ class Restarter:
         self.histories[name] = memory
         match action:
             case Restart(program, why):
-                self._doors.record_event("restarted", program, why)
-                self._doors.start(program)
                 # Its end may have the same second as the end before.
                 self._ended_runs = ()
+                if not self._start(program, why):
+                    # Now there is a pause, and the refusal is its reason.
+                    self._decide(name, fact)
             case GiveUp(program, why):
                 self._doors.record_event("given_up", program, why)
             case Wait() | None:
                 pass
+
+    def _start(self, program: str, why: str) -> bool:
+        refusal = self._doors.start(program)
+        if refusal:
+            self._refusals[program] = (self._exit_at(program), refusal)
+            self._doors.record_event("restart_failed", program, refusal)
+            return False
+        self._refusals.pop(program, None)
+        self._doors.record_event("restarted", program, why)
+        return True
 
     def _exit_at(self, name: str) -> str | None:
         ended = self.exits.get(name)

@@ -46,6 +46,7 @@ class SupervisorRefusedError(KraftdError):
     """supervisord answered with a fault."""
 
     code = "supervisord_refused"
+    reason = "supervisord refuses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,19 @@ class Supervisor:
 
 
 def _refused(method: str, arguments: tuple[object, ...], fault: xmlrpc.client.Fault) -> SupervisorRefusedError:
+    # After its name, a fault may have a text: "NO_FILE: can't find command '/usr/bin/java'".
+    reason = fault.faultString.partition(": ")[2] or fault.faultString
     if fault.faultCode in {_NO_FILE, _NOT_EXECUTABLE}:
-        name, file = str(arguments[0]).rpartition(":")[2], fault.faultString.partition(": ")[2]
-        return SupervisorRefusedError(
-            f"cannot start {name}: {file} is gone or cannot be executed",
+        refused = SupervisorRefusedError(
+            f"cannot start {str(arguments[0]).rpartition(':')[2]}: {reason}",
             hint="Put it back; or run 'kraftd setup', which fetches it again, then 'kraftd stop' and 'kraftd start'.",
             code="executable_missing",
         )
-    call = " ".join((method, *map(str, arguments)))
-    return SupervisorRefusedError(f"cannot carry out {call}: supervisord answered {fault.faultString}")
+    else:
+        call = " ".join((method, *map(str, arguments)))
+        refused = SupervisorRefusedError(f"cannot carry out {call}: supervisord answered {fault.faultString}")
+    refused.reason = reason
+    return refused
 
 
 def _unreachable(socket_path: Path, error: Exception) -> SupervisorUnreachableError:

@@ -106,6 +106,14 @@ _PATTERNS = (
         retry_helps=True,
     ),
     _pattern(
+        # supervisord's words for a file that it is to spawn.
+        "executable_missing",
+        r"can't find command|[Nn]o permission to run command|command at .* is (?:not executable|a directory)",
+        "Put that file back, or run 'kraftd setup', which fetches kraftd's own again: the program comes back by itself "
+        "then.",
+        retry_helps=True,
+    ),
+    _pattern(
         "processes",
         r"unable to create (?:new )?native thread|Cannot create worker GC thread|can't start new thread|"
         r"Too many processes",

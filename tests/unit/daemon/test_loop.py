@@ -6,7 +6,7 @@ import pytest
 from kraftd.daemon.doors import DaemonDoors
 from kraftd.daemon.loop import Loop
 from kraftd.health.lag.view import KafkaView
-from kraftd.health.programs.causes import Cause
+from kraftd.health.programs.causes import Cause, unspawned
 from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, Silence
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
@@ -41,6 +41,7 @@ class FakeCluster:
         self.exits = -1
         self.refusals = {}
         self.restarts_work = True
+        self.start_refusal = None
         self.kafka_view = KafkaView()
         self.started, self.events, self.saved = [], [], []
         self.refused_attachments = {}
@@ -62,9 +63,10 @@ class FakeCluster:
 
     def start(self, program):
         self.started.append(program)
-        if self.restarts_work:
+        if self.restarts_work and self.start_refusal is None:
             self.pids[program] = 500 + len(self.started)
             self.states[program] = "RUNNING"
+        return self.start_refusal
 
     def send_signal(self, process, number):
         named = {**self.pids, "supervisord": self.supervisor.pid}
@@ -84,7 +86,9 @@ class FakeCluster:
             ask=lambda programs: {name: self.refusals.get(name, SERVES) for name in programs},
             kafka_view=lambda: self.kafka_view,
             last_exits=lambda _facts: dict(self.last_exits),
-            cause_of_exit=lambda _program, _fact, _ended: self.cause,
+            cause_of_exit=lambda _program, fact, _ended: (
+                unspawned(fact.spawn_error) if fact.spawn_error else self.cause
+            ),
             start=self.start,
             usages=lambda processes: {
                 name: ProcessUsage(1.0, 2, 3, 4, process.started_at_s) for name, process in processes.items()
@@ -164,6 +168,37 @@ def test_what_ended_and_shall_run_is_started_again_and_told():
     ]
     assert (broker.restarts, broker.pid) == (1, 501)
     assert cluster.saved[-1]["broker-1"].attempts == 1
+
+
+def test_a_restart_that_is_refused_is_told_with_its_reason():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.end("broker-1")
+    cluster.start_refusal = "can't find command '/opt/java/bin/java'"
+
+    broker = loop.tick().snapshot.programs[0]
+
+    assert cluster.events[1:] == [("restart_failed", "broker-1", cluster.start_refusal)]
+    assert broker.service_state is ServiceState.BACKOFF
+    assert broker.reason.startswith(f"supervisord cannot spawn it: {cluster.start_refusal}. Put that file back")
+
+
+def test_an_end_after_a_refused_restart_has_its_own_cause():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    cluster.end("broker-1")
+    cluster.start_refusal = "can't find command '/opt/java/bin/java'"
+    loop.tick()
+    # A command starts it, once the file is back.
+    cluster.start_refusal = None
+    cluster.start("broker-1")
+    loop.tick()
+    cluster.end("broker-1")
+
+    loop.tick()
+
+    assert cluster.events[-1] == ("restarted", "broker-1", "signal SIGKILL")
 
 
 def test_what_was_stopped_stays_stopped():

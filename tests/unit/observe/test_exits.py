@@ -77,6 +77,8 @@ def test_without_a_log_nothing_ended(plan):
     [
         ("Too many processes in process table to spawn 'producer'", "processes", "ulimit -u"),
         ("too many open files to spawn 'producer'", "open_files", "ulimit -n"),
+        ("can't find command '/opt/java/bin/java'", "executable_missing", "comes back by itself"),
+        ("command at '/opt/java/bin/java' is not executable", "executable_missing", "comes back by itself"),
         ("unknown error making dispatchers for 'producer': ENOENT", "", "Fix that"),
     ],
 )
