@@ -67,8 +67,32 @@ class Message(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where records come from.
+
+    Attributes:
+        consumer: Opens confluent_kafka's consumer with settings.
+        finder: Makes what finds the damage in front of a reader.
+        clock: Monotonic seconds.
+    """
+
+    consumer: Callable[[Mapping[str, Any]], Any] = lambda settings: load_library().Consumer(settings)
+    finder: Callable[[Access], GapFinder] = GapFinder
+    clock: Callable[[], float] = time.monotonic
+
+
+_BROKERS = Sources()
+
+
 def record_batches(
-    access: Access, starts: Mapping[TopicPartition, int], *, follow: bool, silent_limit_s: float, on_gap: OnGap
+    access: Access,
+    starts: Mapping[TopicPartition, int],
+    *,
+    follow: bool,
+    silent_limit_s: float,
+    on_gap: OnGap,
+    sources: Sources = _BROKERS,
 ) -> Iterator[Sequence[Message]]:
     """Yield the committed records of partitions from their offsets on, each partition in order.
 
@@ -80,31 +104,38 @@ def record_batches(
         follow: Whether to go on at the ends. Empty batches are yielded while nothing arrives.
         silent_limit_s: After how long without an answer of Kafka the reading ends, unless it follows.
         on_gap: Takes what cannot be read.
+        sources: Where the records come from.
 
     Raises:
         KafkaUnreachableError: Kafka fell silent before the ends.
         UnknownNameError: The topic was deleted.
         KraftdError: A batch cannot be decoded, and no broker tells where it ends.
     """
-    library = load_library()
     # By default the library rests for a second whenever it is ahead of the reader by as many records as it may be.
-    consumer = library.Consumer(reader_settings(access, "kraftd-tail") | {"fetch.queue.backoff.ms": 10})
+    consumer = sources.consumer(reader_settings(access, "kraftd-tail") | {"fetch.queue.backoff.ms": 10})
     try:
-        reading = _Following(consumer, GapFinder(access), dict(starts), on_gap, follow=follow)
-        heard_s = time.monotonic()
-        while reading.remaining or follow:
-            batch = _arrived(consumer, _MOST_IN_A_BATCH, _WAIT_S)
-            if batch:
-                heard_s = time.monotonic()
-            elif not follow and time.monotonic() - heard_s > silent_limit_s:
-                raise KafkaUnreachableError(
-                    f"cannot read on: Kafka did not answer for {silent_limit_s:g} s",
-                    hint="'kraftd status' shows which brokers run.",
-                )
-            yield reading.taken(batch)
-            reading.pass_damage()
+        reading = _Following(consumer, sources.finder(access), dict(starts), on_gap, follow=follow)
+        yield from _batches(consumer, reading, None if follow else silent_limit_s, sources.clock)
     finally:
         consumer.close()
+
+
+def _batches(
+    consumer: Any, reading: "_Following", silent_limit_s: float | None, clock: Callable[[], float]
+) -> Iterator[Sequence[Message]]:
+    """Yield what arrives until the ends were met; on and on where no silence is too long."""
+    heard_s = clock()
+    while reading.remaining or silent_limit_s is None:
+        batch = _arrived(consumer, _MOST_IN_A_BATCH, _WAIT_S)
+        if batch:
+            heard_s = clock()
+        elif silent_limit_s is not None and clock() - heard_s > silent_limit_s:
+            raise KafkaUnreachableError(
+                f"cannot read on: Kafka did not answer for {silent_limit_s:g} s",
+                hint="'kraftd status' shows which brokers run.",
+            )
+        yield reading.taken(batch)
+        reading.pass_damage(clock())
 
 
 def _arrived(consumer: Any, most: int, wait_s: float) -> list[Any]:
@@ -168,11 +199,11 @@ class _Following:
                     self._behind_damage[place] = record.offset() + 1
         return new
 
-    def pass_damage(self) -> None:
+    def pass_damage(self, now_s: float) -> None:
         """Pass the damage in front of which positions stay; compares them twice a second."""
-        if time.monotonic() < self._look_at_s:
+        if now_s < self._look_at_s:
             return
-        self._look_at_s = time.monotonic() + _LOOK_S
+        self._look_at_s = now_s + _LOOK_S
         for gap in self._finder.stalled(self._unread()):
             self._pass(gap)
 
@@ -255,13 +286,12 @@ class RecordReader:
         gaps: What could not be read so far, where that may be passed.
     """
 
-    def __init__(self, access: Access, *, may_pass_damage: bool = False) -> None:
-        library = load_library()
-        self._library = library
-        self._finder = GapFinder(access)
+    def __init__(self, access: Access, *, may_pass_damage: bool = False, sources: Sources = _BROKERS) -> None:
+        self._library = load_library()
+        self._finder = sources.finder(access)
         self._may_pass_damage = may_pass_damage
         self.gaps: list[Gap] = []
-        self._consumer = library.Consumer(
+        self._consumer = sources.consumer(
             reader_settings(access, "kraftd-backup")
             | {
                 "isolation.level": "read_committed",
