@@ -103,10 +103,7 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
     content = existing_content(place)
     if invocation.json:
         backups = [_document(each) for each in content.manifests]
-        unusable = [
-            {"name": each.name, "code": each.error.code, "message": str(each.error), "hint": each.error.hint}
-            for each in content.unusable
-        ]
+        unusable = [each.document for each in content.unusable]
         invocation.print_result({"target": place.name, "backups": backups, "unusable": unusable})
         return
     table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")

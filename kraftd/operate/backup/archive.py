@@ -127,9 +127,7 @@ class Verified:
             return None
         facts = {
             "backups": [each.id for each in self.backups],
-            "unusable": [
-                {"name": each.name, "code": each.error.code, "message": str(each.error)} for each in self.unusable
-            ],
+            "unusable": [each.document for each in self.unusable],
         }
         if len(self.unusable) == 1:
             error = self.unusable[0].error

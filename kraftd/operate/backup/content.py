@@ -19,6 +19,11 @@ class Unusable:
     name: str
     error: KraftdError
 
+    @property
+    def document(self) -> dict[str, str]:
+        """What is wrong with it, as commands tell it in JSON."""
+        return {"name": self.name, "code": self.error.code, "message": str(self.error), "hint": self.error.hint}
+
 
 @dataclass(frozen=True)
 class Content:

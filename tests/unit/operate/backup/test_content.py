@@ -73,6 +73,9 @@ def test_what_is_no_usable_backup_is_in_the_way_of_no_other(tmp_path, kafka, nam
     assert [each.id for each in verified.backups] == [first.id, second.id]
     assert isinstance(verified.error, kind)
     assert verified.error.details["backups"] == [first.id, second.id]
+    (told,) = verified.error.details["unusable"]
+    assert told == found.unusable[0].document
+    assert (told["message"], told["hint"]) == (str(verified.error), verified.error.hint)
     assert verify(target, first.id, NullReporter()).error is None
     assert chosen_backup(target, None)[0] == second
     pruned = prune(target, 1)
