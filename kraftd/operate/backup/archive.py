@@ -6,8 +6,10 @@ A verification reads everything, checks every checksum, count and chain, and res
 import bisect
 import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.operate.backup.content import Unusable, chosen_backup, existing_content
@@ -27,23 +29,37 @@ def read_piece(target: Target, piece: Piece) -> Iterator[Frame]:
     path = f"{piece.backup}/{piece.file.path}"
     where = f"{target.name}/{path}"
     found = records = 0
-    try:
-        with target.open(path, "rb") as file, target_errors(target, path):
+    with _opened(target, path) as file:
+        try:
             for frame in frames(file.read):
                 found, records = found + 1, records + frame.header.records
                 yield frame
-    except DamagedArchiveError as error:
-        raise named(error, where) from error
-    except FileAccessError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise DamagedArchiveError(f"cannot read {where}: it is missing", details={"path": where}) from error
-        raise
+        except DamagedArchiveError as error:
+            raise named(error, where) from error
     if (found, records) != (piece.file.frames, piece.file.records):
         raise DamagedArchiveError(
             f"cannot read {where}: it has {found} frames with {records} records, "
             f"and the manifest says {piece.file.frames} with {piece.file.records}",
             details={"path": where, "frame": found},
         )
+
+
+@contextmanager
+def _opened(target: Target, path: str) -> Iterator[BinaryIO]:
+    """Open a file that the manifest names.
+
+    Raises:
+        DamagedArchiveError: It is missing.
+        FileAccessError: It cannot be read.
+    """
+    try:
+        with target.open(path, "rb") as file, target_errors(target, path):
+            yield file
+    except FileAccessError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            where = f"{target.name}/{path}"
+            raise DamagedArchiveError(f"cannot read {where}: it is missing", details={"path": where}) from error
+        raise
 
 
 def named(error: DamagedArchiveError, where: str) -> DamagedArchiveError:
@@ -211,15 +227,10 @@ def _verify_content(target: Target, backup: str, file: ArchivedFile) -> None:
     path = f"{backup}/{file.path}"
     where = f"{target.name}/{path}"
     digest, size_bytes = hashlib.sha256(), 0
-    try:
-        with target.open(path, "rb") as opened, target_errors(target, path):
-            while block := opened.read(_BLOCK_BYTES):
-                digest.update(block)
-                size_bytes += len(block)
-    except FileAccessError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise DamagedArchiveError(f"cannot read {where}: it is missing", details={"path": where}) from error
-        raise
+    with _opened(target, path) as opened:
+        while block := opened.read(_BLOCK_BYTES):
+            digest.update(block)
+            size_bytes += len(block)
     if size_bytes != file.size_bytes:
         raise DamagedArchiveError(
             f"cannot use {where}: it has {size_bytes} bytes, and the manifest says {file.size_bytes}",
