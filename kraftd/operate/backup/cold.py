@@ -18,10 +18,10 @@ from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress,
 from kraftd.host.events import EventLog
 from kraftd.host.files import make_private_directory, os_errors_named
 from kraftd.host.processes import known_process
-from kraftd.operate.backup.content import publish, remove_stale
-from kraftd.operate.backup.create import CreateResult, free_id
+from kraftd.operate.backup.content import new_backup, published, remove_stale
+from kraftd.operate.backup.create import CreateResult
 from kraftd.operate.backup.format import DamagedArchiveError
-from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest, sealed
+from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest
 from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, CommandContext, Reporter
 from kraftd.plan.layout import Layout
@@ -68,10 +68,10 @@ def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
 
 def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Manifest:
     created_at = timestamp(cluster.clock.now_s())
-    chosen = free_id(created_at, target)
-    try:
+    with new_backup(target, created_at) as chosen:
         file = _write_archive(cluster.layout, target, chosen + PARTIAL, cluster.reporter)
-        manifest = sealed(
+        return published(
+            target,
             Manifest(
                 id=chosen,
                 kind=COLD,
@@ -82,14 +82,8 @@ def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Man
                 cluster=cluster.plan.cluster,
                 cluster_id=cluster_id,
                 files=(file,),
-            )
+            ),
         )
-        publish(target, manifest)
-    except BaseException:
-        if chosen + PARTIAL in target.names():
-            target.remove(chosen + PARTIAL)
-        raise
-    return manifest
 
 
 def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_context: CommandContext) -> Path:

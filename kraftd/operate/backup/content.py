@@ -3,12 +3,24 @@
 A directory that is damaged, of a newer kraftd or not of kraftd at all is in the way of nothing but itself.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, UnknownNameError, unknown_name
 from kraftd.operate.backup.format import DamagedArchiveError
-from kraftd.operate.backup.manifest import LOGICAL, MANIFEST, Manifest, manifest_bytes, parse_manifest, removable
+from kraftd.operate.backup.manifest import (
+    LOGICAL,
+    MANIFEST,
+    Manifest,
+    manifest_bytes,
+    parse_manifest,
+    removable,
+    sealed,
+)
 from kraftd.operate.backup.target import PARTIAL, Target, is_backup_id, target_errors
 
 
@@ -138,9 +150,30 @@ def remove_stale(target: Target) -> tuple[str, ...]:
     return stale
 
 
-def publish(target: Target, manifest: Manifest) -> None:
-    """Finish a backup with its sealed manifest."""
+@contextmanager
+def new_backup(target: Target, created_at: str) -> Iterator[str]:
+    """Yield the id of a backup that is written, in the directory of that name and PARTIAL; a failure leaves none of it.
+
+    Args:
+        target: Where it is written.
+        created_at: When its offsets were taken, RFC 3339 in UTC: ids sort by time.
+    """
+    base = re.sub(r"[-:]", "", created_at.partition(".")[0]) + "Z"
+    taken = {name.removesuffix(PARTIAL) for name in target.names()}
+    chosen = next(each for number in count(1) if (each := base if number == 1 else f"{base}-{number}") not in taken)
+    try:
+        yield chosen
+    except BaseException:
+        if chosen + PARTIAL in target.names():
+            target.remove(chosen + PARTIAL)
+        raise
+
+
+def published(target: Target, manifest: Manifest) -> Manifest:
+    """Finish a backup with its manifest, and return that with its checksum."""
+    manifest = sealed(manifest)
     target.publish(manifest.id + PARTIAL, manifest.id, manifest_bytes(manifest))
+    return manifest
 
 
 @dataclass(frozen=True, slots=True)

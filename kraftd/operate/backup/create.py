@@ -7,7 +7,6 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import BinaryIO, Protocol
 
 import kraftd
@@ -16,7 +15,7 @@ from kraftd.kafka.model import Gap, OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.gaps import REPAIR
 from kraftd.kafka.records.reading import RecordReader, UnreadableRecordsError
 from kraftd.operate.backup.cluster import BackupCluster
-from kraftd.operate.backup.content import content_of, publish, remove_stale
+from kraftd.operate.backup.content import content_of, new_backup, published, remove_stale
 from kraftd.operate.backup.format import FILE_MAGIC, DamagedArchiveError, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
@@ -29,7 +28,6 @@ from kraftd.operate.backup.manifest import (
     Manifest,
     chain_of,
     continued_from,
-    sealed,
 )
 from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, Reporter
@@ -230,11 +228,10 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
         KafkaAccessError: A record cannot be read.
         FileAccessError: The target takes no more.
     """
-    chosen = free_id(snapshot.created_at, target)
-    directory = chosen + PARTIAL
-    try:
-        files = _write_records(snapshot, source, target, directory, cluster.reporter)
-        manifest = sealed(
+    with new_backup(target, snapshot.created_at) as chosen:
+        files = _write_records(snapshot, source, target, chosen + PARTIAL, cluster.reporter)
+        return published(
+            target,
             Manifest(
                 id=chosen,
                 kind=LOGICAL,
@@ -248,14 +245,8 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
                 parent_checksum=snapshot.parent.checksum if snapshot.parent else None,
                 topics=_archived_topics(snapshot, files, source.gaps),
                 groups=snapshot.groups,
-            )
+            ),
         )
-        publish(target, manifest)
-    except BaseException:
-        if directory in target.names():
-            target.remove(directory)
-        raise
-    return manifest
 
 
 def _archived_topics(
@@ -277,13 +268,6 @@ def _archived_topics(
         )
         for topic in snapshot.topics
     )
-
-
-def free_id(created_at: str, target: Target) -> str:
-    """Return an id that sorts by time."""
-    base = re.sub(r"[-:]", "", created_at.partition(".")[0]) + "Z"
-    taken = {name.removesuffix(PARTIAL) for name in target.names()}
-    return next(each for number in count(1) if (each := base if number == 1 else f"{base}-{number}") not in taken)
 
 
 def _write_records(
