@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraftd.clock import Clock
-from kraftd.errors import LOCKED, FileAccessError, TimedOutError
+from kraftd.errors import LOCKED, FileAccessError, RefusedError, TimedOutError
 from kraftd.host.files import make_private_directory, os_errors_named
 
 _RETRY_S = 0.05
@@ -63,6 +63,29 @@ def try_acquire(path: Path, *, command: str) -> Iterator[bool]:
         yield True
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def acquire_at_once(path: Path, *, command: str, what: str) -> Iterator[None]:
+    """Acquire the lock and hold it in a context.
+
+    Args:
+        path: The lock file.
+        command: The command of this process, for messages of others.
+        what: What the holder does, as a part of a sentence: ``restore into local``.
+
+    Raises:
+        RefusedError: Another command holds it.
+        FileAccessError: The lock file cannot be opened.
+    """
+    with try_acquire(path, command=command) as is_held:
+        if not is_held:
+            raise RefusedError(
+                f"cannot {what}: {holder_now(path) or 'another command'} does so now",
+                hint="Wait for that command, or end it.",
+                code=LOCKED,
+            )
+        yield
 
 
 def holder_now(path: Path, locks: Path = Path("/proc/locks")) -> str | None:

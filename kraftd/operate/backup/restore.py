@@ -6,13 +6,13 @@ records it has, so that the next call goes on there.
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from kraftd.errors import LOCKED, RefusedError, UnknownNameError, unknown_name
+from kraftd.errors import RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.lock import holder_now, try_acquire
+from kraftd.host.lock import acquire_at_once
 from kraftd.kafka.model import OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.reading import RecordReader
 from kraftd.kafka.records.sending import RecordWriter
@@ -227,7 +227,12 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
     what = f"{planned.restoration.backup} from {target.name}"
     access = cluster.plan.access
     doors = RecordDoors(lambda: RecordReader(access), lambda: RecordWriter(access))
-    with _only_one(cluster), cluster.operating("backup restore", what) as tracked, opened(cluster) as kafka:
+    lock, into = cluster.layout.restore_lock, f"restore into {cluster.plan.cluster}"
+    with (
+        acquire_at_once(lock, command="backup restore", what=into),
+        cluster.operating("backup restore", what) as tracked,
+        opened(cluster) as kafka,
+    ):
         written = run_restore(tracked, BackupCluster(kafka, cluster.clock), target, planned, doors)
     cluster.record(
         "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records
@@ -249,19 +254,6 @@ def run_restore(
     written = _Restore(cluster, admin, target, planned, doors).run()
     cluster.layout.restore_journal.unlink()
     return written
-
-
-@contextmanager
-def _only_one(cluster: ClusterContext) -> Iterator[None]:
-    lock = cluster.layout.restore_lock
-    with try_acquire(lock, command="backup restore") as is_held:
-        if not is_held:
-            raise RefusedError(
-                f"cannot restore into {cluster.plan.cluster}: {holder_now(lock) or 'another command'} does so now",
-                hint="Wait for that command, or end it.",
-                code=LOCKED,
-            )
-        yield
 
 
 class _Restore:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kraftd.errors import LOCKED, ConfigurationError, FileAccessError, RefusedError
+from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.host.files import code_of
-from kraftd.host.lock import holder_now, try_acquire
+from kraftd.host.lock import acquire_at_once
 from kraftd.operate.backup.manifest import MANIFEST
 from kraftd.plan.secrets import URL_PASSWORD
 
@@ -115,16 +115,9 @@ class DirectoryTarget:
     @contextlib.contextmanager
     def exclusive(self, command: str) -> Iterator[None]:
         """Hold a lock in the directory."""
-        lock = self._path / _LOCK
         with _named("make the directory", self._path):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with try_acquire(lock, command=command) as is_held:
-            if not is_held:
-                raise RefusedError(
-                    f"cannot change the backups in {self._path}: {holder_now(lock) or 'another command'} does so now",
-                    hint="Wait for that command, or end it.",
-                    code=LOCKED,
-                )
+        with acquire_at_once(self._path / _LOCK, command=command, what=f"change the backups in {self._path}"):
             yield
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.errors import FileAccessError, TimedOutError
-from kraftd.host.lock import acquire, holder_now, try_acquire
+from kraftd.errors import FileAccessError, RefusedError, TimedOutError
+from kraftd.host.lock import acquire, acquire_at_once, holder_now, try_acquire
 from tests.clocks import ManualClock
 
 
@@ -90,6 +90,19 @@ def test_a_lock_that_is_asked_for_without_waiting_says_whether_it_is_held(path):
 
     with try_acquire(path, command="heal") as third:
         assert third
+
+
+def test_a_lock_that_is_held_refuses_who_does_not_wait_and_names_the_holder(path):
+    def hold():
+        return acquire_at_once(path, command="restore", what="restore into local")
+
+    with hold(), pytest.raises(RefusedError) as refused, hold():
+        pass
+    with hold():
+        pass
+
+    assert str(refused.value) == f"cannot restore into local: 'kraftd restore' (pid {os.getpid()}) does so now"
+    assert refused.value.code == "locked"
 
 
 def test_a_lock_that_nothing_came_of_leaves_no_file_beside_others(path):
