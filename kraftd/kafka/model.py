@@ -278,6 +278,11 @@ class ClusterMetadata:
     brokers: tuple[BrokerEndpoint, ...]
     topics: Partial[str, TopicState]
 
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The partitions of all topics with a state."""
+        return tuple(each for topic in self.topics.values.values() for each in topic.partitions)
+
 
 @dataclass(frozen=True, slots=True)
 class LogDir:

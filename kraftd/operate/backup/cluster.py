@@ -150,7 +150,7 @@ class BackupCluster:
         """Create topics and wait until every broker knows their leaders; those that exist are left alone."""
         metadata = self._kafka.metadata()
         brokers = [broker.node_id for broker in metadata.brokers]
-        taken = [each.replicas for topic in metadata.topics.values.values() for each in topic.partitions]
+        taken = [each.replicas for each in metadata.partitions]
         declared = []
         for topic in topics:
             assignment = placed(taken, topic.partitions, topic.replication_factor, brokers)

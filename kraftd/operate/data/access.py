@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterError, TimedOutError
+from kraftd.escapes import named
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.log import Question
@@ -115,6 +116,11 @@ def _not_running(plan: Plan, reason: str) -> NeedsRunningClusterError:
         f"cannot ask the brokers of the cluster {plan.cluster} at {plan.access.bootstrap_servers}: {reason}",
         hint="'kraftd status' shows what runs, 'kraftd start' starts it.",
     )
+
+
+def apart_from(done: Sequence[str]) -> str:
+    """Return what was deleted before Kafka refused the next one, as a part of that sentence; empty for nothing."""
+    return f" (deleted: {', '.join(map(named, done))})" if done else ""
 
 
 def refusal(what: str, failure: Failure, *, hint: str = "") -> KraftdError:

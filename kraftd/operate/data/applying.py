@@ -15,7 +15,14 @@ from kraftd.kafka.administration.settings import ConfigEntry
 from kraftd.kafka.model import ClusterMetadata, TopicState
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.data.access import KafkaData, refusal
-from kraftd.operate.data.changing import alter_topic, check_name, checked_alteration, known_configs, not_created
+from kraftd.operate.data.changing import (
+    alter_topic,
+    check_name,
+    checked_alteration,
+    known_configs,
+    not_created,
+    taken_replicas,
+)
 from kraftd.operate.data.topic_changes import (
     Alteration,
     Obstacle,
@@ -255,9 +262,7 @@ def _checked_new(kafka: KafkaData, metadata: ClusterMetadata, missing: Sequence[
         return ()
     known = known_configs(kafka)
     brokers = [broker.node_id for broker in metadata.brokers]
-    taken = [
-        each.replicas for topic in metadata.topics.values.values() if not topic.internal for each in topic.partitions
-    ]
+    taken = taken_replicas(metadata)
     created: list[Topic] = []
     for each in missing:
         check_name(each.topic.name)

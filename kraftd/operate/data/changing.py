@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, TimedOutError
 from kraftd.escapes import named
-from kraftd.kafka.model import Failure, Gap, TopicPartition, TopicState
+from kraftd.kafka.model import ClusterMetadata, Failure, Gap, TopicPartition, TopicState
 from kraftd.kafka.records.reading import record_batches
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
@@ -63,17 +63,23 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
     brokers = [broker.node_id for broker in metadata.brokers]
     # Of all brokers, as in kraftd.toml: a topic made while one is down would have a replica less for good.
     factor = asked.replication_factor or default_replication_factor(len(plan.brokers))
-    # Topics of few partitions are even over the brokers too.
-    others = [
-        each.replicas for topic in metadata.topics.values.values() if not topic.internal for each in topic.partitions
-    ]
-    assignment = placed(others, asked.partitions or _DEFAULT_PARTITIONS, factor, brokers)
+    assignment = placed(taken_replicas(metadata), asked.partitions or _DEFAULT_PARTITIONS, factor, brokers)
     config = topic_config(factor, dict(asked.config), plan.nodes)
     limit = limit_s or _LIMIT_S
     (outcome,) = kafka.create_topics([Topic(asked.name, assignment, config)], limit)
     if outcome.failure is not None:
         raise not_created(kafka, asked.name, asked.config, outcome.failure, limit)
     return Created(asked.name, len(assignment), factor, dict(config), existed=not outcome.created)
+
+
+def taken_replicas(metadata: ClusterMetadata) -> list[tuple[int, ...]]:
+    """Return the replicas of each partition, beside which new ones are placed: without Kafka's own topics.
+
+    So topics of few partitions are even over the brokers too.
+    """
+    return [
+        each.replicas for topic in metadata.topics.values.values() if not topic.internal for each in topic.partitions
+    ]
 
 
 def check_name(name: str) -> None:

@@ -7,7 +7,7 @@ from kraftd.errors import NeedsRunningClusterError, RefusedError, UnknownNameErr
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
 from kraftd.kafka.model import Failure, Groups, GroupState, Partition, TopicPartition
-from kraftd.operate.data.access import KafkaData, refusal
+from kraftd.operate.data.access import KafkaData, apart_from, refusal
 from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics, offsets_of
 from kraftd.operate.status import lag
@@ -132,7 +132,7 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
     found = kafka.groups(metadata.brokers)
     groups = chosen_groups(found, names or found.groups)
     commits = kafka.committed(groups).values
-    known = {each.key: each for topic in metadata.topics.values.values() for each in topic.partitions}
+    known = {each.key: each for each in metadata.partitions}
     wanted = {group.name: _partitions_of(group, commits.get(group.name, {})) for group in groups}
     partitions = {known[key] for keys in wanted.values() for key in keys if key in known}
     offsets = offsets_of(kafka, sorted(partitions, key=lambda partition: partition.key))
@@ -347,7 +347,7 @@ def delete_groups(kafka: KafkaData, groups: Iterable[GroupState]) -> tuple[str, 
     done = tuple(group.name for group in chosen if group.name not in failures)
     if failures:
         name, failure = next(iter(failures.items()))
-        what = f"cannot delete the group {named(name)}{_apart_from(done)}"
+        what = f"cannot delete the group {named(name)}{apart_from(done)}"
         if failure.error == "NON_EMPTY_GROUP":
             raise RefusedError(f"{what}: a consumer has joined it", hint="Stop it first.", code="active_group")
         raise refusal(what, failure)
@@ -364,7 +364,3 @@ def remove_offsets(kafka: KafkaData, group: GroupState, partitions: Sequence[Top
     if failures:
         (topic, index), failure = next(iter(failures.items()))
         raise refusal(f"cannot remove the offset of partition {index} of the topic {named(topic)}", failure)
-
-
-def _apart_from(done: Sequence[str]) -> str:
-    return f" (deleted: {', '.join(map(named, done))})" if done else ""

@@ -11,7 +11,7 @@ from kraftd.kafka.log import EARLIEST, LATEST
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.kafka.topics import HIGH_WATERMARK
-from kraftd.operate.data.access import KafkaData, refusal
+from kraftd.operate.data.access import KafkaData, apart_from, refusal
 from kraftd.operate.status import health
 from kraftd.plan.plan import Plan
 
@@ -172,8 +172,7 @@ def _sizes(kafka: KafkaData, metadata: ClusterMetadata) -> dict[TopicPartition, 
             for key, size_bytes in directory.replica_bytes.items():
                 sizes[key] = sizes.get(key, 0) + size_bytes
     silent = set(found.failures)
-    partitions = (partition for topic in metadata.topics.values.values() for partition in topic.partitions)
-    for partition in partitions:
+    for partition in metadata.partitions:
         if not silent.isdisjoint(partition.replicas):
             sizes.pop(partition.key, None)
     return sizes
@@ -292,7 +291,7 @@ def delete_topics(kafka: KafkaData, planned: PlannedRemoval) -> tuple[str, ...]:
     if failures:
         name, failure = next(iter(failures.items()))
         done = [each for each in names if each not in failures]
-        raise refusal(f"cannot delete the topic {named(name)}{_apart_from(done)}", failure)
+        raise refusal(f"cannot delete the topic {named(name)}{apart_from(done)}", failure)
     return tuple(names)
 
 
@@ -319,10 +318,6 @@ def _hint_for_clearing(failure: Failure) -> str:
     if failure.error == "POLICY_VIOLATION":
         return "A topic with cleanup.policy=compact keeps its newest records: delete it, or add delete to its policy."
     return ""
-
-
-def _apart_from(done: Sequence[str]) -> str:
-    return f" (deleted: {', '.join(map(named, done))})" if done else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def closed_gates(
         quorum: The controllers' state.
         metadata: The live brokers and every topic, internal ones included.
     """
-    partitions = [each for topic in metadata.topics.values.values() for each in topic.partitions]
+    partitions = metadata.partitions
     found = (
         _unreadable(metadata),
         _not_serving(plan, answers, {broker.node_id for broker in metadata.brokers}),

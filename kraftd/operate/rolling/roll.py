@@ -122,7 +122,7 @@ class Roll:
         except KafkaAccessError as error:
             serving = closed_gates(plan, answers, Quorum(None, None, None, (), ()), ClusterMetadata((), Partial()))
             return Look((Closed(Gate.KAFKA, str(error)), *(each for each in serving if each.gate is Gate.SERVING)))
-        partitions = tuple(each for topic in metadata.topics.values.values() for each in topic.partitions)
+        partitions = metadata.partitions
         return Look(closed_gates(plan, answers, quorum, metadata), quorum, partitions)
 
     def _await_gates(self, kafka: KafkaDoor, when: str) -> Look:
