@@ -204,11 +204,12 @@ def _print_reassigned(invocation: Invocation, result: "ReassignResult") -> None:
     if invocation.json:
         invocation.print_result(result)
     elif not invocation.quiet:
+        from kraftd.cli.output import print_notes
+
         console = invocation.console()
         did = f"{'Undid the reassignment' if result.is_undone else 'Reassigned'}: {_copied(result.moved)}"
         console.print(f"{did} in {result.took_s:.1f} s" if result.is_changed else "There is nothing to do")
-        for note in result.notes:
-            console.print(f"note: {note}")
+        print_notes(console, result.notes)
 
 
 def _refuse_nothing(
@@ -271,15 +272,17 @@ def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
         return
     if invocation.quiet:
         return
+    from kraftd.cli.output import print_notes
+
     console = invocation.console()
     has = f"{result.cluster} has {plural(result.brokers, 'broker')}"
     moved = _copied(result.moved)
     undone = "the scale is undone; " if result.is_undone else ""
     console.print(f"{has}: {undone}{moved} in {result.took_s:.1f} s" if result.is_changed else f"{has}: nothing to do")
-    for note in result.notes:
-        console.print(f"note: {note}")
+    notes = result.notes
     if result.configured_brokers not in (None, result.brokers):
-        console.print(
-            f"note: set brokers = {result.brokers} under [cluster] in {result.origin}, where it is "
-            f"{result.configured_brokers}: the next 'kraftd start' of the whole cluster refuses another number"
+        notes += (
+            f"set brokers = {result.brokers} under [cluster] in {result.origin}, where it is "
+            f"{result.configured_brokers}: the next 'kraftd start' of the whole cluster refuses another number",
         )
+    print_notes(console, notes)
