@@ -1,6 +1,6 @@
 """What the daemon opens in the JVMs of nodes that serve: JMX for clients, and the metrics agent for Prometheus.
 
-A node serves Kafka without either, so that a refusal is a note, and the next attempt follows.
+A node serves Kafka without either: where a JVM refuses, that is noted, and tried again later.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import Listener, Purpose
 
 AGENT_DELAY_S = 3.0
-"""How long a node serves before its metrics agent is loaded: a start that goes on needs the CPU itself."""
+"""How long a node serves before its metrics agent is loaded: until then, a start that goes on needs the CPU."""
 
 RETRY_S = 10.0
 MOST_RETRY_S = 300.0
@@ -56,7 +56,7 @@ class _Attachment:
 
 
 class Attachments:
-    """Opens each listener of ``begin`` once for each incarnation of a node, again and again where it is refused.
+    """Opens the listeners of each incarnation of a node in its JVM, and tries again where that is refused.
 
     Args:
         plan: The cluster.
@@ -71,11 +71,11 @@ class Attachments:
         self._attachments: dict[Place, _Attachment] = {}
 
     def update(self, processes: Mapping[str, Process], answers: Mapping[str, Answer]) -> dict[Place, str]:
-        """Begin what is due, and return why what is not open was refused.
+        """Begin what is due, and return the reason for each listener that was refused.
 
         Args:
             processes: The programs that run.
-            answers: What they say of themselves; an attempt needs a node that serves.
+            answers: Whether they serve; an attempt needs a node that does.
         """
         for node in self._plan.nodes:
             process = processes.get(node.name)

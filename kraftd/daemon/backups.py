@@ -31,7 +31,7 @@ from kraftd.units import duration, human_size, plural
 logger = logging.getLogger("kraftd.daemon")
 
 _LOOK_S = 30.0
-"""How often the wall clock is looked at: while a laptop sleeps, the clock of waits stands still."""
+"""How often the wall clock is read: the clock that waits use stands still while a laptop sleeps."""
 _UNDER_WAY_LOOK_S = 0.5
 _WAITS_FOR_CLUSTER_S = 2.0
 _PATIENCE_S = 1.0
@@ -42,7 +42,7 @@ _NICENESS = 5
 
 
 class Child(Protocol):
-    """A command that was begun."""
+    """A command that was started."""
 
     process: Process
 
@@ -55,10 +55,10 @@ class Child(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackupDoors:
-    """What the scheduled backups reach outside of them.
+    """The functions through which scheduled backups reach outside; tests give others.
 
     Attributes:
-        begin: Begins a command of kraftd, given its arguments.
+        begin: Starts a command of kraftd with these arguments.
         send_signal: Signals this incarnation.
         is_alive: Whether it still runs.
         record_event: Records an event's kind and text.
@@ -74,7 +74,7 @@ class CommandChild:
     """A kraftd command in a session of its own: a signal to the daemon's terminal or group does not reach it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        # Read when it has ended: a pipe would be full before the document of many topics is.
+        # A file, read at the end: the document of many topics is larger than a pipe, which nobody would empty.
         self._output: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "kraftd.cli.main", *arguments],
@@ -118,7 +118,7 @@ class BackupScheduler:
         return backup_view(self._backups, self._history, self._clock.now_s())
 
     def end(self) -> None:
-        """Have ``run`` end, and what it has under way; from any thread."""
+        """Make ``run`` return, and end the command that it runs; from any thread."""
         self._ending.set()
 
     def run(self, is_settled: Callable[[], bool], serves: Callable[[], bool]) -> None:
@@ -166,7 +166,7 @@ class BackupScheduler:
         try:
             self._child = self._doors.begin(words)
         except OSError as error:
-            self._fail(f"the command could not be begun: {error}")
+            self._fail(f"the command could not be started: {error}")
             return
         process = self._child.process
         self._is_pruning = verb == "prune"
@@ -196,7 +196,7 @@ class BackupScheduler:
         self._doors.record_event("backup_failed", f"no scheduled backup in {self._backups.target}: {error}")
 
     def _end_left_child(self) -> None:
-        """End what a daemon that was killed had under way: nobody would learn what becomes of it."""
+        """End the command of a daemon that was killed: nothing would record how it ends."""
         history = self._history
         if not history.is_under_way or self._child is not None:
             return

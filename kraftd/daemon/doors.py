@@ -1,4 +1,4 @@
-"""What the daemon's loop sees and does outside of it: a value of functions, so that a test can give others."""
+"""The doors of the daemon's loop: what it sees and does outside of itself."""
 
 import contextlib
 import functools
@@ -55,7 +55,9 @@ _ADMIN_TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonDoors:
-    """The functions that the loop is given; none of them waits for Kafka.
+    """The functions through which the loop reaches outside; tests give others.
+
+    Only ``ask`` and ``stop_obstacle`` wait for brokers, for a bounded time.
 
     Attributes:
         find_processes: The programs that run.
@@ -64,11 +66,11 @@ class DaemonDoors:
         kafka_view: The newest view of Kafka.
         last_exits: How programs last ended.
         cause_of_exit: Why a program's last run ended.
-        start: Starts a program and returns at once, with why supervisord refuses; None where it does not, or does not
-            answer. Either is logged, and due again at the next tick.
-        usages: What processes take, by program name.
+        start: Starts a program and returns at once; the answer is why supervisord refuses, None where it does not, or
+            does not answer. Either is logged, and the next tick tries again.
+        usages: CPU time, memory and files that processes use, by program name.
         attach: Begins to open a listener in a node's JVM; the result is why it was refused, which is logged.
-        try_lock: Holds the cluster's lock where no command does; whether it is held.
+        try_lock: Holds the cluster's lock unless a command does; yields whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
         alerts: What Prometheus last told.
         disks: The file systems that hold the cluster.
@@ -79,7 +81,7 @@ class DaemonDoors:
         progress: What the logs of brokers that do not serve say of their start.
         record_event: Records an event's kind, program and text; where the disk is full, it is only logged.
         backup: The scheduled backups; None where none are.
-        operations: What takes long.
+        operations: The long operations, such as a scale, that are under way or unfinished.
     """
 
     find_processes: Callable[[], ProcessTable]
@@ -140,7 +142,7 @@ def daemon_doors(
 
 
 class RememberedDesired:
-    """The desired state as it was last read: where its file is damaged since, that is written again."""
+    """The desired state as it was last read, which is written again where something has damaged its file since."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -158,7 +160,7 @@ class RememberedDesired:
             if self._known is None or error.code != DAMAGED:
                 raise
             with try_acquire(self._layout.lock, command="daemon") as is_held:
-                # Where a command holds the lock, it may write another one; else the next tick does it.
+                # A command that holds the lock may be about to write it; if it does not, a later tick does.
                 if is_held:
                     self._known = self._written_again(self._known)
         return self._known
@@ -167,7 +169,7 @@ class RememberedDesired:
         return parse_desired(read_text(self._layout.desired), self._layout.desired)
 
     def _written_again(self, known: DesiredState) -> DesiredState:
-        """Return what a command wrote before the lock was held, or else write the known state."""
+        """Write the known state, unless a command wrote one before the lock was held; return what the file has."""
         try:
             return self._parsed()
         except KraftdError as error:
@@ -233,8 +235,7 @@ def _attach(layout: Layout, clock: Clock, node: Node, listener: Listener, proces
 def load_metrics_agent(rendered: Path, listener: Listener, process: Process, clock: Clock) -> str | None:
     """Load the metrics agent into a JVM, and return why that was not tried.
 
-    The agent ends the JVM where it cannot listen, has no rules, or is there already, and so it is loaded only where
-    nothing of that is so.
+    The agent ends the JVM where it cannot listen, has no rules, or is loaded already: so all three are checked first.
 
     Raises:
         AttachError: The JVM does not answer in time, or the agent did not load.
@@ -242,8 +243,8 @@ def load_metrics_agent(rendered: Path, listener: Listener, process: Process, clo
     argument = (read_text(rendered) or "").strip()
     if not argument:
         return "its jar is missing; 'kraftd setup' fetches it, and 'kraftd restart' applies it"
-    # A JVM does one command after the other: once it answers this one, a load that was given up for want of an answer
-    # is over, by this daemon or the one before, and the port tells what came of it.
+    # A JVM runs one command after the other. So once it answers this one, it has also finished a load that timed out
+    # earlier, in this daemon or the one before, and the port shows whether that succeeded.
     diagnostic_command(process, "VM.version", clock)
     holder = port_holder(listener.host, listener.port)
     if holder is not None:
@@ -265,14 +266,14 @@ def _save_restarts(layout: Layout, restart_histories: Mapping[str, RestartHistor
 
 
 def reopen_logs(plan: Plan, supervisor: Supervisor) -> None:
-    """Have supervisord, where it runs, open all logs anew by their names."""
+    """Have supervisord, where it runs, reopen all logs by their names."""
     process = find_processes(plan, supervisor).supervisor
     if process is not None:
         send_signal(process, signal.SIGUSR2)
 
 
 def record_event(events: EventLog, kind: str, program: str, text: str) -> None:
-    """Record an event, and log it: as a warning, but for one that somebody waits for or hopes for."""
+    """Record an event, and log it: as a warning, but for one that is good news."""
     logger.log(logging.INFO if kind in _GOOD_EVENTS else logging.WARNING, "%s %s: %s", program, kind, text)
     try:
         events.record(kind, text, program=program)

@@ -1,7 +1,7 @@
 """The daemon's part in the rotation of logs: a new file each day, old ones compressed, the oldest removed.
 
-Programs' files are rotated by size by who writes them: supervisord, log4j, the JVM. None of them compresses, nor begins
-a file for a new day. That is done here for all of them, to files that their writers have closed.
+What writes a log rotates it by size: supervisord, log4j, the JVM. None of them compresses files, or begins one for a
+new day. That is done here for all of them, to files that their writers have closed.
 """
 
 import logging
@@ -33,7 +33,7 @@ class LogRotator:
     Args:
         plan: The cluster.
         clock: Time.
-        reopen: Has supervisord open its programs' logs anew, by their names, where it runs.
+        reopen: Has supervisord, where it runs, reopen its programs' logs by their names.
     """
 
     def __init__(self, plan: Plan, clock: Clock, reopen: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class LogRotator:
     def _begin_day(self) -> None:
         """Begin a new file for each console that was begun on an earlier day.
 
-        supervisord writes on to a file under its new name until it opens its logs anew, so that no line is lost.
+        supervisord goes on writing to the renamed file until it reopens its logs, so that no line is lost.
         """
         today = _day(self._clock.now_s())
         known = {log: log_files(log) for log in self._consoles}
@@ -114,7 +114,7 @@ def _begun(current: LogFile) -> str:
 
 
 def _is_written_under_its_new_name(files: list[LogFile]) -> bool:
-    """Return whether supervisord has yet to open a log anew: nothing else writes to a file that is archived."""
+    """Return whether supervisord has yet to reopen a log: nothing else writes to a file that is archived."""
     newest = files[-1] if files else None
     return newest is not None and bool(newest.archived) and newest.written_ns / 1e9 > newest.archived_at.timestamp()
 
@@ -130,7 +130,7 @@ def _remove(*paths: Path) -> None:
 
 
 def _compress(*archived: LogFile) -> None:
-    """Compress all but the newest, or remove what is empty: of that alone supervisord may not know its new name."""
+    """Compress all but the newest, to which supervisord may still write; remove those that are empty."""
     for each in archived[:-1]:
         if not each.size_bytes:
             _remove(each.path)

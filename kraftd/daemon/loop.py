@@ -72,7 +72,7 @@ class Restarter:
         ended: dict[str, LastExit] = {}
         if gone or ended_runs != self._ended_runs:
             before, self.exits = self.exits, self._doors.last_exits(process_table.facts)
-            # What ended before this daemon began was told by the one before, but for that one's own end.
+            # The daemon before this one has recorded what ended before this one began, except for its own end.
             known = {name: each.at for name, each in before.items()}
             if self._ended_runs is None:
                 known = {name: each.at for name, each in self.exits.items() if name != DAEMON}
@@ -80,12 +80,12 @@ class Restarter:
         for name in sorted(gone | set(ended)):
             self._doors.record_event("exited", name, f"ended with {ended[name]}" if name in ended else "ended")
         self._ended_runs = ended_runs
-        # supervisord's log is newer than the table, in which a process that it tells the end of may still run.
+        # supervisord's log was read after the table: a process that still runs in the table may have ended in the log.
         kept = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
         self._running = {name: process for name, process in kept.items() if name in gone or name not in ended}
 
     def _untold(self, process_table: ProcessTable) -> set[str]:
-        """Return the programs that a supervisord which does not answer now has yet to say of how they ended."""
+        """Return the programs of which supervisord, which does not answer now, has yet to say how they ended."""
         is_there = process_table.supervisor is not None
         return {name for name in self._running if is_there and name not in process_table.facts}
 
@@ -129,7 +129,7 @@ class Restarter:
         return True
 
     def _due(self, process_table: ProcessTable, desired: DesiredState) -> tuple[str, ...]:
-        """Return the programs that should run, do not, and wait for nothing; none where supervisord is gone."""
+        """Return the programs that should run and do not, and whose pause is over; none where supervisord is gone."""
         if process_table.supervisor is None:
             return ()
         now_s = self._clock.now_s()
@@ -296,7 +296,7 @@ class Loop:
         }
 
     def _voters(self, answers: Mapping[str, Answer], kafka: KafkaView) -> dict[str, Answer]:
-        """Return what the quorum says of controllers whose port listens; nothing while it cannot be asked."""
+        """Return whether controllers that listen follow the quorum's leader; nothing where the quorum is not known."""
         if kafka.quorum is None:
             return {}
         listening = (node for node in self._plan.controllers if node.name in answers and answers[node.name].ready)

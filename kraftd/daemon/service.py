@@ -36,7 +36,7 @@ _BACKUP_END_S = 1.5
 
 
 class HttpServer(Server):
-    """A server that tells that it goes on, and that it begins to shut down: it waits for open streams to end."""
+    """A server that calls back while it serves, and when it begins to shut down, as that waits for open streams."""
 
     def __init__(
         self, config: uvicorn.Config, on_shutdown: Callable[[], None], on_turn: Callable[[], None] = lambda: None
@@ -46,7 +46,7 @@ class HttpServer(Server):
         self._on_turn = on_turn
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell about ten times a second that requests are served: whatever blocks them blocks this too."""
+        """Call back about ten times a second: whatever blocks requests blocks this too."""
         self._on_turn()
         return await super().on_tick(counter)
 
@@ -133,7 +133,7 @@ class Service:
                 self._heartbeat.end()
 
     def stop(self) -> None:
-        """Have the threads end."""
+        """Make the threads end."""
         self._stop.set()
         if self._backups is not None:
             self._backups.end()
@@ -150,7 +150,7 @@ class Service:
                 self._restart_in_s = tick.restart_in_s
                 exit_watch.watch(tick.pids)
             except KraftdError as error:
-                # A damaged file or a refused write must not end the watch; the next tick says whether it lasts.
+                # A damaged file or a refused write must not end the loop; the next tick shows whether it lasts.
                 logger.error("Tick failed: %s", error)  # noqa: TRY400 a sentence for people, not a traceback
             if self._heartbeat is not None:
                 self._heartbeat.beat()

@@ -1,7 +1,7 @@
 """What hangs: the watchdog's decision, carried out through the daemon's doors, and the heartbeat of the daemon itself.
 
 The heartbeat is a file that the daemon touches after each look, by which supervisord knows that it does not hang. A
-daemon that looks and no longer serves HTTP hangs as well, so that it beats only while both go on.
+daemon that looks but no longer serves HTTP hangs as well: it beats only while both go on.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ class Watchdog:
         Args:
             process_table: The programs that run.
             answers: Whether they serve.
-            desired: What is not to run, or is paused, is left alone.
+            desired: Which programs should run; what should not, or is paused, is left alone.
             served: The incarnations that have answered before.
         """
         limits = self._plan.daemon.watchdog
@@ -91,7 +91,7 @@ class Watchdog:
     def explained(
         self, cause_of_exit: Callable[[str, ProcessFact, LastExit | None], Cause]
     ) -> Callable[[str, ProcessFact, LastExit | None], Cause]:
-        """Return the causes of exits, among them those that the watchdog brought about."""
+        """Return a function that gives the causes of exits, those that the watchdog brought about included."""
 
         def explain(name: str, fact: ProcessFact, ended: LastExit | None) -> Cause:
             if name in self._ended:
@@ -227,11 +227,11 @@ class Heartbeat:
         return was_hung
 
     def note_http(self) -> None:
-        """Note that the HTTP side goes on; a beat without that since the one before is left out."""
+        """Note that the HTTP side goes on; ``beat`` does nothing unless this was called since the beat before."""
         self._does_http_go_on = True
 
     def beat(self) -> None:
-        """Tell that the daemon looked at the cluster, where its HTTP side goes on too."""
+        """Show supervisord that the daemon has looked at the cluster, if its HTTP side goes on too."""
         if not self._does_http_go_on:
             return
         self._does_http_go_on = False
@@ -240,6 +240,6 @@ class Heartbeat:
             os.utime(self._path)
 
     def end(self) -> None:
-        """Have supervisord watch no more."""
+        """Have supervisord no longer watch this run."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

@@ -175,7 +175,7 @@ def _move(invocation: Invocation, kafka: "KafkaData", planned: "Sequence[Planned
     from kraftd.operate.data.groups import move_offsets
 
     names = listed([named(each.group.name) for each in planned], _MOST_NAMED)
-    if any(move.is_one for each in planned for move in each.moves):
+    if any(move.is_needed for each in planned for move in each.moves):
         facts = [line for each in planned for line in move_lines(each)]
         confirm(invocation, f"move the offsets of {names}", facts, yes=yes)
     moved = [(each.group.name, move_offsets(kafka, each)) for each in planned]
@@ -200,7 +200,7 @@ def move_lines(planned: "PlannedMoves") -> Iterable[str]:
     for move in planned.moves:
         before = "nothing" if move.before is None else f"{move.before:,}"
         note = f" ({move.note})" if move.note else ""
-        after = f"{before} -> {move.after:,}" if move.is_one else f"stays at {before}"
+        after = f"{before} -> {move.after:,}" if move.is_needed else f"stays at {before}"
         yield f"{name}: {move.topic}-{move.partition}: {after}{note}"
     yield f"{name}: {reread(planned.moves):,} offsets are read again, {skipped(planned.moves):,} are left out"
 

@@ -1,4 +1,4 @@
-"""A backup as it is read again: frames of a partition over a chain, places of its offsets, `kraftd backup verify`.
+"""Reading of backups: the frames of a partition over a chain, the places of its offsets, `kraftd backup verify`.
 
 A verification reads everything, checks every checksum, count and chain, and restores nothing.
 """
@@ -159,7 +159,7 @@ class Verified:
 
 
 def verify(target: Target, chosen: str | None, reporter: Reporter) -> Verified:
-    """Verify one backup with those that it continues, else all: what is wrong with one keeps none from its check.
+    """Verify one backup with those that it continues, else all; after a damaged one the others are verified too.
 
     Raises:
         UnknownNameError: There is no such backup, or none at all.

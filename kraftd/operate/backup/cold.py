@@ -31,7 +31,7 @@ _ARCHIVE = "state.tar.zst"
 _LOCK_TIMEOUT_S = 10.0
 _BLOCK_BYTES = 1024 * 1024
 _RECORDS = ("desired.json", "manifest.json", "ownership.json", "plan.json")
-"""The records that make data a cluster; the others are of one run, and rendered files are rendered anew."""
+"""The records without which the data is no cluster; others belong to one run, and a start renders the other files."""
 
 
 def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
@@ -89,7 +89,7 @@ def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Man
 def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_context: CommandContext) -> Path:
     """Put a copied cluster into an empty state directory, as a whole or not at all; returns the directory.
 
-    Until then there is no cluster in which others could see the operation; its end is among the events of the new one.
+    No cluster exists until it is done, so that nothing shows the operation meanwhile; the new one records its end.
 
     Raises:
         RefusedError: The directory is not empty, or another restore into it is under way.
@@ -135,7 +135,7 @@ def refuse_used(place: Path) -> None:
 def _unfinished(place: Path) -> Iterator[Path]:
     """Yield an empty directory beside a place, which no other restore uses, and which is gone afterwards.
 
-    Its lock is one on the directory: a file of its own would stay beside the restored cluster.
+    The lock is held on the directory itself: a lock file would stay beside the restored cluster.
     """
     partial = place.with_name(f".{place.name}.restore")
     with os_errors_named("make the directory", partial):
@@ -153,7 +153,7 @@ def _unfinished(place: Path) -> Iterator[Path]:
                 _remove_content(partial)
             yield partial
         finally:
-            # Gone already where it got its name.
+            # Gone already where it was renamed.
             shutil.rmtree(partial, ignore_errors=True)
     finally:
         os.close(descriptor)
@@ -171,7 +171,7 @@ def _remove_content(directory: Path) -> None:
 def _locks(descriptor: int, partial: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The last holder may have given it its name.
+        # The last holder may have renamed it.
         return os.path.samestat(os.fstat(descriptor), partial.stat())
     except (BlockingIOError, FileNotFoundError):
         return False

@@ -1,6 +1,6 @@
 """What a target holds: the backups that can be read, those that cannot, and which ones `kraftd backup prune` removes.
 
-A directory that is damaged, of a newer kraftd or not of kraftd at all is in the way of nothing but itself.
+A directory that is damaged, of a newer kraftd or not of kraftd at all keeps no other backup from being used.
 """
 
 import re
@@ -57,7 +57,7 @@ class Content:
 
     @property
     def maybe_continued(self) -> frozenset[str]:
-        """The ids of the backups that an unusable one may continue: the newest one of records before it."""
+        """The ids of the backups that unusable ones may continue: for each the newest older backup of records."""
         found = set()
         for each in self.unusable:
             before = [known.id for known in self.manifests if known.kind == LOGICAL and known.id < each.name]
@@ -102,10 +102,11 @@ def _manifest(target: Target, name: str) -> Manifest:
 
 
 def existing_content(target: Target) -> Content:
-    """Return as content_of, of a place where at least one backup was begun.
+    """Return what a target holds, where at least one backup was begun in it.
 
     Raises:
-        UnknownNameError: There is no such place, or it is empty: the name may be wrong.
+        UnknownNameError: There is no such place, or it is empty: its name may be wrong.
+        FileAccessError: The place itself cannot be read.
     """
     if not target.names():
         raise _without_backup(target)
@@ -130,7 +131,7 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[st
         return content.known[chosen], content.known
     newest = content.manifests[-1].id if content.manifests else ""
     for each in reversed(content.unusable):
-        # An older one in its place would be a surprise.
+        # To restore an older one instead would be a surprise.
         if each.name == chosen or (chosen is None and is_backup_id(each.name) and each.name > newest):
             raise each.error
     if not content.manifests:
@@ -141,7 +142,7 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[st
 
 
 def remove_stale(target: Target) -> tuple[str, ...]:
-    """Remove what interrupted calls left, and return the names; the place must be held exclusively."""
+    """Remove what interrupted calls left, and return the names; the caller holds the target exclusively."""
     stale = tuple(
         name for name in target.names() if name.endswith(PARTIAL) and is_backup_id(name.removesuffix(PARTIAL))
     )
@@ -204,7 +205,9 @@ def planned_prune(target: Target, keep: int) -> Pruned:
 
 
 def prune(target: Target, keep: int) -> Pruned:
-    """Remove these, the newest first, so that an interrupted call leaves whole chains; and what is unfinished.
+    """Remove all backups except the newest and those that they continue, and what interrupted calls left.
+
+    The newest of them goes first, so that an interrupted call leaves whole chains.
 
     Raises:
         RefusedError: Another command works on the target.

@@ -64,7 +64,7 @@ class CreateOptions:
         topics: Only these; all but the internal ones where none is named.
         exclude: Not these.
         is_incremental: Whether to continue the newest backup of this cluster in the target.
-        is_scheduled: Whether the daemon calls for it.
+        is_scheduled: Whether the daemon makes it on schedule, with nobody there to ask.
         skips_damaged: Whether what is damaged in the cluster is left out, and named, where a backup fails otherwise.
     """
 
@@ -356,7 +356,7 @@ class _RecordFiles:
 
 
 class _Progress:
-    """Progress in bytes of records; their sum is extrapolated from the first ones."""
+    """Progress in bytes of records, whose total is estimated from those that were read."""
 
     def __init__(self, ranges: Mapping[TopicPartition, OffsetRange], reporter: Reporter) -> None:
         self._at = {place: offsets.begin for place, offsets in ranges.items()}

@@ -1,4 +1,4 @@
-"""The manifest of a backup: what it holds, by whom it continues another, and the chains that follow from it. Pure."""
+"""The manifest of a backup: what it holds, which backup it continues, and the chains that follow from that. Pure."""
 
 import hashlib
 import re

@@ -112,7 +112,14 @@ class RecordDoors:
 
 @dataclass(slots=True)
 class _Place:
-    """A partition to write: its files, the offset of its first record, and how many of its records are there."""
+    """A partition to write.
+
+    Attributes:
+        pieces: Its files.
+        base: The offset that its first record gets.
+        records: How many records the backup has of it.
+        done: How many of them the cluster has already.
+    """
 
     partition: TopicPartition
     pieces: tuple[Piece, ...]
@@ -138,7 +145,7 @@ def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOption
 def planned_restore(
     cluster: ClusterContext, admin: BackupCluster, target: Target, options: RestoreOptions
 ) -> PlannedRestore:
-    """Return as plan_restore, of a cluster that is asked already.
+    """Return what plan_restore returns, over connections that are open already.
 
     Raises:
         KraftdError: As plan_restore.
@@ -219,7 +226,7 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
     """Do what is planned; an interrupted call is finished by the next one.
 
     Raises:
-        RefusedError: Another restore runs, or somebody else writes to a topic that is being restored.
+        RefusedError: Another restore runs, or something else writes to a topic that is being restored.
         DamagedArchiveError: A file of the backup is damaged.
         KafkaAccessError: A broker does not answer, or refuses a record.
     """
@@ -357,9 +364,10 @@ class _Restore:
         return written
 
     def _batches(self, place: _Place, skipped: int) -> Iterator[tuple[int, int, Records]]:
-        """Yield the records of a partition without the first ones: bytes of files passed, bytes of the frame, records.
+        """Yield the records of a partition in batches, without the first ``skipped``.
 
-        The bytes of the files that were passed add up to their sizes, whatever is skipped.
+        Each batch comes with the bytes of files that were read for it, which add up to the sizes of the files whatever
+        is skipped, and with the bytes of its frame, decompressed.
         """
         passed = passed_bytes = 0
         for piece, frame in read_pieces(self._target, place.pieces):

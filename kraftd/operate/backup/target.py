@@ -47,7 +47,7 @@ class Target(Protocol):
 
 
 def is_backup_id(name: str) -> bool:
-    """Return whether a directory is named as a backup: what a target has besides is somebody else's."""
+    """Return whether a directory is named as a backup; kraftd leaves all others alone."""
     return _ID.fullmatch(name) is not None
 
 
@@ -89,7 +89,7 @@ class DirectoryTarget:
             return file.open("rb")
 
     def remove(self, name: str) -> None:
-        """Remove a directory; it is unfinished first, so that a part of a backup never looks like one."""
+        """Remove a directory; it is renamed first, so that what is left of a backup never looks like a finished one."""
         with _named("remove", self._path / name):
             doomed = self._path / (name.removesuffix(PARTIAL) + PARTIAL)
             (self._path / name).replace(doomed)
@@ -130,7 +130,7 @@ def _to_disk(path: Path) -> None:
 
 
 class UrlTarget:
-    """A place that fsspec opens; without a lock, and without names that change: the manifest, written last, tells."""
+    """A place that fsspec opens. It can neither lock nor rename: a backup is finished once its manifest is there."""
 
     def __init__(self, url: str) -> None:
         import fsspec  # noqa: PLC0415 - an extra
@@ -226,14 +226,14 @@ def _url_target(url: str) -> Target:
 
 
 def refuse_inside(target: Target, state_dir: Path) -> None:
-    """Refuse a target in the cluster's own directory: it would be copied itself, and be gone with the cluster.
+    """Refuse a target in the cluster's own directory: it would be copied itself, and be removed with the cluster.
 
     Raises:
         ConfigurationError: Always where it is there.
     """
     if isinstance(target, DirectoryTarget) and Path(target.name).resolve().is_relative_to(state_dir.resolve()):
         raise ConfigurationError(
-            f"cannot keep backups in {target.name}: it is in the state directory of the cluster, and goes with it",
+            f"cannot keep backups in {target.name}: it is in the state directory of the cluster, and removed with it",
             hint="Choose another target.",
             code="unusable_target",
         )

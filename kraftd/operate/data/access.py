@@ -1,4 +1,4 @@
-"""The way of the data commands to Kafka: to this very cluster, and to no other that took its ports."""
+"""How the data commands reach Kafka: this very cluster, and no other that has taken its ports."""
 
 # ruff: noqa: D102 the Protocol names methods that Administrator describes
 
@@ -124,7 +124,7 @@ def apart_from(done: Sequence[str]) -> str:
 
 
 def refusal(what: str, failure: Failure, *, hint: str = "") -> KraftdError:
-    """Return the error of what Kafka refused: whose fault it is follows from Kafka's name of the reason.
+    """Return the error for what Kafka refused; Kafka's name of the reason decides whose fault it is.
 
     Args:
         what: What cannot be done, as ``cannot create the topic t``.

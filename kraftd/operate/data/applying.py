@@ -52,7 +52,7 @@ class Declaration:
     """One ``[[topic]]`` of a file.
 
     Attributes:
-        topic: What it comes to where the topic does not exist.
+        topic: What is created where the topic does not exist.
         config: The settings that it states.
     """
 
@@ -61,7 +61,7 @@ class Declaration:
 
 
 def parse_declarations(text: str, origin: str, plan: Plan) -> tuple[Declaration, ...]:
-    """Return the topics that a file declares, as ``kraftd.toml`` does; other tables of that file do not count.
+    """Return the topics that a file declares, as ``kraftd.toml`` does; its other tables are ignored.
 
     Args:
         text: The content.
@@ -112,11 +112,11 @@ class CreatedTopics:
         return CreatedTopics({**self.files, **dict.fromkeys(topics, file)}, {**ids, **known})
 
     def following(self, topics: Mapping[str, TopicState], declared: Iterable[str]) -> "CreatedTopics":
-        """Return the record of those that still exist; one that was made again by something else is not among them.
+        """Return the record of those that still exist; one that something else has made again is left out.
 
         Args:
             topics: Those that exist, by name.
-            declared: Names of which an id that is not known is taken from what exists.
+            declared: Names whose id, where the record has none, is taken from the topic that exists.
         """
         ids = {
             name: self.ids.get(name) or (found.topic_id if name in declared else None)
@@ -309,7 +309,7 @@ def refuse_obstacles(planned: PlannedApply, origin: str) -> None:
 
 
 def carry_out(kafka: KafkaData, planned: PlannedApply, path: Path, limit_s: float | None = None) -> None:
-    """Change, create and delete topics; where it ends early, the next application does the rest.
+    """Change, create and delete topics; where this fails half way, the next call does the rest.
 
     Args:
         kafka: The cluster.

@@ -148,14 +148,14 @@ def known_configs(kafka: KafkaData) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a topic is to become; None for partitions keeps their number, a value of None follows the brokers."""
+    """How a topic is to change: None keeps the number of partitions, and makes a setting follow the brokers again."""
 
     partitions: int | None
     changes: Mapping[str, str | None]
 
 
 def planned_alteration(kafka: KafkaData, access: Access, name: str, wanted: Wanted) -> Alteration:
-    """Return what a topic's change comes to, with its risks; Kafka has checked the configuration.
+    """Return the changes of a topic, with their risks; Kafka has checked the configuration.
 
     Raises:
         UnknownNameError: There is no such topic.

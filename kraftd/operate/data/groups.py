@@ -294,7 +294,7 @@ def move_offsets(kafka: KafkaData, planned: PlannedMoves) -> tuple[Move, ...]:
         RefusedError: A consumer joined meanwhile.
         KraftdError: Kafka refused a partition; the others have moved.
     """
-    moves = tuple(move for move in planned.moves if move.is_one)
+    moves = tuple(move for move in planned.moves if move.is_needed)
     if not moves:
         return ()
     failures = kafka.commit_offsets(planned.group, {move.key: move.after for move in moves})

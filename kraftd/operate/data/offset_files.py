@@ -79,7 +79,7 @@ def parse_offsets(content: bytes, origin: str) -> OffsetsFile:
 
 
 def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves, ...]:
-    """Return where imported offsets move each group; a group that does not exist comes to be.
+    """Return where imported offsets move each group; a group that does not exist is created by that.
 
     Raises:
         UnknownNameError: There is no such topic.

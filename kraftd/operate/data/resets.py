@@ -62,8 +62,8 @@ class Move:
         return self.topic, self.partition
 
     @property
-    def is_one(self) -> bool:
-        """Whether anything moves."""
+    def is_needed(self) -> bool:
+        """Whether the group has another offset there now."""
         return self.before != self.after
 
 

@@ -34,7 +34,7 @@ class _Header(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    """The fields of a line of ``kraftd tail --json`` that make a record; the others are left aside."""
+    """The fields of a line of ``kraftd tail --json`` that make a record; the others are ignored."""
 
     value: str | None
     value_encoding: str | None = "utf-8"
@@ -71,7 +71,7 @@ def records_of_json(lines: Iterable[bytes], pattern: NewRecord) -> Iterator[NewR
     """Yield the record of each line as ``kraftd tail --json`` prints it; what a pattern has takes precedence.
 
     Raises:
-        ConfigurationError: A line is none; the records of those before are yielded.
+        ConfigurationError: A line holds no record; those before it are yielded.
     """
     decode = msgspec.json.Decoder(_Line).decode
     for number, line in enumerate(lines, 1):

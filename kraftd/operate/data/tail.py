@@ -55,7 +55,7 @@ class Range:
 
     @property
     def is_from_the_end(self) -> bool:
-        """Whether the newest are wanted, and not all from a place on."""
+        """Whether the newest records are wanted, rather than those from an offset or a time on."""
         return self.offset is None and self.since_ms is None
 
 

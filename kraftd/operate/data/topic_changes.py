@@ -1,4 +1,4 @@
-"""What a change of a topic comes to, and what it puts at risk. Pure."""
+"""What an alteration of a topic changes, and what it puts at risk. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +132,7 @@ class Obstacle:
 
 
 def obstacles(declared: Topic, topic: TopicState) -> tuple[Obstacle, ...]:
-    """Return what of a declaration a topic that exists cannot be given by a change of its settings and partitions."""
+    """Return the differences of a topic from its declaration that no change of settings or partitions removes."""
     found = []
     placement = tuple(partition.replicas for partition in topic.partitions)
     before, factor = len(placement), min(map(len, placement), default=0)
@@ -178,7 +178,7 @@ def declared_alteration(
 
 
 def config_changes(entries: Sequence[ConfigEntry], changes: Mapping[str, str | None]) -> tuple[ConfigChange, ...]:
-    """Return what is to change; a value that the topic has itself already is none.
+    """Return the settings that change, without those that the topic has already.
 
     Raises:
         ConfigurationError: There is no such configuration; the hint has the nearest.

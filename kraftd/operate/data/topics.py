@@ -1,4 +1,4 @@
-"""`kraftd topics`: the topics as Kafka has them now, and what empties, deletes or leads them anew."""
+"""`kraftd topics`: the topics as Kafka has them now; their removal, and the election of their leaders."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

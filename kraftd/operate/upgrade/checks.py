@@ -11,8 +11,8 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.versions import line_of, numbers
 
 KRAFT_VERSION = "kraft.version"
-"""The feature whose next level makes the voters part of the metadata: it has no way back, and the voters of a cluster
-of kraftd are those of its configuration."""
+"""The feature whose next level moves the voters into the metadata, from where they never return; kraftd keeps them in
+the configuration."""
 
 _NEWEST_METADATA_VERSION: dict[tuple[int, ...], int] = {(3, 9): 21, (4, 0): 25, (4, 1): 27, (4, 2): 29, (4, 3): 30}
 """What the last release of each line can read (MetadataVersion in its sources)."""
@@ -169,7 +169,7 @@ def refuse_closed(closed: Sequence[Closed]) -> None:
     """Refuse to begin while a node is down, or a replica is behind.
 
     Raises:
-        RefusedError: Naming what is not there.
+        RefusedError: Naming what is missing.
     """
     if not closed:
         return

@@ -63,7 +63,7 @@ class Finalize:
     def __init__(
         self, chosen: ChosenCluster, cluster: ClusterContext, timeout_s: float, doors: UpgradeDoors | None = None
     ) -> None:
-        """Keep what it works with.
+        """Store the arguments.
 
         Args:
             chosen: The cluster with its configuration.
@@ -160,7 +160,7 @@ class Finalize:
         )
 
     def _await_known(self, kafka: UpgradingDoor, brokers: list[int], wanted: Mapping[str, int]) -> None:
-        """Wait until each broker knows: it learns of a change after the controller has answered."""
+        """Wait until each broker knows the levels: it learns of them after the controller has answered."""
         limit_s = self._cluster.clock.monotonic_s() + _KNOWN_WITHIN_S
         while late := [each for each in brokers if not _knows(kafka, each, wanted)]:
             if self._cluster.clock.monotonic_s() > limit_s:

@@ -43,7 +43,7 @@ from kraftd.runtime.jars import locked_versions
 COMMAND = "upgrade"
 _ADMIN_TIMEOUT_S = 5.0
 _SETTLES_WITHIN_S = 20.0
-"""A replica that follows a restart is in sync again by then; what is not is not about to be."""
+"""A replica that was behind because of a restart is in sync again by then; one that is not has another cause."""
 _POLL_S = 0.5
 
 
@@ -154,7 +154,7 @@ class Upgrade:
         options: UpgradeOptions,
         doors: UpgradeDoors | None = None,
     ) -> None:
-        """Read what the version is.
+        """Resolve the version.
 
         Args:
             chosen: The cluster with its configuration.
@@ -267,7 +267,7 @@ class Upgrade:
             self._cluster.clock.sleep(_POLL_S)
 
     def _features(self, kafka: UpgradingDoor) -> Features:
-        """Return the features that some broker tells: one that was killed counts as alive for some seconds."""
+        """Return the features of the first broker that answers: one just killed counts as alive for some seconds."""
         brokers = kafka.metadata(()).brokers
         for broker in brokers[:-1]:
             with contextlib.suppress(KafkaAccessError):
@@ -275,13 +275,13 @@ class Upgrade:
         return kafka.features(brokers[-1].node_id)
 
     def _limited(self, kafka: UpgradingDoor, metadata: ClusterMetadata) -> dict[str, dict[str, str | None]]:
-        """Return what each broker has where versions differ in the lowest value."""
+        """Return each broker's values of the settings whose lowest value differs between versions."""
         keys = tuple(limit.key for limit in checks.LIMITS)
         names = {broker.node_id: broker.name for broker in self._cluster.plan.brokers}
         found: dict[str, dict[str, str | None]] = {}
         for broker in metadata.brokers:
             name = names.get(broker.node_id, f"broker-{broker.node_id}")
-            # One that an earlier call had ended is not asked: that call has checked it.
+            # One that does not answer was ended by an earlier call, which had checked it.
             with contextlib.suppress(KafkaAccessError):
                 found[name] = {key: each.value for key, each in kafka.broker_settings(broker.node_id, keys).items()}
         return found
@@ -395,7 +395,7 @@ def running_versions(cluster: ClusterContext) -> dict[str, str | None]:
 
 
 def unfinalized(features: Features) -> dict[str, int]:
-    """Return the levels that a broker knows beyond the finalized ones, by feature, without the quorum's form."""
+    """Return the levels that a broker knows beyond the finalized ones, by feature; without kraft.version."""
     return {
         name: level
         for name, level in features.supported.items()

@@ -34,7 +34,7 @@ def test_an_offset_outside_of_the_log_becomes_its_nearest_end(to, after):
 
 def test_an_import_moves_what_it_names():
     assert import_moves({("t", 1): 4}, {("t", 1): 4}, PARTITIONS) == (Move("t", 1, 4, 4),)
-    assert not import_moves({("t", 1): 4}, {("t", 1): 4}, PARTITIONS)[0].is_one
+    assert not import_moves({("t", 1): 4}, {("t", 1): 4}, PARTITIONS)[0].is_needed
 
 
 def test_what_is_read_again_and_what_is_left_out_is_counted():
