@@ -217,6 +217,17 @@ class Cluster:
         os.kill(pid, number)
         return pid
 
+    @contextlib.contextmanager
+    def frozen(self, *names: str) -> Iterator[None]:
+        """Stop programs as a debugger does; afterwards the cluster is ready again."""
+        pids = [self.kill(name, signal.SIGSTOP) for name in names]
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            eventually(lambda: self.get("kraftd", "/readyz")[0] == 200, within_s=60, what="the cluster is ready again")
+
     def processes(self) -> list[psutil.Process]:
         """Return every live process that carries this state directory in its command line."""
         found = []

@@ -1,12 +1,6 @@
 """The daemon's status page as people see it, in each state of a real cluster."""
 
-import os
-import signal
-from contextlib import contextmanager
-
 import pytest
-
-from tests.harness import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.needs("chromium", "chromedriver"), pytest.mark.timeout(180)]
 
@@ -20,18 +14,6 @@ OLD = "const old = document.getElementById('old'); return !old.hidden && old.tex
 def open_live(browser, cluster):
     browser.open(cluster.url("kraftd", "/"))
     browser.until(IS_LIVE, timeout_s=20)
-
-
-@contextmanager
-def frozen(cluster, *names):
-    """Stop processes as a debugger does; afterwards the cluster is well again."""
-    pids = [cluster.kill(name, signal.SIGSTOP) for name in names]
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        eventually(lambda: cluster.get("kraftd", "/readyz")[0] == 200, within_s=60, what="the cluster is ready again")
 
 
 def test_the_page_shows_the_whole_cluster(browser, cluster):
@@ -60,7 +42,7 @@ def test_the_page_follows_the_cluster_without_losing_the_focus(browser, cluster)
 
 def test_a_frozen_broker_shows_with_the_reason(browser, cluster):
     open_live(browser, cluster)
-    with frozen(cluster, "broker-2"):
+    with cluster.frozen("broker-2"):
         browser.until(VERDICT, "degraded", timeout_s=15)
         assert "broker-2 is" in browser.text(".reasons")
         assert "no answer within 2 s" in browser.text(".reasons")
@@ -69,14 +51,14 @@ def test_a_frozen_broker_shows_with_the_reason(browser, cluster):
 
 def test_frozen_brokers_alone_are_a_cluster_that_is_down(browser, cluster):
     open_live(browser, cluster)
-    with frozen(cluster, "broker-1", "broker-2"):
+    with cluster.frozen("broker-1", "broker-2"):
         browser.until(VERDICT, "down", timeout_s=15)
     browser.until(VERDICT, "ok", timeout_s=15)
 
 
 def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
     open_live(browser, cluster)
-    with frozen(cluster, "kraftd"):
+    with cluster.frozen("kraftd"):
         browser.until(OLD, "last seen 6 s ago", timeout_s=15)
         assert browser.run("return document.body.classList.contains('is-old')")
         assert browser.run("return document.title").startswith("old, ")

@@ -6,12 +6,11 @@ import json
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import termios
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -19,18 +18,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.harness import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
-
-
-@contextmanager
-def frozen(cluster, *names):
-    """Stop processes as a debugger does; afterwards the cluster is well again."""
-    pids = [cluster.kill(name, signal.SIGSTOP) for name in names]
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        eventually(lambda: cluster.get("kraftd", "/readyz")[0] == 200, within_s=60, what="the cluster is ready again")
 
 
 def health(cluster):
@@ -196,7 +183,7 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
 
 def test_a_frozen_broker_is_the_reason_and_not_the_daemon_that_waits_for_it(cluster):
     read_group(cluster)
-    with frozen(cluster, "broker-2"):
+    with cluster.frozen("broker-2"):
         eventually(lambda: health(cluster)["status"] == "degraded", within_s=15, what="the frozen broker is seen")
         done = cluster.run("explain", "lag", "test-group", "--json", check=True)
         why = texts(cluster.run("why", "broker-2", "--json", check=True))
@@ -207,7 +194,7 @@ def test_a_frozen_broker_is_the_reason_and_not_the_daemon_that_waits_for_it(clus
 
 def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):
     questions = (("explain", "lag", "test-group", "--json"), ("why", "broker-1", "--json"), ("top", "--once"))
-    with frozen(cluster, "kraftd"):
+    with cluster.frozen("kraftd"):
         # Side by side: each waits some seconds for the daemon.
         commands = [cluster.spawn(*arguments) for arguments in questions]
         lag, why, top = [command.communicate(timeout=60)[0] for command in commands]

@@ -23,3 +23,12 @@ def no_waiting_and_no_network(monkeypatch):
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.fixture
+def listener():
+    """A socket of this process that listens on a free port of the loopback address."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server

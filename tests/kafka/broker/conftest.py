@@ -3,18 +3,14 @@ import pytest
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.plan.plan import Topic
 from tests.kafka.broker.library import library_client
-from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
+from tests.kafka.broker.nodes import TIMEOUT_S, running_nodes
 
 
 @pytest.fixture(scope="package")
 def nodes(tmp_path_factory):
     """Two brokers and a tie-breaker that every test leaves as it found them."""
-    started = Nodes(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.start(*started.names)
+    with running_nodes(tmp_path_factory.mktemp("nodes")) as started:
         yield started
-    finally:
-        started.end()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Two combined nodes and a controller of the Kafka door's own tests: small heaps, own ports, ended by pid."""
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -165,6 +166,17 @@ class Nodes:
         (directory / "server.properties").write_text(_properties(settings))
         (directory / "log4j.properties").write_text(LOGGING % {"directory": directory})
         (data / "meta.properties").write_text(meta_properties(self._cluster_id, node_id))
+
+
+@contextlib.contextmanager
+def running_nodes(directory):
+    """Yield the nodes once they serve; they are killed at the end."""
+    started = Nodes(directory)
+    try:
+        started.start(*started.names)
+        yield started
+    finally:
+        started.end()
 
 
 def _properties(settings):

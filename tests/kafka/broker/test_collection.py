@@ -15,7 +15,7 @@ from kraftd.observe.collector import Collector
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
 from tests.kafka.broker.library import KafkaAdminClient, commit, produce
-from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
+from tests.kafka.broker.nodes import TIMEOUT_S, running_nodes
 from tests.plans import plan_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -29,12 +29,8 @@ PACE = "[daemon]\nlag_interval_s = 0.5\n"
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
-    started = Nodes(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.start(*started.names)
+    with running_nodes(tmp_path_factory.mktemp("nodes")) as started:
         yield started
-    finally:
-        started.end()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.kafka.broker.library import (
     commit,
     library_client,
 )
-from tests.kafka.broker.nodes import HOST, TIMEOUT_S, Nodes, caught_up
+from tests.kafka.broker.nodes import HOST, TIMEOUT_S, caught_up, running_nodes
 
 pytestmark = [
     pytest.mark.kafka,
@@ -37,12 +37,8 @@ GROUPS = [f"group-{index}" for index in range(12)]
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
-    started = Nodes(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.start(*started.names)
+    with running_nodes(tmp_path_factory.mktemp("nodes")) as started:
         yield started
-    finally:
-        started.end()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from kraftd.observe.measurement import Measurement
 from kraftd.plan.kinds import Selection
 from kraftd.plan.plan import Topic
 from tests.harness import eventually
-from tests.kafka.broker.nodes import TIMEOUT_S, Nodes
+from tests.kafka.broker.nodes import TIMEOUT_S, running_nodes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -29,12 +29,8 @@ GROUP = "load"
 
 @pytest.fixture
 def nodes(tmp_path):
-    started = Nodes(tmp_path)
-    try:
-        started.start(*started.names)
+    with running_nodes(tmp_path) as started:
         yield started
-    finally:
-        started.end()
 
 
 class Load:

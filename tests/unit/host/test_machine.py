@@ -1,5 +1,4 @@
 import os
-import socket
 from types import SimpleNamespace
 
 import psutil
@@ -99,14 +98,6 @@ def test_a_limit_above_the_machine_and_no_limit_at_all_change_nothing(tmp_path, 
 
 def test_without_cgroups_it_is_the_machines_memory(tmp_path):
     assert total_bytes(tmp_path / "absent") == MACHINE_BYTES
-
-
-@pytest.fixture
-def listener():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server
 
 
 def test_a_port_that_someone_listens_on_is_not_free(listener):

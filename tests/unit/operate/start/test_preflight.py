@@ -1,5 +1,4 @@
 import re
-import socket
 import stat
 
 import pytest
@@ -114,14 +113,6 @@ def test_a_start_says_that_options_for_brokers_in_the_environment_have_no_effect
 
     assert note.startswith(text)
     assert environment_notes({"PATH": "/bin", "KAFKA_OPTS": ""}) == ()
-
-
-@pytest.fixture
-def listener():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server
 
 
 def test_a_port_in_use_is_told_with_listener_and_holder(listener):
