@@ -9,6 +9,7 @@ import msgspec
 from kraftd.errors import IdentityMismatchError, RefusedError
 from kraftd.kafka.model import OffsetRange, TopicPartition
 from kraftd.operate.backup.manifest import ArchivedTopic, ClusterTopic, Commit, GroupCommits, Manifest
+from kraftd.units import plural
 
 _FOREVER = str(2**63 - 1)
 _MIN_IN_SYNC = "min.insync.replicas"
@@ -162,7 +163,7 @@ def _planned_topic(
         return TopicRestoration(topic.name, replicas, config, (0,) * count, topic.topic_id, is_created=True)
     if there.partitions != count:
         raise RefusedError(
-            f"cannot restore the topic {topic.name}: it exists with {there.partitions} partitions, "
+            f"cannot restore the topic {topic.name}: it exists with {plural(there.partitions, 'partition')}, "
             f"and the backup has {count}",
             hint="Delete that topic, or restore others with --topic.",
             code="partitions_differ",

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from kraftd.errors import RefusedError, UnknownNameError, unknown_name
@@ -339,9 +340,7 @@ class _Restore:
             "Restoring", sum(each.file.size_bytes for place in left for each in place.pieces)
         )
         waiting = iter(left)
-        active = deque(
-            (place, self._batches(place, place.done)) for place, _ in zip(waiting, range(_PARALLEL), strict=False)
-        )
+        active = deque((place, self._batches(place, place.done)) for place in islice(waiting, _PARALLEL))
         written = 0
         try:
             while active:

@@ -160,6 +160,15 @@ def test_records_come_between_the_topic_and_its_settings_and_offsets_come_last(c
     assert not case.context.layout.restore_journal.exists()
 
 
+@pytest.mark.parametrize("partitions", [7, 8, 9, 10, 25])
+def test_each_of_many_partitions_is_restored(tmp_path, partitions):
+    source = FakeKafka([records(*range(index + 1)) for index in range(partitions)])
+    case = Case(tmp_path, source, Destination())
+
+    assert case.run() == partitions * (partitions + 1) // 2
+    assert case.there.logs == case.rows()
+
+
 @pytest.mark.parametrize("after", [0, 1, 4, 7, 11, 14])
 def test_a_restore_that_was_interrupted_writes_what_is_missing_and_nothing_twice(case, after):
     case.interrupt(after)
