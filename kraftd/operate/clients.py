@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kraftd.errors import ConfigurationError
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError
 from kraftd.host.environment import foreground_environment
 from kraftd.host.files import make_private_directory, nameless_file, write_changed
 from kraftd.host.jvm import JMX_USER, direct_url, jmx_password, registry_address, temporary_directory
 from kraftd.host.machine import allows_execution
 from kraftd.operate.configuring import plan_for
-from kraftd.operate.context import CommandContext
+from kraftd.operate.context import ClusterContext, CommandContext, cluster_context
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import runtime_of
 from kraftd.operate.store import Store
@@ -72,10 +72,12 @@ def prepared_tool(
 
     Raises:
         ConfigurationError: There is no such tool.
+        NeedsRunningClusterError: It asks the cluster, and no broker of that runs.
         RuntimeMissingError: The tools' jars are missing, and could not be fetched.
     """
     plan = _plan(chosen, command_context)
     tool = find_tool(name, plan.kafka_version)
+    require_broker(cluster_context(plan, command_context), tool, arguments)
     if tool.name == _JMX and "--help" not in arguments:
         tool, arguments = _jmx_client(plan, tool, arguments)
     runtime = runtime_of(plan, command_context, jar_set=JarSet.TOOLS)
@@ -96,6 +98,22 @@ def prepared_tool(
         temporary=_temporary(directory / "tmp"),
     )
     return PreparedTool(command, foreground_environment(command_context.environ))
+
+
+def require_broker(cluster: ClusterContext, tool: Tool, arguments: tuple[str, ...]) -> None:
+    """Refuse a call that asks the cluster where none of its brokers runs: a tool would try for a minute.
+
+    Raises:
+        NeedsRunningClusterError: No broker runs.
+    """
+    if not tool.asks_cluster(arguments):
+        return
+    processes = cluster.find_processes().processes
+    if not any(broker.name in processes for broker in cluster.plan.brokers):
+        raise NeedsRunningClusterError(
+            f"cannot run {tool.name}: no broker of the cluster {cluster.plan.cluster} runs",
+            hint=f"'kraftd start' starts them. Another cluster is asked with {tool.address_option} HOST:PORT.",
+        )
 
 
 def _temporary(own: Path) -> Path | None:

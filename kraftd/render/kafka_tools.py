@@ -42,19 +42,31 @@ class Tool:
             bootstrap_servers: The addresses.
             client_config: A file of client properties; None if clients need none.
         """
-        names = [argument.partition("=")[0] for argument in given]
-        is_told = any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
-        if self.address_option is None or is_told:
+        if self.address_option is None or self._is_told_addresses(given):
             return tuple(given)
+        names = _option_names(given)
         access = [self.address_option, bootstrap_servers]
         if client_config is not None and self.config_option is not None and self.config_option not in names:
             access += [self.config_option, str(client_config)]
         return (*given, *access) if self.is_address_last else (*access, *given)
 
+    def asks_cluster(self, given: Sequence[str]) -> bool:
+        """Return whether a call waits for the cluster's brokers, and for nothing else that it is told."""
+        is_about_tool = not _ABOUT_THE_TOOL.isdisjoint(given)
+        return self.address_option is not None and not is_about_tool and not self._is_told_addresses(given)
+
+    def _is_told_addresses(self, given: Sequence[str]) -> bool:
+        names = _option_names(given)
+        return any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
+
     @property
     def _older_address_option(self) -> str | None:
         # In other tools --broker-list is a list of broker ids.
         return "--broker-list" if self.name in _TOOLS_WITH_OLDER_OPTION else None
+
+
+def _option_names(given: Sequence[str]) -> list[str]:
+    return [argument.partition("=")[0] for argument in given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,9 @@ class _Release:
 
 _ORG = "org.apache.kafka.tools."
 _FIRST = (3, 9)
+
+_ABOUT_THE_TOOL = frozenset({"--help", "-h", "--version", "version-mapping", "feature-dependencies"})
+"""Arguments whose answer is in the tool itself; the last two are those of ``features``."""
 
 _TOOLS_WITH_OLDER_OPTION = frozenset(
     {

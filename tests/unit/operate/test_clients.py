@@ -2,9 +2,11 @@ import shlex
 
 import pytest
 
-from kraftd.errors import ConfigurationError
-from kraftd.operate.clients import client_environment, exports
+from kraftd.errors import ConfigurationError, NeedsRunningClusterError
+from kraftd.operate.clients import client_environment, exports, require_broker
+from kraftd.render.kafka_tools import find_tool
 from tests.plans import plan_of
+from tests.unit.operate.fake_cluster import FakeCluster
 
 
 def test_clients_get_the_brokers_and_the_first_topic():
@@ -30,3 +32,22 @@ def test_an_unknown_shell_is_refused_with_the_known_ones():
         exports({}, "tcsh")
 
     assert "bash, zsh, sh or fish" in caught.value.hint
+
+
+def test_a_tool_that_asks_a_stopped_cluster_is_refused_at_once(tmp_path):
+    cluster = FakeCluster(tmp_path)
+
+    with pytest.raises(
+        NeedsRunningClusterError, match="cannot run topics: no broker of the cluster local runs"
+    ) as caught:
+        require_broker(cluster.context, find_tool("topics", "3.9.2"), ("--list",))
+
+    assert "'kraftd start'" in caught.value.hint
+    require_broker(cluster.context, find_tool("storage", "3.9.2"), ("random-uuid",))
+
+
+def test_a_tool_may_wait_for_a_broker_that_starts(tmp_path):
+    cluster = FakeCluster(tmp_path)
+    cluster.runs("broker-2")
+
+    require_broker(cluster.context, find_tool("topics", "3.9.2"), ("--list",))

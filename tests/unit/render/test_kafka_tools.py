@@ -82,6 +82,25 @@ def test_an_address_that_was_given_stays_the_only_one(name, given):
     assert find_tool(name, "3.9.2").arguments(given, SERVERS) == tuple(given)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "asks"),
+    [
+        ("topics", ["--list"], True),
+        ("broker-api-versions", [], True),
+        ("cluster", ["cluster-id"], True),
+        ("topics", ["--list", "--bootstrap-server", "other:9092"], False),
+        ("metadata-quorum", ["--bootstrap-controller=127.0.0.1:10092", "describe"], False),
+        ("topics", ["--version"], False),
+        ("topics", ["--help"], False),
+        ("features", ["version-mapping"], False),
+        ("dump-log", ["--files", "a.log"], False),
+        ("storage", ["random-uuid"], False),
+    ],
+)
+def test_a_call_asks_the_cluster_where_it_is_told_no_other_place(name, given, asks):
+    assert find_tool(name, "4.3.1").asks_cluster(given) is asks
+
+
 def test_a_list_of_broker_ids_is_no_address():
     complete = find_tool("log-dirs", "3.9.2").arguments(["--broker-list", "1,2"], SERVERS)
 
