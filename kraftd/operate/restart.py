@@ -51,7 +51,9 @@ def restart(
     start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
     if not stop_options.names:
         _refuse_in_vain(start)
-    running = cluster.following(cluster.store.plan() or configured.plan)
+    # What is ended must be started again, which without the plan of what runs is refused for a part.
+    known = cluster.store.plan_if_started() if stop_options.names else cluster.store.plan()
+    running = cluster.following(known or configured.plan)
     running.plan.check_names(stop_options.names)
     with cluster.lock("restart", timeout_s=start_options.timeout_s):
         if stop_options.names:

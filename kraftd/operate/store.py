@@ -66,13 +66,17 @@ class Store:
         """
         plan = self.plan()
         if plan is None and (running := self._running()):
-            raise KraftdError(
-                f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(running)} run",
-                hint="'kraftd start' writes it again from the configuration, and restarts what runs; 'kraftd stop' "
-                "stops it.",
-                code="plan_missing",
-            )
+            raise self.plan_missing(running)
         return plan
+
+    def plan_missing(self, running: Iterable[str]) -> KraftdError:
+        """Return the error of a plan that is missing while some programs of the cluster run."""
+        return KraftdError(
+            f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(running)} run",
+            hint="'kraftd start' writes it again from the configuration, and restarts what runs; 'kraftd stop' "
+            "stops it.",
+            code="plan_missing",
+        )
 
     def _running(self) -> tuple[str, ...]:
         """Return what of a cluster without a plan runs, as far as the other records tell its names."""

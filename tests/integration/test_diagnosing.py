@@ -130,6 +130,8 @@ def test_damage_to_the_files_of_a_cluster_that_runs_is_told_as_such(cluster):
         rendered = findings_of(cluster, status=1)["rendered files"]
         layout.plan.unlink()
         status = cluster.run("status", "--json")
+        restart = cluster.run("restart", "broker-1", "--json")
+        still_runs = running.process("broker-1") is not None
         layout.plan.write_text(plan)
 
     assert rendered["status"] == "failure"
@@ -137,6 +139,7 @@ def test_damage_to_the_files_of_a_cluster_that_runs_is_told_as_such(cluster):
     assert "'kraftd apply'" in rendered["remedy"]
     assert (status.status, status.error["code"]) == (1, "plan_missing")
     assert "supervisord" in status.error["message"]
+    assert (restart.status, restart.error["code"], still_runs) == (1, "plan_missing", True)
 
 
 def test_the_doctor_finds_what_a_start_would_refuse(cluster, plan):

@@ -139,6 +139,9 @@ def start_locked(start: Start) -> StartResult:
     yield_to_stop(store, start.deadline)
     running = store.plan()
     table = find_supervised(start.cluster.following(running or configured.plan))
+    if running is None and start.options.names and table.processes:
+        # A plan that is made anew restarts everything, which nobody asks for who names programs.
+        raise store.plan_missing(table.processes)
     _check_desired(start)
     if running is not None and table.supervised and not _needs_new_supervisor(start, running, table):
         result = _complete(replace(start, cluster=start.cluster.following(running)), table)

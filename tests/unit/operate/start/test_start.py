@@ -213,6 +213,18 @@ def test_a_start_refuses_the_desired_state_of_a_newer_kraftd(cluster):
         locked_start(cluster.starting())
 
 
+def test_a_start_of_a_part_does_not_restart_what_runs_without_a_plan(cluster):
+    locked_start(cluster.starting())
+    cluster.store.layout.plan.unlink()
+    pids = {name: program.pid for name, program in cluster.programs.items()}
+
+    with pytest.raises(KraftdError, match="it is missing, while broker-1") as caught:
+        locked_start(cluster.starting("broker-1"))
+
+    assert caught.value.code == "plan_missing"
+    assert {name: program.pid for name, program in cluster.programs.items()} == pids
+
+
 def test_a_second_start_changes_nothing(cluster):
     locked_start(cluster.starting())
     cluster.did.clear()
