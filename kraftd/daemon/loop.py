@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from kraftd.clock import Clock
 from kraftd.daemon.attachments import Attachments
 from kraftd.daemon.doors import DaemonDoors
-from kraftd.daemon.watchdog import Watchdog
+from kraftd.daemon.watchdog import Watchdog, longest_silence_s
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, voter_answer
 from kraftd.health.programs.restarts import (
@@ -225,6 +225,7 @@ class Loop:
         restarting = replace(doors, cause_of_exit=self._watchdog.explained(doors.cause_of_exit))
         self._restarter = Restarter(plan, restarting, clock, restart_histories, policy or Policy())
         self._served: dict[str, Process] = {}
+        self._looked_at_s: float | None = None
         self._attachments = Attachments(plan, doors.attach, clock)
 
     def tick(self, *, after_exit: bool = False) -> Tick:
@@ -235,6 +236,7 @@ class Loop:
         """
         # An observation is as old as its first question.
         now_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        self._note_silence(monotonic_s)
         self._doors.sample_kernel_kills()
         process_table = self._process_table(after_exit=after_exit)
         desired = self._doors.read_desired()
@@ -265,6 +267,13 @@ class Loop:
         )
         watched = tuple(process_table.processes[name].pid for name in asked)
         return Tick(snapshot, watched, self._restarter.restart_in_s())
+
+    def _note_silence(self, now_s: float) -> None:
+        """Tell that the daemon itself was frozen; that clock stands still while the machine sleeps."""
+        silent_s = 0.0 if self._looked_at_s is None else now_s - self._looked_at_s
+        self._looked_at_s = now_s
+        if silent_s > longest_silence_s(self._plan.daemon):
+            self._doors.record_event("recovered", DAEMON, f"looks again, after {silent_s:.0f} s in which it did not")
 
     def _facts(
         self,

@@ -202,12 +202,17 @@ class Watchdog:
         }
 
 
+def longest_silence_s(daemon: Daemon) -> float:
+    """Return how long the daemon may go without a look before it counts as hung."""
+    return max(daemon.watchdog.daemon_silent_s, _LEAST_TICKS * daemon.interval_s)
+
+
 class Heartbeat:
     """The heartbeat of one run of the daemon."""
 
     def __init__(self, path: Path, daemon: Daemon) -> None:
         self._path = path
-        self._limit_s = max(daemon.watchdog.daemon_silent_s, _LEAST_TICKS * daemon.interval_s)
+        self._limit_s = longest_silence_s(daemon)
         self._is_enabled = daemon.watchdog.enabled
         self._does_http_go_on = False
 

@@ -201,6 +201,16 @@ def test_an_end_after_a_refused_restart_has_its_own_cause():
     assert cluster.events[-1] == ("restarted", "broker-1", "signal SIGKILL")
 
 
+def test_a_daemon_that_was_frozen_tells_that_when_it_looks_again():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    for pause_s in (0.0, 1.0, 29.0, 43.0, 1.0):
+        clock.sleep(pause_s)
+        loop.tick()
+
+    assert cluster.events == [("recovered", "kraftd", "looks again, after 43 s in which it did not")]
+
+
 def test_what_was_stopped_stays_stopped():
     cluster = FakeCluster()
     cluster.desired = cluster.desired.changed(["producer"], REST, 2)
