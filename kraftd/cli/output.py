@@ -133,13 +133,14 @@ def paused(console: Console, result: "PauseResult", done: str) -> None:
         console.print(f"{name} {why}")
 
 
-def status_view(document: StatusDocument, width: int, *, rungs: bool = False) -> Group:
+def status_view(document: StatusDocument, width: int, *, rungs: bool = False, command: str = "kraftd") -> Group:
     """Return the verdict, the programs and the reasons, for a terminal of a width in characters.
 
     Args:
         document: The status.
         width: The width in characters.
         rungs: Whether with the rungs of the readiness ladders.
+        command: How kraftd is called for this cluster.
     """
     table = status_table(document, width, rungs=rungs)
     reasons = list(document.reasons)
@@ -150,7 +151,7 @@ def status_view(document: StatusDocument, width: int, *, rungs: bool = False) ->
     reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
     shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
     ladder = [Text(f"  The cluster's rung: {document.rung or 'none'}", style="dim")] if rungs else []
-    below = (*_alert_lines(document), *_operation_lines(document), *_backup_lines(document))
+    below = (*_alert_lines(document), *_operation_lines(document, command), *_backup_lines(document))
     return Group(status_head(document), table, *ladder, *shown, *below)
 
 
@@ -176,8 +177,14 @@ def _backup_lines(document: StatusDocument) -> Iterable[Text]:
     yield Text(f"  Backup ({backup.schedule}): {last}, {following}{failed}", style="red" if failed else "dim")
 
 
-def operations_table(operations: Iterable[Operation], now_s: float) -> Table:
-    """Return the operations that take long as a table."""
+def operations_table(operations: Iterable[Operation], now_s: float, command: str) -> Table:
+    """Return the operations that take long as a table.
+
+    Args:
+        operations: The operations.
+        now_s: Seconds since the Unix epoch.
+        command: How kraftd is called for their cluster.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for column in ("OPERATION", "STATE", "SINCE", "WHAT"):
         table.add_column(column, no_wrap=column != "WHAT", overflow="fold")
@@ -185,11 +192,13 @@ def operations_table(operations: Iterable[Operation], now_s: float) -> Table:
         began_s = None if each.since is None else datetime.fromisoformat(each.since).timestamp()
         since = "-" if began_s is None else f"{duration(max(0.0, now_s - began_s))} ago"
         state = each.outcome or each.state
-        table.add_row(each.operation, Text(state, style=_OPERATION_STYLES.get(state, "")), since, _detail(each))
+        table.add_row(
+            each.operation, Text(state, style=_OPERATION_STYLES.get(state, "")), since, _detail(each, command)
+        )
     return table
 
 
-def _detail(operation: Operation) -> str:
+def _detail(operation: Operation, command: str) -> str:
     """Return what an operation is about, how far it is, and what to do about it, in a line."""
     parts = [operation.what, operation.error or ""]
     if operation.step:
@@ -199,16 +208,23 @@ def _detail(operation: Operation) -> str:
         left = f", {duration(operation.left_s)} left" if operation.left_s else ""
         parts.append(f"{share} % of {human_size(operation.total_bytes)}{left}")
     if operation.resume:
-        undo = f", '{operation.undo}' gives it up" if operation.undo else ""
-        parts.append(f"'{operation.resume}' finishes it{undo}")
+        undo = f", '{_called(operation.undo, command)}' gives it up" if operation.undo else ""
+        parts.append(f"'{_called(operation.resume, command)}' finishes it{undo}")
     return "; ".join(filter(None, parts))
 
 
-def _operation_lines(document: StatusDocument) -> Iterable[Text]:
+def _called(text: str, command: str) -> str:
+    """Return a command such as ``kraftd scale --brokers 3`` as it is called for this cluster."""
+    return f"{command}{text.removeprefix('kraftd')}"
+
+
+def _operation_lines(document: StatusDocument, command: str) -> Iterable[Text]:
     """Yield a line for each operation that runs or waits to be resumed."""
     for each in document.operations:
         if each.state is not OperationState.DONE:
-            yield Text(f"  {each.operation}, {each.state}: {_detail(each)}", style=_OPERATION_STYLES[each.state])
+            yield Text(
+                f"  {each.operation}, {each.state}: {_detail(each, command)}", style=_OPERATION_STYLES[each.state]
+            )
 
 
 def status_table(document: StatusDocument, width: int, *, rungs: bool = False) -> Table:

@@ -80,7 +80,9 @@ def _show_status(invocation: Invocation, result: "StatusResult") -> None:
     from kraftd.cli import output
 
     console = invocation.console()
-    console.print(output.status_view(result.document, console.width, rungs=invocation.verbose))
+    console.print(
+        output.status_view(result.document, console.width, rungs=invocation.verbose, command=invocation.command)
+    )
 
 
 def _observed(cluster: "ClusterContext") -> "StatusDocument":
@@ -98,7 +100,9 @@ def _watch_status(invocation: Invocation, observe: "Callable[[], StatusResult]")
     console = invocation.console()
     watch(
         console,
-        lambda: output.status_view(observe().document, console.width, rungs=invocation.verbose),
+        lambda: output.status_view(
+            observe().document, console.width, rungs=invocation.verbose, command=invocation.command
+        ),
         lambda: _show_status(invocation, observe()),
         every_s=_EVERY_S,
         as_json=invocation.json,
@@ -388,7 +392,7 @@ def operations(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_result({"operations": found})
     elif found:
-        invocation.console().print(operations_table(found, cluster.clock.now_s()))
+        invocation.console().print(operations_table(found, cluster.clock.now_s(), invocation.command))
     else:
         invocation.console().print("Nothing that takes long runs, waits to be resumed, or is on record.")
 

@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 
-from kraftd.cli.output import started, status_head, status_table, status_view, stopped
+from kraftd.cli.output import operations_table, started, status_head, status_table, status_view, stopped
 from kraftd.cli.terminal import Console
 from kraftd.health.programs.alerts import Alerts
 from kraftd.health.programs.backups import BackupHistory, BackupOutcome, backup_view
@@ -244,3 +244,19 @@ def test_a_status_that_the_command_observed_shows_what_takes_long():
     text = printed(status_view(status_document(plan_of(), look, judge(look), "command"), 120))
 
     assert "backup restore, running: b1 from /backups" in text
+
+
+def test_the_command_that_finishes_an_operation_is_of_this_very_cluster():
+    left = Operation(
+        "scale", OperationState.RESUMABLE, "", None, resume="kraftd scale --brokers 3", undo="kraftd scale --brokers 2"
+    )
+    look = replace(snapshot(program("broker-1")), operations=(left,))
+    shown = status_document(plan_of(), look, judge(look), "command")
+    command = "kraftd --state-dir /s"
+
+    for text in (
+        printed(operations_table([left], 1000.0, command)),
+        printed(status_view(shown, 300, command=command)),
+    ):
+        assert "'kraftd --state-dir /s scale --brokers 3' finishes it" in text
+        assert "'kraftd --state-dir /s scale --brokers 2' gives it up" in text
