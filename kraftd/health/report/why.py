@@ -85,6 +85,14 @@ def observer(document: StatusDocument) -> str:
     return "this command, from supervisord and the ports"
 
 
+def _asker(document: StatusDocument, collector: str) -> str:
+    """Return who asked Kafka, and how long ago: while all is well, that is less often than programs are looked at."""
+    run = document.collectors.get(collector) if isinstance(document, HealthDocument) else None
+    if run is None or run.last_success_age_s is None:
+        return observer(document)
+    return f"the daemon asked Kafka {run.last_success_age_s:.1f} s ago"
+
+
 def why(document: StatusDocument, name: str, records: StateRecords, now_s: float) -> Iterator[Statement]:
     """Yield the chain behind a program's state.
 
@@ -211,9 +219,13 @@ def _part(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
         return
     if broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
-        yield Statement(1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", observer(document))
+        yield Statement(
+            1, node.name, f"leads {leads}; {broker.in_sync} of {replicas} in sync", _asker(document, "topics")
+        )
     if broker.unfenced is False:
-        yield Statement(1, node.name, "the cluster does not count it as alive: it is fenced", observer(document))
+        yield Statement(
+            1, node.name, "the cluster does not count it as alive: it is fenced", _asker(document, "topics")
+        )
 
 
 def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[Statement]:
@@ -222,11 +234,11 @@ def _consequences(document: StatusDocument, node: ProgramView) -> Iterator[State
     if broker and broker.leads is not None and broker.in_sync is not None and broker.replicas is not None:
         leads, replicas = plural(broker.leads, "partition"), plural(broker.replicas, "replica")
         behind = broker.replicas - broker.in_sync
-        yield Statement(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", observer(document))
+        yield Statement(1, node.name, f"{behind} of {replicas} out of sync; leads {leads}", _asker(document, "topics"))
     quorum = document.quorum if isinstance(document, HealthDocument) else None
     if quorum is not None and node.node_id in {voter.node_id for voter in quorum.voters}:
         leader = "no leader" if quorum.leader_id is None else f"leader {quorum.leader_id}"
-        yield Statement(1, node.name, f"it is a voter; the quorum has {leader}", observer(document))
+        yield Statement(1, node.name, f"it is a voter; the quorum has {leader}", _asker(document, "quorum"))
 
 
 def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from kraftd.health.lag.view import KafkaView
+from kraftd.health.lag.view import CollectorRun, KafkaView
 from kraftd.health.programs.causes import complaint
 from kraftd.health.programs.restarts import RestartHistory
 from kraftd.health.programs.state import LastExit, ServiceState
@@ -186,6 +186,18 @@ def test_a_broker_that_is_gone_says_what_that_costs():
 
     assert "  2 of 2 replicas out of sync; leads 0 partitions" in found
     assert "  it is a voter; the quorum has leader 1" in found
+
+
+def test_what_kafka_said_has_the_age_of_that_answer():
+    answered_s = {"topics": NOW_S - 8.0, "quorum": NOW_S - 3.0}
+    asked = {name: CollectorRun(up=True, duration_s=0.1, last_success_s=at_s) for name, at_s in answered_s.items()}
+    kafka = replace(full_view(), quorum=quorum(1, voter(1), voter(2)), runs=asked)
+    document = health(program("broker-1"), KILLED, program("kraftd"), kafka=kafka)
+
+    sources = {each.text: each.source for each in why(document, "broker-2", RECORDS, NOW_S)}
+
+    assert sources["2 of 2 replicas out of sync; leads 0 partitions"] == "the daemon asked Kafka 8.0 s ago"
+    assert sources["it is a voter; the quorum has leader 1"] == "the daemon asked Kafka 3.0 s ago"
 
 
 def test_what_happened_lately_is_told_with_its_age():
