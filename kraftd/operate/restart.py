@@ -16,8 +16,9 @@ from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions, StartResult, deadline_from_now, start_locked
+from kraftd.operate.start.start import Start, StartOptions, StartResult, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
+from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
@@ -45,7 +46,7 @@ def restart(
         KraftdError: As ``stop`` and ``start`` raise; a configuration that cannot be used is refused before the stop.
     """
     refuse_foreign(chosen.layout)
-    deadline = deadline_from_now(chosen, start_options.timeout_s, command_context)
+    deadline = Deadline.from_now(Store(chosen.layout), command_context.clock, start_options.timeout_s)
     configured = plan_for(chosen, command_context)
     cluster = cluster_context(configured.plan, command_context)
     start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
@@ -127,7 +128,7 @@ def restart_rolling(cluster: ClusterContext, options: RollingOptions, doors: Sta
     """
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
     plan.check_names(options.names)
-    deadline = Deadline(began_s + options.timeout_s, options.timeout_s, cluster.store.generation())
+    deadline = Deadline.from_now(cluster.store, cluster.clock, options.timeout_s)
     roll = Roll(cluster, doors or start_doors(), deadline)
     with cluster.lock(COMMAND, timeout_s=options.timeout_s):
         require_running(cluster)

@@ -29,8 +29,10 @@ from kraftd.operate.rolling.journal import read_journal, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import PreparedRuntime
-from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
+from kraftd.operate.start.sequence import Deadline
+from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.stop.execute import StopExecution
+from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.kinds import Node
 from kraftd.plan.manifest import differences as contradictions_of
@@ -94,7 +96,7 @@ def apply(chosen: ChosenCluster, options: ApplyOptions, command_context: Command
         TimedOutError: Time was up; the next call does the rest.
     """
     refuse_foreign(chosen.layout)
-    deadline = deadline_from_now(chosen, options.timeout_s, command_context)
+    deadline = Deadline.from_now(Store(chosen.layout), command_context.clock, options.timeout_s)
     configured = plan_for(chosen, command_context)
     start_options = StartOptions(timeout_s=options.timeout_s, command=COMMAND)
     start = Start(configured, cluster_context(configured.plan, command_context), start_options, deadline)

@@ -92,8 +92,7 @@ class Reassign:
         self._options = options
         self._doors = doors or ScaleDoors()
         self._journal = JournalFile(cluster.layout.scale_journal)
-        began_s = cluster.clock.monotonic_s()
-        self._deadline = Deadline(began_s + options.timeout_s, options.timeout_s, cluster.store.generation())
+        self._deadline = Deadline.from_now(cluster.store, cluster.clock, options.timeout_s)
 
     def plan(self) -> PlannedReassignment:
         """Return what this reassignment would do, changing nothing.

@@ -18,7 +18,8 @@ from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.formatting import format_nodes
-from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
+from kraftd.operate.start.sequence import Deadline
+from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import min_in_sync_replicas
 from kraftd.plan.plan import Plan
@@ -145,7 +146,7 @@ class Scale:
         self._running: Plan = running
         self._cluster = ClusterContext(running, self._doors.cluster, self._command_context)
         self._journal = JournalFile(self._cluster.layout.scale_journal)
-        self._deadline = deadline_from_now(self._chosen, self._options.timeout_s, self._command_context)
+        self._deadline = Deadline.from_now(self._store, self._cluster.clock, self._options.timeout_s)
 
     def plan(self) -> PlannedScale:
         """Return what this scale would do, changing nothing.

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraftd.clock import Clock
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.health.programs.ladder import Answer, voter_answer
 from kraftd.host.files import write_changed
@@ -66,6 +67,11 @@ class Deadline:
     at_s: float
     limit_s: float
     generation: int
+
+    @classmethod
+    def from_now(cls, store: Store, clock: Clock, timeout_s: float) -> "Deadline":
+        """Return the deadline of a command that begins now, and yields to every stop from now on."""
+        return cls(clock.monotonic_s() + timeout_s, timeout_s, store.generation())
 
     @property
     def began_s(self) -> float:

@@ -108,7 +108,7 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
     """
     # Before the lock, which is a file in that directory.
     refuse_foreign(chosen.layout)
-    deadline = deadline_from_now(chosen, options.timeout_s, command_context)
+    deadline = Deadline.from_now(Store(chosen.layout), command_context.clock, options.timeout_s)
     configured = plan_for(chosen, command_context)
     logger.debug("Configuration from %s", chosen.origin)
     cluster = cluster_context(configured.plan, command_context)
@@ -122,11 +122,6 @@ def locked_start(start: Start) -> StartResult:
     cluster.plan.check_names(options.names)
     with cluster.lock(options.command, timeout_s=options.timeout_s):
         return start_locked(start)
-
-
-def deadline_from_now(chosen: ChosenCluster, timeout_s: float, command_context: CommandContext) -> Deadline:
-    """Return the deadline of a command that begins now, and yields to every stop from now on."""
-    return Deadline(command_context.clock.monotonic_s() + timeout_s, timeout_s, Store(chosen.layout).generation())
 
 
 def start_locked(start: Start) -> StartResult:

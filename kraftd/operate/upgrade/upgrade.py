@@ -31,8 +31,8 @@ from kraftd.operate.scale.refuse import refuse_unfinished
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import set_up
 from kraftd.operate.start.doors import StartDoors, start_doors
-from kraftd.operate.start.sequence import StartFailedError
-from kraftd.operate.start.start import Start, StartOptions, deadline_from_now
+from kraftd.operate.start.sequence import Deadline, StartFailedError
+from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.upgrade import checks
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.plan import Access, Plan
@@ -171,7 +171,7 @@ class Upgrade:
         self._doors = doors or UpgradeDoors()
         self._to = _known_version(options.to, cluster.plan)
         self._command = f"{COMMAND} --to {self._to}"
-        self._deadline = deadline_from_now(chosen, options.timeout_s, cluster.command_context)
+        self._deadline = Deadline.from_now(cluster.store, cluster.clock, options.timeout_s)
 
     def plan(self) -> PlannedUpgrade:
         """Return what this upgrade would do, changing nothing.

@@ -144,7 +144,7 @@ class FakeCluster:
         """Return a start of the cluster, or of programs of it."""
         chosen = ChosenCluster(configure([]), "the default configuration", self.plan.layout)
         configured = Configured(chosen, self.plan, self.store.manifest(), {})
-        deadline = Deadline(self.clock.monotonic_s() + timeout_s, timeout_s, self.store.generation())
+        deadline = Deadline.from_now(self.store, self.clock, timeout_s)
         return Start(configured, self.context, StartOptions(names, timeout_s), deadline, self.start_doors())
 
     def start_doors(self):

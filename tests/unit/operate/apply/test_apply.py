@@ -38,7 +38,7 @@ def start_of(cluster, toml, timeout_s=60.0):
     manifest = cluster.store.manifest()
     chosen = ChosenCluster(configure([]), "kraftd.toml", cluster.plan.layout)
     plan = plan_of(toml, state_dir=cluster.tmp_path / "s", manifest=manifest)
-    deadline = Deadline(cluster.clock.monotonic_s() + timeout_s, timeout_s, cluster.store.generation())
+    deadline = Deadline.from_now(cluster.store, cluster.clock, timeout_s)
     options = StartOptions(timeout_s=timeout_s, command="apply")
     configured = Configured(chosen, plan, manifest, {})
     return Start(configured, cluster.context.following(plan), options, deadline, cluster.start_doors())
