@@ -1,8 +1,8 @@
 """Topics: requests and responses for their state, creation, settings, deletion, leaders and replicas."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kraftd.kafka.model import (
     BrokerEndpoint,
@@ -15,6 +15,8 @@ from kraftd.kafka.model import (
 )
 from kraftd.kafka.wire import Request, Wire, ask_leaders, by_topic
 from kraftd.plan.plan import Topic
+
+T = TypeVar("T")
 
 TOPIC_RESOURCE = 2
 ALREADY_EXISTS = "TOPIC_ALREADY_EXISTS"
@@ -155,14 +157,19 @@ def settings_request(names: Iterable[str], keys: Sequence[str]) -> Request:
 
 def settings_in(response: Any, wire: Wire) -> Partial[str, Mapping[str, str]]:
     """Return the effective settings by topic."""
-    values: dict[str, Mapping[str, str]] = {}
+    return described(response, wire, lambda configs: {each.name: each.value for each in configs})
+
+
+def described(response: Any, wire: Wire, value_of: Callable[[Any], T]) -> Partial[str, T]:
+    """Return what a response to DescribeConfigs has of each topic, made from its entries, or why it has nothing."""
+    values: dict[str, T] = {}
     failures: dict[str, Failure] = {}
     for resource in response.results:
         failure = wire.failure_of(resource.error_code, resource.error_message)
         if failure is not None:
             failures[resource.resource_name] = failure
         else:
-            values[resource.resource_name] = {setting.name: setting.value for setting in resource.configs}
+            values[resource.resource_name] = value_of(resource.configs)
     return Partial(values, failures)
 
 

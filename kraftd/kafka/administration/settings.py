@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kraftd.kafka.model import Failure, Partial
-from kraftd.kafka.topics import TOPIC_RESOURCE
+from kraftd.kafka.topics import TOPIC_RESOURCE, described
 from kraftd.kafka.wire import Request, Wire
 
 BROKER_RESOURCE = 4
@@ -55,16 +55,12 @@ def configs_request(names: Iterable[str]) -> Request:
 
 def configs_in(response: Any, wire: Wire) -> Partial[str, tuple[ConfigEntry, ...]]:
     """Return the configuration by topic, in order of name."""
-    values: dict[str, tuple[ConfigEntry, ...]] = {}
-    failures: dict[str, Failure] = {}
-    for resource in response.results:
-        failure = wire.failure_of(resource.error_code, resource.error_message)
-        if failure is not None:
-            failures[resource.resource_name] = failure
-            continue
-        entries = (ConfigEntry(each.name, each.value, each.config_source == _OF_THE_TOPIC) for each in resource.configs)
-        values[resource.resource_name] = tuple(sorted(entries, key=lambda entry: entry.name))
-    return Partial(values, failures)
+
+    def entries(configs: Any) -> tuple[ConfigEntry, ...]:
+        found = (ConfigEntry(each.name, each.value, each.config_source == _OF_THE_TOPIC) for each in configs)
+        return tuple(sorted(found, key=lambda entry: entry.name))
+
+    return described(response, wire, entries)
 
 
 def broker_request(node_id: int, keys: Iterable[str]) -> Request:
