@@ -124,6 +124,18 @@ def test_records_are_sent_followed_and_printed_as_they_are(cluster, topic):
     assert sorted(printed.splitlines()) == [b"plain", b"plain", b"\xff\x00", b"\xff\x00"]
 
 
+def test_a_record_is_sent_that_is_as_large_as_the_topic_takes(cluster, topic):
+    cluster.run("topics", "alter", topic, "--config", "max.message.bytes=4000000", check=True)
+    large = b"x" * 3_000_000
+
+    sent = send(cluster, topic, large)
+    printed = subprocess.run(cluster.arguments("tail", topic), capture_output=True, check=True).stdout
+    too_large = subprocess.run(cluster.arguments("send", topic), input=large * 2, capture_output=True, check=False)
+
+    assert (sent["acknowledged"], printed) == (1, large + b"\n")
+    assert (too_large.returncode, b"'kraftd topics describe'" in too_large.stderr) == (1, True)
+
+
 def test_a_reader_that_ends_and_wrong_names_are_no_traceback(cluster, topic):
     send(cluster, topic, b"x" * 100 + b"\n")
     piped = cluster.arguments("tail", topic)

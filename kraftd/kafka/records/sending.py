@@ -15,6 +15,8 @@ from kraftd.plan.plan import Access
 
 _FULL_WAIT_S = 0.1
 _ANY = -1
+_NO_LIMIT_BYTES = 1_000_000_000
+"""The largest record that the library takes: the topic's max.message.bytes decides, not the library's 1 MB."""
 _IN_FLIGHT_BYTES = 8 * 1024 * 1024
 _FLUSH_S = 1.0
 
@@ -62,6 +64,7 @@ class RecordSender:
             | {
                 "enable.idempotence": True,
                 "linger.ms": 5,
+                "message.max.bytes": _NO_LIMIT_BYTES,
                 "message.timeout.ms": max(1, round(self._timeout_s * 1000)),
             }
         )
@@ -132,7 +135,7 @@ class RecordWriter:
                 "linger.ms": 20,
                 "batch.size": 512 * 1024,
                 "compression.type": "lz4",
-                "message.max.bytes": 1_000_000_000,
+                "message.max.bytes": _NO_LIMIT_BYTES,
                 # Never reached: write() waits before.
                 "queue.buffering.max.messages": 0,
                 "queue.buffering.max.kbytes": 2_097_151,

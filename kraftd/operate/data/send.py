@@ -127,7 +127,7 @@ def send(sender: RecordSender, topic: str, records: Iterable[NewRecord]) -> Sent
         others = "The others are acknowledged. " if sender.acknowledged else ""
         raise KraftdError(
             f"cannot send {counts} to the topic {named(topic)}: {reasons}",
-            hint=f"{others}'kraftd status' shows which brokers run.",
+            hint=f"{others}'kraftd status' shows which brokers run, 'kraftd topics describe' what the topic takes.",
             code="not_acknowledged",
             details={"acknowledged": sender.acknowledged, "failed": failed, "reasons": sender.failures},
         )
