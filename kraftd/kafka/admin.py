@@ -193,7 +193,7 @@ class KafkaAdmin:
         return Partial(values, settings.failures)
 
     def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
-        """Return every group, with members for those of the classic and of the consumer protocol (KIP-848).
+        """Return every group, with members for those of the classic and of the consumer protocol, and share groups.
 
         The brokers are those of this cycle's metadata; without them, metadata is requested.
 
@@ -204,7 +204,7 @@ class KafkaAdmin:
         return group_calls.list_groups(self._opened, [broker.node_id for broker in asked])
 
     def committed(self, groups: Iterable[GroupState]) -> Partial[str, dict[TopicPartition, int]]:
-        """Return every committed offset of each group, by group; request end offsets only after these.
+        """Return every committed offset of each group but share groups, by group; request end offsets only after these.
 
         The groups come from groups(), in this cycle, because they carry their coordinators.
         """

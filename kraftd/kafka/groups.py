@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from kraftd.kafka.model import Failure, Groups, GroupState, Member, Partial, TopicPartition
+from kraftd.kafka.model import SHARE, Failure, Groups, GroupState, Member, Partial, TopicPartition
 from kraftd.kafka.wire import Request, Wire, by_topic
 
 CLASSIC = "classic"
 CONSUMER = "consumer"
 NO_COMMIT = -1
+_DESCRIBED_BY = {CONSUMER: "ConsumerGroupDescribe", SHARE: "ShareGroupDescribe"}
+"""The requests for the kinds of groups whose coordinator assigns the partitions."""
 
 V = TypeVar("V")
 
@@ -26,7 +28,7 @@ _NO_GENERATION = -1
 def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
     """List each broker's groups and describe them, in one request for each broker and kind of group.
 
-    Groups of other kinds than classic and consumer (KIP-848) are listed but not described.
+    Groups of other kinds than classic, consumer (KIP-848) and share (KIP-932) are listed but not described.
     """
     answers = wire.request_each([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
     listed: dict[str, GroupState] = {}
@@ -55,7 +57,7 @@ def _listed(group: Any, node_id: int) -> GroupState:
 def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, GroupState], dict[str, Failure]]:
     buckets: dict[_Bucket, list[GroupState]] = defaultdict(list)
     for group in groups:
-        if (kind := group.kind or CLASSIC) in {CLASSIC, CONSUMER}:
+        if (kind := group.kind or CLASSIC) in {CLASSIC, CONSUMER, SHARE}:
             buckets[group.coordinator, kind].append(group)
     requests = [(node_id, _describe_request(kind, theirs)) for (node_id, kind), theirs in buckets.items()]
     described: dict[str, GroupState] = {}
@@ -76,13 +78,13 @@ def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, Group
 
 def _describe_request(kind: str, groups: Sequence[GroupState]) -> Request:
     names = [group.name for group in groups]
-    if kind == CONSUMER:
-        return Request("ConsumerGroupDescribe", {"group_ids": names, "include_authorized_operations": False})
+    if kind in _DESCRIBED_BY:
+        return Request(_DESCRIBED_BY[kind], {"group_ids": names, "include_authorized_operations": False})
     return Request("DescribeGroups", {"groups": names})
 
 
 def _described(group: Any, before: GroupState, wire: Wire) -> GroupState:
-    assigned = _assigned_by_coordinator if before.kind == CONSUMER else _assigned_by_member
+    assigned = _assigned_by_coordinator if before.kind in _DESCRIBED_BY else _assigned_by_member
     members = tuple(
         Member(
             member_id=member.member_id,
@@ -109,9 +111,10 @@ def committed(
 ) -> Partial[str, dict[TopicPartition, V]]:
     """Return what is read from each commit of each group, with one request to each coordinator.
 
-    A partition without a committed offset is absent. A group with a partition in error has the others, and a failure.
+    A partition without a committed offset is absent, and so is a share group. A group with a partition in error has the
+    others, and a failure.
     """
-    by_broker = _by_coordinator(groups)
+    by_broker = _by_coordinator(group for group in groups if not group.is_share)
     answers = wire.request_each([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
     values: dict[str, dict[TopicPartition, V]] = {}
     failures: dict[str, Failure] = {}
@@ -152,6 +155,32 @@ def _by_coordinator(groups: Iterable[GroupState]) -> dict[int, list[GroupState]]
     for group in groups:
         by_broker[group.coordinator].append(group)
     return dict(sorted(by_broker.items()))
+
+
+def share_topics(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, tuple[str, ...]]:
+    """Return the topics in which share groups took records, with one request to each coordinator."""
+    by_broker = _by_coordinator(group for group in groups if group.is_share)
+    requests = [
+        (
+            node_id,
+            Request(
+                "DescribeShareGroupOffsets", {"groups": [{"group_id": group.name, "topics": None} for group in theirs]}
+            ),
+        )
+        for node_id, theirs in by_broker.items()
+    ]
+    topics: dict[str, tuple[str, ...]] = {}
+    failures: dict[str, Failure] = {}
+    for theirs, answer in zip(by_broker.values(), wire.request_each(requests), strict=True):
+        if isinstance(answer, Failure):
+            failures.update(dict.fromkeys((group.name for group in theirs), answer))
+            continue
+        for group in answer.groups:
+            if (failure := wire.failure_of(group.error_code, group.error_message)) is not None:
+                failures[group.group_id] = failure
+            else:
+                topics[group.group_id] = tuple(sorted(topic.topic_name for topic in group.topics))
+    return Partial(topics, failures)
 
 
 def commit_request(

@@ -58,6 +58,7 @@ _MESSAGES = {
     "DescribeLogDirs": DescribeLogDirsRequest,
     "DescribeProducers": DescribeProducersRequest,
     "DescribeQuorum": DescribeQuorumRequest,
+    "DescribeShareGroupOffsets": schemas.ListGroupsRequest,
     "DescribeTransactions": DescribeTransactionsRequest,
     "ElectLeaders": ElectLeadersRequest,
     "Fetch": FetchRequest,
@@ -73,6 +74,7 @@ _MESSAGES = {
     "OffsetDelete": OffsetDeleteRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
+    "ShareGroupDescribe": schemas.DeleteGroupsRequest,
     "UnregisterBroker": schemas.DeleteTopicsRequest,
     "UpdateFeatures": UpdateFeaturesRequest,
 }

@@ -236,6 +236,9 @@ class Member:
     assigned: tuple[TopicPartition, ...] | None
 
 
+SHARE = "share"
+
+
 @dataclass(frozen=True, slots=True)
 class GroupState:
     """A group, as described by its coordinator.
@@ -243,7 +246,7 @@ class GroupState:
     Attributes:
         state: Kafka's name, such as Stable or Empty.
         protocol_type: Such as consumer or connect; empty for a group that only commits.
-        kind: classic, consumer (KIP-848) or share; None if the broker reports none.
+        kind: classic, consumer (KIP-848), share or streams; None if the broker reports none.
         coordinator: The node id of the broker that listed the group.
         members: None if they could not be read.
     """
@@ -254,6 +257,11 @@ class GroupState:
     kind: str | None
     coordinator: int
     members: tuple[Member, ...] | None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share group (KIP-932), which commits no offsets: Kafka keeps what was taken per record."""
+        return self.kind == SHARE
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ def _print_description(console: "Console", group: "GroupDescription") -> None:
     lag = "lag unknown" if group.lag is None else f"lag {group.lag:,}"
     console.print(name_text(group.group), style="bold")
     console.print(f"  {group.state or 'unknown'}, coordinator broker {group.coordinator}, {lag}")
+    if group.kind == "share":
+        console.print("  a share group: 'kraftd kafka share-groups --describe' shows what it has read", markup=False)
     members = plain_table("", "MEMBER", "CLIENT", "HOST", "READS")
     for member in group.members or ():
         reads = "unknown" if member.assigned is None else ", ".join(member.assigned) or "nothing"

@@ -114,6 +114,9 @@ def _group(
 
 def _unknown_lag(kafka: KafkaView, group: str) -> str:
     """Return why a group's lag is not known, or only in part."""
+    found = (kafka.groups or {}).get(group)
+    if found is not None and found.is_share:
+        return "it is a share group, which commits no offsets: 'kraftd kafka share-groups --describe' shows its lag"
     for failures in (kafka.unreadable.commits, kafka.unreadable.groups):
         if group in failures:
             return failures[group].text

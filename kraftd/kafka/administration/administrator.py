@@ -271,6 +271,10 @@ class Administrator(KafkaAdmin):
         """Return every committed offset of each group, by group, each with the text that its client added."""
         return committed(self._opened, groups, lambda each: (each.committed_offset, each.metadata or ""))
 
+    def share_topics(self, groups: Iterable[GroupState]) -> Partial[str, tuple[str, ...]]:
+        """Return the topics in which share groups took records, by group; other groups are left out."""
+        return group_calls.share_topics(self._opened, groups)
+
     def commit_offsets(
         self,
         group: GroupState,

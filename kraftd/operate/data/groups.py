@@ -205,7 +205,7 @@ def _description(
         kind=group.kind,
         coordinator=group.coordinator,
         members=members,
-        lag=None if None in lags else sum(each or 0 for each in lags),
+        lag=None if None in lags or group.is_share else sum(each or 0 for each in lags),
         time_lag=summary.time_lag if summary is not None else None,
         partitions=rows,
     )
@@ -228,6 +228,22 @@ def check_empty(groups: Iterable[GroupState], verb: str) -> None:
             )
 
 
+def check_commits(groups: Iterable[GroupState], verb: str) -> None:
+    """Check that groups are of a kind that commits offsets.
+
+    Raises:
+        RefusedError: One is a share group.
+    """
+    for group in groups:
+        if group.is_share:
+            raise RefusedError(
+                f"cannot {verb} the group {named(group.name)}: it is a share group, which commits no offsets",
+                hint="Kafka's own tool shows and resets what it has read: 'kraftd kafka share-groups'.",
+                code="share_group",
+                details={"group": group.name},
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedMoves:
     """Where the offsets of a group are to move."""
@@ -245,12 +261,13 @@ def planned_reset(
 
     Raises:
         UnknownNameError: There is no such group or topic, or the group committed nowhere.
-        RefusedError: The group is active.
+        RefusedError: The group is active, or a share group.
         ConfigurationError: A topic has no such partition.
         KraftdError: A partition's offsets are not known.
     """
     metadata = kafka.metadata()
     (group,) = chosen_groups(kafka.groups(metadata.brokers), [name])
+    check_commits([group], "reset")
     check_empty([group], "reset")
     commits = kafka.committed([group])
     if group.name in commits.failures:
@@ -316,10 +333,12 @@ def empty_groups(
 
     Raises:
         UnknownNameError: There is no such group, or none of them committed in such a topic.
-        RefusedError: One is active.
+        RefusedError: One is active, or a share group whose offsets in topics are to go.
         KraftdError: The commits of one cannot be read.
     """
     groups = chosen_groups(kafka.groups(), names)
+    if topics:
+        check_commits(groups, f"{verb} offsets of")
     check_empty(groups, verb)
     commits = kafka.committed(groups)
     for name, failure in commits.failures.items():

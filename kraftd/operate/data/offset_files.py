@@ -9,7 +9,7 @@ from kraftd.errors import ConfigurationError
 from kraftd.escapes import named
 from kraftd.kafka.model import Failure, GroupState, TopicPartition
 from kraftd.operate.data.access import KafkaData, refusal
-from kraftd.operate.data.groups import PlannedMoves, bounds_of, check_empty, chosen_groups
+from kraftd.operate.data.groups import PlannedMoves, bounds_of, check_commits, check_empty, chosen_groups
 from kraftd.operate.data.resets import import_moves
 from kraftd.operate.data.topics import chosen_topics
 
@@ -39,14 +39,16 @@ class OffsetsFile(msgspec.Struct, frozen=True):
 
 
 def exported(kafka: KafkaData, names: Sequence[str]) -> OffsetsFile:
-    """Return the committed offsets of the named groups, or of all.
+    """Return the committed offsets of the named groups, or of all that can have some.
 
     Raises:
         UnknownNameError: There is no such group.
+        RefusedError: One that is named is a share group.
         KraftdError: The offsets of a group cannot be read.
     """
     found = kafka.groups()
-    groups = chosen_groups(found, names or found.groups)
+    groups = chosen_groups(found, names or [name for name, group in found.groups.items() if not group.is_share])
+    check_commits(groups, "export offsets of")
     commits = kafka.committed(groups)
     for name, failure in commits.failures.items():
         raise refusal(f"cannot read the offsets of the group {named(name)}", failure)
@@ -84,11 +86,12 @@ def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves
     Raises:
         UnknownNameError: There is no such topic.
         ConfigurationError: A topic has no such partition.
-        RefusedError: A group is active.
+        RefusedError: A group is active, or a share group.
     """
     metadata = kafka.metadata()
     known = kafka.groups(metadata.brokers).groups
     groups = [known.get(each.group) or _new_group(kafka, each.group) for each in offsets.groups]
+    check_commits(groups, "import offsets of")
     check_empty(groups, "import offsets of")
     commits = kafka.committed([group for group in groups if group.name in known]).values
     topics = chosen_topics(metadata, sorted({each.topic for group in offsets.groups for each in group.offsets}))

@@ -228,13 +228,14 @@ def _values(entries: Iterable[ConfigEntry], *, own: bool) -> dict[str, str | Non
 
 
 def readers_of(kafka: KafkaData, metadata: ClusterMetadata, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return by topic the groups that committed in it, or have a member with a partition of it."""
+    """Return by topic the groups that committed or shared in it, or have a member with a partition of it."""
     groups = kafka.groups(metadata.brokers).groups
     commits = kafka.committed(groups.values()).values
+    shared = kafka.share_topics(groups.values()).values
     found: dict[str, set[str]] = {name: set() for name in names}
     for name, group in groups.items():
-        assigned = (each for member in group.members or () for each in member.assigned or ())
-        for topic, _ in (*commits.get(name, ()), *assigned):
+        assigned = (topic for member in group.members or () for topic, _ in member.assigned or ())
+        for topic in (*(topic for topic, _ in commits.get(name, ())), *shared.get(name, ()), *assigned):
             if topic in found:
                 found[topic].add(name)
     return {name: tuple(sorted(readers)) for name, readers in found.items()}

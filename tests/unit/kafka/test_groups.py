@@ -1,7 +1,7 @@
 import operator
 
-from kraftd.kafka.groups import committed, list_groups
-from kraftd.kafka.model import GroupState, Member
+from kraftd.kafka.groups import committed, list_groups, share_topics
+from kraftd.kafka.model import GroupState, Member, Partial
 from tests.unit.kafka.fake_wire import TIMED_OUT, FakeWire, failure, record
 
 
@@ -132,12 +132,43 @@ def test_groups_of_the_new_protocol_are_described_with_their_own_request():
 
 
 def test_groups_of_another_kind_are_listed_only():
-    wire = FakeWire({"ListGroups": listing(listed("shared", kind="share", protocol_type="share"))})
+    wire = FakeWire({"ListGroups": listing(listed("app", kind="streams", protocol_type="streams"))})
 
     found = list_groups(wire, [1])
 
-    assert found.groups["shared"] == GroupState("shared", "Stable", "share", "share", 1, None)
+    assert found.groups["app"] == GroupState("app", "Stable", "streams", "streams", 1, None)
     assert (found.failures, wire.requests.keys()) == ({}, {"ListGroups"})
+
+
+def test_share_groups_have_members_but_are_never_asked_for_commits():
+    wire = FakeWire(
+        {
+            "ListGroups": listing(listed("shared", kind="share", protocol_type="share")),
+            "ShareGroupDescribe": description(described("shared", new_member(("t", [0])))),
+        }
+    )
+
+    (found,) = list_groups(wire, [1]).groups.values()
+
+    assert (found.is_share, found.members) == (True, (Member("m-1", "c", "127.0.0.1", (("t", 0),)),))
+    assert offsets_of(wire, [found]) == Partial()
+    assert wire.requests.keys() == {"ListGroups", "ShareGroupDescribe"}
+
+
+def test_the_topics_of_share_groups_are_told_by_their_coordinators():
+    shared = [GroupState(name, "Empty", "share", "share", at, ()) for name, at in (("a", 1), ("b", 1), ("c", 2))]
+    answered = [
+        record(group_id="a", topics=[record(topic_name="u"), record(topic_name="t")], error_code=0, error_message=None),
+        record(group_id="b", topics=[], error_code=16, error_message=None),
+    ]
+    wire = FakeWire(
+        {(1, "DescribeShareGroupOffsets"): description(*answered), (2, "DescribeShareGroupOffsets"): TIMED_OUT}
+    )
+
+    assert share_topics(wire, [group("g", 1), *shared]) == Partial(
+        {"a": ("t", "u")}, {"b": failure(16), "c": TIMED_OUT}
+    )
+    assert wire.asked[0][1].fields == {"groups": [{"group_id": name, "topics": None} for name in ("a", "b")]}
 
 
 def test_a_broker_that_does_not_say_the_state_leaves_it_unknown():

@@ -100,6 +100,16 @@ def test_a_group_without_commits_whose_log_has_no_known_start_says_so():
     assert found["reason"] == "orders-0: its offsets were not read yet"
 
 
+def test_the_lag_of_a_share_group_is_unknown_and_says_why():
+    view = full_view()
+    shared = replace(view.groups["readers"], name="shared", kind="share")
+
+    found = document(replace(view, groups={"shared": shared}))["groups"][0]
+
+    assert (found["lag"], found["known_lag"], found["partitions"]) == (None, None, None)
+    assert found["reason"].startswith("it is a share group, which commits no offsets")
+
+
 def test_a_partition_without_a_lag_says_why():
     first, second = document(full_view())["groups"][0]["partitions"]
 

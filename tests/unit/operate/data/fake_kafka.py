@@ -34,9 +34,9 @@ def topic(name, *replicas, internal=False, leaders=None):
     return TopicState(name, internal, tuple(partitions), f"id of {name}")
 
 
-def group(name, *, state="Empty", assigned=(), coordinator=1):
+def group(name, *, state="Empty", assigned=(), coordinator=1, kind="classic"):
     members = (Member(f"{name}-1", "client", "host", tuple(assigned)),) if state != "Empty" else ()
-    return GroupState(name, state, "consumer", "classic", coordinator, members)
+    return GroupState(name, state, "consumer", kind, coordinator, members)
 
 
 @dataclass
@@ -44,6 +44,7 @@ class FakeKafka:
     """What exists, and what was done to it.
 
     Attributes:
+        shared: By share group, the topics that it took records of.
         bounds: The start and end of partitions; 0 and 10 where nothing is said.
         at_times: The offset at each time, by partition.
         refused: Topics, partitions and groups that every change is refused of.
@@ -52,6 +53,7 @@ class FakeKafka:
     states: list = field(default_factory=lambda: [topic("t", (1, 2), (2, 1)), topic("__kraftd_probe", (1,))])
     described: list = field(default_factory=list)
     commits: dict = field(default_factory=dict)
+    shared: dict = field(default_factory=dict)
     bounds: dict = field(default_factory=dict)
     at_times: dict = field(default_factory=dict)
     entries: tuple = (OWN, *DEFAULTS)
@@ -66,7 +68,10 @@ class FakeKafka:
         return Groups({each.name: each for each in self.described}, {}, {})
 
     def committed(self, groups):
-        return Partial({each.name: self.commits.get(each.name, {}) for each in groups})
+        return Partial({each.name: self.commits.get(each.name, {}) for each in groups if not each.is_share})
+
+    def share_topics(self, groups):
+        return Partial({each.name: self.shared.get(each.name, ()) for each in groups if each.is_share})
 
     def mixed_offsets(self, questions):
         values = {}

@@ -43,6 +43,30 @@ def test_a_description_has_the_reader_and_the_lag_of_each_partition():
     assert found.lag is None
 
 
+def test_the_lag_of_a_share_group_is_not_known_and_not_none():
+    kafka = kafka_with(group("shared", kind="share"), shared={"shared": ("t",)})
+    (found,) = describe_groups(kafka, ["shared"], {})
+
+    assert (found.kind, found.lag, found.partitions) == ("share", None, ())
+
+
+def test_what_commits_move_or_show_is_refused_of_a_share_group():
+    kafka = kafka_with(group("g"), group("shared", kind="share"), shared={"shared": ("t",)}, commits={"g": {}})
+    asked = [
+        lambda: planned_reset(kafka, "shared", ["t"], EARLIEST),
+        lambda: empty_groups(kafka, ["shared"], "delete", ["t"]),
+        lambda: exported(kafka, ["shared"]),
+        lambda: planned_import(kafka, file_of(("t", 0, 3), group="shared")),
+    ]
+
+    for ask in asked:
+        with pytest.raises(RefusedError, match="the group shared: it is a share group"):
+            ask()
+    assert kafka.did == []
+    assert [each.group for each in exported(kafka, []).groups] == ["g"]
+    assert [each.name for each in empty_groups(kafka, ["shared"], "delete")] == ["shared"]
+
+
 def test_a_reset_moves_all_partitions_of_the_topics_that_a_group_committed_in():
     kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4, ("gone", 0): 1}})
     planned = planned_reset(kafka, "g", [], EARLIEST)

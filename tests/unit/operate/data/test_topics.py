@@ -34,14 +34,15 @@ def test_a_list_counts_offsets_and_bytes_of_all_replicas():
     ]
 
 
-def test_a_description_has_the_groups_that_committed_or_are_assigned():
+def test_a_description_has_the_groups_that_committed_shared_or_are_assigned():
     kafka = FakeKafka(
-        described=[group("a"), group("b", state="Stable", assigned=[("t", 1)]), group("c")],
+        described=[group("a"), group("b", state="Stable", assigned=[("t", 1)]), group("c"), group("d", kind="share")],
         commits={"a": {("t", 0): 3}, "c": {("other", 0): 3}},
+        shared={"d": ("t", "other")},
     )
     (found,) = describe_topics(kafka, ["t"])
 
-    assert found.groups == ("a", "b")
+    assert found.groups == ("a", "b", "d")
     assert found.config == {"retention.ms": "1000"}
     assert [each.end for each in found.partitions] == [10, 10]
 
