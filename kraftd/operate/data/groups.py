@@ -122,6 +122,18 @@ def chosen_groups(found: Groups, names: Iterable[str]) -> tuple[GroupState, ...]
     return tuple(chosen)
 
 
+def commits_of(kafka: KafkaData, groups: Iterable[GroupState]) -> Mapping[str, Mapping[TopicPartition, int]]:
+    """Return the committed offsets of groups, by name.
+
+    Raises:
+        KraftdError: Those of one cannot be read.
+    """
+    found = kafka.committed(groups)
+    for name, failure in found.failures.items():
+        raise refusal(f"cannot read the offsets of the group {named(name)}", failure)
+    return found.values
+
+
 def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple[GroupDescription, ...]:
     """Return the named groups, or all, with members, assignment and lag.
 
@@ -269,10 +281,7 @@ def planned_reset(
     (group,) = chosen_groups(kafka.groups(metadata.brokers), [name])
     check_commits([group], "reset")
     check_empty([group], "reset")
-    commits = kafka.committed([group])
-    if group.name in commits.failures:
-        raise refusal(f"cannot read the offsets of the group {named(group.name)}", commits.failures[group.name])
-    own = commits.values.get(group.name, {})
+    own = commits_of(kafka, [group]).get(group.name, {})
     # A topic that was deleted keeps its commits for a while.
     existing = [topic for topic, _ in own if topic in metadata.topics.values]
     chosen = chosen_topics(metadata, topics or sorted(set(existing)))
@@ -340,15 +349,13 @@ def empty_groups(
     if topics:
         check_commits(groups, f"{verb} offsets of")
     check_empty(groups, verb)
-    commits = kafka.committed(groups)
-    for name, failure in commits.failures.items():
-        raise refusal(f"cannot read the offsets of the group {named(name)}", failure)
+    commits = commits_of(kafka, groups)
     # A topic that was deleted keeps its commits for a while.
-    known = sorted({topic for own in commits.values.values() for topic, _ in own})
+    known = sorted({topic for own in commits.values() for topic, _ in own})
     for topic in topics:
         if topic not in known:
             raise unknown_name(f"cannot {verb} offsets in the topic {named(topic)}: there are none", topic, known)
-    owns = {group: commits.values.get(group.name, {}) for group in groups}
+    owns = {group: commits.get(group.name, {}) for group in groups}
     return {
         group: {key: offset for key, offset in own.items() if not topics or key[0] in topics}
         for group, own in owns.items()

@@ -9,7 +9,7 @@ from kraftd.errors import ConfigurationError
 from kraftd.escapes import named
 from kraftd.kafka.model import Failure, GroupState, TopicPartition
 from kraftd.operate.data.access import KafkaData, refusal
-from kraftd.operate.data.groups import PlannedMoves, bounds_of, check_commits, check_empty, chosen_groups
+from kraftd.operate.data.groups import PlannedMoves, bounds_of, check_commits, check_empty, chosen_groups, commits_of
 from kraftd.operate.data.resets import import_moves
 from kraftd.operate.data.topics import chosen_topics
 
@@ -49,10 +49,8 @@ def exported(kafka: KafkaData, names: Sequence[str]) -> OffsetsFile:
     found = kafka.groups()
     groups = chosen_groups(found, names or [name for name, group in found.groups.items() if not group.is_share])
     check_commits(groups, "export offsets of")
-    commits = kafka.committed(groups)
-    for name, failure in commits.failures.items():
-        raise refusal(f"cannot read the offsets of the group {named(name)}", failure)
-    return OffsetsFile(SCHEMA_VERSION, tuple(_exported(group, commits.values.get(group.name, {})) for group in groups))
+    commits = commits_of(kafka, groups)
+    return OffsetsFile(SCHEMA_VERSION, tuple(_exported(group, commits.get(group.name, {})) for group in groups))
 
 
 def _exported(group: GroupState, commits: Mapping[TopicPartition, int]) -> ExportedGroup:

@@ -121,9 +121,7 @@ def changeable_topics(metadata: ClusterMetadata, names: Iterable[str], verb: str
     for topic in chosen:
         if is_protected(topic):
             owner = "kraftd's probes" if topic.name == CANARY_TOPIC else "Kafka itself"
-            raise RefusedError(
-                f"cannot {verb} the topic {topic.name}: it belongs to {owner}", hint="", code="protected_topic"
-            )
+            raise RefusedError(f"cannot {verb} the topic {topic.name}: it belongs to {owner}", code="protected_topic")
     return chosen
 
 

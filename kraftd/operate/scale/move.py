@@ -81,7 +81,7 @@ class Moved:
     """What was moved so far.
 
     Attributes:
-        replicas: How many were copied to a broker that had them not.
+        replicas: How many were copied to a broker that did not have them.
         size_bytes: The size of these copies.
     """
 
