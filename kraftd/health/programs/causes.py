@@ -163,7 +163,8 @@ _PATTERNS = (
     ),
     _pattern(
         "property",
-        r"ConfigException|Invalid value .* for configuration",
+        r"ConfigException|Invalid value .* for configuration|"
+        r"IllegalArgumentException: (?:requirement failed: )?[a-z]+(?:\.[a-z0-9]+)+ (?:must|should|cannot) ",
         "Fix that property below [broker.config].",
         at_start_only=True,
     ),

@@ -110,11 +110,11 @@ def decide(
         return memory, None
     memory = after_command(memory, exit_at)
     if not cause.retry_helps:
-        why = f"{cause.text}. A restart cannot help. {cause.remedy}"
+        why = f"{cause.text.removesuffix('.')}. A restart cannot help. {cause.remedy}"
         return RestartHistory(memory.attempts, memory.restarts, exit_at, given_up=why), GiveUp(program, why)
     pause_s = pause_before(policy, program, memory) if memory.next_at_s is None else 0.0
     if pause_s > 0:
-        why = f"{cause.text}. {cause.remedy}"
+        why = f"{cause.text.removesuffix('.')}. {cause.remedy}"
         waiting = RestartHistory(memory.attempts, memory.restarts, exit_at, next_at_s=now_s + pause_s, why=why)
         return waiting, Wait(program)
     return RestartHistory(memory.attempts + 1, memory.restarts + 1, exit_at), Restart(program, cause.text)

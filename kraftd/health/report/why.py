@@ -197,7 +197,12 @@ def _next(document: StatusDocument, node: ProgramView, records: StateRecords, no
         yield Statement(1, name, "supervisord restarts it at once, while supervisord itself runs", "plan")
     elif memory.given_up is not None:
         yield Statement(1, name, f"is not restarted: {memory.given_up}", "restarts.json")
-        yield Statement(2, name, f"fix that, then run 'kraftd start {name}'", "restarts.json")
+        yield Statement(
+            2,
+            name,
+            f"fix that, then run 'kraftd start {name}', or 'kraftd apply' for a changed kraftd.toml",
+            "restarts.json",
+        )
     elif document.status is Status.UNSUPERVISED or daemon is None or daemon.pid is None:
         missing = "the daemon does not run"
         if document.status is Status.UNSUPERVISED:

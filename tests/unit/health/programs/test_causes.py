@@ -35,6 +35,11 @@ DISK_FULL = "java.io.IOException: No space left on device"
         ("Multiple garbage collectors selected", False, "java.options"),
         ("Unrecognized VM option 'UseFoo'", False, "java.options"),
         ("org.apache.kafka.common.config.ConfigException: Invalid value x", False, "[broker.config]"),
+        (
+            "java.lang.IllegalArgumentException: requirement failed: log.roll.ms must be greater than or equal to 1",
+            False,
+            "[broker.config]",
+        ),
         ("Error: Could not find or load main class kafka.Kafka", False, "kraftd setup"),
         (r'level=error err="parsing: line 7: field http_sd_configs not found in type config.plain"', False, "2.28"),
         ("prometheus: error: unknown long flag '--storage.tsdb.retention.size'", False, "newer one"),

@@ -96,6 +96,12 @@ def test_what_cannot_help_is_not_tried_and_said_once():
     assert decided(memory, cause=MISFORMED) == (memory, None)
 
 
+def test_a_cause_that_ends_with_a_full_stop_gets_no_second_one():
+    _, action = decided(RestartHistory(), cause=Cause("exit status 1: a must be 1.", "Fix it.", retry_helps=False))
+
+    assert action.why == "exit status 1: a must be 1. A restart cannot help. Fix it."
+
+
 @pytest.mark.parametrize("memory", [WAITING, GIVEN_UP])
 def test_an_exit_of_a_run_that_a_command_began_is_answered_as_the_first(memory):
     changed, action = decided(memory, exit_at="b")

@@ -105,7 +105,7 @@ def test_what_was_given_up_says_why_and_what_to_do():
     found = texts(health(given_up, program("kraftd")), "broker-2", records)
 
     assert "  is not restarted: 5 restarts did not help" in found
-    assert "    fix that, then run 'kraftd start broker-2'" in found
+    assert "    fix that, then run 'kraftd start broker-2', or 'kraftd apply' for a changed kraftd.toml" in found
 
 
 def test_what_waits_for_its_restart_says_when_it_is_and_how_to_have_it_at_once():
