@@ -82,24 +82,34 @@ class Store:
         """Return what of a cluster without a plan runs, as far as the other records tell its names."""
         if not self.layout.state_dir.exists():
             return ()
-        try:
-            manifest = self.manifest()
-        except KraftdError:
-            manifest = None
+        manifest = self._readable_manifest()
         markers = {name: python_marker(self.layout.identity(name)) for name in (SUPERVISORD, DAEMON)}
         nodes = manifest.nodes if manifest is not None else ()
         markers |= {node.name: java_marker(self.layout.identity(node.name)) for node in nodes}
         found = self._find(markers.values())
         return tuple(name for name, marker in markers.items() if marker in found)
 
+    def _readable_manifest(self) -> Manifest | None:
+        try:
+            return self.manifest()
+        except KraftdError:
+            return None
+
     def plan_of_record(self, cluster: str) -> Plan:
         """Return the plan that the cluster was last started with.
 
         Raises:
-            NotRunningError: It was never started.
+            NotRunningError: It was never started, or the file is missing and nothing runs.
             KraftdError: The file is damaged, or missing while programs of the cluster run.
         """
         plan = self.plan_if_started()
+        if plan is None and self._readable_manifest() is not None:
+            raise NotRunningError(
+                f"cannot read the plan {self.layout.plan}: it is missing; the cluster {cluster} does not run, and its "
+                "data is there",
+                hint="'kraftd start' writes it again from the configuration, and starts the cluster.",
+                code="plan_missing",
+            )
         if plan is None:
             raise NotRunningError(
                 f"cannot find the cluster {cluster}: nothing was started in {self.layout.state_dir}",

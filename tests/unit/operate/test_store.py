@@ -44,6 +44,17 @@ def test_a_plan_that_is_gone_while_something_runs_is_no_cluster_that_never_was(s
     assert "'kraftd start'" in caught.value.hint
 
 
+def test_a_stopped_cluster_without_its_plan_is_no_cluster_that_never_was(store):
+    plan = plan_of(state_dir=store.layout.state_dir)
+    store.write_manifest(manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk"))
+
+    with pytest.raises(NotRunningError, match="its data is there") as caught:
+        store.plan_of_record("local")
+
+    assert (caught.value.exit_code, caught.value.code) == (3, "plan_missing")
+    assert "'kraftd start' writes it again" in caught.value.hint
+
+
 def test_records_read_back_as_they_were_written(store):
     plan = plan_of(state_dir=store.layout.state_dir)
     manifest = manifest_of(plan, "MkU3OEVBNTcwNTJENDM2Qk")
