@@ -1,6 +1,7 @@
 """Records as they are read from logs that are whole, damaged, silent or gone; messages are the library's own."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -273,3 +274,13 @@ def test_a_tail_that_hears_nothing_ends_and_says_for_how_long():
     with pytest.raises(KafkaUnreachableError, match="Kafka did not answer for 10 s"):
         tailed(consumer, now_s)
     assert consumer.is_closed
+
+
+def test_what_is_read_to_its_end_holds_up_what_is_read_next_for_a_moment_only():
+    given = []
+    consumer = FakeConsumer({ORDERS: range(3)})
+    made = replace(sources(consumer), consumer=lambda settings: given.append(settings) or consumer)
+
+    RecordReader(ACCESS, sources=made)
+
+    assert given[0]["fetch.wait.max.ms"] <= 50
