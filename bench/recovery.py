@@ -125,8 +125,9 @@ def _told(cluster: Cluster, since_s: float) -> list[tuple[float, str]]:
 
 
 def ready(cluster: Cluster, name: str) -> bool:
-    """Return whether the new process serves, as the daemon sees it."""
-    return bool(cluster.program(name)["ready"])
+    """Return whether the new process serves, as the daemon sees it; until it has asked, it tells of the old one."""
+    program = cluster.program(name)
+    return bool(program["ready"] and program["pid"] == cluster.pid(name))
 
 
 def _until(condition: Callable[[], bool]) -> None:
