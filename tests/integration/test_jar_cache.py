@@ -69,7 +69,7 @@ def test_a_killed_fetch_leaves_whole_jars_and_the_next_one_the_rest(tmp_path):
     assert list(tmp_path.rglob("fetch-*")) == []
 
 
-@pytest.mark.parametrize("command", [["setup"], ["start"], ["kafka", "topics"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["setup"], ["start"], ["kafka", "topics", "--help"]], ids=" ".join)
 def test_who_waits_for_another_fetch_gives_up_when_the_commands_time_is_up(cluster, tmp_path, command):
     lock = tmp_path / "cache" / "kraftd" / "staging" / "lock"
     lock.parent.mkdir(parents=True)
