@@ -85,13 +85,14 @@ def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves
         UnknownNameError: There is no such topic.
         ConfigurationError: A topic has no such partition.
         RefusedError: A group is active, or a share group.
+        KraftdError: The offsets of a group, which the import would replace, cannot be read.
     """
     metadata = kafka.metadata()
     known = kafka.groups(metadata.brokers).groups
     groups = [known.get(each.group) or _new_group(kafka, each.group) for each in offsets.groups]
     check_commits(groups, "import offsets of")
     check_empty(groups, "import offsets of")
-    commits = kafka.committed([group for group in groups if group.name in known]).values
+    commits = commits_of(kafka, [group for group in groups if group.name in known])
     topics = chosen_topics(metadata, sorted({each.topic for group in offsets.groups for each in group.offsets}))
     partitions = {partition.key: partition for topic in topics for partition in topic.partitions}
     wanted = [{(each.topic, each.partition): each.offset for each in group.offsets} for group in offsets.groups]

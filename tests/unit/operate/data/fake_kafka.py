@@ -44,6 +44,7 @@ class FakeKafka:
     """What exists, and what was done to it.
 
     Attributes:
+        unreadable_commits: By group, why its offsets cannot be read.
         shared: By share group, the topics that it took records of.
         bounds: The start and end of partitions; 0 and 10 where nothing is said.
         at_times: The offset at each time, by partition.
@@ -53,6 +54,7 @@ class FakeKafka:
     states: list = field(default_factory=lambda: [topic("t", (1, 2), (2, 1)), topic("__kraftd_probe", (1,))])
     described: list = field(default_factory=list)
     commits: dict = field(default_factory=dict)
+    unreadable_commits: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
     bounds: dict = field(default_factory=dict)
     at_times: dict = field(default_factory=dict)
@@ -68,7 +70,11 @@ class FakeKafka:
         return Groups({each.name: each for each in self.described}, {}, {})
 
     def committed(self, groups):
-        return Partial({each.name: self.commits.get(each.name, {}) for each in groups if not each.is_share})
+        asked = [each.name for each in groups if not each.is_share]
+        return Partial(
+            {name: self.commits.get(name, {}) for name in asked if name not in self.unreadable_commits},
+            {name: self.unreadable_commits[name] for name in asked if name in self.unreadable_commits},
+        )
 
     def share_topics(self, groups):
         return Partial({each.name: self.shared.get(each.name, ()) for each in groups if each.is_share})

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, UnknownNameError
+from kraftd.kafka.model import Failure
 from kraftd.operate.data.groups import (
     delete_groups,
     describe_groups,
@@ -105,6 +106,24 @@ def test_an_active_group_is_neither_moved_nor_deleted(act):
     with pytest.raises(RefusedError) as caught:
         act(kafka)
     assert caught.value.code == "active_group"
+    assert kafka.did == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda kafka: planned_reset(kafka, "g", ["t"], EARLIEST),
+        lambda kafka: exported(kafka, ["g"]),
+        lambda kafka: planned_import(kafka, file_of(("t", 0, 1))),
+    ],
+)
+def test_a_group_whose_offsets_cannot_be_read_is_not_taken_for_one_without(act):
+    kafka = kafka_with(
+        group("g"), unreadable_commits={"g": Failure("COORDINATOR_LOAD_IN_PROGRESS", "it loads", retriable=True)}
+    )
+
+    with pytest.raises(KraftdError, match="cannot read the offsets of the group g: it loads"):
+        act(kafka)
     assert kafka.did == []
 
 
