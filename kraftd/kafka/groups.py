@@ -114,25 +114,39 @@ def committed(
     A partition without a committed offset is absent, and so is a share group. A group with a partition in error has the
     others, and a failure.
     """
-    by_broker = _by_coordinator(group for group in groups if not group.is_share)
-    answers = wire.request_each([(node_id, _fetch_request(theirs)) for node_id, theirs in by_broker.items()])
+    found, failures = _asked(wire, (group for group in groups if not group.is_share), _fetch_request)
     values: dict[str, dict[TopicPartition, V]] = {}
+    for group in found:
+        failure = wire.failure_of(group.error_code)
+        if failure is None:
+            values[group.group_id], failure = _commits(group, wire, read)
+        if failure is not None:
+            failures[group.group_id] = failure
+    return Partial(values, failures)
+
+
+def _asked(
+    wire: Wire, groups: Iterable[GroupState], request: Callable[[Sequence[GroupState]], Request]
+) -> tuple[list[Any], dict[str, Failure]]:
+    """Ask each coordinator about its groups in one request.
+
+    Returns:
+        What the answers have of each group, and by name the failure of groups whose coordinator gave no answer.
+    """
+    by_broker = _by_coordinator(groups)
+    answers = wire.request_each([(node_id, request(theirs)) for node_id, theirs in by_broker.items()])
+    found: list[Any] = []
     failures: dict[str, Failure] = {}
     for theirs, answer in zip(by_broker.values(), answers, strict=True):
         if isinstance(answer, Failure):
             failures.update(dict.fromkeys((group.name for group in theirs), answer))
-            continue
-        for group in answer.groups:
-            failure = wire.failure_of(group.error_code)
-            if failure is None:
-                values[group.group_id], failure = _commits(group, wire, read)
-            if failure is not None:
-                failures[group.group_id] = failure
-    return Partial(values, failures)
+        else:
+            found += answer.groups
+    return found, failures
 
 
 def _fetch_request(groups: Sequence[GroupState]) -> Request:
-    fields = {"groups": [{"group_id": group.name, "topics": None} for group in groups], "require_stable": False}
+    fields = {"groups": _of_all_topics(groups), "require_stable": False}
     # Version 8 is the first for several groups (KIP-709, Kafka 3.0); from version 10 on, topics are named by id.
     return Request("OffsetFetch", fields, min_version=8, max_version=8)
 
@@ -159,28 +173,22 @@ def _by_coordinator(groups: Iterable[GroupState]) -> dict[int, list[GroupState]]
 
 def share_topics(wire: Wire, groups: Iterable[GroupState]) -> Partial[str, tuple[str, ...]]:
     """Return the topics in which share groups took records, with one request to each coordinator."""
-    by_broker = _by_coordinator(group for group in groups if group.is_share)
-    requests = [
-        (
-            node_id,
-            Request(
-                "DescribeShareGroupOffsets", {"groups": [{"group_id": group.name, "topics": None} for group in theirs]}
-            ),
-        )
-        for node_id, theirs in by_broker.items()
-    ]
+    found, failures = _asked(wire, (group for group in groups if group.is_share), _share_offsets_request)
     topics: dict[str, tuple[str, ...]] = {}
-    failures: dict[str, Failure] = {}
-    for theirs, answer in zip(by_broker.values(), wire.request_each(requests), strict=True):
-        if isinstance(answer, Failure):
-            failures.update(dict.fromkeys((group.name for group in theirs), answer))
-            continue
-        for group in answer.groups:
-            if (failure := wire.failure_of(group.error_code, group.error_message)) is not None:
-                failures[group.group_id] = failure
-            else:
-                topics[group.group_id] = tuple(sorted(topic.topic_name for topic in group.topics))
+    for group in found:
+        if (failure := wire.failure_of(group.error_code, group.error_message)) is not None:
+            failures[group.group_id] = failure
+        else:
+            topics[group.group_id] = tuple(sorted(topic.topic_name for topic in group.topics))
     return Partial(topics, failures)
+
+
+def _share_offsets_request(groups: Sequence[GroupState]) -> Request:
+    return Request("DescribeShareGroupOffsets", {"groups": _of_all_topics(groups)})
+
+
+def _of_all_topics(groups: Sequence[GroupState]) -> list[dict[str, Any]]:
+    return [{"group_id": group.name, "topics": None} for group in groups]
 
 
 def commit_request(

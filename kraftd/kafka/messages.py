@@ -47,7 +47,7 @@ from kraftd.kafka.wire import Request
 _MESSAGES = {
     "AlterPartitionReassignments": AlterPartitionReassignmentsRequest,
     "ApiVersions": ApiVersionsRequest,
-    "ConsumerGroupDescribe": schemas.DescribeGroupsRequest,
+    "ConsumerGroupDescribe": schemas.ConsumerGroupDescribeRequest,
     "CreatePartitions": CreatePartitionsRequest,
     "CreateTopics": CreateTopicsRequest,
     "DeleteGroups": DeleteGroupsRequest,
@@ -58,7 +58,7 @@ _MESSAGES = {
     "DescribeLogDirs": DescribeLogDirsRequest,
     "DescribeProducers": DescribeProducersRequest,
     "DescribeQuorum": DescribeQuorumRequest,
-    "DescribeShareGroupOffsets": schemas.ListGroupsRequest,
+    "DescribeShareGroupOffsets": schemas.DescribeShareGroupOffsetsRequest,
     "DescribeTransactions": DescribeTransactionsRequest,
     "ElectLeaders": ElectLeadersRequest,
     "Fetch": FetchRequest,
@@ -74,8 +74,8 @@ _MESSAGES = {
     "OffsetDelete": OffsetDeleteRequest,
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
-    "ShareGroupDescribe": schemas.DeleteGroupsRequest,
-    "UnregisterBroker": schemas.DeleteTopicsRequest,
+    "ShareGroupDescribe": schemas.ShareGroupDescribeRequest,
+    "UnregisterBroker": schemas.UnregisterBrokerRequest,
     "UpdateFeatures": UpdateFeaturesRequest,
 }
 _BATCH_OVERHEAD_BYTES = 1024

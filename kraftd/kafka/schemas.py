@@ -42,8 +42,9 @@ _MEMBER = (
 )
 
 
-def _group(*member: _Field) -> tuple[_Field, ...]:
-    return (
+def _described_groups(api_key: int, api: str, *member: _Field, version: int = 0) -> tuple[_Field, _Field]:
+    """Return the request and the response that describe groups whose coordinator assigns the partitions."""
+    group = (
         _field("ErrorCode", "int16"),
         _field("ErrorMessage", "string", nullable=True),
         _field("GroupId", "string"),
@@ -54,22 +55,14 @@ def _group(*member: _Field) -> tuple[_Field, ...]:
         _field("Members", "[]DescribedMember", *member),
         _field("AuthorizedOperations", "int32"),
     )
+    asked = (_field("GroupIds", "[]string"), _field("IncludeAuthorizedOperations", "bool"))
+    told = (_field("ThrottleTimeMs", "int32"), _field("Groups", "[]DescribedGroup", *group))
+    return (
+        _message(api_key, api, "request", *asked, version=version),
+        _message(api_key, api, "response", *told, version=version),
+    )
 
 
-_DESCRIBE_REQUEST = _message(
-    69,
-    "ConsumerGroupDescribe",
-    "request",
-    _field("GroupIds", "[]string"),
-    _field("IncludeAuthorizedOperations", "bool"),
-)
-_DESCRIBE_RESPONSE = _message(
-    69,
-    "ConsumerGroupDescribe",
-    "response",
-    _field("ThrottleTimeMs", "int32"),
-    _field("Groups", "[]DescribedGroup", *_group(*_MEMBER)),
-)
 _SHARE_MEMBER = (
     _field("MemberId", "string"),
     _field("RackId", "string", nullable=True),
@@ -78,22 +71,6 @@ _SHARE_MEMBER = (
     _field("ClientHost", "string"),
     _field("SubscribedTopicNames", "[]string"),
     _assignment("Assignment"),
-)
-_SHARE_REQUEST = _message(
-    77,
-    "ShareGroupDescribe",
-    "request",
-    _field("GroupIds", "[]string"),
-    _field("IncludeAuthorizedOperations", "bool"),
-    version=1,
-)
-_SHARE_RESPONSE = _message(
-    77,
-    "ShareGroupDescribe",
-    "response",
-    _field("ThrottleTimeMs", "int32"),
-    _field("Groups", "[]DescribedGroup", *_group(*_SHARE_MEMBER)),
-    version=1,
 )
 _ASKED_TOPIC = (_field("TopicName", "string"), _field("Partitions", "[]int32"))
 _SHARE_OFFSETS_REQUEST = _message(
@@ -144,75 +121,27 @@ _UNREGISTER_RESPONSE = _message(
 )
 
 
-# The library loads a message's schema from a file named like the class, and lets json_patch replace it; it finds the
-# response to a request by the API key.
-class DescribeGroupsRequest(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The ConsumerGroupDescribe request."""
+def _message_class(schema: _Field) -> Any:
+    """Return the class of a message, from which the library finds the response to a request by its API key.
 
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the request."""
-        return _DESCRIBE_REQUEST
+    The library loads a schema from a file named like the class, and lets json_patch replace it: any file will do.
+    """
+    name = f"DescribeGroups{schema['type'].title()}"
+    return type(ApiMessage)(name, (ApiMessage,), {"json_patch": classmethod(lambda _class, _loaded: schema)})
 
 
-class DescribeGroupsResponse(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The ConsumerGroupDescribe response."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the response."""
-        return _DESCRIBE_RESPONSE
+def _message_classes(request: _Field, response: _Field) -> tuple[Any, Any]:
+    return _message_class(request), _message_class(response)
 
 
-class DeleteTopicsRequest(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The UnregisterBroker request."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the request."""
-        return _UNREGISTER_REQUEST
-
-
-class DeleteTopicsResponse(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The UnregisterBroker response."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the response."""
-        return _UNREGISTER_RESPONSE
-
-
-class DeleteGroupsRequest(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The ShareGroupDescribe request."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the request."""
-        return _SHARE_REQUEST
-
-
-class DeleteGroupsResponse(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The ShareGroupDescribe response."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the response."""
-        return _SHARE_RESPONSE
-
-
-class ListGroupsRequest(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The DescribeShareGroupOffsets request."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the request."""
-        return _SHARE_OFFSETS_REQUEST
-
-
-class ListGroupsResponse(ApiMessage):  # type: ignore[misc]  # the library has no types
-    """The DescribeShareGroupOffsets response."""
-
-    @classmethod
-    def json_patch(cls, _described_by_the_library: _Field) -> _Field:
-        """Return the schema of the response."""
-        return _SHARE_OFFSETS_RESPONSE
+# The library holds responses weakly: each has a name here.
+ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse = _message_classes(
+    *_described_groups(69, "ConsumerGroupDescribe", *_MEMBER)
+)
+ShareGroupDescribeRequest, ShareGroupDescribeResponse = _message_classes(
+    *_described_groups(77, "ShareGroupDescribe", *_SHARE_MEMBER, version=1)
+)
+DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse = _message_classes(
+    _SHARE_OFFSETS_REQUEST, _SHARE_OFFSETS_RESPONSE
+)
+UnregisterBrokerRequest, UnregisterBrokerResponse = _message_classes(_UNREGISTER_REQUEST, _UNREGISTER_RESPONSE)

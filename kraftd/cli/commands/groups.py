@@ -98,11 +98,12 @@ def describe(context: typer.Context, names: Names = None) -> None:
 def _print_description(console: "Console", group: "GroupDescription") -> None:
     from kraftd.cli.terminal import Text, name_text, plain_table
     from kraftd.cli.top import time_lag
+    from kraftd.kafka.model import SHARE
 
     lag = "lag unknown" if group.lag is None else f"lag {group.lag:,}"
     console.print(name_text(group.group), style="bold")
     console.print(f"  {group.state or 'unknown'}, coordinator broker {group.coordinator}, {lag}")
-    if group.kind == "share":
+    if group.kind == SHARE:
         console.print("  a share group: 'kraftd kafka share-groups --describe' shows what it has read", markup=False)
     members = plain_table("", "MEMBER", "CLIENT", "HOST", "READS")
     for member in group.members or ():
