@@ -73,8 +73,8 @@ class Store:
         """Return the error of a plan that is missing while some programs of the cluster run."""
         return KraftdError(
             f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(running)} run",
-            hint="'kraftd start' writes it again from the configuration, and restarts what runs; 'kraftd stop' "
-            "stops it.",
+            hint="'kraftd start' writes it again from the configuration, and restarts what runs only where that has "
+            "changed since; 'kraftd stop' stops it.",
             code="plan_missing",
         )
 

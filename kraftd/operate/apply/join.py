@@ -6,15 +6,14 @@ from pathlib import Path
 
 from kraftd.errors import RefusedError
 from kraftd.host.files import write_changed
-from kraftd.operate.context import ClusterContext
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import files_of
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.formatting import format_nodes, unformatted
+from kraftd.operate.start.launch import restart_daemon
 from kraftd.operate.start.preflight import check_free_disk, check_memory, check_ports, make_program_directories
 from kraftd.operate.start.sequence import StartSequence
 from kraftd.operate.start.start import Start
-from kraftd.operate.stop.execute import StopExecution
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON
@@ -22,8 +21,6 @@ from kraftd.supervisord.rpc import SupervisorRefusedError
 from kraftd.units import timestamp
 
 _WHY = "added by a changed configuration"
-_DAEMON_STARTS_WITHIN_S = 5.0
-_POLL_S = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -113,24 +110,6 @@ def adopt(start: Start, prepared: PreparedRuntime, files: dict[Path, str]) -> No
             code="needs_restart",
         ) from error
     restart_daemon(cluster)
-
-
-def restart_daemon(cluster: ClusterContext) -> None:
-    """End the daemon, which supervisord starts again at once, also where this command is killed in between.
-
-    One that ends within a second of its start is started again a second later, which is waited for.
-    """
-    supervisor = cluster.supervisor
-    before = supervisor.processes()[DAEMON]
-    StopExecution(cluster, cluster.find_processes().processes).stop_clients((DAEMON,))
-    deadline_s = cluster.clock.monotonic_s() + _DAEMON_STARTS_WITHIN_S
-    while True:
-        supervisor.start(cluster.plan.daemon.supervised_name)
-        now = supervisor.processes()[DAEMON]
-        is_started = now.pid is not None and (now.pid, now.started_at_s) != (before.pid, before.started_at_s)
-        if is_started or cluster.clock.monotonic_s() > deadline_s:
-            return
-        cluster.clock.sleep(_POLL_S)
 
 
 def complete(start: Start) -> list[str]:

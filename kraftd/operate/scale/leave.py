@@ -6,10 +6,11 @@ from dataclasses import replace
 from kraftd.errors import KraftdError
 from kraftd.host.files import os_errors_named, write_changed
 from kraftd.kafka.round_trip import CANARY_TOPIC
-from kraftd.operate.apply.join import following_configuration, restart_daemon
+from kraftd.operate.apply.join import following_configuration
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.render import files_of
 from kraftd.operate.scale.doors import ReassigningDoor
+from kraftd.operate.start.launch import restart_daemon
 from kraftd.operate.start.start import Start
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.plan.kinds import Node

@@ -1,4 +1,4 @@
-"""The launch of supervisord, detached from the terminal."""
+"""The launch of supervisord, detached from the terminal, and of another daemon below it."""
 
 import subprocess
 from collections.abc import Callable
@@ -7,13 +7,16 @@ from pathlib import Path
 from kraftd.errors import KraftdError, TimedOutError
 from kraftd.host.environment import inherited_environment, raised_limits
 from kraftd.host.logs import tail
-from kraftd.operate.context import CommandContext
+from kraftd.operate.context import ClusterContext, CommandContext
+from kraftd.operate.stop.execute import StopExecution
 from kraftd.plan.plan import Plan
-from kraftd.plan.program import python_marker
+from kraftd.plan.program import DAEMON, python_marker
 from kraftd.supervisord.rpc import SUPERVISORD, Supervisor, SupervisorUnreachableError
 
 _LAUNCH_TIMEOUT_S = 20.0
 _POLL_S = 0.02
+_DAEMON_STARTS_WITHIN_S = 5.0
+_DAEMON_POLL_S = 0.05
 
 
 def launch_supervisord(
@@ -49,6 +52,24 @@ def launch_supervisord(
     if meanwhile is not None:
         meanwhile()
     return _answering(process, console, plan, command_context)
+
+
+def restart_daemon(cluster: ClusterContext) -> None:
+    """End the daemon, which supervisord starts again at once, also where this command is killed in between.
+
+    One that ends within a second of its start is started again a second later, which is waited for.
+    """
+    supervisor = cluster.supervisor
+    before = supervisor.processes()[DAEMON]
+    StopExecution(cluster, cluster.find_processes().processes).stop_clients((DAEMON,))
+    deadline_s = cluster.clock.monotonic_s() + _DAEMON_STARTS_WITHIN_S
+    while True:
+        supervisor.start(cluster.plan.daemon.supervised_name)
+        now = supervisor.processes()[DAEMON]
+        is_started = now.pid is not None and (now.pid, now.started_at_s) != (before.pid, before.started_at_s)
+        if is_started or cluster.clock.monotonic_s() > deadline_s:
+            return
+        cluster.clock.sleep(_DAEMON_POLL_S)
 
 
 def _answering(

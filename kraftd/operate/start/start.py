@@ -17,6 +17,7 @@ from kraftd.operate.rolling.journal import read_journal, remove_journal
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.formatting import format_nodes, unformatted
+from kraftd.operate.start.launch import restart_daemon
 from kraftd.operate.start.preflight import (
     check_free_disk,
     check_loopback,
@@ -38,6 +39,11 @@ from kraftd.plan.manifest import check_against, differences, remedy
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, LOOPBACK
 from kraftd.units import timestamp
+
+_TAKEN_OVER = (
+    "plan.json was missing, and was written again from the configuration; what runs was started with the same, and is "
+    "left as it is (the daemon was restarted to read it)"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -135,14 +141,43 @@ def start_locked(start: Start) -> StartResult:
     running = store.plan()
     table = find_supervised(start.cluster.following(running or configured.plan))
     if running is None and start.options.names and table.processes:
-        # A plan that is made anew restarts everything, which nobody asks for who names programs.
+        # A plan that is made anew may restart everything, which nobody asks for who names programs.
         raise store.plan_missing(table.processes)
     _check_desired(start)
+    notes: tuple[str, ...] = ()
+    if running is None and _is_rendered_alike(start, table):
+        running, table = _take_over(start)
+        notes = (_TAKEN_OVER,)
     if running is not None and table.supervised and not _needs_new_supervisor(start, running, table):
         result = _complete(replace(start, cluster=start.cluster.following(running)), table)
     else:
         result = _from_nothing(start, running, table)
-    return replace(result, names=start.options.names)
+    return replace(result, names=start.options.names, notes=(*notes, *result.notes))
+
+
+def _is_rendered_alike(start: Start, table: ProcessTable) -> bool:
+    """Return whether supervisord runs what the configuration gives now, so that only the record of it is missing."""
+    plan, manifest = start.cluster.plan, start.configured.manifest
+    if not table.supervised or manifest is None or differences(plan, manifest) or read_journal(plan.layout):
+        return False
+    if set(start.cluster.supervisor.processes()) != set(plan.names):
+        return False
+    try:
+        launch = start.doors.locate(plan, start.cluster.command_context).launch
+        return not changed_files(files_of(plan, launch, start.cluster.command_context))
+    except KraftdError as error:
+        logger.debug("What runs is not compared with the configuration: %s", error)
+        return False
+
+
+def _take_over(start: Start) -> tuple[Plan, ProcessTable]:
+    """Record the configured plan as that of what runs, and let the daemon read it: not all of it is in its files."""
+    cluster = start.cluster
+    cluster.reporter.step(f"Writing {cluster.layout.plan} again")
+    cluster.store.write_plan(cluster.plan)
+    restart_daemon(cluster)
+    cluster.record("taken_over", f"wrote the missing {cluster.layout.plan} again, and restarted the daemon to read it")
+    return cluster.plan, cluster.find_processes()
 
 
 def _check_desired(start: Start) -> None:

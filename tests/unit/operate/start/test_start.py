@@ -15,11 +15,14 @@ from kraftd.errors import (
 )
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
+from kraftd.host.processes import Process
 from kraftd.kafka.model import Failure
 from kraftd.operate.context import NullReporter
+from kraftd.operate.rolling.journal import Journal, write_journal
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import TIE_BREAKER_AFTER_S, StartFailedError, TopicNotReadyError, YieldedError
 from kraftd.operate.start.start import locked_start
+from kraftd.plan.program import DAEMON
 from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
@@ -223,6 +226,61 @@ def test_a_start_of_a_part_does_not_restart_what_runs_without_a_plan(cluster):
 
     assert caught.value.code == "plan_missing"
     assert {name: program.pid for name, program in cluster.programs.items()} == pids
+
+
+def without_plan(cluster):
+    """Start a cluster, lose its plan, and return the incarnations of its programs."""
+    locked_start(cluster.starting())
+    cluster.store.layout.plan.unlink()
+    cluster.clock.sleep(60.0)
+    cluster.did.clear()
+    return incarnations(cluster)
+
+
+def incarnations(cluster):
+    return {name: (each.pid, each.started_s) for name, each in cluster.programs.items() if name != DAEMON}
+
+
+def test_what_runs_without_a_plan_is_taken_over_where_the_configuration_is_the_same(cluster):
+    before = without_plan(cluster)
+
+    result = locked_start(cluster.starting())
+
+    assert incarnations(cluster) == before
+    assert [name for verb, name in cluster.did if verb == "SIGTERM"] == [DAEMON]
+    assert cluster.store.plan() == cluster.plan
+    assert (result.started, len(result.notes), result.notes[0].split()[0]) == ((), 1, "plan.json")
+
+
+def test_a_start_without_a_plan_completes_what_is_missing(cluster):
+    without_plan(cluster)
+    cluster.programs["producer"].pid = None
+
+    assert locked_start(cluster.starting()).started == ("producer",)
+
+
+@pytest.mark.parametrize("difference", ["file", "program", "journal", "jars"])
+def test_what_runs_without_a_plan_is_restarted_where_it_may_be_another(cluster, difference):
+    before = without_plan(cluster)
+    layout, start = cluster.plan.layout, cluster.starting()
+    match difference:
+        case "file":
+            (layout.config("broker-1") / "server.properties").write_text("num.io.threads=3\n")
+        case "program":
+            cluster.programs["consumer-2"] = FakeProgram()
+        case "journal":
+            write_journal(layout, Journal("apply", Process(1, 0.0, 0.0), 0.0))
+        case "jars":
+
+            def locate(plan, command_context):
+                raise RuntimeMissingError("cannot run Kafka 3.9.2: 1 jar is not in the cache")
+
+            start = replace(start, doors=replace(start.doors, locate=locate))
+
+    result = locked_start(start)
+
+    assert all(incarnations(cluster)[name] != each for name, each in before.items() if name != "consumer-2")
+    assert any("restarted the cluster" in note for note in result.notes)
 
 
 def test_a_second_start_changes_nothing(cluster):
