@@ -18,6 +18,7 @@ from kraftd.health.programs.restarts import (
     Restart,
     RestartHistory,
     Wait,
+    after_refusal,
     decide,
     is_decided,
     while_running,
@@ -163,6 +164,7 @@ class Restarter:
                 # Its end may have the same second as the end before.
                 self._ended_runs = ()
                 if not self._start(program, why):
+                    self.histories[name] = after_refusal(memory)
                     # Now there is a pause, and the refusal is its reason.
                     self._decide(name, fact)
             case GiveUp(program, why):

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kraftd.health.programs.causes import Cause
@@ -36,8 +36,8 @@ class RestartHistory:
     """The restarts of one program.
 
     Attributes:
-        attempts: The restarts since it was last healthy, or since a command started it.
-        restarts: All restarts since the cluster was started.
+        attempts: The restarts since it was last healthy, or since a command started it; refused ones too.
+        restarts: All restarts since the cluster was started, without those that supervisord refused.
         exit_at: Which exit the last decision answered, by its time; RFC 3339.
         next_at_s: When it is restarted, in seconds since the Unix epoch; None where nothing waits.
         why: Why its last run ended, with the remedy; None where nothing waits.
@@ -118,6 +118,11 @@ def decide(
         waiting = RestartHistory(memory.attempts, memory.restarts, exit_at, next_at_s=now_s + pause_s, why=why)
         return waiting, Wait(program)
     return RestartHistory(memory.attempts + 1, memory.restarts + 1, exit_at), Restart(program, cause.text)
+
+
+def after_refusal(memory: RestartHistory) -> RestartHistory:
+    """Return the history after a restart for which nothing could be spawned: a pause follows it, but it is none."""
+    return replace(memory, restarts=memory.restarts - 1)
 
 
 def pause_before(policy: Policy, program: str, memory: RestartHistory) -> float:

@@ -184,6 +184,22 @@ def test_a_restart_that_is_refused_is_told_with_its_reason():
     assert broker.reason.startswith(f"supervisord cannot spawn it: {cluster.start_refusal}. Put that file back")
 
 
+def test_a_restart_that_is_refused_is_not_counted_but_pauses_grow():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    loop.tick()
+    cluster.end("broker-1")
+    cluster.start_refusal = "can't find command '/opt/java/bin/java'"
+    for _ in range(3):
+        loop.tick()
+        clock.sleep(60.0)
+    refused = cluster.saved[-1]["broker-1"]
+    cluster.start_refusal = None
+
+    assert loop.tick().snapshot.programs[0].restarts == 1
+    assert (refused.restarts, refused.attempts) == (0, 3)
+
+
 def test_an_end_after_a_refused_restart_has_its_own_cause():
     cluster = FakeCluster()
     loop = loop_over(cluster)
