@@ -16,7 +16,7 @@ import socket
 import stat
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -85,7 +85,7 @@ def load_agent(process: Process, argument: str, clock: Clock) -> None:
 
 
 def _attached(process: Process, words: Sequence[str], what: str, clock: Clock) -> str:
-    path = temporary_directory() / f".java_pid{process.pid}"
+    path = _socket_path(process.pid)
     if not _listens(path):
         _wake_listener(process, path, clock)
     status, _, text = _exchange(path, words).partition("\n")
@@ -94,8 +94,24 @@ def _attached(process: Process, words: Sequence[str], what: str, clock: Clock) -
     return text
 
 
+def remove_sockets(pids: Iterable[int]) -> None:
+    """Remove the sockets of JVMs of this user that had these pids: one that is killed leaves its own behind.
+
+    What a living process has, whatever it is, stays.
+    """
+    for pid in pids:
+        with contextlib.suppress(AttachError, OSError):
+            path = _socket_path(pid)
+            if not psutil.pid_exists(pid) and _listens(path):
+                path.unlink()
+
+
+def _socket_path(pid: int) -> Path:
+    return temporary_directory() / f".java_pid{pid}"
+
+
 def _listens(path: Path) -> bool:
-    """Return whether a JVM of this user listens on a path.
+    """Return whether a JVM of this user listens on a path, or did until it was killed.
 
     Raises:
         AttachError: The file belongs to another user, since every user may write to that directory.

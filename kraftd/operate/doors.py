@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kraftd.host.logs import tail
 from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Quorum, TopicOutcome, TopicPartition, TopicState
@@ -19,6 +20,8 @@ from kraftd.supervisord.rpc import SupervisedProcess, Supervisor
 if TYPE_CHECKING:
     from kraftd.kafka.administration.administrator import Administrator
     from kraftd.kafka.administration.settings import BrokerSetting
+
+_LOG_LINES = 1000
 
 
 class SupervisorDoor(Protocol):
@@ -59,6 +62,15 @@ class KafkaDoor(Protocol):
     def create_topics(self, declared: Sequence[Topic], limit_s: float) -> tuple[TopicOutcome, ...]: ...
 
 
+def _remove_jvm_sockets(plan: Plan) -> None:
+    # Only a stop opens this door, at its end.
+    from kraftd.host.jvm import remove_sockets  # noqa: PLC0415
+    from kraftd.supervisord.log import spawned_pids  # noqa: PLC0415
+
+    log_lines = tail(plan.layout.supervisord_log, _LOG_LINES)
+    remove_sockets(spawned_pids(log_lines, {node.name for node in plan.nodes}))
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """The doors through which a use case reads and changes a cluster.
@@ -71,6 +83,7 @@ class Doors:
         is_alive: Whether this incarnation still runs.
         send_signal: Signals this incarnation; False where it has ended.
         listens: Whether some process listens on a host and port.
+        remove_jvm_sockets: Removes the sockets in ``/tmp`` of the cluster's JVMs that were killed.
     """
 
     supervisor: Callable[[Path], SupervisorDoor]
@@ -80,6 +93,7 @@ class Doors:
     is_alive: Callable[[Process], bool] = is_alive
     send_signal: Callable[[Process, signal.Signals], bool] = send_signal
     listens: Callable[[str, int], bool] = lambda host, port: not is_free(host, port)
+    remove_jvm_sockets: Callable[[Plan], None] = _remove_jvm_sockets
 
 
 def real_doors() -> Doors:

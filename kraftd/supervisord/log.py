@@ -1,13 +1,15 @@
-"""Exit statuses from supervisord's log, because RPC reports a signal as -1 and an early exit as 0. Pure."""
+"""What supervisord's log alone tells: how programs ended, as RPC reports a signal as -1, and every pid. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 _EXIT = re.compile(
     r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) \w+ (?:exited|stopped): (?P<name>\S+) "
     r"\((?:exit status (?P<status>\d+)|terminated by (?:signal )?(?P<signal>SIG\w+|\d+)(?: \(core dumped\))?)"
 )
+
+_SPAWN = re.compile(r"^\S+ \S+ \w+ spawned: '(?P<name>[^']+)' with pid (?P<pid>\d+)$")
 
 _STARTED = "supervisord started with pid"
 
@@ -39,3 +41,9 @@ def last_exits(log_lines: Iterable[str]) -> dict[str, Exit]:
             status = match["status"]
             found[match["name"]] = Exit(match["at"], int(status) if status is not None else None, match["signal"])
     return found
+
+
+def spawned_pids(log_lines: Iterable[str], names: Collection[str]) -> frozenset[int]:
+    """Return the pids that some programs have had, by name without the group, also under earlier supervisords."""
+    found = map(_SPAWN.match, log_lines)
+    return frozenset(int(match["pid"]) for match in found if match and match["name"] in names)

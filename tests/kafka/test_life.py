@@ -5,6 +5,7 @@ import json
 import psutil
 import pytest
 
+from kraftd.host.jvm import temporary_directory
 from tests.harness import NO_APPS, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -101,10 +102,13 @@ def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):
     fresh.start()
     sent = [fresh.send({"number": number}) for number in range(20)]
     eventually(lambda: lag_of(fresh) == 0, within_s=20, what="the consumer caught up")
+    sockets = [temporary_directory() / f".java_pid{fresh.pid(name)}" for name in ("broker-1", "broker-2")]
+    assert all(socket.exists() for socket in sockets)
     stopped = fresh.stop("--json").document
 
     assert stopped["unclean"] == []
     assert fresh.processes() == []
+    assert not any(socket.exists() for socket in sockets)
 
     fresh.start()
 

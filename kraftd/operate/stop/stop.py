@@ -138,6 +138,8 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     execution.stop_nodes(plan.stopping(StopStage.NODES, names), patience_s=options.timeout_s)
     if DAEMON in names:
         _end_supervision(execution, process_table, whole=not options.names)
+    # Those that were killed now or since the last stop: /tmp would collect them.
+    cluster.doors.remove_jvm_sockets(plan)
     if not options.names and plan.layout.socket_is_elsewhere:
         _remove_socket_directory(plan.layout.socket)
     took_s = cluster.clock.monotonic_s() - began_s

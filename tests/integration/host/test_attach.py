@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kraftd.daemon.doors import load_metrics_agent
-from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx, temporary_directory
+from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx, remove_sockets, temporary_directory
 from kraftd.host.processes import Process, describe
 from kraftd.plan.kinds import kafka_listener
 from kraftd.plan.program import Purpose
@@ -197,3 +197,39 @@ def test_a_socket_of_another_user_is_not_trusted(deaf):
 
         with pytest.raises(AttachError, match="belongs to this user alone"):
             attach(process)
+
+
+@pytest.fixture
+def ended():
+    """Yield the pid of a process that ended, and the path of a JVM's socket for it."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    path = temporary_directory() / f".java_pid{child.pid}"
+    yield child.pid, path
+    path.unlink(missing_ok=True)
+
+
+def test_the_socket_of_a_jvm_that_was_killed_is_removed(ended):
+    pid, path = ended
+    listening(path).close()
+
+    remove_sockets([pid])
+
+    assert not path.exists()
+
+
+def test_what_is_no_socket_of_this_user_alone_is_left(ended):
+    pid, path = ended
+    path.write_text("someone's")
+
+    remove_sockets([pid])
+
+    assert path.exists()
+
+
+def test_the_socket_of_a_process_that_lives_is_left(deaf):
+    process, path = deaf
+    with listening(path):
+        remove_sockets([process.pid])
+
+        assert path.exists()

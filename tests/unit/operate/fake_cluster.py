@@ -134,6 +134,7 @@ class FakeCluster:
             is_alive=self.is_alive,
             send_signal=self.send_signal,
             listens=self.listens,
+            remove_jvm_sockets=lambda plan: None,
         )
         self.context = ClusterContext(self.plan, doors, command_context)
         self.store = Store(self.plan.layout)

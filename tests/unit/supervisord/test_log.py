@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.supervisord.log import Exit, last_exits
+from kraftd.supervisord.log import Exit, last_exits, spawned_pids
 
 STAMP = "2026-11-22 16:00:00"
 
@@ -74,3 +74,15 @@ def test_an_earlier_supervisords_exits_are_none_of_this_ones():
     )
 
     assert list(found) == ["broker-2"]
+
+
+def test_the_pids_are_those_of_every_run_also_under_earlier_supervisords():
+    lines = (
+        "INFO spawned: 'broker-1' with pid 11",
+        "INFO spawned: 'consumer' with pid 12",
+        "INFO supervisord started with pid 1",
+        "INFO spawned: 'broker-1' with pid 13",
+        "INFO spawnerr: can't find command 'broker-1' with pid 14",
+    )
+
+    assert spawned_pids((f"{STAMP},123 {line}" for line in lines), {"broker-1", "broker-2"}) == {11, 13}
