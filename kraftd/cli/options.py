@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, AnyStr
 
 import typer
 
@@ -135,6 +135,22 @@ def moment_s(text: str | None, now_s: float, option: str = "--since") -> float |
             f"cannot use {option} {text}: {error}",
             hint="Give a duration such as 10m or 24h, or a time such as 2026-01-31T12:00:00Z.",
             code=f"bad_{option.lstrip('-')}",
+        ) from error
+
+
+def regular_expression(text: AnyStr) -> re.Pattern[AnyStr]:
+    """Return the regular expression in the value of ``--grep``, for text or for bytes.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ConfigurationError(
+            f"cannot look for {os.fsdecode(text)!r}: {error}",
+            hint="Give a regular expression of Python; . and ( need a backslash.",
+            code="bad_grep",
         ) from error
 
 

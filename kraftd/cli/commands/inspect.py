@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import ENVELOPE, Invocation, moment_s, program_names
+from kraftd.cli.options import ENVELOPE, Invocation, moment_s, program_names, regular_expression
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, UnknownNameError
 from kraftd.escapes import escaped_json
 
@@ -312,7 +312,7 @@ def _log_filter(
     Raises:
         ConfigurationError: A value cannot be used, or two of them contradict each other.
     """
-    from kraftd.operate.diagnose.logs import LogFilter, compiled
+    from kraftd.operate.diagnose.logs import LogFilter
 
     since_s, until_s = moment_s(times[0], now_s), moment_s(times[1], now_s, "--until")
     if is_followed and until_s is not None:
@@ -321,7 +321,7 @@ def _log_filter(
         raise ConfigurationError(
             "cannot show logs: --until is earlier than --since", hint="Exchange the two times.", code="bad_until"
         )
-    wanted = LogFilter(since_s, until_s, compiled(grep) if grep else None, lines)
+    wanted = LogFilter(since_s, until_s, regular_expression(grep) if grep else None, lines)
     return replace(wanted, last=_LAST_LINES) if wanted.is_by_number and lines is None else wanted
 
 

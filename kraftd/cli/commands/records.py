@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation, moment_s
+from kraftd.cli.options import Invocation, moment_s, regular_expression
 from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.units import plural
 
@@ -96,11 +96,12 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
     What is damaged in its log is passed, and named on stderr; exit code 1.
     """
     from kraftd.operate.data.access import opened
-    from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, pattern_of, renderer
+    from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, renderer
     from kraftd.operate.data.tail import planned_tail
 
     invocation: Invocation = context.obj
-    chosen = Filter(_bytes(key), None if pattern is None else pattern_of(pattern))
+    sought = _bytes(pattern)
+    chosen = Filter(_bytes(key), None if sought is None else regular_expression(sought))
     text = template if template is not None else WITH_HEADERS if headers else DEFAULT
     render = renderer(Form(text, as_json=invocation.json, as_hex=as_hex, for_people=sys.stdout.isatty()))
     cluster = invocation.any_plan()

@@ -189,17 +189,3 @@ class Filter:
         if (pattern := self.pattern) is not None:
             messages = [message for message in messages if pattern.search(message.value() or b"")]
         return messages
-
-
-def pattern_of(text: str) -> re.Pattern[bytes]:
-    """Return a regular expression for values.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    try:
-        return re.compile(text.encode("utf-8", "surrogateescape"))
-    except re.error as error:
-        raise ConfigurationError(
-            f"cannot look for {text!r}: {error}", hint="Give a regular expression of Python; . and ( need a backslash."
-        ) from error

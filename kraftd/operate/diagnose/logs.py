@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kraftd.clock import Clock
-from kraftd.errors import ConfigurationError
 from kraftd.host.logs import LogReader, log_files
 from kraftd.plan.plan import Plan
 from kraftd.units import timestamp
@@ -63,22 +62,6 @@ class LogFilter:
     def is_by_number(self) -> bool:
         """Whether nothing but the number of lines decides."""
         return (self.since_s, self.until_s, self.pattern) == (None, None, None)
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a regular expression, as Python reads it.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigurationError(
-            f"cannot look for {pattern!r}: {error}",
-            hint="Give a regular expression of Python; . and ( need a backslash.",
-            code="bad_grep",
-        ) from error
 
 
 def kept_lines(

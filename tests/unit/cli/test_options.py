@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.cli.options import Invocation, parse_duration, parse_since, split_arguments
+from kraftd.cli.options import Invocation, parse_duration, parse_since, regular_expression, split_arguments
 from kraftd.errors import ConfigurationError
 
 
@@ -229,3 +229,11 @@ def test_since_is_a_duration_before_now_or_a_time(text, since_s):
 def test_since_is_nothing_else(text):
     with pytest.raises(ValueError, match="it "):
         parse_since(text, 1_000_000.0)
+
+
+@pytest.mark.parametrize("text", ["a(", b"a(", "[", "*", "a{2,1}", "(?P<", "\\", "a{99999999999}", b"a{99999999999}"])
+def test_what_is_no_regular_expression_is_refused_with_the_reason(text):
+    with pytest.raises(ConfigurationError, match="cannot look for '") as refused:
+        regular_expression(text)
+
+    assert refused.value.code == "bad_grep"

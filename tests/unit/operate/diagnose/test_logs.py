@@ -5,8 +5,7 @@ import re
 import pytest
 from supervisor.loggers import RotatingFileHandler
 
-from kraftd.errors import ConfigurationError
-from kraftd.operate.diagnose.logs import LogFilter, compiled, follow, kept_lines
+from kraftd.operate.diagnose.logs import LogFilter, follow, kept_lines
 from tests.clocks import ManualClock
 from tests.plans import plan_of
 
@@ -272,11 +271,3 @@ def test_what_is_written_from_now_on_is_told_though_it_has_no_time(plan, log):
     wanted = LogFilter(since_s=NOW_S + 3600, pattern=re.compile("[ab]"))
 
     assert followed(plan, lambda: log.write("a\nc\n"), lambda: log.write("b\n"), wanted=wanted) == ["a", "b"]
-
-
-@pytest.mark.parametrize("pattern", ["a(", "[", "*", "a{2,1}", "(?P<", "\\"])
-def test_what_is_no_regular_expression_is_refused_with_the_reason(pattern):
-    with pytest.raises(ConfigurationError, match="cannot look for") as refused:
-        compiled(pattern)
-
-    assert refused.value.code == "bad_grep"
