@@ -8,15 +8,11 @@ from kraftd.health.lag.status import LagStatus
 from kraftd.health.lag.view import Canary, CollectorRun, Histogram, KafkaView
 from kraftd.kafka.model import Failure, LogDir, Voter
 from kraftd.observe.canary import NOT_SENT
-from kraftd.serve.metrics.family import Family, MetricKind, Sample
+from kraftd.serve.metrics.family import Family, MetricKind, Sample, gauge
 
 Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
 
 _LOG_DIR = ("broker_id", "log_dir")
-
-
-def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[KafkaView]:
-    return Family(f"kraftd_{name}", MetricKind.GAUGE, labels, text, samples)
 
 
 def _quorum(number: Callable[[KafkaView], int | None]) -> Samples:
@@ -133,107 +129,109 @@ def _open_transactions(view: KafkaView) -> Iterator[Sample]:
 
 
 COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
-    _gauge(
-        "consumergroup_readable_lag",
+    gauge(
+        "kraftd_consumergroup_readable_lag",
         ("consumergroup", "topic", "partition"),
         "Records that the group can still read: without what retention took, markers and records of aborted "
         "transactions, and what an open one holds back; without a commit, from the start of the log.",
         _readable_lags,
     ),
-    _gauge(
-        "open_transaction_start_timestamp_seconds",
+    gauge(
+        "kraftd_open_transaction_start_timestamp_seconds",
         ("topic", "partition", "producer_id"),
         "When the transaction began that holds the partition's last stable offset back, in seconds since the epoch.",
         _open_transactions,
     ),
-    _gauge(
-        "consumergroup_status",
+    gauge(
+        "kraftd_consumergroup_status",
         ("consumergroup", "status"),
         "1 for the group's lag status, that of its worst partition (Burrow's rules, and empty where nobody reads); "
         "absent for the first five cycles.",
         _statuses,
     ),
-    _gauge(
-        "consumergroup_partition_status",
+    gauge(
+        "kraftd_consumergroup_partition_status",
         ("consumergroup", "topic", "partition", "status"),
         "1 for each partition where the group does not keep up.",
         _partition_statuses,
     ),
-    _gauge(
-        "quorum_leader_id",
+    gauge(
+        "kraftd_quorum_leader_id",
         (),
         "Node id of the active controller.",
         _quorum(lambda view: view.quorum.leader_id if view.quorum else None),
     ),
-    _gauge(
-        "quorum_leader_epoch",
+    gauge(
+        "kraftd_quorum_leader_epoch",
         (),
         "The quorum's leader epoch.",
         _quorum(lambda view: view.quorum.leader_epoch if view.quorum else None),
     ),
-    _gauge(
-        "quorum_high_watermark",
+    gauge(
+        "kraftd_quorum_high_watermark",
         (),
         "Next offset of the metadata log that a majority of voters has.",
         _quorum(lambda view: view.quorum.high_watermark if view.quorum else None),
     ),
-    _gauge(
-        "quorum_voter_lag_records",
+    gauge(
+        "kraftd_quorum_voter_lag_records",
         ("voter",),
         "Metadata records that the voter is behind the leader.",
         _of_voters(lambda each: each.lag_records),
     ),
-    _gauge(
-        "quorum_voter_last_caught_up_age_seconds",
+    gauge(
+        "kraftd_quorum_voter_last_caught_up_age_seconds",
         ("voter",),
         "Seconds since the voter had everything that the leader had.",
         _of_voters(lambda each: each.last_caught_up_age_s),
     ),
-    _gauge(
-        "quorum_observer_lag_records",
+    gauge(
+        "kraftd_quorum_observer_lag_records",
         ("observer",),
         "Metadata records that a broker that is no voter is behind the leader.",
         _of_voters(lambda each: each.lag_records, observers=True),
     ),
-    _gauge(
-        "log_dir_total_bytes",
+    gauge(
+        "kraftd_log_dir_total_bytes",
         _LOG_DIR,
         "Bytes of the file system of the broker's log directory.",
         _of_log_dirs(lambda each: each.total_bytes if each.failure is None else None),
     ),
-    _gauge(
-        "log_dir_usable_bytes",
+    gauge(
+        "kraftd_log_dir_usable_bytes",
         _LOG_DIR,
         "Bytes that are free there.",
         _of_log_dirs(lambda each: each.usable_bytes if each.failure is None else None),
     ),
-    _gauge(
-        "log_dir_used_bytes",
+    gauge(
+        "kraftd_log_dir_used_bytes",
         _LOG_DIR,
         "Bytes of all replicas in it.",
         _of_log_dirs(lambda each: sum(each.replica_bytes.values()) if each.failure is None else None),
     ),
-    _gauge(
-        "log_dir_online",
+    gauge(
+        "kraftd_log_dir_online",
         _LOG_DIR,
         "1 when the broker can use it.",
         _of_log_dirs(lambda each: int(each.failure is None)),
     ),
-    _gauge("topic_log_bytes", ("topic", "broker_id"), "Bytes of the topic's replicas on the broker.", _topic_bytes),
-    _gauge(
-        "collector_up",
+    gauge(
+        "kraftd_topic_log_bytes", ("topic", "broker_id"), "Bytes of the topic's replicas on the broker.", _topic_bytes
+    ),
+    gauge(
+        "kraftd_collector_up",
         ("collector",),
         "1 when the collector succeeded the last time.",
         _of_runs(lambda run: int(run.up)),
     ),
-    _gauge(
-        "collector_duration_seconds",
+    gauge(
+        "kraftd_collector_duration_seconds",
         ("collector",),
         "Seconds that it took the last time.",
         _of_runs(lambda run: round(run.duration_s, 6)),
     ),
-    _gauge(
-        "collector_last_success_timestamp_seconds",
+    gauge(
+        "kraftd_collector_last_success_timestamp_seconds",
         ("collector",),
         "When it last succeeded, in seconds since the Unix epoch.",
         _of_runs(lambda run: run.last_success_s),
@@ -252,14 +250,14 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
         "Requests to brokers, without the ApiVersions that opens each connection and asks each broker every second.",
         _requests,
     ),
-    _gauge(
-        "unreadable",
+    gauge(
+        "kraftd_unreadable",
         ("kind", "error"),
         "Topics, groups, partitions and brokers that have no value now, by reason; /health names them.",
         _unreadable,
     ),
-    _gauge(
-        "excluded",
+    gauge(
+        "kraftd_excluded",
         ("kind",),
         "Topics and groups that the settings exclude, and groups of which only totals are kept.",
         _excluded,

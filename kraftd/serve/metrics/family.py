@@ -45,6 +45,11 @@ class Family(Generic[T]):
     samples: Callable[[T], Iterable[Sample]]
 
 
+def gauge(name: str, labels: tuple[str, ...], text: str, samples: Callable[[T], Iterable[Sample]]) -> Family[T]:
+    """Return a family of gauges."""
+    return Family(name, MetricKind.GAUGE, labels, text, samples)
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """Families as text, in Prometheus' own format and in OpenMetrics (without its last line)."""

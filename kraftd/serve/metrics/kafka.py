@@ -9,7 +9,7 @@ from typing import TypeAlias
 from kraftd.health.lag.lag import PartitionLag
 from kraftd.health.lag.view import KafkaView, Offsets
 from kraftd.kafka.model import Partition, TopicPartition
-from kraftd.serve.metrics.family import Family, MetricKind, Sample
+from kraftd.serve.metrics.family import Family, Sample, gauge
 
 _TOPIC = ("topic",)
 _PARTITION = ("topic", "partition")
@@ -19,10 +19,6 @@ _GROUP_PARTITION = ("consumergroup", "topic", "partition")
 _STATES = ("Stable", "Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Dead")
 
 Samples: TypeAlias = Callable[[KafkaView], Iterator[Sample]]
-
-
-def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[KafkaView]:
-    return Family(f"kafka_{name}", MetricKind.GAUGE, labels, text, samples)
 
 
 def _brokers(view: KafkaView) -> Iterator[Sample]:
@@ -114,100 +110,100 @@ def _uncommitted(view: KafkaView) -> Iterator[Sample]:
 
 
 KAFKA_FAMILIES: tuple[Family[KafkaView], ...] = (
-    _gauge("brokers", (), "Brokers that the cluster counts as alive.", _brokers),
-    _gauge("broker_info", ("id", "address"), "1 for each broker that the cluster counts as alive.", _broker_info),
-    _gauge("topic_partitions", _TOPIC, "Partitions of the topic.", _topic_partitions),
-    _gauge(
-        "topic_partition_current_offset",
+    gauge("kafka_brokers", (), "Brokers that the cluster counts as alive.", _brokers),
+    gauge("kafka_broker_info", ("id", "address"), "1 for each broker that the cluster counts as alive.", _broker_info),
+    gauge("kafka_topic_partitions", _TOPIC, "Partitions of the topic.", _topic_partitions),
+    gauge(
+        "kafka_topic_partition_current_offset",
         _PARTITION,
         "Next offset that will be assigned.",
         _of_offsets(lambda offsets: offsets.ends.values),
     ),
-    _gauge(
-        "topic_partition_oldest_offset",
+    gauge(
+        "kafka_topic_partition_oldest_offset",
         _PARTITION,
         "First offset that retention has left; up to a minute old.",
         _of_offsets(lambda offsets: offsets.starts.values),
     ),
-    _gauge(
-        "topic_partition_last_stable_offset",
+    gauge(
+        "kafka_topic_partition_last_stable_offset",
         _PARTITION,
         "Next offset that a read_committed consumer will see once open transactions end; up to a minute old.",
         _of_offsets(lambda offsets: offsets.last_stable.values),
     ),
-    _gauge(
-        "topic_partition_leader",
+    gauge(
+        "kafka_topic_partition_leader",
         _PARTITION,
         "Node id of the leader; absent while there is none.",
         _of_partitions(lambda each: each.leader),
     ),
-    _gauge(
-        "topic_partition_leader_is_preferred",
+    gauge(
+        "kafka_topic_partition_leader_is_preferred",
         _PARTITION,
         "1 when the first replica leads.",
         _of_partitions(lambda each: int(each.leader == each.replicas[0])),
     ),
-    _gauge(
-        "topic_partition_replicas",
+    gauge(
+        "kafka_topic_partition_replicas",
         _PARTITION,
         "Replicas of the partition.",
         _of_partitions(lambda each: len(each.replicas)),
     ),
-    _gauge(
-        "topic_partition_in_sync_replica",
+    gauge(
+        "kafka_topic_partition_in_sync_replica",
         _PARTITION,
         "Replicas that are in sync.",
         _of_partitions(lambda each: len(each.in_sync_replicas)),
     ),
-    _gauge(
-        "topic_partition_under_replicated_partition",
+    gauge(
+        "kafka_topic_partition_under_replicated_partition",
         _PARTITION,
         "1 when a replica is not in sync.",
         _of_partitions(lambda each: int(len(each.in_sync_replicas) < len(each.replicas))),
     ),
-    _gauge(
-        "consumergroup_current_offset",
+    gauge(
+        "kafka_consumergroup_current_offset",
         _GROUP_PARTITION,
         "Next offset that the group will read; absent where it has not committed.",
         _of_group_partitions(lambda each: each.committed),
     ),
-    _gauge(
-        "consumergroup_current_offset_sum",
+    gauge(
+        "kafka_consumergroup_current_offset_sum",
         _GROUP_TOPIC,
         "The sum of the group's commits on the topic; of use for rates only.",
         _offset_sums,
     ),
-    _gauge(
-        "consumergroup_lag",
+    gauge(
+        "kafka_consumergroup_lag",
         _GROUP_PARTITION,
         "Offsets between the group's commit and the end of the partition, as kafka_exporter has them.",
         _of_group_partitions(lambda each: each.offset_lag),
     ),
-    _gauge(
-        "consumergroup_lag_sum",
+    gauge(
+        "kafka_consumergroup_lag_sum",
         _GROUP_TOPIC,
         "The sum of kafka_consumergroup_lag over the topic; absent while that of one partition is not known.",
         _lag_sums,
     ),
-    _gauge(
-        "consumergroup_lag_seconds",
+    gauge(
+        "kafka_consumergroup_lag_seconds",
         _GROUP_PARTITION,
         "How long the oldest record that the group can still read waits, in seconds, to within 10 seconds or a tenth.",
         _lag_seconds,
     ),
-    _gauge(
-        "consumergroup_retention_margin",
+    gauge(
+        "kafka_consumergroup_retention_margin",
         _GROUP_PARTITION,
         "Offsets between the start of the log and the group's commit; below 0, that many were lost.",
         _of_group_partitions(lambda each: each.retention_margin),
     ),
-    _gauge(
-        "consumergroup_uncommitted_partitions",
+    gauge(
+        "kafka_consumergroup_uncommitted_partitions",
         _GROUP,
         "Partitions of topics that the group reads, without a commit: kafka_consumergroup_lag leaves them out.",
         _uncommitted,
     ),
-    _gauge("consumergroup_members", _GROUP, "Members of the group.", _members),
-    _gauge("consumergroup_state", ("consumergroup", "state"), "1 for the state that the group is in.", _states),
+    gauge("kafka_consumergroup_members", _GROUP, "Members of the group.", _members),
+    gauge("kafka_consumergroup_state", ("consumergroup", "state"), "1 for the state that the group is in.", _states),
 )
 """In the order in which they are exposed."""

@@ -11,17 +11,13 @@ from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.operations import Operation, OperationState
 from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.plan.program import Kind
-from kraftd.serve.metrics.family import Family, MetricKind, Sample
+from kraftd.serve.metrics.family import Family, MetricKind, Sample, gauge
 
 Samples: TypeAlias = Callable[[Snapshot], Iterator[Sample]]
 
 _BROKER = ("broker_id",)
 _PROGRAM = ("name", "kind")
 _OPERATION = ("operation",)
-
-
-def _gauge(name: str, labels: tuple[str, ...], text: str, samples: Samples) -> Family[Snapshot]:
-    return Family(f"kraftd_{name}", MetricKind.GAUGE, labels, text, samples)
 
 
 def _build(_snapshot: Snapshot) -> Iterator[Sample]:
@@ -152,43 +148,48 @@ def _seconds(at: str) -> float:
 
 PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
     Family("kraftd_build_info", MetricKind.INFO, ("version",), "The version of the running kraftd.", _build),
-    _gauge(
-        "snapshot_timestamp_seconds",
+    gauge(
+        "kraftd_snapshot_timestamp_seconds",
         (),
         "When the programs were last observed, in seconds since the Unix epoch.",
         _taken_at,
     ),
-    _gauge("supervised", (), "1 when supervisord answers.", _supervised),
-    _gauge("broker_up", _BROKER, "1 when the broker answers on its client port; for every configured one.", _broker_up),
-    _gauge("broker_state", ("broker_id", "state"), "1 for the state that the broker is in.", _broker_states),
-    _gauge(
-        "broker_jmx_up",
+    gauge("kraftd_supervised", (), "1 when supervisord answers.", _supervised),
+    gauge(
+        "kraftd_broker_up",
+        _BROKER,
+        "1 when the broker answers on its client port; for every configured one.",
+        _broker_up,
+    ),
+    gauge("kraftd_broker_state", ("broker_id", "state"), "1 for the state that the broker is in.", _broker_states),
+    gauge(
+        "kraftd_broker_jmx_up",
         _BROKER,
         "1 when the broker serves JMX clients; absent while it does not serve Kafka's.",
         _broker_jmx_up,
     ),
-    _gauge(
-        "broker_unfenced",
+    gauge(
+        "kraftd_broker_unfenced",
         _BROKER,
         "1 when the cluster counts the broker as alive; absent while no broker can be asked.",
         _of_contacts(lambda each: None if each.unfenced is None else int(each.unfenced)),
     ),
-    _gauge(
-        "broker_api_versions_latency_seconds",
+    gauge(
+        "kraftd_broker_api_versions_latency_seconds",
         _BROKER,
         "Seconds from connecting to the broker to the end of its ApiVersions response.",
         _of_contacts(lambda each: None if each.latency_s is None else round(each.latency_s, 6)),
     ),
-    _gauge("process_up", _PROGRAM, "1 when the program's process runs.", _of_programs(_has_process)),
-    _gauge("process_ready", _PROGRAM, "1 when the program serves.", _of_programs(lambda each: int(each.ready))),
-    _gauge(
-        "process_desired",
+    gauge("kraftd_process_up", _PROGRAM, "1 when the program's process runs.", _of_programs(_has_process)),
+    gauge("kraftd_process_ready", _PROGRAM, "1 when the program serves.", _of_programs(lambda each: int(each.ready))),
+    gauge(
+        "kraftd_process_desired",
         _PROGRAM,
         "1 when the program is to run, 0 after a command stopped it.",
         _of_programs(lambda each: int(each.is_wanted)),
     ),
-    _gauge(
-        "process_state",
+    gauge(
+        "kraftd_process_state",
         (*_PROGRAM, "state"),
         "1 for the state that supervisord reports for the program.",
         _process_states,
@@ -200,26 +201,26 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         "Restarts by kraftd since the cluster was started.",
         _of_programs(lambda each: each.restarts),
     ),
-    _gauge(
-        "process_next_restart_timestamp_seconds",
+    gauge(
+        "kraftd_process_next_restart_timestamp_seconds",
         _PROGRAM,
         "When kraftd restarts the program, in seconds since the Unix epoch; absent where none waits.",
         _of_programs(_next_restart),
     ),
-    _gauge(
-        "process_exit_status",
+    gauge(
+        "kraftd_process_exit_status",
         _PROGRAM,
         "Exit status of the program's last run; absent where a signal ended it.",
         _of_programs(_exit_status),
     ),
-    _gauge(
-        "process_exit_timestamp_seconds",
+    gauge(
+        "kraftd_process_exit_timestamp_seconds",
         _PROGRAM,
         "When its last run ended, in seconds since the Unix epoch.",
         _of_programs(_exit_time),
     ),
-    _gauge(
-        "process_start_time_seconds",
+    gauge(
+        "kraftd_process_start_time_seconds",
         _PROGRAM,
         "When the process was started, in seconds since the Unix epoch.",
         _of_usages(lambda each: each.started_at_s),
@@ -231,83 +232,83 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         "CPU seconds of the process.",
         _of_usages(lambda each: round(each.cpu_s, 3)),
     ),
-    _gauge(
-        "process_resident_memory_bytes",
+    gauge(
+        "kraftd_process_resident_memory_bytes",
         _PROGRAM,
         "Resident memory of the process, in bytes.",
         _of_usages(lambda each: each.resident_bytes),
     ),
-    _gauge("process_open_fds", _PROGRAM, "Open file descriptors.", _of_usages(lambda each: each.open_files)),
-    _gauge("process_threads", _PROGRAM, "Threads.", _of_usages(lambda each: each.threads)),
-    _gauge(
-        "disk_free_bytes",
+    gauge("kraftd_process_open_fds", _PROGRAM, "Open file descriptors.", _of_usages(lambda each: each.open_files)),
+    gauge("kraftd_process_threads", _PROGRAM, "Threads.", _of_usages(lambda each: each.threads)),
+    gauge(
+        "kraftd_disk_free_bytes",
         ("path",),
         "Free space of a file system that holds the cluster, as this machine sees it, in bytes.",
         _of_disks(lambda each: each.free_bytes),
     ),
-    _gauge("disk_size_bytes", ("path",), "Its size, in bytes.", _of_disks(lambda each: each.total_bytes)),
-    _gauge(
-        "disk_least_free_bytes",
+    gauge("kraftd_disk_size_bytes", ("path",), "Its size, in bytes.", _of_disks(lambda each: each.total_bytes)),
+    gauge(
+        "kraftd_disk_least_free_bytes",
         ("path",),
         "The free space below which a start is refused, in bytes.",
         _of_disks(lambda each: each.least_free_bytes),
     ),
-    _gauge(
-        "backup_age_seconds",
+    gauge(
+        "kraftd_backup_age_seconds",
         (),
         "Seconds since the newest scheduled backup was finished; before the first, since there is a schedule.",
         _of_backup(lambda each: each.age_s),
     ),
-    _gauge(
-        "backup_interval_seconds",
+    gauge(
+        "kraftd_backup_interval_seconds",
         (),
         "The longest time between two backups by the schedule, in seconds.",
         _of_backup(lambda each: each.interval_s),
     ),
-    _gauge(
-        "backup_last_success_timestamp_seconds",
+    gauge(
+        "kraftd_backup_last_success_timestamp_seconds",
         (),
         "When the newest scheduled backup was finished, in seconds since the Unix epoch; absent before the first.",
         _of_backup(lambda each: _seconds(each.succeeded_at) if each.succeeded_at else None),
     ),
-    _gauge(
-        "backup_last_success",
+    gauge(
+        "kraftd_backup_last_success",
         (),
         "0 when the last scheduled backup failed, 1 when it did not; absent before the first has ended.",
         _of_backup(_backup_succeeded),
     ),
-    _gauge(
-        "backup_size_bytes",
+    gauge(
+        "kraftd_backup_size_bytes",
         (),
         "Size of the newest scheduled backup, in bytes.",
         _of_backup(lambda each: each.size_bytes),
     ),
-    _gauge(
-        "backup_duration_seconds",
+    gauge(
+        "kraftd_backup_duration_seconds",
         (),
         "Seconds that the newest scheduled backup took.",
         _of_backup(lambda each: each.took_s),
     ),
-    _gauge(
-        "operation_running",
+    gauge(
+        "kraftd_operation_running",
         _OPERATION,
         "How many operations of this kind run; absent where none does.",
         _of_operations(_is_in(OperationState.RUNNING)),
     ),
-    _gauge(
-        "operation_resumable",
+    gauge(
+        "kraftd_operation_resumable",
         _OPERATION,
         "1 where an interrupted call left something to finish; absent where none did.",
         _of_operations(_is_in(OperationState.RESUMABLE)),
     ),
-    _gauge(
-        "operation_moved_bytes",
+    gauge(
+        "kraftd_operation_moved_bytes",
         _OPERATION,
         "Bytes that the running operation has moved in its present step.",
         _of_operations(lambda each: each.done_bytes),
     ),
-    _gauge(
-        "operation_left_bytes",
+    gauge(
+        "kraftd_operation_left_bytes",
         _OPERATION,
         "Bytes that are left to move in that step.",
         _of_operations(lambda each: each.left_bytes),
