@@ -193,7 +193,7 @@ class KafkaAdmin:
         return Partial(values, settings.failures)
 
     def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:
-        """Return every group, with members for those of the classic and of the consumer protocol, and share groups.
+        """Return every group, with the members of classic, consumer, share and streams groups.
 
         The brokers are those of this cycle's metadata; without them, metadata is requested.
 

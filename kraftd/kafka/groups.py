@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from kraftd.kafka.model import SHARE, Failure, Groups, GroupState, Member, Partial, TopicPartition
+from kraftd.kafka.model import SHARE, STREAMS, Failure, Groups, GroupState, Member, Partial, TopicPartition
 from kraftd.kafka.wire import Request, Wire, by_topic
 
 CLASSIC = "classic"
 CONSUMER = "consumer"
 NO_COMMIT = -1
-_DESCRIBED_BY = {CONSUMER: "ConsumerGroupDescribe", SHARE: "ShareGroupDescribe"}
+_DESCRIBED_BY = {CONSUMER: "ConsumerGroupDescribe", SHARE: "ShareGroupDescribe", STREAMS: "StreamsGroupDescribe"}
 """The requests for the kinds of groups whose coordinator assigns the partitions."""
 
 V = TypeVar("V")
@@ -28,7 +28,7 @@ _NO_GENERATION = -1
 def list_groups(wire: Wire, broker_ids: Sequence[int]) -> Groups:
     """List each broker's groups and describe them, in one request for each broker and kind of group.
 
-    Groups of other kinds than classic, consumer (KIP-848) and share (KIP-932) are listed but not described.
+    Groups of a kind that is not known here are listed but not described.
     """
     answers = wire.request_each([(node_id, Request("ListGroups", {})) for node_id in broker_ids])
     listed: dict[str, GroupState] = {}
@@ -57,7 +57,7 @@ def _listed(group: Any, node_id: int) -> GroupState:
 def _describe(wire: Wire, groups: Iterable[GroupState]) -> tuple[dict[str, GroupState], dict[str, Failure]]:
     buckets: dict[_Bucket, list[GroupState]] = defaultdict(list)
     for group in groups:
-        if (kind := group.kind or CLASSIC) in {CLASSIC, CONSUMER, SHARE}:
+        if (kind := group.kind or CLASSIC) == CLASSIC or kind in _DESCRIBED_BY:
             buckets[group.coordinator, kind].append(group)
     requests = [(node_id, _describe_request(kind, theirs)) for (node_id, kind), theirs in buckets.items()]
     described: dict[str, GroupState] = {}
@@ -84,26 +84,39 @@ def _describe_request(kind: str, groups: Sequence[GroupState]) -> Request:
 
 
 def _described(group: Any, before: GroupState, wire: Wire) -> GroupState:
-    assigned = _assigned_by_coordinator if before.kind in _DESCRIBED_BY else _assigned_by_member
     members = tuple(
         Member(
             member_id=member.member_id,
             client_id=member.client_id,
             host=member.client_host.removeprefix("/"),
-            assigned=assigned(member, wire),
+            assigned=_assigned(member, group, before.kind, wire),
         )
         for member in group.members
     )
     return replace(before, state=group.group_state, members=members)
 
 
-def _assigned_by_coordinator(member: Any, _wire: Wire) -> tuple[TopicPartition, ...]:
+def _assigned(member: Any, group: Any, kind: str | None, wire: Wire) -> tuple[TopicPartition, ...] | None:
+    if kind not in _DESCRIBED_BY:
+        return wire.assigned_partitions(member.member_assignment)
+    if kind == STREAMS:
+        return _read_by_tasks(member.assignment.active_tasks, group.topology)
     topics = member.assignment.topic_partitions
     return tuple(sorted((topic.topic_name, index) for topic in topics for index in topic.partitions))
 
 
-def _assigned_by_member(member: Any, wire: Wire) -> tuple[TopicPartition, ...] | None:
-    return wire.assigned_partitions(member.member_assignment)
+def _read_by_tasks(tasks: Iterable[Any], topology: Any) -> tuple[TopicPartition, ...]:
+    """Return the partitions that tasks read: those with the task's number, of each topic of its subtopology.
+
+    Where these topics have different numbers of partitions, some of these partitions do not exist.
+    """
+    subtopologies = (topology.subtopologies if topology is not None else None) or ()
+    read = {
+        each.subtopology_id: (*each.source_topics, *(topic.name for topic in each.repartition_source_topics))
+        for each in subtopologies
+    }
+    topics = ((topic, task) for task in tasks for topic in read.get(task.subtopology_id, ()))
+    return tuple(sorted((topic, index) for topic, task in topics for index in task.partitions))
 
 
 def committed(

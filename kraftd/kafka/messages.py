@@ -75,6 +75,7 @@ _MESSAGES = {
     "OffsetFetch": OffsetFetchRequest,
     "Produce": ProduceRequest,
     "ShareGroupDescribe": schemas.ShareGroupDescribeRequest,
+    "StreamsGroupDescribe": schemas.StreamsGroupDescribeRequest,
     "UnregisterBroker": schemas.UnregisterBrokerRequest,
     "UpdateFeatures": UpdateFeaturesRequest,
 }

@@ -237,6 +237,7 @@ class Member:
 
 
 SHARE = "share"
+STREAMS = "streams"
 
 
 @dataclass(frozen=True, slots=True)

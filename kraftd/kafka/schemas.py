@@ -1,7 +1,8 @@
 """The APIs that kafka-python 3.0 lacks, with the schemas of their first versions in the protocol guides of Kafka.
 
-ConsumerGroupDescribe describes groups of the consumer protocol (KIP-848), ShareGroupDescribe share groups (KIP-932), of
-which DescribeShareGroupOffsets tells where they read; UnregisterBroker forgets a broker.
+ConsumerGroupDescribe describes groups of the consumer protocol (KIP-848), StreamsGroupDescribe those of Kafka Streams
+(KIP-1071), ShareGroupDescribe share groups (KIP-932), of which DescribeShareGroupOffsets tells where they read;
+UnregisterBroker forgets a broker.
 """
 
 from typing import Any
@@ -28,6 +29,7 @@ def _assignment(name: str) -> _Field:
     return _field(name, f"{name}Partitions", _field("TopicPartitions", f"[]{name}Topic", *partitions))
 
 
+_ASSIGNOR = _field("AssignorName", "string")
 _MEMBER = (
     _field("MemberId", "string"),
     _field("InstanceId", "string", nullable=True),
@@ -42,8 +44,18 @@ _MEMBER = (
 )
 
 
-def _described_groups(api_key: int, api: str, *member: _Field, version: int = 0) -> tuple[_Field, _Field]:
-    """Return the request and the response that describe groups whose coordinator assigns the partitions."""
+def _described_groups(
+    api_key: int, api: str, assigned_by: _Field, *member: _Field, version: int = 0
+) -> tuple[_Field, _Field]:
+    """Return the request and the response that describe groups whose coordinator assigns the partitions.
+
+    Args:
+        api_key: Kafka's number of the request.
+        api: Its name.
+        assigned_by: The field that tells by what the coordinator assigns.
+        member: The fields of a member.
+        version: The version of both.
+    """
     group = (
         _field("ErrorCode", "int16"),
         _field("ErrorMessage", "string", nullable=True),
@@ -51,7 +63,7 @@ def _described_groups(api_key: int, api: str, *member: _Field, version: int = 0)
         _field("GroupState", "string"),
         _field("GroupEpoch", "int32"),
         _field("AssignmentEpoch", "int32"),
-        _field("AssignorName", "string"),
+        assigned_by,
         _field("Members", "[]DescribedMember", *member),
         _field("AuthorizedOperations", "int32"),
     )
@@ -71,6 +83,57 @@ _SHARE_MEMBER = (
     _field("ClientHost", "string"),
     _field("SubscribedTopicNames", "[]string"),
     _assignment("Assignment"),
+)
+_SETTING = (_field("Key", "string"), _field("Value", "string"))
+_INTERNAL_TOPIC = (
+    _field("Name", "string"),
+    _field("Partitions", "int32"),
+    _field("ReplicationFactor", "int16"),
+    _field("TopicConfigs", "[]TopicSetting", *_SETTING),
+)
+_SUBTOPOLOGY = (
+    _field("SubtopologyId", "string"),
+    _field("SourceTopics", "[]string"),
+    _field("RepartitionSinkTopics", "[]string"),
+    _field("StateChangelogTopics", "[]ChangelogTopic", *_INTERNAL_TOPIC),
+    _field("RepartitionSourceTopics", "[]RepartitionTopic", *_INTERNAL_TOPIC),
+)
+_TOPOLOGY = _field(
+    "Topology",
+    "StreamsTopology",
+    _field("Epoch", "int32"),
+    _field("Subtopologies", "[]Subtopology", *_SUBTOPOLOGY, nullable=True),
+    nullable=True,
+)
+
+
+def _task_offsets(name: str) -> _Field:
+    task = (_field("SubtopologyId", "string"), _field("Partition", "int32"), _field("Offset", "int64"))
+    return _field(name, f"[]{name}Task", *task)
+
+
+def _tasks(name: str) -> _Field:
+    kinds = ("ActiveTasks", "StandbyTasks", "WarmupTasks")
+    task = (_field("SubtopologyId", "string"), _field("Partitions", "[]int32"))
+    return _field(name, f"{name}Tasks", *(_field(kind, f"[]{name}{kind}", *task) for kind in kinds))
+
+
+_STREAMS_MEMBER = (
+    _field("MemberId", "string"),
+    _field("MemberEpoch", "int32"),
+    _field("InstanceId", "string", nullable=True),
+    _field("RackId", "string", nullable=True),
+    _field("ClientId", "string"),
+    _field("ClientHost", "string"),
+    _field("TopologyEpoch", "int32"),
+    _field("ProcessId", "string"),
+    _field("UserEndpoint", "Endpoint", _field("Host", "string"), _field("Port", "uint16"), nullable=True),
+    _field("ClientTags", "[]ClientTag", *_SETTING),
+    _task_offsets("TaskOffsets"),
+    _task_offsets("TaskEndOffsets"),
+    _tasks("Assignment"),
+    _tasks("TargetAssignment"),
+    _field("IsClassic", "bool"),
 )
 _ASKED_TOPIC = (_field("TopicName", "string"), _field("Partitions", "[]int32"))
 _SHARE_OFFSETS_REQUEST = _message(
@@ -136,10 +199,13 @@ def _message_classes(request: _Field, response: _Field) -> tuple[Any, Any]:
 
 # The library holds responses weakly: each has a name here.
 ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse = _message_classes(
-    *_described_groups(69, "ConsumerGroupDescribe", *_MEMBER)
+    *_described_groups(69, "ConsumerGroupDescribe", _ASSIGNOR, *_MEMBER)
 )
 ShareGroupDescribeRequest, ShareGroupDescribeResponse = _message_classes(
-    *_described_groups(77, "ShareGroupDescribe", *_SHARE_MEMBER, version=1)
+    *_described_groups(77, "ShareGroupDescribe", _ASSIGNOR, *_SHARE_MEMBER, version=1)
+)
+StreamsGroupDescribeRequest, StreamsGroupDescribeResponse = _message_classes(
+    *_described_groups(89, "StreamsGroupDescribe", _TOPOLOGY, *_STREAMS_MEMBER)
 )
 DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse = _message_classes(
     _SHARE_OFFSETS_REQUEST, _SHARE_OFFSETS_RESPONSE

@@ -7,6 +7,7 @@ import typer
 from kraftd.cli.commands.cluster import interruption
 from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError
+from kraftd.escapes import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from kraftd.operate.backup.manifest import Manifest
     from kraftd.operate.backup.restore import PlannedRestore, RestoreOptions
     from kraftd.operate.backup.target import Target
+
+_MOST_NAMED = 6
 
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="A directory of backups; a URL with kraftd[backup].")
@@ -71,12 +74,12 @@ def create(
 
 def _show_created(invocation: Invocation, result: "CreateResult") -> None:
     from kraftd.operate.backup.manifest import COLD
-    from kraftd.units import duration, human_size, plural
+    from kraftd.units import duration, human_size, listed, plural
 
     manifest = result.manifest
     if invocation.json:
         facts = {"target": result.target, "backup": _document(manifest), "took_s": result.took_s}
-        invocation.print_result({**facts, "removed": result.removed})
+        invocation.print_result({**facts, "removed": result.removed, "groups_left_out": result.left_out})
     elif not invocation.quiet:
         counts = (
             "an exact copy"
@@ -90,6 +93,9 @@ def _show_created(invocation: Invocation, result: "CreateResult") -> None:
         console.print(f"Backup {manifest.id} ({what}): {counts}, {size} in {duration(result.took_s)}")
         for gap in manifest.gaps:
             console.print(f"It is not complete: {gap}")
+        if result.left_out:
+            names = listed([named(name) for name in result.left_out], _MOST_NAMED)
+            console.print(f"Not in it, because share groups commit no offsets: {names}", markup=False)
 
 
 def list_backups(context: typer.Context, target: TargetArgument) -> None:

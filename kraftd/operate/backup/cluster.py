@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 _WITHIN_S = 30.0
 _ASK_AGAIN_S = 0.2
-_CONSUMERS = ("", "consumer")
 _GONE = "GROUP_ID_NOT_FOUND"
 
 
@@ -124,7 +123,11 @@ class BackupCluster:
         found = self._kafka.groups()
         _check("cannot list the groups of broker", found.broker_failures)
         _check("cannot describe the group", found.failures)
-        return {name: group for name, group in found.groups.items() if group.protocol_type in _CONSUMERS}
+        return dict(found.groups)
+
+    def share_groups(self) -> tuple[str, ...]:
+        """Return the groups that commit no offsets, because Kafka keeps what each record of theirs has come to."""
+        return tuple(name for name, group in self._patiently(self._listed_groups).items() if group.is_share)
 
     def active_groups(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return which of some groups have members now."""

@@ -81,12 +81,14 @@ class CreateResult:
 
     Attributes:
         removed: What interrupted calls had left.
+        left_out: The share groups of the cluster, which have no offsets that a backup could hold.
     """
 
     manifest: Manifest
     target: str
     removed: tuple[str, ...]
     took_s: float
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
         with opened(cluster) as kafka:
             asked = BackupCluster(kafka, cluster.clock)
             snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
+            left_out = asked.share_groups()
         reader = RecordReader(cluster.plan.access, may_pass_damage=options.skips_damaged)
         try:
             manifest = write_backup(snapshot, tracked, reader, target)
@@ -163,7 +166,7 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
             reader.close()
     lacking = f", which lacks {plural(len(manifest.gaps), 'damaged part')}" if manifest.gaps else ""
     cluster.record("backup_created", f"backup {manifest.id} in {target.name}{lacking}", records=manifest.records)
-    return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
+    return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s, left_out)
 
 
 def continued_backup(target: Target, *, is_scheduled: bool) -> Manifest | None:

@@ -1,12 +1,12 @@
 """`kraftd groups`: consumer groups as Kafka has them now, and what moves or removes their offsets."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from kraftd.errors import NeedsRunningClusterError, RefusedError, UnknownNameError, unknown_name
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
-from kraftd.kafka.model import Failure, Groups, GroupState, Partition, TopicPartition
+from kraftd.kafka.model import STREAMS, Failure, Groups, GroupState, Partition, TopicPartition
 from kraftd.operate.data.access import KafkaData, apart_from, refusal
 from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics, offsets_of
@@ -142,9 +142,9 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
     """
     metadata = kafka.metadata()
     found = kafka.groups(metadata.brokers)
-    groups = chosen_groups(found, names or found.groups)
-    commits = kafka.committed(groups).values
     known = {each.key: each for each in metadata.partitions}
+    groups = tuple(_within(known, group) for group in chosen_groups(found, names or found.groups))
+    commits = kafka.committed(groups).values
     wanted = {group.name: _partitions_of(group, commits.get(group.name, {})) for group in groups}
     partitions = {known[key] for keys in wanted.values() for key in keys if key in known}
     offsets = offsets_of(kafka, sorted(partitions, key=lambda partition: partition.key))
@@ -164,6 +164,16 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
         )
         described.append(_description(group, summary, rows))
     return tuple(described)
+
+
+def _within(existing: Collection[TopicPartition], group: GroupState) -> GroupState:
+    """Return a group whose members read what exists only, which is not sure of the tasks of a streams group."""
+    if group.kind != STREAMS or group.members is None:
+        return group
+    members = tuple(
+        replace(each, assigned=tuple(key for key in each.assigned or () if key in existing)) for each in group.members
+    )
+    return replace(group, members=members)
 
 
 def _partitions_of(group: GroupState, commits: Mapping[TopicPartition, int]) -> set[TopicPartition]:

@@ -132,12 +132,46 @@ def test_groups_of_the_new_protocol_are_described_with_their_own_request():
 
 
 def test_groups_of_another_kind_are_listed_only():
-    wire = FakeWire({"ListGroups": listing(listed("app", kind="streams", protocol_type="streams"))})
+    wire = FakeWire({"ListGroups": listing(listed("app", kind="later", protocol_type="later"))})
 
     found = list_groups(wire, [1])
 
-    assert found.groups["app"] == GroupState("app", "Stable", "streams", "streams", 1, None)
+    assert found.groups["app"] == GroupState("app", "Stable", "later", "later", 1, None)
     assert (found.failures, wire.requests.keys()) == ({}, {"ListGroups"})
+
+
+def streams_group(*members, topology):
+    return record(
+        group_id="app", group_state="NotReady", error_code=0, error_message=None, members=members, topology=topology
+    )
+
+
+def tasks(member_id, *active):
+    found = [record(subtopology_id=name, partitions=list(indexes)) for name, indexes in active]
+    return record(member_id=member_id, client_id="c", client_host="/h", assignment=record(active_tasks=found))
+
+
+def subtopology(name, *sources, repartitioned=()):
+    made = [record(name=topic) for topic in repartitioned]
+    return record(subtopology_id=name, source_topics=sources, repartition_source_topics=made)
+
+
+def members_of_app(answer):
+    listed_app = listing(listed("app", kind="Streams", protocol_type="streams"))
+    wire = FakeWire({"ListGroups": listed_app, "StreamsGroupDescribe": description(answer)})
+    return list_groups(wire, [1]).groups["app"].members
+
+
+def test_a_member_of_a_streams_group_reads_what_its_tasks_read():
+    topology = record(subtopologies=[subtopology("0", "b", "a"), subtopology("1", repartitioned=["inner"])])
+    members = members_of_app(streams_group(tasks("m", ("0", [1]), ("1", [0, 2]), ("9", [0])), topology=topology))
+
+    assert members == (Member("m", "c", "h", (("a", 1), ("b", 1), ("inner", 0), ("inner", 2))),)
+
+
+def test_a_streams_group_without_a_topology_yet_has_members_that_read_nothing():
+    for topology in (None, record(subtopologies=None)):
+        assert members_of_app(streams_group(tasks("m"), topology=topology)) == (Member("m", "c", "h", ()),)
 
 
 def test_share_groups_have_members_but_are_never_asked_for_commits():

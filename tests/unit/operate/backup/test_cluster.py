@@ -129,13 +129,13 @@ def committed(error_code=0):
     return record(groups=[record(group_id="g", error_code=error_code, topics=[record(name="t", partitions=[found])])])
 
 
-def groups(*members):
-    listed = record(group_id="g", group_state="Empty", group_type="classic", protocol_type="consumer")
+def groups(*members, kind="classic", described_by="DescribeGroups"):
+    listed = record(group_id="g", group_state="Empty", group_type=kind, protocol_type=kind)
     described = record(group_id="g", group_state="Empty", error_code=0, error_message=None, members=list(members))
     return {
         (1, "ListGroups"): record(error_code=0, groups=[]),
         (2, "ListGroups"): record(error_code=0, groups=[listed]),
-        "DescribeGroups": record(groups=[described]),
+        described_by: record(groups=[described]),
     }
 
 
@@ -144,6 +144,20 @@ def test_commits_are_read_with_their_metadata_from_the_coordinator_of_now():
 
     assert cluster.groups() == (GroupCommits("g", (Commit("t", 0, 7, "kraftd:x"),)),)
     assert asked(wire, "OffsetFetch") == [2, 2]
+
+
+def test_what_a_streams_group_committed_is_backed_up_too():
+    of_streams = groups(kind="streams", described_by="StreamsGroupDescribe")
+    cluster, _ = over({**of_streams, "OffsetFetch": committed()})
+
+    assert [group.group for group in cluster.groups()] == ["g"]
+    assert cluster.share_groups() == ()
+
+
+def test_share_groups_are_named_because_they_have_no_commits():
+    cluster, _ = over(groups(kind="share", described_by="ShareGroupDescribe"))
+
+    assert (cluster.groups(), cluster.share_groups()) == ((), ("g",))
 
 
 def test_a_group_that_was_just_deleted_is_none():

@@ -44,6 +44,14 @@ def test_a_description_has_the_reader_and_the_lag_of_each_partition():
     assert found.lag is None
 
 
+def test_what_a_task_of_a_streams_group_would_read_of_a_smaller_topic_is_not_shown():
+    kafka = kafka_with(group("app", state="Stable", assigned=[("t", 1), ("t", 2)], kind="streams"))
+    (found,) = describe_groups(kafka, ["app"], {})
+
+    assert [(each.topic, each.partition, each.member) for each in found.partitions] == [("t", 1, "app-1")]
+    assert [each.assigned for each in found.members or ()] == [("t-1",)]
+
+
 def test_the_lag_of_a_share_group_is_not_known_and_not_none():
     kafka = kafka_with(group("shared", kind="share"), shared={"shared": ("t",)})
     (found,) = describe_groups(kafka, ["shared"], {})
