@@ -218,14 +218,13 @@ class Loop:
         doors: DaemonDoors,
         clock: Clock,
         restart_histories: Mapping[str, RestartHistory],
-        policy: Policy | None = None,
     ) -> None:
         self._plan = plan
         self._doors = doors
         self._clock = clock
         self._watchdog = Watchdog(plan, doors, clock)
         restarting = replace(doors, cause_of_exit=self._watchdog.explained(doors.cause_of_exit))
-        self._restarter = Restarter(plan, restarting, clock, restart_histories, policy or Policy())
+        self._restarter = Restarter(plan, restarting, clock, restart_histories, Policy())
         self._served: dict[str, Process] = {}
         self._looked_at_s: float | None = None
         self._attachments = Attachments(plan, doors.attach, clock)

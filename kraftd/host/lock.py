@@ -12,6 +12,8 @@ from kraftd.errors import LOCKED, FileAccessError, RefusedError, TimedOutError
 from kraftd.host.files import make_private_directory, os_errors_named
 
 _RETRY_S = 0.05
+_KERNEL_LOCKS = Path("/proc/locks")
+"""See proc_locks(5); Linux only."""
 _MOST_REMOVALS = 100
 """More holders do not remove the directory in a row, each between two system calls of this process."""
 
@@ -88,15 +90,10 @@ def acquire_at_once(path: Path, *, command: str, what: str) -> Iterator[None]:
         yield
 
 
-def holder_now(path: Path, locks: Path = Path("/proc/locks")) -> str | None:
-    """Return who holds a lock, without touching it; None for nobody, and where the system does not tell.
-
-    Args:
-        path: The lock file.
-        locks: The kernel's list, proc_locks(5).
-    """
+def holder_now(path: Path) -> str | None:
+    """Return who holds a lock, without touching it; None for nobody, and where the system does not tell."""
     try:
-        inode, held = path.stat().st_ino, locks.read_text(encoding="utf-8")
+        inode, held = path.stat().st_ino, _KERNEL_LOCKS.read_text(encoding="utf-8")
     except OSError:
         return None
     rows = [line.split() for line in held.splitlines()]

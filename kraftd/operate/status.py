@@ -85,7 +85,7 @@ def lag(plan: Plan, group: str | None) -> LagDocument:
     """
     document = health(plan)
     if document.groups is None:
-        raise unread("the lag of groups", document.failures)
+        raise unread_lag(document.failures)
     names = [each.group for each in document.groups]
     meant = None if group is None else typed(group, names)
     chosen = tuple(each for each in document.groups if meant in (None, each.group))
@@ -94,15 +94,14 @@ def lag(plan: Plan, group: str | None) -> LagDocument:
     return LagDocument(ok=True, schema_version=SCHEMA_VERSION, age_s=document.groups_age_s, groups=chosen)
 
 
-def unread(what: str, failures: Mapping[str, str]) -> NeedsRunningClusterError:
+def unread_lag(failures: Mapping[str, str]) -> NeedsRunningClusterError:
     """Return the error that names each reason once: often all collectors fail for the same one.
 
     Args:
-        what: The values that are not known.
         failures: The reasons, by the part of the collection that failed.
     """
     reasons = "; ".join(dict.fromkeys(failures.values())) or "they were not read yet"
-    return NeedsRunningClusterError(f"cannot show {what}: {reasons}", hint="Try again in a few seconds.")
+    return NeedsRunningClusterError(f"cannot show the lag of groups: {reasons}", hint="Try again in a few seconds.")
 
 
 @dataclass(frozen=True, slots=True)

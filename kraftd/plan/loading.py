@@ -137,7 +137,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     return _layer_of_texts(texts, known, _ENVIRONMENT, "the environment")
 
 
-def assignments_layer(assignments: Sequence[str], origin: str = "command line") -> Layer:
+def assignments_layer(assignments: Sequence[str]) -> Layer:
     """Return the layer of ``section.key=value`` texts.
 
     Raises:
@@ -147,7 +147,7 @@ def assignments_layer(assignments: Sequence[str], origin: str = "command line") 
     _raise_if(malformed, "the command line")
     known = {dotted(path): path for path in single_keys()}
     pairs = [text.partition("=") for text in assignments]
-    return _layer_of_texts([(name, value) for name, _, value in pairs], known, origin, "the command line")
+    return _layer_of_texts([(name, value) for name, _, value in pairs], known, "command line", "the command line")
 
 
 def configure(layers: Sequence[Layer]) -> Configuration:

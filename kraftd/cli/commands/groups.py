@@ -216,7 +216,7 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
     invocation: Invocation = context.obj
     with opened(invocation.any_plan()) as kafka:
         within = set(topics or ())
-        lost = empty_groups(kafka, names, "delete", sorted(within))
+        lost = empty_groups(kafka, names, sorted(within))
         shown = listed([named(group.name) for group in lost], _MOST_NAMED)
         groups = f"the group{'' if len(lost) == 1 else 's'} {shown}"
         what = f"the offsets of {groups} in {', '.join(sorted(within))}" if within else groups

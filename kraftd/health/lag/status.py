@@ -57,19 +57,18 @@ class Window(NamedTuple):
     ends: Sequence[int]
 
 
-def partition_status(window: Window, *, has_members: bool | None, allowed_lag: int = 0) -> LagStatus | None:
+def partition_status(window: Window, *, has_members: bool | None) -> LagStatus | None:
     """Return the lag status of a group on a partition, None while too little is known.
 
     Args:
         window: Measurements at regular intervals.
         has_members: Whether the group has a member; None where that is not known.
-        allowed_lag: Records that a group may be behind and still be ok.
     """
     if len(window.commits) < MIN_SAMPLES:
         return None
-    # Below 0 where the log was truncated; only those above allowed_lag are compared.
+    # Below 0 where the log was truncated; only those above 0 are compared.
     lags = list(map(sub, window.ends, window.commits))
-    if lags[-1] <= allowed_lag:
+    if lags[-1] <= 0:
         return LagStatus.OK
     if not has_members and _stopped(window):
         return LagStatus.STOP
@@ -77,7 +76,7 @@ def partition_status(window: Window, *, has_members: bool | None, allowed_lag: i
         return LagStatus.REWIND
     if has_members is False and is_idle(window):
         return LagStatus.EMPTY
-    return _movement(window.commits, lags) if min(lags) > allowed_lag else LagStatus.OK
+    return _movement(window.commits, lags) if min(lags) > 0 else LagStatus.OK
 
 
 def is_idle(window: Window) -> bool:

@@ -61,10 +61,10 @@ class StateRecords:
     damage: Mapping[str, str] = field(default_factory=dict)
 
 
-def indented(facts: Iterator[Statement], depth: int = 1) -> Iterator[Statement]:
-    """Yield facts further down."""
+def indented(facts: Iterator[Statement]) -> Iterator[Statement]:
+    """Yield facts one level further down."""
     for fact in facts:
-        yield replace(fact, depth=fact.depth + depth)
+        yield replace(fact, depth=fact.depth + 1)
 
 
 def node_named(document: StatusDocument, name: str) -> ProgramView | None:

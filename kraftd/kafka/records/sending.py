@@ -19,6 +19,7 @@ _NO_LIMIT_BYTES = 1_000_000_000
 """The largest record that the library takes: the topic's max.message.bytes decides, not the library's 1 MB."""
 _IN_FLIGHT_BYTES = 8 * 1024 * 1024
 _FLUSH_S = 1.0
+_MOST_PLACES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,13 @@ class RecordSender:
         failures: By reason, the number of records that were not acknowledged.
     """
 
-    def __init__(self, access: Access, topic: str, *, timeout_s: float, most_places: int = 1000) -> None:
+    def __init__(self, access: Access, topic: str, *, timeout_s: float) -> None:
         self.acknowledged = 0
         self.places: list[Place] = []
         self.failures: dict[str, int] = {}
         self._access = access
         self._topic = topic
         self._timeout_s = timeout_s
-        self._most_places = most_places
         self._producer: Any = None
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class RecordSender:
             self._failed(error)
             return
         self.acknowledged += 1
-        if len(self.places) < self._most_places:
+        if len(self.places) < _MOST_PLACES:
             offset = message.offset()
             self.places.append(Place(message.partition(), offset if offset is not None and offset >= 0 else None))
 

@@ -346,9 +346,9 @@ def move_offsets(kafka: KafkaData, planned: PlannedMoves) -> tuple[Move, ...]:
 
 
 def empty_groups(
-    kafka: KafkaData, names: Sequence[str], verb: str, topics: Sequence[str] = ()
+    kafka: KafkaData, names: Sequence[str], topics: Sequence[str] = ()
 ) -> dict[GroupState, Mapping[TopicPartition, int]]:
-    """Return groups without members, each with its commits, or only those in some topics.
+    """Return groups that may be deleted, each with its commits, or only those in some topics.
 
     Raises:
         UnknownNameError: There is no such group, or none of them committed in such a topic.
@@ -357,14 +357,14 @@ def empty_groups(
     """
     groups = chosen_groups(kafka.groups(), names)
     if topics:
-        check_commits(groups, f"{verb} offsets of")
-    check_empty(groups, verb)
+        check_commits(groups, "delete offsets of")
+    check_empty(groups, "delete")
     commits = commits_of(kafka, groups)
     # A topic that was deleted keeps its commits for a while.
     known = sorted({topic for own in commits.values() for topic, _ in own})
     for topic in topics:
         if topic not in known:
-            raise unknown_name(f"cannot {verb} offsets in the topic {named(topic)}: there are none", topic, known)
+            raise unknown_name(f"cannot delete offsets in the topic {named(topic)}: there are none", topic, known)
     owns = {group: commits.get(group.name, {}) for group in groups}
     return {
         group: {key: offset for key, offset in own.items() if not topics or key[0] in topics}

@@ -107,6 +107,8 @@ def given_up(document: StatusDocument | None) -> str:
 
 COMMAND = "start --foreground"
 _POLL_S = 0.2
+_STOP_TIMEOUT_S = 330.0
+"""How long a broker may take to close its logs."""
 _HURRIED_STOP_S = 1.0
 
 
@@ -155,11 +157,7 @@ class ForegroundDoors:
 
 @dataclass(slots=True)
 class Foreground:
-    """One cluster in the foreground.
-
-    Attributes:
-        stop_timeout_s: How long a broker may take to close its logs.
-    """
+    """One cluster in the foreground."""
 
     chosen: ChosenCluster
     options: StartOptions
@@ -167,7 +165,6 @@ class Foreground:
     signals: StopSignals
     manager: ServiceManager
     view: View
-    stop_timeout_s: float = 330.0
     doors: ForegroundDoors = field(default_factory=ForegroundDoors)
     _plan: Plan = field(init=False)
     _supervisor: Process | None = field(default=None, init=False)
@@ -328,7 +325,7 @@ class Foreground:
         cluster = self._cluster()
         try:
             with self.signals.interrupting():
-                result = stop(cluster, StopOptions(timeout_s=self.stop_timeout_s, command=COMMAND))
+                result = stop(cluster, StopOptions(timeout_s=_STOP_TIMEOUT_S, command=COMMAND))
         except KeyboardInterrupt as error:
             cluster.reporter.step("A second signal: killing what does not end")
             stop(cluster, StopOptions(timeout_s=_HURRIED_STOP_S, command=COMMAND))

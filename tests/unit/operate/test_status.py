@@ -7,7 +7,7 @@ from kraftd.errors import NeedsRunningClusterError
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document
 from kraftd.host.http import Answer
-from kraftd.operate.status import health_in, unread
+from kraftd.operate.status import health_in, unread_lag
 from tests.plans import plan_of
 from tests.unit.health.views import full_snapshot
 
@@ -64,12 +64,12 @@ def test_who_is_not_this_clusters_daemon_is_not_believed(answer, reason):
 @pytest.mark.parametrize(
     ("failures", "message"),
     [
-        ({}, "cannot show the topics: they were not read yet"),
-        ({"topics": "no broker answers", "lag": "no broker answers"}, "cannot show the topics: no broker answers"),
-        ({"topics": "it timed out", "lag": "no leader"}, "cannot show the topics: it timed out; no leader"),
+        ({}, "cannot show the lag of groups: they were not read yet"),
+        ({"topics": "no broker", "lag": "no broker"}, "cannot show the lag of groups: no broker"),
+        ({"topics": "it timed out", "lag": "no leader"}, "cannot show the lag of groups: it timed out; no leader"),
     ],
 )
 def test_each_reason_is_named_once(failures, message):
-    error = unread("the topics", failures)
+    error = unread_lag(failures)
 
     assert (str(error), error.exit_code) == (message, 7)

@@ -8,8 +8,8 @@ def window(commits, ends):
     return Window([10.0 * index for index in range(len(commits))], commits, ends)
 
 
-def status(commits, ends, has_members=True, allowed_lag=0):
-    return partition_status(window(commits, ends), has_members=has_members, allowed_lag=allowed_lag)
+def status(commits, ends, has_members=True):
+    return partition_status(window(commits, ends), has_members=has_members)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,6 @@ def test_a_group_without_members_does_not_keep_up_with_records_unread(commits, e
 
 def test_a_group_whose_members_are_unknown_is_judged_as_burrow_does():
     assert status([5, 5, 5, 5, 5], 9, has_members=None) is LagStatus.STOP
-
-
-def test_a_lag_that_is_allowed_is_no_concern():
-    assert status([5, 5, 5, 5, 5], 9, allowed_lag=4) is LagStatus.OK
-    assert status([5, 5, 5, 5, 5], 9, allowed_lag=3) is LagStatus.STALL
 
 
 def test_too_few_samples_say_nothing():

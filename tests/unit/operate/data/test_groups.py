@@ -63,7 +63,7 @@ def test_what_commits_move_or_show_is_refused_of_a_share_group():
     kafka = kafka_with(group("g"), group("shared", kind="share"), shared={"shared": ("t",)}, commits={"g": {}})
     asked = [
         lambda: planned_reset(kafka, "shared", ["t"], EARLIEST),
-        lambda: empty_groups(kafka, ["shared"], "delete", ["t"]),
+        lambda: empty_groups(kafka, ["shared"], ["t"]),
         lambda: exported(kafka, ["shared"]),
         lambda: planned_import(kafka, file_of(("t", 0, 3), group="shared")),
     ]
@@ -73,7 +73,7 @@ def test_what_commits_move_or_show_is_refused_of_a_share_group():
             ask()
     assert kafka.did == []
     assert [each.group for each in exported(kafka, []).groups] == ["g"]
-    assert [each.name for each in empty_groups(kafka, ["shared"], "delete")] == ["shared"]
+    assert [each.name for each in empty_groups(kafka, ["shared"])] == ["shared"]
 
 
 def test_a_reset_moves_all_partitions_of_the_topics_that_a_group_committed_in():
@@ -104,7 +104,7 @@ def test_a_reset_to_a_time_goes_to_the_first_record_of_then():
     "act",
     [
         lambda kafka: planned_reset(kafka, "g", ["t"], EARLIEST),
-        lambda kafka: empty_groups(kafka, ["g"], "delete"),
+        lambda kafka: empty_groups(kafka, ["g"]),
         lambda kafka: planned_import(kafka, file_of(("t", 0, 1))),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_partition_that_kafka_does_not_move_is_named():
 def test_groups_are_deleted_with_their_offsets():
     kafka = kafka_with(group("g"), group("h"), commits={"g": {("t", 0): 4}}, refused={"h"})
 
-    assert list(empty_groups(kafka, ["g"], "delete").values()) == [{("t", 0): 4}]
+    assert list(empty_groups(kafka, ["g"]).values()) == [{("t", 0): 4}]
     with pytest.raises(KraftdError, match=r"h \(deleted: g\)"):
         delete_groups(kafka, kafka.described)
 
@@ -164,9 +164,9 @@ def test_groups_are_deleted_with_their_offsets():
 def test_offsets_are_deleted_only_in_topics_in_which_there_are_some():
     kafka = kafka_with(group("g"), commits={"g": {("orders", 0): 4, ("t", 1): 2}})
 
-    assert list(empty_groups(kafka, ["g"], "delete", ["t"]).values()) == [{("t", 1): 2}]
+    assert list(empty_groups(kafka, ["g"], ["t"]).values()) == [{("t", 1): 2}]
     with pytest.raises(UnknownNameError) as caught:
-        empty_groups(kafka, ["g"], "delete", ["ordres"])
+        empty_groups(kafka, ["g"], ["ordres"])
     assert "Did you mean orders?" in caught.value.hint
 
 
