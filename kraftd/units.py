@@ -92,6 +92,11 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def count_or_dash(number: int | None) -> str:
+    """Return a whole number as ``count`` does; a dash where it is not known."""
+    return "-" if number is None else count(number)
+
+
 def plural(number: int, noun: str) -> str:
     """Return a count with its noun: ``1 record``, ``2,000 records``."""
     return f"{count(number)} {noun}" + ("" if number == 1 else "s")

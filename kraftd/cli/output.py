@@ -69,8 +69,7 @@ def started(console: Console, result: "StartResult", command: str) -> None:
     else:
         head = f"The cluster {plan.cluster} is already running and ready"
     console.print(head, style="bold")
-    for note in result.notes:
-        console.print(f"Note: {note}", style="yellow")
+    console.print_notes(result.notes)
     places = Table.grid(padding=(0, 3))
     places.add_column()
     places.add_column(overflow="fold")
@@ -350,7 +349,7 @@ def rolled(console: Console, result: "RollingResult") -> None:
             console.print(f"Would first wait: {gate.text}", style="yellow")
         return
     print_restarted(console, result.restarted)
-    print_notes(console, result.notes)
+    console.print_notes(result.notes)
     console.print(
         f"Restarted {len(result.restarted)} programs one after the other in {result.took_s:.1f} s", style="bold"
     )
@@ -360,7 +359,7 @@ def applied(console: Console, result: "ApplyResult") -> None:
     """Print what the configuration meant for each program."""
     if not result.is_changed:
         console.print(f"Nothing to apply: the cluster {result.cluster} runs with this configuration")
-        print_notes(console, result.notes)
+        console.print_notes(result.notes)
         return
     if result.dry_run:
         console.print("Would do:", style="bold")
@@ -376,7 +375,7 @@ def applied(console: Console, result: "ApplyResult") -> None:
     if table.row_count:
         console.print(table)
     print_restarted(console, result.restarted)
-    print_notes(console, result.notes)
+    console.print_notes(result.notes)
     if not result.dry_run:
         console.print(f"Applied the configuration in {result.took_s:.1f} s", style="bold")
 
@@ -386,9 +385,3 @@ def print_restarted(console: Console, restarted: "tuple[Restarted, ...]") -> Non
     for each in restarted:
         killed = f"; it was killed: {each.killed}" if each.killed else ""
         console.print(f"{each.name} was restarted in {each.took_s:.1f} s{killed}")
-
-
-def print_notes(console: Console, notes: tuple[str, ...]) -> None:
-    """Print what the user should know of a change."""
-    for note in notes:
-        console.print(f"Note: {note}", style="yellow")

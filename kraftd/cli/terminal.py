@@ -3,6 +3,7 @@
 The other modules of the command line take Text, Table and Console from here; ruff refuses rich's own.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import rich.console
@@ -41,6 +42,11 @@ class Console(rich.console.Console):
         """Print sentences, each on its line, and tables; a sentence has names as ``named`` returns them."""
         plain = (rich.text.Text(sentence(each)) if isinstance(each, str) else each for each in objects)
         super().print(*plain, **options)
+
+    def print_notes(self, notes: Iterable[str]) -> None:
+        """Print what the user should know beside a result, a sentence a line."""
+        for note in notes:
+            self.print(f"Note: {note}", style="yellow")
 
 
 _NUMBERS = frozenset(

@@ -1,6 +1,8 @@
 """What supervised programs inherit, an allow list of variables and limits of open files; and the tools on the PATH."""
 
 import contextlib
+import os
+import pwd
 import resource
 import shutil
 from collections.abc import Iterator, Mapping
@@ -156,3 +158,12 @@ def raise_open_files(pid: int) -> int | None:
 
 def _useful(limit: int) -> int:
     return MOST_OPEN_FILES if limit == resource.RLIM_INFINITY else min(limit, MOST_OPEN_FILES)
+
+
+def user_name() -> str:
+    """Return the name of the user that runs this process; the number of one that the system does not know."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # In a container, for example.
+        return str(os.getuid())

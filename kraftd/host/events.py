@@ -4,13 +4,13 @@ import contextlib
 import fcntl
 import json
 import os
-import pwd
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kraftd.clock import Clock
+from kraftd.host.environment import user_name
 from kraftd.host.files import make_private_directory, os_errors_named
 from kraftd.host.logs import LogReader, tail
 from kraftd.units import timestamp
@@ -79,7 +79,7 @@ class EventLog:
             "at": timestamp(self._clock.now_s()),
             "number": _last_number(self._path) + 1,
             "writer": self._writer,
-            "who": f"{_user()} (pid {os.getpid()})",
+            "who": f"{user_name()} (pid {os.getpid()})",
             "kind": kind,
             "program": program,
             "text": text,
@@ -107,14 +107,6 @@ def _last_number(path: Path) -> int:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             return int(json.loads(line)["number"])
     return 0
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # A container may run as a user that nobody has heard of.
-        return str(os.getuid())
 
 
 def _rotated(path: Path) -> Path:

@@ -1,10 +1,10 @@
 """The text of a plan's files, for a start and for `kraftd render`, and damage to them; writes and fetches nothing."""
 
 import os
-import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
+from kraftd.host.environment import user_name
 from kraftd.host.files import read_text
 from kraftd.host.install import dashboards_dir, rule_files, template_text
 from kraftd.operate.configuring import plan_for
@@ -107,7 +107,7 @@ def service_unit(
         state_dir=layout.state_dir,
         # Tools are found by the one, and what was fetched is found by the other.
         environment={name: environ[name] for name in ("PATH", "XDG_CACHE_HOME") if environ.get(name)},
-        user=_user_name() if is_system else None,
+        user=user_name() if is_system else None,
         left_out=sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)),
     )
     return systemd_unit(service)
@@ -117,13 +117,6 @@ def _own_command(python: Path) -> tuple[str, ...]:
     """Return how to call this kraftd by absolute paths."""
     script = python.with_name("kraftd")
     return (str(script),) if script.is_file() else (str(python), "-P", "-m", "kraftd.cli.main")
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Path, str]:

@@ -1,5 +1,6 @@
 """Versions: the Java releases that each Kafka version supports, and the exact version for a short one. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from kraftd.errors import ConfigurationError, RuntimeMissingError
@@ -14,6 +15,16 @@ _OLDEST_JAVA = {3: 11, 4: 17}
 _NEWEST_JAVA: dict[tuple[int, ...], int] = {(3, 9, 0): 22}
 """Java 23 removed a method that SASL in 3.9.0 calls (KAFKA-17078, fixed in 3.9.1). The other versions have no known
 upper limit: 3.9.1, 3.9.2 and 4.3.1 were tried with 25."""
+
+
+_SERVER_JAR = re.compile(r"kafka_2\.1\d-(\d+\.\d+\.\d+[\w.-]*?)\.jar")
+"""Kafka's own jar, with the version of Scala and its own in its name."""
+
+
+def version_of_jar(name: str) -> str | None:
+    """Return the Kafka version in the name of the server's jar; None for any other file."""
+    found = _SERVER_JAR.fullmatch(name)
+    return found[1] if found else None
 
 
 def check_java(kafka_version: str, java_major: int) -> None:

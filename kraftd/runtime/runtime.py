@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.errors import RuntimeMissingError
-from kraftd.plan.versions import check_java, check_kafka_version, resolve_kafka_version
+from kraftd.plan.versions import check_java, check_kafka_version, resolve_kafka_version, version_of_jar
 from kraftd.runtime.archive import archive_for
 from kraftd.runtime.download import MavenCentral
 from kraftd.runtime.jars import (
@@ -24,7 +24,6 @@ from kraftd.runtime.java import Java, find_java
 from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
 from kraftd.units import human_size, plural
 
-_SERVER_JAR = re.compile(r"kafka_2\.1\d-(\d+\.\d+\.\d+[\w.-]*?)\.jar")
 _NOT_THE_CODE = re.compile(r"-(sources|javadoc|scaladoc|test|test-sources)\.jar$")
 _HINT = "Set kafka.home to the directory of an unpacked Kafka release, or remove it to use kraftd's own jars."
 
@@ -57,7 +56,7 @@ def read_release(home: Path) -> Release:
             hint=_HINT,
             code="kafka_missing",
         )
-    versions = {match.group(1) for jar in jars if (match := _SERVER_JAR.fullmatch(jar.name))}
+    versions = {found for jar in jars if (found := version_of_jar(jar.name))}
     if len(versions) != 1:
         found = " and ".join(sorted(versions)) if versions else "no kafka_2.13-VERSION.jar"
         raise RuntimeMissingError(f"cannot use kafka.home = {home}: it holds {found}", hint=_HINT, code="kafka_broken")
@@ -181,7 +180,6 @@ def fetch_metrics_agent(
     cache_dir: Path,
     clock: Clock,
     progress: Progress,
-    source: Source | None = None,
     wait_s: float = OTHER_FETCH_TIMEOUT_S,
 ) -> Path:
     """Return the jar of the JMX metrics agent, after fetching it where the cache lacks it.
@@ -191,7 +189,7 @@ def fetch_metrics_agent(
         FileAccessError: The cache cannot be written.
         TimedOutError: Another process was fetching for ``wait_s``.
     """
-    cache, jars = JarCache(cache_dir, source or MavenCentral(), clock), [metrics_agent_jar()]
+    cache, jars = JarCache(cache_dir, MavenCentral(), clock), [metrics_agent_jar()]
     if cache.shortfall(jars):
         cache.fetch(jars, progress, wait_s=wait_s)
     return cache.classpath(jars)[0]

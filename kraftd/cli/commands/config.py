@@ -3,9 +3,9 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ import kraftd
 from kraftd.cli.options import Invocation
 from kraftd.errors import ConfigurationError, known_names
 from kraftd.escapes import escaped_json
-
-if TYPE_CHECKING:
-    from kraftd.cli.terminal import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +92,7 @@ def config(context: typer.Context) -> None:
         table.add_row(row["key"], toml_value(row["value"]), row["origin"])
     console = invocation.console()
     console.print(table)
-    _print_notes(console, notes)
+    console.print_notes(notes)
 
 
 def plan(context: typer.Context) -> None:
@@ -127,7 +124,7 @@ def plan(context: typer.Context) -> None:
         topics.add_row(topic.name, str(topic.partitions), replicas)
     for table in (nodes, topics, ports):
         console.print(table)
-    _print_notes(console, configured.absent.values())
+    console.print_notes(configured.absent.values())
 
 
 def render(
@@ -202,12 +199,7 @@ def setup(context: typer.Context) -> None:
         f"Kafka {result.kafka_version} ({result.jars} jars) and Java {result.java} are ready, {archive}, "
         f"in {result.cache}",
     )
-    _print_notes(console, result.notes)
-
-
-def _print_notes(console: "Console", notes: Iterable[str]) -> None:
-    for note in notes:
-        console.print(f"Note: {note}", style="yellow")
+    console.print_notes(result.notes)
 
 
 def version(context: typer.Context) -> None:

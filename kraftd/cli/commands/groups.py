@@ -10,7 +10,7 @@ import typer
 from kraftd.cli.options import Invocation, Yes, confirm, parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
-from kraftd.units import listed, plural
+from kraftd.units import count_or_dash, listed, plural
 
 if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
@@ -71,7 +71,7 @@ def list_groups(context: typer.Context) -> None:
 
     table = plain_table("GROUP", "STATE", "MEMBERS", "LAG", "TIME LAG", "COORDINATOR")
     for each in groups:
-        numbers = (_number(each.members), _number(each.lag), time_lag(each.time_lag), str(each.coordinator))
+        numbers = (count_or_dash(each.members), count_or_dash(each.lag), time_lag(each.time_lag), str(each.coordinator))
         table.add_row(name_text(each.group), each.state or "-", *numbers)
     console = invocation.console()
     console.print(table)
@@ -115,7 +115,12 @@ def _print_description(console: "Console", group: "GroupDescription") -> None:
         console.print("  no members" if group.members is not None else "  members unknown")
     table = plain_table("", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "TIME LAG", "MEMBER")
     for each in group.partitions:
-        numbers = (_number(each.committed), _number(each.end), _number(each.lag), time_lag(each.time_lag))
+        numbers = (
+            count_or_dash(each.committed),
+            count_or_dash(each.end),
+            count_or_dash(each.lag),
+            time_lag(each.time_lag),
+        )
         table.add_row("", Text(each.topic), str(each.partition), *numbers, Text(each.member or "-"))
     console.print(table)
 
@@ -285,7 +290,3 @@ def _content(file: str) -> bytes:
             f"cannot read offsets from {file}: {(error.strerror or str(error)).lower()}",
             hint="Name a file that 'kraftd groups export' wrote, or - for stdin.",
         ) from error
-
-
-def _number(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"

@@ -204,12 +204,10 @@ def _print_reassigned(invocation: Invocation, result: "ReassignResult") -> None:
     if invocation.json:
         invocation.print_result(result)
     elif not invocation.quiet:
-        from kraftd.cli.output import print_notes
-
         console = invocation.console()
         did = f"{'Undid the reassignment' if result.is_undone else 'Reassigned'}: {_copied(result.moved)}"
         console.print(f"{did} in {result.took_s:.1f} s" if result.is_changed else "There is nothing to do")
-        print_notes(console, result.notes)
+        console.print_notes(result.notes)
 
 
 def _refuse_nothing(
@@ -272,8 +270,6 @@ def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
         return
     if invocation.quiet:
         return
-    from kraftd.cli.output import print_notes
-
     console = invocation.console()
     has = f"{result.cluster} has {plural(result.brokers, 'broker')}"
     moved = _copied(result.moved)
@@ -285,4 +281,4 @@ def _print_result(invocation: Invocation, result: "ScaleResult") -> None:
             f"set brokers = {result.brokers} under [cluster] in {result.origin}, where it is "
             f"{result.configured_brokers}: the next 'kraftd start' of the whole cluster refuses another number",
         )
-    print_notes(console, notes)
+    console.print_notes(notes)

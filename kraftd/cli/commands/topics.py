@@ -10,7 +10,7 @@ import typer
 from kraftd.cli.commands.scale import reassign
 from kraftd.cli.options import Invocation, Yes, confirm
 from kraftd.errors import ConfigurationError, FileAccessError
-from kraftd.units import human_size, listed, parse_bytes, parse_long_duration_ms, plural
+from kraftd.units import count_or_dash, human_size, listed, parse_bytes, parse_long_duration_ms, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def _print_list(console: "Console", document: "TopicsDocument") -> None:
     table = plain_table("TOPIC", "PARTITIONS", "NO LEADER", "NOT IN SYNC", "OFFSETS", "SIZE")
     for each in document.topics:
         numbers = (each.partitions, each.without_leader, each.under_replicated)
-        table.add_row(each.topic, *(str(number) for number in numbers), _number(each.offsets), _size(each.bytes))
+        table.add_row(each.topic, *(str(number) for number in numbers), count_or_dash(each.offsets), _size(each.bytes))
     console.print(table)
 
 
@@ -111,7 +111,7 @@ def _print_description(console: "Console", topic: "TopicDescription") -> None:
     from kraftd.cli.terminal import Text, plain_table
 
     console.print(Text(topic.topic, style="bold"))
-    counts = f"{plural(len(topic.partitions), 'partition')}, {_number(topic.offsets)} offsets"
+    counts = f"{plural(len(topic.partitions), 'partition')}, {count_or_dash(topic.offsets)} offsets"
     console.print(f"  {counts}, {_size(topic.bytes)} on disk")
     config = ", ".join(f"{name}={value}" for name, value in topic.config.items())
     console.print(f"  own configuration: {config or 'none'}")
@@ -119,9 +119,8 @@ def _print_description(console: "Console", topic: "TopicDescription") -> None:
     table = plain_table("", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "START", "END", "SIZE")
     for each in topic.partitions:
         places = (each.leader if each.leader is not None else "none", _ids(each.replicas), _ids(each.in_sync))
-        table.add_row(
-            "", str(each.partition), *map(str, places), _number(each.start), _number(each.end), _size(each.bytes)
-        )
+        numbers = (count_or_dash(each.start), count_or_dash(each.end), _size(each.bytes))
+        table.add_row("", str(each.partition), *map(str, places), *numbers)
     console.print(table)
 
 
@@ -256,7 +255,7 @@ def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     elif not invocation.quiet:
         console = invocation.console()
         names_shown = listed(cleared, _MOST_NAMED)
-        console.print(f"Cleared {names_shown}: {_number(offsets)} offsets; Kafka frees the disk within minutes")
+        console.print(f"Cleared {names_shown}: {count_or_dash(offsets)} offsets; Kafka frees the disk within minutes")
 
 
 def topics_named(removals: "Sequence[Removal]") -> str:
@@ -441,10 +440,6 @@ def _limit(text: str, option: str, forms: str, parse: "Callable[[str], int]") ->
         raise ConfigurationError(
             f"cannot use {option} {text}: {error}", hint=f"Give a value such as {forms}."
         ) from error
-
-
-def _number(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
 
 
 def _size(size_bytes: int | None) -> str:

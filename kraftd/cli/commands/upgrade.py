@@ -135,13 +135,13 @@ def _print_result(invocation: Invocation, result: "UpgradeResult") -> None:
         return
     if invocation.quiet:
         return
-    from kraftd.cli.output import print_notes, print_restarted
+    from kraftd.cli.output import print_restarted
 
     console = invocation.console()
     if not result.is_changed:
         console.print(f"The cluster {result.cluster} runs Kafka {result.after} already: there is nothing to do.")
     print_restarted(console, result.restarted)
-    print_notes(console, result.notes)
+    console.print_notes(result.notes)
     if result.is_changed:
         console.print(
             f"The cluster {result.cluster} runs Kafka {result.after} after {result.took_s:.1f} s", style="bold"

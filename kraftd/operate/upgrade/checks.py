@@ -8,7 +8,7 @@ from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.kafka.quorum import METADATA_VERSION
 from kraftd.operate.rolling.gates import Closed
 from kraftd.plan.plan import Plan
-from kraftd.plan.versions import line_of, numbers
+from kraftd.plan.versions import line_of, numbers, version_of_jar
 
 KRAFT_VERSION = "kraft.version"
 """The feature whose next level moves the voters into the metadata, from where they never return; kraftd keeps them in
@@ -17,7 +17,6 @@ the configuration."""
 _NEWEST_METADATA_VERSION: dict[tuple[int, ...], int] = {(3, 9): 21, (4, 0): 25, (4, 1): 27, (4, 2): 29, (4, 3): 30}
 """What the last release of each line can read (MetadataVersion in its sources)."""
 _OLDEST_METADATA_VERSION = {3: 1, 4: 7}
-_SERVER_JAR = re.compile(r"(?:^|[/:])kafka_2\.\d+-(\d+\.\d+\.\d+[\w.-]*?)\.jar(?=:|$)")
 _MIB = 1024**2
 
 
@@ -75,10 +74,9 @@ _CHANGES = (
 
 def version_of(command: Sequence[str]) -> str | None:
     """Return the Kafka version that a node's command line runs, by the name of the server's jar."""
-    for argument in command:
-        if match := _SERVER_JAR.search(argument):
-            return match[1]
-    return None
+    paths = (path for argument in command for path in argument.split(":"))
+    versions = (version_of_jar(path.rpartition("/")[2]) for path in paths)
+    return next((version for version in versions if version is not None), None)
 
 
 def what_changes(before: str, after: str) -> tuple[str, ...]:
