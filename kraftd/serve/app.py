@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import Field
 
 import kraftd
 from kraftd.clock import Clock
@@ -21,15 +22,26 @@ from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program
 from kraftd.serve.front import NOTHING_SEEN, Live, Problem, Ready
-from kraftd.serve.openapi import HealthQuery, NoQuery, ReadyQuery, Responses, problems
 from kraftd.serve.page import Source, add_page
-from kraftd.web.api import DescribedApi, install_problems
+from kraftd.web.api import DescribedApi, NoParameters, NoQuery, Responses, install_problems, problems
 from kraftd.web.asgi import HttpProblemError
 
 _JOBS = {Kind.DAEMON: "kraftd", Kind.APP: "kraftd-apps", Kind.BROKER: "kafka", Kind.CONTROLLER: "kafka"}
 """The job of a program's target."""
 
 _BAD_PARAMETER = "A parameter is unknown or wrong."
+
+
+class ReadyQuery(NoParameters):
+    """The query of ``/readyz``."""
+
+    fresh: Annotated[Literal["1"] | None, Field(description="Answer from an observation that begins now.")] = None
+
+
+class HealthQuery(NoParameters):
+    """The query of ``/health``."""
+
+    strict: Annotated[bool, Field(description="Answer 503 also when the cluster is degraded or unsupervised.")] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,8 @@ from kraftd.health.report.history import KEPT_S, History, Moment
 from kraftd.host.events import Event, recent_events
 from kraftd.plan.plan import Plan
 from kraftd.serve.front import Problem
-from kraftd.serve.openapi import NoQuery, problems
 from kraftd.units import human_size
-from kraftd.web.api import StaticFiles, as_response
+from kraftd.web.api import NoQuery, StaticFiles, as_response, problems
 from kraftd.web.asgi import PING, PING_INTERVAL_S, Answer, HttpProblemError, json_event, retry
 
 WIDTH = 300

@@ -6,12 +6,14 @@ The only module of this package that imports the framework.
 import hashlib
 import mimetypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -21,6 +23,40 @@ SHARED = "kraftd.web"
 """The package with the files that all pages use: the icon and the colours."""
 
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
+
+
+class NoParameters(BaseModel):
+    """The query of a route without parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+NoQuery = Annotated[NoParameters, Query()]
+
+Responses = dict[int | str, dict[str, Any]]
+"""The answers of a route by status, for OpenAPI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem, in the form of RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def problems(**details: str) -> Responses:
+    """Return the descriptions of the problems of a route: ``status_404="No such broker."``; 421 is every route's."""
+    described = {**details, "status_421": "This name is not served here."}
+    return {
+        int(name.removeprefix("status_")): {
+            "description": text,
+            "content": {"application/problem+json": {"schema": TypeAdapter(Problem).json_schema()}},
+        }
+        for name, text in described.items()
+    }
 
 
 class DescribedApi(FastAPI):

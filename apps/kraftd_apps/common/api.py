@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from kraftd.web.api import DescribedApi, StaticFiles, as_response, install_problems
+from kraftd.web.api import DescribedApi, Responses, StaticFiles, as_response, install_problems
 from kraftd_apps.common.problems import PROBLEM_TYPES, ProblemError, problem
 from kraftd_apps.common.settings import Links
 
@@ -29,8 +29,6 @@ PROBLEM: dict[str, Any] = {
         "outcome": {"enum": ["not_written", "unknown"]},
     },
 }
-
-Responses = dict[int | str, dict[str, Any]]
 
 
 class Pages:

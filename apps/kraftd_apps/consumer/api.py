@@ -12,10 +12,10 @@ from urllib.parse import quote, urlsplit
 from fastapi import FastAPI, Query, Response
 from fastapi.responses import HTMLResponse
 
-from kraftd.web.api import as_response
+from kraftd.web.api import Responses, as_response
 from kraftd.web.asgi import Answer
 from kraftd.web.background import in_thread
-from kraftd_apps.common.api import Pages, Responses, answered_before, create_api, describe_fast_routes, problems
+from kraftd_apps.common.api import Pages, answered_before, create_api, describe_fast_routes, problems
 from kraftd_apps.common.problems import ProblemError, problem
 from kraftd_apps.consumer.hub import Hub
 from kraftd_apps.consumer.log import Log

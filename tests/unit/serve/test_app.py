@@ -1,18 +1,24 @@
 import asyncio
+import json
 
+import msgspec
 import pytest
+from pydantic import TypeAdapter
 
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
-from kraftd.serve.app import create_app
-from kraftd.web.api import StaticFiles
+from kraftd.health.report.documents import HealthDocument, NothingSeen
+from kraftd.serve.app import Target, create_app
+from kraftd.serve.front import Live, Ready, livez, readyz
+from kraftd.web.api import Problem, StaticFiles
 from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
-from tests.unit.health.views import program, snapshot, topic
+from tests.unit.health.views import full_snapshot, program, snapshot, topic
 from tests.unit.serve.seen import Seen
 from tests.unit.web.asgi_client import call
 
+EMPTY = snapshot()
 OK = snapshot(program("broker-1"), kafka=KafkaView(topics=(topic("test-topic", 1),)))
 DEGRADED = snapshot(program("broker-1"), program("broker-2", ServiceState.DOWN, "it ended"))
 DOWN = snapshot(program("broker-1", ServiceState.DOWN))
@@ -162,3 +168,48 @@ def test_a_runbook_is_served_under_the_name_of_its_alert():
 
 def test_a_runbook_that_nobody_wrote_is_not_found():
     assert answered(snapshot(), "/runbooks/Unheard").status == 404
+
+
+@pytest.mark.parametrize("newest", [full_snapshot(), EMPTY], ids=["full", "empty"])
+def test_health_has_the_described_shape_and_nothing_else(newest):
+    body = answered(newest, "/health").body
+
+    described = TypeAdapter(HealthDocument).validate_json(body)
+
+    # Read by its description and written again: a key that is not described would be lost on the way.
+    assert json.loads(TypeAdapter(HealthDocument).dump_json(described)) == json.loads(body)
+    assert msgspec.json.encode(msgspec.json.decode(body, type=HealthDocument)) == body
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        (NothingSeen, answered(None, "/health").body),
+        (Problem, answered(EMPTY, "/nothing").body),
+        (Problem, answered(EMPTY, "/health/brokers/9").body),
+        (list[Target], answered(EMPTY, "/sd/prometheus").body),
+        (Live, livez(None, 0.0, 1.0).body),
+        (Ready, readyz(EMPTY, ()).body),
+    ],
+    ids=["not looked at yet", "unknown path", "unknown broker", "targets", "livez", "readyz"],
+)
+def test_every_other_answer_has_the_described_shape(shape, body):
+    described = TypeAdapter(shape)
+
+    assert json.loads(described.dump_json(described.validate_json(body))) == json.loads(body)
+
+
+def test_every_route_describes_its_answers():
+    description = answered(EMPTY, "/openapi.json").json
+
+    assert {path: set(routes["get"]["responses"]) for path, routes in description["paths"].items()} == {
+        "/": {"200", "400", "421"},
+        "/events": {"200", "400", "421", "503"},
+        "/livez": {"200", "400", "421", "503"},
+        "/readyz": {"200", "400", "421", "503"},
+        "/health": {"200", "400", "421", "503"},
+        "/health/brokers/{broker_id}": {"204", "400", "404", "421", "503"},
+        "/sd/prometheus": {"200", "400", "421"},
+        "/metrics": {"200", "400", "421"},
+        "/runbooks/{alert}": {"200", "400", "404", "421"},
+    }
