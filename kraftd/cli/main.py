@@ -24,7 +24,7 @@ from kraftd.cli.commands import (
     topics,
     upgrade,
 )
-from kraftd.cli.options import Invocation, parse_duration, split_arguments
+from kraftd.cli.options import Invocation, parse_duration, printer_of, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
@@ -209,11 +209,7 @@ def main() -> None:
 
 def _run(argv: list[str]) -> int:
     options, rest = ([], argv) if "_KRAFTD_COMPLETE" in os.environ else split_arguments(argv)
-    printer = Invocation(
-        json="--json" in options,
-        verbose=not {"-v", "--verbose"}.isdisjoint(options),
-        no_color="--no-color" in options,
-    )
+    printer = printer_of(options)
     try:
         status = app([*options, *rest] or ["--help"], standalone_mode=False)
     except UnwritableOutputError:

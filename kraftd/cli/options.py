@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
 _PASS_THROUGH = ("kafka", "exec")
+_QUOTED_COMMAND = re.compile(r"'kraftd (?=[a-z])")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 """The answer to ``confirm``, for every command that asks."""
@@ -188,6 +189,16 @@ class Invocation:
         options = [word for option, value in chosen if value is not None for word in (option, shlex.quote(str(value)))]
         return " ".join((_command_name(), *options))
 
+    def called(self, text: str) -> str:
+        """Return a text in which the commands reach the cluster that the options of this call chose.
+
+        Args:
+            text: It names commands as ``'kraftd status'``, as every text does that is made below the command line.
+        """
+        if (self.config, self.cluster, self.state_dir) == (None, None, None):
+            return text
+        return _QUOTED_COMMAND.sub(lambda _: f"'{self.command} ", text)
+
     def command_context(self, default_timeout_s: float | None = None) -> "CommandContext":
         """Return the context of this call, with progress on stderr, and its time limit: --timeout, else the default."""
         from kraftd.operate.context import this_command_context
@@ -315,16 +326,40 @@ class Invocation:
             import traceback
 
             sys.stderr.write(escaped_lines("".join(traceback.format_exception(error))))
+        hint = self.called(error.hint)
         if self.json:
-            facts = {"code": error.code, "message": str(error), "hint": error.hint, "details": error.details}
+            facts = {"code": error.code, "message": str(error), "hint": hint, "details": error.details}
             self.print_document({"ok": False, "error": facts})
             return
         console = self.console(stderr=True)
         # Lists in a message have a line for each item.
         for line in f"kraftd: {error}".split("\n"):
             console.print(line, style="bold red")
-        if error.hint:
-            console.print(error.hint)
+        if hint:
+            console.print(hint)
+
+
+def printer_of(options: Sequence[str]) -> Invocation:
+    """Return the call that prints errors, also where the rest of its arguments is wrong.
+
+    Args:
+        options: The global options, as ``split_arguments`` returns them.
+    """
+    values: dict[str, str] = {}
+    words = iter(options)
+    for word in words:
+        option, is_joined, value = word.partition("=")
+        if option in _WITH_VALUE:
+            values[option] = value if is_joined else next(words, "")
+    config, state_dir = values.get("--config"), values.get("--state-dir")
+    return Invocation(
+        cluster=values.get("-c") or values.get("--cluster"),
+        config=Path(config) if config else None,
+        state_dir=Path(state_dir) if state_dir else None,
+        json="--json" in options,
+        verbose=not {"-v", "--verbose"}.isdisjoint(options),
+        no_color="--no-color" in options,
+    )
 
 
 def program_names(context: typer.Context, incomplete: str) -> list[str]:

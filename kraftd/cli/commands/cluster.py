@@ -89,6 +89,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
     chosen = invocation.chosen(command_context)
     with report_running_programs(invocation, chosen.layout):
         result = start_cluster(chosen, options, command_context)
+    result = replace(result, notes=tuple(map(invocation.called, result.notes)))
     if invocation.json:
         document = status(cluster_context(result.plan, command_context), observed).document
         invocation.print_document(

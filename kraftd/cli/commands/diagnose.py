@@ -99,7 +99,7 @@ def _print_findings(invocation: Invocation, findings: "Iterable[Finding]") -> No
         console.print(
             Text.assemble((f"{finding.status:<8}", _STYLES[finding.status]), f" {escaped(f'{finding.name}: {fact}')}")
         )
-        for line in (*more, *([f"-> {finding.remedy}"] if finding.remedy else ())):
+        for line in (*more, *([f"-> {invocation.called(finding.remedy)}"] if finding.remedy else ())):
             console.print(f"         {line}")
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.cli.options import Invocation, parse_duration, parse_since, regular_expression, split_arguments
+from kraftd.cli.options import (
+    Invocation,
+    parse_duration,
+    parse_since,
+    printer_of,
+    regular_expression,
+    split_arguments,
+)
 from kraftd.errors import ConfigurationError
 
 
@@ -106,6 +113,29 @@ def test_suggested_commands_reach_the_same_cluster():
 
     assert invocation.command == "kraftd --config 'a b.toml' --cluster blue --state-dir /s"
     assert Invocation(assignments=("cluster.brokers=1",)).command == "kraftd"
+
+
+@pytest.mark.usefixtures("called_as_kraftd")
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        (["--state-dir", "/s", "--json"], "kraftd --state-dir /s"),
+        (["--json", "--state-dir=/s", "-c", "blue"], "kraftd --cluster blue --state-dir /s"),
+        (["--config", "k.toml", "--set", "cluster.brokers=1", "--json"], "kraftd --config k.toml"),
+        (["--json", "--timeout", "9s"], "kraftd"),
+    ],
+)
+def test_the_commands_of_a_hint_reach_the_cluster_that_options_chose(options, call, capsys):
+    hint = "'kraftd start' starts it, 'kraftd logs a' tells more; 'kraftd --help' helps, and so does kraftd's page."
+    error = ConfigurationError("cannot ask 'kraftd'", hint=hint)
+
+    printer_of(options).print_error(error)
+    printer_of([each for each in options if each != "--json"]).print_error(error)
+
+    captured = capsys.readouterr()
+    told = f"'{call} start' starts it, '{call} logs a' tells more; 'kraftd --help' helps, and so does kraftd's page."
+    assert json.loads(captured.out)["error"]["hint"] == told
+    assert told in captured.err
 
 
 @dataclass(frozen=True)
