@@ -65,10 +65,10 @@ check: lint      ## lint, and the unit tests: in less than a minute
 docs/metrics.md: $(VENV)/.installed tools/metrics_reference.py $(wildcard kraftd/serve/metrics/*.py)
 	$(BIN)/python -m tools.metrics_reference > $@
 
-dashboards: $(VENV)/.dev  ## write Grafana's dashboards anew from tools/dashboards
+dashboards: $(VENV)/.dev  ## write Grafana's dashboards again from tools/dashboards
 	$(BIN)/python -m tools.dashboards
 
-pictures: $(VENV)/.dev  ## draw the dashboards of the documentation anew, from a real cluster
+pictures: $(VENV)/.dev  ## draw the dashboards of the documentation again, from a real cluster
 	$(BIN)/python -m tests.kafka.pictures
 
 bench: $(VENV)/.dev  ## compare with the stock way

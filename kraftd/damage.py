@@ -1,6 +1,6 @@
 """What lies at an offset of a partition's log: a batch, the end, or damage, and where the damage ends. Pure.
 
-No client tells: librdkafka drops some damaged batches without a word and fetches them for ever, Java's stays before
+No client tells: librdkafka drops some damaged batches without a word and fetches them forever, Java's stays before
 them, and a broker that finds no batch at an offset answers nothing for all offsets up to the next entry of its index.
 """
 

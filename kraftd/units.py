@@ -38,11 +38,11 @@ def parse_bytes(text: str) -> int:
     """Return the bytes of a size such as ``1GiB``, ``500MB``, ``64k`` or ``1024``; i and a bare letter mean 1024.
 
     Raises:
-        ValueError: The text is no size, or none at all.
+        ValueError: The text is not a size, or is empty.
     """
     match = _BYTES.fullmatch(text.strip())
     if match is None:
-        raise ValueError("it is no size")
+        raise ValueError("it is not a size")
     power = _PREFIXES.index(match[2].lower())
     is_decimal = match[3].lower() == "b" and match[2]
     found: int = round(float(match[1]) * (1000 if is_decimal else 1024) ** power)
@@ -55,11 +55,11 @@ def parse_long_duration_ms(text: str) -> int:
     """Return the milliseconds of a duration such as ``7d``, ``2w``, ``12h``, ``90min`` or ``500ms``.
 
     Raises:
-        ValueError: The text is no duration, or none at all.
+        ValueError: The text is not a duration, or is empty.
     """
     match = _LONG_DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError("it is no duration")
+        raise ValueError("it is not a duration")
     found = round(float(match[1]) * _UNITS_MS[match[2].lower()])
     if not found:
         raise ValueError("it leaves no time")
@@ -182,4 +182,4 @@ def parse_schedule(text: str) -> Schedule:
     if found := _AT.fullmatch(words):
         weekday = _WEEKDAYS.index(found[1]) if found[1] else None
         return Schedule(_DAY_S * (1 if weekday is None else 7), time_of_day(int(found[2]), int(found[3])), weekday)
-    raise ValueError("it is no schedule")
+    raise ValueError("it is not a schedule")

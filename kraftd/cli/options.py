@@ -93,11 +93,11 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as ``180s``, ``500ms``, ``3m`` or ``2h``; a bare number is seconds.
 
     Raises:
-        ValueError: The text is no duration, or none at all.
+        ValueError: The text is not a duration, or is empty.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError("it is no duration")
+        raise ValueError("it is not a duration")
     seconds = float(match[1]) * _UNITS_S[match[2]]
     if not seconds:
         raise ValueError("it leaves no time")
@@ -143,7 +143,7 @@ def regular_expression(text: AnyStr) -> re.Pattern[AnyStr]:
     """Return the regular expression in the value of ``--grep``, for text or for bytes.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The text is not one.
     """
     try:
         return re.compile(text)
@@ -209,7 +209,7 @@ class Invocation:
         """Return the reporter that fits the options and the terminal.
 
         With --quiet it shows nothing, with --verbose every step and its time; plain lines with --json, and where
-        stderr is no terminal, or one without cursor movements. What shows them is loaded with the first line: most
+        stderr is not a terminal, or one without cursor movements. What shows them is loaded with the first line: most
         commands have no progress.
         """
         if self.quiet:

@@ -56,7 +56,7 @@ class _Output(_Waiting):
 
 
 class _Diagnostics(_Waiting):
-    """stderr: a command that works is not ended by the loss of its progress, and nobody is left to tell of it."""
+    """stderr: the loss of progress output does not end a command that works, and nobody is left to report it to."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         with contextlib.suppress(OSError):

@@ -149,7 +149,7 @@ class BackupScheduler:
         late_s = now_s - due_s(self._backups, self._history, now_s)
         if late_s < 0:
             return min(-late_s, _LOOK_S)
-        # A cluster that stays degraded is backed up all the same.
+        # A cluster that stays degraded is backed up anyway.
         if not (is_settled() or (late_s > _LOOK_S and serves())):
             return _WAITS_FOR_CLUSTER_S
         self._begin("create", *self._options())

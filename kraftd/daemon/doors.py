@@ -72,7 +72,7 @@ class DaemonDoors:
         attach: Begins to open a listener in a node's JVM; the result is why it was refused, which is logged.
         try_lock: Holds the cluster's lock unless a command does; yields whether it is held.
         save_restarts: Writes the restart histories to disk; where it is full, that is logged.
-        alerts: What Prometheus last told.
+        alerts: What Prometheus last answered.
         disks: The file systems that hold the cluster.
         send_signal: Signals this incarnation; False where it has ended.
         stop_obstacle: Why a node must not end now, as Kafka tells it; None where nothing speaks against it.

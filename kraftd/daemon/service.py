@@ -225,7 +225,7 @@ class Service:
 
 
 def tune_gc() -> None:
-    """Let Python look for cyclic garbage seldom, and never among what is loaded by now.
+    """Let Python rarely look for cyclic garbage, and never among what is loaded by now.
 
     A cycle of the collector makes tens of thousands of objects and keeps them until the next one; hardly any refer to
     themselves. Python looks at the new ones after each 700, and now and then at all: a fifth of a cycle's CPU.

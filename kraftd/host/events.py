@@ -185,7 +185,7 @@ class EventFollower:
 
 
 def follow_events(directory: Path, since_s: float, clock: Clock) -> Iterator[Event]:
-    """Yield the events that are kept, and then those that are recorded, for ever; none is lost or repeated."""
+    """Yield the events that are kept, and then those that are recorded, forever; none is lost or repeated."""
     with contextlib.closing(EventFollower(directory)) as follower:
         yield from follower.kept(since_s)
         while True:

@@ -179,7 +179,7 @@ class LogReader:
             self._rest = rest
 
     def unfinished(self) -> Iterator[str]:
-        """Yield what was read of a line without its end; it is not told again."""
+        """Yield what was read of a line without its end; it is not yielded again."""
         if self._rest:
             rest, self._rest = self._rest, b""
             yield _text(rest)
@@ -363,7 +363,7 @@ def _read(file: BinaryIO) -> bytes:
     try:
         return file.read(_BLOCK_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        # Of a damaged archive, the lines before the damage are told.
+        # Of a damaged archive, the lines before the damage are yielded.
         return b""
 
 

@@ -90,7 +90,7 @@ def _limit_files(cgroups: str, mounts: str, controller: str, names: tuple[str, s
         if not is_unified and controller not in controllers.split(","):
             continue
         for root, place in _cgroup_mounts(mounts, "" if is_unified else controller):
-            # A container may see its own part of the tree only, or be told a path beyond it.
+            # A container may see its own part of the tree only, or be given a path beyond it.
             inner = place / own[len(root) :].lstrip("/") if f"{own}/".startswith(f"{root}/") else place
             above = (each for each in (inner, *inner.parents) if each.is_relative_to(place))
             files += (each / names[0 if is_unified else 1] for each in above)

@@ -29,7 +29,7 @@ class ServiceManager:
     _is_failed: bool = field(default=False, init=False)
 
     def notify(self, **variables: str) -> None:
-        """Send variables such as ``READY="1"`` in one datagram; a failure is told once, and is not fatal."""
+        """Send variables such as ``READY="1"`` in one datagram; a failure is reported once, and is not fatal."""
         if not self.address:
             return
         try:
@@ -70,5 +70,5 @@ def _address(text: str) -> str:
     if text.startswith("@"):
         return f"\0{text[1:]}"
     if not text.startswith("/"):
-        raise ValueError("it is no absolute path, and has no leading @")
+        raise ValueError("it is not an absolute path, and has no leading @")
     return text

@@ -141,7 +141,7 @@ def headers(records: bytes) -> tuple[Batch, ...]:
     """Return the batches whose headers are in fetched bytes, up to a header that cannot be one.
 
     The last one may be cut after its header. Brokers hand out what is on disk, and a batch without a length would be
-    met for ever.
+    met forever.
     """
     found = []
     at = 0

@@ -68,10 +68,10 @@ def _described_groups(
         _field("AuthorizedOperations", "int32"),
     )
     asked = (_field("GroupIds", "[]string"), _field("IncludeAuthorizedOperations", "bool"))
-    told = (_field("ThrottleTimeMs", "int32"), _field("Groups", "[]DescribedGroup", *group))
+    answered = (_field("ThrottleTimeMs", "int32"), _field("Groups", "[]DescribedGroup", *group))
     return (
         _message(api_key, api, "request", *asked, version=version),
-        _message(api_key, api, "response", *told, version=version),
+        _message(api_key, api, "response", *answered, version=version),
     )
 
 

@@ -230,7 +230,7 @@ class Reassignment:
     """A partition whose replicas change.
 
     Attributes:
-        replicas: The replicas of before and those that are added.
+        replicas: The earlier replicas and those that are added.
         adding: The replicas that copy the partition.
         removing: The replicas that are given up once these are in sync.
     """

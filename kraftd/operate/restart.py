@@ -166,7 +166,7 @@ def require_running(cluster: ClusterContext) -> None:
     why = "it does not run" if table.supervised is None else f"supervisord does not answer ({table.unreachable})"
     raise NeedsRunningClusterError(
         f"cannot change the running cluster {cluster.plan.cluster}: {why}",
-        hint="'kraftd start' starts it, with the configuration of now.",
+        hint="'kraftd start' starts it, with the current configuration.",
         code="not_running" if table.supervised is None else "unsupervised",
     )
 
@@ -181,7 +181,7 @@ def refuse_interruption(plan: Plan, names: tuple[str, ...]) -> None:
     if len(plan.brokers) == 1 and broker in names:
         raise RefusedError(
             f"cannot restart {broker} without an interruption: it is the only broker",
-            hint="--force restarts it all the same: nobody can read or write for some seconds. "
+            hint="--force restarts it anyway: nobody can read or write for some seconds. "
             "With cluster.brokers = 2 or more, others serve meanwhile.",
             code="only_broker",
         )

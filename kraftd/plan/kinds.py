@@ -192,7 +192,7 @@ class Node(Program):
 
     @property
     def controller(self) -> Listener | None:
-        """The quorum's listener; None on a broker that is no voter."""
+        """The quorum's listener; None on a broker that is not a voter."""
         return self.first(Purpose.CONTROLLER)
 
     @property

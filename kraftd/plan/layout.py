@@ -252,7 +252,7 @@ def clusters_dir(environ: Mapping[str, str], home: Path | None) -> Path:
     """Return the parent of the default state directories.
 
     Raises:
-        ConfigurationError: It is below a home directory that is not known, or is no absolute path.
+        ConfigurationError: It is below a home directory that is not known, or is not an absolute path.
     """
     return _base(environ, "XDG_STATE_HOME", home, ".local/state", "--state-dir") / "kraftd"
 
@@ -261,7 +261,7 @@ def cache_dir(environ: Mapping[str, str], home: Path | None) -> Path:
     """Return the directory of downloads and archives, shared by all clusters.
 
     Raises:
-        ConfigurationError: It is below a home directory that is not known, or is no absolute path.
+        ConfigurationError: It is below a home directory that is not known, or is not an absolute path.
     """
     return _base(environ, "XDG_CACHE_HOME", home, ".cache", "XDG_CACHE_HOME in the environment") / "kraftd"
 
@@ -274,13 +274,13 @@ def absolute_home(home: Path | None, instead: str) -> Path:
         instead: What to set if it cannot be used, besides HOME.
 
     Raises:
-        ConfigurationError: It is not known, or is no absolute path.
+        ConfigurationError: It is not known, or is not an absolute path.
     """
     if home is not None and home.is_absolute():
         return home
     what = "cannot find the home directory: HOME is not set, and the system does not know this user"
     if home is not None:
-        what = f"cannot use the home directory {str(home)!r}: HOME is no absolute path"
+        what = f"cannot use the home directory {str(home)!r}: HOME is not an absolute path"
     raise ConfigurationError(what, hint=f"Set HOME, or {instead}, to an absolute path.", code="no_home")
 
 

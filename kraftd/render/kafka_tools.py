@@ -51,7 +51,7 @@ class Tool:
         return (*given, *access) if self.is_address_last else (*access, *given)
 
     def asks_cluster(self, given: Sequence[str]) -> bool:
-        """Return whether a call waits for the cluster's brokers, and for nothing else that it is told."""
+        """Return whether a call waits for the cluster's brokers, and for nothing else."""
         is_about_tool = not _ABOUT_THE_TOOL.isdisjoint(given)
         return self.address_option is not None and not is_about_tool and not self._is_told_addresses(given)
 

@@ -52,7 +52,7 @@ def read_release(home: Path) -> Release:
     jars = tuple(sorted(path for path in libs.glob("*.jar") if not _NOT_THE_CODE.search(path.name)))
     if not jars:
         raise RuntimeMissingError(
-            f"cannot use kafka.home = {home}: {libs} {'has no jars' if libs.is_dir() else 'is no directory'}",
+            f"cannot use kafka.home = {home}: {libs} {'has no jars' if libs.is_dir() else 'is not a directory'}",
             hint=_HINT,
             code="kafka_missing",
         )

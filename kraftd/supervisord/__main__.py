@@ -12,7 +12,7 @@ one (supervisor 4.3, Supervisor.add_process_group takes new groups only).
 A signal does not end supervisord's wait for events, as Python waits on after the handler (PEP 475): a child whose end
 comes a moment after its pipe was closed is noticed a second later (supervisor 4.3, Supervisor.runforever).
 
-To open a log anew, or to rotate it, supervisord closes it first. Where it cannot be opened then, that ends supervisord,
+To reopen a log, or to rotate it, supervisord closes it first. Where it cannot be opened then, that ends supervisord,
 or nobody reads any more what the program writes (supervisor 4.3, loggers.FileHandler.reopen, RotatingFileHandler).
 
 A program whose log has no directory any more, because somebody tidied up, is never spawned again (supervisor 4.3,
@@ -64,7 +64,7 @@ class TolerantStream:
 
 
 def reopen_log(handler: Any) -> None:
-    """Open a log anew by its name; where that is not possible, it is written to as before."""
+    """Reopen a log by its name; where that is not possible, it is written to as before."""
     try:
         stream = open(handler.baseFilename, handler.mode)  # noqa: SIM115, PTH123 as FileHandler does it
     except OSError:
@@ -94,7 +94,7 @@ class LastingProcess(supervised_process.Subprocess):  # type: ignore[misc]
     def spawn(self) -> int | None:
         """Make that directory again where it is gone, and spawn."""
         log = Path(self.config.stdout_logfile)
-        # No further parents: where the whole state directory was removed, it stays so. What fails is told by the spawn.
+        # No further parents: where the whole state directory was removed, it stays so. The spawn reports what fails.
         with contextlib.suppress(OSError):
             for directory in (log.parent.parent, log.parent):
                 directory.mkdir(mode=0o700, exist_ok=True)
@@ -129,7 +129,7 @@ class SignalWake:
             self._receiver.recv(4096)
 
     def close(self) -> None:
-        """Be woken no more."""
+        """Do not be woken any more."""
         signal.set_wakeup_fd(-1)
         self._receiver.close()
         self._sender.close()

@@ -148,7 +148,7 @@ class StaticFiles:
     """The files of some packages' `static` folders, and of the shared one.
 
     Attributes:
-        hashed: Answers by a path with the file's hash, which clients may cache for ever.
+        hashed: Answers by a path with the file's hash, which clients may cache forever.
         plain: Answers by a path with the file's own name, never cached: for scripts that import each other.
     """
 

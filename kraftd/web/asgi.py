@@ -50,7 +50,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 
 def head_only(send: Send) -> Send:
-    """Return a `send` that ends an answer after its head, as HEAD asks; also one that would go on for ever."""
+    """Return a `send` that ends an answer after its head, as HEAD asks; also one that would go on forever."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.start":

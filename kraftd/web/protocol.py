@@ -66,7 +66,7 @@ class HttpCycle(RequestResponseCycle):
         held, self.held = self.held, None
         if held is not None:
             if self.more_body:
-                # The client still sends, and might never: what comes next cannot be told from another request.
+                # The client still sends, and might never: what comes next looks like another request.
                 self.keep_alive = False
                 self.transport = cast("Any", _LingeringTransport(self.connection))
             elif self.connection.is_last_answer:
@@ -182,7 +182,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         while True:
             if self.parser.get_method() == b"CONNECT":
-                self._refuse("method_not_allowed", "CONNECT is for proxies, and this is none")
+                self._refuse("method_not_allowed", "CONNECT is for proxies, and this is not one")
                 return
             head = self._head_without_offer()
             self.parser = httptools.HttpRequestParser(self)

@@ -54,7 +54,7 @@ EXACT = ("logs",)
 SURROUNDINGS: dict[str, dict[str, str | None]] = {
     "no HOME": {"HOME": None},
     "empty HOME": {"HOME": "", "XDG_CACHE_HOME": ""},
-    "HOME that is no directory": {"HOME": "/dev/null/x"},
+    "HOME that is not a directory": {"HOME": "/dev/null/x"},
     "read-only HOME": {"HOME": "/proc"},
     "relative HOME": {"HOME": "relative/dir", "XDG_STATE_HOME": "relative"},
     "removed working directory": {"_": "mkdir gone; cd gone; rmdir ../gone;"},

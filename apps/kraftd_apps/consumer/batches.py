@@ -64,7 +64,7 @@ def fetch_batch(kafka: KafkaSettings, partition: int, offset: int, timeout_s: fl
 
 
 def leave_group(kafka: KafkaSettings, group: str, member_id: str, timeout_s: float) -> None:
-    """Take a member of the classic protocol out of its group, as its own leave would; nothing if it is none. Blocks.
+    """Take a member of the classic protocol out of its group, as its own leave would; nothing if it is not one. Blocks.
 
     Raises:
         KafkaException: The brokers do not answer in time, or refuse.

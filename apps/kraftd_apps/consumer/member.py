@@ -118,7 +118,7 @@ class Member:
     would hide the first records of the new topic with that name, so such an offset is ignored.
 
     At the end of a partition, the position is committed too: it is behind the markers and aborted records of
-    transactions, which no member ever receives. A batch that librdkafka cannot decode, and would fetch for ever, is
+    transactions, which no member ever receives. A batch that librdkafka cannot decode, and would fetch forever, is
     passed, whether librdkafka reports it or only stays in front of it. So are offsets at which the broker finds none,
     as soon as a later one can be read.
     """

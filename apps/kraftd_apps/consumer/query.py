@@ -21,7 +21,7 @@ Time = Annotated[int, Field(ge=0, le=_LAST_TIMESTAMP_MS)]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Conditions on a record; None is no condition."""
+    """Conditions on a record; None is not a condition."""
 
     partition: int | None = None
     after: tuple[int, int] | None = None

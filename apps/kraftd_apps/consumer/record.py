@@ -74,7 +74,7 @@ def is_end(error: Any) -> bool:
 
 
 def is_undecodable(error: Any) -> bool:
-    """Return whether librdkafka's error is about a batch that it cannot decode, and fetches again for ever."""
+    """Return whether librdkafka's error is about a batch that it cannot decode, and fetches again forever."""
     return error.code() in _UNDECODABLE
 
 

@@ -120,7 +120,7 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
     if content.manifests:
         invocation.console().print(table)
     for broken in content.unusable:
-        invocation.console().print(f"{broken.name} is no usable backup: {broken.error}", style="red")
+        invocation.console().print(f"{broken.name} is not a usable backup: {broken.error}", style="red")
 
 
 def verify(context: typer.Context, target: TargetArgument, backup: BackupId = None) -> None:
@@ -253,7 +253,7 @@ def prune(
         why = f"; newer ones continue {needed} of them" if needed > 0 else ""
         invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}{why}")
         if result.unusable:
-            invocation.console().print(f"Left alone, because they are no usable backups: {', '.join(result.unusable)}")
+            invocation.console().print(f"Left alone, because they are not usable backups: {', '.join(result.unusable)}")
 
 
 def _abandon(invocation: Invocation) -> None:

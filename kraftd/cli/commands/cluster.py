@@ -101,7 +101,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
 
 
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
-    """Stop the cluster, or programs of it, without losing a record. A cluster that does not run is no error."""
+    """Stop the cluster, or programs of it, without losing a record. A cluster that does not run is not an error."""
     from kraftd.cli import output
     from kraftd.operate.stop.stop import StopOptions
     from kraftd.operate.stop.stop import stop as stop_cluster

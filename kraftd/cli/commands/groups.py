@@ -155,7 +155,7 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
     """Return where a reset goes.
 
     Raises:
-        ConfigurationError: Neither or both are given, or the form is none of the known ones.
+        ConfigurationError: Neither or both are given, or the form is unknown.
     """
     from kraftd.operate.data.resets import ResetTo, Target
 

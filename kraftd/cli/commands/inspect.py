@@ -232,7 +232,9 @@ def _plan(invocation: Invocation) -> "Plan":
 
 def top(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Print the screen once, as when stdout is no terminal.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print the screen once, as when stdout is not a terminal.")
+    ] = False,
 ) -> None:
     """Show programs, brokers, quorum, groups and rates on one screen, live; q ends."""
     from kraftd.operate.observation import observed

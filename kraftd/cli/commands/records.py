@@ -154,7 +154,7 @@ def range_of(
     """Return which records the options want.
 
     Raises:
-        ConfigurationError: The offset or the time is none, or both are given.
+        ConfigurationError: The offset or the time is malformed, or both are given.
     """
     from kraftd.operate.data.tail import Range
 
@@ -180,7 +180,7 @@ def _offset(text: str | None) -> str | int | None:
         return int(text)
     except ValueError:
         raise ConfigurationError(
-            f"cannot read from the offset {text}: it is none",
+            f"cannot read from the offset {text}: it is not an offset",
             hint="Use earliest, latest, an offset, or a number from the end: -100.",
         ) from None
 

@@ -230,7 +230,7 @@ def bytes_per_s(text: str) -> int:
     """Return the bytes a second of --throttle.
 
     Raises:
-        ConfigurationError: It is no size.
+        ConfigurationError: It is not a size.
     """
     try:
         return parse_bytes(text)

@@ -135,7 +135,9 @@ def create(
     retention: Retention = None,
     retention_size: RetentionSize = None,
     config: Configs = None,
-    if_missing: Annotated[bool, typer.Option("--if-missing", help="One that exists as asked for is no error.")] = False,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="One that exists as asked for is not an error.")
+    ] = False,
 ) -> None:
     """Create a topic, and return when its partitions can be written to."""
     from kraftd.operate.data.access import opened

@@ -2,7 +2,7 @@
 
 An offset is not always a record: the marker that ends a transaction takes one, records of an aborted transaction are
 skipped by every read_committed consumer, and compaction and retention leave gaps. No commit ever passes a marker at the
-end of a log, so that the plain difference to the end would stay for ever. Batches are looked at only where a group has
+end of a log, so that the plain difference to the end would stay forever. Batches are looked at only where a group has
 unread offsets and its commit did not move, a bounded number of bytes in a cycle, and each batch once for each commit.
 """
 
@@ -145,7 +145,7 @@ class UnreadMemory:
         return found
 
     def forget(self, key: TopicPartition) -> None:
-        """Forget what was found in a log that is no more."""
+        """Forget what was found in a log that is gone."""
         for of_log in (self.found, self.fewer):
             for position in [position for position in of_log if position[0] == key]:
                 del of_log[position]

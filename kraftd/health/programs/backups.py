@@ -76,7 +76,7 @@ class BackupHistory:
 
 
 def parse_history(text: str | None) -> BackupHistory | None:
-    """Return the history in a text; None where it is absent, damaged or a newer kraftd's: it then begins anew."""
+    """Return the history in a text; None where it is absent, damaged or a newer kraftd's, and starts over."""
     try:
         raw: Mapping[str, Any] = json.loads(text or "")
         if int(raw["schema_version"]) > _SCHEMA_VERSION:

@@ -260,7 +260,7 @@ def diagnose(exit_text: str, log_records: Sequence[str], *, started: bool = Fals
 
 
 def silenced(cause: Cause) -> Cause:
-    """Return a cause that no known line told, on a disk that is full: its log could not be written to either."""
+    """Return the cause of an exit that no line explains, on a full disk: its log could not be written to either."""
     return Cause(f"{cause.text}: the disk is full, its log may lack why", _FREE_SPACE, code="disk_full")
 
 

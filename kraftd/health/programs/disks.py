@@ -9,7 +9,7 @@ WINDOW_S = 300.0
 """How far back the rate looks: a segment that Kafka deletes meanwhile counts as space won."""
 
 LEAST_SPAN_S = 60.0
-"""The shortest time that a rate is told from: the burst of a start is no rate."""
+"""The shortest time from which a rate is computed: the burst of a start is no rate."""
 
 WARN_BEFORE_S = 600.0
 """How long before a file system is full the cluster is degraded."""

@@ -32,7 +32,7 @@ class OperationKind:
             call that was interrupted has left nothing.
         resume: Returns the command that finishes what a journal has, without ``kraftd``.
         undo: Returns the one that gives it up: undoes or forgets it; None where none does.
-        begins_anew: Where its journal is damaged, its command begins anew, so that there is nothing to resume.
+        begins_anew: Where its journal is damaged, its command starts over, so there is nothing to resume.
     """
 
     name: str

@@ -69,7 +69,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Restart the program no more, and record that once."""
+    """Stop restarting the program, and record that once."""
 
     program: str
     why: str
@@ -211,5 +211,5 @@ def _restart_history(raw: Mapping[str, Any]) -> RestartHistory:
 
 
 def _earlier_history(raw: Mapping[str, Any]) -> RestartHistory:
-    """Return a history of schema version 1, which gave up after some restarts: the next exit decides anew."""
+    """Return a history of schema version 1, which gave up after some restarts: the next exit decides again."""
     return RestartHistory(attempts=len(raw["restarted_at_s"]), restarts=int(raw["restarts"]))

@@ -159,7 +159,7 @@ class Snapshot:
         supervised: Whether supervisord answers; None where nothing of the cluster runs at all.
         contacts: By node id, for every configured broker.
         usages: By program name, for those that run.
-        alerts: What the cluster's Prometheus last told; None where it has none, or was not asked yet.
+        alerts: What the cluster's Prometheus last answered; None where it has none, or was not asked yet.
         unreachable: Why supervisord does not answer although it runs; None otherwise.
         disks: The file systems that hold the cluster.
         backup: The scheduled backups; None where none are, and where a command observes.

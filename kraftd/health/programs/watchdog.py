@@ -70,7 +70,7 @@ class Run:
 def observed(hang: Hang | None, silence: Silence | None, now_s: float) -> Hang | None:
     """Return the silence of a program after one more probe; None where it answered.
 
-    A program that opens or closes its port meanwhile does something: its silence begins anew.
+    A program that opens or closes its port meanwhile does something: its silence starts over.
     """
     if silence is None:
         return None

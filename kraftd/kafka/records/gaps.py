@@ -1,6 +1,6 @@
 """Damage in front of a reader: where a position stays, or librdkafka reports a batch, one Fetch of its own tells.
 
-librdkafka fetches such a batch for ever, mostly without a word, and hands out neither its header nor its end.
+librdkafka fetches such a batch forever, mostly without a word, and hands out neither its header nor its end.
 """
 
 import time

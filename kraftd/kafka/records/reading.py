@@ -226,7 +226,9 @@ class _Following:
             self._ends[place] = offset
             self.remaining.discard(place)
         elif error.code() in {codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_PARTITION, codes._UNKNOWN_TOPIC}:  # noqa: SLF001
-            raise UnknownNameError("cannot read on: the topic was deleted", hint="'kraftd topics' shows what is.")
+            raise UnknownNameError(
+                "cannot read on: the topic was deleted", hint="'kraftd topics' shows those that exist."
+            )
         # A broker that is away comes back, or the reading falls silent.
 
     def _pass_reported(self, place: TopicPartition, offset: int, error: Any) -> None:
@@ -234,7 +236,7 @@ class _Following:
         if gap is not None:
             self._pass(gap)
         elif error.code() < 0:
-            # The library would fetch the same batch for ever; what the broker refuses, a new leader may have.
+            # The library would fetch the same batch forever; what the broker refuses, a new leader may have.
             raise KraftdError(
                 f"cannot decode the batch at offset {offset} of partition {place[1]}: {error.str()}",
                 hint="Read on behind it with --partition and --offset.",

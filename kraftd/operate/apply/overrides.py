@@ -1,6 +1,6 @@
 """The brokers' settings that were changed while they ran.
 
-Kafka keeps such a value, and it wins over server.properties for ever. It is in that file too, so that it is forgotten
+Kafka keeps such a value, and it wins over server.properties forever. It is in that file too, so that it is forgotten
 once the broker was started from there: else the next change of the file would have no effect.
 """
 

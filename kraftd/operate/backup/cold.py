@@ -119,7 +119,7 @@ def refuse_used(place: Path) -> None:
 
     Raises:
         RefusedError: Always where it does.
-        FileAccessError: It is no directory, or cannot be read.
+        FileAccessError: It is not a directory, or cannot be read.
     """
     with os_errors_named("read", place):
         is_used = place.exists() and any(place.iterdir())
@@ -262,7 +262,7 @@ def _extract(
     for member in archive:
         name = PurePosixPath(member.name)
         if not member.isreg() or name.is_absolute() or ".." in name.parts:
-            raise DamagedArchiveError(f"cannot restore {member.name!r}: it is no file of a state directory")
+            raise DamagedArchiveError(f"cannot restore {member.name!r}: it is not a file of a state directory")
         path = place / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         source = archive.extractfile(member)

@@ -26,7 +26,7 @@ from kraftd.operate.backup.target import PARTIAL, Target, is_backup_id, target_e
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A directory of a target that is no usable backup, though it is named as one, or has a manifest."""
+    """A directory of a target that is not a usable backup, though it is named as one, or has a manifest."""
 
     name: str
     error: KraftdError

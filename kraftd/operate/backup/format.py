@@ -117,7 +117,7 @@ def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
         read: Returns the next bytes of the file, fewer only at its end.
 
     Raises:
-        DamagedArchiveError: The file is no record file, or is cut or damaged at a place that the text names.
+        DamagedArchiveError: The file is not a record file, or is cut or damaged at a place that the text names.
     """
     magic = read(len(FILE_MAGIC))
     if magic != FILE_MAGIC:

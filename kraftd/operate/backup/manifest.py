@@ -211,7 +211,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         form, version = document["format"], int(document["format_version"])
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         why = f"without {error}" if isinstance(error, KeyError) else error
-        raise DamagedArchiveError(f"cannot read {where}: it is no manifest of a backup ({why})") from error
+        raise DamagedArchiveError(f"cannot read {where}: it is not the manifest of a backup ({why})") from error
     if form != FORMAT or version > FORMAT_VERSION:
         raise IdentityMismatchError(
             f"cannot read {where}: it has format {form!r}, version {version}; "
@@ -273,7 +273,7 @@ def pieces_of(chain: Sequence[Manifest], topic: str, partition: int) -> tuple[Pi
     """Return the files of a partition over a chain, in the order of their offsets.
 
     What a backup before the last one holds of it counts only where the next one continues it: a topic that was made
-    again, or a log that was cut, begins anew.
+    again, or a log that was cut, starts over.
     """
     found: list[Piece] = []
     for manifest in reversed(chain):

@@ -91,9 +91,9 @@ class DirectoryTarget:
     def remove(self, name: str) -> None:
         """Remove a directory; it is renamed first, so that what is left of a backup never looks like a finished one."""
         with _named("remove", self._path / name):
-            doomed = self._path / (name.removesuffix(PARTIAL) + PARTIAL)
-            (self._path / name).replace(doomed)
-            shutil.rmtree(doomed)
+            removed = self._path / (name.removesuffix(PARTIAL) + PARTIAL)
+            (self._path / name).replace(removed)
+            shutil.rmtree(removed)
 
     def publish(self, partial: str, name: str, manifest: bytes) -> None:
         """Write the manifest, bring everything to the disk, and rename the directory."""

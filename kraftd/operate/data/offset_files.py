@@ -62,7 +62,7 @@ def parse_offsets(content: bytes, origin: str) -> OffsetsFile:
     """Return the offsets that a file holds.
 
     Raises:
-        ConfigurationError: It is no such file, or of a newer kraftd.
+        ConfigurationError: It is not such a file, or of a newer kraftd.
     """
     try:
         found = msgspec.json.decode(content, type=OffsetsFile)

@@ -113,7 +113,7 @@ def _start(bounds: Bounds, wanted: Range) -> int:
             offset = number if number >= 0 else bounds.end + number
         case other:
             raise ConfigurationError(
-                f"cannot read from {other}: it is no offset", hint="Use earliest, latest or a number."
+                f"cannot read from {other}: it is not an offset", hint="Use earliest, latest or a number."
             )
     return min(max(offset, bounds.start), bounds.end)
 

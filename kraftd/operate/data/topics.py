@@ -55,7 +55,7 @@ class TopicDescription:
 
 @dataclass(frozen=True, slots=True)
 class Offsets:
-    """The first and the next offset of partitions, as far as their leaders told them."""
+    """The first and the next offset of partitions, as far as their leaders answered."""
 
     starts: Partial[TopicPartition, int]
     ends: Partial[TopicPartition, int]

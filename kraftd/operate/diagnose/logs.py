@@ -82,7 +82,7 @@ def kept_lines(
 def follow(
     plan: Plan, names: tuple[str, ...], wanted: LogFilter, clock: Clock, *, with_further: bool = False
 ) -> Iterator[LogLine]:
-    """Yield the lines that are kept, and then what the programs write, for ever; no line is lost or repeated."""
+    """Yield the lines that are kept, and then what the programs write, forever; no line is lost or repeated."""
     with _opened(plan, names, wanted, with_further=with_further) as logs:
         yield from _merged(log.kept(is_followed=True) for log in logs)
         while True:

@@ -56,7 +56,7 @@ class Journal:
 
 
 def read_journal(layout: Layout) -> Journal | None:
-    """Return the journal; None where there is none, or it is damaged: then the restart begins anew."""
+    """Return the journal; None where there is none, or it is damaged: then the restart starts over."""
     try:
         raw = json.loads(read_text(layout.rolling) or "")
         if int(raw["schema_version"]) > _SCHEMA_VERSION:

@@ -1,6 +1,6 @@
 """The journal of a scale or reassignment: what it is to reach and to put back, so that the next call ends or undoes it.
 
-What is moved is not in it: that follows anew from where the replicas are and which moves are under way.
+What is moved is not in it: that follows from where the replicas are and which moves are under way.
 """
 
 import json
@@ -149,7 +149,7 @@ def parse_journal(text: str, path: Path) -> Journal:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KraftdError(
             f"cannot read the journal {path}: it is damaged ({error})",
-            hint="Remove that file: 'kraftd scale' then begins anew from where the replicas are. It also held which "
+            hint="Remove that file: 'kraftd scale' then starts over from where the replicas are. It also held which "
             "throttles of replication to take away: 'kraftd kafka configs --describe' shows them.",
             code="journal_damaged",
         ) from error

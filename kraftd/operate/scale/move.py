@@ -169,7 +169,7 @@ class Mover:
                 self._await_end()
             else:
                 raise KraftdError(
-                    "cannot finish: partitions keep changing, so that something else moves them too",
+                    "cannot finish: partitions keep changing: something else moves them too",
                     hint="End that, then run it again.",
                     code="moved_by_others",
                 )

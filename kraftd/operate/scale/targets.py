@@ -115,7 +115,7 @@ def spread_over(
 
 
 def moved_back(situation: Situation, before: Placement, brokers: Collection[int]) -> dict[TopicPartition, Replicas]:
-    """Return the replicas of before for partitions that have others now; what is new is spread over the brokers."""
+    """Return the earlier replicas of partitions that have others now; new partitions are spread over the brokers."""
     placement = _without_canary(situation.placement)
     back = {key: replicas for key, replicas in before.items() if placement.get(key, replicas) != replicas}
     new = {key: replicas for key, replicas in placement.items() if key not in before}

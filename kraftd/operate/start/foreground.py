@@ -41,7 +41,7 @@ _MOST_CHARACTERS = 200
 
 @dataclass(slots=True)
 class Relay:
-    """The daemon's newest document, asked for now and then, and what of it the service manager is told.
+    """The daemon's newest document, asked for now and then, and the part of it that goes to the service manager.
 
     Attributes:
         health: The daemon's document, within a time in seconds.

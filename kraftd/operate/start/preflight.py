@@ -70,7 +70,7 @@ def check_free_disk(spaces: Iterable[DiskSpace], min_free_bytes: int) -> None:
                 f"cannot start on a disk that takes hardly any more files: {space.path} has {space.free_files} of "
                 f"{space.total_files} inodes free, and {space.least_free_files} are needed",
                 hint="Delete files there ('df -i' shows the inodes), choose another place with cluster.state_dir "
-                "(--state-dir), or start all the same with --set disk.min_free=0.",
+                "(--state-dir), or start anyway with --set disk.min_free=0.",
                 code="disk_nearly_full",
                 details={"disks": [asdict(space)]},
             )
@@ -83,7 +83,7 @@ def check_free_disk(spaces: Iterable[DiskSpace], min_free_bytes: int) -> None:
         ]
         raise RefusedError(
             "cannot start on a disk that is nearly full:\n" + "\n".join(lines),
-            hint="Free disk space, choose another place with cluster.state_dir (--state-dir), or start all the same "
+            hint="Free disk space, choose another place with cluster.state_dir (--state-dir), or start anyway "
             "with --set disk.min_free=0, for example to delete topics.",
             code="disk_nearly_full",
             details={"disks": [asdict(space) for space in short]},

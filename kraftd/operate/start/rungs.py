@@ -1,4 +1,4 @@
-"""The rungs of programs while a start waits for them: shown once it takes longer, and told when its time is up."""
+"""The rungs of programs while a start waits for them: shown once it takes longer, and named when its time is up."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

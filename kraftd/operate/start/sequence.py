@@ -366,7 +366,7 @@ class StartSequence:
         return self._timed_out(", ".join(missing), self._rungs.telling(pending, started_at_s))
 
     def _timed_out(self, missing: str, lines: Mapping[str, Sequence[str]] | None = None) -> TimedOutError:
-        logged = [f"\n  {name} logged: {line}" for name, told in (lines or {}).items() for line in told]
+        logged = [f"\n  {name} logged: {line}" for name, own in (lines or {}).items() for line in own]
         what = f"cannot finish the start within {self._deadline.limit_s:g} s: still waiting for {missing}"
         return TimedOutError(
             what + "".join(logged),

@@ -141,7 +141,7 @@ def start_locked(start: Start) -> StartResult:
     running = store.plan()
     table = find_supervised(start.cluster.following(running or configured.plan))
     if running is None and start.options.names and table.processes:
-        # A plan that is made anew may restart everything, which nobody asks for who names programs.
+        # A new plan may restart everything, which nobody asks for who names programs.
         raise store.plan_missing(table.processes)
     _check_desired(start)
     notes: tuple[str, ...] = ()
@@ -181,7 +181,7 @@ def _take_over(start: Start) -> tuple[Plan, ProcessTable]:
 
 
 def _check_desired(start: Start) -> None:
-    """Refuse before anything changes where the desired state is damaged; a start of everything writes it anew."""
+    """Refuse before anything changes where the desired state is damaged; a start of everything writes it again."""
     try:
         start.cluster.store.desired()
     except KraftdError as error:

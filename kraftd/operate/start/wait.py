@@ -113,7 +113,7 @@ def _timed_out(
         for name, node in concerned.items()
         if node.uptime_s is not None and not node.ready
     }
-    logged = [f"\n  {name} logged: {line}" for name, told in lines.items() for line in told]
+    logged = [f"\n  {name} logged: {line}" for name, own in lines.items() for line in own]
     return TimedOutError(
         f"cannot wait longer than {timeout_s:g} s for {waited_for}{''.join(logged)}",
         hint="'kraftd status -v' shows more.",

@@ -107,7 +107,7 @@ class Finalize:
         """Finalize, and return when every broker knows it; idempotent.
 
         Raises:
-            TimedOutError: A broker does not know of it in time; it is finalized all the same.
+            TimedOutError: A broker does not know of it in time; it is finalized anyway.
             KraftdError: As ``plan`` raises.
         """
         cluster = self._cluster

@@ -188,7 +188,7 @@ COLLECTION_FAMILIES: tuple[Family[KafkaView], ...] = (
     gauge(
         "kraftd_quorum_observer_lag_records",
         ("observer",),
-        "Metadata records that a broker that is no voter is behind the leader.",
+        "Metadata records that a broker that is not a voter is behind the leader.",
         _of_voters(lambda each: each.lag_records, observers=True),
     ),
     gauge(

@@ -46,7 +46,7 @@ def test_a_directory_without_one_release_is_refused(tmp_path, jars, said):
 
 
 def test_a_home_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(RuntimeMissingError, match="is no directory"):
+    with pytest.raises(RuntimeMissingError, match="is not a directory"):
         read_release(tmp_path / "kafka")
 
 

@@ -36,7 +36,7 @@ HEALTHY = quorum({1: 0.0, 2: 0.2, 101: 0.3})
         pytest.param(1, {1: 0.0, 2: 2.0, 101: 0.3}, QuorumLoss(3, 2, (101,)), id="one is too far behind"),
         pytest.param(1, {1: 0.0, 2: 0.1}, QuorumLoss(2, 2, (2,)), id="two voters need both"),
         pytest.param(1, {1: 0.0}, None, id="a quorum of one ends with its voter"),
-        pytest.param(4, {1: 0.0, 2: 30.0, 3: 0.0}, None, id="a broker that is no voter"),
+        pytest.param(4, {1: 0.0, 2: 30.0, 3: 0.0}, None, id="a broker that is not a voter"),
         pytest.param(1, {1: 0.0, 2: 0.1, 3: 0.1, 4: 30.0, 5: 0.1}, None, id="two of five away"),
         pytest.param(1, {1: 0.0, 2: 0.1, 3: 0.1, 4: 30.0, 5: 30.0}, QuorumLoss(5, 3, (2, 3)), id="three of five away"),
     ],
