@@ -208,7 +208,7 @@ def _journal(cluster: ClusterContext, options: RollingOptions) -> tuple[Journal,
     """Return the journal of this call, and what an earlier call for the same programs has done."""
     names = options.names or tuple(node.name for node in cluster.plan.nodes)
     _refuse_absent(cluster, options.names)
-    fresh = begin(cluster, COMMAND, names)
+    fresh = replace(begin(cluster, COMMAND, names), names=options.names)
     left = read_journal(cluster.layout)
     if left is None or left.command != COMMAND or set(left.replaced) != set(names):
         return fresh, ()

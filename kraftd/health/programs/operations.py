@@ -44,6 +44,11 @@ class OperationKind:
 
 _ROLLING = "rolling.json"
 
+
+def _rolling_call(facts: Facts) -> str:
+    return " ".join(("restart --rolling", *map(str, facts.get("names", ()))))
+
+
 OPERATIONS = (
     OperationKind(
         "scale", "scale.json", lambda facts: f"scale --brokers {facts['brokers_after']}", lambda facts: "scale --abort"
@@ -52,7 +57,7 @@ OPERATIONS = (
         "topics reassign", "scale.json", lambda facts: "topics reassign", lambda facts: "topics reassign --abort"
     ),
     OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"]), begins_anew=True),
-    OperationKind("restart --rolling", _ROLLING, lambda facts: "restart --rolling", begins_anew=True),
+    OperationKind("restart --rolling", _ROLLING, _rolling_call, begins_anew=True),
     OperationKind("apply", _ROLLING, lambda facts: "apply", begins_anew=True),
     OperationKind("backup create"),
     OperationKind("scheduled backup"),

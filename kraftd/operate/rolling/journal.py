@@ -28,12 +28,19 @@ class Journal:
         owner: The process of the command.
         began_at_s: When it began, in seconds since the Unix epoch.
         replaced: The process that each program had then, by name.
+        names: The programs that the command was given; none where it restarts what it finds itself.
     """
 
     command: str
     owner: Process
     began_at_s: float
     replaced: Mapping[str, Process] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    @property
+    def call(self) -> str:
+        """The command with its arguments, as it is to be called again."""
+        return " ".join((self.command, *self.names))
 
     def pending(self, processes: Mapping[str, Process]) -> tuple[str, ...]:
         """Return the programs that still run as the process that was to be replaced."""
@@ -48,6 +55,7 @@ class Journal:
         document = {
             "schema_version": _SCHEMA_VERSION,
             "command": self.command,
+            "names": self.names,
             "began_at_s": self.began_at_s,
             "owner": _identity(self.owner),
             "programs": {name: _identity(process) for name, process in self.replaced.items()},
@@ -62,7 +70,8 @@ def read_journal(layout: Layout) -> Journal | None:
         if int(raw["schema_version"]) > _SCHEMA_VERSION:
             return None
         replaced = {str(name): _process(each) for name, each in raw["programs"].items()}
-        return Journal(str(raw["command"]), _process(raw["owner"]), float(raw["began_at_s"]), replaced)
+        names = tuple(map(str, raw.get("names", ())))
+        return Journal(str(raw["command"]), _process(raw["owner"]), float(raw["began_at_s"]), replaced, names)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

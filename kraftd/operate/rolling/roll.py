@@ -28,6 +28,9 @@ from kraftd.plan.program import Kind
 _POLL_S = 0.2
 _ADMIN_TIMEOUT_S = 3.0
 _TOOLS_LIMIT_S = 5.0
+_SAID_AFTER_S = 5.0
+"""A gate opens within seconds, but where something is wrong."""
+
 _ELECTION_EVERY_S = 1.0
 _NOTICED_LIMIT_S = 5.0
 _NOTICED_POLL_S = 0.02
@@ -128,15 +131,16 @@ class Roll:
     def _await_gates(self, kafka: KafkaDoor, when: str) -> Look:
         elect_at_s = 0.0
         said: set[Gate] = set()
+        say_at_s = self.cluster.clock.monotonic_s() + _SAID_AFTER_S
         while (look := self.look(kafka)).closed:
             now_s = self.cluster.clock.monotonic_s()
             if {each.gate for each in look.closed} == {Gate.PREFERRED} and now_s >= elect_at_s:
                 elect_at_s = now_s + _ELECTION_EVERY_S
                 self._elect(kafka, look)
-            for each in look.closed:
+            for each in look.closed if now_s >= say_at_s else ():
                 if each.gate not in said and each.gate is not Gate.PREFERRED:
                     said.add(each.gate)
-                    logger.debug("Waiting: %s", each.text)
+                    self.cluster.reporter.step(f"Waiting {when}: {each.text}")
             yield_to_stop(self.cluster.store, self.deadline)
             if now_s > self.deadline.at_s:
                 raise self._timed_out(look, when)

@@ -335,7 +335,7 @@ def _changes(start: Start, sequence: StartSequence) -> list[str]:
     if plan == start.cluster.plan and not changed:
         left = read_journal(plan.layout)
         is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
-        return [f"'kraftd {left.command}' did not come to its end: call it again"] if left and is_left else []
+        return [f"'kraftd {left.call}' did not come to its end: call it again"] if left and is_left else []
     return ["the configuration changed since the cluster was started: 'kraftd apply' applies it"]
 
 

@@ -1,11 +1,13 @@
 """A rolling restart of a cluster without processes: what is signalled, started and waited for."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from kraftd.clock import Clock
 from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
 from kraftd.host.processes import Process
+from kraftd.operate.context import NullReporter
 from kraftd.operate.restart import COMMAND, RollingOptions, restart_rolling
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
 from kraftd.operate.start.sequence import YieldedError
@@ -89,6 +91,39 @@ def test_a_gate_that_stays_closed_ends_the_command_in_time_and_is_named(cluster)
     (gate,) = caught.value.details["gates"]
     assert (gate["gate"], gate["partitions"]) == ("replicas_in_sync", (("test-topic", 0),))
     assert cluster.did == []
+
+
+@dataclass
+class Steps(NullReporter):
+    """The steps that a command reports, with the time of each."""
+
+    clock: Clock
+    told: list[tuple[str, float]] = field(default_factory=list)
+
+    def step(self, text):
+        self.told.append((text, self.clock.monotonic_s()))
+
+
+def test_a_wait_for_a_gate_is_told_once_where_it_takes_longer(cluster):
+    steps, began_s = Steps(cluster.clock), cluster.clock.monotonic_s()
+    cluster.isr = (1,)
+    cluster.context = replace(cluster.context, command_context=replace(cluster.context.command_context, reporter=steps))
+
+    with pytest.raises(TimedOutError):
+        roll(cluster, "broker-1", timeout_s=20.0)
+
+    ((text, at_s),) = steps.told
+    assert text == "Waiting before the restart of broker-1: test-topic-0 is not in sync with all replicas"
+    assert 5.0 <= at_s - began_s < 5.5
+
+
+def test_the_call_that_finishes_a_restart_has_the_names_that_were_given(cluster):
+    cluster.isr = (1,)
+
+    with pytest.raises(TimedOutError):
+        roll(cluster, "broker-1", timeout_s=1.0)
+
+    assert read_journal(cluster.plan.layout).call == "restart --rolling broker-1"
 
 
 def test_a_node_that_is_down_and_does_not_come_back_is_named(cluster):

@@ -71,6 +71,13 @@ def test_the_time_left_is_not_guessed(done):
         ),
         (
             "rolling.json",
+            RollingJournal("restart --rolling", Process(1, 1.0, 0.0), NOW_S, {}, ("broker-1", "producer")).to_json(),
+            "restart --rolling",
+            "kraftd restart --rolling broker-1 producer",
+            None,
+        ),
+        (
+            "rolling.json",
             RollingJournal("upgrade --to 4.3.1", Process(1, 1.0, 0.0), NOW_S).to_json(),
             "upgrade",
             "kraftd upgrade --to 4.3.1",

@@ -9,7 +9,7 @@ from tests.unit.operate.fake_cluster import FakeCluster
 
 OWNER = Process(7, 70.0, 0.0)
 OLD = {"broker-1": Process(101, 5.0, 0.0), "broker-2": Process(102, 6.0, 0.0)}
-JOURNAL = Journal("restart --rolling", OWNER, 1_700_000_000.0, OLD)
+JOURNAL = Journal("restart --rolling", OWNER, 1_700_000_000.0, OLD, ("broker-1", "broker-2"))
 
 
 @pytest.fixture
