@@ -199,7 +199,8 @@ def operations_table(operations: Iterable[Operation], now_s: float, command: str
 
 def _detail(operation: Operation, command: str) -> str:
     """Return what an operation is about, how far it is, and what to do about it, in a line."""
-    parts = [operation.what, operation.error or ""]
+    # The error of a refusal lists what is missing in lines of its own.
+    parts = [operation.what, " ".join((operation.error or "").split())]
     if operation.step:
         parts.append(f"{operation.step} (pid {operation.pid})")
     if operation.total_bytes and operation.done_bytes is not None:
@@ -350,9 +351,9 @@ def rolled(console: Console, result: "RollingResult") -> None:
         return
     print_restarted(console, result.restarted)
     console.print_notes(result.notes)
-    console.print(
-        f"Restarted {len(result.restarted)} programs one after the other in {result.took_s:.1f} s", style="bold"
-    )
+    restarted = result.restarted
+    what = restarted[0].name if len(restarted) == 1 else f"{len(restarted)} programs one after the other"
+    console.print(f"Restarted {what} in {result.took_s:.1f} s", style="bold")
 
 
 def applied(console: Console, result: "ApplyResult") -> None:

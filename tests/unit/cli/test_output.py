@@ -246,6 +246,14 @@ def test_a_status_that_the_command_observed_shows_what_takes_long():
     assert "backup restore, running: b1 from /backups" in text
 
 
+def test_the_lines_of_an_error_are_one_line_of_the_operations():
+    failed = Operation("apply", OperationState.DONE, "x", None, error="cannot finish: before x,\n  a: no\n  b: no")
+
+    text = printed(operations_table([failed], 1000.0, "kraftd"))
+
+    assert "x; cannot finish: before x, a: no b: no" in text
+
+
 def test_the_command_that_finishes_an_operation_is_of_this_very_cluster():
     left = Operation(
         "scale", OperationState.RESUMABLE, "", None, resume="kraftd scale --brokers 3", undo="kraftd scale --brokers 2"
