@@ -10,7 +10,7 @@ from kraftd.errors import ConfigurationError, KraftdError, NeedsRunningClusterEr
 from kraftd.escapes import named
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.administration.settings import ConfigEntry
-from kraftd.kafka.log import Question
+from kraftd.kafka.log import IsolationLevel, Question
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -50,6 +50,10 @@ class KafkaData(Protocol):
     def share_topics(self, groups: Iterable[GroupState]) -> Partial[str, tuple[str, ...]]: ...
 
     def mixed_offsets(self, questions: Iterable[Question]) -> Partial[TopicPartition, int]: ...
+
+    def end_offsets(
+        self, partitions: Iterable[Partition], isolation_level: IsolationLevel
+    ) -> Partial[TopicPartition, int]: ...
 
     def log_dirs(self, brokers: Iterable[BrokerEndpoint]) -> Partial[int, tuple[LogDir, ...]]: ...
 

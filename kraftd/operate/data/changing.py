@@ -1,24 +1,25 @@
 """`kraftd topics create` and `alter`: a plan that can be shown, and what carries it out."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, TimedOutError
 from kraftd.escapes import named
-from kraftd.kafka.model import ClusterMetadata, Failure, Gap, TopicPartition, TopicState
+from kraftd.kafka.log import EARLIEST, IsolationLevel
+from kraftd.kafka.model import ClusterMetadata, Failure, Gap, TopicState
 from kraftd.kafka.records.reading import record_batches
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
-from kraftd.operate.data.topic_changes import Alteration, alteration, key_risk, placed, unknown_config
-from kraftd.operate.data.topics import changeable_topics, offsets_of
+from kraftd.operate.data.key_sample import sampled_key_risk
+from kraftd.operate.data.topic_changes import Alteration, alteration, placed, unknown_config
+from kraftd.operate.data.topics import changeable_topics
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.plan import Access, Plan, Topic
 from kraftd.plan.planning import topic_config
 from kraftd.units import plural
 
 _DEFAULT_PARTITIONS = 1
-_SAMPLED = 500
 _SILENT_LIMIT_S = 5.0
 _MOST_CHARACTERS = 249
 _LIMIT_S = 30.0
@@ -216,28 +217,12 @@ def alter_topic(kafka: KafkaData, planned: Alteration) -> None:
 
 
 def _sampled_key_risk(kafka: KafkaData, access: Access, topic: TopicState) -> str | None:
-    """Return the risk to records with keys, seen in a sample of the newest."""
-    offsets = offsets_of(kafka, topic.partitions)
-    each = math.ceil(_SAMPLED / len(topic.partitions))
-    starts = {
-        key: max(offsets.starts.values.get(key, 0), end - each)
-        for key, end in offsets.ends.values.items()
-        if end > offsets.starts.values.get(key, 0)
-    }
-    return key_risk(*_count_keys(access, starts))
+    """Return the risk to records with keys, seen in a sample."""
+    firsts = kafka.mixed_offsets((partition, EARLIEST) for partition in topic.partitions).values
+    ends = kafka.end_offsets(topic.partitions, IsolationLevel.READ_COMMITTED).values
+    read = partial(record_batches, access, silent_limit_s=_SILENT_LIMIT_S, on_gap=_ignore)
+    return sampled_key_risk(read, firsts, ends)
 
 
 def _ignore(_gap: Gap) -> None:
     """A sample is as good without what is damaged."""
-
-
-def _count_keys(access: Access, starts: Mapping[TopicPartition, int]) -> tuple[int, int]:
-    keyed = sampled = 0
-    if starts:
-        for batch in record_batches(access, starts, follow=False, silent_limit_s=_SILENT_LIMIT_S, on_gap=_ignore):
-            keyed += sum(message.key() is not None for message in batch)
-            sampled += len(batch)
-            if sampled >= 2 * _SAMPLED:
-                # Others write faster than this reads.
-                break
-    return keyed, sampled

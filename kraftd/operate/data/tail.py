@@ -9,9 +9,11 @@ from itertools import chain
 from typing import Protocol, TypeAlias
 
 from kraftd.errors import ConfigurationError
-from kraftd.kafka.model import TopicPartition
+from kraftd.escapes import named
+from kraftd.kafka.log import IsolationLevel
+from kraftd.kafka.model import Partition, TopicPartition
 from kraftd.kafka.records.reading import Message
-from kraftd.operate.data.access import KafkaData
+from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.groups import bounds_of
 from kraftd.operate.data.resets import Bounds, ResetTo, Target
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics
@@ -65,7 +67,7 @@ class Plan:
 
     Attributes:
         starts: The first offset of each partition.
-        ends: Behind the last offset of each.
+        ends: Behind the last offset of each that can be read now: with an open transaction, where it began.
         firsts: The first offset that each still has.
         keep: How many of the records up to the ends are wanted, the newest by their time; None for all.
         stop_after: After how many records the reading ends; None for no bound.
@@ -89,8 +91,8 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     partitions = chosen_partitions([topic], wanted.partitions)
     to = None if wanted.since_ms is None else ResetTo(Target.TIME, wanted.since_ms)
     bounds = bounds_of(kafka, partitions, to)
-    starts = {key: _start(each, wanted) for key, each in bounds.items()}
-    ends = {key: each.end for key, each in bounds.items()}
+    ends = readable_ends(kafka, partitions)
+    starts = {key: _start(each, ends[key], wanted) for key, each in bounds.items()}
     firsts = {key: each.start for key, each in bounds.items()}
     if not wanted.is_from_the_end:
         return Plan(starts, ends, firsts, None, wanted.newest)
@@ -99,18 +101,30 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     return Plan(starts, ends, firsts, keep, None)
 
 
-def _start(bounds: Bounds, wanted: Range) -> int:
+def readable_ends(kafka: KafkaData, partitions: Iterable[Partition]) -> Mapping[TopicPartition, int]:
+    """Return behind which offset of each partition nothing can be read before an open transaction ends.
+
+    Raises:
+        KraftdError: Those of a partition are not known.
+    """
+    found = kafka.end_offsets(partitions, IsolationLevel.READ_COMMITTED)
+    for (topic, index), failure in found.failures.items():
+        raise refusal(f"cannot read the offsets of partition {index} of the topic {named(topic)}", failure)
+    return found.values
+
+
+def _start(bounds: Bounds, readable_end: int, wanted: Range) -> int:
     if wanted.since_ms is not None:
         return bounds.end if bounds.at_time is None else bounds.at_time
     match wanted.offset:
         case None:
-            offset = bounds.start if wanted.newest is None or wanted.is_filtered else bounds.end - wanted.newest
+            offset = bounds.start if wanted.newest is None or wanted.is_filtered else readable_end - wanted.newest
         case "earliest":
             offset = bounds.start
         case "latest":
-            offset = bounds.end
+            offset = readable_end
         case int(number):
-            offset = number if number >= 0 else bounds.end + number
+            offset = number if number >= 0 else readable_end + number
         case other:
             raise ConfigurationError(
                 f"cannot read from {other}: it is not an offset", hint="Use earliest, latest or a number."
@@ -145,7 +159,7 @@ def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]
         arrived = _counted(_before(map(chosen, read(starts, follow=False)), plan.ends), counts)
         found = _best(chain(found, _ranked(arrived)), count)
         starts = {
-            place: _further_back(start, plan.ends[place], plan.firsts[place])
+            place: further_back(start, plan.ends[place], plan.firsts[place])
             for place, start in starts.items()
             if counts[place] < count and start > plan.firsts[place]
         }
@@ -153,7 +167,8 @@ def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]
     return [message for _, _, message in reversed(found)]
 
 
-def _further_back(start: int, end: int, first: int) -> int:
+def further_back(start: int, end: int, first: int) -> int:
+    """Return from where to read a partition again that gave too few records from a start on."""
     return max(first, end - max(_LEAST_FURTHER, _FURTHER * (end - start)))
 
 

@@ -229,11 +229,11 @@ def _is_less(before: str | None, after: str | None) -> bool:
     return limits[1] is not None and (limits[0] is None or limits[1] < limits[0])
 
 
-def key_risk(keyed: int, sampled: int) -> str | None:
+def key_risk(keyed: int, sampled: int, which: str) -> str | None:
     """Return the risk of more partitions to records with keys; None where no key was seen."""
     if not keyed:
         return None
-    have = "the newest record has a key" if sampled == 1 else f"{keyed} of the {sampled} newest records have keys"
+    have = f"the {which} record has a key" if sampled == 1 else f"{keyed} of the {sampled} {which} records have keys"
     return (
         f"{have}: from now on most keys go to other partitions, "
         "so that consumers may see the records of a key out of order"

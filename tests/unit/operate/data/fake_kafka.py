@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from kraftd.kafka.administration.settings import ConfigEntry
-from kraftd.kafka.log import EARLIEST, LATEST
+from kraftd.kafka.log import EARLIEST, LATEST, IsolationLevel
 from kraftd.kafka.model import (
     BrokerEndpoint,
     ClusterMetadata,
@@ -47,6 +47,7 @@ class FakeKafka:
         unreadable_commits: By group, why its offsets cannot be read.
         shared: By share group, the topics that it took records of.
         bounds: The start and end of partitions; 0 and 10 where nothing is said.
+        last_stable: Where an open transaction of a partition began.
         at_times: The offset at each time, by partition.
         refused: Topics, partitions and groups that every change is refused of.
     """
@@ -57,6 +58,7 @@ class FakeKafka:
     unreadable_commits: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
     bounds: dict = field(default_factory=dict)
+    last_stable: dict = field(default_factory=dict)
     at_times: dict = field(default_factory=dict)
     entries: tuple = (OWN, *DEFAULTS)
     refused: set = field(default_factory=set)
@@ -88,6 +90,11 @@ class FakeKafka:
             elif (found := self.at_times.get((partition.key, at_ms))) is not None:
                 values[partition.key] = found
         return Partial(values)
+
+    def end_offsets(self, partitions, isolation_level):
+        assert isolation_level is IsolationLevel.READ_COMMITTED
+        ends = {each.key: self.bounds.get(each.key, (0, 10))[1] for each in partitions}
+        return Partial({key: self.last_stable.get(key, end) for key, end in ends.items()})
 
     def log_dirs(self, brokers):
         held = defaultdict(dict)

@@ -131,6 +131,25 @@ def test_an_empty_partition_is_not_waited_for():
     assert reads.asked == [({("t", 0): 10}, False)]
 
 
+def test_what_an_open_transaction_holds_back_is_not_waited_for():
+    held = FakeKafka(bounds={("t", 0): (5, 30), ("t", 1): (0, 10)}, last_stable={("t", 0): 20})
+
+    def starts_of(wanted):
+        plan = planned_tail(held, "t", wanted)
+        return {index: start for (_, index), start in plan.starts.items() if start < plan.ends["t", index]}
+
+    assert starts_of(Range(newest=3)) == {0: 17, 1: 7}
+    assert starts_of(Range(offset=-4)) == {0: 16, 1: 6}
+    assert starts_of(Range(offset="latest")) == starts_of(Range(offset=25)) == {}
+
+
+def test_an_offset_behind_the_begin_of_an_open_transaction_is_followed_from_there():
+    held = FakeKafka(bounds={("t", 0): (5, 30), ("t", 1): (0, 10)}, last_stable={("t", 0): 20})
+
+    assert planned_tail(held, "t", Range(offset=25)).starts["t", 0] == 25
+    assert planned_tail(held, "t", Range(offset="latest")).starts["t", 0] == 20
+
+
 def test_wrong_names_are_refused():
     with pytest.raises(UnknownNameError):
         planned_tail(kafka(), "nosuch", Range())

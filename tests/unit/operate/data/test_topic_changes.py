@@ -85,7 +85,7 @@ def test_an_unknown_configuration_names_the_nearest():
 
 @pytest.mark.parametrize(("keyed", "is_risk"), [(0, False), (1, True)])
 def test_keys_are_a_risk_of_more_partitions(keyed, is_risk):
-    assert (key_risk(keyed, 10) is not None) is is_risk
+    assert (key_risk(keyed, 10, "newest") is not None) is is_risk
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_keys_are_a_risk_of_more_partitions(keyed, is_risk):
     [(1, 1, "the newest record has a key:"), (3, 3, "3 of the 3 newest records have keys:")],
 )
 def test_keys_are_counted_in_the_number_of_the_records(keyed, sampled, words):
-    assert key_risk(keyed, sampled).startswith(words)
+    assert key_risk(keyed, sampled, "newest").startswith(words)
