@@ -149,7 +149,7 @@ def first_batch(records: bytes, offset: int, log_end: int, checksum: Checksum) -
 
 
 @dataclass(frozen=True, slots=True)
-class _Stay:
+class _Stall:
     position: int
     due_s: float
     pause_s: float
@@ -159,7 +159,7 @@ class Stalls:
     """Watches positions, and names each that has not moved for a while, then after pauses that double."""
 
     def __init__(self) -> None:
-        self._stays: dict[Any, _Stay] = {}
+        self._stalls: dict[Any, _Stall] = {}
 
     def noted(self, positions: Mapping[Any, int], now_s: float) -> list[tuple[Any, int]]:
         """Take the positions of all partitions with unread records, and return which of them are to be looked at now.
@@ -168,15 +168,15 @@ class Stalls:
             positions: The next offset to read, by partition.
             now_s: Monotonic time.
         """
-        due, stays = [], {}
+        due, stalls = [], {}
         for partition, position in positions.items():
-            stay = self._stays.get(partition)
-            if stay is None or stay.position != position:
-                stay = _Stay(position, now_s + STALLED_S, STALLED_S)
-            elif now_s >= stay.due_s:
+            stall = self._stalls.get(partition)
+            if stall is None or stall.position != position:
+                stall = _Stall(position, now_s + STALLED_S, STALLED_S)
+            elif now_s >= stall.due_s:
                 due.append((partition, position))
-                pause_s = min(_LONGEST_PAUSE_S, stay.pause_s * 2)
-                stay = _Stay(position, now_s + pause_s, pause_s)
-            stays[partition] = stay
-        self._stays = stays
+                pause_s = min(_LONGEST_PAUSE_S, stall.pause_s * 2)
+                stall = _Stall(position, now_s + pause_s, pause_s)
+            stalls[partition] = stall
+        self._stalls = stalls
         return due

@@ -48,14 +48,14 @@ class LogRotator:
 
     def look(self) -> None:
         """Do what is due; what the system refuses, as on a full disk, is logged once, and tried again next time."""
-        failures = [failure for log in self._logs for failure in self._tend(log)]
+        failures = [failure for log in self._logs for failure in self._maintain(log)]
         failures += [*self._guarded(self._begin_day), *self._guarded(self._remove_crashes)]
         failed = failures[0] if failures else ""
         if failed and failed != self._failed:
             logger.warning("Logs are not rotated as they should: %s", failed)
         self._failed = failed
 
-    def _tend(self, log: Path) -> Iterator[str]:
+    def _maintain(self, log: Path) -> Iterator[str]:
         yield from self._guarded(self._take_over, log)
         archived = [each for each in log_files(log) if each.archived]
         too_many = self._beyond_those_kept(archived)

@@ -64,7 +64,7 @@ class Restarter:
         ended_runs = tuple(
             (name, fact.state, fact.started_at_s) for name, fact in process_table.facts.items() if fact.pid is None
         )
-        pending = unreaped(process_table) | self._untold(process_table)
+        pending = unreaped(process_table) | self._unreported_exits(process_table)
         gone = {
             name
             for name, process in self._running.items()
@@ -85,7 +85,7 @@ class Restarter:
         kept = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
         self._running = {name: process for name, process in kept.items() if name in gone or name not in ended}
 
-    def _untold(self, process_table: ProcessTable) -> set[str]:
+    def _unreported_exits(self, process_table: ProcessTable) -> set[str]:
         """Return the programs of which supervisord, which does not answer now, has yet to say how they ended."""
         is_there = process_table.supervisor is not None
         return {name for name in self._running if is_there and name not in process_table.facts}

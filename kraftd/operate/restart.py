@@ -51,7 +51,7 @@ def restart(
     cluster = cluster_context(configured.plan, command_context)
     start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
     if not stop_options.names:
-        _refuse_in_vain(start)
+        _refuse_failing_start(start)
     # What is ended must be started again, which without the plan of what runs is refused for a part.
     known = cluster.store.plan_if_started() if stop_options.names else cluster.store.plan()
     running = cluster.following(known or configured.plan)
@@ -66,7 +66,7 @@ def restart(
     return RestartResult(stopped, started)
 
 
-def _refuse_in_vain(start: Start) -> None:
+def _refuse_failing_start(start: Start) -> None:
     """Refuse, before anything is stopped, a start that would fail after it."""
     configured, plan = start.configured, start.cluster.plan
     if configured.manifest is not None:

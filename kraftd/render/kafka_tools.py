@@ -42,7 +42,7 @@ class Tool:
             bootstrap_servers: The addresses.
             client_config: A file of client properties; None if clients need none.
         """
-        if self.address_option is None or self._is_told_addresses(given):
+        if self.address_option is None or self._has_addresses(given):
             return tuple(given)
         names = _option_names(given)
         access = [self.address_option, bootstrap_servers]
@@ -53,9 +53,9 @@ class Tool:
     def asks_cluster(self, given: Sequence[str]) -> bool:
         """Return whether a call waits for the cluster's brokers, and for nothing else."""
         is_about_tool = not _ABOUT_THE_TOOL.isdisjoint(given)
-        return self.address_option is not None and not is_about_tool and not self._is_told_addresses(given)
+        return self.address_option is not None and not is_about_tool and not self._has_addresses(given)
 
-    def _is_told_addresses(self, given: Sequence[str]) -> bool:
+    def _has_addresses(self, given: Sequence[str]) -> bool:
         names = _option_names(given)
         return any(name.startswith("--bootstrap-") or name == self._older_address_option for name in names)
 

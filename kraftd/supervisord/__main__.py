@@ -88,7 +88,7 @@ def roll_over(handler: Any) -> None:
     reopen_log(handler)
 
 
-class LastingProcess(supervised_process.Subprocess):  # type: ignore[misc]
+class ResilientProcess(supervised_process.Subprocess):  # type: ignore[misc]
     """A program that is spawned also where the directory of its log was removed."""
 
     def spawn(self) -> int | None:
@@ -135,7 +135,7 @@ class SignalWake:
         self._sender.close()
 
 
-class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
+class ResilientSupervisor(supervisord.Supervisor):  # type: ignore[misc]
     """A supervisord that keeps its control socket, adds programs to its groups, and ends a daemon that hangs."""
 
     def __init__(self, options: Any) -> None:
@@ -201,8 +201,8 @@ class LastingSupervisor(supervisord.Supervisor):  # type: ignore[misc]
 if __name__ == "__main__":
     sys.stdout = cast("TextIO", TolerantStream(sys.stdout))
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
-    supervisord.Supervisor = LastingSupervisor
-    supervised_process.Subprocess = LastingProcess
+    supervisord.Supervisor = ResilientSupervisor
+    supervised_process.Subprocess = ResilientProcess
     loggers.FileHandler.reopen = reopen_log
     loggers.RotatingFileHandler.doRollover = roll_over
     supervisord.main()

@@ -307,7 +307,7 @@ def apply(
     Nothing is deleted without --delete-undeclared, and then only what an earlier call created for the same file.
     """
     from kraftd.operate.data.access import opened
-    from kraftd.operate.data.applying import alone, carry_out, parse_declarations, planned_apply, refuse_obstacles
+    from kraftd.operate.data.applying import carry_out, exclusive, parse_declarations, planned_apply, refuse_obstacles
 
     invocation: Invocation = context.obj
     if delete_undeclared and file == _STDIN:
@@ -318,7 +318,7 @@ def apply(
     origin = "stdin" if file == _STDIN else file
     cluster = invocation.any_plan()
     declarations = parse_declarations(_declared_text(file), origin, cluster.plan)
-    with opened(cluster) as kafka, alone(cluster, is_reading=dry_run):
+    with opened(cluster) as kafka, exclusive(cluster, is_reading=dry_run):
         identity = file if file == _STDIN else str(Path(file).resolve())
         planned = planned_apply(kafka, cluster.plan, declarations, identity, delete_undeclared=delete_undeclared)
         if planned.obstacles and not (invocation.json or invocation.quiet):

@@ -298,7 +298,7 @@ def _last_fault(records: Sequence[str]) -> str:
     return consequence
 
 
-def telling_lines(log_records: Sequence[str], most: int = 3) -> list[str]:
+def relevant_lines(log_records: Sequence[str], most: int = 3) -> list[str]:
     """Return what the log of a program that does not serve yet has to say to that: its last faults, else warnings.
 
     Args:

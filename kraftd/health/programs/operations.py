@@ -32,14 +32,14 @@ class OperationKind:
             call that was interrupted has left nothing.
         resume: Returns the command that finishes what a journal has, without ``kraftd``.
         undo: Returns the one that gives it up: undoes or forgets it; None where none does.
-        begins_anew: Where its journal is damaged, its command starts over, so there is nothing to resume.
+        starts_over: Where its journal is damaged, its command starts over, so there is nothing to resume.
     """
 
     name: str
     journal: str = ""
     resume: Callable[[Facts], str] = lambda facts: ""
     undo: Callable[[Facts], str] | None = None
-    begins_anew: bool = False
+    starts_over: bool = False
 
 
 _ROLLING = "rolling.json"
@@ -56,9 +56,9 @@ OPERATIONS = (
     OperationKind(
         "topics reassign", "scale.json", lambda facts: "topics reassign", lambda facts: "topics reassign --abort"
     ),
-    OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"]), begins_anew=True),
-    OperationKind("restart --rolling", _ROLLING, _rolling_call, begins_anew=True),
-    OperationKind("apply", _ROLLING, lambda facts: "apply", begins_anew=True),
+    OperationKind("upgrade", _ROLLING, lambda facts: str(facts["command"]), starts_over=True),
+    OperationKind("restart --rolling", _ROLLING, _rolling_call, starts_over=True),
+    OperationKind("apply", _ROLLING, lambda facts: "apply", starts_over=True),
     OperationKind("backup create"),
     OperationKind("scheduled backup"),
     OperationKind(
@@ -218,7 +218,7 @@ def _resumable(journal: str, text: str) -> Operation | None:
     command = f"{facts.get('command')} "
     kinds = [kind for kind in OPERATIONS if kind.journal == journal]
     kind = next((kind for kind in kinds if command.startswith(f"{kind.name} ")), kinds[0] if kinds else None)
-    if kind is None or (kind.begins_anew and not facts):
+    if kind is None or (kind.starts_over and not facts):
         return None
     try:
         resume, undo = kind.resume(facts), kind.undo(facts) if kind.undo else None

@@ -54,7 +54,7 @@ class BackupCluster:
 
     def topics(self) -> dict[str, ClusterTopic]:
         """Return every topic by name, those that Kafka keeps for itself included."""
-        return self._patiently(self._topics)
+        return self._retried(self._topics)
 
     def _topics(self) -> dict[str, ClusterTopic]:
         found = self._agreed_topics()
@@ -88,7 +88,7 @@ class BackupCluster:
         """Return the first offset of each partition, and its last stable offset, else its high watermark."""
         asked = frozenset(partitions)
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        return self._patiently(lambda: self._ranges(asked, level)) if asked else {}
+        return self._retried(lambda: self._ranges(asked, level)) if asked else {}
 
     def _ranges(self, asked: frozenset[TopicPartition], level: IsolationLevel) -> dict[TopicPartition, OffsetRange]:
         topics = self._kafka.topics({topic for topic, _ in asked})
@@ -106,7 +106,7 @@ class BackupCluster:
 
     def groups(self) -> tuple[GroupCommits, ...]:
         """Return the committed offsets of every group that has some."""
-        return self._patiently(self._groups)
+        return self._retried(self._groups)
 
     def _groups(self) -> tuple[GroupCommits, ...]:
         found = self._kafka.commits(self._listed_groups().values())
@@ -127,17 +127,17 @@ class BackupCluster:
 
     def share_groups(self) -> tuple[str, ...]:
         """Return the groups that commit no offsets, because Kafka keeps what each record of theirs has come to."""
-        return tuple(name for name, group in self._patiently(self._listed_groups).items() if group.is_share)
+        return tuple(name for name, group in self._retried(self._listed_groups).items() if group.is_share)
 
     def active_groups(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return which of some groups have members now."""
         asked = sorted(names)
-        found = self._patiently(self._listed_groups) if asked else {}
+        found = self._retried(self._listed_groups) if asked else {}
         return tuple(name for name in asked if name in found and found[name].members)
 
     def commit(self, group: GroupCommits) -> None:
         """Set the committed offsets of a group without members."""
-        self._patiently(lambda: self._commit(group))
+        self._retried(lambda: self._commit(group))
 
     def _commit(self, group: GroupCommits) -> None:
         what = f"cannot set the offsets of the group {group.group}"
@@ -166,13 +166,13 @@ class BackupCluster:
     def set_config(self, topic: str, config: Mapping[str, str], before: Iterable[str]) -> None:
         """Give a topic these settings of its own, and none of those that it had before."""
         changes: dict[str, str | None] = {**dict.fromkeys(before), **config}
-        self._patiently(lambda: self._set_config(topic, changes))
+        self._retried(lambda: self._set_config(topic, changes))
 
     def _set_config(self, topic: str, changes: Mapping[str, str | None]) -> None:
         failure = self._kafka.alter_configs(topic, changes)
         _check("cannot set the configuration of the topic", {topic: failure} if failure else {})
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
+    def _retried(self, ask: Callable[[], T]) -> T:
         deadline_s = self._clock.monotonic_s() + _WITHIN_S
         while True:
             try:

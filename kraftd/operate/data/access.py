@@ -124,7 +124,7 @@ def _not_running(plan: Plan, reason: str) -> NeedsRunningClusterError:
     )
 
 
-def apart_from(done: Sequence[str]) -> str:
+def already_deleted(done: Sequence[str]) -> str:
     """Return what was deleted before Kafka refused the next one, as a part of that sentence; empty for nothing."""
     return f" (deleted: {', '.join(map(named, done))})" if done else ""
 

@@ -280,7 +280,7 @@ def _checked_new(kafka: KafkaData, metadata: ClusterMetadata, missing: Sequence[
     return tuple(created)
 
 
-def alone(cluster: ClusterContext, *, is_reading: bool) -> AbstractContextManager[None]:
+def exclusive(cluster: ClusterContext, *, is_reading: bool) -> AbstractContextManager[None]:
     """Return a context in which no other command applies topics to a cluster; one that only reads needs none.
 
     Raises:

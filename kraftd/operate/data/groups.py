@@ -7,7 +7,7 @@ from kraftd.errors import NeedsRunningClusterError, RefusedError, UnknownNameErr
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
 from kraftd.kafka.model import STREAMS, Failure, Groups, GroupState, Partition, TopicPartition
-from kraftd.operate.data.access import KafkaData, apart_from, refusal
+from kraftd.operate.data.access import KafkaData, already_deleted, refusal
 from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics, offsets_of
 from kraftd.operate.status import lag
@@ -383,7 +383,7 @@ def delete_groups(kafka: KafkaData, groups: Iterable[GroupState]) -> tuple[str, 
     done = tuple(group.name for group in chosen if group.name not in failures)
     if failures:
         name, failure = next(iter(failures.items()))
-        what = f"cannot delete the group {named(name)}{apart_from(done)}"
+        what = f"cannot delete the group {named(name)}{already_deleted(done)}"
         if failure.error == "NON_EMPTY_GROUP":
             raise RefusedError(f"{what}: a consumer has joined it", hint="Stop it first.", code="active_group")
         raise refusal(what, failure)

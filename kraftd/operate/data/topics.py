@@ -11,7 +11,7 @@ from kraftd.kafka.log import EARLIEST, LATEST
 from kraftd.kafka.model import ClusterMetadata, Failure, Partial, Partition, TopicPartition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.kafka.topics import HIGH_WATERMARK
-from kraftd.operate.data.access import KafkaData, apart_from, refusal
+from kraftd.operate.data.access import KafkaData, already_deleted, refusal
 from kraftd.operate.status import health
 from kraftd.plan.plan import Plan
 
@@ -290,7 +290,7 @@ def delete_topics(kafka: KafkaData, planned: PlannedRemoval) -> tuple[str, ...]:
     if failures:
         name, failure = next(iter(failures.items()))
         done = [each for each in names if each not in failures]
-        raise refusal(f"cannot delete the topic {named(name)}{apart_from(done)}", failure)
+        raise refusal(f"cannot delete the topic {named(name)}{already_deleted(done)}", failure)
     return tuple(names)
 
 

@@ -224,7 +224,7 @@ class Mover:
         first: int | None = None
         least = None
         while True:
-            situation, alive = self._look_patiently()
+            situation, alive = self._look_with_retry()
             if not situation.reassignments:
                 self._clock.sleep(_BEHIND_S)
                 return
@@ -233,7 +233,7 @@ class Mover:
             if least is None or left < least:
                 least, less_at_s = left, now_s
             elif left and now_s - less_at_s > _STUCK_AFTER_S:
-                self._hurry(sorted(situation.moving_brokers - alive))
+                self._raise_throttle(sorted(situation.moving_brokers - alive))
                 less_at_s = now_s
             if now_s - said_s >= _SAID_EVERY_S:
                 said_s = now_s
@@ -242,7 +242,7 @@ class Mover:
             self._check(situation)
             self._clock.sleep(_POLL_S)
 
-    def _hurry(self, dead: Collection[int]) -> None:
+    def _raise_throttle(self, dead: Collection[int]) -> None:
         """Double a throttle below what is written meanwhile: the copies would never be complete."""
         if dead:
             names = ", ".join(f"broker-{node_id}" for node_id in dead)
@@ -258,7 +258,7 @@ class Mover:
         self._bytes_per_s *= 2
         self._cluster.reporter.step(f"Nothing gets less: the throttle is {human_size(self._bytes_per_s)}/s now")
 
-    def _look_patiently(self) -> tuple[Situation, frozenset[int]]:
+    def _look_with_retry(self) -> tuple[Situation, frozenset[int]]:
         """Look, again where no broker answers for a moment."""
         since_s = self._clock.monotonic_s()
         while True:
@@ -296,7 +296,7 @@ class Mover:
             self._clock.sleep(_POLL_S)
 
     def _unled(self) -> list[TopicPartition]:
-        situation, _ = self._look_patiently()
+        situation, _ = self._look_with_retry()
         return (situation.of(self._topics) if self._topics else situation).unled
 
     @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kraftd.clock import Clock
-from kraftd.health.programs.causes import telling_lines
+from kraftd.health.programs.causes import relevant_lines
 from kraftd.health.programs.ladder import (
     NO_PROGRESS,
     Answer,
@@ -64,10 +64,10 @@ class RungWatch:
         rung = described(*self._rung(name, answer, started_at_s))
         return f"{name} ({rung}{f': {answer.reason}' if answer.reason else ''})"
 
-    def telling(self, names: Iterable[str], started_at_s: Mapping[str, float | None]) -> dict[str, list[str]]:
+    def relevant_lines(self, names: Iterable[str], started_at_s: Mapping[str, float | None]) -> dict[str, list[str]]:
         """Return, by program, the lines of its log that matter; programs without such lines are missing."""
         found = {
-            name: telling_lines(self.doors.log_records(self.plan, self.plan.program(name), started_at_s.get(name)))
+            name: relevant_lines(self.doors.log_records(self.plan, self.plan.program(name), started_at_s.get(name)))
             for name in names
         }
         return {name: lines for name, lines in found.items() if lines}

@@ -363,7 +363,7 @@ class StartSequence:
     def _late(self, pending: Mapping[str, Answer], started_at_s: Mapping[str, float | None]) -> TimedOutError:
         """Return the error that names programs with their rungs and the lines of their logs that matter."""
         missing = [self._rungs.described(name, answer, started_at_s.get(name)) for name, answer in pending.items()]
-        return self._timed_out(", ".join(missing), self._rungs.telling(pending, started_at_s))
+        return self._timed_out(", ".join(missing), self._rungs.relevant_lines(pending, started_at_s))
 
     def _timed_out(self, missing: str, lines: Mapping[str, Sequence[str]] | None = None) -> TimedOutError:
         logged = [f"\n  {name} logged: {line}" for name, own in (lines or {}).items() for line in own]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kraftd.errors import ConfigurationError, TimedOutError, known_names, unknown_name
-from kraftd.health.programs.causes import telling_lines
+from kraftd.health.programs.causes import relevant_lines
 from kraftd.health.programs.ladder import CLUSTER_LADDER, Rung, described, ladder_of, serving_rung
 from kraftd.health.programs.state import ProgramView
 from kraftd.health.report.documents import StatusDocument
@@ -71,7 +71,7 @@ def wait(cluster: ClusterContext, conditions: Sequence[Condition], timeout_s: fl
     """Return the status that meets every condition.
 
     Raises:
-        TimedOutError: With what is not met, the programs that it is for, their rungs and their telling log lines.
+        TimedOutError: With what is not met, the programs that it is for, their rungs and the log lines that matter.
     """
     deadline_s = cluster.clock.monotonic_s() + timeout_s
     while True:
@@ -126,9 +126,9 @@ def _timed_out(
 
 
 def _log_lines(cluster: ClusterContext, name: str, uptime_s: float) -> list[str]:
-    """Return the telling lines of a program's run."""
+    """Return the log lines that matter of a program's run."""
     program = cluster.plan.program(name)
-    return telling_lines(last_records(cluster.layout, program, cluster.clock.now_s() - uptime_s))
+    return relevant_lines(last_records(cluster.layout, program, cluster.clock.now_s() - uptime_s))
 
 
 def missing(document: StatusDocument, condition: Condition) -> str:

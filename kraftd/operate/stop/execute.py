@@ -126,7 +126,7 @@ class StopExecution:
         """Stop nodes in the order that loses no record."""
         progress = self._begin(names)
         said_lost = False
-        while self._living(progress):
+        while self._alive(progress):
             states = self._states(progress)
             if not said_lost and not quorum_holds(states) and self._is_a_broker_waiting(states):
                 said_lost = True
@@ -140,8 +140,8 @@ class StopExecution:
         self._finish(progress)
 
     def _end(self, progress: Mapping[str, _Progress]) -> None:
-        while living := self._living(progress):
-            for name, each in living.items():
+        while alive := self._alive(progress):
+            for name, each in alive.items():
                 if each.termed_at_s is None:
                     self._send(name, each, "TERM", "")
                 elif self._since(each.termed_at_s) > each.patience_s and each.killed is None:
@@ -158,8 +158,8 @@ class StopExecution:
     def _is_a_broker_waiting(self, states: list[NodeStop]) -> bool:
         return any(s.kind is Kind.BROKER and s.alive and not s.clean and (s.since_term_s or 0) > 1 for s in states)
 
-    def _living(self, progress: Mapping[str, _Progress]) -> dict[str, _Progress]:
-        living = {}
+    def _alive(self, progress: Mapping[str, _Progress]) -> dict[str, _Progress]:
+        alive = {}
         for name, each in progress.items():
             if each.ended_at_s is not None or name in self.stuck:
                 continue
@@ -170,8 +170,8 @@ class StopExecution:
                 self.stuck[name] = each.process
                 self._report(name, "failed", f"pid {each.process.pid} is still there after KILL")
             else:
-                living[name] = each
-        return living
+                alive[name] = each
+        return alive
 
     def _report(self, name: str, state: str, detail: str = "") -> None:
         if name in self.cluster.plan.names:

@@ -88,7 +88,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
         return nothing_stopped(plan, options)
     if not options.names:
         # At once and without the lock: a start under way sees it and yields.
-        with _all_the_same(cluster.reporter):
+        with _reporting_failures(cluster.reporter):
             cluster.store.raise_generation()
     with cluster.lock(options.command, timeout_s=options.timeout_s):
         if not is_there(cluster):
@@ -129,7 +129,7 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
         _refuse_costly(cluster, process_table, names)
     now = timestamp(cluster.clock.now_s())
     desired = DesiredProgram(running=False, since=now, by=options.command, why="requested on the command line")
-    with _all_the_same(cluster.reporter) if not options.names else contextlib.nullcontext():
+    with _reporting_failures(cluster.reporter) if not options.names else contextlib.nullcontext():
         cluster.store.set_desired(names, desired, of_all=not options.names)
     if not options.names:
         _end_sessions(cluster, process_table)
@@ -145,14 +145,14 @@ def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
     took_s = cluster.clock.monotonic_s() - began_s
     whole_cluster = not options.names and not execution.stuck
     result = StopResult(plan.cluster, tuple(execution.results), whole_cluster, round(took_s, 3))
-    with _all_the_same(cluster.reporter):
+    with _reporting_failures(cluster.reporter):
         _record(cluster, result, execution.stuck)
     execution.check_ended()
     return result
 
 
 @contextlib.contextmanager
-def _all_the_same(reporter: Reporter) -> Iterator[None]:
+def _reporting_failures(reporter: Reporter) -> Iterator[None]:
     """Report what cannot be recorded, and go on: a full disk must not prevent a stop."""
     try:
         yield

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.health.programs.causes import diagnose, telling_lines
+from kraftd.health.programs.causes import diagnose, relevant_lines
 
 STAMP = "[2026-11-22 16:00:00,123]"
 STARTED = f"{STAMP} INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)"
@@ -63,18 +63,18 @@ def test_who_waits_tells_its_last_faults_and_else_its_warnings():
     fault = f"{STAMP} ERROR cannot register (kafka.Foo)\njava.io.IOException: gone\n\tat kafka.Foo"
     refused = f"{STAMP} INFO Unable to register broker 1 because the controller returned error X"
 
-    assert telling_lines([f"{STAMP} INFO loading", *warnings]) == warnings[-3:]
-    assert telling_lines([fault, *warnings], most=2) == [
+    assert relevant_lines([f"{STAMP} INFO loading", *warnings]) == warnings[-3:]
+    assert relevant_lines([fault, *warnings], most=2) == [
         f"{STAMP} ERROR cannot register (kafka.Foo) java.io.IOException: gone",
         warnings[-1],
     ]
-    assert telling_lines([refused, f"{STAMP} INFO registered"]) == [refused]
+    assert relevant_lines([refused, f"{STAMP} INFO registered"]) == [refused]
 
 
 def test_what_is_repeated_is_told_once_as_it_was_said_last():
     later = "[2026-11-22 16:00:05,123] WARN node 2 is not available"
 
-    assert telling_lines([f"{STAMP} WARN node 2 is not available", later]) == [later]
+    assert relevant_lines([f"{STAMP} WARN node 2 is not available", later]) == [later]
 
 
 def test_an_error_of_a_tool_is_shown():
