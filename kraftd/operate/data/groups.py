@@ -45,7 +45,8 @@ class DescribedPartition:
     """A group on one partition.
 
     Attributes:
-        lag: Records that can still be read, as the daemon counts them; without it, the offsets between.
+        lag: Records that can still be read, as the daemon counts them; without it, the offsets between. Where nothing
+            was committed, those from the start of the log on.
         member: The id of the member that reads it.
     """
 
@@ -145,7 +146,7 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
     known = {each.key: each for each in metadata.partitions}
     groups = tuple(_within(known, group) for group in chosen_groups(found, names or found.groups))
     commits = kafka.committed(groups).values
-    wanted = {group.name: _partitions_of(group, commits.get(group.name, {})) for group in groups}
+    wanted = {group.name: _partitions_of(group, commits.get(group.name, {}), known) for group in groups}
     partitions = {known[key] for keys in wanted.values() for key in keys if key in known}
     offsets = offsets_of(kafka, sorted(partitions, key=lambda partition: partition.key))
     described = []
@@ -176,8 +177,13 @@ def _within(existing: Collection[TopicPartition], group: GroupState) -> GroupSta
     return replace(group, members=members)
 
 
-def _partitions_of(group: GroupState, commits: Mapping[TopicPartition, int]) -> set[TopicPartition]:
-    return set(commits) | {each for member in group.members or () for each in member.assigned or ()}
+def _partitions_of(
+    group: GroupState, commits: Mapping[TopicPartition, int], existing: Iterable[TopicPartition]
+) -> set[TopicPartition]:
+    """Return what a group read or reads, and the other partitions of these topics: it has not begun to read those."""
+    read = set(commits) | {each for member in group.members or () for each in member.assigned or ()}
+    topics = {topic for topic, _ in read}
+    return read | {key for key in existing if key[0] in topics}
 
 
 def _member_of(group: GroupState, key: TopicPartition) -> str | None:
@@ -192,7 +198,8 @@ def _row(
     member: str | None,
 ) -> DescribedPartition:
     start, end = bounds
-    between = None if committed is None or end is None else max(0, end - max(committed, start or 0))
+    is_known = end is not None and (committed is not None or start is not None)
+    between = max(0, end - max(committed or 0, start or 0)) if end is not None and is_known else None
     # The daemon's count leaves out what nobody can read; it is of another moment where the commit is.
     is_of_now = seen is not None and seen.committed == committed and seen.lag is not None
     return DescribedPartition(

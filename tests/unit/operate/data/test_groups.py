@@ -40,15 +40,24 @@ def test_a_description_has_the_reader_and_the_lag_of_each_partition():
     (found,) = describe_groups(kafka, ["g"], {})
 
     rows = [(each.topic, each.partition, each.committed, each.lag, each.member) for each in found.partitions]
-    assert rows == [("gone", 0, 1, None, None), ("t", 0, 4, 6, None), ("t", 1, None, None, "g-1")]
+    assert rows == [("gone", 0, 1, None, None), ("t", 0, 4, 6, None), ("t", 1, None, 10, "g-1")]
     assert found.lag is None
+
+
+def test_partitions_that_a_group_did_not_begin_to_read_count_from_their_start():
+    kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, bounds={("t", 1): (3, 10)})
+    (found,) = describe_groups(kafka, ["g"], {})
+
+    assert [(each.partition, each.committed, each.lag) for each in found.partitions] == [(0, 4, 6), (1, None, 7)]
+    assert found.lag == 13
 
 
 def test_what_a_task_of_a_streams_group_would_read_of_a_smaller_topic_is_not_shown():
     kafka = kafka_with(group("app", state="Stable", assigned=[("t", 1), ("t", 2)], kind="streams"))
     (found,) = describe_groups(kafka, ["app"], {})
 
-    assert [(each.topic, each.partition, each.member) for each in found.partitions] == [("t", 1, "app-1")]
+    rows = [(each.topic, each.partition, each.member) for each in found.partitions]
+    assert rows == [("t", 0, None), ("t", 1, "app-1")]
     assert [each.assigned for each in found.members or ()] == [("t-1",)]
 
 
