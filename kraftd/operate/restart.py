@@ -14,13 +14,11 @@ from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_o
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
-from kraftd.operate.start.preflight import check_memory, check_open_files
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions, StartResult, start_locked
+from kraftd.operate.start.start import Start, StartOptions, StartResult, check_start, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
-from kraftd.plan.manifest import check_against
 from kraftd.plan.plan import Plan
 
 COMMAND = "restart --rolling"
@@ -49,14 +47,22 @@ def restart(
     deadline = Deadline.from_now(Store(chosen.layout), command_context.clock, start_options.timeout_s)
     configured = plan_for(chosen, command_context)
     cluster = cluster_context(configured.plan, command_context)
-    start = Start(configured, cluster, replace(start_options, command="restart"), deadline)
+    return locked_restart(Start(configured, cluster, replace(start_options, command="restart"), deadline), stop_options)
+
+
+def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
+    """Refuse what cannot be started again before anything is stopped, then restart under the lock."""
+    cluster = start.cluster
     if not stop_options.names:
-        _refuse_failing_start(start)
+        # As the start will, which would leave the cluster stopped.
+        check_start(start, cluster.plan.names)
+        launch = start.doors.prepare_runtime(cluster.plan, cluster.command_context).launch
+        files_of(cluster.plan, launch, cluster.command_context)
     # What is ended must be started again, which without the plan of what runs is refused for a part.
     known = cluster.store.plan_if_started() if stop_options.names else cluster.store.plan()
-    running = cluster.following(known or configured.plan)
+    running = cluster.following(known or cluster.plan)
     running.plan.check_names(stop_options.names)
-    with cluster.lock("restart", timeout_s=start_options.timeout_s):
+    with cluster.lock("restart", timeout_s=start.options.timeout_s):
         if stop_options.names:
             _require_supervision(running, stop_options.names)
         stopped = nothing_stopped(running.plan, stop_options)
@@ -64,19 +70,6 @@ def restart(
             stopped = stop_locked(running, replace(stop_options, command="restart"))
         started = start_locked(start)
     return RestartResult(stopped, started)
-
-
-def _refuse_failing_start(start: Start) -> None:
-    """Refuse, before anything is stopped, a start that would fail after it."""
-    configured, plan = start.configured, start.cluster.plan
-    if configured.manifest is not None:
-        check_against(plan, configured.manifest, configured.chosen.origin)
-    refuse_foreign(plan.layout, plan.names)
-    check_memory(plan, start.doors.memory_bytes())
-    check_open_files(start.doors.open_files_limit())
-    files_of(
-        plan, start.doors.prepare_runtime(plan, start.cluster.command_context).launch, start.cluster.command_context
-    )
 
 
 @dataclass(frozen=True, slots=True)

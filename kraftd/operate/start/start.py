@@ -204,7 +204,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     cluster, plan = start.cluster, start.cluster.plan
     # What an earlier run left is ended, and what of it is still in the plan comes back.
     names = _closure(plan, (*start.options.names, *table.processes) if start.options.names else ())
-    empty = _checked(start, names)
+    empty = check_start(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
         check_ports(plan, plan.names, start.doors.port_holder, start.cluster.clock)
@@ -248,8 +248,12 @@ def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> 
     check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder, start.cluster.clock)
 
 
-def _checked(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
-    """Return the nodes to format, where the plan fits its data and this machine."""
+def check_start(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the nodes to format, where the plan fits its data and this machine.
+
+    Raises:
+        KraftdError: It does not, as ``start`` raises.
+    """
     configured, plan = start.configured, start.cluster.plan
     refuse_foreign(plan.layout, plan.names)
     if configured.manifest is not None:

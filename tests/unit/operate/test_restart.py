@@ -5,13 +5,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from kraftd.clock import Clock
-from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.processes import Process
 from kraftd.operate.context import NullReporter
-from kraftd.operate.restart import COMMAND, RollingOptions, restart_rolling
+from kraftd.operate.restart import COMMAND, RollingOptions, locked_restart, restart_rolling
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
 from kraftd.operate.start.sequence import YieldedError
 from kraftd.operate.start.start import locked_start
+from kraftd.operate.stop.stop import StopOptions
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 NODES = ("broker-1", "broker-2", "controller-101")
@@ -234,3 +236,26 @@ def test_a_broker_that_heeds_no_term_is_killed_and_that_is_told(tmp_path):
         ("start", "broker-2"),
     ]
     assert result.restarted[0].killed
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("disks", (DiskSpace("/srv", 1024, 1024**4),), "disk_nearly_full"),
+        ("loopback_fault", "the network is down", "loopback_down"),
+        ("open_files_limit", 100, "open_files_limit"),
+    ],
+)
+def test_a_restart_that_the_start_would_refuse_stops_nothing(cluster, field, value, code):
+    setattr(cluster, field, value)
+
+    with pytest.raises(KraftdError) as caught:
+        locked_restart(cluster.starting(), StopOptions())
+
+    assert (caught.value.code, cluster.did) == (code, [])
+
+
+def test_a_restart_of_the_cluster_stops_and_starts_all_of_it(cluster):
+    result = locked_restart(cluster.starting(), StopOptions())
+    stopped = {each.name for each in result.stopped.programs}
+    assert stopped == set(result.started.started) == set(cluster.plan.names)
