@@ -38,7 +38,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDocument:
     """A problem, in the form of RFC 9457."""
 
     type: str
@@ -53,7 +53,7 @@ def problems(**details: str) -> Responses:
     return {
         int(name.removeprefix("status_")): {
             "description": text,
-            "content": {"application/problem+json": {"schema": TypeAdapter(Problem).json_schema()}},
+            "content": {"application/problem+json": {"schema": TypeAdapter(ProblemDocument).json_schema()}},
         }
         for name, text in described.items()
     }

@@ -5,7 +5,6 @@ its own thread; it wakes the loop once per burst of reports instead of once per 
 """
 
 import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from kraftd_apps.producer.record import Record
 
 _POLL_S = 0.05
 
-logger = logging.getLogger(__name__)
 
 _BY_KAFKA_NAME: dict[str, tuple[str, Outcome]] = {
     "_MSG_TIMED_OUT": ("delivery_timeout", "unknown"),

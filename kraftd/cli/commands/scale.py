@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 3600.0
 _MOST_SHOWN = 20
 _GOES_ON = "the same command goes on where this ended; with --abort it undoes it."
-P = TypeVar("P", "PlannedScale", "PlannedReassignment")
+Planned = TypeVar("Planned", "PlannedScale", "PlannedReassignment")
 
 Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", min=1, help="How many brokers there are to be.")]
 Factor = Annotated[
@@ -127,8 +127,8 @@ def reassign(
 
 def _is_to_run(
     invocation: Invocation,
-    plan: "Callable[[], P]",
-    lines: "Callable[[P], list[str]]",
+    plan: "Callable[[], Planned]",
+    lines: "Callable[[Planned], list[str]]",
     doing: str,
     *,
     dry_run: bool,

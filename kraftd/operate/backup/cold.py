@@ -16,7 +16,7 @@ import kraftd
 from kraftd.errors import LOCKED, NotRunningError, RefusedError
 from kraftd.health.programs.operations import ENDED, OperationOutcome, Progress, ended
 from kraftd.host.events import EventLog
-from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.processes import known_process
 from kraftd.operate.backup.content import new_backup, published, remove_stale
 from kraftd.operate.backup.create import CreateResult
@@ -150,22 +150,15 @@ def _unfinished(place: Path) -> Iterator[Path]:
             )
         try:
             with os_errors_named("delete", partial):
-                _remove_content(partial)
+                # What a killed restore left.
+                for path in partial.iterdir():
+                    remove(path)
             yield partial
         finally:
             # Gone already where it was renamed.
             shutil.rmtree(partial, ignore_errors=True)
     finally:
         os.close(descriptor)
-
-
-def _remove_content(directory: Path) -> None:
-    """Remove what a killed restore left."""
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _locks(descriptor: int, partial: Path) -> bool:

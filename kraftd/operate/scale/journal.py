@@ -18,8 +18,6 @@ _SCHEMA_VERSION = 1
 Values: TypeAlias = Mapping[str, str | None]
 """Settings by key; None for one that was not set."""
 
-_NOTHING: Mapping[str, Values] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Goal:

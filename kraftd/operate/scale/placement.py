@@ -51,12 +51,6 @@ def added(before: Placement, after: Placement) -> list[tuple[PartitionId, int]]:
     return [(key, broker) for key, replicas in after.items() for broker in replicas if broker not in before[key]]
 
 
-def counts(placement: Placement) -> tuple[Counter[int], Counter[int]]:
-    """Return how many replicas and how many preferred leaders each broker has."""
-    replicas = Counter(broker for each in placement.values() for broker in each)
-    return replicas, Counter(each[0] for each in placement.values())
-
-
 def _relative(sizes: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
     total = sum(sizes.values())
     return {key: size * _SIZE_STEPS // total for key, size in sizes.items()} if total else {}

@@ -10,7 +10,7 @@ from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import HealthDocument, NothingSeen
 from kraftd.serve.app import Target, create_app
 from kraftd.serve.front import Live, Ready, livez, readyz
-from kraftd.web.api import Problem, StaticFiles
+from kraftd.web.api import ProblemDocument, StaticFiles
 from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -185,8 +185,8 @@ def test_health_has_the_described_shape_and_nothing_else(newest):
     ("shape", "body"),
     [
         (NothingSeen, answered(None, "/health").body),
-        (Problem, answered(EMPTY, "/nothing").body),
-        (Problem, answered(EMPTY, "/health/brokers/9").body),
+        (ProblemDocument, answered(EMPTY, "/nothing").body),
+        (ProblemDocument, answered(EMPTY, "/health/brokers/9").body),
         (list[Target], answered(EMPTY, "/sd/prometheus").body),
         (Live, livez(None, 0.0, 1.0).body),
         (Ready, readyz(EMPTY, ()).body),
