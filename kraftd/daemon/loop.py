@@ -29,6 +29,7 @@ from kraftd.observe.processes import ProcessTable
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON, Purpose
+from kraftd.supervisord.rpc import SUPERVISORD
 
 _MOST_REAP_QUERIES = 10
 _WITH_PROCESS = ("STARTING", "RUNNING", "STOPPING")
@@ -54,6 +55,7 @@ class Restarter:
         self.exits: dict[str, LastExit] = {}
         self._ended_runs: tuple[tuple[str, str, float | None], ...] | None = None
         self._running: dict[str, Process] = {}
+        self._has_supervisor = False
         self._refusals: dict[str, tuple[str | None, str]] = {}
 
     def note_exits(self, process_table: ProcessTable) -> None:
@@ -61,6 +63,7 @@ class Restarter:
 
         A run may begin and end between two ticks, so that a process that is gone is not the only sign.
         """
+        self._note_supervisor(is_there=process_table.supervisor is not None)
         ended_runs = tuple(
             (name, fact.state, fact.started_at_s) for name, fact in process_table.facts.items() if fact.pid is None
         )
@@ -84,6 +87,13 @@ class Restarter:
         # supervisord's log was read after the table: a process that still runs in the table may have ended in the log.
         kept = process_table.processes | {name: self._running[name] for name in pending & set(self._running)}
         self._running = {name: process for name, process in kept.items() if name in gone or name not in ended}
+
+    def _note_supervisor(self, *, is_there: bool) -> None:
+        """Tell that supervisord ended: no other program does, and the next one begins with another daemon."""
+        if self._has_supervisor and not is_there:
+            text = "ended; its programs run on, and nothing restarts them: 'kraftd start' brings supervision back"
+            self._doors.record_event("exited", SUPERVISORD, text)
+        self._has_supervisor = is_there
 
     def _unreported_exits(self, process_table: ProcessTable) -> set[str]:
         """Return the programs of which supervisord, which does not answer now, has yet to say how they ended."""

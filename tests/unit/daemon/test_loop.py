@@ -227,6 +227,19 @@ def test_a_daemon_that_was_frozen_tells_that_when_it_looks_again():
     assert cluster.events == [("recovered", "kraftd", "looks again, after 43 s in which it did not")]
 
 
+def test_the_end_of_supervisord_is_told_once():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.supervisor = None
+    loop.tick()
+    loop.tick()
+
+    (event,) = cluster.events
+    assert event[:2] == ("exited", "supervisord")
+    assert "'kraftd start' brings supervision back" in event[2]
+
+
 def test_what_was_stopped_stays_stopped():
     cluster = FakeCluster()
     cluster.desired = cluster.desired.changed(["producer"], REST, 2)
@@ -561,7 +574,7 @@ def test_an_end_that_no_supervisord_noted_has_nothing_of_the_end_before():
 
     loop.tick()
 
-    assert cluster.told("exited") == [
+    assert [event for event in cluster.told("exited") if event[1] == "producer"] == [
         ("exited", "producer", "ended with signal SIGKILL"),
         ("exited", "producer", "ended"),
     ]
