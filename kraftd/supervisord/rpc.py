@@ -27,6 +27,7 @@ _NOT_RUNNING = 70
 _STILL_RUNNING = 91
 _SHUTDOWN_STATE = 6
 _DO_NOT_WAIT = False
+_WAITING = "BACKOFF"
 
 _ENDED_AFTER_SPAWN = ("Exited too quickly", "Bad exit code")
 """Texts that supervisord also reports as spawn errors, although the process did run."""
@@ -95,6 +96,8 @@ class Supervisor:
     def start(self, supervised_name: str) -> None:
         """Spawn a program and return at once; no error if it runs already, or has ended since.
 
+        One that waits for supervisord's own next try, as the daemon whose port was taken, is spawned now.
+
         Args:
             supervised_name: ``group:name``.
 
@@ -102,7 +105,15 @@ class Supervisor:
             SupervisorUnreachableError: supervisord does not answer in time.
             SupervisorRefusedError: The program cannot be spawned.
         """
-        self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=(_ALREADY_STARTED, _SPAWN_ERROR))
+        accepted = (_ALREADY_STARTED, _SPAWN_ERROR)
+        answer = self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=accepted)
+        if not isinstance(answer, xmlrpc.client.Fault) or answer.faultCode != _ALREADY_STARTED:
+            return
+        row = cast("dict[str, Any]", self._call("getProcessInfo", supervised_name))
+        if row["statename"] == _WAITING:
+            # To supervisord it is started, and only a stop ends the wait.
+            self.stop(supervised_name)
+            self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=accepted)
 
     def stop(self, supervised_name: str) -> None:
         """Send TERM and return at once; no error if the program does not run.
@@ -144,7 +155,7 @@ class Supervisor:
                 return cast("object", getattr(proxy.supervisor, method)(*arguments))
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode in accept:
-                    return None
+                    return fault
                 raise _refused(method, arguments, fault) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise _unreachable(self._socket_path, error) from error

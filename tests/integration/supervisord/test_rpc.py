@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from kraftd.host.logs import tail
+from kraftd.plan.program import DAEMON
 from kraftd.supervisord.log import last_exits
 from kraftd.supervisord.rpc import Supervisor, SupervisorRefusedError, SupervisorUnreachableError
 from tests.harness import Cluster, eventually
@@ -76,6 +77,18 @@ def test_an_early_exit_is_no_spawn_error(door, supervised):
     assert door.processes()[QUITTER].spawn_error == ""
     log = supervised.plan.layout.supervisord_log
     assert eventually(lambda: last_exits(tail(log, 50)).get(QUITTER), within_s=15).status == 7
+
+
+def test_what_waits_for_the_next_try_of_supervisord_is_started_at_once(door, supervised):
+    supervised.behave(DAEMON, after_s=0, status=3)
+    door.start(supervised.plan.daemon.supervised_name)
+    # Each try comes a second later after the end before than the last one did.
+    eventually(lambda: supervised.runs(DAEMON) >= 3 and state_of(door, DAEMON) == "BACKOFF", within_s=30)
+    supervised.behave(DAEMON)
+
+    door.start(supervised.plan.daemon.supervised_name)
+
+    assert state_of(door, DAEMON) == "STARTING"
 
 
 def test_a_program_whose_executable_is_gone_is_refused_with_its_path(door):
