@@ -100,7 +100,8 @@ def _refuse_dangling_link(place: Path, path: Path) -> None:
 def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None:
     """Write a private file so that a reader, or the next boot, sees the old text or the new one, never a part.
 
-    A symbolic link at the path is replaced, not followed: a caller that means its target resolves it.
+    A symbolic link at the path is replaced, not followed: a caller that means its target resolves it. What root writes
+    in the directory of another user is that user's.
 
     Args:
         path: The file.
@@ -118,6 +119,7 @@ def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                _give_to_owner_of(path.parent, descriptor)
                 file.write(text)
                 if is_for_good:
                     file.flush()
@@ -125,6 +127,17 @@ def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _give_to_owner_of(directory: Path, descriptor: int) -> None:
+    """Let the owner of a directory have a new file in it: after 'sudo kraftd stop', that user could do nothing more."""
+    if os.geteuid() != 0:
+        return
+    owner = directory.stat()
+    if owner.st_uid != 0:
+        # Where root may not do so either, as on some network file systems, the file stays root's.
+        with contextlib.suppress(PermissionError):
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def nameless_file(text: str, directory: Path) -> Path:

@@ -32,6 +32,18 @@ def test_a_written_file_is_its_owners_alone_and_so_is_its_directory(tmp_path):
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for another user")
+def test_what_root_writes_in_the_directory_of_a_user_is_that_users(tmp_path):
+    os.chown(tmp_path, 1234, 1235)
+    (tmp_path / "old").write_text("root's")
+
+    for name in ("new", "old"):
+        write_atomically(tmp_path / name, "text")
+
+    found = {name: (tmp_path / name).stat() for name in ("new", "old")}
+    assert {(each.st_uid, each.st_gid, stat.S_IMODE(each.st_mode)) for each in found.values()} == {(1234, 1235, 0o600)}
+
+
 def test_every_directory_that_is_made_on_the_way_is_its_owners_alone(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o755)
 
