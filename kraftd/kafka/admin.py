@@ -48,9 +48,8 @@ from kraftd.kafka.model import (
 )
 from kraftd.kafka.round_trip import round_trips
 from kraftd.kafka.wire import NO_LEADER, Wire
+from kraftd.plan.kinds import MIN_IN_SYNC_REPLICAS
 from kraftd.plan.plan import Access, Topic
-
-_MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
 
 
 def load_client() -> None:
@@ -187,9 +186,9 @@ class KafkaAdmin:
         names = tuple(names)
         if not names:
             return Partial()
-        response = self._opened.request_any(topic_calls.settings_request(names, [_MIN_IN_SYNC_REPLICAS]))
+        response = self._opened.request_any(topic_calls.settings_request(names, [MIN_IN_SYNC_REPLICAS]))
         settings = topic_calls.settings_in(response, self._opened)
-        values = {name: int(of_topic[_MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
+        values = {name: int(of_topic[MIN_IN_SYNC_REPLICAS]) for name, of_topic in settings.values.items()}
         return Partial(values, settings.failures)
 
     def groups(self, brokers: Iterable[BrokerEndpoint] | None = None) -> Groups:

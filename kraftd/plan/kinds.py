@@ -38,6 +38,9 @@ _LISTENER_NAMES = {
     Purpose.METRICS: "METRICS",
 }
 """The names of a node's listeners."""
+MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
+"""The property of brokers and topics."""
+
 _NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log", ("state-change.log", "gc.log"))
 _BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
 """A broker may wait 300 s for its controlled shutdown (KafkaBroker.shutdown)."""

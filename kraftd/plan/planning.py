@@ -7,6 +7,7 @@ from kraftd.errors import ConfigurationError
 from kraftd.plan import kinds
 from kraftd.plan.checks import contradictions
 from kraftd.plan.kinds import (
+    MIN_IN_SYNC_REPLICAS,
     TOOL_DEFINITIONS,
     App,
     Daemon,
@@ -32,7 +33,6 @@ _PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 999
 
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
-_MIN_ISR = "min.insync.replicas"
 _NONE_INSTALLED: Mapping[str, Executable] = {}
 
 
@@ -166,9 +166,9 @@ def topic_config(
     """
     min_isr = min_in_sync_replicas(replication_factor)
     own: dict[str, PropertyValue] = {}
-    is_stated = any(_MIN_ISR in dict(node.config) for node in nodes)
+    is_stated = any(MIN_IN_SYNC_REPLICAS in dict(node.config) for node in nodes)
     if max(min_isr, default_min_in_sync_replicas(nodes)) > 1 and not is_stated:
-        own[_MIN_ISR] = min_isr
+        own[MIN_IN_SYNC_REPLICAS] = min_isr
     return text_properties({**own, **config})
 
 

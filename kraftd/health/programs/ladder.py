@@ -181,7 +181,7 @@ def start_progress(program: Program, lines: Iterable[str]) -> StartProgress:
 def rung_of(program: Program, answer: Answer | None, progress: StartProgress = NO_PROGRESS) -> Rung:
     """Return the highest rung that a running program has reached with all rungs below it.
 
-    The rung above ``serving`` follows from the replicas, not from the program: ``is_in_sync``.
+    The rung above ``serving`` follows from the replicas, not from the program: ``health_document`` adds it.
     """
     if answer is not None and answer.ready:
         return serving_rung(program)

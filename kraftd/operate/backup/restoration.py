@@ -9,10 +9,10 @@ import msgspec
 from kraftd.errors import IdentityMismatchError, RefusedError
 from kraftd.kafka.model import OffsetRange, TopicPartition
 from kraftd.operate.backup.manifest import ArchivedTopic, ClusterTopic, Commit, GroupCommits, Manifest
+from kraftd.plan.kinds import MIN_IN_SYNC_REPLICAS
 from kraftd.units import plural
 
 _FOREVER = str(2**63 - 1)
-_MIN_IN_SYNC = "min.insync.replicas"
 _MARK = "kraftd:"
 """kraftd's consumer commits the topic's id with an offset, and uses none with another id."""
 
@@ -158,8 +158,8 @@ def _planned_topic(
             notes.append(
                 f"{topic.name}: {replicas} replicas instead of {topic.replication_factor}, as there are no more brokers"
             )
-            if int(config.get(_MIN_IN_SYNC, "1")) > replicas:
-                config[_MIN_IN_SYNC] = str(replicas)
+            if int(config.get(MIN_IN_SYNC_REPLICAS, "1")) > replicas:
+                config[MIN_IN_SYNC_REPLICAS] = str(replicas)
         return TopicRestoration(topic.name, replicas, config, (0,) * count, topic.topic_id, is_created=True)
     if there.partitions != count:
         raise RefusedError(

@@ -21,12 +21,11 @@ from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.store import Store
-from kraftd.plan.kinds import min_in_sync_replicas
+from kraftd.plan.kinds import MIN_IN_SYNC_REPLICAS, min_in_sync_replicas
 from kraftd.plan.plan import Plan
 from kraftd.units import plural, timestamp
 
 COMMAND = "scale"
-_MIN_ISR = "min.insync.replicas"
 
 Choose = Callable[[int | None], ChosenCluster]
 """Returns the cluster of the command line, with another number of brokers than the configured one; None for that."""
@@ -271,7 +270,7 @@ class Scale:
         chosen = topics_of(situation, topics)
         wanted = min_in_sync_replicas(factor)
         own = kafka.own_settings(chosen)
-        return {name: wanted for name in chosen if own.get(name, {}).get(_MIN_ISR) != str(wanted)}
+        return {name: wanted for name in chosen if own.get(name, {}).get(MIN_IN_SYNC_REPLICAS) != str(wanted)}
 
     # What is done.
 
@@ -299,7 +298,7 @@ class Scale:
         if journal is None:
             situation, _ = look(kafka)
             own = kafka.own_settings(planned.min_in_sync_replicas)
-            min_isr = {name: own.get(name, {}).get(_MIN_ISR) for name in planned.min_in_sync_replicas}
+            min_isr = {name: own.get(name, {}).get(MIN_IN_SYNC_REPLICAS) for name in planned.min_in_sync_replicas}
             journal = replace(self._begun_at(situation, planned.brokers_after), min_in_sync_replicas=min_isr)
         journal = replace(journal, is_aborted=journal.is_aborted or self._options.abort)
         self._journal.write(journal)
@@ -407,11 +406,11 @@ def _set_min_isr(kafka: ReassigningDoor, values: Mapping[str, str | None]) -> No
         KraftdError: A topic refuses.
     """
     for name, failure in sorted(
-        kafka.alter_topics({name: {_MIN_ISR: value} for name, value in values.items()}).items()
+        kafka.alter_topics({name: {MIN_IN_SYNC_REPLICAS: value} for name, value in values.items()}).items()
     ):
         if failure.error != "UNKNOWN_TOPIC_OR_PARTITION":
             raise KraftdError(
-                f"cannot set {_MIN_ISR} of the topic {name}: {failure.text}",
+                f"cannot set {MIN_IN_SYNC_REPLICAS} of the topic {name}: {failure.text}",
                 hint="Run the same command again; with --abort it is undone.",
                 code="min_isr_refused",
                 details={"topic": name, "error": failure.error},
