@@ -2,7 +2,9 @@
 
 import logging
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.files import changed_files, write_changed
@@ -333,14 +335,24 @@ def _changes(start: Start, sequence: StartSequence) -> list[str]:
         if plan != start.cluster.plan:
             what = "the configuration changed since the start, and cannot be used now"
         return [f"{what}: {error}"]
-    changed = changed_files(files)
-    if plan == start.cluster.plan and changed and set(changed) <= set(damage := damage_to(files)):
+    if plan != start.cluster.plan:
+        return ["the configuration changed since the cluster was started: 'kraftd apply' applies it"]
+    if changed := changed_files(files):
+        return _unlike(changed, files)
+    left = read_journal(plan.layout)
+    is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
+    return [f"'kraftd {left.call}' did not come to its end: call it again"] if left and is_left else []
+
+
+def _unlike(changed: tuple[Path, ...], files: Mapping[Path, str]) -> list[str]:
+    """Return notes of the files that are not as the plan has them: damage of each, or that all of them are others."""
+    damage = damage_to(files)
+    if set(changed) <= set(damage):
         return [f"{path} {how}: 'kraftd apply' writes it again" for path, how in damage.items()]
-    if plan == start.cluster.plan and not changed:
-        left = read_journal(plan.layout)
-        is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
-        return [f"'kraftd {left.call}' did not come to its end: call it again"] if left and is_left else []
-    return ["the configuration changed since the cluster was started: 'kraftd apply' applies it"]
+    return [
+        f"not as this kraftd renders the plan, because of another version, a new start-up archive or an edit: "
+        f"{', '.join(map(str, changed))}; 'kraftd apply --dry-run' shows what that means"
+    ]
 
 
 def _closure(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -349,6 +349,18 @@ def test_a_damaged_file_of_what_runs_is_not_told_as_a_changed_configuration(clus
     assert result.notes == (f"{path} is truncated: 'kraftd apply' writes it again",)
 
 
+def test_an_edited_file_of_what_runs_is_not_told_as_a_changed_configuration(cluster):
+    locked_start(cluster.starting())
+    path = cluster.plan.layout.config("broker-1") / "server.properties"
+    path.write_text(f"{path.read_text()}num.io.threads=3\n")
+
+    (note,) = locked_start(cluster.starting()).notes
+
+    assert note.startswith("not as this kraftd renders the plan")
+    assert f": {path};" in note
+    assert "'kraftd apply --dry-run'" in note
+
+
 def test_a_start_that_fails_says_that_the_configuration_has_changed_since(cluster):
     locked_start(cluster.starting())
     cluster.programs["broker-2"] = FakeProgram(fails=True)
