@@ -24,7 +24,7 @@ from kraftd.cli.commands import (
     topics,
     upgrade,
 )
-from kraftd.cli.options import Invocation, parse_duration, printer_of, split_arguments
+from kraftd.cli.options import Invocation, check_places, parse_duration, printer_of, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 
@@ -211,6 +211,7 @@ def _run(argv: list[str]) -> int:
     options, rest = ([], argv) if "_KRAFTD_COMPLETE" in os.environ else split_arguments(argv)
     printer = printer_of(options)
     try:
+        check_places(options)
         status = app([*options, *rest] or ["--help"], standalone_mode=False)
     except UnwritableOutputError:
         raise

@@ -345,12 +345,7 @@ def printer_of(options: Sequence[str]) -> Invocation:
     Args:
         options: The global options, as ``split_arguments`` returns them.
     """
-    values: dict[str, str] = {}
-    words = iter(options)
-    for word in words:
-        option, is_joined, value = word.partition("=")
-        if option in _WITH_VALUE:
-            values[option] = value if is_joined else next(words, "")
+    values = _option_values(options)
     config, state_dir = values.get("--config"), values.get("--state-dir")
     return Invocation(
         cluster=values.get("-c") or values.get("--cluster"),
@@ -360,6 +355,34 @@ def printer_of(options: Sequence[str]) -> Invocation:
         verbose=not {"-v", "--verbose"}.isdisjoint(options),
         no_color="--no-color" in options,
     )
+
+
+def check_places(options: Sequence[str]) -> None:
+    """Check that the options that name a place do: an empty one, as of a variable that is not set, is the directory.
+
+    Args:
+        options: The global options, as ``split_arguments`` returns them.
+
+    Raises:
+        ConfigurationError: One is empty.
+    """
+    values = _option_values(options)
+    for option in ("--config", "--state-dir"):
+        if values.get(option) == "":
+            raise ConfigurationError(
+                f"cannot use {option} '': it is empty", hint="Name a place, or leave the option out.", code="usage"
+            )
+
+
+def _option_values(options: Sequence[str]) -> dict[str, str]:
+    """Return the values of global options; one whose value is missing has none."""
+    values: dict[str, str] = {}
+    words = iter(options)
+    for word in words:
+        option, is_joined, value = word.partition("=")
+        if option in _WITH_VALUE and (found := value if is_joined else next(words, None)) is not None:
+            values[option] = found
+    return values
 
 
 def program_names(context: typer.Context, incomplete: str) -> list[str]:

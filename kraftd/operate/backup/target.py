@@ -55,8 +55,13 @@ def open_target(text: str, cwd: Path | None) -> Target:
     """Return the place that a command line names.
 
     Raises:
-        ConfigurationError: It is a URL, and fsspec or what it needs for it is not installed.
+        ConfigurationError: It is empty, or a URL, and fsspec or what it needs for it is not installed.
     """
+    if not text:
+        # The current directory, where a variable of a script is not set.
+        raise ConfigurationError(
+            "cannot use the target '': it is empty", hint="Name a directory, or a URL.", code="unusable_target"
+        )
     if "://" in text:
         return _url_target(text)
     path = Path(text).expanduser()

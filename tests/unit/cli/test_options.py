@@ -7,6 +7,7 @@ import pytest
 
 from kraftd.cli.options import (
     Invocation,
+    check_places,
     parse_duration,
     parse_since,
     printer_of,
@@ -37,6 +38,16 @@ def test_a_value_may_be_joined_to_its_option():
 
 def test_a_value_that_looks_like_an_option_stays_a_value():
     assert split_arguments(["-c", "--json", "status"]) == (["-c", "--json"], ["status"])
+
+
+@pytest.mark.parametrize("options", [["--state-dir", ""], ["--state-dir="], ["--json", "--config", ""], ["--config="]])
+def test_an_empty_place_is_refused_and_not_the_current_directory(options):
+    with pytest.raises(ConfigurationError, match="'': it is empty"):
+        check_places(options)
+
+
+def test_a_place_is_as_it_is_and_a_missing_value_is_left_to_the_parser():
+    check_places(["--state-dir", ".", "--config=a.toml", "-c", "", "--config"])
 
 
 @pytest.mark.parametrize("verb", ["kafka", "exec"])

@@ -149,6 +149,11 @@ def test_a_target_with_a_password_in_its_url_is_refused_without_repeating_it(url
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_target_without_a_name_is_not_the_current_directory(tmp_path):
+    with pytest.raises(ConfigurationError, match="target '': it is empty"):
+        open_target("", tmp_path)
+
+
 @pytest.mark.parametrize("url", ["memory://container@account.dfs.core.windows.net/a", "memory://host:21/a@b:c"])
 def test_a_user_or_a_container_in_a_url_is_no_password(url):
     assert open_target(url, None).names() == []
