@@ -97,9 +97,9 @@ def count_or_dash(number: int | None) -> str:
     return "-" if number is None else count(number)
 
 
-def plural(number: int, noun: str) -> str:
-    """Return a count with its noun: ``1 record``, ``2,000 records``."""
-    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+def plural(number: int | None, noun: str) -> str:
+    """Return a count with its noun: ``1 record``, ``2,000 records``; ``- records`` where it is not known."""
+    return f"{count_or_dash(number)} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(names: Sequence[str], most: int) -> str:

@@ -54,7 +54,9 @@ def test_a_short_time_is_told_in_milliseconds(seconds, text):
     assert latency(seconds) == text
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0 records"), (1, "1 record"), (2000, "2,000 records")])
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 records"), (None, "- records"), (1, "1 record"), (2000, "2,000 records")]
+)
 def test_a_noun_follows_its_number(number, text):
     assert plural(number, "record") == text
 

@@ -10,7 +10,7 @@ import typer
 from kraftd.cli.options import Invocation, Yes, confirm, parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
-from kraftd.units import count_or_dash, listed, plural
+from kraftd.units import count, count_or_dash, listed, plural
 
 if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
@@ -210,7 +210,7 @@ def move_lines(planned: "PlannedMoves") -> Iterable[str]:
         note = f" ({move.note})" if move.note else ""
         after = f"{before} -> {move.after:,}" if move.is_needed else f"stays at {before}"
         yield f"{name}: {move.topic}-{move.partition}: {after}{note}"
-    yield f"{name}: {reread(planned.moves):,} offsets are read again, {skipped(planned.moves):,} are left out"
+    yield f"{name}: reads {plural(reread(planned.moves), 'offset')} again, leaves out {count(skipped(planned.moves))}"
 
 
 def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes: Yes = False) -> None:

@@ -111,7 +111,7 @@ def _print_description(console: "Console", topic: "TopicDescription") -> None:
     from kraftd.cli.terminal import Text, plain_table
 
     console.print(Text(topic.topic, style="bold"))
-    counts = f"{plural(len(topic.partitions), 'partition')}, {count_or_dash(topic.offsets)} offsets"
+    counts = f"{plural(len(topic.partitions), 'partition')}, {plural(topic.offsets, 'offset')}"
     console.print(f"  {counts}, {_size(topic.bytes)} on disk")
     config = ", ".join(f"{name}={value}" for name, value in topic.config.items())
     console.print(f"  own configuration: {config or 'none'}")
@@ -257,7 +257,7 @@ def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
     elif not invocation.quiet:
         console = invocation.console()
         names_shown = listed(cleared, _MOST_NAMED)
-        console.print(f"Cleared {names_shown}: {count_or_dash(offsets)} offsets; Kafka frees the disk within minutes")
+        console.print(f"Cleared {names_shown}: {plural(offsets, 'offset')}; Kafka frees the disk within minutes")
 
 
 def topics_named(removals: "Sequence[Removal]") -> str:
