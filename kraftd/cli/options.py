@@ -155,6 +155,11 @@ def regular_expression(text: AnyStr) -> re.Pattern[AnyStr]:
         ) from error
 
 
+def called_as(text: str, command: str) -> str:
+    """Return a text that names commands as ``'kraftd status'`` with another way to call kraftd."""
+    return _QUOTED_COMMAND.sub(lambda _: f"'{command} ", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One call of the command line.
@@ -197,7 +202,7 @@ class Invocation:
         """
         if (self.config, self.cluster, self.state_dir) == (None, None, None):
             return text
-        return _QUOTED_COMMAND.sub(lambda _: f"'{self.command} ", text)
+        return called_as(text, self.command)
 
     def command_context(self, default_timeout_s: float | None = None) -> "CommandContext":
         """Return the context of this call, with progress on stderr, and its time limit: --timeout, else the default."""

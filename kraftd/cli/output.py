@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 
+from kraftd.cli.options import called_as
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.health.programs.backups import BackupOutcome
 from kraftd.health.programs.ladder import described
@@ -148,7 +149,7 @@ def status_view(document: StatusDocument, width: int, *, rungs: bool = False, co
         own = [(node.name, _one_line(node.reason)) for node in document.nodes if node.reason]
         reasons += [f"{name}: {reason}" for name, reason in own if reason not in said]
     reasons += [f"{node.name}: {note}" for node in document.nodes for note in node.notes]
-    shown = [Text(f"  {reason}", style="yellow") for reason in reasons]
+    shown = [Text(f"  {called_as(reason, command)}", style="yellow") for reason in reasons]
     ladder = [Text(f"  The cluster's rung: {document.rung or 'none'}", style="dim")] if rungs else []
     below = (*_alert_lines(document), *_operation_lines(document, command), *_backup_lines(document))
     return Group(status_head(document), table, *ladder, *shown, *below)

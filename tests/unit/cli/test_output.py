@@ -246,6 +246,16 @@ def test_a_status_that_the_command_observed_shows_what_takes_long():
     assert "backup restore, running: b1 from /backups" in text
 
 
+def test_the_commands_in_the_reasons_of_a_status_are_of_this_very_cluster():
+    look = replace(snapshot(program("broker-1")), supervised=False)
+
+    text = printed(
+        status_view(status_document(plan_of(), look, judge(look), "command"), 200, command="kraftd --state-dir /s")
+    )
+
+    assert "'kraftd --state-dir /s start' brings supervision back" in text
+
+
 def test_the_lines_of_an_error_are_one_line_of_the_operations():
     failed = Operation("apply", OperationState.DONE, "x", None, error="cannot finish: before x,\n  a: no\n  b: no")
 
