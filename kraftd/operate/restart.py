@@ -15,7 +15,7 @@ from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions, StartResult, check_start, start_locked
+from kraftd.operate.start.start import Start, StartOptions, StartResult, check_foreign_ports, check_start, start_locked
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
@@ -56,6 +56,7 @@ def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
     if not stop_options.names:
         # As the start will, which would leave the cluster stopped.
         check_start(start, cluster.plan.names)
+        check_foreign_ports(start)
         launch = start.doors.prepare_runtime(cluster.plan, cluster.command_context).launch
         files_of(cluster.plan, launch, cluster.command_context)
     # What is ended must be started again, which without the plan of what runs is refused for a part.

@@ -11,9 +11,9 @@ from kraftd.operate.render import files_of
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.formatting import format_nodes, unformatted
 from kraftd.operate.start.launch import restart_daemon
-from kraftd.operate.start.preflight import check_free_disk, check_memory, check_ports, make_program_directories
+from kraftd.operate.start.preflight import check_free_disk, check_memory, make_program_directories
 from kraftd.operate.start.sequence import StartSequence
-from kraftd.operate.start.start import Start
+from kraftd.operate.start.start import Start, check_foreign_ports
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import DAEMON
@@ -67,19 +67,12 @@ def check_joining(start: Start) -> None:
     Raises:
         KraftdError: As ``start`` raises.
     """
-    cluster, plan = start.cluster, start.cluster.plan
+    plan = start.cluster.plan
     refuse_foreign(plan.layout, plan.names)
     unformatted(plan, start.configured.manifest)
     check_memory(plan, start.doors.memory_bytes())
     check_free_disk(start.doors.disk_spaces(plan), plan.min_free_disk_bytes)
-    recorded, processes = cluster.store.plan() or plan, cluster.find_processes().processes
-    own = {port.number for port in recorded.ports if port.program.name in processes}
-    check_ports(
-        plan,
-        plan.names,
-        lambda host, port: None if port in own else start.doors.port_holder(host, port),
-        cluster.clock,
-    )
+    check_foreign_ports(start)
 
 
 def adopt(start: Start, prepared: PreparedRuntime, files: dict[Path, str]) -> None:

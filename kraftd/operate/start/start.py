@@ -269,6 +269,23 @@ def check_start(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
     return empty
 
 
+def check_foreign_ports(start: Start) -> None:
+    """Refuse ports of the plan that processes hold which do not belong to the cluster, as far as it runs.
+
+    Raises:
+        PortInUseError: With the holders.
+    """
+    cluster, plan = start.cluster, start.cluster.plan
+    recorded, processes = cluster.store.plan() or plan, cluster.find_processes().processes
+    own = {port.number for port in recorded.ports if port.program.name in processes}
+    check_ports(
+        plan,
+        plan.names,
+        lambda host, port: None if port in own else start.doors.port_holder(host, port),
+        cluster.clock,
+    )
+
+
 def _needs_new_supervisor(start: Start, running: Plan, table: ProcessTable) -> bool:
     """Return whether no broker serves, and supervisord would start each with few open files, while a new one would not.
 

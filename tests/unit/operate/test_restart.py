@@ -7,13 +7,16 @@ import pytest
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
 from kraftd.health.programs.disks import DiskSpace
+from kraftd.host.machine import PortHolder
 from kraftd.host.processes import Process
 from kraftd.operate.context import NullReporter
 from kraftd.operate.restart import COMMAND, RollingOptions, locked_restart, restart_rolling
 from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
+from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import YieldedError
 from kraftd.operate.start.start import locked_start
 from kraftd.operate.stop.stop import StopOptions
+from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 NODES = ("broker-1", "broker-2", "controller-101")
@@ -259,3 +262,17 @@ def test_a_restart_of_the_cluster_stops_and_starts_all_of_it(cluster):
     result = locked_restart(cluster.starting(), StopOptions())
     stopped = {each.name for each in result.stopped.programs}
     assert stopped == set(result.started.started) == set(cluster.plan.names)
+
+
+def test_a_restart_onto_the_port_of_another_process_stops_nothing(cluster):
+    cluster.taken_ports = {port.number: PortHolder(4711, "java") for port in cluster.plan.ports}
+    cluster.taken_ports[8500] = PortHolder(4712, "nc")
+    changed = plan_of("[producer]\nport = 8500", state_dir=cluster.plan.layout.state_dir)
+    start = cluster.starting()
+    start = replace(start, configured=replace(start.configured, plan=changed), cluster=start.cluster.following(changed))
+
+    with pytest.raises(PortInUseError, match="port 8500 is held by") as caught:
+        locked_restart(start, StopOptions())
+
+    assert "9092" not in str(caught.value)
+    assert cluster.did == []
