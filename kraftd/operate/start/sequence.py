@@ -80,15 +80,14 @@ class Deadline:
 
 
 def yield_to_stop(store: Store, deadline: Deadline) -> None:
-    """End a start that was overtaken by a stop.
+    """End a start, or what restarts programs, that was overtaken by a stop.
 
     Raises:
         YieldedError: A stop was requested since the command began.
     """
     if store.generation() > deadline.generation:
-        raise YieldedError(
-            "cannot finish the start: 'kraftd stop' was run meanwhile", hint="'kraftd start' starts it again."
-        )
+        # A rolling restart, an apply and a scale yield too.
+        raise YieldedError("cannot finish: 'kraftd stop' was run meanwhile", hint="'kraftd start' starts it again.")
 
 
 class StartSequence:

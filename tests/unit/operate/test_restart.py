@@ -190,7 +190,7 @@ def test_a_stop_meanwhile_ends_it(cluster):
             cluster.store.raise_generation()
         return cluster.ask(program)
 
-    with pytest.raises(YieldedError):
+    with pytest.raises(YieldedError, match="cannot finish: 'kraftd stop'"):
         restart_rolling(cluster.context, RollingOptions(), replace(doors, ask=ask))
 
     assert cluster.of("SIGTERM") == ["broker-2"]
