@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _WITH_VALUE = ("-c", "--cluster", "--config", "--state-dir", "--timeout", "--set")
 _SWITCHES = ("--json", "-q", "--quiet", "-v", "--verbose", "--no-color")
 _PASS_THROUGH = ("kafka", "exec")
-_QUOTED_COMMAND = re.compile(r"'kraftd (?=[a-z])")
+_QUOTED_COMMAND = re.compile(r"'kraftd (?=[a-z])(?!list\b)")
+"""Every command but the one that is about all clusters."""
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 """The answer to ``confirm``, for every command that asks."""

@@ -260,7 +260,7 @@ def test_a_cluster_that_runs_is_not_destroyed(cluster, plan):
         producer.kill()
 
     assert error_of(done)["message"].endswith("it runs (producer)")
-    assert "kraftd stop" in error_of(done)["hint"]
+    assert " stop'" in error_of(done)["hint"]
     assert plan.layout.manifest.exists()
 
 

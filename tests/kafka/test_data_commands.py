@@ -133,7 +133,7 @@ def test_a_record_is_sent_that_is_as_large_as_the_topic_takes(cluster, topic):
     too_large = subprocess.run(cluster.arguments("send", topic), input=large * 2, capture_output=True, check=False)
 
     assert (sent["acknowledged"], printed) == (1, large + b"\n")
-    assert (too_large.returncode, b"'kraftd topics describe'" in too_large.stderr) == (1, True)
+    assert (too_large.returncode, b" topics describe'" in too_large.stderr) == (1, True)
 
 
 def test_a_reader_that_ends_and_wrong_names_are_no_traceback(cluster, topic):

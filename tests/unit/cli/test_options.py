@@ -137,14 +137,14 @@ def test_suggested_commands_reach_the_same_cluster():
     ],
 )
 def test_the_commands_of_a_hint_reach_the_cluster_that_options_chose(options, call, capsys):
-    hint = "'kraftd start' starts it, 'kraftd logs a' tells more; 'kraftd --help' helps, and so does kraftd's page."
+    hint = "'kraftd start' starts it, 'kraftd logs a' tells more; 'kraftd --help' helps, 'kraftd list' too."
     error = ConfigurationError("cannot ask 'kraftd'", hint=hint)
 
     printer_of(options).print_error(error)
     printer_of([each for each in options if each != "--json"]).print_error(error)
 
     captured = capsys.readouterr()
-    told = f"'{call} start' starts it, '{call} logs a' tells more; 'kraftd --help' helps, and so does kraftd's page."
+    told = f"'{call} start' starts it, '{call} logs a' tells more; 'kraftd --help' helps, 'kraftd list' too."
     assert json.loads(captured.out)["error"]["hint"] == told
     assert told in captured.err
 
