@@ -75,11 +75,20 @@ def is_gone(cluster, name, pid):
 
 
 def retention_ms(cluster, broker):
+    return eventually(lambda: told_retention_ms(cluster, broker), within_s=20, what=f"broker {broker} answers")
+
+
+def told_retention_ms(cluster, broker):
+    """Return what a broker says; None while librdkafka does not know it, or replaces its connection to it."""
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
     # A broker is asked itself, and librdkafka waits in vain for one that the other did not know yet.
-    eventually(lambda: broker in admin.list_topics(timeout=10).brokers, within_s=20, what=f"broker {broker} is known")
+    if broker not in admin.list_topics(timeout=10).brokers:
+        return None
     (described,) = admin.describe_configs([ConfigResource(ResourceType.BROKER, str(broker))]).values()
-    return described.result()["log.retention.ms"].value
+    try:
+        return described.result()["log.retention.ms"].value
+    except KafkaException:
+        return None
 
 
 @contextlib.contextmanager
