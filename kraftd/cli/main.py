@@ -204,6 +204,8 @@ def main() -> None:
         discard_output()
         Invocation(no_color="--no-color" in sys.argv).print_error(error)
         status = error.exit_code
+    # Else the interpreter searches everything for garbage as it ends: a sixth of the time of `status`.
+    gc.freeze()
     sys.exit(status)
 
 

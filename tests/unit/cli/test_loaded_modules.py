@@ -58,6 +58,15 @@ def test_a_command_loads_nothing_that_it_does_not_use(argv, absent, tmp_path):
     assert [name for name in absent if name in loaded] == []
 
 
+def test_a_command_does_not_search_for_garbage_when_it_ends(tmp_path):
+    code = CALL.replace("print(*sorted(sys.modules)", "import gc; print(gc.get_freeze_count()")
+    argv = [sys.executable, "-c", code, "--state-dir", str(tmp_path / "never-started"), "status"]
+
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert int(done.stderr.splitlines()[-1]) > 10_000
+
+
 def test_the_daemon_begins_without_what_it_uses_later_or_never():
     code = "import sys, kraftd.daemon.service, kraftd.daemon.__main__; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
