@@ -95,7 +95,7 @@ def test_a_disk_that_is_not_mounted_is_not_formatted_anew(cluster, plan, tmp_pat
     error = refused(cluster, "start", status=6, code="data_vanished")
 
     assert error["details"]["paths"] == [str(plan.layout.data(node.name)) for node in plan.nodes]
-    assert "kraftd destroy" in error["hint"]
+    assert "destroy'" in error["hint"]
 
 
 @pytest.mark.parametrize(
