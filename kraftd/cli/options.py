@@ -310,7 +310,7 @@ class Invocation:
         """Return the console of stdout or stderr."""
         from kraftd.cli.streams import open_console
 
-        return open_console(os.environ, stderr=stderr, no_color=self.no_color)
+        return open_console(os.environ, stderr=stderr, no_color=self.no_color, called=self.called)
 
     def print_document(self, document: object) -> None:
         """Print one JSON document on stdout."""

@@ -141,10 +141,18 @@ def is_interactive(environ: Mapping[str, str], *, stderr: bool) -> bool:
     return (sys.stderr if stderr else sys.stdout).isatty() and environ.get("TERM", "").lower() not in _DUMB
 
 
-def open_console(environ: Mapping[str, str], *, stderr: bool, no_color: bool) -> "Console":
+def open_console(
+    environ: Mapping[str, str], *, stderr: bool, no_color: bool, called: Callable[[str], str] = str
+) -> "Console":
     """Return the console of a stream: its width and what may move on it follow from the stream alone.
 
     rich would take FORCE_COLOR, which CI sets, for a terminal of 80 columns.
+
+    Args:
+        environ: The environment variables.
+        stderr: Whether it is that of stderr.
+        no_color: Whether colours are unwanted.
+        called: Completes the commands that a note names, as ``Invocation.called``.
     """
     from kraftd.cli.terminal import Console
 
@@ -159,6 +167,7 @@ def open_console(environ: Mapping[str, str], *, stderr: bool, no_color: bool) ->
         no_color=not colored,
         highlight=False,
         soft_wrap=True,
+        called=called,
     )
     if not is_terminal:
         # A program that reads a table wants whole values.

@@ -3,7 +3,7 @@
 The other modules of the command line take Text, Table and Console from here; ruff refuses rich's own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import rich.console
@@ -36,7 +36,16 @@ class Table(rich.table.Table):
 
 
 class Console(rich.console.Console):
-    """A console whose sentences are escaped, and without markup."""
+    """A console whose sentences are escaped, and without markup.
+
+    Args:
+        called: Completes the commands that a note names, as ``Invocation.called``.
+        options: What rich takes.
+    """
+
+    def __init__(self, *, called: Callable[[str], str] = str, **options: Any) -> None:
+        super().__init__(**options)
+        self._called = called
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print sentences, each on its line, and tables; a sentence has names as ``named`` returns them."""
@@ -46,7 +55,7 @@ class Console(rich.console.Console):
     def print_notes(self, notes: Iterable[str]) -> None:
         """Print what the user should know beside a result, a sentence a line."""
         for note in notes:
-            self.print(f"Note: {note}", style="yellow")
+            self.print(f"Note: {self._called(note)}", style="yellow")
 
 
 _NUMBERS = frozenset(

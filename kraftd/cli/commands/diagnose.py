@@ -1,5 +1,6 @@
 """The commands that find out why: why, explain, doctor, bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def why(
     from kraftd.operate.diagnose.explain import explain_program
 
     invocation: Invocation = context.obj
-    _show(invocation, explain_program(invocation.recorded(), name))
+    print_explanation(invocation, explain_program(invocation.recorded(), name))
 
 
 def explain_lag(
@@ -47,10 +48,14 @@ def explain_lag(
     from kraftd.operate.diagnose.explain import explain_group_lag
 
     invocation: Invocation = context.obj
-    _show(invocation, explain_group_lag(invocation.recorded(), group))
+    print_explanation(invocation, explain_group_lag(invocation.recorded(), group))
 
 
-def _show(invocation: Invocation, explanation: "Explanation") -> None:
+def print_explanation(invocation: Invocation, explanation: "Explanation") -> None:
+    """Print an explanation, whose commands reach the cluster that it is about."""
+    explanation = replace(
+        explanation, facts=tuple(replace(fact, text=invocation.called(fact.text)) for fact in explanation.facts)
+    )
     if invocation.json:
         invocation.print_result(explanation)
         return

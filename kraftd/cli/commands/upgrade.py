@@ -112,7 +112,7 @@ def _print_plan(invocation: Invocation, planned: "PlannedUpgrade", *, is_asked: 
     elif not invocation.quiet or is_asked:
         console = invocation.console(stderr=is_asked)
         for line in _lines(planned):
-            console.print(line)
+            console.print(invocation.called(line))
 
 
 def _lines(planned: "PlannedUpgrade") -> list[str]:

@@ -76,3 +76,13 @@ def test_numbers_end_below_each_other_and_tables_begin_at_the_margin():
         "orders           6   1.0 KiB",
         "x             1200  12.5 GiB",
     ]
+
+
+def test_the_commands_of_a_note_are_completed():
+    written = StringIO()
+
+    Console(file=written, called=lambda text: text.replace("'kraftd ", "'kraftd --state-dir /s ")).print_notes(
+        ["'kraftd apply' does it"]
+    )
+
+    assert written.getvalue() == "Note: 'kraftd --state-dir /s apply' does it\n"

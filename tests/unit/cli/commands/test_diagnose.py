@@ -1,6 +1,9 @@
 import json
+from pathlib import Path
 
-from kraftd.cli.commands.diagnose import lines
+import pytest
+
+from kraftd.cli.commands.diagnose import lines, print_explanation
 from kraftd.cli.options import Invocation
 from kraftd.health.report.why import Statement
 from kraftd.operate.diagnose.explain import Explanation
@@ -39,3 +42,12 @@ def test_the_document_is_for_scripts(capsys):
             }
         ],
     }
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_the_commands_of_an_explanation_reach_the_cluster_that_it_is_about(json, capsys):
+    fact = Statement(0, "broker-2", "is stopped: 'kraftd start broker-2' starts it", "desired.json")
+
+    print_explanation(Invocation(state_dir=Path("/s"), json=json), Explanation("broker-2", "daemon", (fact,)))
+
+    assert " --state-dir /s start broker-2' starts it" in capsys.readouterr().out
