@@ -1,5 +1,6 @@
 """Committed offsets as a file: what `kraftd groups export` writes, and `import` reads."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def parse_offsets(content: bytes, origin: str) -> OffsetsFile:
     """Return the offsets that a file holds.
 
     Raises:
-        ConfigurationError: It is not such a file, or of a newer kraftd.
+        ConfigurationError: It is not such a file, of a newer kraftd, or has two offsets for one partition of a group.
     """
     try:
         found = msgspec.json.decode(content, type=OffsetsFile)
@@ -75,6 +76,14 @@ def parse_offsets(content: bytes, origin: str) -> OffsetsFile:
             f"cannot read offsets from {origin}: its schema_version is {found.schema_version}, not {SCHEMA_VERSION}",
             hint="Use the version of kraftd that wrote it.",
         )
+    places = Counter((group.group, each.topic, each.partition) for group in found.groups for each in group.offsets)
+    for (group, topic, index), count in places.items():
+        if count > 1:
+            raise ConfigurationError(
+                f"cannot read offsets from {origin}: it has {count} for partition {index} of the topic {named(topic)} "
+                f"in the group {named(group)}",
+                hint="Leave the one from which the group is to go on.",
+            )
     return found
 
 

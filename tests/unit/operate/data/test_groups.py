@@ -200,3 +200,8 @@ def test_an_offset_of_what_does_not_exist_is_not_imported(offset, error):
 def test_what_is_no_file_of_offsets_is_refused(content):
     with pytest.raises(ConfigurationError):
         parse_offsets(content, "f")
+
+
+def test_a_file_with_two_offsets_for_a_partition_of_a_group_is_refused():
+    with pytest.raises(ConfigurationError, match="it has 2 for partition 0 of the topic t in the group g"):
+        file_of(("t", 0, 1), ("t", 1, 1), ("t", 0, 9))
