@@ -159,10 +159,16 @@ def stand_ins(
         assert ended[0] == 0, ended
         yield made
     finally:
-        for process in cluster.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        eventually(lambda: not cluster.processes(), within_s=10, what="nothing is left")
+        eventually(lambda: not _killed(cluster), within_s=10, what="nothing is left")
+
+
+def _killed(cluster: Cluster) -> list[psutil.Process]:
+    """Kill what there is and return it: supervisord may have begun a program while the rest was looked for."""
+    found = cluster.processes()
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return found
 
 
 def java_in(directory: Path) -> Path:
