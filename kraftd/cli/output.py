@@ -209,14 +209,9 @@ def _detail(operation: Operation, command: str) -> str:
         left = f", {duration(operation.left_s)} left" if operation.left_s else ""
         parts.append(f"{share} % of {human_size(operation.total_bytes)}{left}")
     if operation.resume:
-        undo = f", '{_called(operation.undo, command)}' gives it up" if operation.undo else ""
-        parts.append(f"'{_called(operation.resume, command)}' finishes it{undo}")
+        undo = f", '{operation.undo}' gives it up" if operation.undo else ""
+        parts.append(called_as(f"'{operation.resume}' finishes it{undo}", command))
     return "; ".join(filter(None, parts))
-
-
-def _called(text: str, command: str) -> str:
-    """Return a command such as ``kraftd scale --brokers 3`` as it is called for this cluster."""
-    return f"{command}{text.removeprefix('kraftd')}"
 
 
 def _operation_lines(document: StatusDocument, command: str) -> Iterable[Text]:
