@@ -89,12 +89,11 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
     chosen = invocation.chosen(command_context)
     with report_running_programs(invocation, chosen.layout):
         result = start_cluster(chosen, options, command_context)
-    result = replace(result, notes=tuple(map(invocation.called, result.notes)))
     if invocation.json:
         document = status(cluster_context(result.plan, command_context), observed).document
         invocation.print_document(
-            {**asdict(document), "started": result.started, "formatted": result.formatted, "notes": result.notes}
-            | {"took_s": result.took_s}
+            {**asdict(document), "started": result.started, "formatted": result.formatted}
+            | {"notes": [invocation.called(note) for note in result.notes], "took_s": result.took_s}
         )
     elif not invocation.quiet:
         output.started(invocation.console(), result, invocation.command)
