@@ -57,7 +57,8 @@ def launch_supervisord(
 def restart_daemon(cluster: ClusterContext) -> None:
     """End the daemon, which supervisord starts again at once, also where this command is killed in between.
 
-    One that ends within a second of its start is started again a second later, which is waited for.
+    For one that ends within a second of its start, supervisord would wait: it is spawned here. That supervisord has
+    noticed the end is waited for.
     """
     supervisor = cluster.supervisor
     before = supervisor.processes()[DAEMON]
