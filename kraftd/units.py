@@ -151,14 +151,14 @@ class Schedule:
     at: time_of_day | None = None
     weekday: int | None = None
 
-    def next_after_s(self, moment_s: float, zone: tzinfo | None = None) -> float:
+    def next_after_s(self, moment_s: float, zone: tzinfo) -> float:
         """Return the first moment after another one, both in seconds since the Unix epoch.
 
         A time that a change to summer time leaves out is an hour later, and one that comes twice is the first.
 
         Args:
             moment_s: The moment.
-            zone: The time zone; None for that of this machine.
+            zone: The time zone of the time of day.
         """
         if self.at is None:
             return moment_s + self.interval_s

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import IO, Protocol
 
 from kraftd.clock import Clock
@@ -22,6 +23,7 @@ from kraftd.health.programs.backups import (
     due_s,
     parse_history,
 )
+from kraftd.host.environment import local_zone
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.processes import Process, is_alive, known_process, send_signal
 from kraftd.plan.kinds import ScheduledBackups
@@ -102,11 +104,12 @@ class CommandChild:
 class BackupScheduler:
     """Makes the backups of a schedule; everything but ``view`` and ``end`` belongs to one thread."""
 
-    def __init__(self, plan: Plan, backups: ScheduledBackups, doors: BackupDoors, clock: Clock) -> None:
+    def __init__(self, plan: Plan, backups: ScheduledBackups, doors: BackupDoors, clock: Clock, zone: tzinfo) -> None:
         self._plan = plan
         self._backups = backups
         self._doors = doors
         self._clock = clock
+        self._zone = zone
         self._path = plan.layout.backups
         self._history = parse_history(read_text(self._path)) or BackupHistory(clock.now_s())
         self._child: Child | None = None
@@ -115,7 +118,7 @@ class BackupScheduler:
 
     def view(self) -> ScheduledBackup:
         """Return the scheduled backups as they are now; from any thread."""
-        return backup_view(self._backups, self._history, self._clock.now_s())
+        return backup_view(self._backups, self._history, self._clock.now_s(), self._zone)
 
     def end(self) -> None:
         """Make ``run`` return, and end the command that it runs; from any thread."""
@@ -146,7 +149,7 @@ class BackupScheduler:
             self._finish(self._child, status)
             return 0.0
         now_s = self._clock.now_s()
-        late_s = now_s - due_s(self._backups, self._history, now_s)
+        late_s = now_s - due_s(self._backups, self._history, now_s, self._zone)
         if late_s < 0:
             return min(-late_s, _LOOK_S)
         # A cluster that stays degraded is backed up anyway.
@@ -230,7 +233,7 @@ def backup_scheduler(plan: Plan, record_event: Callable[[str, str], None], clock
     if plan.daemon.backups is None:
         return None
     doors = BackupDoors(CommandChild, send_signal, is_alive, record_event)
-    return BackupScheduler(plan, plan.daemon.backups, doors, clock)
+    return BackupScheduler(plan, plan.daemon.backups, doors, clock, local_zone(os.environ))
 
 
 def _document(output: str) -> dict[str, dict[str, str | int]]:

@@ -6,6 +6,7 @@ import pwd
 import resource
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from kraftd.plan.kinds import Executable, ToolDefinition, ToolHome
@@ -16,6 +17,11 @@ _FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 """Without a UTF-8 locale (cron, CI), Java cannot open a path that is not ASCII; in Turkish it lower-cases names in
 another way, and in Arabic it writes other digits. Logs in local time are misread by a command in another time zone, and
 have one hour twice in autumn."""
+
+_ZONE = "_KRAFTD_ZONE"
+"""The time zone in which a person wrote the times of kraftd.toml; ``KRAFTD_`` alone would make it a setting."""
+
+_MACHINE_ZONE = Path("/etc/localtime")
 
 MOST_OPEN_FILES = 100_000
 """The limit that Kafka's documentation recommends (Hardware and OS)."""
@@ -45,6 +51,29 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """
     kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     return kept | _FIXED
+
+
+def supervised_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of supervisord and what it runs: the inherited ones, with the caller's time zone beside."""
+    zone = environ.get("TZ")
+    return inherited_environment(environ) | ({_ZONE: zone} if zone else {})
+
+
+def local_zone(environ: Mapping[str, str], machine_zone: Path = _MACHINE_ZONE) -> tzinfo:
+    """Return the time zone of the person who started this program: that of ``TZ`` there, else the machine's.
+
+    Args:
+        environ: The variables of a supervised program, which itself runs in UTC.
+        machine_zone: The file of the machine's time zone; without one, it is UTC.
+    """
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 3 ms in each command, and the daemon alone needs it
+
+    # None was named, or one of another form ("CET-1CEST"), or one that this machine does not know.
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        return ZoneInfo(environ[_ZONE].removeprefix(":"))
+    with contextlib.suppress(ValueError, OSError), machine_zone.open("rb") as file:
+        return ZoneInfo.from_file(file)
+    return UTC
 
 
 def foreground_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -141,8 +141,8 @@ _CLUSTER = """\
 #daily = true
 
 [backup]
-# When the daemon has a backup made: "every 6h" (s, m, h, d), "daily 03:00", "weekly sunday 03:00"; "" for never. A time
-# at which the cluster did not run is made up for once.
+# When the daemon has a backup made: "every 6h" (s, m, h, d), "daily 03:00", "weekly sunday 03:00"; "" for never. The
+# time is that of TZ where the cluster is started, else this machine's. One at which it did not run is made up for once.
 #schedule = ""
 # Where: the absolute path of a directory, or a URL with kraftd[backup]. No user or password in it: what opens the place
 # reads them from its own file, or from the environment that the cluster is started in. For this cluster alone.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -88,19 +89,20 @@ def parse_history(text: str | None) -> BackupHistory | None:
         return None
 
 
-def due_s(backups: ScheduledBackups, history: BackupHistory, now_s: float) -> float:
+def due_s(backups: ScheduledBackups, history: BackupHistory, now_s: float, zone: tzinfo) -> float:
     """Return when the next backup is due, in seconds since the Unix epoch; times that passed are one.
 
     Args:
         backups: The schedule.
         history: What became of the last backups.
         now_s: The time; a clock that was set back must not put the next backup off.
+        zone: The time zone of the schedule's times of day.
     """
     schedule = parse_schedule(backups.schedule)
     begun_s = history.since_s if history.begun_s is None else history.begun_s
     if history.outcome is BackupOutcome.INTERRUPTED or begun_s > now_s:
         return min(begun_s, now_s)
-    next_s = schedule.next_after_s(begun_s)
+    next_s = schedule.next_after_s(begun_s, zone)
     if history.outcome is BackupOutcome.FAILED:
         return min(next_s, min(history.ended_s or now_s, now_s) + RETRY_S)
     return next_s
@@ -136,14 +138,14 @@ class ScheduledBackup:
     took_s: float | None
 
 
-def backup_view(backups: ScheduledBackups, history: BackupHistory, now_s: float) -> ScheduledBackup:
+def backup_view(backups: ScheduledBackups, history: BackupHistory, now_s: float, zone: tzinfo) -> ScheduledBackup:
     """Return what people and programs see of the scheduled backups."""
     return ScheduledBackup(
         schedule=backups.schedule,
         target=backups.target,
         interval_s=parse_schedule(backups.schedule).interval_s,
         running=history.is_under_way,
-        next_at=timestamp(due_s(backups, history, now_s)),
+        next_at=timestamp(due_s(backups, history, now_s, zone)),
         last_at=_stamp(history.begun_s),
         outcome=history.outcome,
         error=history.error or None,

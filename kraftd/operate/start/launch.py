@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kraftd.errors import KraftdError, TimedOutError
-from kraftd.host.environment import inherited_environment, raised_limits
+from kraftd.host.environment import raised_limits, supervised_environment
 from kraftd.host.logs import tail
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.stop.execute import StopExecution
@@ -45,7 +45,7 @@ def launch_supervisord(
             stdout=output,
             stderr=output,
             cwd=layout.state_dir,
-            env=inherited_environment(command_context.environ),
+            env=supervised_environment(command_context.environ),
             start_new_session=True,
             umask=0o077,
         )

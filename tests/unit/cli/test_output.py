@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC
 from io import StringIO
 
 import pytest
@@ -152,7 +153,7 @@ def test_alerts_are_one_line_below_the_reasons():
     ],
 )
 def test_scheduled_backups_are_one_line(history, line):
-    newest = replace(snapshot(program("broker-1")), backup=backup_view(HOURLY, history, 1000.0), taken_at_s=1000.0)
+    newest = replace(snapshot(program("broker-1")), backup=backup_view(HOURLY, history, 1000.0, UTC), taken_at_s=1000.0)
     shown = health_document(plan_of(), newest, judge(newest, ()), 1000.0)
 
     assert printed(status_view(shown, 300)).splitlines()[-1] == line

@@ -1,5 +1,6 @@
 import json
 import signal
+from datetime import UTC
 
 import pytest
 
@@ -42,7 +43,7 @@ class Machine:
 
     def daemon(self):
         doors = BackupDoors(self.begin, self.signal, lambda process: process.pid in self.alive, self.event)
-        return BackupScheduler(self.plan, self.plan.daemon.backups, doors, self.clock)
+        return BackupScheduler(self.plan, self.plan.daemon.backups, doors, self.clock, UTC)
 
     def begin(self, words):
         self.commands.append(words)

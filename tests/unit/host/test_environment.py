@@ -3,7 +3,9 @@ import resource
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 
@@ -13,9 +15,11 @@ from kraftd.host.environment import (
     highest_open_files,
     inherited_environment,
     installed_tool,
+    local_zone,
     open_files_of,
     raise_open_files,
     raised_limits,
+    supervised_environment,
 )
 from kraftd.plan.kinds import TOOL_DEFINITIONS, Executable, ToolHome
 
@@ -50,6 +54,31 @@ def test_programs_run_in_the_same_utf_8_locale_whatever_the_users_is(name, local
 def test_programs_log_in_utc_and_a_tool_for_a_person_in_the_time_zone_of_that_person(environ):
     assert inherited_environment(environ)["TZ"] == "UTC"
     assert foreground_environment(environ) == {"LC_ALL": "C.UTF-8", **environ}
+
+
+JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def zone_of(environ, machine_zone):
+    return local_zone(supervised_environment(environ), machine_zone)
+
+
+def test_times_of_a_schedule_are_those_of_the_person_who_starts_the_cluster(tmp_path):
+    machine_zone = tmp_path / "localtime"
+    assert zone_of({}, machine_zone) == UTC
+    machine_zone.symlink_to(next(file for path in TZPATH if (file := Path(path) / "Europe/Berlin").exists()))
+
+    assert supervised_environment({"TZ": "Asia/Tokyo"})["TZ"] == "UTC"
+    assert (
+        zone_of({"TZ": "Asia/Tokyo"}, machine_zone)
+        == zone_of({"TZ": ":Asia/Tokyo"}, machine_zone)
+        == ZoneInfo("Asia/Tokyo")
+    )
+    for text in ("", "CET-1CEST", "Middle/Earth", "/etc/localtime"):
+        assert JULY.astimezone(zone_of({"TZ": text}, machine_zone)).hour == 14
+    machine_zone.unlink()
+    machine_zone.write_text("not a zone")
+    assert zone_of({}, machine_zone) == UTC
 
 
 KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}

@@ -2,6 +2,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from markupsafe import escape
@@ -70,7 +71,7 @@ def test_the_scheduled_backups_are_shown_with_the_last_and_the_next():
     made = BackupHistory(0.0).begun(900.0, 7, 1.0).succeeded(910.0, "b1", 2048)
     failed = made.begun(950.0, 8, 1.0).ended(960.0, BackupOutcome.FAILED, "no <room>")
 
-    html = whole(replace(snapshot(program("broker-1")), backup=backup_view(scheduled, failed, 1000.0)))
+    html = whole(replace(snapshot(program("broker-1")), backup=backup_view(scheduled, failed, 1000.0, UTC)))
 
     assert "no &lt;room&gt;" in html
     assert "Last 1 min 30 s ago, 2.0 KiB in 10 s" in text_of(html)

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_every_family_of_the_table_has_samples_where_everything_is_known():
     moving = Progress("scale", "2 to 3 brokers", 7, 1.0, 900.0, "copying", 300, 1200, 950.0)
     operations = operations_now([moving], {"restore.json": "{}"}, (), 1000.0)
     made = BackupHistory(0.0).begun(900.0, 7, 1.0).succeeded(910.0, "b1", 2048)
-    backup = backup_view(ScheduledBackups("every 1h", "/backups"), made, 1000.0)
+    backup = backup_view(ScheduledBackups("every 1h", "/backups"), made, 1000.0, UTC)
 
     names = {name.removesuffix("_bucket") for name, *_ in samples(replace(FULL, backup=backup, operations=operations))}
 
