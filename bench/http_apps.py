@@ -58,7 +58,7 @@ class App:
 def brokers(directory: Path) -> Iterator[str]:
     """Two brokers and nothing else; yields their addresses."""
     offset = free_offset()
-    kraftd = [sys.executable, "-m", "kraftd.cli.main", "--state-dir", str(directory / "s")]
+    kraftd = [sys.executable, "-m", "kraftd", "--state-dir", str(directory / "s")]
     for setting in (f"cluster.port_offset={offset}", "cluster.heap=512m"):
         kraftd += ["--set", setting]
     for app in ("producer", "consumer"):

@@ -220,7 +220,7 @@ def temporary_directory() -> Iterator[Path]:
 
 
 def _kraftd(directory: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "kraftd.cli.main", *arguments]
+    command = [sys.executable, "-m", "kraftd", *arguments]
     # As from a user's shell: with bytecode, and with nothing that overrides a setting.
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "KRAFTD_"))}
     done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, check=False)

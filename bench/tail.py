@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    kraftd = [sys.executable, "-m", "kraftd.cli.main", "--state-dir", given.state_dir]
+    kraftd = [sys.executable, "-m", "kraftd", "--state-dir", given.state_dir]
     lines = b"".join(b"%-*d\n" % (RECORD_BYTES, number) for number in range(given.records))
     subprocess.run([*kraftd, "topics", "create", TOPIC, "--partitions", str(PARTITIONS)], check=True)
     subprocess.run([*kraftd, "send", TOPIC], input=lines, check=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import kraftd
-import kraftd.cli.main
+import kraftd.__main__
 
 _NUMBER = struct.Struct("!i")
 _DESCRIPTORS = 256
@@ -84,7 +84,7 @@ def forked(
     """Run a command; it is killed where it has not ended when the context does.
 
     Args:
-        arguments: As for a process: Python, then ``-m kraftd.cli.main`` or ``-c`` with a script, and their arguments.
+        arguments: As for a process: Python, then ``-m kraftd`` or ``-c`` with a script, and their arguments.
         cwd: The directory in which it runs.
         environ: All of its environment.
         streams: The descriptors for stdin, stdout and stderr; None for one that is closed.
@@ -262,9 +262,9 @@ def _run(python: str, option: str, what: str, *arguments: str) -> None:
         sys.argv = [option, *arguments]
         exec(what, {"__name__": "__main__"})
     else:
-        sys.argv = [kraftd.cli.main.__file__, *arguments]
-        sys.modules["__main__"] = kraftd.cli.main
-        kraftd.cli.main.main()
+        sys.argv = [kraftd.__main__.__file__, *arguments]
+        sys.modules["__main__"] = kraftd.__main__
+        kraftd.__main__.main()
 
 
 def _main() -> None:

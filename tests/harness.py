@@ -106,7 +106,7 @@ SMALL = {"cluster.heap": "256m", "java.options": '["-XX:TieredStopAtLevel=1"]'}
 
 NO_APPS = {"producer.enabled": "false", "consumer.enabled": "false"}
 """For a cluster whose test is not about the apps: each takes more than a second of CPU to start."""
-KRAFTD = ("-m", "kraftd.cli.main")
+KRAFTD = ("-m", "kraftd")
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Cluster:
                 if process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
                     words = process.cmdline()
                     mine = any(str(self.state_dir) in word for word in words)
-                    if mine and "kraftd.cli.main" not in words:
+                    if mine and "kraftd" not in words:
                         found.append(process)
         return found
 

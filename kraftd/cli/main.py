@@ -27,6 +27,7 @@ from kraftd.cli.commands import (
 from kraftd.cli.options import Invocation, check_places, parse_duration, printer_of, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
+from kraftd.host.signals import INTERRUPTED, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,9 +58,8 @@ _NEW_OBJECTS = 50_000
 """The objects that Python makes between two searches for cyclic garbage: among what a command loads there is none, and
 with Python's 700 the searches were an eighth of the CPU until a start launches supervisord."""
 
-_INTERRUPTED = 130
 _BROKEN_PIPE = 141
-"""128 and the signal's number, as shells report an end by SIGINT and SIGPIPE."""
+"""128 and the signal's number, as shells report an end by SIGPIPE."""
 
 
 class Argument(TyperArgument):
@@ -194,8 +194,12 @@ def main() -> None:
         # COLUMNS is about a terminal that is not written to.
         app.info.context_settings = {**(app.info.context_settings or {}), "terminal_width": _WIDEST_HELP}
     try:
-        status = _run(sys.argv[1:])
-        sys.stdout.flush()
+        with interruptible():
+            status = _run(sys.argv[1:])
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        # Before or after what the command itself does, which ends as `typer.Abort`, or says what it leaves.
+        status = INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has ended, as `head` does.
         discard_output()
@@ -227,7 +231,7 @@ def _run(argv: list[str]) -> int:
         printer.print_error(usage)
         return usage.exit_code
     except typer.Abort:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         raise
     except OSError as error:

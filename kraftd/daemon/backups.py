@@ -79,7 +79,7 @@ class CommandChild:
         # A file, read at the end: the document of many topics is larger than a pipe, which nobody would empty.
         self._output: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kraftd.cli.main", *arguments],
+            [sys.executable, "-P", "-m", "kraftd", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             cwd="/",

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+INTERRUPTED = 130
+"""The exit status after SIGINT: 128 and its number, as shells report it."""
+
 _ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -24,6 +27,37 @@ def end_process_1_on_signals() -> None:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
+
+
+def end_on_interrupt() -> None:
+    """Let INT end this process at once, with status 130 and no traceback; where INT is ignored, it stays so.
+
+    For while a command is loaded, and while the interpreter ends: there is nothing to clean up.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_interrupted)
+
+
+def _end_interrupted(_number: int, _frame: FrameType | None) -> None:
+    # No exception: in an import, or a callback of the interpreter's end, it would be printed.
+    os._exit(INTERRUPTED)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let INT raise KeyboardInterrupt in the block where it otherwise ends this process at once.
+
+    Raises:
+        KeyboardInterrupt: INT arrived.
+    """
+    if signal.getsignal(signal.SIGINT) is not _end_interrupted:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _end_interrupted)
 
 
 class StopSignals:

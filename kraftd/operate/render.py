@@ -116,7 +116,7 @@ def service_unit(
 def _own_command(python: Path) -> tuple[str, ...]:
     """Return how to call this kraftd by absolute paths."""
     script = python.with_name("kraftd")
-    return (str(script),) if script.is_file() else (str(python), "-P", "-m", "kraftd.cli.main")
+    return (str(script),) if script.is_file() else (str(python), "-P", "-m", "kraftd")
 
 
 def rendered(chosen: ChosenCluster, command_context: CommandContext) -> dict[Path, str]:

@@ -19,7 +19,7 @@ def plan(cluster):
 
 def answer(cluster, arguments, *, prefix=(), shell=""):
     """Return the status and the document of a command below a prefix, after a line of shell."""
-    words = [*prefix, cluster.python, "-m", "kraftd.cli.main", "--json", *arguments]
+    words = [*prefix, cluster.python, "-m", "kraftd", "--json", *arguments]
     done = subprocess.run(
         ["sh", "-c", f"{shell} exec {shlex.join(words)}"],
         capture_output=True,
