@@ -4,6 +4,7 @@
 backup's records in Python would take twice the time.
 """
 
+import contextlib
 import gc
 import operator
 import time
@@ -40,6 +41,7 @@ _PARALLEL = 4
 """How many partitions are read at the same time: each holds a batch in memory."""
 _QUEUED_KIB = 2 * 1024
 _POLL_S = 0.1
+_METADATA_S = 5.0
 _SILENT_S = 60.0
 _FINAL = frozenset({"_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 """The errors of librdkafka itself that do not pass: it looks for brokers and leaders again, and reads on."""
@@ -321,6 +323,8 @@ class RecordReader:
         waiting = iter([(each, found) for each, found in ranges.items() if found.begin < found.end])
         active: dict[TopicPartition, _Reading] = {}
         silent_s, at_once = 0.0, _FIRST_RECORDS
+        if len({topic for topic, _ in ranges}) > 1:
+            self._learn_leaders()
         while self._fill(active, waiting):
             messages = _arrived(self._consumer, at_once, _POLL_S)
             silent_s = 0.0 if messages else silent_s + _POLL_S
@@ -342,6 +346,14 @@ class RecordReader:
                     reading.messages, reading.batch = [], _next_batch(records)
                     yield place, records
             at_once = min([reading.batch for reading in active.values()])
+
+    def _learn_leaders(self) -> None:
+        """Ask for the leaders of all topics at once; the reading itself waits for what has no answer.
+
+        A topic that is assigned later waits for the library's next look at what it does not know, once a second.
+        """
+        with contextlib.suppress(self._library.KafkaException):
+            self._consumer.list_topics(timeout=_METADATA_S)
 
     def _fill(
         self, active: dict[TopicPartition, _Reading], waiting: Iterator[tuple[TopicPartition, OffsetRange]]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from kraftd.damage import DAMAGED, STALLED_S, Batch, Place
 from kraftd.errors import UnknownNameError
@@ -35,6 +35,7 @@ class FakeConsumer:
         ends: The end of each log.
         is_silent: Whether it reports nothing, neither damage nor an end.
         stale: Messages that were fetched before, and come after the next seek.
+        begun_as_leaders_were_asked: How many partitions were assigned when all leaders were asked for, each time.
     """
 
     def __init__(self, records, damaged=(), ends=None):
@@ -46,6 +47,7 @@ class FakeConsumer:
         self.is_silent = False
         self.stale = []
         self.queue = []
+        self.begun_as_leaders_were_asked = []
         self.most_assigned = 0
         self.is_closed = False
 
@@ -63,6 +65,11 @@ class FakeConsumer:
         self.positions[place.topic, place.partition] = place.offset
         self.told_ends.discard((place.topic, place.partition))
         self.queue, self.stale = self.queue + self.stale, []
+
+    def list_topics(self, *, timeout):
+        assert timeout > 0
+        self.begun_as_leaders_were_asked.append(len(self.positions))
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def position(self, places):
         return [
@@ -170,6 +177,14 @@ def test_many_partitions_are_read_some_at_a_time():
 
     assert found == {place: list(range(5)) for place in places}
     assert (consumer.most_assigned, consumer.positions) == (4, {})
+
+
+def test_the_leaders_of_many_topics_are_asked_for_once_and_need_no_answer():
+    places = [(f"topic-{number}", 0) for number in range(9)]
+    consumer = FakeConsumer({place: range(2) for place in places})
+
+    assert read(consumer, dict.fromkeys(places, (0, 2)))[0] == {place: [0, 1] for place in places}
+    assert consumer.begun_as_leaders_were_asked == [0]
 
 
 def test_damage_ends_the_reading_with_its_place_unless_it_may_be_passed():
