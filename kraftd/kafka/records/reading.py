@@ -274,13 +274,29 @@ def headers_of(message: Any) -> Sequence[Header]:
 
 @dataclass(slots=True)
 class _Reading:
-    """A partition that is being read: where it is, the messages that wait to fill a batch, and how many fill one."""
+    """A partition that is being read: where it is, and the messages that wait to fill a batch.
+
+    Attributes:
+        size_bytes: What the values of the messages hold.
+        batch: How many of them fill a batch of records as large as those of the last one; fewer where they are larger.
+    """
 
     end: int
     position: int
     messages: list[Any] = field(default_factory=list)
+    size_bytes: int = 0
     batch: int = _FIRST_RECORDS
     is_done: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits is to be given."""
+        return self.is_done or len(self.messages) >= self.batch or self.size_bytes >= _BATCH_BYTES
+
+    def add(self, messages: Sequence[Any]) -> None:
+        """Take messages over; the length of one is that of its value, and map() calls for it through C."""
+        self.messages += messages
+        self.size_bytes += sum(map(len, messages))
 
 
 class RecordReader:
@@ -341,9 +357,9 @@ class RecordReader:
             for gap in self._finder.stalled({place: each.position for place, each in active.items()}):
                 self._pass(gap, active[gap.topic, gap.partition])
             for place, reading in active.items():
-                if reading.messages and (reading.is_done or len(reading.messages) >= reading.batch):
+                if reading.messages and reading.is_full:
                     records = _columns(place, reading.messages)
-                    reading.messages, reading.batch = [], _next_batch(records)
+                    reading.messages, reading.size_bytes, reading.batch = [], 0, _next_batch(records)
                     yield place, records
             at_once = min([reading.batch for reading in active.values()])
 
@@ -376,7 +392,7 @@ class RecordReader:
         """Add the messages before the end; errors and the end of a partition come as messages too."""
         is_new = messages[0].offset() >= reading.position
         if is_new and not any(map(self._library.Message.error, messages)) and messages[-1].offset() + 1 < reading.end:
-            reading.messages += messages
+            reading.add(messages)
             reading.position = messages[-1].offset() + 1
             return
         for message in messages:
@@ -385,7 +401,7 @@ class RecordReader:
                 # Beside damage, the library may begin again at the start of a log.
                 continue
             if error is None and message.offset() < reading.end:
-                reading.messages.append(message)
+                reading.add([message])
             if error is None:
                 reading.position = message.offset() + 1
                 reading.is_done = reading.is_done or reading.position >= reading.end

@@ -4,7 +4,7 @@
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -122,11 +122,14 @@ class RecordWriter:
     What the broker refused for good is raised by the next call; everything after it may be missing.
     """
 
-    def __init__(self, access: Access) -> None:
-        library = load_library()
+    def __init__(
+        self,
+        access: Access,
+        open_producer: Callable[[Mapping[str, Any]], Any] = lambda each: load_library().Producer(each),
+    ) -> None:
         self._failure: Any = None
         self._in_flight: deque[tuple[int, int]] = deque()
-        self._producer = library.Producer(
+        self._producer = open_producer(
             client_settings(access, "kraftd-restore")
             | {
                 "acks": "all",
@@ -136,7 +139,7 @@ class RecordWriter:
                 "batch.size": 512 * 1024,
                 "compression.type": "lz4",
                 "message.max.bytes": _NO_LIMIT_BYTES,
-                # Never reached: write() waits before.
+                # The most that the library allows: write() waits before, but for a frame that is larger.
                 "queue.buffering.max.messages": 0,
                 "queue.buffering.max.kbytes": 2_097_151,
             }
@@ -157,8 +160,15 @@ class RecordWriter:
         rows = zip(records.values, records.keys, records.timestamps_ms, strict=True)
         for row, (value, key, time_ms) in enumerate(rows):
             headers = list(records.headers[row]) if row in records.headers else None
-            # To librdkafka, the time 0 means now.
-            produce(topic, value, key, index, delivered, timestamp=time_ms or 1, headers=headers)
+            is_queued = False
+            while not is_queued:
+                try:
+                    # To librdkafka, the time 0 means now.
+                    produce(topic, value, key, index, delivered, timestamp=time_ms or 1, headers=headers)
+                    is_queued = True
+                except BufferError:
+                    self._producer.poll(_FULL_WAIT_S)
+                    self._raise_failure()
         self._producer.poll(0)
         self._raise_failure()
 

@@ -35,6 +35,8 @@ class FakeConsumer:
         ends: The end of each log.
         is_silent: Whether it reports nothing, neither damage nor an end.
         stale: Messages that were fetched before, and come after the next seek.
+        value: The value of each record.
+        most_at_once: How many records it has fetched at any time, as a client that bounds their bytes.
         begun_as_leaders_were_asked: How many partitions were assigned when all leaders were asked for, each time.
     """
 
@@ -48,6 +50,8 @@ class FakeConsumer:
         self.stale = []
         self.queue = []
         self.begun_as_leaders_were_asked = []
+        self.value = b"value"
+        self.most_at_once = 10_000
         self.most_assigned = 0
         self.is_closed = False
 
@@ -84,13 +88,15 @@ class FakeConsumer:
 
     def consume(self, most, _wait_s):
         self.queue += [message for place in list(self.positions) for message in self.fetched(place)]
+        most = min(most, self.most_at_once)
         given, self.queue = self.queue[:most], self.queue[most:]
         return given
 
     def fetched(self, place):
         position = self.positions[place]
         damage = next((each for each in self.damaged if position < each.stop and place == ORDERS), range(2**31, 2**31))
-        found = [record(offset, place) for offset in self.records[place] if position <= offset < damage.start]
+        offsets = [offset for offset in self.records[place] if position <= offset < damage.start]
+        found = [record(offset, place, self.value) for offset in offsets]
         self.positions[place] = min(damage.start, self.ends[place])
         if self.is_silent:
             return found
@@ -157,6 +163,17 @@ def test_the_columns_are_those_of_the_records():
 
     assert (records.keys, records.values) == ([b"key"] * 2, [b"value"] * 2)
     assert (records.timestamps_ms, records.timestamp_types, records.headers) == ([1000] * 2, [1] * 2, {})
+
+
+def test_a_batch_is_bounded_in_bytes_where_records_are_larger_than_those_before():
+    consumer = FakeConsumer({ORDERS: range(50)})
+    consumer.value, consumer.most_at_once = bytes(200_000), 2
+    reader = RecordReader(ACCESS, sources=sources(consumer))
+
+    sizes = [len(records) for _, records in reader.read({ORDERS: OffsetRange(0, 50)})]
+
+    assert sum(sizes) == 50
+    assert max(sizes) * len(consumer.value) < 2 * 1024 * 1024
 
 
 def test_a_range_that_ends_with_control_records_is_read_when_the_log_ends():
