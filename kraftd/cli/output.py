@@ -173,8 +173,9 @@ def _backup_lines(document: StatusDocument) -> Iterable[Text]:
     left_s = (datetime.fromisoformat(backup.next_at) - now).total_seconds()
     last = "none yet" if backup.succeeded_at is None else f"{duration(backup.age_s)} ago"
     following = "one is under way" if backup.running else f"next in {duration(left_s)}" if left_s > 0 else "next is due"
-    failed = f"; the last one failed: {backup.error}" if backup.outcome is BackupOutcome.FAILED else ""
-    yield Text(f"  Backup ({backup.schedule}): {last}, {following}{failed}", style="red" if failed else "dim")
+    intro = "the last one failed: " if backup.outcome is BackupOutcome.FAILED else ""
+    fault = f"; {intro}{backup.error}" if backup.error else ""
+    yield Text(f"  Backup ({backup.schedule}): {last}, {following}{fault}", style="red" if fault else "dim")
 
 
 def operations_table(operations: Iterable[Operation], now_s: float, command: str) -> Table:

@@ -166,13 +166,13 @@ class BackupScheduler:
         of_cluster = ("--cluster", self._plan.cluster, "--state-dir", str(self._plan.layout.state_dir))
         words = ("backup", verb, self._backups.target, *options, *of_cluster, "--json", "--quiet")
         began_s = self._clock.now_s()
+        self._is_pruning = verb == "prune"
         try:
             self._child = self._doors.begin(words)
         except OSError as error:
             self._fail(f"the command could not be started: {error}")
             return
         process = self._child.process
-        self._is_pruning = verb == "prune"
         if not self._is_pruning:
             self._note(self._history.begun(began_s, process.pid, process.incarnation))
 
@@ -181,7 +181,7 @@ class BackupScheduler:
         document = _document(child.output())
         if status != 0 or not document.get("ok"):
             error = document.get("error", {}).get("message") or _how_it_ended(status)
-            self._fail(f"the oldest backups could not be removed: {error}" if self._is_pruning else str(error))
+            self._fail(str(error))
         elif not self._is_pruning:
             self._succeed(document["backup"])
 
@@ -195,8 +195,15 @@ class BackupScheduler:
             self._begin("prune", "--keep", str(self._backups.keep), "--yes")
 
     def _fail(self, error: str) -> None:
-        self._note(self._history.ended(self._clock.now_s(), BackupOutcome.FAILED, error))
-        self._doors.record_event("backup_failed", f"no scheduled backup in {self._backups.target}: {error}")
+        target = self._backups.target
+        if self._is_pruning:
+            # The new backup is there all the same: the next one is made when the schedule says so.
+            kind, text = "backups_not_removed", f"older backups in {target} could not be removed: {error}"
+            self._note(self._history.kept_too_many(text))
+        else:
+            kind, text = "backup_failed", f"no scheduled backup in {target}: {error}"
+            self._note(self._history.ended(self._clock.now_s(), BackupOutcome.FAILED, error))
+        self._doors.record_event(kind, text)
 
     def _end_left_child(self) -> None:
         """End the command of a daemon that was killed: nothing would record how it ends."""

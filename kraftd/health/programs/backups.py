@@ -33,7 +33,7 @@ class BackupHistory:
         begun_s: When the last attempt began; None before the first.
         ended_s: When it ended; None while it is under way.
         outcome: How the last one that has ended did; None before the first.
-        error: Why that one failed.
+        error: Why that one failed; of one that succeeded, why older ones were not removed after it.
         succeeded_s: When the last backup that is there was finished.
         backup: Its id.
         pid: The process of an attempt that is under way.
@@ -70,6 +70,10 @@ class BackupHistory:
         took_s = round(max(0.0, now_s - (self.begun_s or now_s)), 3)
         known = replace(self, succeeded_s=now_s, backup=backup, size_bytes=size_bytes, took_s=took_s)
         return known.ended(now_s, BackupOutcome.SUCCEEDED)
+
+    def kept_too_many(self, error: str) -> "BackupHistory":
+        """Return the history of a backup that is there, after which older ones could not be removed."""
+        return replace(self, error=error)
 
     def to_json(self) -> str:
         """Return the text of ``backups.json``."""
@@ -118,6 +122,7 @@ class ScheduledBackup:
         next_at: When the next one is due; in the past where it waits for the cluster.
         last_at: When the last attempt began; None before the first.
         outcome: How the last one that has ended did; None before the first.
+        error: Why it failed; of one that succeeded, why older ones were not removed after it.
         succeeded_at: When the newest backup was finished; None where there is none.
         age_s: Seconds since then; since the schedule is known where there is none.
         backup: The id of that backup; ``size_bytes`` and ``took_s`` are its own.

@@ -150,6 +150,10 @@ def test_alerts_are_one_line_below_the_reasons():
             MADE.begun(95.0, 8, 1.0).ended(96.0, BackupOutcome.FAILED, "no room"),
             "  Backup (every 1h): 1 min 30 s ago, next is due; the last one failed: no room",
         ),
+        (
+            MADE.kept_too_many("older ones stay"),
+            "  Backup (every 1h): 1 min 30 s ago, next in 58 min 20 s; older ones stay",
+        ),
     ],
 )
 def test_scheduled_backups_are_one_line(history, line):

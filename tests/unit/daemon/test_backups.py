@@ -113,14 +113,21 @@ def test_a_backup_that_fails_is_on_record_with_its_reason_and_tried_again(machin
     assert len(machine.commands) == 2
 
 
-def test_a_backup_whose_oldest_cannot_be_removed_is_there_and_says_so(machine):
+def test_a_backup_after_which_none_can_be_removed_is_one_and_not_made_again(machine):
     machine.look(3600)
     machine.ends(0, MADE)
 
     machine.ends(1, REFUSED)
 
-    assert (machine.recorded.backup, machine.recorded.outcome) == ("b1", "failed")
-    assert "could not be removed: cannot write: no room" in machine.recorded.error
+    reason = "older backups in /backups could not be removed: cannot write: no room"
+    assert (machine.recorded.backup, machine.recorded.outcome) == ("b1", "succeeded")
+    assert machine.scheduler.view().error == reason
+    assert machine.events[1:] == [("backups_not_removed", reason)]
+    machine.look(3590)
+    assert len(machine.commands) == 2
+    machine.look(10)
+    machine.ends(0, MADE)
+    assert machine.recorded.error == ""
 
 
 def test_a_backup_waits_for_a_cluster_that_starts_not_for_one_that_stays_degraded(machine):

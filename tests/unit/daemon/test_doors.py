@@ -80,6 +80,7 @@ def test_a_file_that_was_never_read_or_is_too_new_is_told(layout, text):
         ("backup_scheduled", logging.INFO),
         ("recovered", logging.INFO),
         ("backup_failed", logging.WARNING),
+        ("backups_not_removed", logging.WARNING),
         ("exited", logging.WARNING),
     ],
 )

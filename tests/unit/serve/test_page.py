@@ -73,7 +73,12 @@ def test_the_scheduled_backups_are_shown_with_the_last_and_the_next():
 
     html = whole(replace(snapshot(program("broker-1")), backup=backup_view(scheduled, failed, 1000.0, UTC)))
 
-    assert "no &lt;room&gt;" in html
+    kept = made.kept_too_many("older ones stay")
+    page = whole(replace(snapshot(program("broker-1")), backup=backup_view(scheduled, kept, 1000.0, UTC)))
+
+    assert "The last one failed: no &lt;room&gt;" in html
+    assert "older ones stay" in text_of(page)
+    assert "The last one failed" not in page
     assert "Last 1 min 30 s ago, 2.0 KiB in 10 s" in text_of(html)
     assert "/backups/&lt;b&gt;" in html
     assert 'id="backup"' not in whole(snapshot(program("broker-1")))
