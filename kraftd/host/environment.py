@@ -13,6 +13,7 @@ from kraftd.plan.kinds import Executable, ToolDefinition, ToolHome
 
 _KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER")
 _KEPT_PREFIXES = ("SSL_CERT_",)
+_KEPT_FOR_OBJECT_STORES = ("AWS_", "AZURE_", "GOOGLE_")
 _FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 """Without a UTF-8 locale (cron, CI), Java cannot open a path that is not ASCII; in Turkish it lower-cases names in
 another way, and in Arabic it writes other digits. Logs in local time are misread by a command in another time zone, and
@@ -53,10 +54,17 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return kept | _FIXED
 
 
-def supervised_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of supervisord and what it runs: the inherited ones, with the caller's time zone beside."""
+def supervised_environment(environ: Mapping[str, str], *, has_object_store: bool) -> dict[str, str]:
+    """Return the variables of supervisord and what it runs: the inherited ones, with the caller's time zone beside.
+
+    Args:
+        environ: The caller's variables.
+        has_object_store: Whether scheduled backups go to one, for which its credentials are kept.
+    """
+    prefixes = _KEPT_FOR_OBJECT_STORES if has_object_store else ()
+    credentials = {name: value for name, value in environ.items() if name.startswith(prefixes)}
     zone = environ.get("TZ")
-    return inherited_environment(environ) | ({_ZONE: zone} if zone else {})
+    return credentials | inherited_environment(environ) | ({_ZONE: zone} if zone else {})
 
 
 def local_zone(environ: Mapping[str, str], machine_zone: Path = _MACHINE_ZONE) -> tzinfo:

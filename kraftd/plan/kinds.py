@@ -320,6 +320,11 @@ class ScheduledBackups:
     incremental: bool = False
     topics: tuple[str, ...] = ()
 
+    @property
+    def has_url(self) -> bool:
+        """Whether the target is the URL of an object store, and not a directory."""
+        return "://" in self.target
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(Program):

@@ -38,6 +38,7 @@ def launch_supervisord(
     console = layout.logs("supervisord") / "console.log"
     console.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.touch(mode=0o600)
+    has_object_store = plan.daemon.backups is not None and plan.daemon.backups.has_url
     with console.open("ab") as output, raised_limits():
         process = subprocess.Popen(
             _command(plan, command_context),
@@ -45,7 +46,7 @@ def launch_supervisord(
             stdout=output,
             stderr=output,
             cwd=layout.state_dir,
-            env=supervised_environment(command_context.environ),
+            env=supervised_environment(command_context.environ, has_object_store=has_object_store),
             start_new_session=True,
             umask=0o077,
         )

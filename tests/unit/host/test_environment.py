@@ -60,7 +60,7 @@ JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
 def zone_of(environ, machine_zone):
-    return local_zone(supervised_environment(environ), machine_zone)
+    return local_zone(supervised_environment(environ, has_object_store=False), machine_zone)
 
 
 def test_times_of_a_schedule_are_those_of_the_person_who_starts_the_cluster(tmp_path):
@@ -68,7 +68,7 @@ def test_times_of_a_schedule_are_those_of_the_person_who_starts_the_cluster(tmp_
     assert zone_of({}, machine_zone) == UTC
     machine_zone.symlink_to(next(file for path in TZPATH if (file := Path(path) / "Europe/Berlin").exists()))
 
-    assert supervised_environment({"TZ": "Asia/Tokyo"})["TZ"] == "UTC"
+    assert supervised_environment({"TZ": "Asia/Tokyo"}, has_object_store=True)["TZ"] == "UTC"
     assert (
         zone_of({"TZ": "Asia/Tokyo"}, machine_zone)
         == zone_of({"TZ": ":Asia/Tokyo"}, machine_zone)
@@ -79,6 +79,14 @@ def test_times_of_a_schedule_are_those_of_the_person_who_starts_the_cluster(tmp_
     machine_zone.unlink()
     machine_zone.write_text("not a zone")
     assert zone_of({}, machine_zone) == UTC
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"])
+def test_credentials_go_along_only_where_backups_go_to_an_object_store(name):
+    environ = {name: "x", "KAFKA_OPTS": "y", "HTTPS_PROXY": "z"}
+
+    assert supervised_environment(environ, has_object_store=True) == {name: "x", **FIXED}
+    assert supervised_environment(environ, has_object_store=False) == FIXED
 
 
 KNOWN = {tool.name: tool for tool in TOOL_DEFINITIONS}

@@ -76,3 +76,8 @@ def test_a_controller_that_is_also_a_broker_serves_on_both_and_lets_jmx_in_besid
     assert broker.addresses == ("127.0.0.1:9092", "127.0.0.1:10092")
     assert broker.jmx.address == "127.0.0.1:9999"
     assert broker.url == ""
+
+
+@pytest.mark.parametrize(("target", "has_url"), [("/backups", False), ("s3://bucket/backups", True)])
+def test_a_target_of_backups_is_a_directory_or_a_url(target, has_url):
+    assert kinds.ScheduledBackups("daily 03:00", target).has_url is has_url
