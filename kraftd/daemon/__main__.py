@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import threading
 from dataclasses import replace
@@ -95,7 +96,14 @@ def main() -> None:
         sys.exit(f"cannot read the plan {path}: there is no such file")
     service, server = build(parse_plan(text, path))
     tune_gc()
-    service.serve(server)
+    status: str | int | None = 0
+    try:
+        service.serve(server)
+    except SystemExit as ended:
+        status = ended.code
+    logging.shutdown()
+    # The interpreter's own end refuses new work to threads that still look at the cluster: they would fail, and say so.
+    os._exit(status if isinstance(status, int) else 1)
 
 
 if __name__ == "__main__":

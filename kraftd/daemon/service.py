@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -44,6 +45,10 @@ class HttpServer(Server):
         super().__init__(config)
         self._on_shutdown = on_shutdown
         self._on_turn = on_turn
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down; uvicorn's own repeats the signal after that, and it would end the process at once."""
+        self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """Call back about ten times a second: whatever blocks requests blocks this too."""
@@ -119,7 +124,11 @@ class Service:
         self._exit_watch.wake()
 
     def serve(self, server: HttpServer) -> None:
-        """Run until a signal ends the HTTP server, then end the threads."""
+        """Run until a signal ends the HTTP server, then end the threads.
+
+        Raises:
+            SystemExit: The HTTP server cannot listen; why is in the log.
+        """
         for target in (self.watch, self.collect, self.read_alerts, self.rotate_logs):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         backing_up = threading.Thread(target=self.back_up, name="back_up", daemon=True)
