@@ -95,6 +95,8 @@ class Attachments:
         if found.pending is None and not found.is_open and is_ready and now_s >= found.due_s:
             found.pending = self._begin(node, listener, found.process)
         if found.pending is not None and found.pending.done():
-            found.refusal, found.pending = found.pending.result(), None
-            found.is_open, found.due_s = found.refusal is None, now_s + found.pause_s
-            found.pause_s = min(2 * found.pause_s, MOST_RETRY_S)
+            attempt, found.pending = found.pending, None
+            found.due_s, found.pause_s = now_s + found.pause_s, min(2 * found.pause_s, MOST_RETRY_S)
+            # Last, as it may raise: the attempt has ended all the same.
+            found.refusal = attempt.result()
+            found.is_open = found.refusal is None

@@ -25,7 +25,7 @@ from kraftd.health.programs.state import LastExit, ProcessUsage
 from kraftd.health.programs.stop_blockers import describe_blocker
 from kraftd.host.events import EventLog
 from kraftd.host.files import read_text, write_atomically
-from kraftd.host.jvm import AttachError, diagnostic_command, enable_jmx, load_agent
+from kraftd.host.jvm import diagnostic_command, enable_jmx, load_agent
 from kraftd.host.lock import try_acquire
 from kraftd.host.machine import memory_kills, port_holder
 from kraftd.host.processes import Process, send_signal, usage
@@ -126,7 +126,7 @@ def daemon_doors(
         cause_of_exit=functools.partial(cause_of, plan, kernel_kills=kernel_kills),
         start=functools.partial(_start, plan, supervisor),
         usages=_usages,
-        attach=lambda node, listener, process: attaching.submit(_attach, layout, clock, node, listener, process),
+        attach=lambda node, listener, process: attaching.submit(attach, layout, clock, node, listener, process),
         try_lock=lambda: try_acquire(layout.lock, command="daemon"),
         save_restarts=functools.partial(_save_restarts, layout),
         send_signal=send_signal,
@@ -218,14 +218,16 @@ def _usages(processes: Mapping[str, Process]) -> dict[str, ProcessUsage]:
     }
 
 
-def _attach(layout: Layout, clock: Clock, node: Node, listener: Listener, process: Process) -> str | None:
+def attach(layout: Layout, clock: Clock, node: Node, listener: Listener, process: Process) -> str | None:
+    """Open a listener in a node's JVM, and return why that failed, which is logged; None where it did not."""
     try:
         if listener.purpose is Purpose.METRICS:
             refusal = load_metrics_agent(layout.metrics_agent(node.name), listener, process, clock)
         else:
             enable_jmx(process, listener, layout.jmx, clock)
             refusal = None
-    except AttachError as error:
+    except KraftdError as error:
+        # Also a file that cannot be read: the node serves all the same.
         refusal = str(error)
     if refusal is not None:
         logger.warning("%s has no %s: %s", node.name, listener.purpose, refusal)

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 import pytest
 
 from kraftd.daemon.attachments import AGENT_DELAY_S, RETRY_S, Attachments
+from kraftd.errors import KraftdError
 from kraftd.health.programs.ladder import SERVES, Answer
 from kraftd.host.processes import Process
 from kraftd.plan.program import Purpose
@@ -24,11 +25,16 @@ class Jvms:
         self.processes = {node.name: Process(100 + node.node_id, 1.0, started_at_s=1.0) for node in plan.nodes}
         self.answers = dict.fromkeys(self.processes, SERVES)
         self.refusals = {}
+        self.faults = []
         self.begun = []
         self.attachments = Attachments(plan, self.begin, self.clock)
 
     def begin(self, node, listener, process):
         self.begun.append((node.name, listener.purpose, process.pid))
+        if self.faults:
+            attempt = Future()
+            attempt.set_exception(self.faults.pop())
+            return attempt
         return ended(self.refusals.get(node.name))
 
     def update(self, after_s=0.0):
@@ -43,6 +49,19 @@ def test_jmx_is_opened_in_brokers_that_serve_and_in_nothing_else():
     jvms.update()
 
     assert jvms.begun == [("broker-1", Purpose.JMX, 101)]
+
+
+def test_an_attempt_that_raises_is_over_and_another_is_made_after_the_pause():
+    jvms = Jvms()
+    jvms.faults.append(KraftdError("cannot read the rules"))
+
+    with pytest.raises(KraftdError):
+        jvms.update()
+
+    assert jvms.update() == {}
+    assert len(jvms.begun) == 2
+    jvms.update(after_s=RETRY_S)
+    assert jvms.begun[2:] == [("broker-1", Purpose.JMX, 101)]
 
 
 def test_each_incarnation_is_opened_once():

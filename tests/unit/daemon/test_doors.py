@@ -3,13 +3,16 @@ import logging
 
 import pytest
 
-from kraftd.daemon.doors import RememberedDesired, record_event
+from kraftd.daemon.doors import RememberedDesired, attach, record_event
 from kraftd.errors import KraftdError
 from kraftd.host.events import EventLog, events_since
 from kraftd.host.lock import try_acquire
+from kraftd.host.processes import Process
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredProgram
 from kraftd.plan.layout import Layout
+from kraftd.plan.program import Purpose
 from tests.clocks import ManualClock
+from tests.plans import plan_of
 
 RUN = DesiredProgram(running=True, since="", by="start", why="")
 STATE = NOTHING_DESIRED.changed(["broker-1"], RUN, 3)
@@ -90,3 +93,11 @@ def test_only_an_event_of_trouble_is_a_warning_in_the_log(layout, caplog, kind, 
 
     assert [each.levelno for each in caplog.records] == [level]
     assert [each.kind for each in events_since(layout.events, 0.0)] == [kind]
+
+
+def test_a_file_that_cannot_be_read_is_why_a_node_has_no_metrics_agent(layout):
+    node = plan_of().nodes[0]
+    listener = next(each for each in node.listeners if each.purpose is Purpose.METRICS)
+    layout.metrics_agent(node.name).mkdir(parents=True)
+
+    assert "is a directory" in attach(layout, ManualClock(), node, listener, Process(1, 1.0, 0.0))
