@@ -1,6 +1,7 @@
 """Events of a cluster: a file of JSON lines for each writer, merged when read, and followed through rotation."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any
 
 from kraftd.clock import Clock
 from kraftd.host.environment import user_name
-from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.host.files import give_to_owner_of, make_private_directory, os_errors_named
 from kraftd.host.logs import LogReader, tail
 from kraftd.units import timestamp
 
@@ -85,19 +86,46 @@ class EventLog:
             "text": text,
             **({"facts": facts} if facts else {}),
         }
-        os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+        _append_line(descriptor, json.dumps(entry, ensure_ascii=False).encode())
 
 
 def _locked(path: Path) -> int:
     """Return the descriptor of a file of events, which no other process appends to or rotates until it is closed."""
     while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = _opened(path)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         # It was rotated meanwhile.
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    try:
+        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags, 0o600)
+    # Only what is new, which no link leads away from: root must give nobody a file that was there.
+    give_to_owner_of(path.parent, descriptor)
+    return descriptor
+
+
+def _append_line(descriptor: int, line: bytes) -> None:
+    """Append a line as a whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    size = os.fstat(descriptor).st_size
+    # What a crash left of the line before must not become a part of this one.
+    is_cut_off = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    text = b"\n" * is_cut_off + line + b"\n"
+    if os.write(descriptor, text) < len(text):
+        # The disk became full in the middle of it: the system tells that only to the next one that writes.
+        os.ftruncate(descriptor, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _last_number(path: Path) -> int:
@@ -124,8 +152,11 @@ def read_events(directory: Path) -> list[Event]:
 
 
 def recent_events(directory: Path, most: int) -> list[Event]:
-    """Return the newest events, oldest first, without reading whole files."""
-    lines = (line for path in sorted(directory.glob("*.jsonl")) for line in tail(path, most, most_bytes=_RECENT_BYTES))
+    """Return the newest events, oldest first, without reading whole files; none of a file that is another user's."""
+    lines: list[str] = []
+    for path in sorted(directory.glob("*.jsonl")):
+        with contextlib.suppress(PermissionError):
+            lines += tail(path, most, most_bytes=_RECENT_BYTES)
     return merged(lines)[-most:] if most else []
 
 

@@ -119,7 +119,7 @@ def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                _give_to_owner_of(path.parent, descriptor)
+                give_to_owner_of(path.parent, descriptor)
                 file.write(text)
                 if is_for_good:
                     file.flush()
@@ -129,7 +129,7 @@ def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None
             temporary.unlink(missing_ok=True)
 
 
-def _give_to_owner_of(directory: Path, descriptor: int) -> None:
+def give_to_owner_of(directory: Path, descriptor: int) -> None:
     """Let the owner of a directory have a new file in it: after 'sudo kraftd stop', that user could do nothing more."""
     if os.geteuid() != 0:
         return

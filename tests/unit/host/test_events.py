@@ -1,11 +1,15 @@
 import json
 import os
 import pwd
+import resource
 import stat
+import tempfile
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
+from kraftd.errors import FileAccessError
 from kraftd.host.events import EventLog, events_since, follow_events, read_events, recent_events
 from kraftd.units import timestamp
 from tests.clocks import ManualClock
@@ -165,3 +169,67 @@ def test_a_damaged_line_is_skipped(tmp_path, clock, line):
     EventLog(tmp_path, "daemon", clock).record("exited", "whole")
 
     assert texts(events_since(tmp_path, 0.0)) == ["whole"]
+
+
+def test_an_event_after_a_line_that_was_cut_off_is_not_lost(tmp_path):
+    log = EventLog(tmp_path, "daemon", ManualClock())
+    log.record("one", "whole")
+    with (tmp_path / "daemon.jsonl").open("a") as file:
+        file.write('{"at": "2026')
+    log.record("two", "whole")
+
+    assert [event.kind for event in read_events(tmp_path)] == ["one", "two"]
+
+
+def test_of_an_event_that_the_disk_has_no_room_for_nothing_is_left(tmp_path):
+    log = EventLog(tmp_path, "daemon", ManualClock())
+    log.record("one", "whole")
+    before = (tmp_path / "daemon.jsonl").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        with pytest.raises(FileAccessError, match="no space left"):
+            log.record("two", "cut off")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (tmp_path / "daemon.jsonl").read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for another user")
+def test_a_new_file_of_events_is_that_of_the_user_whose_cluster_it_is(tmp_path):
+    os.chown(tmp_path, 1234, 1235)
+    log = EventLog(tmp_path, "commands", ManualClock())
+    log.record("one", "x" * 1_100_000)
+    log.record("two", "after a rotation")
+
+    assert {path.stat().st_uid for path in tmp_path.iterdir()} == {1234}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_root_finds_in_the_place_of_the_events_is_not_given_away(tmp_path):
+    (tmp_path / "roots").touch()
+    (tmp_path / "ours").mkdir()
+    os.chown(tmp_path / "ours", 1234, 1235)
+    (tmp_path / "ours" / "commands.jsonl").symlink_to(tmp_path / "roots")
+
+    EventLog(tmp_path / "ours", "commands", ManualClock()).record("one", "text")
+
+    assert (tmp_path / "roots").stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_of_the_newest_events_those_that_another_user_keeps_private_are_left_out():
+    # Not in tmp_path, which is private.
+    with tempfile.TemporaryDirectory() as directory:
+        EventLog(Path(directory), "commands", ManualClock()).record("one", "root's")
+        os.chown(directory, 1234, 1235)
+        EventLog(Path(directory), "daemon", ManualClock()).record("two", "the user's")
+        os.seteuid(1234)
+        try:
+            found = recent_events(Path(directory), 5)
+        finally:
+            os.seteuid(0)
+
+    assert [event.kind for event in found] == ["two"]
