@@ -52,9 +52,8 @@ def build(plan: Plan) -> tuple[Service, HttpServer]:
     logs = LogRotator(plan, clock, lambda: reopen_logs(plan, supervisor))
     service = Service(plan, loop, collector, admin, alerts, heartbeat, logs, backups)
     if heartbeat.begin():
-        doors.record_event(
-            "hung", DAEMON, "it looked at nothing, or answered nobody, any more: supervisord ended that run"
-        )
+        what = "it had stopped observing the cluster or answering requests: supervisord ended that run"
+        doors.record_event("hung", DAEMON, what)
     config = server_config(
         create_front(plan, service.newest, clock, lambda: _load_app(plan, service, clock), service.request_tick),
         lambda code, fault, _under_way: Problem(code, fault).answer(),

@@ -253,7 +253,7 @@ def _document(output: str) -> dict[str, dict[str, str | int]]:
 
 def _how_it_ended(status: int) -> str:
     if status >= 0:
-        return f"it ended with exit status {status}, and a message in the daemon's log"
+        return f"it ended with exit status {status}; 'kraftd logs kraftd' has its message"
     try:
         return f"signal {signal.Signals(-status).name} ended it"
     except ValueError:

@@ -38,6 +38,7 @@ _DAEMON_GROUP = "daemon"
 _DAEMON = "kraftd"
 _SIGNALS = {Alarm.WAKE: (signal.SIGQUIT, signal.SIGCONT), Alarm.KILL: (signal.SIGKILL,)}
 """SIGQUIT has it dump its threads into its log, once SIGCONT lets it go on."""
+_DONE = {Alarm.WAKE: "woken", Alarm.KILL: "killed"}
 
 
 class TolerantStream:
@@ -195,7 +196,7 @@ class ResilientSupervisor(supervisord.Supervisor):  # type: ignore[misc]
         # Not by supervisor's own kill, which would count as a stop. The pid is our child's until it is reaped here.
         for number in _SIGNALS[alarm]:
             os.kill(process.pid, number)
-        self.options.logger.info(f"{_DAEMON} ({process.pid}) looks at nothing any more: {alarm.value}")  # noqa: G004
+        self.options.logger.info(f"{_DAEMON} ({process.pid}) gives no heartbeat; {_DONE[alarm]}")  # noqa: G004
 
 
 if __name__ == "__main__":

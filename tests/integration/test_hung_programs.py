@@ -135,14 +135,14 @@ def test_a_frozen_daemon_is_continued_by_supervisord(beating):
     eventually(lambda: heartbeat.stat().st_mtime_ns != frozen_ns, within_s=20)
 
     assert beating.process("kraftd").pid == pid
-    assert supervisord_says(beating, f"kraftd ({pid}) looks at nothing any more: wake")()
+    assert supervisord_says(beating, f"kraftd ({pid}) gives no heartbeat; woken")()
 
 
 def test_a_daemon_that_hangs_is_ended_by_supervisord_and_starts_again(beating):
     pid = beating.process("kraftd").pid
     (beating.plan.layout.config("kraftd") / "hang").touch()
 
-    eventually(supervisord_says(beating, f"kraftd ({pid}) looks at nothing any more: kill"), within_s=30)
+    eventually(supervisord_says(beating, f"kraftd ({pid}) gives no heartbeat; killed"), within_s=30)
     eventually(lambda: beating.runs("kraftd") == 2, within_s=20)
 
     assert beating.process("kraftd").pid != pid

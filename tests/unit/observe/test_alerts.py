@@ -21,7 +21,7 @@ def test_a_cluster_without_prometheus_asks_nobody_and_has_no_alerts():
     ("answer", "reason"),
     [
         (Answer(200, NONE_FIRES), None),
-        (Answer(200, "<html>"), "Prometheus gave an answer that is not one of its own"),
+        (Answer(200, "<html>"), "what answers on Prometheus' port is not Prometheus"),
         (Answer(503, "Service Unavailable"), "Prometheus answered with HTTP status 503"),
         (Answer(None, "connection refused"), "Prometheus did not answer: connection refused"),
     ],

@@ -57,4 +57,4 @@ def test_many_alerts_are_counted_and_long_texts_cut():
 def test_what_is_no_answer_of_prometheus_is_a_reason(text):
     found = parse_alerts(text)
 
-    assert (found.firing, found.reason) == (None, "Prometheus gave an answer that is not one of its own")
+    assert (found.firing, found.reason) == (None, "what answers on Prometheus' port is not Prometheus")
