@@ -121,6 +121,8 @@ class HttpProtocol(HttpToolsProtocol):
     has_fast_path: bool | None = None
     server_state: HttpState
 
+    _answered: RequestResponseCycle | None = None
+    """The request whose answer is or was in progress; `cycle` is the newest, and those between are in the pipeline."""
     _is_in_head = False
     _is_head_waiting = False
     _is_complete = True
@@ -142,8 +144,13 @@ class HttpProtocol(HttpToolsProtocol):
         self.server_state.idle.add(self, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and have the request in progress end."""
         self.server_state.forget(self)
+        self.pipeline.clear()
+        if self._answered is not None:
+            # uvicorn tells the newest request, which may wait behind this one.
+            self._answered.disconnected = not self._answered.response_complete
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's closes the connection, and the answer is lost
@@ -266,6 +273,10 @@ class HttpProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     # The answers
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """Begin the next request, or wait for it."""
         state = self.server_state

@@ -48,6 +48,10 @@ async def echo(scope, receive, send):
     if scope["path"] == "/early":
         await send_answer(send, Answer(413, b"too long", b"text/plain"))
         return
+    if scope["path"] == "/wait":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
     while True:
         message = await receive()
         body += message.get("body", b"")

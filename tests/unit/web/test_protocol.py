@@ -306,3 +306,16 @@ def test_a_client_that_closes_its_side_and_waits_for_nothing_is_gone(sent):
         assert each.connection.eof_received() is False
 
     run(check)
+
+
+@pytest.mark.parametrize("path", [b"/stream", b"/wait"])
+def test_a_lost_connection_ends_the_request_that_others_wait_behind(path, caplog):
+    async def check(each):
+        each.connection.pause_writing()
+        await each.send((b"GET " + path + b" HTTP/1.1\r\n" + HEAD + b"\r\n") * 3)
+        assert (len(each.state.tasks), each.transport.writes) == (1, [])
+        each.connection.connection_lost(None)
+        await settled()
+        assert (len(each.state.tasks), each.transport.writes, caplog.records) == (0, [], [])
+
+    run(check)
