@@ -5,6 +5,7 @@ thread.
 """
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ FRAME_RECORDS = 50
 _QUEUE_FRAMES = 200
 _QUEUE_BYTES = 4 * 1024 * 1024
 _RETRY_MS = 2000
+_SEQUENCE = re.compile("-?[0-9]{1,18}")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -170,7 +172,7 @@ class Hub:
 
     def _catch_up(self, subscriber: Subscriber, after: str) -> None:
         life, _, sequence = after.partition(":")
-        if life != self._life or not sequence.lstrip("-").isdigit():
+        if life != self._life or not _SEQUENCE.fullmatch(sequence):
             subscriber.offer(Frame(event("gap", {"dropped": None})))
             return
         missed, forgotten = self._ring.since(int(sequence))

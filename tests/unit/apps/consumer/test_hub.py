@@ -92,6 +92,15 @@ def test_a_page_that_missed_more_than_is_kept_is_told_how_much():
     with_hub(check, ring=Ring(20))
 
 
+@pytest.mark.parametrize("sequence", ["--5", "²", "٣", "", "-", "5 ", "9" * 5000])
+def test_a_page_with_an_id_that_is_no_number_is_told_that_it_may_have_missed_some(sequence):
+    async def check(hub, _ring):
+        life, _, _ = hub.identifier(0).partition(":")
+        assert await content_of(hub.join(f"{life}:{sequence}")) == [("gap", {"dropped": None})]
+
+    with_hub(check)
+
+
 @pytest.mark.parametrize("after", ["another-life:5", "x", ":", "a:b:c"])
 def test_a_page_of_another_life_is_told_that_it_cannot_know_what_it_missed(after):
     async def check(hub, ring):
