@@ -36,6 +36,8 @@ from kraftd.units import plural, timestamp
 
 _FILE_BYTES = 256 * 1024 * 1024
 """A record file ends after the frame that reaches this size."""
+_MOST_OPEN_FILES = 8
+"""More than the partitions that are read at the same time; each takes a descriptor, or a buffer of an object store."""
 _COMPRESSORS = 2
 _FRAMES_AT_ONCE = 4
 _INTERNAL = re.compile(r"__.*")
@@ -317,7 +319,7 @@ class _OpenFile:
 
 
 class _RecordFiles:
-    """The files of the partitions, one open for each that is being read."""
+    """The files of the partitions; those that were written last are open."""
 
     def __init__(self, target: Target, directory: str) -> None:
         self._target = target
@@ -326,7 +328,8 @@ class _RecordFiles:
         self.closed: dict[TopicPartition, list[ArchivedFile]] = {}
 
     def write(self, place: TopicPartition, frame: bytes, records: int) -> None:
-        file = self._open.get(place) or self._begin(place)
+        # At the end of the dictionary are those that were written last.
+        file = self._open[place] = self._open.pop(place) if place in self._open else self._begin(place)
         with self._errors_named(file.path):
             file.write(frame)
         file.frames += 1
@@ -339,12 +342,13 @@ class _RecordFiles:
             self._end(place)
 
     def _begin(self, place: TopicPartition) -> _OpenFile:
+        if len(self._open) >= _MOST_OPEN_FILES:
+            self._end(next(iter(self._open)))
         number = len(self.closed.setdefault(place, []))
         path = f"topics/{place[0]}/{place[1]}/{number:06d}.records"
         file = _OpenFile(path, self._target.open(f"{self._directory}/{path}", "wb"))
         with self._errors_named(path):
             file.write(FILE_MAGIC)
-        self._open[place] = file
         return file
 
     def _errors_named(self, path: str) -> contextlib.AbstractContextManager[None]:

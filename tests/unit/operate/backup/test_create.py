@@ -214,6 +214,31 @@ def test_a_url_is_a_target_like_a_directory(tmp_path, kafka, scheme):
     assert [each.id for each in prune(target, 1).kept] == [full.id, second.id]
 
 
+class CountingTarget(DirectoryTarget):
+    """A directory that knows the files that were opened to be written."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.written = []
+        self.most_open = 0
+
+    def open(self, path, mode):
+        file = super().open(path, mode)
+        if mode == "wb":
+            self.written.append(file)
+            self.most_open = max(self.most_open, sum(not each.closed for each in self.written))
+        return file
+
+
+def test_a_backup_of_many_partitions_has_few_files_open_at_any_time(tmp_path):
+    target = CountingTarget(tmp_path / "target")
+
+    backed_up(tmp_path, FakeKafka([records(0, 1, 2)] * 40), target=target)
+
+    assert (len(target.written), target.most_open) == (40, 8)
+    assert verify(target, None, NullReporter()).records == 120
+
+
 class FullFile(io.BytesIO):
     """A file on a disk that is full."""
 
