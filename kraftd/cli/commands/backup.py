@@ -198,7 +198,7 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
     action = f"restore {planned.restoration.backup} into the cluster {cluster.plan.cluster}"
     confirm(invocation, action, _plan_lines(planned), yes=yes)
     with interruption("'kraftd backup restore' with the same target goes on where this ended."):
-        result = restore_backup(cluster, target, planned)
+        result = restore_backup(cluster, target, planned, options)
     if invocation.json:
         invocation.print_result({**document, "written": result.written, "took_s": result.took_s})
     elif not invocation.quiet:

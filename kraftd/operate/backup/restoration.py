@@ -70,6 +70,11 @@ class Restoration:
     notes: tuple[str, ...] = ()
     schema_version: int = 1
 
+    def without_bases(self) -> "Restoration":
+        """Return it as if every partition were empty, which two plans have in common where others wrote meanwhile."""
+        topics = tuple(replace(topic, bases=(0,) * len(topic.bases)) for topic in self.topics)
+        return replace(self, topics=topics)
+
     def to_json(self) -> str:
         """Return the text of the journal."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"

@@ -7,7 +7,7 @@ records it has, so that the next call goes on there.
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -217,22 +217,50 @@ def _destination(admin: BackupCluster, archived: Collection[str]) -> Destination
 
 
 def abandon(cluster: ClusterContext) -> Restoration | None:
-    """Forget an interrupted restore; its topics stay as they are. Returns it, None where there is none."""
-    begun = _journal(cluster)
-    cluster.layout.restore_journal.unlink(missing_ok=True)
+    """Forget an interrupted restore; its topics stay as they are. Returns it, None where there is none.
+
+    Raises:
+        RefusedError: It is not interrupted, but runs.
+    """
+    what = f"forget the restore into {cluster.plan.cluster}"
+    with acquire_at_once(cluster.layout.restore_lock, command="backup restore", what=what):
+        begun = _journal(cluster)
+        cluster.layout.restore_journal.unlink(missing_ok=True)
     return begun
 
 
-def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) -> RestoreResult:
-    """Do what is planned; an interrupted call is finished by the next one.
+def replanned(
+    cluster: ClusterContext, admin: BackupCluster, target: Target, shown: PlannedRestore, options: RestoreOptions
+) -> PlannedRestore:
+    """Return a plan as it is now, where it comes to what was shown: partitions may have other ends by then.
+
+    Between a plan and the lock under which it is carried out, another restore may have run.
 
     Raises:
-        RefusedError: Another restore runs, or something else writes to a topic that is being restored.
+        RefusedError: It comes to something else.
+        KraftdError: As plan_restore.
+    """
+    backup = shown.restoration.backup
+    now = planned_restore(cluster, admin, target, replace(options, backup=backup))
+    if (now.is_resumed, now.restoration.without_bases()) != (shown.is_resumed, shown.restoration.without_bases()):
+        raise RefusedError(
+            f"cannot restore {backup}: what there is to do has changed since it was shown",
+            hint="Run the command again: it shows what there is to do now.",
+            code="plan_changed",
+        )
+    return now
+
+
+def restore(cluster: ClusterContext, target: Target, shown: PlannedRestore, options: RestoreOptions) -> RestoreResult:
+    """Do what was planned with these options, and shown; an interrupted call is finished by the next one.
+
+    Raises:
+        RefusedError: Another restore runs or ran, or something else writes to a topic that is being restored.
         DamagedArchiveError: A file of the backup is damaged.
         KafkaAccessError: A broker does not answer, or refuses a record.
     """
     began_s = cluster.clock.monotonic_s()
-    what = f"{planned.restoration.backup} from {target.name}"
+    what = f"{shown.restoration.backup} from {target.name}"
     access = cluster.plan.access
     doors = RecordDoors(lambda: RecordReader(access), lambda: RecordWriter(access))
     lock, into = cluster.layout.restore_lock, f"restore into {cluster.plan.cluster}"
@@ -241,10 +269,10 @@ def restore(cluster: ClusterContext, target: Target, planned: PlannedRestore) ->
         cluster.operating("backup restore", what) as tracked,
         opened(cluster) as kafka,
     ):
-        written = run_restore(tracked, BackupCluster(kafka, cluster.clock), target, planned, doors)
-    cluster.record(
-        "backup_restored", f"backup {planned.restoration.backup} from {target.name}", records=planned.records
-    )
+        admin = BackupCluster(kafka, cluster.clock)
+        planned = replanned(cluster, admin, target, shown, options)
+        written = run_restore(tracked, admin, target, planned, doors)
+    cluster.record("backup_restored", f"backup {what}", records=planned.records)
     took_s = cluster.clock.monotonic_s() - began_s
     return RestoreResult(planned.restoration, planned.is_resumed, written, planned.records, took_s)
 
@@ -260,7 +288,7 @@ def run_restore(
     if not planned.is_resumed:
         write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
     written = _Restore(cluster, admin, target, planned, doors).run()
-    cluster.layout.restore_journal.unlink()
+    cluster.layout.restore_journal.unlink(missing_ok=True)
     return written
 
 

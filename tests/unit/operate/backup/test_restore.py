@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 import pytest
 
 from kraftd.errors import RefusedError, UnknownNameError
+from kraftd.host.lock import acquire_at_once
 from kraftd.kafka.model import CREATE_TIME, OffsetRange, Records
 from kraftd.operate.backup.manifest import ClusterTopic
 from kraftd.operate.backup.restoration import WHILE_RESTORING
-from kraftd.operate.backup.restore import RecordDoors, RestoreOptions, abandon, planned_restore, run_restore
+from kraftd.operate.backup.restore import (
+    RecordDoors,
+    RestoreOptions,
+    abandon,
+    planned_restore,
+    replanned,
+    run_restore,
+)
 from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
 from tests.unit.operate.fake_cluster import FakeCluster
 
@@ -125,6 +133,9 @@ class Case:
     def run(self, **options):
         doors = RecordDoors(lambda: self.there, lambda: self.there)
         return run_restore(self.context, self.there, self.target, self.plan(**options), doors)
+
+    def replan(self, shown, **options):
+        return replanned(self.context, self.there, self.target, shown, RestoreOptions(**options))
 
     def interrupt(self, after):
         self.there.breaks_after = after
@@ -264,6 +275,54 @@ def test_an_unfinished_restore_refuses_another_one_until_it_is_abandoned(case):
 
     assert abandon(case.context).backup == case.manifest.id
     assert abandon(case.context) is None
+
+
+@pytest.mark.parametrize("after", [None, 4])
+def test_what_another_restore_did_while_a_plan_was_shown_is_not_done_again(case, after):
+    if after is not None:
+        case.interrupt(after)
+    shown = case.plan()
+    case.run()
+
+    with pytest.raises(RefusedError) as raised:
+        case.replan(shown)
+    assert raised.value.code == "topic_not_empty"
+    with pytest.raises(RefusedError) as raised:
+        case.replan(shown, into_existing=True)
+    assert raised.value.code == "plan_changed"
+    assert case.there.logs == case.rows()
+
+
+def test_a_plan_that_another_restore_began_while_it_was_shown_is_refused(case):
+    shown = case.plan()
+    case.interrupt(4)
+
+    with pytest.raises(RefusedError) as raised:
+        case.replan(shown)
+
+    assert raised.value.code == "plan_changed"
+
+
+def test_records_go_after_those_that_others_wrote_while_the_plan_was_shown(case):
+    case.there.logs = {(TOPIC, index): [] for index in range(3)}
+    shown = case.plan(into_existing=True)
+    case.there.logs[TOPIC, 1].append((b"x", b"y"))
+    backed_up(case.tmp_path, case.source, created_at="2026-11-27T16:30:00.000Z", target=case.target)
+
+    planned = case.replan(shown, into_existing=True)
+
+    assert planned.restoration.backup == case.manifest.id
+    assert [topic.bases for topic in planned.restoration.topics] == [(0, 1, 0)]
+
+
+def test_a_restore_that_runs_is_not_abandoned(case):
+    case.interrupt(4)
+
+    lock = case.context.layout.restore_lock
+    with acquire_at_once(lock, command="backup restore", what="restore"), pytest.raises(RefusedError):
+        abandon(case.context)
+
+    assert abandon(case.context).backup == case.manifest.id
 
 
 def test_a_restore_whose_backup_is_gone_does_not_go_on_with_another(case):
