@@ -37,6 +37,7 @@ from kraftd.operate.data.access import opened
 
 _SETTLED_S = 1.0
 """What a killed call had sent is in the log by then."""
+_SETTLED_WITHIN_S = 30.0
 _PARALLEL = 8
 
 
@@ -334,12 +335,7 @@ class _Restore:
 
     def _find_progress(self) -> None:
         """Set how many records each partition has, and see that these are the backup's."""
-        ends = self._ends()
-        while True:
-            self._cluster.clock.sleep(_SETTLED_S)
-            before, ends = ends, self._ends()
-            if before == ends:
-                break
+        ends = self._settled_ends()
         for place in self._places:
             place.done = ends[place.partition] - place.base
             if not 0 <= place.done <= place.records:
@@ -354,6 +350,21 @@ class _Restore:
         for place in self._places:
             if place.done and not self._is_tail(place, found.get(place.partition)):
                 raise _foreign(place)
+
+    def _settled_ends(self) -> dict[TopicPartition, int]:
+        """Return the ends once they stay; those that go on and on are not moved by what a killed call had sent."""
+        deadline_s = self._cluster.clock.monotonic_s() + _SETTLED_WITHIN_S
+        ends = self._ends()
+        while True:
+            self._cluster.clock.sleep(_SETTLED_S)
+            before, ends = ends, self._ends()
+            moved = [place for place in self._places if before[place.partition] != ends[place.partition]]
+            if not moved:
+                return ends
+            is_late = self._cluster.clock.monotonic_s() > deadline_s
+            for place in moved:
+                if is_late or ends[place.partition] - place.base > place.records:
+                    raise _foreign(place)
 
     def _is_tail(self, place: _Place, found: Records | None) -> bool:
         """Return whether the last record of a partition is the one that the backup has there."""

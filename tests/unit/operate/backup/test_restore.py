@@ -31,6 +31,7 @@ class Destination:
         did: What was asked of it, in order.
         breaks_after: How many more records it takes before the command is interrupted.
         others_write: What another client writes once the restore has written all.
+        others_write_to: The partition to which another client writes a record each time that somebody looks.
     """
 
     cluster: str = "C2"
@@ -41,6 +42,7 @@ class Destination:
     did: list = field(default_factory=list)
     breaks_after: int | None = None
     others_write: dict = field(default_factory=dict)
+    others_write_to: tuple | None = None
     gaps: tuple = ()
 
     def cluster_id(self):
@@ -58,6 +60,8 @@ class Destination:
 
     def ranges(self, places, *, committed=True):
         assert not committed
+        if self.others_write_to is not None:
+            self.logs[self.others_write_to].append((b"x", b"y"))
         return {place: OffsetRange(0, len(self.logs[place])) for place in places}
 
     def active_groups(self, names):
@@ -226,6 +230,19 @@ def test_a_restore_does_not_go_on_where_somebody_else_wrote(case, change):
     assert raised.value.code == "foreign_records"
     assert case.there.committed == {}
     assert case.context.layout.restore_journal.exists()
+
+
+@pytest.mark.parametrize(("count", "longest_s"), [(8, 8), (100, 31)])
+def test_a_restore_does_not_wait_for_an_end_that_others_move_on_and_on(tmp_path, count, longest_s):
+    case = Case(tmp_path, FakeKafka([records(*range(count))]), Destination())
+    case.interrupt(4)
+    case.there.others_write_to = (TOPIC, 0)
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert raised.value.code == "foreign_records"
+    assert sum(case.context.clock.slept_s) <= longest_s
 
 
 def test_a_record_of_somebody_else_meanwhile_is_no_success(case):
