@@ -16,7 +16,6 @@ from kraftd.operate.backup.manifest import (
     LOGICAL,
     MANIFEST,
     Manifest,
-    manifest_bytes,
     parse_manifest,
     removable,
     sealed,
@@ -143,9 +142,7 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[st
 
 def remove_stale(target: Target) -> tuple[str, ...]:
     """Remove what interrupted calls left, and return the names; the caller holds the target exclusively."""
-    stale = tuple(
-        name for name in target.names() if name.endswith(PARTIAL) and is_backup_id(name.removesuffix(PARTIAL))
-    )
+    stale = tuple(target.abandoned())
     for name in stale:
         target.remove(name)
     return stale
@@ -173,7 +170,7 @@ def new_backup(target: Target, created_at: str) -> Iterator[str]:
 def published(target: Target, manifest: Manifest) -> Manifest:
     """Finish a backup with its manifest, and return that with its checksum."""
     manifest = sealed(manifest)
-    target.publish(manifest.id + PARTIAL, manifest.id, manifest_bytes(manifest))
+    target.publish(manifest)
     return manifest
 
 

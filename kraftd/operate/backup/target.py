@@ -4,21 +4,25 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kraftd.errors import ConfigurationError, FileAccessError
+from kraftd.clock import Clock, SystemClock
+from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 from kraftd.host.files import code_of
 from kraftd.host.lock import acquire_at_once
-from kraftd.operate.backup.manifest import MANIFEST
+from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes
 from kraftd.plan.secrets import URL_PASSWORD
+from kraftd.units import plural
 
 PARTIAL = ".partial"
 """The end of the name of a backup that is not finished."""
 
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _LOCK = ".kraftd-backup.lock"
+_ABANDONED_AFTER_S = 24 * 60 * 60
+"""Longer than a command that runs writes to one file."""
 
 
 class Target(Protocol):
@@ -35,7 +39,10 @@ class Target(Protocol):
     def remove(self, name: str) -> None:
         """Remove a directory with all that is in it."""
 
-    def publish(self, partial: str, name: str, manifest: bytes) -> None:
+    def abandoned(self) -> list[str]:
+        """Return the names of the unfinished backups that no command writes any more, for who holds it exclusively."""
+
+    def publish(self, manifest: Manifest) -> None:
         """Give an unfinished backup its manifest and its name, so that it is there as a whole or not at all."""
 
     def exclusive(self, command: str) -> contextlib.AbstractContextManager[None]:
@@ -100,21 +107,25 @@ class DirectoryTarget:
             (self._path / name).replace(removed)
             shutil.rmtree(removed)
 
-    def publish(self, partial: str, name: str, manifest: bytes) -> None:
+    def abandoned(self) -> list[str]:
+        """Return all that are unfinished: who holds the directory writes none."""
+        return _unfinished(self.names())
+
+    def publish(self, manifest: Manifest) -> None:
         """Write the manifest, bring everything to the disk, and rename the directory."""
-        directory = self._path / partial
+        directory = self._path / (manifest.id + PARTIAL)
         with _named("write", directory / MANIFEST):
             # A backup without records has no files.
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for file in (path for path in directory.rglob("*") if path.is_file()):
                 _to_disk(file)
             temporary = directory / f"{MANIFEST}.tmp"
-            temporary.write_bytes(manifest)
+            temporary.write_bytes(manifest_bytes(manifest))
             temporary.chmod(0o600)
             _to_disk(temporary)
             temporary.replace(directory / MANIFEST)
             _to_disk(directory)
-            directory.rename(self._path / name)
+            directory.rename(self._path / manifest.id)
             _to_disk(self._path)
 
     @contextlib.contextmanager
@@ -137,9 +148,10 @@ def _to_disk(path: Path) -> None:
 class UrlTarget:
     """A place that fsspec opens. It can neither lock nor rename: a backup is finished once its manifest is there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
         import fsspec  # noqa: PLC0415 - an extra
 
+        self._clock = clock or SystemClock()
         self._files, root = fsspec.core.url_to_fs(url)
         self._root = root.rstrip("/")
         self.name = url
@@ -174,10 +186,42 @@ class UrlTarget:
                 self._files.rm_file(f"{directory}/{MANIFEST}")
             self._files.rm(directory, recursive=True)
 
-    def publish(self, partial: str, name: str, manifest: bytes) -> None:
-        """Write the manifest."""
-        with self.open(f"{name}/{MANIFEST}", "wb") as file:
-            file.write(manifest)
+    def abandoned(self) -> list[str]:
+        """Return those of whose objects none is new: another command may write any other one."""
+        return [name for name in _unfinished(self.names()) if self._is_old(name)]
+
+    def _is_old(self, name: str) -> bool:
+        directory = f"{self._root}/{self._final(name)}"
+        with _named("read", directory, Exception):
+            try:
+                newest_s: float = max(self._files.modified(file).timestamp() for file in self._files.find(directory))
+            except (ValueError, NotImplementedError):
+                # It has no object, or its store keeps no times.
+                return False
+        return newest_s + _ABANDONED_AFTER_S < self._clock.now_s()
+
+    def publish(self, manifest: Manifest) -> None:
+        """Write the manifest, where every file is there as it was written: nothing keeps others from removing one."""
+        path = f"{self.name}/{manifest.id}"
+        with _named("read", path, Exception):
+            sizes_bytes = self._sizes_bytes(manifest.id) if manifest.all_files else {}
+        lost = [each.path for each in manifest.all_files if sizes_bytes.get(each.path) != each.size_bytes]
+        if lost:
+            raise FileAccessError(
+                f"cannot finish the backup {manifest.id}: {plural(len(lost), 'file')} of it, as {lost[0]}, "
+                f"changed or vanished in {self.name} meanwhile",
+                hint="Another command or a rule of the store removed what this one had written. Make the backup again.",
+                code="backup_changed",
+                details={"path": f"{path}/{lost[0]}"},
+            )
+        with _named("write", f"{path}/{MANIFEST}", Exception), self.open(f"{manifest.id}/{MANIFEST}", "wb") as file:
+            file.write(manifest_bytes(manifest))
+
+    def _sizes_bytes(self, name: str) -> dict[str, int]:
+        self._files.invalidate_cache()
+        directory = f"{self._root}/{name}"
+        found = self._files.find(directory, detail=True)
+        return {str(path).removeprefix(f"{directory}/"): each["size"] for path, each in found.items()}
 
     @contextlib.contextmanager
     def exclusive(self, command: str) -> Iterator[None]:
@@ -190,10 +234,16 @@ class UrlTarget:
         return name.removesuffix(PARTIAL) + slash + rest
 
 
+def _unfinished(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.endswith(PARTIAL) and is_backup_id(name.removesuffix(PARTIAL))]
+
+
 @contextlib.contextmanager
 def _named(verb: str, place: object, kinds: type[Exception] = OSError) -> Iterator[None]:
     try:
         yield
+    except KraftdError:
+        raise
     except kinds as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise FileAccessError(
@@ -208,9 +258,9 @@ def target_errors(target: Target, path: str) -> contextlib.AbstractContextManage
     """Name the file in an error of reading or writing one that is open.
 
     Raises:
-        FileAccessError: In place of any OSError.
+        FileAccessError: In place of any OSError; where fsspec opened it, of what else its clients raise.
     """
-    return _named("use", f"{target.name}/{path}")
+    return _named("use", f"{target.name}/{path}", OSError if isinstance(target, DirectoryTarget) else Exception)
 
 
 def _url_target(url: str) -> Target:

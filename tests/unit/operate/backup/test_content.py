@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 
 import pytest
 
@@ -8,8 +9,9 @@ from kraftd.operate.backup.archive import verify
 from kraftd.operate.backup.content import chosen_backup, content_of, existing_content, prune, remove_stale
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import MANIFEST
-from kraftd.operate.backup.target import DirectoryTarget, open_target
+from kraftd.operate.backup.target import DirectoryTarget, UrlTarget
 from kraftd.operate.context import NullReporter
+from tests.clocks import ManualClock
 from tests.unit.operate.backup.archives import FakeKafka, backed_up, records
 
 OLDER, NEWER = "20261120T000000Z", "20261204T000000Z"
@@ -96,15 +98,56 @@ def test_directories_of_others_are_neither_backups_nor_removed(tmp_path, kafka):
 
 
 def test_directories_of_others_beside_backups_of_an_object_store_stay(tmp_path, kafka):
-    target = open_target(f"memory://{tmp_path}/target", None)
+    clock = ManualClock(time.time())
+    target = UrlTarget(f"memory://{tmp_path}/target", clock)
     _, manifest = backed_up(tmp_path, kafka, target=target)
     for name in ("photos", NEWER):
         with target.open(f"{name}/a.jpg", "wb") as file:
             file.write(b"a")
 
+    assert remove_stale(target) == ()
+    clock.advance(25 * 3600)
     assert remove_stale(target) == (f"{NEWER}.partial",)
     assert target.names() == [manifest.id, "photos"]
     assert content_of(target).unusable == ()
+
+
+class MeanwhileTarget(UrlTarget):
+    """An object store in which something happens before a backup gets its manifest."""
+
+    def __init__(self, url, meanwhile):
+        super().__init__(url)
+        self.meanwhile = meanwhile
+
+    def publish(self, manifest):
+        self.meanwhile(self, manifest)
+        super().publish(manifest)
+
+
+def cut_file(target, manifest):
+    with target.open(f"{manifest.id}/{manifest.all_files[0].path}", "wb") as file:
+        file.write(b"cut")
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+@pytest.mark.parametrize("meanwhile", [lambda target, manifest: target.remove(manifest.id), cut_file])
+def test_a_backup_of_which_a_file_was_lost_meanwhile_is_none(tmp_path, kafka, scheme, meanwhile):
+    target = MeanwhileTarget(f"{scheme}://{tmp_path}/target", meanwhile)
+
+    with pytest.raises(FileAccessError) as raised:
+        backed_up(tmp_path, kafka, target=target)
+
+    assert raised.value.code == "backup_changed"
+    assert target.names() == []
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_no_other_command_removes_a_backup_that_is_written_to_an_object_store(tmp_path, kafka, scheme):
+    target = MeanwhileTarget(f"{scheme}://{tmp_path}/target", lambda target, manifest: remove_stale(target))
+
+    _, manifest = backed_up(tmp_path, kafka, target=target)
+
+    assert verify(target, None, NullReporter()).backups == (manifest,)
 
 
 def test_no_older_backup_is_taken_for_a_newest_that_is_damaged(tmp_path, kafka):
