@@ -329,41 +329,41 @@ class _Restore:
             if topic.is_created and topic.name not in there
         )
 
-    def _ends(self) -> dict[TopicPartition, int]:
-        found = self._admin.ranges([place.partition for place in self._places], committed=False)
-        return {each: offsets.end for each, offsets in found.items()}
+    def _ranges(self) -> dict[TopicPartition, OffsetRange]:
+        return self._admin.ranges([place.partition for place in self._places], committed=False)
 
     def _find_progress(self) -> None:
         """Set how many records each partition has, and see that these are the backup's."""
-        ends = self._settled_ends()
+        ranges = self._settled_ranges()
         for place in self._places:
-            place.done = ends[place.partition] - place.base
+            place.done = ranges[place.partition].end - place.base
             if not 0 <= place.done <= place.records:
                 raise _foreign(place)
-        tails = {
-            place.partition: OffsetRange(place.base + place.done - 1, place.base + place.done)
-            for place in self._places
-            if place.done
-        }
+        # Kafka may have deleted the last record since, by the retention of its topic.
+        kept = [each for each in self._places if each.done and ranges[each.partition].begin < each.base + each.done]
         with closing(self._doors.reader()) as reader:
-            found = dict(reader.read(tails))
-        for place in self._places:
-            if place.done and not self._is_tail(place, found.get(place.partition)):
+            found = dict(
+                reader.read(
+                    {each.partition: OffsetRange(each.base + each.done - 1, each.base + each.done) for each in kept}
+                )
+            )
+        for place in kept:
+            if not self._is_tail(place, found.get(place.partition)):
                 raise _foreign(place)
 
-    def _settled_ends(self) -> dict[TopicPartition, int]:
-        """Return the ends once they stay; those that go on and on are not moved by what a killed call had sent."""
+    def _settled_ranges(self) -> dict[TopicPartition, OffsetRange]:
+        """Return the ranges once their ends stay; what goes on and on is not moved by what a killed call had sent."""
         deadline_s = self._cluster.clock.monotonic_s() + _SETTLED_WITHIN_S
-        ends = self._ends()
+        ranges = self._ranges()
         while True:
             self._cluster.clock.sleep(_SETTLED_S)
-            before, ends = ends, self._ends()
-            moved = [place for place in self._places if before[place.partition] != ends[place.partition]]
+            before, ranges = ranges, self._ranges()
+            moved = [place for place in self._places if before[place.partition].end != ranges[place.partition].end]
             if not moved:
-                return ends
+                return ranges
             is_late = self._cluster.clock.monotonic_s() > deadline_s
             for place in moved:
-                if is_late or ends[place.partition] - place.base > place.records:
+                if is_late or ranges[place.partition].end - place.base > place.records:
                     raise _foreign(place)
 
     def _is_tail(self, place: _Place, found: Records | None) -> bool:
@@ -421,9 +421,9 @@ class _Restore:
             passed_bytes = 0
 
     def _check_ends(self) -> None:
-        ends = self._ends()
+        ranges = self._ranges()
         for place in self._places:
-            if ends[place.partition] != place.base + place.records:
+            if ranges[place.partition].end != place.base + place.records:
                 raise _foreign(place)
 
     def _set_configs(self) -> None:

@@ -31,6 +31,7 @@ class Destination:
         did: What was asked of it, in order.
         breaks_after: How many more records it takes before the command is interrupted.
         others_write: What another client writes once the restore has written all.
+        begins: The first offsets that retention has left.
         others_write_to: The partition to which another client writes a record each time that somebody looks.
     """
 
@@ -43,6 +44,7 @@ class Destination:
     breaks_after: int | None = None
     others_write: dict = field(default_factory=dict)
     others_write_to: tuple | None = None
+    begins: dict = field(default_factory=dict)
     gaps: tuple = ()
 
     def cluster_id(self):
@@ -62,7 +64,7 @@ class Destination:
         assert not committed
         if self.others_write_to is not None:
             self.logs[self.others_write_to].append((b"x", b"y"))
-        return {place: OffsetRange(0, len(self.logs[place])) for place in places}
+        return {place: OffsetRange(self.begins.get(place, 0), len(self.logs[place])) for place in places}
 
     def active_groups(self, names):
         return tuple(name for name in names if name in self.members)
@@ -100,6 +102,8 @@ class Destination:
 
     def read(self, ranges):
         for place, offsets in ranges.items():
+            if offsets.begin < self.begins.get(place, 0):
+                continue
             rows = self.logs[place][offsets.begin : offsets.end]
             keys, values = [key for key, _ in rows], [value for _, value in rows]
             yield (
@@ -230,6 +234,15 @@ def test_a_restore_does_not_go_on_where_somebody_else_wrote(case, change):
     assert raised.value.code == "foreign_records"
     assert case.there.committed == {}
     assert case.context.layout.restore_journal.exists()
+
+
+def test_a_restore_goes_on_where_retention_has_removed_what_it_had_written(case):
+    case.interrupt(4)
+    written = next(place for place, log in case.there.logs.items() if log)
+    case.there.begins = {written: len(case.there.logs[written])}
+
+    assert case.run() == 15 - 4
+    assert case.there.logs == case.rows()
 
 
 @pytest.mark.parametrize(("count", "longest_s"), [(8, 8), (100, 31)])
