@@ -108,11 +108,14 @@ class Destination:
     """The cluster to restore into, as it is before.
 
     Attributes:
+        brokers: How many it has.
+        alive: How many of them run.
         ranges: Of the partitions of the existing topics.
     """
 
     cluster_id: str
     brokers: int
+    alive: int
     topics: Mapping[str, ClusterTopic]
     ranges: Mapping[TopicPartition, OffsetRange]
 
@@ -137,7 +140,7 @@ def plan_restoration(
         with_groups: Whether committed offsets are restored.
 
     Raises:
-        RefusedError: A topic exists with another number of partitions, or with records.
+        RefusedError: A topic exists with another number of partitions, or with records; or brokers are missing for one.
     """
     chosen = [topic for topic in manifest.topics if not topics or topic.name in topics]
     notes: list[str] = []
@@ -155,17 +158,9 @@ def _planned_topic(
     topic: ArchivedTopic, destination: Destination, notes: list[str], *, into_existing: bool
 ) -> TopicRestoration:
     there = destination.topics.get(topic.name)
-    count = len(topic.partitions)
     if there is None:
-        replicas = min(topic.replication_factor, destination.brokers)
-        config = dict(topic.config)
-        if replicas < topic.replication_factor:
-            notes.append(
-                f"{topic.name}: {replicas} replicas instead of {topic.replication_factor}, as there are no more brokers"
-            )
-            if int(config.get(MIN_IN_SYNC_REPLICAS, "1")) > replicas:
-                config[MIN_IN_SYNC_REPLICAS] = str(replicas)
-        return TopicRestoration(topic.name, replicas, config, (0,) * count, topic.topic_id, is_created=True)
+        return _created_topic(topic, destination, notes)
+    count = len(topic.partitions)
     if there.partitions != count:
         raise RefusedError(
             f"cannot restore the topic {topic.name}: it exists with {plural(there.partitions, 'partition')}, "
@@ -184,6 +179,26 @@ def _planned_topic(
         notes.append(f"{topic.name}: exists, and keeps its settings")
     bases = tuple(each.end for each in found)
     return TopicRestoration(topic.name, there.replication_factor, {}, bases, topic.topic_id, is_created=False)
+
+
+def _created_topic(topic: ArchivedTopic, destination: Destination, notes: list[str]) -> TopicRestoration:
+    replicas = min(topic.replication_factor, destination.brokers)
+    config = dict(topic.config)
+    if replicas < topic.replication_factor:
+        notes.append(
+            f"{topic.name}: {replicas} replicas instead of {topic.replication_factor}, as there are no more brokers"
+        )
+        if int(config.get(MIN_IN_SYNC_REPLICAS, "1")) > replicas:
+            config[MIN_IN_SYNC_REPLICAS] = str(replicas)
+    if replicas > destination.alive:
+        raise RefusedError(
+            f"cannot restore the topic {topic.name} with {replicas} replicas: "
+            f"{destination.alive} of {plural(destination.brokers, 'broker')} "
+            f"{'runs' if destination.alive == 1 else 'run'}",
+            hint="'kraftd start' starts the others.",
+            code="brokers_missing",
+        )
+    return TopicRestoration(topic.name, replicas, config, (0,) * len(topic.partitions), topic.topic_id, is_created=True)
 
 
 def restored_commits(

@@ -163,7 +163,8 @@ def planned_restore(
                 hint="Bring it back, or add --abandon to forget that restore.",
             )
     chain = chain_of(manifest, known)
-    restoration = begun or _new_restoration(admin, manifest, target, options)
+    brokers = len(cluster.plan.brokers)
+    restoration = begun or _new_restoration(admin, brokers, manifest, target, options)
     if active := admin.active_groups(group.group for group in restoration.groups):
         raise RefusedError(
             f"cannot restore the offsets of the groups {', '.join(active)}: they have members now",
@@ -174,7 +175,9 @@ def planned_restore(
     return PlannedRestore(restoration, chain, begun is not None, records)
 
 
-def _new_restoration(admin: BackupCluster, manifest: Manifest, target: Target, options: RestoreOptions) -> Restoration:
+def _new_restoration(
+    admin: BackupCluster, brokers: int, manifest: Manifest, target: Target, options: RestoreOptions
+) -> Restoration:
     archived = [topic.name for topic in manifest.topics]
     for name in options.topics:
         if name not in archived:
@@ -184,7 +187,7 @@ def _new_restoration(admin: BackupCluster, manifest: Manifest, target: Target, o
     return plan_restoration(
         manifest,
         target.name,
-        _destination(admin, archived),
+        _destination(admin, brokers, archived),
         topics=options.topics,
         into_existing=options.into_existing,
         with_groups=options.with_groups,
@@ -211,10 +214,11 @@ def _refuse_another(begun: Restoration, target: Target, options: RestoreOptions,
         )
 
 
-def _destination(admin: BackupCluster, archived: Collection[str]) -> Destination:
+def _destination(admin: BackupCluster, brokers: int, archived: Collection[str]) -> Destination:
     topics = {name: topic for name, topic in admin.topics().items() if name in archived}
     places = [(topic.name, index) for topic in topics.values() for index in range(topic.partitions)]
-    return Destination(admin.cluster_id(), admin.brokers(), topics, admin.ranges(places, committed=False))
+    ranges = admin.ranges(places, committed=False)
+    return Destination(admin.cluster_id(), brokers, admin.brokers(), topics, ranges)
 
 
 def abandon(cluster: ClusterContext) -> Restoration | None:

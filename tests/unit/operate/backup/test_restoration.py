@@ -9,7 +9,7 @@ from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.operate.backup.restoration import Destination, parse_journal, plan_restoration, restored_commits
 from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
 
-EMPTY = Destination("C2", 2, {}, {})
+EMPTY = Destination("C2", 2, 2, {}, {})
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def there(*ranges, partitions=2, config=None):
     """Return a cluster in which the topic exists, with these offsets."""
     topic = ClusterTopic(TOPIC, "T9", partitions, 1, {} if config is None else config)
     return Destination(
-        "C2", 2, {TOPIC: topic}, {(TOPIC, index): OffsetRange(*each) for index, each in enumerate(ranges)}
+        "C2", 2, 2, {TOPIC: topic}, {(TOPIC, index): OffsetRange(*each) for index, each in enumerate(ranges)}
     )
 
 
@@ -35,11 +35,18 @@ def test_a_topic_that_is_not_there_is_made_with_its_settings(manifest):
 
 def test_fewer_brokers_make_fewer_replicas_and_that_is_said(manifest):
     archived = replace(manifest.topics[0], replication_factor=3, config={"min.insync.replicas": "2"})
-    planned = plan_restoration(replace(manifest, topics=(archived,)), "/t", replace(EMPTY, brokers=1))
+    planned = plan_restoration(replace(manifest, topics=(archived,)), "/t", replace(EMPTY, brokers=1, alive=1))
 
     assert planned.topics[0].replication_factor == 1
     assert planned.topics[0].config == {"min.insync.replicas": "1"}
     assert len(planned.notes) == 1
+
+
+def test_a_topic_is_not_made_with_fewer_replicas_while_a_broker_is_down(manifest):
+    with pytest.raises(RefusedError, match="with 2 replicas: 1 of 2 brokers runs") as raised:
+        plan_restoration(manifest, "/t", replace(EMPTY, alive=1))
+
+    assert raised.value.code == "brokers_missing"
 
 
 def test_a_topic_that_is_there_is_used_where_it_is_empty(manifest):
