@@ -162,6 +162,7 @@ def planned_restore(
                 f"cannot go on with the restore of {begun.backup}: it is not in {target.name} any more",
                 hint="Bring it back, or add --abandon to forget that restore.",
             )
+        begun = begun if options.with_groups else replace(begun, groups=())
     chain = chain_of(manifest, known)
     brokers = len(cluster.plan.brokers)
     restoration = begun or _new_restoration(admin, brokers, manifest, target, options)
@@ -206,7 +207,8 @@ def _refuse_another(begun: Restoration, target: Target, options: RestoreOptions,
             hint="Add --abandon to forget it.",
             code="restore_unfinished",
         )
-    if begun.target != target.name or options.backup not in (None, begun.backup):
+    is_of_others = options.topics and {*options.topics} != {topic.name for topic in begun.topics}
+    if begun.target != target.name or options.backup not in (None, begun.backup) or is_of_others:
         raise RefusedError(
             f"cannot begin a restore: that of {begun.backup} from {begun.target} is not finished",
             hint=f"'kraftd backup restore {begun.target}' finishes it; --abandon forgets it.",

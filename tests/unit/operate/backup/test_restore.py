@@ -291,6 +291,31 @@ def test_a_group_with_members_is_refused_before_anything_is_done(case):
     assert case.there.committed == {}
 
 
+def test_a_restore_goes_on_without_the_offsets_of_groups_that_have_members(case):
+    case.interrupt(4)
+    case.there.members = ("readers",)
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert "--no-groups" in raised.value.hint
+    assert case.run(with_groups=False) == 15 - 4
+    assert case.there.committed == {}
+
+
+def test_a_restore_goes_on_with_the_topics_with_which_it_began(tmp_path):
+    case = Case(tmp_path, FakeKafka([records(*range(8))]), Destination())
+    case.interrupt(4)
+    journal = case.context.layout.restore_journal
+    journal.write_text(journal.read_text().replace(f'"name": "{TOPIC}"', '"name": "others"'))
+
+    with pytest.raises(RefusedError) as raised:
+        case.plan(topics=(TOPIC,))
+
+    assert raised.value.code == "restore_unfinished"
+    assert case.plan(topics=("others",)).is_resumed
+
+
 def test_an_unfinished_restore_refuses_another_one_until_it_is_abandoned(case):
     case.interrupt(4)
     _, second = backed_up(case.tmp_path, case.source, created_at="2026-11-27T16:30:00.000Z", target=case.target)
