@@ -3,6 +3,7 @@
 Offers to upgrade, bodies that nobody reads, slow and huge heads, what is not HTTP at all.
 """
 
+import asyncio
 import functools
 from collections.abc import Callable
 from typing import Any, cast
@@ -27,6 +28,8 @@ MAX_LINGER_BYTES = 64 * 1024 * 1024
 """The number of bytes to read and discard before a connection is closed on a client that sends."""
 _LAST_LINGER_S = 1.0
 """How long a client may go on sending when the server ends."""
+_LAST_EVENTS_S = 0.5
+"""How long an event stream may take to end when the server does: only for a page that reads nothing it is too short."""
 _MOST_LINES = 128
 """The number of rendered headers to keep, since nearly all are the same in every answer."""
 
@@ -42,6 +45,7 @@ CYCLE_ATTRIBUTES = (
     "response_complete",
     "response_started",
     "scope",
+    "send_500_response",
     "transport",
     "waiting_for_100_continue",
 )
@@ -57,6 +61,26 @@ class HttpCycle(RequestResponseCycle):
     connection: "HttpProtocol"
     held: Message | None = None
     """The head of an answer that waits for its body."""
+    is_event_stream = False
+    app: Any = None
+
+    async def run_asgi(self, app: Any) -> None:
+        """Let the app answer; where the server ends before it has, that is no fault of the app."""
+        self.app = app
+        await super().run_asgi(self._run)
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.connection.server_state.is_ending:
+                raise
+            # uvicorn has logged how many it cancels.
+            if not self.response_started:
+                await self.send_500_response()
+            elif not self.response_complete:
+                self.disconnected = True
+                self.transport.abort()
 
     async def send(self, message: Any) -> None:
         """Send a part of the answer."""
@@ -73,6 +97,7 @@ class HttpCycle(RequestResponseCycle):
                 self.keep_alive = False
             if self._is_sent_whole(held, message):
                 return
+            self.is_event_stream = any(value.startswith(b"text/event-stream") for _, value in held["headers"])
             await super().send(cast("Any", held))
         await super().send(message)
 
@@ -108,6 +133,7 @@ class _LingeringTransport:
         self.write = connection.transport.write
         self.is_closing = connection.transport.is_closing
         self.close = connection.linger
+        self.abort = connection.transport.abort
 
 
 class _HeadTooLargeError(Exception):
@@ -254,13 +280,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # What follows the body are trailers; a request may have been carried out before they come.
         self.headers = []
-        own = type(self)
-        if own.has_fast_path is None:
-            own.has_fast_path = all(hasattr(self.cycle, name) for name in CYCLE_ATTRIBUTES)
-        if own.has_fast_path and type(self.cycle) is RequestResponseCycle:
-            # The request's task begins only after this.
-            self.cycle.__class__ = HttpCycle
-            cast("HttpCycle", self.cycle).connection = self
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -274,6 +293,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     # The answers
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        own = type(self)
+        if own.has_fast_path is None:
+            own.has_fast_path = all(hasattr(cycle, name) for name in CYCLE_ATTRIBUTES)
+        if own.has_fast_path and type(cycle) is RequestResponseCycle:
+            cycle.__class__ = HttpCycle
+            cast("HttpCycle", cycle).connection = self
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -348,8 +373,14 @@ class HttpProtocol(HttpToolsProtocol):
         """End the connection as soon as no request is in progress: the server stops."""
         if self._is_lingering:
             self.loop.call_later(_LAST_LINGER_S, self.end_lingering)
-        else:
-            super().shutdown()
+            return
+        super().shutdown()
+        if isinstance(self._answered, HttpCycle) and self._answered.is_event_stream:
+            self.loop.call_later(_LAST_EVENTS_S, self._end_stream, self._answered)
+
+    def _end_stream(self, stream: RequestResponseCycle) -> None:
+        if not stream.response_complete:
+            self.transport.abort()
 
     def end_idle(self) -> None:
         """Close it between two requests."""

@@ -19,6 +19,7 @@ class FakeTransport(asyncio.Transport):
         self.writes: list[bytes] = []
         self.writes_while_paused = 0
         self.closed = False
+        self.aborted = asyncio.Event()
         self.wrote_eof = False
 
     def write(self, data):
@@ -32,6 +33,7 @@ class FakeTransport(asyncio.Transport):
 
     def abort(self):
         self.closed = True
+        self.aborted.set()
 
     def is_closing(self):
         return self.closed
@@ -43,14 +45,21 @@ class FakeTransport(asyncio.Transport):
         pass
 
 
+async def stay(scope, receive, send):
+    if scope["path"] == "/events":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def echo(scope, receive, send):
     body = b""
     if scope["path"] == "/early":
         await send_answer(send, Answer(413, b"too long", b"text/plain"))
         return
-    if scope["path"] == "/wait":
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    if scope["path"] in {"/wait", "/events"}:
+        await stay(scope, receive, send)
         return
     while True:
         message = await receive()

@@ -319,3 +319,32 @@ def test_a_lost_connection_ends_the_request_that_others_wait_behind(path, caplog
         assert (len(each.state.tasks), each.transport.writes, caplog.records) == (0, [], [])
 
     run(check)
+
+
+def test_a_page_that_reads_nothing_does_not_hold_up_a_stop(caplog):
+    async def check(each):
+        await each.send(b"GET /events HTTP/1.1\r\n" + HEAD + b"\r\n")
+        each.state.is_ending = True
+        each.connection.shutdown()
+        await asyncio.wait_for(each.transport.aborted.wait(), 20)
+        each.connection.connection_lost(None)
+        await settled()
+        assert (len(each.state.tasks), caplog.records) == (0, [])
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    ("path", "codes", "is_cut"), [(b"/wait", [500], False), (b"/events", [200], True)], ids=["no answer", "a part"]
+)
+def test_a_request_that_a_stop_cannot_wait_for_ends_without_a_traceback(path, codes, is_cut, caplog):
+    async def check(each):
+        await each.send(b"GET " + path + b" HTTP/1.1\r\n" + HEAD + b"\r\n")
+        each.state.is_ending = True
+        (task,) = each.state.tasks
+        task.cancel()
+        await settled()
+        assert (statuses(b"".join(each.transport.writes)), each.transport.aborted.is_set()) == (codes, is_cut)
+        assert caplog.records == []
+
+    run(check)
