@@ -27,7 +27,8 @@ MAX_DEPTH = 500
 _MARK = codecs.BOM_UTF8
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FIELDS = frozenset({"key", "value", "headers", "partition", "timestamp"})
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Gives nothing back, and takes a string without an end whole: else the search would begin anew at each of its quotes.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 Item = Record | Problem

@@ -32,6 +32,10 @@ def test_what_is_not_json_is_told_why(body):
     assert json_fault(body)
 
 
+def test_a_string_without_an_end_is_looked_through_once():
+    assert json_fault(b"[]" * (MAX_DEPTH + 1) + b'"' + b'\\"' * 500_000)
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
 def test_another_unicode_encoding_is_named(encoding):
     assert encoding.upper()[:6] in json_fault('{"a": 1}'.encode(encoding))
