@@ -91,9 +91,12 @@ class Ring:
         return sorted(missed, key=lambda entry: entry.sequence), forgotten
 
     def find(self, partition: int, offset: int) -> SeenRecord | None:
-        """Return the record at an offset; None if it is not in memory."""
+        """Return the last added record at an offset; None if none is in memory.
+
+        An offset has several where the topic was deleted and made again.
+        """
         with self._lock:
-            for record in (entry.record for entry in self._entries.values()):
+            for record in (entry.record for entry in reversed(self._entries.values())):
                 if (record.partition, record.offset) == (partition, offset):
                     return record
         return None

@@ -65,7 +65,9 @@ def test_a_record_is_found_by_its_place():
 def test_the_same_offset_in_a_topic_made_again_is_another_record():
     ring = Ring(10)
     ring.add([record(1)])
-    assert ring.add([SeenRecord(0, 1, 1_800_000_000_000, None, b"new")])
+    new = SeenRecord(0, 1, 1_800_000_000_000, None, b"new")
+    assert ring.add([new])
+    assert ring.find(0, 1) == new
 
 
 def test_older_records_go_before_those_that_arrived_meanwhile_where_there_is_room():
