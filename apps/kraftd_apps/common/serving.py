@@ -86,7 +86,6 @@ def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
     Raises:
         ListenError: The address is in use, or not one of this machine.
     """
-    listener = _listener(settings)
     config = server_config(
         _unset,
         _on_refused,
@@ -96,7 +95,7 @@ def run(make_service: Callable[[], Service], settings: HttpSettings) -> int:
         log_config=None,
         backlog=_BACKLOG,
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with _listener(settings) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(make_service, config, listener))
     return 0
 
@@ -131,6 +130,8 @@ def _listener(settings: HttpSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        # Now, not when the loop serves: another process may listen here in between, and uvloop tells no failure.
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         message = f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
