@@ -20,6 +20,8 @@ from kraftd.plan.plan import Topic
 
 _POLL_S = 0.01
 _RETRY_S = 0.1
+_UNCLEAR = frozenset({"TIMED_OUT", "CONNECTION_FAILED", "REQUEST_TIMED_OUT"})
+"""The errors after which a topic may have been created, or still will be."""
 
 
 class TopicCreation:
@@ -44,17 +46,18 @@ class TopicCreation:
         broker_ids = [broker.node_id for broker in brokers_in(metadata)]
         before = topics_in(metadata, self._wire).values
         missing = [topic for topic in self._declared if topic.name not in before]
-        failures = self._create(missing, broker_ids, deadline_s)
+        created, failures = self._create(missing, broker_ids, deadline_s)
         if missing and broker_ids:
             self._prepare_clients(broker_ids)
         expected = [name for name in self._names if name not in failures]
         states, reasons = self._wait(expected, broker_ids, deadline_s)
         failures |= {name: Failure("NOT_READY", reason, retriable=True) for name, reason in reasons.items()}
+        others = {name: state for name, state in {**states, **before}.items() if name not in created}
         return tuple(
             TopicOutcome(
                 name=topic.name,
-                created=topic.name not in before and topic.name in states,
-                differences=differences(topic, before[topic.name]) if topic.name in before else (),
+                created=topic.name in created,
+                differences=differences(topic, others[topic.name]) if topic.name in others else (),
                 failure=failures.get(topic.name),
             )
             for topic in self._declared
@@ -68,8 +71,15 @@ class TopicCreation:
                 return metadata
             self._clock.sleep(_POLL_S)
 
-    def _create(self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float) -> dict[str, Failure]:
-        """Return the failures by topic; any broker forwards the request to the controller."""
+    def _create(
+        self, missing: Sequence[Topic], broker_ids: Sequence[int], deadline_s: float
+    ) -> tuple[set[str], dict[str, Failure]]:
+        """Return the names of the created topics, and the failures by topic; any broker forwards to the controller.
+
+        A topic that exists by now is in neither: somebody else made it, but for one that an unclear request had made.
+        """
+        created: set[str] = set()
+        unclear: set[str] = set()
         refused: dict[str, Failure] = {}
         pending: dict[str, Failure] = {}
         todo = list(missing)
@@ -80,17 +90,19 @@ class TopicCreation:
             if pending:
                 self._clock.sleep(_RETRY_S)
             found = self._create_through(node_id, todo, remaining_s)
-            refused |= {name: failure for name, failure in found.items() if not failure.retriable}
+            existing = {name for name, failure in found.items() if failure.error == ALREADY_EXISTS}
+            created |= {topic.name for topic in todo if topic.name not in found} | (existing & unclear)
+            refused |= {name: each for name, each in found.items() if not each.retriable and name not in existing}
             pending = {name: failure for name, failure in found.items() if failure.retriable}
+            unclear |= {name for name, failure in pending.items() if failure.error in _UNCLEAR}
             todo = [topic for topic in todo if topic.name in pending]
-        return refused | pending
+        return created, refused | pending
 
     def _create_through(self, node_id: int, topics: Sequence[Topic], remaining_s: float) -> dict[str, Failure]:
         (answer,) = self._wire.request_each([(node_id, creation_request(topics, remaining_s))])
         if isinstance(answer, Failure):
             return {topic.name: answer for topic in topics}
-        found = creation_failures_in(answer, self._wire)
-        return {name: failure for name, failure in found.items() if failure.error != ALREADY_EXISTS}
+        return creation_failures_in(answer, self._wire)
 
     def _prepare_clients(self, broker_ids: Sequence[int]) -> None:
         """Trigger the work that the first clients would otherwise wait for; the responses do not matter.

@@ -5,11 +5,12 @@ every answer has come, and the brokers agree.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 from kraftd.clock import Clock
+from kraftd.errors import RefusedError
 from kraftd.kafka.admin import access_error
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.log import EARLIEST, IsolationLevel
@@ -150,7 +151,11 @@ class BackupCluster:
         _check(f"{what} in", self._kafka.commit_offsets(state, offsets, metadata))
 
     def create_topics(self, topics: Iterable[ClusterTopic]) -> None:
-        """Create topics and wait until every broker knows their leaders; those that exist are left alone."""
+        """Create topics and wait until every broker knows their leaders.
+
+        Raises:
+            RefusedError: Something else made one of them meanwhile; it is left as it is.
+        """
         metadata = self._kafka.metadata()
         brokers = [broker.node_id for broker in metadata.brokers]
         taken = [each.replicas for each in metadata.partitions]
@@ -162,6 +167,8 @@ class BackupCluster:
         if declared:
             outcomes = self._kafka.create_topics(declared, _WITHIN_S)
             _check("cannot create the topic", {each.name: each.failure for each in outcomes if each.failure})
+            others = [each.name for each in outcomes if not each.created]
+            refuse_made_meanwhile(others, hint="Delete it, and forget this restore with --abandon.")
 
     def set_config(self, topic: str, config: Mapping[str, str], before: Iterable[str]) -> None:
         """Give a topic these settings of its own, and none of those that it had before."""
@@ -181,6 +188,21 @@ class BackupCluster:
                 if not error.retriable or self._clock.monotonic_s() > deadline_s:
                     raise
             self._clock.sleep(_ASK_AGAIN_S)
+
+
+def refuse_made_meanwhile(names: Sequence[str], *, hint: str) -> None:
+    """Refuse to restore into topics that a restore was to make, and that something else made.
+
+    Raises:
+        RefusedError: There are some.
+    """
+    if names:
+        raise RefusedError(
+            f"cannot restore into {', '.join(names)}: something else made it since the restore was planned",
+            hint=hint,
+            code="topic_exists",
+            details={"topics": list(names)},
+        )
 
 
 def _check(what: str, failures: Mapping[K, Failure]) -> None:

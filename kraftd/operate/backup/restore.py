@@ -18,7 +18,7 @@ from kraftd.kafka.model import OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.reading import RecordReader
 from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
-from kraftd.operate.backup.cluster import BackupCluster
+from kraftd.operate.backup.cluster import BackupCluster, refuse_made_meanwhile
 from kraftd.operate.backup.content import chosen_backup
 from kraftd.operate.backup.create import RecordSource, require_brokers
 from kraftd.operate.backup.format import DamagedArchiveError
@@ -293,6 +293,10 @@ def run_restore(
         KraftdError: As restore.
     """
     if not planned.is_resumed:
+        there = admin.topics()
+        made = [each.name for each in planned.restoration.topics if each.is_created and each.name in there]
+        # Before the journal: the next call would take them for its own.
+        refuse_made_meanwhile(made, hint="Call the command again: it looks at what is there now.")
         write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
     written = _Restore(cluster, admin, target, planned, doors).run()
     cluster.layout.restore_journal.unlink(missing_ok=True)

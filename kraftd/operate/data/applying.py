@@ -20,6 +20,7 @@ from kraftd.operate.data.changing import (
     check_name,
     checked_alteration,
     known_configs,
+    made_meanwhile,
     not_created,
     taken_replicas,
 )
@@ -319,24 +320,12 @@ def carry_out(kafka: KafkaData, planned: PlannedApply, path: Path, limit_s: floa
 
     Raises:
         KraftdError: Kafka refused a topic.
+        RefusedError: Something else made a topic, or made one again that was to be deleted, since the look at them.
         TimedOutError: New topics are created, and not yet usable.
     """
     for each in planned.altered:
         alter_topic(kafka, each)
-    record = planned.record
-    if planned.created:
-        # Before the topics: one whose creation is not on record would never be deleted.
-        record = record.extended(planned.file, {topic.name: None for topic in planned.created})
-        write_atomically(path, record.to_json())
-        limit = limit_s or _LIMIT_S
-        outcomes = kafka.create_topics(planned.created, limit)
-        existing = kafka.metadata().topics.values
-        ids = {each.name: existing[each.name].topic_id for each in outcomes if each.name in existing}
-        record = record.extended(planned.file, ids)
-        write_atomically(path, record.to_json())
-        for topic, outcome in zip(planned.created, outcomes, strict=True):
-            if outcome.failure is not None:
-                raise not_created(kafka, topic.name, topic.config, outcome.failure, limit)
+    record = _with_created(kafka, planned, path, limit_s or _LIMIT_S) if planned.created else planned.record
     if planned.removal is not None:
         gone = delete_topics(kafka, planned.removal)
         record = CreatedTopics(
@@ -345,3 +334,22 @@ def carry_out(kafka: KafkaData, planned: PlannedApply, path: Path, limit_s: floa
         )
     if record != read_created(path):
         write_atomically(path, record.to_json())
+
+
+def _with_created(kafka: KafkaData, planned: PlannedApply, path: Path, limit_s: float) -> CreatedTopics:
+    """Create what is missing, and return the record with what this very call created, which is written by then."""
+    # Before the topics: one whose creation is not on record would never be deleted.
+    begun = planned.record.extended(planned.file, {topic.name: None for topic in planned.created})
+    write_atomically(path, begun.to_json())
+    outcomes = kafka.create_topics(planned.created, limit_s)
+    existing = kafka.metadata().topics.values
+    names = [each.name for each in outcomes if each.created]
+    ids = {name: existing[name].topic_id if name in existing else None for name in names}
+    record = planned.record.extended(planned.file, ids)
+    write_atomically(path, record.to_json())
+    for topic, outcome in zip(planned.created, outcomes, strict=True):
+        if outcome.failure is not None:
+            raise not_created(kafka, topic.name, topic.config, outcome.failure, limit_s)
+    if others := [each.name for each in outcomes if not each.created]:
+        raise made_meanwhile(others)
+    return record

@@ -1,6 +1,6 @@
 """`kraftd topics create` and `alter`: a plan that can be shown, and what carries it out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -53,7 +53,7 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
 
     Raises:
         ConfigurationError: The name or the configuration is wrong, or there are too few brokers.
-        RefusedError: It exists; with if_missing, it exists with other partitions.
+        RefusedError: It exists, or something else made it meanwhile; with if_missing, it has other partitions.
         TimedOutError: It is created, and not yet usable.
     """
     check_name(asked.name)
@@ -70,7 +70,27 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
     (outcome,) = kafka.create_topics([Topic(asked.name, assignment, config)], limit)
     if outcome.failure is not None:
         raise not_created(kafka, asked.name, asked.config, outcome.failure, limit)
-    return Created(asked.name, len(assignment), factor, dict(config), existed=not outcome.created)
+    if not outcome.created:
+        existing = kafka.metadata().topics.values.get(asked.name)
+        if existing is None:
+            raise made_meanwhile([asked.name])
+        return _as_it_exists(existing, asked, if_missing=if_missing)
+    return Created(asked.name, len(assignment), factor, dict(config))
+
+
+def made_meanwhile(names: Sequence[str]) -> RefusedError:
+    """Return the error of topics that were missing when the command looked, and that something else made since."""
+    what = (
+        f"the topic {named(names[0])}: it exists"
+        if len(names) == 1
+        else f"the topics {', '.join(map(named, names))}: they exist"
+    )
+    return RefusedError(
+        f"cannot create {what} meanwhile, made by something else",
+        hint="Call the command again: it looks at what is there now.",
+        code="topic_exists",
+        details={"topics": list(names)},
+    )
 
 
 def taken_replicas(metadata: ClusterMetadata) -> list[tuple[int, ...]]:

@@ -283,7 +283,9 @@ def delete_topics(kafka: KafkaData, planned: PlannedRemoval) -> tuple[str, ...]:
 
     Raises:
         KraftdError: Kafka refused some; the text names what was deleted and what was not.
+        RefusedError: One of them is another topic by now; none was deleted.
     """
+    _refuse_others(kafka, planned, "delete")
     names = [topic.name for topic in planned.topics]
     failures = kafka.delete_topics(names)
     kafka.await_deletion([topic for topic in planned.topics if topic.name not in failures], _KNOWN_LIMIT_S)
@@ -299,7 +301,9 @@ def clear_topics(kafka: KafkaData, planned: PlannedRemoval) -> int | None:
 
     Raises:
         KraftdError: Kafka refused a partition; the others are cleared.
+        RefusedError: One of them is another topic by now; none was cleared.
     """
+    _refuse_others(kafka, planned, "clear")
     partitions = [partition for topic in planned.topics for partition in topic.partitions]
     before = offsets_of(kafka, partitions).starts
     found = kafka.delete_records(dict.fromkeys(partitions, HIGH_WATERMARK))
@@ -311,6 +315,19 @@ def clear_topics(kafka: KafkaData, planned: PlannedRemoval) -> int | None:
     if before.failures:
         return None
     return sum(found.values[key] - before.values[key] for key in found.values)
+
+
+def _refuse_others(kafka: KafkaData, planned: PlannedRemoval, verb: str) -> None:
+    """Refuse to remove what was made under the same name since the look at it: nobody was asked about that."""
+    known = kafka.metadata().topics.values
+    for topic in planned.topics:
+        if topic.name in known and known[topic.name].topic_id != topic.topic_id:
+            raise RefusedError(
+                f"cannot {verb} the topic {named(topic.name)}: it was deleted meanwhile, and made again",
+                hint="Call the command again: it looks at what is there now.",
+                code="topic_changed",
+                details={"topic": topic.name},
+            )
 
 
 def _hint_for_clearing(failure: Failure) -> str:

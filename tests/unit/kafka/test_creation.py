@@ -116,6 +116,21 @@ def test_a_creation_whose_answer_was_lost_is_found_to_exist():
     assert (outcome.created, outcome.failure) == (True, None)
 
 
+def test_a_topic_that_something_else_made_meanwhile_is_not_created():
+    declared = [replace(DECLARED, assignment=((1, 2),), stated=("partitions",))]
+    _, (outcome,) = run({"Metadata": [ABSENT, READY], "CreateTopics": created(error_code=36)}, declared)
+
+    assert (outcome.created, outcome.failure) == (False, None)
+    assert outcome.differences == (Difference("partitions", "1", "2"),)
+
+
+def test_a_topic_made_while_the_controller_moved_is_somebody_elses():
+    answers = {(1, "CreateTopics"): created(error_code=41), (2, "CreateTopics"): created(error_code=36)}
+    _, (outcome,) = run({"Metadata": [ABSENT, READY], **answers})
+
+    assert (outcome.created, outcome.failure) == (False, None)
+
+
 def test_a_controller_that_never_answers_is_given_up_at_the_limit():
     _, (outcome,) = run({"Metadata": ABSENT, "CreateTopics": created(error_code=41)}, limit_s=1.0)
 

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from kraftd.errors import RefusedError
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.model import KafkaRejectedError, KafkaUnavailableError, OffsetRange
 from kraftd.operate.backup.cluster import BackupCluster
@@ -218,6 +219,16 @@ def test_topics_are_made_over_all_brokers_with_their_settings():
     (request,) = [request for _, request in wire.asked if request.api == "CreateTopics"]
     assert [each["assignments"][0]["broker_ids"] for each in request.fields["topics"]] == [[1], [2]]
     assert request.fields["topics"][0]["configs"] == [{"name": "a", "value": "1"}]
+
+
+def test_a_topic_that_something_else_made_is_not_restored_into():
+    answer = record(topics=[record(name="t", error_code=36, error_message=None)])
+    cluster, wire = over({"Metadata": [metadata(), metadata(), metadata([named("t")])], "CreateTopics": answer})
+    wire.answers |= dict.fromkeys(("InitProducerId", "FindCoordinator"), record())
+
+    with pytest.raises(RefusedError) as caught:
+        cluster.create_topics([ClusterTopic("t", "", 1, 1, {})])
+    assert caught.value.code == "topic_exists"
 
 
 def test_a_topic_keeps_only_the_settings_that_it_is_given():

@@ -139,8 +139,11 @@ class Case:
         return planned_restore(self.context, self.there, self.target, RestoreOptions(**options))
 
     def run(self, **options):
+        return self.run_planned(self.plan(**options))
+
+    def run_planned(self, planned):
         doors = RecordDoors(lambda: self.there, lambda: self.there)
-        return run_restore(self.context, self.there, self.target, self.plan(**options), doors)
+        return run_restore(self.context, self.there, self.target, planned, doors)
 
     def replan(self, shown, **options):
         return replanned(self.context, self.there, self.target, shown, RestoreOptions(**options))
@@ -266,6 +269,17 @@ def test_a_record_of_somebody_else_meanwhile_is_no_success(case):
 
     assert raised.value.code == "foreign_records"
     assert {"set config", "commit"}.isdisjoint(case.there.did)
+
+
+def test_a_topic_that_something_else_made_since_the_plan_is_not_written_into(case):
+    planned = case.plan()
+    case.there.logs[TOPIC, 0] = [(b"x", b"y")]
+
+    with pytest.raises(RefusedError) as raised:
+        case.run_planned(planned)
+
+    assert (raised.value.code, case.there.did) == ("topic_exists", [])
+    assert not case.context.layout.restore_journal.exists()
 
 
 def test_records_go_after_those_of_an_existing_topic_and_offsets_with_them(case):

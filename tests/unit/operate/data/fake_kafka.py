@@ -50,6 +50,7 @@ class FakeKafka:
         last_stable: Where an open transaction of a partition began.
         at_times: The offset at each time, by partition.
         refused: Topics, partitions and groups that every change is refused of.
+        made_meanwhile: Topics that something else makes just before they are created.
     """
 
     states: list = field(default_factory=lambda: [topic("t", (1, 2), (2, 1)), topic("__kraftd_probe", (1,))])
@@ -62,6 +63,7 @@ class FakeKafka:
     at_times: dict = field(default_factory=dict)
     entries: tuple = (OWN, *DEFAULTS)
     refused: set = field(default_factory=set)
+    made_meanwhile: tuple = ()
     did: list = field(default_factory=list)
 
     def metadata(self, names=None):
@@ -113,12 +115,14 @@ class FakeKafka:
 
     def create_topics(self, declared, limit_s):
         self.did += [("create", each.name, each.assignment, each.config) for each in declared]
+        self.states += self.made_meanwhile
+        there = {each.name for each in self.states} | self.refused
         self.states = [
             *self.states,
-            *(topic(each.name, *each.assignment) for each in declared if each.name not in self.refused),
+            *(topic(each.name, *each.assignment) for each in declared if each.name not in there),
         ]
         return tuple(
-            TopicOutcome(each.name, created=True, failure=REFUSED if each.name in self.refused else None)
+            TopicOutcome(each.name, each.name not in there, failure=REFUSED if each.name in self.refused else None)
             for each in declared
         )
 

@@ -16,7 +16,7 @@ from kraftd.operate.data.applying import (
     refuse_obstacles,
 )
 from tests.plans import plan_of
-from tests.unit.operate.data.fake_kafka import FakeKafka
+from tests.unit.operate.data.fake_kafka import FakeKafka, topic
 
 FILE = "/srv/topics.toml"
 OTHER = "/srv/others.toml"
@@ -149,6 +149,26 @@ def test_a_topic_that_something_else_made_again_is_not_deleted(plan):
     kafka.states = [replace(each, topic_id="another") if each.name == "new" else each for each in kafka.states]
 
     assert planned(kafka, plan, T, delete_undeclared=True).removal is None
+
+
+def test_a_topic_that_an_app_made_before_the_answer_is_not_taken_for_the_files(plan):
+    kafka = replace(empty_kafka(), made_meanwhile=(topic("new", (1,)),))
+
+    with pytest.raises(RefusedError, match=r"^cannot create the topic new: it exists meanwhile"):
+        applied(kafka, plan, NEW + '[[topic]]\nname = "own"\n')
+    assert read_created(plan.layout.created_topics) == CreatedTopics({"own": FILE}, {"own": "id of own"})
+    assert planned(kafka, plan, T, delete_undeclared=True).undeclared == ("own",)
+
+
+def test_a_topic_that_was_made_again_before_the_answer_is_not_deleted(plan):
+    kafka = empty_kafka()
+    applied(kafka, plan, NEW)
+    asked = planned(kafka, plan, T, delete_undeclared=True)
+    kafka.states = [replace(each, topic_id="another") if each.name == "new" else each for each in kafka.states]
+
+    with pytest.raises(RefusedError, match=r"made again$"):
+        carry_out(kafka, asked, plan.layout.created_topics)
+    assert did(kafka, "delete") == []
 
 
 def test_a_topic_that_every_start_creates_is_not_deleted(tmp_path):

@@ -94,6 +94,17 @@ def test_a_topic_is_cleared_up_to_its_end():
     assert kafka.did == [("clear", (("t", 0), ("t", 1)))]
 
 
+@pytest.mark.parametrize(("verb", "act"), [("delete", delete_topics), ("clear", clear_topics)])
+def test_a_topic_that_was_made_again_since_the_question_is_left_alone(verb, act):
+    kafka = FakeKafka()
+    planned = planned_removal(kafka, ["t"], verb)
+    kafka.states = [replace(topic("t", (1, 2)), topic_id="another")]
+
+    with pytest.raises(RefusedError) as caught:
+        act(kafka, planned)
+    assert (caught.value.code, kafka.did) == ("topic_changed", [])
+
+
 def test_a_partition_that_cannot_be_cleared_is_named():
     kafka = FakeKafka(refused={("t", 1)})
 
@@ -129,6 +140,20 @@ def test_a_topic_that_exists_otherwise_is_refused(partitions, is_taken):
     with pytest.raises(RefusedError):
         created(kafka, name="t", partitions=partitions)
     assert kafka.did == []
+
+
+@pytest.mark.parametrize(
+    ("partitions", "if_missing", "is_taken"), [(None, True, True), (3, True, False), (None, False, False)]
+)
+def test_a_topic_that_something_else_made_meanwhile_is_one_that_exists(partitions, if_missing, is_taken):
+    kafka = FakeKafka(made_meanwhile=(topic("new", (1, 2)),))
+    if is_taken:
+        found = created(kafka, partitions=partitions, if_missing=if_missing)
+        assert (found.existed, found.partitions) == (True, 1)
+    else:
+        with pytest.raises(RefusedError) as caught:
+            created(kafka, partitions=partitions, if_missing=if_missing)
+        assert (caught.value.code, caught.value.details["partitions"]) == ("topic_exists", 1)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "\xe4", "a/b", "x" * 250])
