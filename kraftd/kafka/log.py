@@ -39,7 +39,7 @@ _SMALLEST_BYTES = 26
 """An empty message of the oldest format."""
 _TRANSACTIONAL = 1 << 4
 _CONTROL = 1 << 5
-_THROTTLED = Failure("THROTTLED", "the broker throttles this client", retriable=True)
+THROTTLED = Failure("THROTTLED", "the broker throttles this client", retriable=True)
 _NONE = -1
 
 
@@ -132,9 +132,9 @@ def place_at(wire: Wire, partition: Partition, offset: int) -> damage.Place | Fa
     if isinstance(answer, Failure):
         return answer
     if answer.error_code or not answer.responses:
-        return wire.failure_of(answer.error_code) or _THROTTLED
+        return wire.failure_of(answer.error_code) or THROTTLED
     found = answer.responses[0].partitions[0]
-    return damage.place_of(found, offset, wire.checksum) or wire.failure_of(found.error_code) or _THROTTLED
+    return damage.place_of(found, offset, wire.checksum) or wire.failure_of(found.error_code) or THROTTLED
 
 
 def headers(records: bytes) -> tuple[Batch, ...]:

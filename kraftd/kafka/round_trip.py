@@ -6,6 +6,7 @@ group is joined, so that the canary does not disturb the cluster.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from kraftd.kafka.log import THROTTLED
 from kraftd.kafka.model import Failure, Partial, Partition, RoundTrip, TopicState
 from kraftd.kafka.wire import Request, Response, Wire
 from kraftd.plan.plan import Topic
@@ -140,6 +141,8 @@ def _read_failure(answer: Response, value: bytes, wire: Wire) -> Failure | None:
     failure = wire.failure_of(answer.error_code)
     if failure is not None:
         return failure
+    if not answer.responses:
+        return THROTTLED
     partition = answer.responses[0].partitions[0]
     failure = wire.failure_of(partition.error_code)
     if failure is None and value not in wire.record_values(partition.records):

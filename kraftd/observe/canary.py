@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from kraftd.clock import Clock
 from kraftd.health.lag.view import Canary, Histogram
+from kraftd.kafka.log import THROTTLED
 from kraftd.kafka.model import BrokerEndpoint, Failure, Partial, Partition, RoundTrip, TopicOutcome, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC, NOT_LEADING, canary_topic, missing_partitions
 from kraftd.plan.plan import Topic
@@ -18,8 +19,8 @@ _KEPT_ROUNDS = 3
 _CREATION_LIMIT_S = 5.0
 NO_PARTITION = "NO_PARTITION"
 NOT_DUE = "NOT_DUE"
-NOT_SENT = frozenset({NOT_LEADING, NO_PARTITION, NOT_DUE})
-"""The errors that say nothing about a broker: no canary was sent through it."""
+NOT_SENT = frozenset({NOT_LEADING, NO_PARTITION, NOT_DUE, THROTTLED.error})
+"""The errors that say nothing about a broker: no canary was sent through it, or a quota held back its way back."""
 
 _NO_PARTITION = Failure(NO_PARTITION, f"{CANARY_TOPIC} has no partition that prefers this broker", retriable=False)
 _NOT_DUE = Failure(NOT_DUE, "no canary was sent through it lately; its turn is still to come", retriable=True)

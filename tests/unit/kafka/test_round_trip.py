@@ -96,6 +96,7 @@ def test_a_broker_that_does_not_take_the_value_is_not_read_from():
         pytest.param(TIMED_OUT, "TIMED_OUT", id="no answer"),
         pytest.param(read(error_code=16), "NOT_COORDINATOR", id="an error of the request"),
         pytest.param(read(partition_error_code=6), "NOT_LEADER_OR_FOLLOWER", id="an error of the partition"),
+        pytest.param(record(error_code=0, responses=[]), "THROTTLED", id="a broker that throttles"),
         pytest.param(read(), "NOT_READ_BACK", id="nothing"),
         pytest.param(read(b"other"), "NOT_READ_BACK", id="another value"),
     ],
