@@ -105,13 +105,19 @@ class Administrator(KafkaAdmin):
         return found
 
     def alter_broker(
-        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
+        self,
+        node_id: int,
+        values: Mapping[str, str | None],
+        *,
+        of_all_brokers: bool = False,
+        validate_only: bool = False,
     ) -> Failure | None:
-        """Set dynamic settings of a broker, or through it of all; None for a value forgets a dynamic one.
+        """Set dynamic settings of a broker, or through it of all, or only check them; None forgets a dynamic one.
 
         Returns the reason of a refusal; None for success. The broker follows a moment later.
         """
-        request = setting_calls.alter_request(BROKER_RESOURCE, "" if of_all_brokers else str(node_id), values)
+        name = "" if of_all_brokers else str(node_id)
+        request = setting_calls.alter_request(BROKER_RESOURCE, name, values, validate_only=validate_only)
         (answer,) = self._opened.request_each([(node_id, request)])
         return answer if isinstance(answer, Failure) else setting_calls.alter_failure(answer, self._opened)
 
@@ -211,7 +217,7 @@ class Administrator(KafkaAdmin):
             setting_calls.configs_in(each, self._opened).values for each in answers if not isinstance(each, Failure)
         ]
         owns = [{each.name: each.value for each in found[topic] if each.is_own} for found in known if topic in found]
-        return all(own.get(name) == value for own in owns for name, value in config.items())
+        return all(setting_calls.same_value(own.get(name), value) for own in owns for name, value in config.items())
 
     def delete_topics(self, names: Sequence[str]) -> dict[str, Failure]:
         """Delete topics with their records; return why some were not.

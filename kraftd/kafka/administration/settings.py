@@ -6,6 +6,7 @@ version of Kafka. Each of them can be set for one broker alone, also those that 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from kraftd.kafka.model import Failure, Partial
@@ -44,6 +45,25 @@ class BrokerSetting:
     value: str | None
     is_dynamic: bool
     is_of_all_brokers: bool = False
+
+
+def same_value(first: str | None, second: str | None) -> bool:
+    """Return whether two texts are the same value to Kafka, which gives back what it parsed: 1.0 for a 1."""
+    if first is None or second is None:
+        return first is second
+    firsts, seconds = ([each.strip() for each in text.split(",")] for text in (first, second))
+    return len(firsts) == len(seconds) and all(map(_is_same, firsts, seconds))
+
+
+def _is_same(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    if {first.lower(), second.lower()} <= {"true", "false"}:
+        return first.lower() == second.lower()
+    try:
+        return Decimal(first) == Decimal(second)
+    except InvalidOperation:
+        return False
 
 
 def configs_request(names: Iterable[str]) -> Request:

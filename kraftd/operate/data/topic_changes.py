@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.escapes import named
-from kraftd.kafka.administration.settings import ConfigEntry
+from kraftd.kafka.administration.settings import ConfigEntry, same_value
 from kraftd.kafka.model import TopicState
 from kraftd.kafka.topics import written
 from kraftd.plan.plan import Topic
@@ -189,7 +189,7 @@ def config_changes(entries: Sequence[ConfigEntry], changes: Mapping[str, str | N
         entry = known.get(name)
         if entry is None:
             raise unknown_config(name, known)
-        if (entry.is_own and entry.value == after) or (after is None and not entry.is_own):
+        if (entry.is_own and same_value(entry.value, after)) or (after is None and not entry.is_own):
             continue
         found.append(ConfigChange(name, entry.value, after))
     return tuple(found)

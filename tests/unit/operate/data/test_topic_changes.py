@@ -53,7 +53,8 @@ def test_partitions_are_never_taken_away():
 
 
 @pytest.mark.parametrize(
-    ("partitions", "changes"), [(None, {}), (2, {"retention.ms": "1000"}), (2, {"cleanup.policy": None})]
+    ("partitions", "changes"),
+    [(None, {}), (2, {"retention.ms": "1000"}), (2, {"retention.ms": " 1000"}), (2, {"cleanup.policy": None})],
 )
 def test_what_is_so_already_changes_nothing(partitions, changes):
     assert alteration(topic("t", (1,), (2,)), ENTRIES, (1, 2), partitions=partitions, changes=changes).is_empty
