@@ -52,7 +52,12 @@ class KafkaDoor(Protocol):
     def broker_settings(self, node_id: int, keys: Iterable[str]) -> "dict[str, BrokerSetting]": ...
 
     def alter_broker(
-        self, node_id: int, values: Mapping[str, str | None], *, of_all_brokers: bool = False
+        self,
+        node_id: int,
+        values: Mapping[str, str | None],
+        *,
+        of_all_brokers: bool = False,
+        validate_only: bool = False,
     ) -> Failure | None: ...
 
     def elect_leaders(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Failure]: ...

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError
 from kraftd.host.files import read_text, write_changed
-from kraftd.kafka.administration.settings import BrokerSetting
-from kraftd.kafka.model import KafkaAccessError
+from kraftd.kafka.administration.settings import BrokerSetting, same_value
+from kraftd.kafka.model import Failure, KafkaAccessError
 from kraftd.operate.apply.differences import (
     Action,
     Differences,
     ProgramChange,
     Side,
     compare,
-    restarted_instead,
+    is_of_a_value,
+    refused_while_running,
     settled,
 )
 from kraftd.operate.apply.join import adopt, check_joining, complete, following_configuration
@@ -148,7 +149,8 @@ class _Application:
         self._files = files_of(plan, self._prepared.launch, self._cluster.command_context)
         found = compare(self._on_disk(), Side(plan, self._files), start.configured.manifest)
         _refuse(found, start.configured)
-        self._differences = settled(found, self._settings(found))
+        known = self._settings(found)
+        self._differences = self._without_refused(found, known)
         left = read_journal(self._old.layout)
         self._is_unfinished = left is not None and left.command == COMMAND
         self._journal = begin(self._old, COMMAND, self._differences.named(Action.RESTART))
@@ -247,6 +249,30 @@ class _Application:
                     self._notes.append(f"{change.name} is restarted for its settings: {error}")
         return known
 
+    def _without_refused(self, found: Differences, known: Mapping[str, Mapping[str, BrokerSetting]]) -> Differences:
+        """Return the differences with a restart for each broker that refuses its values while it runs; none is set.
+
+        Raises:
+            RefusedError: Kafka does not take a value at all, so that no broker would start with it.
+        """
+        refused: dict[str, str] = {}
+        if not known:
+            return settled(found, known)
+        with self._old.doors.open_kafka(self._running.access, _ADMIN_TIMEOUT_S) as kafka:
+            kafka.metadata(())
+            for change in [each for each in found.programs if each.name in known]:
+                before = known[change.name]
+                dynamic = {
+                    key: value for key, value in change.settings.items() if key in before and before[key].is_dynamic
+                }
+                failure = self._alter(kafka, change.name, dynamic, before, validate_only=True)
+                if failure is None:
+                    continue
+                if is_of_a_value(failure.text, dynamic):
+                    raise _invalid(change.name, failure, self._start.configured.chosen.origin)
+                refused[change.name] = failure.text
+        return refused_while_running(settled(found, known), refused, known)
+
     def _change_settings(self) -> None:
         """Change what brokers take while they run; one that refuses is restarted instead."""
         changes = [each for each in self._differences.programs if each.settings]
@@ -261,30 +287,46 @@ class _Application:
                     refused[change.name] = why
         if refused:
             self._notes += [f"{name} was restarted for its settings: {why}" for name, why in refused.items()]
-            programs = tuple(
-                restarted_instead(each, refused[each.name]) if each.name in refused else each
-                for each in self._differences.programs
-            )
-            self._differences = replace(self._differences, programs=programs)
+            self._differences = refused_while_running(self._differences, refused)
             self._journal = begin(self._old, COMMAND, self._differences.named(Action.RESTART))
+            if not self._options.force:
+                refuse_interruption(self._running, tuple(self._journal.replaced))
 
     def _set(self, kafka: KafkaDoor, change: ProgramChange) -> str:
         """Set a broker's values and wait until it has them; return why not, or nothing."""
         node_id = self._node(change.name).node_id
         before = kafka.broker_settings(node_id, change.settings)
-        of_all = {key for key, each in before.items() if each.is_of_all_brokers}
-        own = {key: value for key, value in change.settings.items() if key not in of_all}
+        own = [key for key in change.settings if key not in before or not before[key].is_of_all_brokers]
         remember_overrides(self._cluster.layout, {change.name: own} if own else {})
-        for values, is_of_all in ((own, False), ({key: change.settings[key] for key in of_all}, True)):
-            failure = kafka.alter_broker(node_id, values, of_all_brokers=is_of_all) if values else None
-            if failure is not None:
-                return failure.text
+        if failure := self._alter(kafka, change.name, change.settings, before):
+            return failure.text
         deadline_s = self._cluster.clock.monotonic_s() + _SETTINGS_LIMIT_S
         while late := _not_taken(change.settings, kafka.broker_settings(node_id, change.settings)):
             if self._cluster.clock.monotonic_s() > deadline_s:
                 return f"it does not take {', '.join(late)}"
             self._cluster.clock.sleep(_POLL_S)
         return ""
+
+    def _alter(
+        self,
+        kafka: KafkaDoor,
+        name: str,
+        settings: Mapping[str, str],
+        before: Mapping[str, BrokerSetting],
+        *,
+        validate_only: bool = False,
+    ) -> Failure | None:
+        """Set a broker's values, or only check them; return why Kafka refuses."""
+        of_all = {key: value for key, value in settings.items() if key in before and before[key].is_of_all_brokers}
+        own = {key: value for key, value in settings.items() if key not in of_all}
+        for values, is_of_all in ((own, False), (of_all, True)):
+            if values and (
+                failure := kafka.alter_broker(
+                    self._node(name).node_id, values, of_all_brokers=is_of_all, validate_only=validate_only
+                )
+            ):
+                return failure
+        return None
 
     def _stop_removed(self) -> None:
         """Stop what is not configured any more: apps and tools, which hold no data."""
@@ -304,7 +346,17 @@ class _Application:
 
 def _not_taken(wanted: Mapping[str, str], found: Mapping[str, BrokerSetting]) -> list[str]:
     """Return the keys that a broker has not taken yet; of a value that it does not show, nothing is known."""
-    return [key for key, value in wanted.items() if key in found and found[key].value not in (None, value)]
+    shown = {key: each.value for key, each in found.items() if each.value is not None}
+    return [key for key, value in wanted.items() if key in shown and not same_value(shown[key], value)]
+
+
+def _invalid(name: str, failure: Failure, origin: str) -> RefusedError:
+    return RefusedError(
+        f"cannot apply {origin}: {name} would not start: {failure.text}",
+        hint="Correct the value; nothing was changed.",
+        code="invalid_setting",
+        details={"program": name, "error": failure.text},
+    )
 
 
 def _refuse(found: Differences, configured: Configured) -> None:

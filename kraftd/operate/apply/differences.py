@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.plan.kinds import App, Node
@@ -138,6 +139,42 @@ def settled(differences: Differences, settings: Mapping[str, Mapping[str, Broker
     return replace(differences, programs=tuple(_settled(each, settings) for each in differences.programs))
 
 
+def refused_while_running(
+    differences: Differences,
+    refused: Mapping[str, str],
+    settings: Mapping[str, Mapping[str, BrokerSetting]] = MappingProxyType({}),
+) -> Differences:
+    """Return the differences with a restart for each broker that refuses its new values while it runs.
+
+    Args:
+        differences: What ``settled`` returned.
+        refused: Why, by the name of the broker.
+        settings: What each broker says of the settings that are to change: those of the whole cluster are still set.
+    """
+    programs = (
+        restarted_instead(each, refused[each.name], _of_all_brokers(each, settings.get(each.name, {})))
+        if each.name in refused and each.settings
+        else each
+        for each in differences.programs
+    )
+    return replace(differences, programs=tuple(programs))
+
+
+def is_of_a_value(refusal: str, values: Mapping[str, str]) -> bool:
+    """Return whether Kafka refuses one of these values for itself, and not its change while the broker runs.
+
+    Args:
+        refusal: Kafka's text: it has one error for both.
+        values: The values that it was given, by key.
+    """
+    return any(refusal.startswith(f"Invalid value {value} for configuration {key}") for key, value in values.items())
+
+
+def _of_all_brokers(change: ProgramChange, known: Mapping[str, BrokerSetting]) -> dict[str, str]:
+    # A value of the whole cluster wins over the file, so that no restart would change it.
+    return {key: value for key, value in change.settings.items() if key in known and known[key].is_of_all_brokers}
+
+
 def restarted_instead(change: ProgramChange, why: str, settings: Mapping[str, str] | None = None) -> ProgramChange:
     """Return a change of settings as a restart, which does the same; but for settings that it would not change."""
     return ProgramChange(change.name, Action.RESTART, (*change.why, why), settings or {})
@@ -145,8 +182,7 @@ def restarted_instead(change: ProgramChange, why: str, settings: Mapping[str, st
 
 def _settled(change: ProgramChange, settings: Mapping[str, Mapping[str, BrokerSetting]]) -> ProgramChange:
     known = settings.get(change.name, {})
-    # A value of the whole cluster wins over the file, so that no restart would change it.
-    of_all = {key: value for key, value in change.settings.items() if key in known and known[key].is_of_all_brokers}
+    of_all = _of_all_brokers(change, known)
     if change.action is not Action.SETTINGS:
         return replace(change, settings=of_all)
     fixed = [key for key in change.settings if key not in known or not known[key].is_dynamic]

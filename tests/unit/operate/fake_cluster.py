@@ -348,9 +348,11 @@ class FakeCluster:
     def broker_settings(self, node_id, keys):
         return {key: self.settings[key] for key in keys if key in self.settings}
 
-    def alter_broker(self, node_id, values, *, of_all_brokers=False):
+    def alter_broker(self, node_id, values, *, of_all_brokers=False, validate_only=False):
         if self.refusal is not None and any(values.values()):
             return self.refusal
+        if validate_only:
+            return None
         self.altered.append((node_id, dict(values)))
         self.settings |= {key: replace(self.settings[key], value=value) for key, value in values.items() if value}
         return None

@@ -21,6 +21,7 @@ from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 RETENTION = '[broker.config]\n"log.retention.ms" = 5'
+ALONE = "[cluster]\nbrokers = 1\n"
 TAKEN = {"log.retention.ms": BrokerSetting("-1", is_dynamic=True)}
 
 
@@ -154,13 +155,46 @@ def test_a_broker_that_does_not_take_a_setting_is_restarted(cluster, how):
     elif how == "refused":
         cluster.refusal = Failure("INVALID_CONFIG", "it is too much", retriable=False)
     else:
-        cluster.alter_broker = lambda node_id, values, of_all_brokers=False: None
+        cluster.alter_broker = lambda node_id, values, **options: None
 
     result = apply(cluster, RETENTION)
 
     assert cluster.of("SIGTERM") == [DAEMON, "broker-2", "broker-1"]
     assert [each.name for each in result.restarted] == ["broker-2", "broker-1"]
     assert "log.retention.ms=5" in properties(cluster)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_only_broker_is_not_restarted_for_a_setting_that_it_refuses(tmp_path, dry_run):
+    alone = FakeCluster(tmp_path, toml=ALONE, settings=dict(TAKEN))
+    locked_start(alone.starting())
+    alone.did.clear()
+    alone.refusal = Failure("INVALID_REQUEST", "it is too much at once", retriable=False)
+
+    with pytest.raises(RefusedError) as caught:
+        apply(alone, ALONE + RETENTION, dry_run=dry_run)
+    assert (caught.value.code, alone.did) == ("only_broker", [])
+
+
+@pytest.mark.parametrize("toml", [RETENTION, '[cluster]\nheap = "512m"\n' + RETENTION])
+def test_a_value_that_kafka_never_takes_is_refused_before_anything_changes(cluster, toml):
+    text = "Invalid value 5 for configuration log.retention.ms: Not a number of type LONG"
+    cluster.refusal = Failure("INVALID_REQUEST", text, retriable=False)
+
+    with pytest.raises(RefusedError, match="Not a number") as caught:
+        apply(cluster, toml)
+    assert (caught.value.code, cluster.did) == ("invalid_setting", [])
+    assert "log.retention.ms=5" not in properties(cluster)
+    assert overrides_of(cluster.plan.layout) == {}
+
+
+def test_a_value_that_kafka_shows_in_its_own_form_is_taken(cluster):
+    cluster.settings = {"log.cleaner.io.max.bytes.per.second": BrokerSetting("1.048576E7", is_dynamic=True)}
+    cluster.alter_broker = lambda node_id, values, **options: None
+
+    result = apply(cluster, '[broker.config]\n"log.cleaner.io.max.bytes.per.second" = 10485760')
+
+    assert (result.restarted, cluster.of("SIGTERM")) == ((), [DAEMON])
 
 
 def test_a_larger_heap_is_a_rolling_restart(cluster):
