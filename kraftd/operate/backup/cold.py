@@ -171,22 +171,26 @@ def _locks(descriptor: int, partial: Path) -> bool:
 
 
 class _Digesting:
-    """A file that counts and digests what is written to it or read from it."""
+    """A file of a target that counts and digests what is written to it or read from it; its errors name it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, target: Target, path: str) -> None:
         self._file = file
+        self._target = target
+        self._path = path
         self.digest = hashlib.sha256()
         self.size_bytes = 0
 
     def write(self, content: bytes) -> int:
         self._count(content)
-        return self._file.write(content)
+        with target_errors(self._target, self._path):
+            return self._file.write(content)
 
     def flush(self) -> None:
         self._file.flush()
 
     def read(self, size: int = -1) -> bytes:
-        content = self._file.read(size)
+        with target_errors(self._target, self._path):
+            content = self._file.read(size)
         self._count(content)
         return content
 
@@ -200,7 +204,7 @@ def _write_archive(layout: Layout, target: Target, directory: str, reporter: Rep
     reporter.transfer_begins("Copying", sum(path.stat().st_size for path in files))
     path = f"{directory}/{_ARCHIVE}"
     with target_errors(target, path), target.open(path, "wb") as file:
-        counted = _Digesting(file)
+        counted = _Digesting(file, target, path)
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
         with (
             compressor.stream_writer(cast("BinaryIO", counted), closefd=False) as stream,
@@ -229,7 +233,7 @@ def _reading(
     path = f"{manifest.id}/{file.path}"
     where = f"{target.name}/{path}"
     with target.open(path, "rb") as opened:
-        counted = _Digesting(opened)
+        counted = _Digesting(opened, target, path)
         try:
             with (
                 zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", counted), closefd=False) as stream,

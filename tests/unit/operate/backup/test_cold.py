@@ -1,9 +1,11 @@
+import errno
+import io
 import os
 from dataclasses import replace
 
 import pytest
 
-from kraftd.errors import ConfigurationError, NotRunningError, RefusedError
+from kraftd.errors import ConfigurationError, FileAccessError, NotRunningError, RefusedError
 from kraftd.observe.operations import OperationWatch
 from kraftd.operate.backup.archive import verify
 from kraftd.operate.backup.cold import create_cold, restore_cold
@@ -141,3 +143,27 @@ def test_a_damaged_copy_is_refused_and_leaves_nothing(stopped, tmp_path, place):
 
     assert not (tmp_path / "new").exists()
     assert isinstance(verify(target, None, NullReporter()).error, DamagedArchiveError)
+
+
+class FailingFile(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, size=-1):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class FailingTarget(DirectoryTarget):
+    """A place whose files can be opened, and not read."""
+
+    def open(self, path, mode):
+        return FailingFile() if path.endswith(".tar.zst") and mode == "rb" else super().open(path, mode)
+
+
+def test_a_copy_that_cannot_be_read_is_named_and_not_what_it_is_restored_into(stopped, tmp_path):
+    failing = FailingTarget(tmp_path / "target")
+    manifest = create_cold(stopped.context, failing).manifest
+
+    with pytest.raises(FileAccessError) as raised:
+        restore_cold(layout_at(tmp_path / "new"), failing, manifest, stopped.context.command_context)
+
+    assert raised.value.details["path"] == f"{tmp_path}/target/{manifest.id}/state.tar.zst"
