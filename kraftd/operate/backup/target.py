@@ -96,8 +96,7 @@ class DirectoryTarget:
         with _named("open", file):
             if mode == "wb":
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-                return os.fdopen(descriptor, "wb")
+                return os.fdopen(_created(file), "wb")
             return file.open("rb")
 
     def remove(self, name: str) -> None:
@@ -135,6 +134,19 @@ class DirectoryTarget:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with acquire_at_once(self._path / _LOCK, command=command, what=f"change the backups in {self._path}"):
             yield
+
+
+def _created(file: Path) -> int:
+    try:
+        return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise FileAccessError(
+            f"cannot write {file}: this backup has such a file already",
+            hint="Where the file system ignores case, so do topics: leave one of the two out with --exclude, "
+            "or choose another target.",
+            code="backup_file_exists",
+            details={"path": str(file)},
+        ) from error
 
 
 def _to_disk(path: Path) -> None:
@@ -214,8 +226,14 @@ class UrlTarget:
                 code="backup_changed",
                 details={"path": f"{path}/{lost[0]}"},
             )
-        with _named("write", f"{path}/{MANIFEST}", Exception), self.open(f"{manifest.id}/{MANIFEST}", "wb") as file:
-            file.write(manifest_bytes(manifest))
+        try:
+            with _named("write", f"{path}/{MANIFEST}", Exception), self.open(f"{manifest.id}/{MANIFEST}", "wb") as file:
+                file.write(manifest_bytes(manifest))
+        except BaseException:
+            # With a part of it, the backup would not be taken for an unfinished one.
+            with contextlib.suppress(Exception):
+                self._files.rm_file(f"{self._root}/{manifest.id}/{MANIFEST}")
+            raise
 
     def _sizes_bytes(self, name: str) -> dict[str, int]:
         self._files.invalidate_cache()

@@ -16,7 +16,7 @@ from kraftd.operate.backup.content import content_of, prune, remove_stale
 from kraftd.operate.backup.create import CreateOptions, continued_backup, take_snapshot
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import pieces_of
-from kraftd.operate.backup.target import DirectoryTarget, open_target
+from kraftd.operate.backup.target import DirectoryTarget, UrlTarget, open_target
 from kraftd.operate.context import NullReporter
 from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, commits, records
 
@@ -259,3 +259,46 @@ def test_a_full_disk_is_told_with_the_whole_path_of_the_file(tmp_path, kafka):
 
     assert raised.value.code == "disk_full"
     assert re.match(rf"{tmp_path}/target/[^/]+\.partial/topics/", raised.value.details["path"])
+
+
+class LostFile(io.BytesIO):
+    """A file of a client that raises errors of its own kind, and no OSError."""
+
+    def write(self, content):
+        raise LookupError("the connection was closed")
+
+    def read(self, size=-1):
+        raise LookupError("the connection was closed")
+
+
+class LostTarget(UrlTarget):
+    """An object store that is lost once a file is open."""
+
+    def open(self, path, mode):
+        super().open(path, mode).close()
+        return LostFile()
+
+
+def test_an_error_of_an_object_stores_own_kind_is_told_with_the_file(tmp_path, kafka):
+    url = f"memory://{tmp_path}/target"
+    lost = LostTarget(url)
+    with pytest.raises(FileAccessError, match=r"cannot use memory:.*/topics/orders/0/.*: the connection was closed"):
+        backed_up(tmp_path, kafka, target=lost)
+    empty = FakeKafka([records()])
+    with pytest.raises(FileAccessError, match=r"cannot write memory:.*/manifest.json: the connection was closed"):
+        backed_up(tmp_path, empty, target=lost)
+    assert lost.names() == []
+
+    backed_up(tmp_path, kafka, target=UrlTarget(url))
+    (unusable,) = content_of(lost).unusable
+    assert "the connection was closed" in str(unusable.error)
+
+
+def test_no_file_of_a_backup_is_written_over(tmp_path):
+    target = DirectoryTarget(tmp_path)
+    target.open("1.partial/topics/orders/0/000000.records", "wb").close()
+
+    with pytest.raises(FileAccessError) as raised:
+        target.open("1.partial/topics/orders/0/000000.records", "wb")
+
+    assert raised.value.code == "backup_file_exists"
