@@ -119,7 +119,7 @@ class StartProgress:
 
     Attributes:
         rungs: The rungs that it names.
-        recovery: None where no log is loaded yet.
+        recovery: None where it is not known yet how many logs there are.
     """
 
     rungs: frozenset[Rung] = frozenset()
@@ -129,6 +129,7 @@ class StartProgress:
 NO_PROGRESS = StartProgress()
 
 _LOADED_ONE = re.compile(r"Completed load of .* \((\d+)/(\d+) completed in ")
+_RECOVERS = re.compile(r"Recovering (\d+) logs from .* since no clean shutdown file was found")
 _LISTENS = re.compile(r"Awaiting socket connections on \S*:(\d+)\. ")
 _PROOFS = (
     (re.compile(r"\bLoaded \d+ logs in \d+ ?ms"), (Rung.LISTENING, Rung.RECOVERED)),
@@ -169,6 +170,10 @@ def start_progress(program: Program, lines: Iterable[str]) -> StartProgress:
         if loaded := _LOADED_ONE.search(line):
             # Several threads load logs, and may log out of turn.
             done, total = max(done, int(loaded[1])), int(loaded[2])
+            rungs.add(Rung.LISTENING)
+        elif recovers := _RECOVERS.search(line):
+            # The first log may take long.
+            total = int(recovers[1])
             rungs.add(Rung.LISTENING)
         elif listens := _LISTENS.search(line):
             if controller is not None and int(listens[1]) == controller.port:

@@ -48,6 +48,11 @@ def _broker_states(snapshot: Snapshot) -> Iterator[Sample]:
             yield (str(broker.node_id), state.value.lower()), int(broker.service_state is state)
 
 
+def _broker_recovering(snapshot: Snapshot) -> Iterator[Sample]:
+    for broker in _brokers(snapshot):
+        yield (str(broker.node_id),), int(broker.recovery is not None)
+
+
 def _broker_jmx_up(snapshot: Snapshot) -> Iterator[Sample]:
     for broker in _brokers(snapshot):
         if broker.ready:
@@ -162,6 +167,12 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         _broker_up,
     ),
     gauge("kraftd_broker_state", ("broker_id", "state"), "1 for the state that the broker is in.", _broker_states),
+    gauge(
+        "kraftd_broker_recovering",
+        _BROKER,
+        "1 while the broker starts and loads its logs, or recovers those that an unclean stop left open.",
+        _broker_recovering,
+    ),
     gauge(
         "kraftd_broker_jmx_up",
         _BROKER,

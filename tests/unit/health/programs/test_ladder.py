@@ -80,6 +80,12 @@ def test_the_recovery_of_logs_is_counted_though_its_lines_come_out_of_turn(versi
     assert str(known[-1]) == f"logs recovered {total} of {total}"
 
 
+def test_a_recovery_is_seen_before_the_first_log_which_may_be_large_is_recovered():
+    line = "INFO Recovering 609 logs from /s/data/broker-1 since no clean shutdown file was found"
+
+    assert start_progress(BROKER, [line]) == StartProgress(frozenset({Rung.LISTENING}), LogRecovery(0, 609))
+
+
 @pytest.mark.parametrize("version", ["3.9.2", "4.3.1"])
 def test_the_end_of_a_log_proves_the_rungs_whose_lines_are_no_longer_in_it(version):
     lines = recorded(version)

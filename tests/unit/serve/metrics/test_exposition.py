@@ -25,6 +25,7 @@ from kraftd.health.lag.view import (
 )
 from kraftd.health.programs.backups import BackupHistory, backup_view
 from kraftd.health.programs.disks import DiskView
+from kraftd.health.programs.ladder import LogRecovery
 from kraftd.health.programs.operations import Progress, operations_now
 from kraftd.health.programs.state import BrokerContact, LastExit, ProcessUsage, ServiceState
 from kraftd.kafka.model import BrokerEndpoint, Failure, GroupState, LogDir, OpenTransaction, Partial, RoundTrip
@@ -145,6 +146,14 @@ def test_every_configured_broker_is_up_or_not():
     assert (value(found, "kraftd_broker_up", broker_id="1"), value(found, "kraftd_broker_up", broker_id="2")) == (1, 0)
     assert value(found, "kraftd_broker_state", broker_id="2", state="down") == 1
     assert value(found, "kraftd_broker_state", broker_id="2", state="ready") == 0
+
+
+def test_a_broker_recovers_while_its_recovery_is_counted():
+    starting = program("broker-2", ServiceState.STARTING)
+    found = samples(snapshot(program("broker-1"), replace(starting, node_id=2, recovery=LogRecovery(0, 309))))
+
+    assert value(found, "kraftd_broker_recovering", broker_id="1") == 0
+    assert value(found, "kraftd_broker_recovering", broker_id="2") == 1
 
 
 def test_a_silent_broker_has_no_latency_and_an_unknown_one_is_not_fenced():
