@@ -181,13 +181,16 @@ class RememberedDesired:
 
 def _start(plan: Plan, supervisor: Supervisor, program: str) -> str | None:
     try:
-        supervisor.start(plan.program(program).supervised_name)
+        refusal = supervisor.start(plan.program(program).supervised_name)
     except SupervisorRefusedError as error:
         logger.warning("Restart of %s failed: %s", program, error)
         return error.reason
     except SupervisorUnreachableError as error:
         logger.warning("Restart of %s failed: %s", program, error)
-    return None
+        return None
+    if refusal:
+        logger.warning("Restart of %s failed: %s", program, refusal)
+    return refusal or None
 
 
 def _stop_obstacle(plan: Plan, node: Node) -> str | None:

@@ -17,6 +17,9 @@ or nobody reads any more what the program writes (supervisor 4.3, loggers.FileHa
 
 A program whose log has no directory any more, because somebody tidied up, is never spawned again (supervisor 4.3,
 Subprocess.spawn).
+
+The pipes for a program whose log cannot be opened stay open, four descriptors for each try to spawn it, until
+supervisord can open no more itself (supervisor 4.3, ProcessConfig.make_dispatchers).
 """
 
 import contextlib
@@ -28,7 +31,10 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from supervisor import loggers, supervisord
+from supervisor import options as supervisord_options
 from supervisor import process as supervised_process
+from supervisor.dispatchers import PInputDispatcher, POutputDispatcher
+from supervisor.events import ProcessCommunicationStderrEvent, ProcessCommunicationStdoutEvent
 from supervisor.states import RUNNING_STATES, STOPPED_STATES
 
 from kraftd.supervisord.heartbeat import HEARTBEAT, Alarm, HeartbeatWatch
@@ -38,6 +44,7 @@ _DAEMON_GROUP = "daemon"
 _DAEMON = "kraftd"
 _SIGNALS = {Alarm.WAKE: (signal.SIGQUIT, signal.SIGCONT), Alarm.KILL: (signal.SIGKILL,)}
 """SIGQUIT has it dump its threads into its log, once SIGCONT lets it go on."""
+_OUTPUTS = {"stdout": ProcessCommunicationStdoutEvent, "stderr": ProcessCommunicationStderrEvent}
 _DONE = {Alarm.WAKE: "woken", Alarm.KILL: "killed"}
 
 
@@ -87,6 +94,30 @@ def roll_over(handler: Any) -> None:
                 if Path(newer).exists():
                     handler.removeAndRename(newer, f"{log}.{number}")
     reopen_log(handler)
+
+
+def make_dispatchers(config: Any, process: Any) -> tuple[dict[int, Any], dict[str, int | None]]:
+    """Make what reads a program's output and writes its input, by descriptor, and the pipes for both, by name.
+
+    Raises:
+        OSError: A log cannot be opened, or there are no descriptors for pipes; none is left open.
+    """
+    options = config.options
+    pipes: dict[str, int | None] = options.make_pipes(not config.redirect_stderr)
+    made: dict[int, Any] = {}
+    try:
+        for name, event in _OUTPUTS.items():
+            descriptor = pipes[name]
+            if descriptor is not None:
+                made[descriptor] = POutputDispatcher(process, event, descriptor)
+    except OSError:
+        options.close_parent_pipes(pipes)
+        options.close_child_pipes(pipes)
+        raise
+    to_input = pipes["stdin"]
+    if to_input is not None:
+        made[to_input] = PInputDispatcher(process, "stdin", to_input)
+    return made, pipes
 
 
 class ResilientProcess(supervised_process.Subprocess):  # type: ignore[misc]
@@ -204,6 +235,7 @@ if __name__ == "__main__":
     sys.stderr = cast("TextIO", TolerantStream(sys.stderr))
     supervisord.Supervisor = ResilientSupervisor
     supervised_process.Subprocess = ResilientProcess
+    supervisord_options.ProcessConfig.make_dispatchers = make_dispatchers
     loggers.FileHandler.reopen = reopen_log
     loggers.RotatingFileHandler.doRollover = roll_over
     supervisord.main()

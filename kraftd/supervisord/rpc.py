@@ -93,10 +93,13 @@ class Supervisor:
         rows = cast("list[dict[str, Any]]", self._call("getAllProcessInfo"))
         return {row["name"]: _process(row) for row in rows}
 
-    def start(self, supervised_name: str) -> None:
+    def start(self, supervised_name: str) -> str:
         """Spawn a program and return at once; no error if it runs already, or has ended since.
 
         One that waits for supervisord's own next try, as the daemon whose port was taken, is spawned now.
+
+        Returns:
+            Why no process could be made for it, as where its log cannot be opened; empty where one was.
 
         Args:
             supervised_name: ``group:name``.
@@ -105,15 +108,20 @@ class Supervisor:
             SupervisorUnreachableError: supervisord does not answer in time.
             SupervisorRefusedError: The program cannot be spawned.
         """
-        accepted = (_ALREADY_STARTED, _SPAWN_ERROR)
-        answer = self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=accepted)
-        if not isinstance(answer, xmlrpc.client.Fault) or answer.faultCode != _ALREADY_STARTED:
-            return
-        row = cast("dict[str, Any]", self._call("getProcessInfo", supervised_name))
-        if row["statename"] == _WAITING:
+        fault = self._start(supervised_name)
+        if fault == _ALREADY_STARTED and self._process(supervised_name).state == _WAITING:
             # To supervisord it is started, and only a stop ends the wait.
             self.stop(supervised_name)
-            self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=accepted)
+            fault = self._start(supervised_name)
+        return self._process(supervised_name).spawn_error if fault == _SPAWN_ERROR else ""
+
+    def _start(self, supervised_name: str) -> int | None:
+        accepted = (_ALREADY_STARTED, _SPAWN_ERROR)
+        answer = self._call("startProcess", supervised_name, _DO_NOT_WAIT, accept=accepted)
+        return answer.faultCode if isinstance(answer, xmlrpc.client.Fault) else None
+
+    def _process(self, supervised_name: str) -> SupervisedProcess:
+        return _process(cast("dict[str, Any]", self._call("getProcessInfo", supervised_name)))
 
     def stop(self, supervised_name: str) -> None:
         """Send TERM and return at once; no error if the program does not run.

@@ -166,6 +166,23 @@ def test_what_cannot_work_is_given_up_with_its_cause_and_stays_so(supervised):
     assert len(events(supervised, "given_up")) == 1
 
 
+def test_a_try_that_makes_no_process_is_no_restart(supervised):
+    log = supervised.plan.layout.console("producer")
+    log.mkdir(parents=True)
+    supervised.set_desired(True, "producer")
+
+    with healing(supervised) as service:
+        eventually(lambda: len(events(supervised, "restart_failed")) >= 2, within_s=30)
+        waiting = eventually(
+            lambda: (view := view_of(service, "producer")).service_state is ServiceState.BACKOFF and view, within_s=10
+        )
+        assert "supervisord cannot spawn it" in waiting.reason
+        assert (waiting.restarts, events(supervised, "restarted")) == (0, [])
+
+        log.rmdir()
+        eventually(lambda: "producer" in supervised.process_table().processes, within_s=30)
+
+
 def test_an_end_between_two_looks_is_told_with_its_own_status(supervised):
     supervised.set_desired(True, "producer")
     supervised.start("producer")

@@ -99,6 +99,24 @@ def test_a_program_whose_executable_is_gone_is_refused_with_its_path(door):
     assert "kraftd setup" in caught.value.hint
 
 
+def test_a_program_whose_log_cannot_be_opened_is_not_started_and_leaves_no_pipe(door, supervised):
+    log = supervised.plan.layout.console(QUITTER)
+    log.unlink(missing_ok=True)
+    log.mkdir()
+    supervisord = psutil.Process(door.pid())
+    before = supervisord.num_fds()
+    try:
+        for _ in range(3):
+            assert "EISDIR" in door.start(f"brokers:{QUITTER}")
+            eventually(lambda: state_of(door, QUITTER) == "FATAL", within_s=15)
+    finally:
+        log.rmdir()
+
+    # The connection of the last question may not be closed yet.
+    eventually(lambda: supervisord.num_fds() <= before, within_s=10, what="no descriptor is left open")
+    assert door.start(f"brokers:{QUITTER}") == ""
+
+
 def test_a_name_that_supervisord_does_not_know_is_refused(door):
     with pytest.raises(SupervisorRefusedError, match="cannot carry out stopProcess nobody:nobody"):
         door.stop("nobody:nobody")

@@ -307,6 +307,7 @@ class FakeCluster:
             each.backs_off -= 1
         elif each.pid is None:
             self.spawn(name)
+        return ""
 
     def update(self):
         self.note("update", "")
