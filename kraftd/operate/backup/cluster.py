@@ -6,6 +6,7 @@ every answer has come, and the brokers agree.
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -33,6 +34,19 @@ T = TypeVar("T")
 _WITHIN_S = 30.0
 _ASK_AGAIN_S = 0.2
 _GONE = "GROUP_ID_NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The groups of a cluster at one moment.
+
+    Attributes:
+        committed: Those that have committed offsets.
+        share: The names of those that commit none, because Kafka keeps what each record of theirs has come to.
+    """
+
+    committed: tuple[GroupCommits, ...]
+    share: tuple[str, ...]
 
 
 class BackupCluster:
@@ -105,30 +119,28 @@ class BackupCluster:
             for each in found
         }
 
-    def groups(self) -> tuple[GroupCommits, ...]:
-        """Return the committed offsets of every group that has some."""
+    def groups(self) -> Groups:
+        """Return every group that has committed offsets, and the share groups."""
         return self._retried(self._groups)
 
-    def _groups(self) -> tuple[GroupCommits, ...]:
-        found = self._kafka.commits(self._listed_groups().values())
+    def _groups(self) -> Groups:
+        listed = self._listed_groups()
+        found = self._kafka.commits(listed.values())
         _check("cannot read the commits of the group", found.failures)
-        return tuple(
+        committed = tuple(
             GroupCommits(
                 name, tuple(Commit(*place, offset, metadata) for place, (offset, metadata) in sorted(commits.items()))
             )
             for name, commits in sorted(found.values.items())
             if commits
         )
+        return Groups(committed, tuple(name for name, group in listed.items() if group.is_share))
 
     def _listed_groups(self) -> dict[str, GroupState]:
         found = self._kafka.groups()
         _check("cannot list the groups of broker", found.broker_failures)
         _check("cannot describe the group", found.failures)
         return dict(found.groups)
-
-    def share_groups(self) -> tuple[str, ...]:
-        """Return the groups that commit no offsets, because Kafka keeps what each record of theirs has come to."""
-        return tuple(name for name, group in self._retried(self._listed_groups).items() if group.is_share)
 
     def active_groups(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return which of some groups have members now."""

@@ -109,11 +109,16 @@ class PartitionPlan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the cluster has at one moment, and what of it is to be read."""
+    """What the cluster has at one moment, and what of it is to be read.
+
+    Attributes:
+        share_groups: The groups that have no offsets which a backup could hold.
+    """
 
     topics: tuple[ClusterTopic, ...]
     partitions: tuple[PartitionPlan, ...]
     groups: tuple[GroupCommits, ...]
+    share_groups: tuple[str, ...]
     parent: Manifest | None
     cluster_id: str
     created_at: str
@@ -155,9 +160,8 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
         removed = remove_stale(target)
         parent = continued_backup(target, is_scheduled=options.is_scheduled) if options.is_incremental else None
         with opened(cluster) as kafka:
-            asked = BackupCluster(kafka, cluster.clock)
-            snapshot = take_snapshot(asked, options, parent, timestamp(cluster.clock.now_s()))
-            left_out = asked.share_groups()
+            created_at = timestamp(cluster.clock.now_s())
+            snapshot = take_snapshot(BackupCluster(kafka, cluster.clock), options, parent, created_at)
         reader = RecordReader(cluster.plan.access, may_pass_damage=options.skips_damaged)
         try:
             manifest = write_backup(snapshot, tracked, reader, target)
@@ -168,7 +172,9 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
             reader.close()
     lacking = f", which lacks {plural(len(manifest.gaps), 'damaged part')}" if manifest.gaps else ""
     cluster.record("backup_created", f"backup {manifest.id} in {target.name}{lacking}", records=manifest.records)
-    return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s, left_out)
+    return CreateResult(
+        manifest, target.name, removed, cluster.clock.monotonic_s() - began_s, left_out=snapshot.share_groups
+    )
 
 
 def continued_backup(target: Target, *, is_scheduled: bool) -> Manifest | None:
@@ -219,10 +225,17 @@ def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest
                 offsets = OffsetRange(max(known, offsets.begin), offsets.end)
             partitions.append(PartitionPlan(topic.name, index, offsets, known is not None))
     kept = tuple(
-        replace(group, commits=tuple(each for each in group.commits if each.topic in chosen)) for group in groups
+        replace(group, commits=tuple(each for each in group.commits if each.topic in chosen))
+        for group in groups.committed
     )
     return Snapshot(
-        topics, tuple(partitions), tuple(group for group in kept if group.commits), parent, cluster_id, created_at
+        topics,
+        tuple(partitions),
+        tuple(group for group in kept if group.commits),
+        groups.share,
+        parent,
+        cluster_id,
+        created_at,
     )
 
 
