@@ -313,8 +313,11 @@ class Invocation:
         return open_console(os.environ, stderr=stderr, no_color=self.no_color, called=self.called)
 
     def print_document(self, document: object) -> None:
-        """Print one JSON document on stdout."""
-        sys.stdout.write(escaped_json(json.dumps(_plain(document), indent=2, ensure_ascii=False)) + "\n")
+        """Print one JSON document on stdout; the commands that its notes name reach the cluster of this call."""
+        plain = _plain(document)
+        if "notes" in plain:
+            plain["notes"] = [self.called(note) for note in plain["notes"]]
+        sys.stdout.write(escaped_json(json.dumps(plain, indent=2, ensure_ascii=False)) + "\n")
 
     def print_result(self, result: object) -> None:
         """Print what a command did as one JSON document on stdout: a mapping or a dataclass, in kraftd's envelope."""

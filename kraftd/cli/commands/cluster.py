@@ -93,7 +93,7 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
         document = status(cluster_context(result.plan, command_context), observed).document
         invocation.print_document(
             {**asdict(document), "started": result.started, "formatted": result.formatted}
-            | {"notes": [invocation.called(note) for note in result.notes], "took_s": result.took_s}
+            | {"notes": result.notes, "took_s": result.took_s}
         )
     elif not invocation.quiet:
         output.started(invocation.console(), result, invocation.command)

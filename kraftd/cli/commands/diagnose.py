@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kraftd.operate.diagnose.explain import Explanation
-    from kraftd.operate.diagnose.findings import Finding
+    from kraftd.operate.diagnose.findings import Diagnosis, Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 
@@ -86,11 +86,17 @@ def doctor(context: typer.Context) -> None:
     invocation: Invocation = context.obj
     command_context = invocation.command_context()
     diagnosis = diagnose(lambda: invocation.chosen(command_context), command_context)
-    if invocation.json:
-        invocation.print_result(diagnosis)
-    else:
-        _print_findings(invocation, diagnosis.findings)
+    print_diagnosis(invocation, diagnosis)
     raise typer.Exit(diagnosis.exit_code)
+
+
+def print_diagnosis(invocation: Invocation, diagnosis: "Diagnosis") -> None:
+    """Print a diagnosis, whose remedies are commands that reach the cluster that it is about."""
+    findings = tuple(replace(each, remedy=invocation.called(each.remedy)) for each in diagnosis.findings)
+    if invocation.json:
+        invocation.print_result(replace(diagnosis, findings=findings))
+    else:
+        _print_findings(invocation, findings)
 
 
 def _print_findings(invocation: Invocation, findings: "Iterable[Finding]") -> None:
@@ -104,7 +110,7 @@ def _print_findings(invocation: Invocation, findings: "Iterable[Finding]") -> No
         console.print(
             Text.assemble((f"{finding.status:<8}", _STYLES[finding.status]), f" {escaped(f'{finding.name}: {fact}')}")
         )
-        for line in (*more, *([f"-> {invocation.called(finding.remedy)}"] if finding.remedy else ())):
+        for line in (*more, *([f"-> {finding.remedy}"] if finding.remedy else ())):
             console.print(f"         {line}")
 
 

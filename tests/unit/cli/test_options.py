@@ -163,6 +163,14 @@ def test_a_document_is_json_whatever_it_is_made_of(capsys):
     assert "é" in out
 
 
+def test_the_commands_that_the_notes_of_a_document_name_reach_the_cluster_of_the_call(capsys):
+    Invocation(state_dir=Path("/s")).print_result({"notes": ("'kraftd doctor' tells more.",), "names": ["'kraftd x'"]})
+
+    document = json.loads(capsys.readouterr().out)
+    assert document["notes"][0].endswith(" --state-dir /s doctor' tells more.")
+    assert document["names"] == ["'kraftd x'"]
+
+
 ERROR = ConfigurationError("cannot use [x]: bad", hint="Fix [x].", details={"problems": ["one"]})
 
 

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from kraftd.cli.commands.diagnose import lines, print_explanation
+from kraftd.cli.commands.diagnose import lines, print_diagnosis, print_explanation
 from kraftd.cli.options import Invocation
 from kraftd.health.report.why import Statement
 from kraftd.operate.diagnose.explain import Explanation
+from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 
 FACTS = (
     Statement(0, "group readers", "its lag is not known", "the daemon, 1.0 s ago"),
@@ -51,3 +52,12 @@ def test_the_commands_of_an_explanation_reach_the_cluster_that_it_is_about(json,
     print_explanation(Invocation(state_dir=Path("/s"), json=json), Explanation("broker-2", "daemon", (fact,)))
 
     assert " --state-dir /s start broker-2' starts it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_the_remedies_of_a_diagnosis_reach_the_cluster_that_it_is_about(json, capsys):
+    finding = Finding("files", Level.FAILURE, "kraftd.ini is gone", "Run 'kraftd apply'.")
+
+    print_diagnosis(Invocation(state_dir=Path("/s"), json=json), Diagnosis("local", (finding,)))
+
+    assert " --state-dir /s apply'." in capsys.readouterr().out
