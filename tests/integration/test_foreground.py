@@ -167,7 +167,9 @@ def test_as_process_1_it_reaps_orphans_and_ends_with_all_that_it_started(prepare
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_as_process_1_it_ends_by_a_signal_that_arrives_while_it_loads(number):
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    loading = "import kraftd.cli, time; print(flush=True); time.sleep(60)"
+    # Under nohup a process ignores SIGHUP from its first moment on, and is right to.
+    default = f"import signal; signal.signal({number:d}, signal.SIG_DFL)"
+    loading = f"{default}; import kraftd.cli, time; print(flush=True); time.sleep(60)"
     arguments = ["unshare", *own, "--pid", "--fork", "--mount-proc", sys.executable, "-c", loading]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as unshare:
         unshare.stdout.readline()

@@ -176,10 +176,17 @@ EVERYTHING = {
 }
 
 
+def await_everything(app):
+    try:
+        eventually(lambda: set(messages(app)) == EVERYTHING)
+    except AssertionError as error:
+        raise AssertionError(f"only {sorted(messages(app))}:\n{app.log.read_text()}") from error
+
+
 def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(odd):
     apps, batches = odd
     first = apps.start_ready("consumer")
-    eventually(lambda: set(messages(first)) == EVERYTHING)
+    await_everything(first)
     eventually(lambda: set(behind(apps.bootstrap_servers, apps.topic, apps.group).values()) == {0})
     metrics = first.request("/metrics")[1].decode()
     assert "\nkafka_consumer_undecodable_records_total 3.0\n" in metrics
@@ -187,7 +194,7 @@ def test_everything_readable_is_shown_and_the_rest_passed_also_after_a_restart(o
     assert first.stop()[0] == 0
 
     again = apps.start_ready("consumer")
-    eventually(lambda: set(messages(again)) == EVERYTHING)
+    await_everything(again)
     assert again.is_alive()
 
     headers = messages(again)[POISON, 0]["headers"]

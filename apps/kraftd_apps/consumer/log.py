@@ -22,8 +22,9 @@ _CALL_TIMEOUT_S = 2.0
 _BATCH = 500
 _MAX_BYTES = 8 * 1024 * 1024
 _TAIL_RECORDS = 25
-_TAIL_TIMEOUT_S = 5.0
-_TAIL_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+_TAIL_TIMEOUTS_S = (5.0, 10.0, 20.0, 40.0, 40.0)
+"""One for each attempt: a log with much damage on a busy machine takes long, and each attempt begins anew."""
+_TAIL_PAUSE_S = 1.0
 _HISTORY_TIMEOUT_S = 2.0
 _BATCH_TIMEOUT_S = 2.0
 _SILENT_S = 0.5
@@ -87,11 +88,22 @@ class ReadingClient(Protocol):
 class Log:
     """Reads the topic without the group, with a few readers at a time, each with its own client."""
 
-    def __init__(self, connect: Callable[[], ReadingClient], read_batch: ReadBatch, topic: str, ring: Ring) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], ReadingClient],
+        read_batch: ReadBatch,
+        topic: str,
+        ring: Ring,
+        *,
+        tail_timeouts_s: Sequence[float] = _TAIL_TIMEOUTS_S,
+        tail_pause_s: float = _TAIL_PAUSE_S,
+    ) -> None:
         self._connect = connect
         self._read_batch = read_batch
         self._topic = topic
         self._ring = ring
+        self._tail_timeouts_s = tail_timeouts_s
+        self._tail_pause_s = tail_pause_s
         self._places = asyncio.Semaphore(_READERS)
         self._tail_read = asyncio.Event()
         self.tail_fault = "the end of the log has not been read yet"
@@ -99,24 +111,23 @@ class Log:
     async def read_tail(self, partitions: tuple[int, ...]) -> None:
         """Put the newest records of these partitions into the ring, as older than those that have arrived since.
 
-        Retries for some seconds, because a new topic has no leaders yet.
+        Repeats that, with more time for each attempt: a new topic has no leaders yet, and damage takes time to pass.
         """
-        for pause_s in (*_TAIL_PAUSES_S, None):
-            self.tail_fault = await self._read_tail(partitions)
+        for timeout_s in self._tail_timeouts_s:
+            self.tail_fault = await self._read_tail(partitions, timeout_s)
             self._tail_read.set()
             if not self.tail_fault:
                 return
             logger.info("Reading the end of the log failed: %s", self.tail_fault)
-            if pause_s is not None:
-                await asyncio.sleep(pause_s)
+            await asyncio.sleep(self._tail_pause_s)
         logger.warning("The end of the log was not read")
 
-    async def _read_tail(self, partitions: tuple[int, ...]) -> str:
+    async def _read_tail(self, partitions: tuple[int, ...], timeout_s: float) -> str:
         """Read the end of the log once, and return why it could not be read; empty if it could."""
         if not partitions:
             return ""
         try:
-            records, is_complete = await in_thread(self._newest, partitions)
+            records, is_complete = await in_thread(self._newest, partitions, timeout_s)
         except KafkaException as error:
             return f"the end of the log cannot be read: {error.args[0].str()}"
         self._ring.add_older(records)
@@ -173,8 +184,8 @@ class Log:
             raise ProblemError(problem("undecodable_record", f"{partition}:{offset}: {found.fault}"))
         return found
 
-    def _newest(self, partitions: tuple[int, ...]) -> tuple[list[SeenRecord], bool]:
-        with self._reading(_TAIL_TIMEOUT_S) as reading:
+    def _newest(self, partitions: tuple[int, ...], timeout_s: float) -> tuple[list[SeenRecord], bool]:
+        with self._reading(timeout_s) as reading:
             return reading.newest(partitions, _TAIL_RECORDS)
 
     def _from(self, start: Start, limit: int) -> list[SeenRecord]:

@@ -98,6 +98,8 @@ def reader_config(settings: ConsumerSettings) -> Config:
     return {
         **_common(settings, "kraftd-consumer-history"),
         "group.id": f"{settings.group_id}-history",
+        # Only when a fetch at the end of a log is answered, which is after this time, is one from another offset sent.
+        "fetch.wait.max.ms": 10,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,

@@ -164,3 +164,13 @@ def test_the_end_of_the_log_is_not_called_read_before_it_is():
     assert log.tail_fault
     asyncio.run(log.read_tail((0,)))
     assert log.tail_fault == ""
+
+
+def test_an_end_of_the_log_that_was_not_read_in_time_is_read_again_with_more_time():
+    reader, ring = FakeReader({0: [1, 2]}), Ring(10)
+    log = Log(lambda: reader, reader.read_batch, "t", ring, tail_timeouts_s=(0.0, 5.0), tail_pause_s=0.0)
+
+    asyncio.run(log.read_tail((0,)))
+
+    assert log.tail_fault == ""
+    assert places(entry.record for entry in ring.newest(10)) == [(0, 2), (0, 1)]
