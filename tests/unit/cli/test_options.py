@@ -163,7 +163,7 @@ def test_a_document_is_json_whatever_it_is_made_of(capsys):
     assert "é" in out
 
 
-def test_the_commands_that_the_notes_of_a_document_name_reach_the_cluster_of_the_call(capsys):
+def test_the_commands_that_notes_of_a_document_name_reach_its_cluster(capsys):
     Invocation(state_dir=Path("/s")).print_result({"notes": ("'kraftd doctor' tells more.",), "names": ["'kraftd x'"]})
 
     document = json.loads(capsys.readouterr().out)
