@@ -375,7 +375,9 @@ def broker(
     )
 
 
-def controller(node_id: int, listeners: tuple[Listener, ...], heap_bytes: int) -> Node:
+def controller(
+    node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: tuple[tuple[str, str], ...] = ()
+) -> Node:
     """Return a controller that is not a broker, with the quorum's listener first.
 
     From outside only its port can be probed; whether it is a caught-up voter is for the quorum to answer.
@@ -391,6 +393,7 @@ def controller(node_id: int, listeners: tuple[Listener, ...], heap_bytes: int) -
         stop=StopRule(StopStage.NODES, patience_s=30),
         node_id=node_id,
         heap_bytes=heap_bytes,
+        config=config,
     )
 
 

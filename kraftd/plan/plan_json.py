@@ -102,7 +102,7 @@ def _node(old: _Node) -> Node:
     }
     listeners = tuple(kafka_listener(purpose, port) for purpose, port in ports.items() if port is not None)
     if old.client is None:
-        return kinds.controller(old.node_id, listeners, old.heap_bytes)
+        return kinds.controller(old.node_id, listeners, old.heap_bytes, old.config)
     return kinds.broker(old.node_id, listeners, old.heap_bytes, old.config)
 
 

@@ -1,5 +1,6 @@
 """From settings to the plan: node ids, ports, voters, replicas, topics, programs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +34,13 @@ _PORT_BASES = {Purpose.CLIENT: 9091, Purpose.CONTROLLER: 10091, Purpose.JMX: 999
 
 TIE_BREAKER_ID = 101
 _DEFAULT_PARTITIONS = 4
+_READ_BY_CONTROLLERS = re.compile(
+    r"broker\.session\.timeout\.ms|controller\.quorum\..+|(auto\.)?leader\.(re|im)balance\..+"
+    r"|num\.partitions|default\.replication\.factor|min\.insync\.replicas|delete\.topic\.enable"
+    r"|unclean\.leader\.election\..+|metadata\.(log\.max|log\.segment|max)\..+|unstable\..+|.+\.policy\.class\.name"
+    r"|authorizer\.class\.name|super\.users|allow\.everyone\.if\.no\.acl\.found"
+)
+"""What the active controller decides by for all brokers, from its own file (ControllerServer of Kafka 3.9 and 4.3)."""
 _NONE_INSTALLED: Mapping[str, Executable] = {}
 
 
@@ -125,6 +133,7 @@ def _nodes(settings: Settings, voter_ids: Sequence[int]) -> tuple[Node, ...]:
             node_id,
             _listeners(settings, node_id, (Purpose.CONTROLLER, *metrics)),
             parse_size(settings.controller.heap),
+            _controller_config(settings),
         )
         for node_id in voter_ids
         if node_id >= TIE_BREAKER_ID
@@ -141,6 +150,11 @@ def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], .
     own = settings.broker.nodes.get(node_id)
     merged = {**settings.broker.config, **(own.config if own else {})}
     return text_properties(merged)
+
+
+def _controller_config(settings: Settings) -> tuple[tuple[str, str], ...]:
+    config = settings.broker.config
+    return text_properties({key: value for key, value in config.items() if _READ_BY_CONTROLLERS.fullmatch(key)})
 
 
 def text_properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:

@@ -44,7 +44,8 @@ _CLUSTER = """\
 #options = []
 
 [broker.config]
-# Any property of server.properties that kraftd does not set itself, for every broker. Example:
+# Any property of server.properties that kraftd does not set itself, for every broker; what the active controller
+# decides by, for the tie-breaker too. Example:
 #   "log.retention.hours" = 24
 # Properties of one broker go into a table with its id, which overrides this one: [broker.2.config]
 

@@ -30,6 +30,12 @@ _BETWEEN_FETCH_TIMEOUTS_MS = 250
 gone: with equal timeouts two become candidates together, neither wins, and the failover takes 0.8 s longer. Voters that
 are no brokers come first: while one of them leads, the end of a broker needs no election."""
 
+_TOPICS = {
+    # How many partitions a topic has whose creator does not say: the active controller decides.
+    "num.partitions": "4",
+    "unclean.leader.election.enable": "false",
+}
+
 _BROKER = {
     "auto.create.topics.enable": "false",
     "compression.type": "gzip",
@@ -42,7 +48,6 @@ _BROKER = {
     "message.max.bytes": str(1024 * 1024 + 64 * 1024),
     "num.io.threads": "4",
     "num.network.threads": "2",
-    "num.partitions": "4",
     "num.recovery.threads.per.data.dir": "2",
     "offsets.topic.num.partitions": "4",
     # A follower that hears of a new leader before the leader itself does asks again after this time. Until then no
@@ -54,20 +59,18 @@ _BROKER = {
     "socket.request.max.bytes": "104857600",
     "socket.send.buffer.bytes": "102400",
     "transaction.state.log.num.partitions": "4",
-    "unclean.leader.election.enable": "false",
 }
 
 _CONTROLLER = {
     "background.threads": "2",
     "num.io.threads": "2",
     "num.network.threads": "1",
-    "unclean.leader.election.enable": "false",
 }
 
 
 def server_properties(plan: Plan, node: Node) -> str:
     """Return the server.properties of a node; the user's properties override defaults, but not those kraftd sets."""
-    defaults = {**_TIMERS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
+    defaults = {**_TIMERS, **_TOPICS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
     if node.kind is Kind.BROKER:
         defaults["log.cleaner.dedupe.buffer.size"] = _cleaner_buffer_bytes(node)
     values = {**defaults, **_quorum(plan, node), **dict(node.config), **_owned(plan, node)}

@@ -56,7 +56,24 @@ def test_a_tie_breaker_has_no_broker_in_it():
     assert properties["listeners"] == "CONTROLLER://127.0.0.1:10192"
     assert "advertised.listeners" not in properties
     assert "inter.broker.listener.name" not in properties
-    assert "num.partitions" not in properties
+    assert "log.retention.hours" not in properties
+
+
+def test_whichever_node_is_the_active_controller_decides_by_the_same_values():
+    toml = """[broker.config]
+"broker.session.timeout.ms" = 9000
+"controller.quorum.request.timeout.ms" = 2000
+"create.topic.policy.class.name" = "org.example.Policy"
+"leader.imbalance.check.interval.seconds" = 60
+"min.insync.replicas" = 2
+"num.partitions" = 7
+"""
+    stated = plan_of(toml).brokers[0].config
+    assert len(stated) == toml.count("=")
+
+    for key, value in (*stated, ("default.replication.factor", "2"), ("unclean.leader.election.enable", "false")):
+        assert {properties_of(name, toml)[key] for name in ("broker-1", "controller-101")} == {value}
+    assert properties_of("broker-1")["num.partitions"] == properties_of("controller-101")["num.partitions"]
 
 
 def test_a_broker_only_knows_the_voters_and_does_not_listen_for_them():
@@ -151,7 +168,7 @@ def test_the_tie_breaker_gives_up_a_silent_leader_first_and_no_two_voters_at_onc
     assert [properties_of(name)["controller.quorum.fetch.timeout.ms"] for name in names] == ["1000", "1250", "1500"]
 
 
-def test_the_users_properties_win_over_the_defaults_on_brokers_only():
+def test_the_users_properties_win_over_the_defaults_of_brokers():
     toml = (
         "[broker.config]\nlog.retention.hours = 24\nmessage.max.bytes = 5\nmin.insync.replicas = 2\nnum.io.threads = 9"
     )
@@ -163,7 +180,7 @@ def test_the_users_properties_win_over_the_defaults_on_brokers_only():
         "5",
         "2",
     )
-    assert (controller["num.io.threads"], controller["min.insync.replicas"]) == ("2", "1")
+    assert (controller["num.io.threads"], controller.get("message.max.bytes")) == ("2", None)
 
 
 def test_what_a_user_cannot_override_is_refused_by_the_plan():
