@@ -5,6 +5,7 @@ a row, or be invisible; it is shown as Python writes it in a string, such as U+2
 doubled, so that two different texts never look the same.
 """
 
+import json
 import re
 from collections.abc import Container
 
@@ -62,6 +63,12 @@ def escaped_lines(text: str) -> str:
 def escaped_json(text: str) -> str:
     """Return the same JSON, without a character that acts on a terminal."""
     return _UNSEEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def yaml_string(text: str) -> str:
+    r"""Return a text as a quoted string of YAML: one of JSON is that too, but for its surrogates, as in ``\ud83d``."""
+    parts = (f"\\U{ord(each):08X}" if ord(each) > 0xFFFF else json.dumps(each)[1:-1] for each in text)
+    return f'"{"".join(parts)}"'
 
 
 def _visible(line: str) -> str:

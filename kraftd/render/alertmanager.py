@@ -1,8 +1,8 @@
 """Alertmanager's arguments and configuration: on loopback, alone, with one receiver."""
 
-import json
 from pathlib import Path
 
+from kraftd.escapes import yaml_string
 from kraftd.plan.kinds import Tool
 from kraftd.plan.plan import Plan
 from kraftd.render.tools import RENDERED, MonitoringFiles, configuration_path
@@ -33,6 +33,5 @@ def files(plan: Plan, tool: Tool, monitoring: MonitoringFiles) -> dict[Path, str
         "  - name: webhook",
     ]
     if url := tool.option("webhook_url"):
-        # A JSON string is a YAML string.
-        lines += ["    webhook_configs:", f"      - url: {json.dumps(url)}"]
+        lines += ["    webhook_configs:", f"      - url: {yaml_string(url)}"]
     return {configuration_path(plan, tool): "\n".join([*lines, ""])}

@@ -1,8 +1,8 @@
 """Grafana's arguments and configuration: on loopback, without a login, connecting to nothing outside the cluster."""
 
-import json
 from pathlib import Path
 
+from kraftd.escapes import yaml_string
 from kraftd.plan.kinds import PROMETHEUS, Tool
 from kraftd.plan.plan import Plan
 from kraftd.render.prometheus import SCRAPE_INTERVAL_S
@@ -69,8 +69,8 @@ def _dashboards(directory: Path) -> str:
             "    disableDeletion: true",
             "    allowUiUpdates: false",
             "    options:",
-            # A JSON string is a YAML string; Grafana puts the variables of its environment in place of $NAME.
-            f"      path: {json.dumps(str(directory).replace('$', '$$'))}",
+            # Grafana puts the variables of its environment in place of $NAME.
+            f"      path: {yaml_string(str(directory).replace('$', '$$'))}",
             "",
         ]
     )

@@ -1,9 +1,9 @@
 """Prometheus' arguments and configuration: on loopback, with its targets discovered through the daemon."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kraftd.escapes import yaml_string
 from kraftd.plan.kinds import ALERTMANAGER, PROMETHEUS, TOOL_DEFINITIONS, Tool
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import LOOPBACK
@@ -33,7 +33,7 @@ def arguments(plan: Plan, tool: Tool) -> tuple[str, ...]:
 
 def files(plan: Plan, tool: Tool, monitoring: MonitoringFiles) -> dict[Path, str]:
     """Return its configuration."""
-    own = [*_itself(tool.host, tool.port), f"          kafka_cluster: {_quoted(plan.cluster)}"]
+    own = [*_itself(tool.host, tool.port), f"          kafka_cluster: {yaml_string(plan.cluster)}"]
     text = _prometheus_yml(plan, monitoring.rules, RENDERED, SCRAPE_INTERVAL_S, own)
     return {configuration_path(plan, tool): text}
 
@@ -58,7 +58,7 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path], head: str, interval_s: in
     lines = [f"# {head}", "global:"]
     lines += [f"  {key}: {interval_s}s" for key in ("scrape_interval", "evaluation_interval")]
     if rules:
-        lines += ["rule_files:", *(f"  - {_quoted(path)}" for path in rules)]
+        lines += ["rule_files:", *(f"  - {yaml_string(str(path))}" for path in rules)]
     if alertmanager := plan.tool(ALERTMANAGER):
         address = f"{alertmanager.host}:{alertmanager.port}"
         lines += ["alerting:", "  alertmanagers:", "  - static_configs:", f'    - targets: ["{address}"]']
@@ -70,7 +70,7 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path], head: str, interval_s: in
     for app in guarded:
         lines += _scrape_job(plan, app, interval_s)
         # In a file, because every user of this machine can read Prometheus' configuration through its port.
-        lines += ["    authorization:", f"      credentials_file: {_quoted(_token_file(plan, app))}"]
+        lines += ["    authorization:", f"      credentials_file: {yaml_string(str(_token_file(plan, app)))}"]
         lines += ["    relabel_configs:", *_only("keep", "program", [app])]
     lines += [f"  - job_name: {PROMETHEUS}", "    static_configs:", *own]
     return "\n".join([*lines, ""])
@@ -105,8 +105,3 @@ def _tokens(plan: Plan) -> dict[str, str]:
 
 def _token_file(plan: Plan, app: str) -> Path:
     return plan.layout.config(app) / f"{app}.token"
-
-
-def _quoted(text: Path | str) -> str:
-    # A JSON string is a YAML string.
-    return json.dumps(str(text))

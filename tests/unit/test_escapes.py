@@ -2,8 +2,9 @@ import json
 import re
 
 import pytest
+import yaml
 
-from kraftd.escapes import escaped, escaped_json, escaped_lines, named, typed, unescaped
+from kraftd.escapes import escaped, escaped_json, escaped_lines, named, typed, unescaped, yaml_string
 
 HOSTILE = {
     "esc\x1b[31mred": r"esc\x1b[31mred",
@@ -55,3 +56,11 @@ def test_json_keeps_its_meaning_without_characters_that_act_on_a_terminal():
 
     assert json.loads(text) == value
     assert re.findall("[\0-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff]", text) == []
+
+
+@pytest.mark.parametrize("text", ["/srv/é漢😀", 'a "b" \\c', "\x00\x7f\x85\x9f\u2028\ufeff", "#: {x}", ""])
+def test_a_string_of_yaml_is_read_as_it_was_meant(text):
+    written = yaml_string(text)
+
+    assert written.isascii()
+    assert yaml.safe_load(f"key: {written}") == {"key": text}

@@ -61,8 +61,8 @@ def _not_preferred() -> Panel:
         "Not on preferred leader",
         About(
             "Share of the partitions that another replica than the first leads.",
-            "0; after a restart for up to five minutes, until Kafka moves the leaders back.",
-            "kraftd kafka kafka-leader-election moves them at once.",
+            "0; after a restart for up to a minute, until Kafka moves the leaders back.",
+            "kraftd topics elect-leaders moves them at once.",
         ),
         "percentunit",
         Query(f"1 - avg({daemon('kafka_topic_partition_leader_is_preferred')})", "partitions"),
@@ -139,7 +139,7 @@ def _leaders() -> Panel:
         About(
             "How many partitions each broker leads.",
             "about equal on all brokers.",
-            "after a restart wait five minutes, or kraftd kafka kafka-leader-election.",
+            "after a restart wait a minute, or run kraftd topics elect-leaders.",
         ),
         "short",
         Query(f'count_values("broker", {daemon("kafka_topic_partition_leader", TOPIC)})', "broker {{broker}}"),
