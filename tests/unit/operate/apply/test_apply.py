@@ -322,6 +322,6 @@ def test_a_setting_of_all_brokers_is_set_also_where_they_are_restarted(cluster):
 
     result = apply(cluster, '[broker.config]\n"min.insync.replicas" = 2\n"num.partitions" = 8')
 
-    assert [each.name for each in result.restarted] == ["broker-2", "broker-1"]
+    assert [each.name for each in result.restarted] == ["broker-2", "controller-101", "broker-1"]
     assert cluster.altered == [(1, {"min.insync.replicas": "2"}), (2, {"min.insync.replicas": "2"})]
     assert overrides_of(cluster.plan.layout) == {}

@@ -42,7 +42,11 @@ CONFIG = '[broker.config]\n"{}" = {}\n'.format
         ("", CONFIG("log.retention.ms", 5), {"broker-1": "settings", "broker-2": "settings"}),
         (CONFIG("log.retention.ms", 5), "", {"broker-1": "restart", "broker-2": "restart"}),
         ("", CONFIG("log.dir.failure.timeout.ms", r'"a\\b"'), {"broker-1": "restart", "broker-2": "restart"}),
-        ("", CONFIG("default.replication.factor", 1), {"broker-1": "settings", "broker-2": "settings"}),
+        (
+            "",
+            CONFIG("default.replication.factor", 1),
+            {"broker-1": "settings", "broker-2": "settings", "controller-101": "restart"},
+        ),
         ("", '[broker.2.config]\n"log.retention.ms" = 5', {"broker-2": "settings"}),
         ("", '[cluster]\nheap = "512m"', {"broker-1": "restart", "broker-2": "restart"}),
         ("", '[controller]\nheap = "96m"', {"controller-101": "restart"}),
