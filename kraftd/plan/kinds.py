@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from kraftd.plan.program import (
     CONSOLE,
@@ -29,6 +30,9 @@ GRAFANA = "grafana"
 ALERTMANAGER = "alertmanager"
 MONITORING = "monitoring"
 """The word for all tools together: ``kraftd start --with monitoring``."""
+
+Properties: TypeAlias = tuple[tuple[str, str], ...]
+"""Kafka's settings as keys and values, in the order of the user's file."""
 
 _HTTP = "HTTP"
 _LISTENER_NAMES = {
@@ -186,7 +190,7 @@ class Node(Program):
 
     node_id: int
     heap_bytes: int
-    config: tuple[tuple[str, str], ...] = ()
+    config: Properties = ()
 
     @property
     def client(self) -> Listener | None:
@@ -344,9 +348,7 @@ class Daemon(Program):
     backups: ScheduledBackups | None = None
 
 
-def broker(
-    node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: tuple[tuple[str, str], ...] = ()
-) -> Node:
+def broker(node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: Properties = ()) -> Node:
     """Return a broker, which is a controller too where it has a listener for that.
 
     It serves when its first listener answers, because KRaft opens that only after unfencing; with TLS or SASL an
@@ -375,9 +377,7 @@ def broker(
     )
 
 
-def controller(
-    node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: tuple[tuple[str, str], ...] = ()
-) -> Node:
+def controller(node_id: int, listeners: tuple[Listener, ...], heap_bytes: int, config: Properties = ()) -> Node:
     """Return a controller that is not a broker, with the quorum's listener first.
 
     From outside only its port can be probed; whether it is a caught-up voter is for the quorum to answer.

@@ -14,6 +14,7 @@ from kraftd.plan.kinds import (
     Daemon,
     Executable,
     Node,
+    Properties,
     Selection,
     Tool,
     ToolDefinition,
@@ -146,13 +147,13 @@ def _listeners(settings: Settings, node_id: int, purposes: Iterable[Purpose]) ->
     return tuple(kafka_listener(purpose, _PORT_BASES[purpose] + offset) for purpose in purposes)
 
 
-def _broker_config(settings: Settings, node_id: int) -> tuple[tuple[str, str], ...]:
+def _broker_config(settings: Settings, node_id: int) -> Properties:
     own = settings.broker.nodes.get(node_id)
     merged = {**settings.broker.config, **(own.config if own else {})}
     return text_properties(merged)
 
 
-def _controller_config(settings: Settings) -> tuple[tuple[str, str], ...]:
+def _controller_config(settings: Settings) -> Properties:
     config = settings.broker.config
     return text_properties({key: value for key, value in config.items() if _READ_BY_CONTROLLERS.fullmatch(key)})
 
