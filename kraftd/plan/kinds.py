@@ -31,9 +31,6 @@ ALERTMANAGER = "alertmanager"
 MONITORING = "monitoring"
 """The word for all tools together: ``kraftd start --with monitoring``."""
 
-Properties: TypeAlias = tuple[tuple[str, str], ...]
-"""Kafka's settings as keys and values, in the order of the user's file."""
-
 _HTTP = "HTTP"
 _LISTENER_NAMES = {
     Purpose.CLIENT: "PLAINTEXT",
@@ -44,6 +41,8 @@ _LISTENER_NAMES = {
 """The names of a node's listeners."""
 MIN_IN_SYNC_REPLICAS = "min.insync.replicas"
 """The property of brokers and topics."""
+Properties: TypeAlias = tuple[tuple[str, str], ...]
+"""Kafka's settings as keys and values, in the order of the user's file."""
 
 _NODE_LOGS = Logs(("controller.log", "server.log", CONSOLE), "server.log", ("state-change.log", "gc.log"))
 _BROKER_STOP = StopRule(StopStage.NODES, patience_s=330, has_logs=True)
@@ -297,8 +296,7 @@ class WatchdogLimits:
         node_silent_s: Of nodes; their other replicas take over meanwhile.
         app_silent_s: Of apps and tools.
         start_silent_s: Of what does not listen, as while it starts: how long it may write nothing to its logs.
-        daemon_silent_s: How long the daemon may look at nothing before supervisord ends it, and supervisord answer
-            nothing before the daemon continues it.
+        daemon_silent_s: Of the daemon, which supervisord then ends, and of supervisord, which the daemon continues.
     """
 
     enabled: bool = True
