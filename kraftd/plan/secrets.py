@@ -14,7 +14,9 @@ MASK = "***"
 URL_PASSWORD = re.compile(r"://[^/]*:[^/]*@")
 """A password in a URL: it would be in a command line, for all users of the machine to see, and in records."""
 
-_SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|jaas|(?:^|[._-]|api)key$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"password|passwd|passphrase|secret|token|credential|jaas|client_config$|(?:^|[._-]|api)key$", re.IGNORECASE
+)
 _NAME = re.compile(r"^(?P<name>[\w.-]+)[ \t]*=", re.MULTILINE)
 _VALUE = re.compile(r"'(?:[^'\\]|\\[\s\S])*'|(?:\\[\s\S]|[^\n\\])*")
 """In single quotes, as in ``.env``, or to the end of the line; a backslash continues a property."""
@@ -59,7 +61,12 @@ def without_secrets(plan: Plan) -> Plan:
     topics = tuple(replace(topic, config_items=masked(topic.config_items)) for topic in plan.topics)
     java_options = tuple(masked_option(option) for option in plan.java_options)
     access = replace(plan.access, properties=masked(plan.access.properties))
-    return replace(plan, nodes=nodes, apps=apps, topics=topics, access=access, java_options=java_options)
+    tools = tuple(replace(tool, options=_masked_options(tool.options)) for tool in plan.tools)
+    return replace(plan, nodes=nodes, apps=apps, topics=topics, access=access, java_options=java_options, tools=tools)
+
+
+def _masked_options(options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, MASK if value and _SECRET_ADDRESS.search(name) else value) for name, value in masked(options))
 
 
 def masked_text(file_name: str, text: str) -> str:
@@ -116,6 +123,7 @@ def secret_values(plan: Plan, settings: Mapping[str, Any], files: Iterable[tuple
     pairs = [pair for node in plan.nodes for pair in node.config]
     pairs += [pair for app in plan.apps for pair in app.environment]
     pairs += [pair for topic in plan.topics for pair in topic.config_items]
+    pairs += [pair for tool in plan.tools for pair in tool.options]
     pairs += plan.access.properties
     for option in (*plan.java_options, *_texts(settings)):
         if found := _SYSTEM_PROPERTY.fullmatch(option):
@@ -123,6 +131,7 @@ def secret_values(plan: Plan, settings: Mapping[str, Any], files: Iterable[tuple
     pairs += [(key, text) for key, value in settings.items() for key, text in _named_texts(key, value)]
     values = {value for name, value in pairs if is_secret(name) or _SECRET_ADDRESS.search(name)}
     values |= {word for name, text in files if is_secret(name) for word in text.split()[-1:]}
+    values |= {text for value in values for name, text in _of_json(value) if is_secret(name)}
     values |= {found["value"] for value in values for found in _INNER.finditer(value) if is_secret(found["name"])}
     values |= {json.dumps(value)[1:-1] for value in values}
     return frozenset(each for each in values if len(each) >= _LEAST_CHARACTERS and not _PLAIN.fullmatch(each))
@@ -135,6 +144,16 @@ def _named_texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _named_texts(str(name), inner)
     elif isinstance(value, str):
         yield key, value
+
+
+def _of_json(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a JSON object by their innermost names; none where the text is no such object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return
+    if isinstance(value, Mapping):
+        yield from _named_texts("", value)
 
 
 def _texts(settings: Mapping[str, Any]) -> Iterator[str]:

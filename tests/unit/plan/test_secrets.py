@@ -13,6 +13,7 @@ from tests.plans import plan_of
     [
         *("APP_API_TOKEN", "ssl.key.password", "sasl.jaas.config", "CLIENT_SECRET", "ssl.keystore.key"),
         *("SCHEMA_REGISTRY_API_KEY", "apikey", 'broker.config."ssl.keystore.key"', "broker.1.config.ssl.keystore.key"),
+        *("KAFKA_CLIENT_CONFIG", "producer.env.KAFKA_CLIENT_CONFIG"),
     ],
 )
 def test_a_name_that_says_so_is_secret(name):
@@ -31,6 +32,11 @@ def test_a_plan_that_is_shown_has_no_secret_in_it():
         """
         [producer]
         env = { APP_API_TOKEN = "hunter2", APP_MAX_BODY = "1024" }
+        [consumer]
+        env = { KAFKA_CLIENT_CONFIG = '{"sasl.password": "hunter7"}' }
+        [alertmanager]
+        enabled = true
+        webhook_url = "https://hooks/hunter8"
         [broker.config]
         "ssl.key.password" = "hunter3"
         [java]
@@ -110,6 +116,23 @@ def test_the_secrets_of_a_cluster_are_known_wherever_they_come_from():
         *("of-a-node", JAAS, "in-jaas", "of-an-app", "of-java", "https://hooks/abc", "in-a-file", "of-jmx"),
     }
     assert not secret_values(plan, settings, files) & {"ada", "local", "kraftd", "x=y"}
+
+
+def test_the_secrets_of_apps_and_tools_are_those_of_the_start_and_of_json_too():
+    plan = plan_of(
+        """
+        [producer.env]
+        KAFKA_CLIENT_CONFIG = '{"sasl.username": "grace", "sasl.password": "in-json"}'
+        [alertmanager]
+        enabled = true
+        webhook_url = "https://hooks/of-the-start"
+        """
+    )
+
+    found = secret_values(plan, {"alertmanager.webhook_url": "https://hooks/of-now"}, [])
+
+    assert found >= {"in-json", "https://hooks/of-the-start", "https://hooks/of-now"}
+    assert "grace" not in found
 
 
 def test_numbers_switches_and_the_shortest_texts_are_no_secrets_of_their_own():
