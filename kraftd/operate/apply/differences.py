@@ -33,7 +33,8 @@ _FOR_NEW_TOPICS_ONLY = frozenset(
 """Defaults that follow from the number of brokers, and are read only when a topic is created: worth no restart."""
 
 _BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
-_ARCHIVE = re.compile(r" -XX:AOTCache=\S+")
+_ARCHIVE = re.compile(r""" (?:-XX:AOTCache=\S+|'-XX:AOTCache=(?:[^']|'"'"')*')""")
+"""As a command line has it, also quoted, for a directory whose name has a space or an accent."""
 _SECTION = re.compile(r"^\[(\w+(?::[^\]]+)?)\]$", re.MULTILINE)
 
 

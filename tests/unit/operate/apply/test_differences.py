@@ -106,8 +106,9 @@ def test_a_secret_is_never_among_the_reasons():
     assert "s3cret" not in repr([change.why for change in differences.programs])
 
 
-def test_a_start_up_archive_that_was_made_since_ends_nothing():
-    archived = replace(LAUNCH, archive=LAUNCH.java.parent / "a.aot")
+@pytest.mark.parametrize("name", ["a.aot", "of josé.aot", "josé's.aot"])
+def test_a_start_up_archive_that_was_made_since_ends_nothing(name):
+    archived = replace(LAUNCH, archive=LAUNCH.java.parent / name)
 
     assert actions(found("", "", archived)) == {}
 
