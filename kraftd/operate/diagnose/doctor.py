@@ -142,7 +142,10 @@ def _of_cluster(configured: Configured, command_context: CommandContext, doors: 
         "open files": look.open_files,
         "clock": look.clock,
     }
-    yield from look.runtime()
+    try:
+        yield from look.runtime()
+    except OSError as error:
+        yield _of_os_error("Kafka", error)
     for name, check in checks.items():
         yield _guarded(name, check)
     yield findings.processes(plan, doors.highest_processes())
@@ -323,9 +326,13 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
     except KraftdError as error:
         return _of_error(name, error)
     except OSError as error:
-        where = f" {Path(error.filename)}" if error.filename else ""
-        refused = FileAccessError(f"cannot look at{where}: {error.strerror}", hint="Give this user access to it.")
-        return _of_error(name, refused)
+        return _of_os_error(name, error)
+
+
+def _of_os_error(name: str, error: OSError) -> Finding:
+    where = f" {Path(error.filename)}" if error.filename else ""
+    refused = FileAccessError(f"cannot look at{where}: {error.strerror}", hint="Give this user access to it.")
+    return _of_error(name, refused)
 
 
 def _of_error(name: str, error: KraftdError, status: Level = Level.FAILURE) -> Finding:

@@ -177,6 +177,7 @@ FAILURES = [
     ("processes", door(highest_processes=lambda: 10)),
     ("Java", no_runtime("java_missing")),
     ("Kafka", no_runtime("jars_damaged")),
+    ("Kafka", door(find_runtime=refuses(PermissionError(13, "Permission denied", "/cache/jars")))),
     ("data", without_data),
     ("data", contradicted),
     ("records", damaged("plan")),
