@@ -45,7 +45,8 @@ _BY_KAFKA_NAME: dict[str, tuple[str, Outcome]] = {
     "NOT_ENOUGH_REPLICAS_AFTER_APPEND": ("not_enough_replicas", "unknown"),
     "_ALL_BROKERS_DOWN": ("brokers_down", "unknown"),
     "_TRANSPORT": ("brokers_down", "unknown"),
-    "_PURGE_QUEUE": ("draining", "not_written"),
+    # A record that was sent without an answer waits in the queue again for its next try.
+    "_PURGE_QUEUE": ("draining", "unknown"),
     "_PURGE_INFLIGHT": ("draining", "unknown"),
     "_FATAL": ("producer_restarting", "unknown"),
 }

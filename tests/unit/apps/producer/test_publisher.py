@@ -234,7 +234,7 @@ def test_at_the_end_records_in_flight_are_failed_truthfully_after_the_drain_time
         refused = await call(service.app, "POST", "/send", b"2")
         assert (refused.json["code"], refused.json["outcome"]) == ("draining", "not_written")
         failed = await waiting
-        assert (failed.json["code"], failed.json["outcome"]) == ("draining", "not_written")
+        assert (failed.json["code"], failed.json["outcome"]) == ("draining", "unknown")
         assert (await call(service.app, "GET", "/readyz")).status == 503
 
     running(check, APP_DRAIN_SECONDS="0.01")
