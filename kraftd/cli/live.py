@@ -1,5 +1,6 @@
 """What changes in place on a terminal: the progress of programs and transfers, and a view that is refreshed."""
 
+import os
 import select
 import sys
 import termios
@@ -25,7 +26,8 @@ from kraftd.cli.streams import LEAVE_SCREEN, SHOW_CURSOR, restore_on_signals
 from kraftd.cli.terminal import Console, Table, Text
 from kraftd.clock import SystemClock
 
-_QUIT = ("q", "Q")
+_QUIT = frozenset("qQ")
+_MOST_KEYS_BYTES = 1024
 _STYLES: Mapping[str, str] = {"ready": "green", "stopped": "dim", "failed": "bold red", "starting": "yellow"}
 
 
@@ -149,7 +151,7 @@ def watch(
         with Live(console=console, screen=screen, auto_refresh=False) as live:
             while True:
                 live.update(rendered(), refresh=True)
-                if pressed(every_s) in _QUIT:
+                if _QUIT & set(pressed(every_s)):
                     return
 
 
@@ -168,9 +170,13 @@ def single_keys() -> Iterator[None]:
 
 
 def pressed(within_s: float) -> str:
-    """Return the key that is pressed within a time; empty where none is, or nobody can press one."""
+    """Return what is typed within a time; empty where nothing is, or nobody can type.
+
+    An arrow key or the wheel is several characters.
+    """
     if not sys.stdin.isatty():
         SystemClock().sleep(within_s)
         return ""
     ready, _, _ = select.select([sys.stdin], [], [], within_s)
-    return sys.stdin.read(1) if ready else ""
+    # Not sys.stdin.read: what it keeps in its buffer, select does not see.
+    return os.read(sys.stdin.fileno(), _MOST_KEYS_BYTES).decode(errors="replace") if ready else ""
