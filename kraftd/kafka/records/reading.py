@@ -6,6 +6,7 @@ backup's records in Python would take twice the time.
 
 import contextlib
 import gc
+import math
 import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,19 +92,19 @@ def record_batches(
     access: Access,
     starts: Mapping[TopicPartition, int],
     *,
-    follow: bool,
+    until: Mapping[TopicPartition, int] | None,
     silent_limit_s: float,
     on_gap: OnGap,
     sources: Sources = _BROKERS,
 ) -> Iterator[Sequence[Message]]:
     """Yield the committed records of partitions from their offsets on, each partition in order.
 
-    What is damaged is passed, if anything behind it can be read.
+    What is damaged is passed, if anything behind it can be read. Empty batches are yielded while nothing arrives.
 
     Args:
         access: The way to the cluster.
         starts: The first offset of each partition to read; where it was deleted, the first that is left.
-        follow: Whether to go on at the ends. Empty batches are yielded while nothing arrives.
+        until: Behind the last offset to read of each; None to follow them, on and on.
         silent_limit_s: After how long without an answer of Kafka the reading ends, unless it follows.
         on_gap: Takes what cannot be read.
         sources: Where the records come from.
@@ -116,8 +117,8 @@ def record_batches(
     # By default the library rests for a second whenever it is ahead of the reader by as many records as it may be.
     consumer = sources.consumer(reader_settings(access, "kraftd-tail") | {"fetch.queue.backoff.ms": 10})
     try:
-        reading = _Following(consumer, sources.finder(access), dict(starts), on_gap, follow=follow)
-        yield from _batches(consumer, reading, None if follow else silent_limit_s, sources.clock)
+        reading = _Following(consumer, sources.finder(access), dict(starts), until, on_gap)
+        yield from _batches(consumer, reading, None if until is None else silent_limit_s, sources.clock)
     finally:
         consumer.close()
 
@@ -125,10 +126,10 @@ def record_batches(
 def _batches(
     consumer: Any, reading: "_Following", silent_limit_s: float | None, clock: Callable[[], float]
 ) -> Iterator[Sequence[Message]]:
-    """Yield what arrives until the ends were met; on and on where no silence is too long."""
+    """Yield what arrives until the ends are met; on and on where no silence is too long."""
     heard_s = clock()
     while reading.remaining or silent_limit_s is None:
-        batch = _arrived(consumer, _MOST_IN_A_BATCH, _WAIT_S)
+        batch = reading.wanted(_arrived(consumer, _MOST_IN_A_BATCH, _WAIT_S))
         if batch:
             heard_s = clock()
         elif silent_limit_s is not None and clock() - heard_s > silent_limit_s:
@@ -154,13 +155,18 @@ class _Following:
     """
 
     def __init__(
-        self, consumer: Any, finder: GapFinder, starts: dict[TopicPartition, int], on_gap: OnGap, *, follow: bool
+        self,
+        consumer: Any,
+        finder: GapFinder,
+        starts: dict[TopicPartition, int],
+        until: Mapping[TopicPartition, int] | None,
+        on_gap: OnGap,
     ) -> None:
         self._consumer = consumer
         self._finder = finder
         self._starts = starts
+        self._until = until
         self._on_gap = on_gap
-        self._follow = follow
         self._ends: dict[TopicPartition, int] = {}
         self._behind_damage: dict[TopicPartition, int] = {}
         self._told: set[tuple[TopicPartition, int]] = set()
@@ -168,8 +174,34 @@ class _Following:
         self.remaining = set(starts)
         consumer.assign([load_library().TopicPartition(*place, offset) for place, offset in starts.items()])
 
+    def wanted(self, batch: list[Any]) -> list[Any]:
+        """Return the messages of partitions that are read still: others may be written to without a pause."""
+        if self._until is None:
+            return batch
+        return [message for message in batch if (message.topic(), message.partition()) in self.remaining]
+
     def taken(self, batch: Sequence[Any]) -> list[Message]:
         """Return the records among messages; the others are ends of partitions, and errors."""
+        return self._up_to_ends(self._records(batch))
+
+    def _up_to_ends(self, records: list[Any]) -> list[Message]:
+        """Leave what has arrived behind the ends.
+
+        Nothing else tells for sure that an end was met: librdkafka does so only after a fetch without a record, and of
+        a partition that is written to there may be none.
+        """
+        if self._until is None:
+            return records
+        kept: list[Message] = []
+        for place, run in _runs(records):
+            if run[-1].offset() + 1 < self._until[place]:
+                kept += run
+            else:
+                self.remaining.discard(place)
+                kept += [record for record in run if record.offset() < self._until[place]]
+        return kept
+
+    def _records(self, batch: Sequence[Any]) -> list[Any]:
         records = [message for message in batch if message.error() is None]
         if len(records) == len(batch):
             return self._new(records)
@@ -188,7 +220,7 @@ class _Following:
                 self._note(place, message.offset(), error)
         return records
 
-    def _new(self, records: list[Any]) -> list[Message]:
+    def _new(self, records: list[Any]) -> list[Any]:
         """Return the records that were not given yet: beside damage, the library may begin a log again."""
         if not self._behind_damage:
             return records
@@ -212,7 +244,7 @@ class _Following:
     def _unread(self) -> dict[TopicPartition, int]:
         """Return the positions of the partitions that have, or may have, more records."""
         library = load_library()
-        places = [library.TopicPartition(*place) for place in (self._starts if self._follow else self.remaining)]
+        places = [library.TopicPartition(*place) for place in (self._starts if self._until is None else self.remaining)]
         found = {(each.topic, each.partition): each.offset for each in self._consumer.position(places)}
         # A position is negative before the first record.
         positions = {place: max(at, self._starts[place]) for place, at in found.items()}
@@ -247,10 +279,11 @@ class _Following:
 
     def _pass(self, gap: Gap) -> None:
         place = gap.topic, gap.partition
-        if (place, gap.begin) not in self._told:
+        end = math.inf if self._until is None else self._until[place]
+        if gap.begin < end and (place, gap.begin) not in self._told:
             self._told.add((place, gap.begin))
             self._on_gap(gap)
-        if gap.is_end_known:
+        if gap.is_end_known and gap.end < end:
             self._consumer.seek(load_library().TopicPartition(*place, gap.end))
             # Until the next record, the library tells the old position.
             self._starts[place] = gap.end

@@ -41,7 +41,7 @@ def sampled_key_risk(read: Read, firsts: Offsets, ends: Offsets) -> str | None:
     is_whole = all(start == firsts.get(place, 0) for place, start in starts.items())
     if newest.keyed or is_whole:
         return key_risk(newest.keyed, newest.read.total(), "newest")
-    oldest = _sample(read, {place: firsts.get(place, 0) for place in ends}, count)
+    oldest = _sample(read, {place: firsts.get(place, 0) for place in ends}, ends, count)
     return key_risk(oldest.keyed, oldest.read.total(), "oldest")
 
 
@@ -51,7 +51,7 @@ def _newest(read: Read, starts: Offsets, bounds: tuple[Offsets, Offsets], count:
     found: Counter[TopicPartition] = Counter()
     keyed = 0
     while starts:
-        sample = _sample(read, starts, count)
+        sample = _sample(read, starts, ends, count)
         keyed += sample.keyed
         # A partition that is read again gives the records of before once more.
         found |= sample.read
@@ -63,11 +63,11 @@ def _newest(read: Read, starts: Offsets, bounds: tuple[Offsets, Offsets], count:
     return _Sample(found, keyed)
 
 
-def _sample(read: Read, starts: Offsets, count: int) -> _Sample:
-    """Return a sample from these offsets on, of so many records of each partition at least where it has them."""
+def _sample(read: Read, starts: Offsets, ends: Offsets, count: int) -> _Sample:
+    """Return a sample between these offsets, of so many records of each partition at least where it has them."""
     found: Counter[TopicPartition] = Counter()
     keyed = 0
-    for batch in read(starts, follow=False):
+    for batch in read(starts, until=ends):
         for message in batch:
             found[message.topic(), message.partition()] += 1
             keyed += message.key() is not None

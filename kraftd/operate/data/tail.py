@@ -32,8 +32,10 @@ _LEAST_FURTHER = 1000
 class Read(Protocol):
     """Reads partitions from their offsets on."""
 
-    def __call__(self, starts: Mapping[TopicPartition, int], *, follow: bool) -> Iterator[Sequence[Message]]:
-        """Yield their records, to the ends or following."""
+    def __call__(
+        self, starts: Mapping[TopicPartition, int], *, until: Mapping[TopicPartition, int] | None
+    ) -> Iterator[Sequence[Message]]:
+        """Yield their records before these ends; following where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,13 @@ def tail(read: Read, plan: Plan, chosen: Chosen, *, follow: bool) -> Iterator[Se
     While nothing arrives, empty batches are yielded.
     """
     if plan.keep is None:
-        yield from _bounded(map(chosen, read(_unread(plan, follow=follow), follow=follow)), plan.stop_after)
+        batches = read(_unread(plan, follow=follow), until=None if follow else plan.ends)
+        yield from _bounded(map(chosen, batches), plan.stop_after)
         return
     if plan.keep:
         yield _newest(read, plan, chosen, plan.keep)
     if follow:
-        yield from map(chosen, read(plan.ends, follow=True))
+        yield from map(chosen, read(plan.ends, until=None))
 
 
 def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]:
@@ -156,7 +159,7 @@ def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]
     found: list[_Ranked] = []
     while starts:
         counts: Counter[TopicPartition] = Counter()
-        arrived = _counted(_before(map(chosen, read(starts, follow=False)), plan.ends), counts)
+        arrived = _counted(chain.from_iterable(map(chosen, read(starts, until=plan.ends))), counts)
         found = _best(chain(found, _ranked(arrived)), count)
         starts = {
             place: further_back(start, plan.ends[place], plan.firsts[place])
@@ -185,14 +188,6 @@ def _place(message: Message) -> TopicPartition:
 def _unread(plan: Plan, *, follow: bool) -> Mapping[TopicPartition, int]:
     """Return the partitions to read; an empty one would only cost the wait for its end."""
     return {key: start for key, start in plan.starts.items() if follow or start < plan.ends[key]}
-
-
-def _before(batches: Iterable[Sequence[Message]], ends: Mapping[TopicPartition, int]) -> Iterator[Message]:
-    """Yield the records before the ends: what arrives later is for those who follow."""
-    for batch in batches:
-        for message in batch:
-            if message.offset() < ends[_place(message)]:
-                yield message
 
 
 def _best(ranked: Iterable[_Ranked], count: int) -> list[_Ranked]:

@@ -111,6 +111,25 @@ class FakeConsumer:
         self.is_closed = True
 
 
+class WrittenTo(FakeConsumer):
+    """Has one record more of ORDERS at each look, so that it never tells an end; a second goes by each time."""
+
+    def __init__(self, records, now_s):
+        super().__init__(records, ends={ORDERS: max(records[ORDERS]) + 1, ("orders", 1): 1})
+        self.now_s = now_s
+
+    def consume(self, most, wait_s):
+        self.now_s[0] += 1.0
+        if self.now_s[0] > 60.0:
+            pytest.fail("the reading goes on and on")
+        self.records[ORDERS] = range(len(self.records[ORDERS]) + 1)
+        self.ends[ORDERS] += 1
+        return super().consume(most, wait_s)
+
+    def fetched(self, place):
+        return [message for message in super().fetched(place) if message.error() is None] if place == ORDERS else []
+
+
 def sources(consumer, now_s=None):
     """Return the fake consumer, and a finder that sees the same damage."""
 
@@ -137,12 +156,13 @@ def read(consumer, ranges, now_s=None, **options):
     return found, reader.gaps
 
 
-def tailed(consumer, now_s=None, starts=None):
+def tailed(consumer, now_s=None, until=None):
     gaps = []
+    until = until or consumer.ends
     batches = record_batches(
         ACCESS,
-        starts or {ORDERS: 0},
-        follow=False,
+        dict.fromkeys(until, 0),
+        until=until,
         silent_limit_s=10.0,
         on_gap=gaps.append,
         sources=sources(consumer, now_s),
@@ -283,6 +303,33 @@ def test_a_tail_ends_with_the_logs_and_gives_each_record_once():
 
     assert tailed(consumer) == ([0, 1, 5, 6], [(2, 5)])
     assert consumer.is_closed
+
+
+def test_a_tail_of_a_partition_that_is_written_to_without_a_pause_ends():
+    consumer = WrittenTo({ORDERS: range(3)}, now_s=[0.0])
+
+    assert tailed(consumer, until={ORDERS: 2}) == ([0, 1], [])
+
+
+def test_a_tail_that_hears_only_of_a_partition_that_it_has_read_ends():
+    now_s = [0.0]
+    consumer = WrittenTo({ORDERS: range(3)}, now_s)
+
+    with pytest.raises(KafkaUnreachableError, match="Kafka did not answer for 10 s"):
+        tailed(consumer, now_s, until={ORDERS: 3, ("orders", 1): 1})
+
+
+def test_damage_behind_the_end_of_a_tail_is_nobodys():
+    consumer = FakeConsumer({ORDERS: range(3)}, [(5, 8)], ends={ORDERS: 8})
+
+    assert tailed(consumer, until={ORDERS: 3}) == ([0, 1, 2], [])
+    assert tailed(consumer, until={ORDERS: 4}) == ([0, 1, 2], [])
+
+
+def test_damage_up_to_the_end_of_a_tail_is_told_and_ends_it():
+    consumer = FakeConsumer({ORDERS: [0, 1, 5]}, [(2, 5)], ends={ORDERS: 6})
+
+    assert tailed(consumer, until={ORDERS: 5}) == ([0, 1], [(2, 5)])
 
 
 def test_a_tail_of_a_topic_that_is_deleted_ends():

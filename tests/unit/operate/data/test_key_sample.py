@@ -11,8 +11,8 @@ class FakeReads:
         self.keys = {int(name.removeprefix("p")): keys for name, keys in partitions.items()}
         self.asked = []
 
-    def __call__(self, starts, *, follow):
-        assert not follow
+    def __call__(self, starts, *, until):
+        assert set(starts) <= set(until)
         self.asked.append(dict(starts))
         for (_, index), start in starts.items():
             offsets = [offset for offset in sorted(self.keys[index]) if offset >= start]

@@ -21,12 +21,12 @@ class FakeReads:
         self.without_record = without_record
         self.times_ms = times_ms or {}
 
-    def __call__(self, starts, *, follow):
-        self.asked.append((dict(starts), follow))
+    def __call__(self, starts, *, until):
+        self.asked.append((dict(starts), until))
         for (_, index), start in starts.items():
             offsets = [at for at in range(start, ENDS["t", index]) if (index, at) not in self.without_record]
             yield [FakeMessage(at=at, index=index, time_ms=self.times_ms.get((index, at), at)) for at in offsets]
-        if follow:
+        if until is None:
             yield []
             yield from self.arriving
 
@@ -60,7 +60,7 @@ def test_the_newest_of_all_partitions_are_in_the_order_of_their_times():
     found, reads = read(Range(newest=4))
 
     assert found == [(0, 26), (0, 27), (0, 28), (0, 29)]
-    assert reads.asked == [({("t", 0): 26, ("t", 1): 6}, False)]
+    assert reads.asked == [({("t", 0): 26, ("t", 1): 6}, ENDS)]
 
 
 def test_the_newest_that_pass_a_filter_are_looked_for_in_the_whole_topic():
@@ -101,21 +101,21 @@ def test_following_goes_on_where_the_newest_ended():
     found, reads = read(Range(newest=2), follow=True)
 
     assert found == [(0, 28), (0, 29), (0, 30)]
-    assert reads.asked[-1] == (ENDS, True)
+    assert reads.asked[-1] == (ENDS, None)
 
 
 def test_all_that_there_is_is_read_and_followed_in_one_go():
     found, reads = read(Range(newest=25, partitions=(0,)), follow=True)
 
     assert found == [(0, at) for at in range(5, 31)]
-    assert reads.asked == [({("t", 0): 5}, True)]
+    assert reads.asked == [({("t", 0): 5}, None)]
 
 
 def test_following_nothing_reads_only_what_arrives():
     found, reads = read(Range(newest=0), follow=True)
 
     assert found == [(0, 30)]
-    assert [follow for _, follow in reads.asked] == [True]
+    assert [until for _, until in reads.asked] == [None]
 
 
 @pytest.mark.parametrize(("count", "length"), [(0, 0), (3, 3), (None, 35)])
@@ -128,7 +128,7 @@ def test_from_an_offset_on_a_number_is_the_most(count, length):
 def test_an_empty_partition_is_not_waited_for():
     _, reads = read(Range(newest=None, offset=10))
 
-    assert reads.asked == [({("t", 0): 10}, False)]
+    assert reads.asked == [({("t", 0): 10}, ENDS)]
 
 
 def test_what_an_open_transaction_holds_back_is_not_waited_for():
