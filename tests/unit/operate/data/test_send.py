@@ -95,3 +95,9 @@ def test_headers_have_a_name_and_a_value():
     assert parse_headers(["a=1=2", "b="]) == (("a", b"1=2"), ("b", b""))
     with pytest.raises(ConfigurationError):
         parse_headers(["a"])
+
+
+def test_a_header_whose_name_is_not_utf_8_is_refused_and_its_value_may_be_any_bytes():
+    assert parse_headers(["\xe4=\udcff"]) == (("\xe4", b"\xff"),)
+    with pytest.raises(ConfigurationError, match="its name is not UTF-8"):
+        parse_headers(["\udcff=1"])
