@@ -1,7 +1,7 @@
 """The commands on consumer groups: groups list, describe, reset, delete, export, import."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from kraftd.units import count, count_or_dash, listed, plural
 
 if TYPE_CHECKING:
     from kraftd.cli.terminal import Console
+    from kraftd.kafka.model import Failure
     from kraftd.operate.data.access import KafkaData
     from kraftd.operate.data.groups import GroupDescription, PlannedMoves
     from kraftd.operate.data.resets import Move, ResetTo
@@ -62,11 +63,11 @@ def list_groups(context: typer.Context) -> None:
     cluster = invocation.any_plan()
     with opened(cluster) as kafka:
         groups, failures = ask(kafka, group_lags(cluster.plan))
-    missing = {str(node_id): failure.text for node_id, failure in failures.items()}
+    missing = _reasons(failures)
     if invocation.json:
         invocation.print_result({"groups": groups, "broker_failures": missing})
         return
-    from kraftd.cli.terminal import Text, name_text, plain_table
+    from kraftd.cli.terminal import name_text, plain_table
     from kraftd.cli.top import time_lag
 
     table = plain_table("GROUP", "STATE", "MEMBERS", "LAG", "TIME LAG", "COORDINATOR")
@@ -75,7 +76,18 @@ def list_groups(context: typer.Context) -> None:
         table.add_row(name_text(each.group), each.state or "-", *numbers)
     console = invocation.console()
     console.print(table)
-    for node_id, reason in missing.items():
+    _print_missing(console, missing)
+
+
+def _reasons(failures: "Mapping[int, Failure]") -> dict[str, str]:
+    """Return why brokers did not name their groups, by node id."""
+    return {str(node_id): failure.text for node_id, failure in failures.items()}
+
+
+def _print_missing(console: "Console", reasons: "Mapping[str, str]") -> None:
+    from kraftd.cli.terminal import Text
+
+    for node_id, reason in reasons.items():
         console.print(Text(f"Groups may be missing: broker {node_id} did not name its own: {reason}", style="yellow"))
 
 
@@ -87,12 +99,16 @@ def describe(context: typer.Context, names: Names = None) -> None:
     invocation: Invocation = context.obj
     cluster = invocation.any_plan()
     with opened(cluster) as kafka:
-        groups = describe_groups(kafka, tuple(names or ()), group_lags(cluster.plan))
+        groups, failures = describe_groups(kafka, tuple(names or ()), group_lags(cluster.plan))
+    missing = _reasons(failures)
     if invocation.json:
-        invocation.print_result({"groups": groups})
+        invocation.print_result({"groups": groups, "broker_failures": missing})
         return
+    console = invocation.console()
     for group in groups:
-        _print_description(invocation.console(), group)
+        _print_description(console, group)
+    if not names:
+        _print_missing(console, missing)
 
 
 def _print_description(console: "Console", group: "GroupDescription") -> None:
@@ -103,6 +119,8 @@ def _print_description(console: "Console", group: "GroupDescription") -> None:
     lag = "lag unknown" if group.lag is None else f"lag {group.lag:,}"
     console.print(name_text(group.group), style="bold")
     console.print(f"  {group.state or 'unknown'}, coordinator broker {group.coordinator}, {lag}")
+    if group.reason is not None:
+        console.print(Text(f"  its commits are not known, or not all: {group.reason}", style="yellow"))
     if group.kind == SHARE:
         console.print("  a share group: 'kraftd kafka share-groups --describe' shows what it has read", markup=False)
     members = plain_table("", "MEMBER", "CLIENT", "HOST", "READS")

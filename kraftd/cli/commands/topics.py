@@ -115,7 +115,7 @@ def _print_description(console: "Console", topic: "TopicDescription") -> None:
     console.print(f"  {counts}, {_size(topic.bytes)} on disk")
     config = ", ".join(f"{name}={value}" for name, value in topic.config.items())
     console.print(f"  own configuration: {config or 'none'}")
-    console.print(Text("  read by: ").append(listed(topic.groups, _MOST_READERS) or "no group"))
+    console.print(Text(f"  read by: {_readers(topic)}"))
     table = plain_table("", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "START", "END", "SIZE")
     for each in topic.partitions:
         places = (each.leader if each.leader is not None else "none", _ids(each.replicas), _ids(each.in_sync))
@@ -270,9 +270,17 @@ def removal_lines(removals: "Iterable[Removal]") -> list[str]:
     """Return what would be removed, a line for each topic."""
     return [
         f"{each.topic}: {'an unknown number of' if each.offsets is None else f'up to {each.offsets:,}'} records in "
-        f"{plural(each.partitions, 'partition')}; read by {listed(each.groups, _MOST_READERS) or 'no group'}"
+        f"{plural(each.partitions, 'partition')}; read by {_readers(each)}"
         for each in removals
     ]
+
+
+def _readers(topic: "Removal | TopicDescription") -> str:
+    """Return who reads a topic, and why that may not be all."""
+    names = listed(topic.groups, _MOST_READERS)
+    if topic.groups_unknown is None:
+        return names or "no group"
+    return f"{names or 'no group that is known'}; others may read it: {topic.groups_unknown}"
 
 
 def elect_leaders(context: typer.Context, names: Names = None) -> None:

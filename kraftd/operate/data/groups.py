@@ -62,7 +62,11 @@ class DescribedPartition:
 
 @dataclass(frozen=True, slots=True)
 class GroupDescription:
-    """What ``kraftd groups describe --json`` prints."""
+    """What ``kraftd groups describe --json`` prints of a group.
+
+    Attributes:
+        reason: Why its commits are not known, or only some of them; None where all are.
+    """
 
     group: str
     state: str | None
@@ -72,6 +76,7 @@ class GroupDescription:
     lag: int | None
     time_lag: TimeLag | None
     partitions: tuple[DescribedPartition, ...]
+    reason: str | None
 
 
 Lags = Mapping[str, GroupSummary]
@@ -113,14 +118,26 @@ def chosen_groups(found: Groups, names: Iterable[str]) -> tuple[GroupState, ...]
     chosen = []
     for name in dict.fromkeys(typed(name, found.groups) for name in names):
         if name not in found.groups:
-            if found.broker_failures:
-                node_id, failure = next(iter(found.broker_failures.items()))
-                raise refusal(f"cannot find the group {named(name)}: broker {node_id} did not name its groups", failure)
+            refuse_unlisted(found, f"cannot find the group {named(name)}")
             raise unknown_name(f"cannot find the group {named(name)}", name, list(found.groups))
         if name in found.failures:
             raise refusal(f"cannot read the group {named(name)}", found.failures[name])
         chosen.append(found.groups[name])
     return tuple(chosen)
+
+
+def refuse_unlisted(found: Groups, what: str) -> None:
+    """Check that every broker named its groups: any group may be one of the others'.
+
+    Args:
+        found: The groups that were named.
+        what: What cannot be done without the others.
+
+    Raises:
+        KraftdError: A broker did not.
+    """
+    for node_id, failure in found.broker_failures.items():
+        raise refusal(f"{what}: broker {node_id} did not name its groups", failure)
 
 
 def commits_of(kafka: KafkaData, groups: Iterable[GroupState]) -> Mapping[str, Mapping[TopicPartition, int]]:
@@ -135,8 +152,10 @@ def commits_of(kafka: KafkaData, groups: Iterable[GroupState]) -> Mapping[str, M
     return found.values
 
 
-def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple[GroupDescription, ...]:
-    """Return the named groups, or all, with members, assignment and lag.
+def describe_groups(
+    kafka: KafkaData, names: Sequence[str], lags: Lags
+) -> tuple[tuple[GroupDescription, ...], Mapping[int, Failure]]:
+    """Return the named groups, or all, with members, assignment and lag; and why brokers did not name theirs.
 
     Raises:
         UnknownNameError: There is no such group.
@@ -145,7 +164,8 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
     found = kafka.groups(metadata.brokers)
     known = {each.key: each for each in metadata.partitions}
     groups = tuple(_within(known, group) for group in chosen_groups(found, names or found.groups))
-    commits = kafka.committed(groups).values
+    committed = kafka.committed(groups)
+    commits = committed.values
     wanted = {group.name: _partitions_of(group, commits.get(group.name, {}), known) for group in groups}
     partitions = {known[key] for keys in wanted.values() for key in keys if key in known}
     offsets = offsets_of(kafka, sorted(partitions, key=lambda partition: partition.key))
@@ -163,8 +183,8 @@ def describe_groups(kafka: KafkaData, names: Sequence[str], lags: Lags) -> tuple
             )
             for key in sorted(wanted[group.name])
         )
-        described.append(_description(group, summary, rows))
-    return tuple(described)
+        described.append(_description(group, summary, rows, committed.failures.get(group.name)))
+    return tuple(described), found.broker_failures
 
 
 def _within(existing: Collection[TopicPartition], group: GroupState) -> GroupState:
@@ -214,8 +234,11 @@ def _row(
 
 
 def _description(
-    group: GroupState, summary: GroupSummary | None, rows: tuple[DescribedPartition, ...]
+    group: GroupState, summary: GroupSummary | None, rows: tuple[DescribedPartition, ...], failure: Failure | None
 ) -> GroupDescription:
+    if failure is not None:
+        # A commit that could not be read is not one that was never made, from which the whole log would be the lag.
+        rows = tuple(row if row.committed is not None else replace(row, lag=None, time_lag=None) for row in rows)
     lags = [row.lag for row in rows]
     members = None
     if group.members is not None:
@@ -234,9 +257,10 @@ def _description(
         kind=group.kind,
         coordinator=group.coordinator,
         members=members,
-        lag=None if None in lags or group.is_share else sum(each or 0 for each in lags),
+        lag=None if None in lags or failure is not None or group.is_share else sum(each or 0 for each in lags),
         time_lag=summary.time_lag if summary is not None else None,
         partitions=rows,
+        reason=failure.text if failure is not None else None,
     )
 
 

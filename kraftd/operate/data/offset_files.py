@@ -8,9 +8,17 @@ import msgspec
 
 from kraftd.errors import ConfigurationError
 from kraftd.escapes import named
-from kraftd.kafka.model import Failure, GroupState, TopicPartition
+from kraftd.kafka.model import Failure, Groups, GroupState, TopicPartition
 from kraftd.operate.data.access import KafkaData, refusal
-from kraftd.operate.data.groups import PlannedMoves, bounds_of, check_commits, check_empty, chosen_groups, commits_of
+from kraftd.operate.data.groups import (
+    PlannedMoves,
+    bounds_of,
+    check_commits,
+    check_empty,
+    chosen_groups,
+    commits_of,
+    refuse_unlisted,
+)
 from kraftd.operate.data.resets import import_moves
 from kraftd.operate.data.topics import chosen_topics
 
@@ -45,9 +53,11 @@ def exported(kafka: KafkaData, names: Sequence[str]) -> OffsetsFile:
     Raises:
         UnknownNameError: There is no such group.
         RefusedError: One that is named is a share group.
-        KraftdError: The offsets of a group cannot be read.
+        KraftdError: The offsets of a group cannot be read, or not every broker named its groups.
     """
     found = kafka.groups()
+    if not names:
+        refuse_unlisted(found, "cannot export all groups")
     groups = chosen_groups(found, names or [name for name, group in found.groups.items() if not group.is_share])
     check_commits(groups, "export offsets of")
     commits = commits_of(kafka, groups)
@@ -94,11 +104,13 @@ def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves
         UnknownNameError: There is no such topic.
         ConfigurationError: A topic has no such partition.
         RefusedError: A group is active, or a share group.
-        KraftdError: The offsets of a group, which the import would replace, cannot be read.
+        KraftdError: The offsets of a group, which the import would replace, cannot be read, or nobody tells whether it
+            exists.
     """
     metadata = kafka.metadata()
-    known = kafka.groups(metadata.brokers).groups
-    groups = [known.get(each.group) or _new_group(kafka, each.group) for each in offsets.groups]
+    found = kafka.groups(metadata.brokers)
+    known = found.groups
+    groups = [known.get(each.group) or _new_group(kafka, found, each.group) for each in offsets.groups]
     check_commits(groups, "import offsets of")
     check_empty(groups, "import offsets of")
     commits = commits_of(kafka, [group for group in groups if group.name in known])
@@ -119,7 +131,8 @@ def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves
     )
 
 
-def _new_group(kafka: KafkaData, name: str) -> GroupState:
+def _new_group(kafka: KafkaData, existing: Groups, name: str) -> GroupState:
+    refuse_unlisted(existing, f"cannot tell whether there is a group {named(name)}")
     found: Any = kafka.coordinator(name)
     if isinstance(found, Failure):
         raise refusal(f"cannot make the group {named(name)}", found)

@@ -1,5 +1,6 @@
 """`kraftd topics`: the topics as Kafka has them now; their removal, and the election of their leaders."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class TopicDescription:
         config: What is set on the topic itself.
         defaults: What the topic has from the brokers.
         groups: Those that committed in it, or are assigned a partition of it.
+        groups_unknown: Why others may be, too; None where all are known.
     """
 
     topic: str
@@ -51,6 +53,7 @@ class TopicDescription:
     config: Mapping[str, str | None]
     defaults: Mapping[str, str | None]
     groups: tuple[str, ...]
+    groups_unknown: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ def describe_topics(kafka: KafkaData, names: Sequence[str]) -> tuple[TopicDescri
     offsets = offsets_of(kafka, (partition for topic in topics for partition in topic.partitions))
     sizes = _sizes(kafka, metadata)
     configs = kafka.configs([topic.name for topic in topics]).values if topics else {}
-    readers = readers_of(kafka, metadata, [topic.name for topic in topics])
+    readers = readers_of(kafka, metadata)
     return tuple(
         TopicDescription(
             topic=topic.name,
@@ -203,7 +206,8 @@ def describe_topics(kafka: KafkaData, names: Sequence[str]) -> tuple[TopicDescri
             partitions=tuple(_described(partition, offsets, sizes) for partition in topic.partitions),
             config=_values(configs.get(topic.name, ()), own=True),
             defaults=_values(configs.get(topic.name, ()), own=False),
-            groups=readers[topic.name],
+            groups=readers.of(topic.name),
+            groups_unknown=readers.unknown,
         )
         for topic in topics
     )
@@ -225,28 +229,55 @@ def _values(entries: Iterable[ConfigEntry], *, own: bool) -> dict[str, str | Non
     return {entry.name: entry.value for entry in entries if entry.is_own == own}
 
 
-def readers_of(kafka: KafkaData, metadata: ClusterMetadata, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return by topic the groups that committed or shared in it, or have a member with a partition of it."""
-    groups = kafka.groups(metadata.brokers).groups
-    commits = kafka.committed(groups.values()).values
-    shared = kafka.share_topics(groups.values()).values
-    found: dict[str, set[str]] = {name: set() for name in names}
-    for name, group in groups.items():
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The groups that read topics.
+
+    Attributes:
+        groups: By topic, those that committed or shared in it, or have a member with a partition of it.
+        unknown: Why others may read one, too; None where all are known.
+    """
+
+    groups: Mapping[str, set[str]]
+    unknown: str | None
+
+    def of(self, topic: str) -> tuple[str, ...]:
+        """Return the groups that read a topic, by their names."""
+        return tuple(sorted(self.groups.get(topic, ())))
+
+
+def readers_of(kafka: KafkaData, metadata: ClusterMetadata) -> Readers:
+    """Return the groups that read topics, as far as the brokers tell."""
+    groups = kafka.groups(metadata.brokers)
+    commits = kafka.committed(groups.groups.values())
+    shared = kafka.share_topics(groups.groups.values())
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, group in groups.groups.items():
         assigned = (topic for member in group.members or () for topic, _ in member.assigned or ())
-        for topic in (*(topic for topic, _ in commits.get(name, ())), *shared.get(name, ()), *assigned):
-            if topic in found:
-                found[topic].add(name)
-    return {name: tuple(sorted(readers)) for name, readers in found.items()}
+        for topic in (*(topic for topic, _ in commits.values.get(name, ())), *shared.values.get(name, ()), *assigned):
+            found[topic].add(name)
+    of_groups = {**groups.failures, **commits.failures, **shared.failures}
+    silent = [
+        *(f"broker {node_id} did not name its groups: {each.text}" for node_id, each in groups.broker_failures.items()),
+        *(f"what the group {named(name)} reads cannot be told: {each.text}" for name, each in of_groups.items()),
+    ]
+    return Readers(found, silent[0] if silent else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a deletion, or a clearing, would remove of one topic."""
+    """What a deletion, or a clearing, would remove of one topic.
+
+    Attributes:
+        groups: Those that read it.
+        groups_unknown: Why others may read it, too; None where all are known.
+    """
 
     topic: str
     partitions: int
     offsets: int | None
     groups: tuple[str, ...]
+    groups_unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +301,15 @@ def planned_removal(kafka: KafkaData, names: Sequence[str], verb: str) -> Planne
     metadata = kafka.metadata()
     topics = changeable_topics(metadata, names, verb)
     offsets = offsets_of(kafka, (partition for topic in topics for partition in topic.partitions))
-    readers = readers_of(kafka, metadata, [topic.name for topic in topics])
+    readers = readers_of(kafka, metadata)
     removals = (
-        Removal(topic.name, len(topic.partitions), offsets.count(topic.partitions), readers[topic.name])
+        Removal(
+            topic.name,
+            len(topic.partitions),
+            offsets.count(topic.partitions),
+            readers.of(topic.name),
+            readers.unknown,
+        )
         for topic in topics
     )
     return PlannedRemoval(topics, tuple(removals))

@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.cli.commands.topics import configurations, topics_named
+from kraftd.cli.commands.topics import configurations, removal_lines, topics_named
 from kraftd.errors import ConfigurationError
 from kraftd.operate.data.topics import Removal
 
@@ -31,3 +31,16 @@ def test_many_topics_are_named_in_one_short_line():
 
     assert topics_named(removals[:1]) == "the topic orders-0"
     assert topics_named(removals).endswith("orders-5 and 494 more")
+
+
+@pytest.mark.parametrize(
+    ("groups", "unknown", "end"),
+    [
+        ((), None, "read by no group"),
+        (("a", "b"), None, "read by a, b"),
+        ((), "it loads", "read by no group that is known; others may read it: it loads"),
+        (("a",), "it loads", "read by a; others may read it: it loads"),
+    ],
+)
+def test_what_would_be_removed_says_who_reads_it(groups, unknown, end):
+    assert removal_lines([Removal("t", 1, 0, groups, unknown)]) == [f"t: up to 0 records in 1 partition; {end}"]

@@ -17,6 +17,7 @@ from kraftd.operate.data.resets import ResetTo, Target
 from tests.unit.operate.data.fake_kafka import FakeKafka, group
 
 EARLIEST = ResetTo(Target.EARLIEST)
+LOADS = Failure("COORDINATOR_LOAD_IN_PROGRESS", "it loads", retriable=True)
 
 
 def kafka_with(*groups, commits=None, **more):
@@ -37,7 +38,7 @@ def test_a_group_is_listed_without_the_daemon():
 
 def test_a_description_has_the_reader_and_the_lag_of_each_partition():
     kafka = kafka_with(group("g", state="Stable", assigned=[("t", 1)]), commits={"g": {("t", 0): 4, ("gone", 0): 1}})
-    (found,) = describe_groups(kafka, ["g"], {})
+    ((found,), _) = describe_groups(kafka, ["g"], {})
 
     rows = [(each.topic, each.partition, each.committed, each.lag, each.member) for each in found.partitions]
     assert rows == [("gone", 0, 1, None, None), ("t", 0, 4, 6, None), ("t", 1, None, 10, "g-1")]
@@ -46,7 +47,7 @@ def test_a_description_has_the_reader_and_the_lag_of_each_partition():
 
 def test_partitions_that_a_group_did_not_begin_to_read_count_from_their_start():
     kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, bounds={("t", 1): (3, 10)})
-    (found,) = describe_groups(kafka, ["g"], {})
+    ((found,), _) = describe_groups(kafka, ["g"], {})
 
     assert [(each.partition, each.committed, each.lag) for each in found.partitions] == [(0, 4, 6), (1, None, 7)]
     assert found.lag == 13
@@ -54,7 +55,7 @@ def test_partitions_that_a_group_did_not_begin_to_read_count_from_their_start():
 
 def test_what_a_task_of_a_streams_group_would_read_of_a_smaller_topic_is_not_shown():
     kafka = kafka_with(group("app", state="Stable", assigned=[("t", 1), ("t", 2)], kind="streams"))
-    (found,) = describe_groups(kafka, ["app"], {})
+    ((found,), _) = describe_groups(kafka, ["app"], {})
 
     rows = [(each.topic, each.partition, each.member) for each in found.partitions]
     assert rows == [("t", 0, None), ("t", 1, "app-1")]
@@ -63,7 +64,7 @@ def test_what_a_task_of_a_streams_group_would_read_of_a_smaller_topic_is_not_sho
 
 def test_the_lag_of_a_share_group_is_not_known_and_not_none():
     kafka = kafka_with(group("shared", kind="share"), shared={"shared": ("t",)})
-    (found,) = describe_groups(kafka, ["shared"], {})
+    ((found,), _) = describe_groups(kafka, ["shared"], {})
 
     assert (found.kind, found.lag, found.partitions) == ("share", None, ())
 
@@ -135,13 +136,39 @@ def test_an_active_group_is_neither_moved_nor_deleted(act):
     ],
 )
 def test_a_group_whose_offsets_cannot_be_read_is_not_taken_for_one_without(act):
-    kafka = kafka_with(
-        group("g"), unreadable_commits={"g": Failure("COORDINATOR_LOAD_IN_PROGRESS", "it loads", retriable=True)}
-    )
+    kafka = kafka_with(group("g"), unreadable_commits={"g": LOADS})
 
     with pytest.raises(KraftdError, match="cannot read the offsets of the group g: it loads"):
         act(kafka)
     assert kafka.did == []
+
+
+@pytest.mark.parametrize(
+    "act", [lambda kafka: exported(kafka, []), lambda kafka: planned_import(kafka, file_of(("t", 0, 1), group="h"))]
+)
+def test_a_group_that_a_broker_does_not_name_is_not_taken_for_none(act):
+    kafka = kafka_with(group("g"), group("h", coordinator=2), silent_brokers={2: LOADS})
+
+    with pytest.raises(KraftdError, match="broker 2 did not name its groups: it loads"):
+        act(kafka)
+    assert [each.group for each in exported(kafka, ["g"]).groups] == ["g"]
+
+
+def test_a_group_without_the_commits_that_could_not_be_read_has_no_lag():
+    kafka = kafka_with(group("g", state="Stable", assigned=[("t", 0)]), unreadable_commits={"g": LOADS})
+    ((found,), _) = describe_groups(kafka, ["g"], {})
+
+    assert (found.lag, found.reason) == (None, "it loads")
+    assert [(each.partition, each.committed, each.lag) for each in found.partitions] == [
+        (0, None, None),
+        (1, None, None),
+    ]
+
+
+def test_a_description_of_all_groups_has_the_brokers_that_did_not_name_theirs():
+    groups, failures = describe_groups(kafka_with(group("g"), silent_brokers={2: LOADS}), [], {})
+
+    assert ([each.group for each in groups], failures) == (["g"], {2: LOADS})
 
 
 def test_a_group_that_committed_nowhere_needs_topics_to_be_reset():

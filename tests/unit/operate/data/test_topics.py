@@ -18,6 +18,7 @@ from tests.plans import plan_of
 from tests.unit.operate.data.fake_kafka import FakeKafka, group, topic
 
 PLAN = plan_of()
+LOADS = Failure("COORDINATOR_LOAD_IN_PROGRESS", "it loads", retriable=True)
 
 
 def created(kafka, *, name="new", partitions=None, factor=None, config=(), if_missing=False):
@@ -45,6 +46,23 @@ def test_a_description_has_the_groups_that_committed_shared_or_are_assigned():
     assert found.groups == ("a", "b", "d")
     assert found.config == {"retention.ms": "1000"}
     assert [each.end for each in found.partitions] == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "reason"),
+    [
+        ({}, None),
+        ({"silent_brokers": {2: LOADS}}, "broker 2 did not name its groups: it loads"),
+        ({"unreadable_commits": {"b": LOADS}}, "what the group b reads cannot be told: it loads"),
+    ],
+)
+def test_why_not_all_readers_are_known_is_told_before_records_go(unknown, reason):
+    kafka = FakeKafka(described=[group("a"), group("b")], commits={"a": {("t", 0): 3}}, **unknown)
+    (removal,) = planned_removal(kafka, ["t"], "clear").removals
+    (description,) = describe_topics(kafka, ["t"])
+
+    assert (removal.groups, removal.groups_unknown) == (("a",), reason)
+    assert (description.groups, description.groups_unknown) == (("a",), reason)
 
 
 @pytest.mark.parametrize("verb", ["delete", "clear"])
