@@ -228,7 +228,8 @@ def move_lines(planned: "PlannedMoves") -> Iterable[str]:
         note = f" ({move.note})" if move.note else ""
         after = f"{before} -> {move.after:,}" if move.is_needed else f"stays at {before}"
         yield f"{name}: {move.topic}-{move.partition}: {after}{note}"
-    yield f"{name}: reads {plural(reread(planned.moves), 'offset')} again, leaves out {count(skipped(planned.moves))}"
+    again, left_out = plural(reread(planned.moves), "offset"), count(skipped(planned.moves))
+    yield f"{name}: will read {again} again and skip {left_out}"
 
 
 def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes: Yes = False) -> None:

@@ -155,8 +155,8 @@ def create(
         invocation.print_result({"created": created})
     elif not invocation.quiet:
         counts = f"{plural(created.partitions, 'partition')}, {plural(created.replication_factor, 'replica')} each"
-        did = "There is already" if created.existed else "Created"
-        invocation.console().print(f"{did} {created.topic}: {counts}")
+        did = f"{created.topic} exists already" if created.existed else f"Created {created.topic}"
+        invocation.console().print(f"{did}: {counts}")
 
 
 def alter(
@@ -212,7 +212,7 @@ def alteration_lines(planned: "Alteration") -> Iterable[str]:
     """Yield the changes of a topic, a line each."""
     name = planned.topic.name
     if planned.is_empty:
-        yield f"{name} is so already"
+        yield f"{name} is already as asked"
     if planned.added:
         yield f"{name}: partitions {planned.partitions} -> {planned.partitions + len(planned.added)}"
     for change in planned.changes:

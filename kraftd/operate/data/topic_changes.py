@@ -46,7 +46,7 @@ class Alteration:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the topic is so already."""
+        """Whether the topic is already as asked."""
         return not self.added and not self.changes
 
 
