@@ -12,7 +12,7 @@ from kraftd.kafka.records.reading import record_batches
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.key_sample import sampled_key_risk
-from kraftd.operate.data.topic_changes import Alteration, alteration, placed, unknown_config
+from kraftd.operate.data.topic_changes import Alteration, alteration, placed, unknown_config, unknown_key_risk
 from kraftd.operate.data.topics import changeable_topics
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.plan import Access, Plan, Topic
@@ -237,11 +237,15 @@ def alter_topic(kafka: KafkaData, planned: Alteration) -> None:
 
 
 def _sampled_key_risk(kafka: KafkaData, access: Access, topic: TopicState) -> str | None:
-    """Return the risk to records with keys, seen in a sample."""
-    firsts = kafka.mixed_offsets((partition, EARLIEST) for partition in topic.partitions).values
-    ends = kafka.end_offsets(topic.partitions, IsolationLevel.READ_COMMITTED).values
+    """Return the risk to records with keys, seen in a sample, or that a partition cannot be looked at."""
+    firsts = kafka.mixed_offsets((partition, EARLIEST) for partition in topic.partitions)
+    ends = kafka.end_offsets(topic.partitions, IsolationLevel.READ_COMMITTED)
     read = partial(record_batches, access, silent_limit_s=_SILENT_LIMIT_S, on_gap=_ignore)
-    return sampled_key_risk(read, firsts, ends)
+    risk = sampled_key_risk(read, firsts.values, ends.values)
+    if risk is None and (unread := {**firsts.failures, **ends.failures}):
+        (_, index), failure = next(iter(unread.items()))
+        return unknown_key_risk(index, failure.text)
+    return risk
 
 
 def _ignore(_gap: Gap) -> None:

@@ -17,6 +17,7 @@ Assignment = tuple[tuple[int, ...], ...]
 UNLIMITED = "-1"
 _RETENTION = ("retention.ms", "retention.bytes")
 _CLEANUP_POLICY = "cleanup.policy"
+_KEYS_MOVE = "most keys go to other partitions, so that consumers may see the records of a key out of order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,9 @@ def key_risk(keyed: int, sampled: int, which: str) -> str | None:
     if not keyed:
         return None
     have = f"the {which} record has a key" if sampled == 1 else f"{keyed} of the {sampled} {which} records have keys"
-    return (
-        f"{have}: from now on most keys go to other partitions, "
-        "so that consumers may see the records of a key out of order"
-    )
+    return f"{have}: from now on {_KEYS_MOVE}"
+
+
+def unknown_key_risk(partition: int, reason: str) -> str:
+    """Return the risk of more partitions while one of those that there are cannot be looked at."""
+    return f"whether the records of partition {partition} have keys cannot be told ({reason}): if so, {_KEYS_MOVE}"

@@ -48,6 +48,7 @@ class FakeKafka:
         unreadable_commits: By group, why its offsets cannot be read.
         shared: By share group, the topics that it took records of.
         bounds: The start and end of partitions; 0 and 10 where nothing is said.
+        unreadable_ends: By partition, why its offsets cannot be read.
         last_stable: Where an open transaction of a partition began.
         at_times: The offset at each time, by partition.
         refused: Topics, partitions and groups that every change is refused of.
@@ -61,6 +62,7 @@ class FakeKafka:
     unreadable_commits: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
     bounds: dict = field(default_factory=dict)
+    unreadable_ends: dict = field(default_factory=dict)
     last_stable: dict = field(default_factory=dict)
     at_times: dict = field(default_factory=dict)
     entries: tuple = (OWN, *DEFAULTS)
@@ -99,7 +101,8 @@ class FakeKafka:
     def end_offsets(self, partitions, isolation_level):
         assert isolation_level is IsolationLevel.READ_COMMITTED
         ends = {each.key: self.bounds.get(each.key, (0, 10))[1] for each in partitions}
-        return Partial({key: self.last_stable.get(key, end) for key, end in ends.items()})
+        found = {key: self.last_stable.get(key, end) for key, end in ends.items() if key not in self.unreadable_ends}
+        return Partial(found, {key: self.unreadable_ends[key] for key in ends if key in self.unreadable_ends})
 
     def log_dirs(self, brokers):
         held = defaultdict(dict)

@@ -188,6 +188,13 @@ def test_an_alteration_is_checked_by_kafka_before_it_is_carried_out():
     assert [entry[0] for entry in kafka.did] == ["validate", "validate", "alter", "add"]
 
 
+def test_new_partitions_are_a_risk_where_a_partition_cannot_be_looked_at_for_keys():
+    kafka = FakeKafka(bounds={("t", 0): (0, 0)}, unreadable_ends={("t", 1): LOADS})
+    (risk,) = planned_alteration(kafka, PLAN.access, "t", Wanted(3, {})).risks
+
+    assert risk.startswith("whether the records of partition 1 have keys cannot be told (it loads)")
+
+
 def test_an_alteration_that_kafka_refuses_changes_nothing():
     kafka = FakeKafka(refused={"t"})
 
