@@ -1,10 +1,16 @@
-"""librdkafka, by which records are read and sent: loaded when the first client is made, its settings and errors."""
+"""librdkafka, by which records are read and sent: loaded when the first client is made; its settings and oddities."""
 
-from typing import Any
+import gc
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from kraftd.kafka.model import KafkaAccessError, KafkaRejectedError, KafkaUnavailableError
 from kraftd.plan.plan import Access
 
+Header: TypeAlias = tuple[str, bytes | str | None]
+
+_UNKNOWN_NAME = "\ufffd"
 _PASSING = frozenset({"UNKNOWN_TOPIC_OR_PART", "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION", "REQUEST_TIMED_OUT"})
 
 
@@ -47,3 +53,16 @@ def access_error(what: str, error: Any) -> KafkaAccessError:
     is_passing = hasattr(cause, "code") and (cause.code() < 0 or cause.name() in _PASSING)
     kind = KafkaUnavailableError if is_passing else KafkaRejectedError
     return kind(f"{what}: {text}", hint="'kraftd status' shows which brokers run.", details={"error": name})
+
+
+def headers_of(message: Any) -> Sequence[Header]:
+    """Return the headers of a record, in order; a name that is not UTF-8 is U+FFFD.
+
+    For such a name, confluent_kafka leaves a tuple without its first item, which crashes the interpreter when it is
+    read, and a pending exception, which a call through C raises at once and a plain call anywhere later.
+    """
+    try:
+        return operator.methodcaller("headers")(message) or ()
+    except (SystemError, UnicodeDecodeError):
+        parts = [(header, gc.get_referents(header)) for header in message.headers()]
+        return [header if len(items) > 1 else (_UNKNOWN_NAME, items[0]) for header, items in parts]

@@ -5,14 +5,13 @@ backup's records in Python would take twice the time.
 """
 
 import contextlib
-import gc
 import math
 import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby, islice
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.kafka.model import (
@@ -28,11 +27,8 @@ from kraftd.kafka.records.gaps import GapFinder, is_damage
 from kraftd.kafka.records.librdkafka import access_error, load_library, reader_settings
 from kraftd.plan.plan import Access
 
-Header: TypeAlias = tuple[str, bytes | str | None]
-
 _MOST_IN_A_BATCH = 10_000
 _WAIT_S = 0.2
-_UNKNOWN_NAME = "\ufffd"
 
 _BATCH_BYTES = 1024 * 1024
 """What one batch of records holds, about: little enough for memory, enough that the cost of a batch is small."""
@@ -290,19 +286,6 @@ class _Following:
             self._behind_damage.setdefault(place, gap.begin)
         else:
             self.remaining.discard(place)
-
-
-def headers_of(message: Any) -> Sequence[Header]:
-    """Return the headers of a record, in order; a name that is not UTF-8 is U+FFFD.
-
-    For such a name, confluent_kafka leaves a tuple without its first item, which crashes the interpreter when it is
-    read, and a pending exception, which a call through C raises at once and a plain call anywhere later.
-    """
-    try:
-        return operator.methodcaller("headers")(message) or ()
-    except (SystemError, UnicodeDecodeError):
-        parts = [(header, gc.get_referents(header)) for header in message.headers()]
-        return [header if len(items) > 1 else (_UNKNOWN_NAME, items[0]) for header, items in parts]
 
 
 @dataclass(slots=True)

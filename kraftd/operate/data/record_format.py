@@ -11,7 +11,8 @@ import msgspec
 
 from kraftd.errors import ConfigurationError
 from kraftd.escapes import escaped, escaped_json
-from kraftd.kafka.records.reading import Message, headers_of
+from kraftd.kafka.records.librdkafka import headers_of
+from kraftd.kafka.records.reading import Message
 
 DEFAULT = "{value}"
 WITH_HEADERS = "{headers}\t{value}"
