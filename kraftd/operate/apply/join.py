@@ -85,8 +85,8 @@ def adopt(start: Start, prepared: PreparedRuntime, files: dict[Path, str]) -> No
     new = new_programs(start)
     owned = claim(plan.layout, plan.names)
     make_program_directories(plan, new)
-    if empty := unformatted(plan, start.configured.manifest):
-        format_nodes(plan, empty, prepared.bootstrap_checkpoint)
+    # Also where nothing is empty: a broker that comes back with its data is on record before it starts.
+    format_nodes(plan, unformatted(plan, start.configured.manifest), prepared.bootstrap_checkpoint)
     for path in write_changed(files):
         logger.debug("Wrote %s", path)
     remove_stale_secrets(plan.layout, owned, files)

@@ -17,7 +17,6 @@ from kraftd.operate.scale.move import Moved, Mover, Target, first_look, free_byt
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.selection import ChosenCluster
-from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.sequence import Deadline
 from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.store import Store
@@ -330,13 +329,12 @@ class Scale:
 
     def _add(self, brokers: int) -> None:
         """Start the brokers that come beside those that run, unless an earlier call did."""
-        if set(_names_of(range(1, brokers + 1))) <= set(self._running.names) and self._are_running(brokers):
+        manifest = self._store.manifest()
+        formatted = {node.name for node in manifest.nodes} if manifest is not None else set()
+        if set(_names_of(range(1, brokers + 1))) <= formatted & set(self._running.names) and self._are_running(brokers):
             return
         with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
-            start = following_configuration(self._start(brokers), self._running)
-            start_beside(start)
-            # A broker that comes back with the data that it left has nothing formatted.
-            format_nodes(start.cluster.plan, (), None)
+            start_beside(following_configuration(self._start(brokers), self._running))
 
     def _are_running(self, brokers: int) -> bool:
         return self._cluster.find_processes().processes.keys() >= set(_names_of(range(1, brokers + 1)))

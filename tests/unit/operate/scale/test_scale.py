@@ -430,3 +430,31 @@ def test_a_broker_that_left_comes_back_with_its_data(of_three):
     assert (of_three.plan.layout.data("broker-3") / "meta.properties").read_text() == identity
     assert of_three.store.manifest().removed == ()
     assert_of_three(of_three)
+
+
+@pytest.mark.parametrize("step", ["update", "start broker-3"])
+def test_a_broker_whose_return_was_killed_is_on_record_after_the_next_call(of_three, step):
+    of_three.scale(2)
+    of_three.killed_at(step, of_three.scaling(3))
+
+    of_three.scale(3)
+
+    assert on_record(of_three) == (NAMES, ())
+    assert_of_three(of_three)
+
+
+def test_a_broker_that_runs_and_is_on_no_record_is_put_there(of_three):
+    of_three.scale(2)
+    left = of_three.store.manifest()
+    of_three.killed_at("start broker-3", of_three.scaling(3))
+    of_three.store.write_manifest(left)
+
+    of_three.scale(3)
+
+    assert on_record(of_three) == (NAMES, ())
+
+
+def on_record(cluster):
+    """Return the brokers that the manifest has, and those that have left."""
+    manifest = cluster.store.manifest()
+    return tuple(node.name for node in manifest.nodes if node.name.startswith("broker")), manifest.removed
