@@ -1,10 +1,12 @@
 """Brokers that leave: stopped, unregistered and taken out of the plan, once they have no replica."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, RefusedError
 from kraftd.host.files import os_errors_named, write_changed
+from kraftd.kafka.model import TopicPartition, TopicState
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.apply.join import following_configuration
 from kraftd.operate.context import ClusterContext
@@ -14,9 +16,11 @@ from kraftd.operate.start.launch import restart_daemon
 from kraftd.operate.start.start import Start
 from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.plan.kinds import Node
+from kraftd.units import listed
 
 _RETRY_S = 0.5
 _UNREGISTER_LIMIT_S = 20.0
+_SHOWN = 6
 _UNKNOWN = "BROKER_ID_NOT_REGISTERED"
 
 
@@ -33,6 +37,8 @@ def stop_and_unregister(
     if not names:
         return
     stop_locked(cluster, StopOptions(names, command=command))
+    # Again: the broker that was asked before may have learned late of a topic.
+    refuse_replicas(kafka, leaving)
     for node in leaving:
         deadline_s = cluster.clock.monotonic_s() + _UNREGISTER_LIMIT_S
         while (failure := kafka.unregister(node.node_id)) is not None and failure.error != _UNKNOWN:
@@ -46,6 +52,39 @@ def stop_and_unregister(
             cluster.clock.sleep(_RETRY_S)
     # It has a partition that one of these should lead, and cannot lose it; the daemon makes it again for those left.
     kafka.delete_topics((CANARY_TOPIC,))
+
+
+def refuse_replicas(kafka: ReassigningDoor, leaving: tuple[Node, ...]) -> None:
+    """Refuse to remove brokers that have replicas, as of a topic that was created after the others were moved.
+
+    Raises:
+        RefusedError: Naming the partitions; or a topic cannot be read.
+        KafkaAccessError: No broker answers.
+    """
+    if not leaving:
+        return
+    topics = kafka.metadata().topics
+    names = listed([node.name for node in leaving], _SHOWN)
+    if unread := ", ".join(topics.failures):
+        raise RefusedError(
+            f"cannot remove {names}: the state of {unread} could not be read", hint="Run the same command again."
+        )
+    held = _partitions_on(topics.values.values(), leaving)
+    held = [(topic, partition) for topic, partition in held if topic != CANARY_TOPIC]
+    if held:
+        partitions = listed([f"{topic}-{partition}" for topic, partition in held], _SHOWN)
+        raise RefusedError(
+            f"cannot remove {names}: {partitions} came there meanwhile",
+            hint="The same command moves that too, once all brokers run: 'kraftd start' starts what is stopped.",
+            code="replicas_left",
+            details={"partitions": held},
+        )
+
+
+def _partitions_on(topics: Iterable[TopicState], nodes: tuple[Node, ...]) -> list[TopicPartition]:
+    """Return the partitions that have a replica on one of some brokers."""
+    node_ids = {node.node_id for node in nodes}
+    return [each.key for topic in topics for each in topic.partitions if not node_ids.isdisjoint(each.replicas)]
 
 
 def take_out(start: Start) -> None:

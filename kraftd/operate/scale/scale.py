@@ -9,15 +9,16 @@ from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
 from kraftd.operate.configuring import Configured, plan_for, refuse_changed
 from kraftd.operate.context import ClusterContext, CommandContext
+from kraftd.operate.restart import require_running
 from kraftd.operate.scale import refuse
 from kraftd.operate.scale.doors import JournalFile, ReassigningDoor, ScaleDoors
 from kraftd.operate.scale.journal import Journal
-from kraftd.operate.scale.leave import delete_data, stop_and_unregister, take_out
+from kraftd.operate.scale.leave import delete_data, refuse_replicas, stop_and_unregister, take_out
 from kraftd.operate.scale.move import Moved, Mover, Target, first_look, free_bytes, look
 from kraftd.operate.scale.placement import Replicas, added
 from kraftd.operate.scale.targets import Situation, moved_back, spread_over, topics_of
 from kraftd.operate.selection import ChosenCluster
-from kraftd.operate.start.sequence import Deadline
+from kraftd.operate.start.sequence import Deadline, yield_to_stop
 from kraftd.operate.start.start import Start, StartOptions
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import MIN_IN_SYNC_REPLICAS, min_in_sync_replicas
@@ -195,7 +196,7 @@ class Scale:
             refuse.refuse_voters(goal, configured.manifest)
         if not options.abort:
             refuse.refuse_factor(factor, goal)
-        self._refuse_changed()
+        self._refuse_changed(self._running)
         situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_dead(self._needed(journal), alive)
         refuse.refuse_foreign_moves(situation, journal)
@@ -334,19 +335,37 @@ class Scale:
         if set(_names_of(range(1, brokers + 1))) <= formatted & set(self._running.names) and self._are_running(brokers):
             return
         with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
-            start_beside(following_configuration(self._start(brokers), self._running))
+            recorded = self._recorded_as_configured()
+            start_beside(following_configuration(self._start(brokers), recorded.plan))
+
+    def _recorded_as_configured(self) -> ClusterContext:
+        """Return the cluster by the plan of record; the caller holds the lock, for which it may have waited long.
+
+        Raises:
+            YieldedError: The cluster was stopped meanwhile.
+            NeedsRunningClusterError: It does not run any more.
+            RefusedError: The configuration has changed meanwhile, and was not applied.
+        """
+        yield_to_stop(self._store, self._deadline)
+        recorded = self._cluster.following(self._store.plan() or self._running)
+        require_running(recorded)
+        self._refuse_changed(recorded.plan)
+        return recorded
 
     def _are_running(self, brokers: int) -> bool:
         return self._cluster.find_processes().processes.keys() >= set(_names_of(range(1, brokers + 1)))
 
     def _remove(self, mover: Mover, kafka: ReassigningDoor, brokers: int) -> None:
-        mover.journal = replace(mover.journal, is_removing=True)
-        self._journal.write(mover.journal)
         with self._cluster.lock(COMMAND, timeout_s=self._options.timeout_s):
-            recorded = self._cluster.following(self._store.plan() or self._running)
+            recorded = self._recorded_as_configured()
+            # Before the stop: a configuration that cannot be read any more must not end this half-way.
+            start = self._start(brokers)
             leaving = tuple(node for node in recorded.plan.brokers if node.node_id > brokers)
+            refuse_replicas(kafka, leaving)
+            mover.journal = replace(mover.journal, is_removing=True)
+            self._journal.write(mover.journal)
             stop_and_unregister(recorded, kafka, leaving, COMMAND)
-            take_out(self._start(brokers))
+            take_out(start)
             if self._options.delete_data:
                 delete_data(recorded, _names_of(range(brokers + 1, mover.journal.most_brokers + 1)))
 
@@ -391,10 +410,9 @@ class Scale:
         cluster = self._cluster.following(configured.plan)
         return Start(configured, cluster, options, self._deadline, self._doors.start)
 
-    def _refuse_changed(self) -> None:
-        configured = self._configured(len(self._running.brokers))
-        origin = configured.chosen.origin
-        refuse_changed(COMMAND, self._running, configured.plan, origin, "the number of brokers")
+    def _refuse_changed(self, running: Plan) -> None:
+        configured = self._configured(len(running.brokers))
+        refuse_changed(COMMAND, running, configured.plan, configured.chosen.origin, "the number of brokers")
 
 
 def _set_min_isr(kafka: ReassigningDoor, values: Mapping[str, str | None]) -> None:

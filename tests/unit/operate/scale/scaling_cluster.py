@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from kraftd.host.events import read_events
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import BrokerEndpoint, ClusterMetadata, Failure, LogDir, Partial, Partition, TopicState
+from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.kafka.topics import Reassignment
 from kraftd.operate.scale.doors import JournalFile, ScaleDoors
 from kraftd.operate.scale.journal import Journal
@@ -43,6 +45,7 @@ class FakeKafka:
         self.highest_rate = 0
         self.unknown = {}
         self.looks_behind = 0
+        self.canary = ()
         self.seen = {node_id: ({}, 0) for node_id in self.brokers}
 
     def reassignments(self):
@@ -65,7 +68,10 @@ class FakeKafka:
         self.unknown = {node_id: looks - 1 for node_id, looks in self.unknown.items() if looks > 0}
         gone = self.dead | self.unknown.keys()
         brokers = tuple(BrokerEndpoint(each, "localhost", each) for each in self.brokers if each not in gone)
-        return ClusterMetadata(brokers, Partial({"orders": TopicState("orders", False, tuple(partitions))}))
+        canary = [Partition(CANARY_TOPIC, 0, self.canary[0], self.canary, self.canary)] if self.canary else []
+        topics = {"orders": partitions, CANARY_TOPIC: canary}
+        states = {name: TopicState(name, False, tuple(found)) for name, found in topics.items() if found}
+        return ClusterMetadata(brokers, Partial(states))
 
     def log_dirs(self, brokers):
         sizes = {node_id: {} for node_id in self.brokers}
@@ -88,6 +94,10 @@ class FakeKafka:
     def elect_leaders(self, partitions):
         for _, number in partitions:
             self.leaders[number] = self.replicas[number][0]
+
+    def delete_orders(self):
+        for each in (self.under_way, self.replicas, self.leaders):
+            each.clear()
 
     def own_settings(self, names):
         return {name: dict(self.topic) for name in names}
@@ -139,6 +149,7 @@ class ScalingKafka(FakeKafka):
         super().__init__([(1, 2), (2, 1), (1, 2)])
         self.cluster = cluster
         self.forgets = []
+        self.keeps_canary = []
         self.refuses_min_isr = None
 
     def metadata(self, names=None):
@@ -178,7 +189,7 @@ class ScalingKafka(FakeKafka):
 
     def delete_topics(self, names):
         with self.cluster.noting("delete"):
-            return {}
+            return dict.fromkeys(names, self.keeps_canary.pop(0)) if self.keeps_canary else {}
 
 
 @dataclass
@@ -191,6 +202,8 @@ class ScalingCluster(FakeCluster):
         steps: What happened, in order.
         journals: What the journal was when it happened.
         throttles: Whether anything was throttled then.
+        meanwhile: What others do right after a step.
+        assigned: The settings of the configuration.
     """
 
     killed_after: str = ""
@@ -198,6 +211,8 @@ class ScalingCluster(FakeCluster):
     steps: list[str] = field(default_factory=list)
     journals: dict[str, Journal | None] = field(default_factory=dict)
     throttles: dict[str, bool] = field(default_factory=dict)
+    meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
+    assigned: tuple[str, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -235,13 +250,14 @@ class ScalingCluster(FakeCluster):
         self.steps.append(step)
         self.journals[step] = self.journal
         self.throttles[step] = any(self.kafka.throttles)
+        self.meanwhile.pop(step, lambda: None)()
         if step == self.killed_after:
             self.is_killed = True
             raise Killed
 
     def choose(self, brokers):
-        assigned = [] if brokers is None else [f"cluster.brokers={brokers}"]
-        return ChosenCluster(configure([assignments_layer(assigned)]), "kraftd.toml", self.plan.layout)
+        asked = () if brokers is None else (f"cluster.brokers={brokers}",)
+        return ChosenCluster(configure([assignments_layer((*self.assigned, *asked))]), "kraftd.toml", self.plan.layout)
 
     @property
     def scale_doors(self):

@@ -458,3 +458,80 @@ def on_record(cluster):
     """Return the brokers that the manifest has, and those that have left."""
     manifest = cluster.store.manifest()
     return tuple(node.name for node in manifest.nodes if node.name.startswith("broker")), manifest.removed
+
+
+# What others do meanwhile.
+
+
+def edited(cluster):
+    cluster.assigned = ("cluster.heap=3g",)
+
+
+def broken(cluster):
+    cluster.assigned = ("cluster.heap=x",)
+
+
+def filled(cluster):
+    cluster.kafka.replicas[3], cluster.kafka.leaders[3] = (3,), 3
+
+
+def stop_was_run(cluster):
+    cluster.store.raise_generation()
+
+
+def supervisor_ended(cluster):
+    cluster.supervisor_pid = None
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "code"),
+    [
+        (edited, RefusedError, "configuration_changed"),
+        (broken, ConfigurationError, None),
+        (filled, RefusedError, "replicas_left"),
+        (stop_was_run, YieldedError, None),
+        (supervisor_ended, NeedsRunningClusterError, "unsupervised"),
+    ],
+)
+def test_no_broker_is_removed_where_something_has_changed_meanwhile(of_three, change, kind, code):
+    of_three.meanwhile["unthrottle"] = lambda: change(of_three)
+
+    with pytest.raises(kind) as caught:
+        of_three.scale(2)
+
+    assert code in (None, caught.value.code)
+    assert (of_three.steps[-1], of_three.journal.is_removing) == ("unthrottle", False)
+    of_three.assigned, of_three.supervisor_pid = (), 1
+    of_three.scale(2)
+    assert (of_three.running_brokers, of_three.store.manifest().removed) == (NAMES[:2], ("broker-3",))
+    assert {3} & set(sum(of_three.kafka.replicas.values(), ())) == set()
+
+
+def test_a_broker_with_a_topic_that_came_during_its_stop_is_not_forgotten(of_three):
+    of_three.meanwhile["SIGTERM broker-3"] = lambda: filled(of_three)
+
+    with pytest.raises(RefusedError) as caught:
+        of_three.scale(2, delete_data=True)
+
+    assert (caught.value.code, caught.value.details["partitions"]) == ("replicas_left", [("orders", 3)])
+    assert ("unregister broker-3" in of_three.steps, of_three.plan.layout.data("broker-3").exists()) == (False, True)
+
+
+@pytest.mark.parametrize("change", [edited, stop_was_run])
+def test_no_broker_comes_where_something_has_changed_meanwhile(cluster, change):
+    cluster.killed_at("update", cluster.scaling(3))
+    planned = cluster.scaling(3)
+    first_look = cluster.kafka.metadata
+    answered = []
+
+    def metadata(names=None):
+        if not answered:
+            answered.append(change(cluster))
+        return first_look(names)
+
+    cluster.kafka.metadata = metadata
+
+    with pytest.raises((RefusedError, YieldedError)):
+        planned.run()
+
+    assert cluster.steps == []
