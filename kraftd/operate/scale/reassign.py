@@ -145,8 +145,10 @@ class Reassign:
             goal = journal.goal or goal
         situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_foreign_moves(situation, journal)
-        if not self._options.abort:
+        # A topic that was deleted since an unfinished reassignment began has nothing left to move.
+        if journal is None:
             refuse_topics(situation, goal)
+        if not self._options.abort and situation.of(goal.topics).topics:
             refuse.refuse_reassignment(situation.of(goal.topics), goal, brokers)
         holding = {broker for replicas in situation.of(goal.topics).current.values() for broker in replicas}
         refuse.refuse_dead({*goal.brokers, *holding}, alive)

@@ -200,7 +200,9 @@ class Scale:
         situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_dead(self._needed(journal), alive)
         refuse.refuse_foreign_moves(situation, journal)
-        refuse.refuse_unknown_topics(situation, topics)
+        if journal is None:
+            # One that was deleted since an unfinished scale began has nothing left to move.
+            refuse.refuse_unknown_topics(situation, topics)
         if not options.abort:
             refuse.refuse_too_few(situation, goal, factor, topics)
         is_same = journal is None and goal == before and factor is None

@@ -137,6 +137,17 @@ def test_a_reassignment_that_was_killed_is_undone_by_abort(cluster, step):
     assert (cluster.kafka.throttles, cluster.journal) == (NOT_THROTTLED, None)
 
 
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_an_unfinished_reassignment_of_a_topic_that_was_deleted_comes_to_its_end(cluster, is_undone):
+    options = {"topics": ("orders",), "assignment": ((2, 3), (3, 1), (1, 2))}
+    cluster.killed_at("reassign", cluster.reassigning(**options))
+    cluster.kafka.delete_orders()
+
+    result = cluster.reassigning(**({"abort": True} if is_undone else {})).run()
+
+    assert (result.is_undone, cluster.journal) == (is_undone, None)
+
+
 @pytest.mark.parametrize("options", [{}, {"abort": True}], ids=["balanced", "nothing to abort"])
 def test_what_is_balanced_needs_no_reassignment(cluster, options):
     result = cluster.reassigning(**options).run()

@@ -535,3 +535,13 @@ def test_no_broker_comes_where_something_has_changed_meanwhile(cluster, change):
         planned.run()
 
     assert cluster.steps == []
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_an_unfinished_scale_of_a_topic_that_was_deleted_comes_to_its_end(of_three, is_undone):
+    of_three.killed_at("reassign", of_three.scaling(replication_factor=3, topics=("orders",)))
+    of_three.kafka.delete_orders()
+
+    result = of_three.scale(abort=is_undone)
+
+    assert (result.is_undone, of_three.journal) == (is_undone, None)
