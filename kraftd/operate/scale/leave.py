@@ -20,6 +20,7 @@ from kraftd.units import listed
 
 _RETRY_S = 0.5
 _UNREGISTER_LIMIT_S = 20.0
+_DELETE_LIMIT_S = 20.0
 _SHOWN = 6
 _UNKNOWN = "BROKER_ID_NOT_REGISTERED"
 
@@ -31,7 +32,7 @@ def stop_and_unregister(
 
     Raises:
         RefusedError: A partition has come to one of them meanwhile.
-        KraftdError: The cluster does not forget one.
+        KraftdError: The cluster does not forget one, or keeps the canary's topic on one.
     """
     names = tuple(node.name for node in leaving)
     if not names:
@@ -50,8 +51,7 @@ def stop_and_unregister(
                     details={"error": failure.error},
                 )
             cluster.clock.sleep(_RETRY_S)
-    # It has a partition that one of these should lead, and cannot lose it; the daemon makes it again for those left.
-    kafka.delete_topics((CANARY_TOPIC,))
+    _delete_canary_topic(cluster, kafka, leaving)
 
 
 def refuse_replicas(kafka: ReassigningDoor, leaving: tuple[Node, ...]) -> None:
@@ -85,6 +85,27 @@ def _partitions_on(topics: Iterable[TopicState], nodes: tuple[Node, ...]) -> lis
     """Return the partitions that have a replica on one of some brokers."""
     node_ids = {node.node_id for node in nodes}
     return [each.key for topic in topics for each in topic.partitions if not node_ids.isdisjoint(each.replicas)]
+
+
+def _delete_canary_topic(cluster: ClusterContext, kafka: ReassigningDoor, left: tuple[Node, ...]) -> None:
+    """Delete the topic that has a partition of each broker, and cannot lose one; the daemon makes it again.
+
+    Raises:
+        KraftdError: It stays, with a replica on a broker that has left: no restart would find all replicas in sync.
+    """
+    deadline_s = cluster.clock.monotonic_s() + _DELETE_LIMIT_S
+    while failure := kafka.delete_topics((CANARY_TOPIC,)).get(CANARY_TOPIC):
+        if not _partitions_on(kafka.metadata().topics.values.values(), left):
+            return
+        if not failure.retriable or cluster.clock.monotonic_s() > deadline_s:
+            raise KraftdError(
+                f"cannot delete the topic {CANARY_TOPIC}, which has replicas on brokers that have left: {failure.text}",
+                hint="Run the same command again. Where delete.topic.enable is false, move its partitions to brokers "
+                "that stay first, with 'kraftd kafka reassign-partitions'.",
+                code="canary_not_deleted",
+                details={"error": failure.error},
+            )
+        cluster.clock.sleep(_RETRY_S)
 
 
 def take_out(start: Start) -> None:

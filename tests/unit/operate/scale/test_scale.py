@@ -545,3 +545,27 @@ def test_an_unfinished_scale_of_a_topic_that_was_deleted_comes_to_its_end(of_thr
     result = of_three.scale(abort=is_undone)
 
     assert (result.is_undone, of_three.journal) == (is_undone, None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_held", "code"),
+    [
+        ([Failure("REQUEST_TIMED_OUT", "no answer", retriable=True)] * 3, True, None),
+        ([Failure("REQUEST_TIMED_OUT", "no answer", retriable=True)] * 99, True, "canary_not_deleted"),
+        ([Failure("TOPIC_DELETION_DISABLED", "no", retriable=False)], True, "canary_not_deleted"),
+        ([Failure("TOPIC_DELETION_DISABLED", "no", retriable=False)], False, None),
+        ([Failure("UNKNOWN_TOPIC_OR_PARTITION", "no such topic", retriable=False)], False, None),
+    ],
+    ids=["late", "silent", "disabled", "moved", "absent"],
+)
+def test_the_topic_of_the_canary_keeps_no_replica_on_a_broker_that_left(of_three, answers, is_held, code):
+    of_three.kafka.keeps_canary = list(answers)
+    of_three.kafka.canary = (3, 1) if is_held else (1, 2)
+    try:
+        of_three.scale(2)
+        found = None
+    except KraftdError as raised:
+        found = raised.code
+
+    assert found == code
+    assert (of_three.journal is None) == (code is None)
