@@ -64,6 +64,9 @@ def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
     running = cluster.following(known or cluster.plan)
     running.plan.check_names(stop_options.names)
     with cluster.lock("restart", timeout_s=start.options.timeout_s):
+        # What held the lock may have written another one.
+        running = cluster.following(cluster.store.plan() or running.plan)
+        running.plan.check_names(stop_options.names)
         if stop_options.names:
             _require_supervision(running, stop_options.names)
         stopped = nothing_stopped(running.plan, stop_options)

@@ -113,9 +113,13 @@ def applied(start: Start, options: ApplyOptions) -> ApplyResult:
             hint="'kraftd start' starts it with this configuration.",
             code="not_running",
         )
-    cluster = start.cluster.following(running)
+    store, cluster = start.cluster.store, start.cluster.following(running)
     with ExitStack() as stack:
         with cluster.lock(COMMAND, timeout_s=options.timeout_s):
+            # What held the lock may have written other ones.
+            running = store.plan() or running
+            start = replace(start, configured=start.configured.with_manifest(store.manifest()))
+            cluster = cluster.following(running)
             require_running(cluster)
             application = _Application(following_configuration(start, running), running, options)
             application.prepare()

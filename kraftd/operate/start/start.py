@@ -211,6 +211,8 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     if not has_leftovers:
         check_ports(plan, plan.names, start.doors.port_holder, start.cluster.clock)
     prepared = start.doors.prepare_runtime(plan, cluster.command_context)
+    # A download takes long, and nothing is written yet that a stop would have to end.
+    yield_to_stop(cluster.store, start.deadline)
     logger.debug("Kafka %s runs on %s", plan.kafka_version, prepared.launch.java)
     files = files_of(plan, prepared.launch, cluster.command_context)
     possible = start.doors.open_files_limit()

@@ -18,6 +18,7 @@ from kraftd.observe.stop_cost import stop_cost
 from kraftd.operate.context import ClusterContext, Reporter, find_supervised
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.ownership import ownership_of, was_locked
+from kraftd.operate.selection import recorded_plan
 from kraftd.operate.stop.execute import CLEAN_SHUTDOWN, StopExecution, Stopped
 from kraftd.plan.desired import DesiredProgram, DesiredState
 from kraftd.plan.kinds import Node
@@ -91,6 +92,9 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
         with _reporting_failures(cluster.reporter):
             cluster.store.raise_generation()
     with cluster.lock(options.command, timeout_s=options.timeout_s):
+        # What held the lock may have written another one, with programs that this one has not.
+        cluster = cluster.following(recorded_plan(cluster.layout) or plan)
+        cluster.plan.check_names(options.names)
         if not is_there(cluster):
             # The first start has yielded before it wrote anything.
             return nothing_stopped(plan, options)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.health.programs.ladder import SERVES, Answer, ProcessFact, start_progress
+from kraftd.host.lock import acquire
 from kraftd.host.processes import Process
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import (
@@ -24,7 +25,7 @@ from kraftd.kafka.model import (
 )
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.configuring import Configured
-from kraftd.operate.context import ClusterContext, CommandContext
+from kraftd.operate.context import ClusterContext, CommandContext, NullReporter
 from kraftd.operate.doors import Doors
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import PreparedRuntime
@@ -40,6 +41,17 @@ from tests.clocks import ManualClock
 from tests.plans import LAUNCH, PYTHON, plan_of
 
 GIB = 1024**3
+
+
+class WhenWaiting(NullReporter):
+    """Does something as soon as a command says that it waits for another one."""
+
+    def __init__(self, act):
+        self._act = act
+
+    def step(self, text):
+        if text.startswith("Waiting for"):
+            self._act()
 
 
 @dataclass
@@ -183,6 +195,17 @@ class FakeCluster:
         for name in names or self.plan.names:
             self.spawn(name)
             self.programs[name].started_s = -1000.0
+
+    def waiting_for(self, other):
+        """Return the context of a command that has to wait for the lock until another one has done something."""
+        held = contextlib.ExitStack()
+        held.enter_context(acquire(self.plan.layout.lock, command="other", clock=self.clock, timeout_s=0.0))
+
+        def end():
+            held.close()
+            other()
+
+        return replace(self.context, command_context=replace(self.context.command_context, reporter=WhenWaiting(end)))
 
     # What the doors do.
 

@@ -276,3 +276,15 @@ def test_a_restart_onto_the_port_of_another_process_stops_nothing(cluster):
 
     assert "9092" not in str(caught.value)
     assert cluster.did == []
+
+
+def test_a_restart_that_waited_ends_what_came_meanwhile_too(cluster):
+    def grow():
+        cluster.store.write_plan(plan_of("[consumer]\ninstances = 2", state_dir=cluster.tmp_path / "s"))
+        cluster.update()
+        cluster.spawn("consumer-2")
+
+    start = replace(cluster.starting(), cluster=cluster.waiting_for(grow))
+    result = locked_restart(start, StopOptions())
+
+    assert "consumer-2" in {each.name for each in result.stopped.programs}

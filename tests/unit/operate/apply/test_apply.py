@@ -1,5 +1,6 @@
 """A changed configuration and a cluster that runs, without a process: what is written, started and restarted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,16 @@ def test_a_third_broker_joins_and_only_the_daemon_is_restarted(cluster):
     assert "broker-3" in cluster.store.plan().names
     assert result.restarted == ()
     assert not apply(cluster, "[cluster]\nbrokers = 3").is_changed
+
+
+def test_an_apply_that_waited_goes_on_from_what_came_meanwhile(cluster):
+    configured = "[consumer]\ninstances = 2"
+    start = start_of(cluster, configured)
+    waiting = cluster.waiting_for(lambda: apply(cluster, configured)).following(start.cluster.plan)
+
+    result = applied(replace(start, cluster=waiting), ApplyOptions())
+
+    assert (result.is_changed, cluster.of("start").count("consumer-2")) == (False, 1)
 
 
 def test_a_daemon_that_had_just_been_started_is_waited_for(cluster):

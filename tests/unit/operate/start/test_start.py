@@ -160,6 +160,19 @@ def test_a_start_yields_to_a_stop_that_is_asked_for_meanwhile(tmp_path):
     assert cluster.did == []
 
 
+def test_a_start_yields_to_a_stop_before_it_writes_anything(cluster):
+    start = cluster.starting()
+
+    def prepare(plan, command_context):
+        cluster.store.raise_generation()
+        return start.doors.locate(plan, command_context)
+
+    with pytest.raises(YieldedError):
+        locked_start(replace(start, doors=replace(start.doors, prepare_runtime=prepare)))
+
+    assert (cluster.did, cluster.store.plan(), cluster.store.manifest()) == ([], None, None)
+
+
 def test_a_topic_that_cannot_be_used_fails_the_start_before_the_apps(cluster):
     cluster.topic_failure = Failure("INVALID_REPLICATION_FACTOR", "there are not so many brokers", retriable=False)
 

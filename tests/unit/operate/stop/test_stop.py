@@ -4,11 +4,12 @@ import contextlib
 
 import pytest
 
-from kraftd.errors import RefusedError, TimedOutError
+from kraftd.errors import RefusedError, TimedOutError, UnknownNameError
 from kraftd.host.events import read_events
 from kraftd.kafka.model import Failure, KafkaUnreachableError
 from kraftd.operate.stop.stop import StopOptions, stop
 from kraftd.plan.program import DAEMON
+from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
 
 
@@ -30,6 +31,33 @@ def test_apps_stop_first_then_brokers_together_then_the_tie_breaker_then_supervi
     assert cluster.at_s["SIGTERM", "broker-1"] == cluster.at_s["SIGTERM", "broker-2"]
     assert (result.unclean, result.whole_cluster) == ((), True)
     assert not any(cluster.store.desired().wants(name) for name in cluster.plan.names)
+
+
+def grow(cluster):
+    """Let a third broker join, as a scale or an apply has it."""
+    cluster.store.write_plan(plan_of("[cluster]\nbrokers = 3", state_dir=cluster.tmp_path / "s"))
+    cluster.update()
+    cluster.spawn("broker-3")
+
+
+def test_a_stop_that_waited_stops_what_came_meanwhile_too(cluster):
+    result = stop(cluster.waiting_for(lambda: grow(cluster)), StopOptions())
+
+    assert "broker-3" in {each.name for each in result.programs}
+    assert ("broker-3" in cluster.of("SIGTERM"), cluster.process_table().processes) == (True, {})
+
+
+def test_a_stop_that_waited_knows_no_program_that_has_left_meanwhile(tmp_path):
+    cluster = FakeCluster(tmp_path, toml="[consumer]\ninstances = 2")
+    cluster.store.write_plan(cluster.plan)
+    cluster.runs()
+
+    def leave():
+        cluster.programs["consumer-2"].pid = None
+        cluster.store.write_plan(plan_of("", state_dir=tmp_path / "s"))
+
+    with pytest.raises(UnknownNameError):
+        stop(cluster.waiting_for(leave), StopOptions(names=("consumer-2",)))
 
 
 def test_the_tie_breaker_is_told_only_when_every_broker_closed_its_logs(tmp_path):
