@@ -64,11 +64,13 @@ class ExplainDoors:
 
     Attributes:
         document: The fullest document of a cluster that there is now.
+        own_look: The command's own observation, which has every program of the plan.
         gaps: The damage at offsets, for those partitions where there is some.
         files: The rendered files of a plan, with the Java and the jars that are here; raises where there are none.
     """
 
     document: Callable[[ClusterContext], StatusDocument] = _document
+    own_look: Callable[[ClusterContext], StatusDocument] = observed
     gaps: Callable[[Access, Places], dict[TopicPartition, Gap]] = _gaps
     files: Callable[[Plan, CommandContext], dict[Path, str]] = located_files_of
 
@@ -106,6 +108,9 @@ def explain_program(cluster: ClusterContext, name: str, doors: ExplainDoors | No
     cluster.plan.check_names((name,))
     doors = doors or ExplainDoors()
     document = doors.document(cluster)
+    if node_named(document, name) is None:
+        # The daemon reads the plan when it starts, and has not read this one yet.
+        document = doors.own_look(cluster)
     complaints, damage = _complaints(cluster, node_named(document, name)), _damaged_files(cluster, name, doors)
     records = replace(_records(cluster), complaints=complaints, damage=damage)
     facts = why(document, name, records, cluster.clock.now_s())

@@ -85,14 +85,20 @@ def wait(cluster: ClusterContext, conditions: Sequence[Condition], timeout_s: fl
 
 
 def is_met(document: StatusDocument, condition: Condition, plan: Plan) -> bool:
-    """Return whether a condition is met: its rung is reached, or one above it."""
+    """Return whether a condition is met: its rung is reached, or one above it.
+
+    A program that the document has not is on no rung: it has left the cluster meanwhile, or the daemon does not know it
+    yet.
+    """
     if condition.rung is None:
         return all(node.pid is None for node in document.nodes if condition.name in (CLUSTER, node.name))
     if condition.name == CLUSTER:
         if condition.rung is Rung.READY:
             return document.ready
         return _has_reached(CLUSTER_LADDER, document.rung, condition.rung)
-    node = next(each for each in document.nodes if each.name == condition.name)
+    node = next((each for each in document.nodes if each.name == condition.name), None)
+    if node is None:
+        return False
     program = plan.program(node.name)
     if condition.rung is serving_rung(program):
         return node.ready
@@ -133,9 +139,11 @@ def _log_lines(cluster: ClusterContext, name: str, uptime_s: float) -> list[str]
 
 def missing(document: StatusDocument, condition: Condition) -> str:
     """Return because of which programs a condition is not met, with their rungs."""
-    concerned = _concerned(document, condition)
+    concerned = list(_concerned(document, condition))
     if condition.rung is None:
         return ", ".join(f"{node.name} runs" for node in concerned)
+    if condition.name != CLUSTER and not concerned:
+        return "the cluster has no such program now"
     nodes = ", ".join(
         f"{node.name} is {node.service_state}"
         + (f" ({described(node.rung, node.recovery)})" if node.rung is not None else "")

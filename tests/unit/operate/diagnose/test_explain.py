@@ -53,6 +53,16 @@ def texts(explanation):
     return "\n".join(fact.text for fact in explanation.facts)
 
 
+def test_a_program_that_the_daemon_does_not_know_yet_is_looked_at_by_the_command(cluster):
+    look = snapshot(program("broker-1"), program("kraftd"))
+    of_daemon = health_document(cluster.plan, look, judge(look), 1000.0)
+    own = seen(cluster, ServiceState.STARTING, daemon=False)
+
+    found = explain_program(cluster.context, NAME, ExplainDoors(lambda cluster: of_daemon, lambda cluster: own))
+
+    assert (found.source, "it has no process (EXITED)" in texts(found)) == ("command", True)
+
+
 @pytest.mark.parametrize(
     ("state", "facts", "answer"),
     [

@@ -120,3 +120,11 @@ def test_a_cluster_that_is_ready_and_not_in_sync_names_the_brokers_that_lag():
     ready = document(SERVING, replace(program("broker-2"), rung=Rung.IN_SYNC))
 
     assert missing(ready, parse_condition("cluster:in-sync", PLAN)) == "broker-1 is READY (serving)"
+
+
+@pytest.mark.parametrize(("word", "is_there"), [("ready", False), ("in-sync", False), ("stopped", True)])
+def test_a_program_that_has_left_meanwhile_is_stopped_and_on_no_rung(word, is_there):
+    condition = parse_condition(f"broker-2:{word}", PLAN)
+
+    assert is_met(document(SERVING), condition, PLAN) is is_there
+    assert is_there or missing(document(SERVING), condition) == "the cluster has no such program now"
