@@ -221,8 +221,8 @@ def _refuse_absent(cluster: ClusterContext, names: tuple[str, ...]) -> None:
     absent = [name for name in names if name not in processes and not isinstance(cluster.plan.program(name), Node)]
     if absent:
         raise NeedsRunningClusterError(
-            f"cannot restart {' and '.join(absent)}: it does not run",
-            hint=f"'kraftd start {' '.join(absent)}' starts it.",
+            f"cannot restart {' and '.join(absent)}: {'it does' if len(absent) == 1 else 'they do'} not run",
+            hint=f"'kraftd start {' '.join(absent)}' starts {'it' if len(absent) == 1 else 'them'}.",
             code="not_running",
         )
 

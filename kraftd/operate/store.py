@@ -71,8 +71,10 @@ class Store:
 
     def plan_missing(self, running: Iterable[str]) -> KraftdError:
         """Return the error of a plan that is missing while some programs of the cluster run."""
+        names = tuple(running)
+        run = "runs" if len(names) == 1 else "run"
         return KraftdError(
-            f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(running)} run",
+            f"cannot read the plan {self.layout.plan}: it is missing, while {', '.join(names)} {run}",
             hint="'kraftd start' writes it again from the configuration, and restarts what runs only where that has "
             "changed since; 'kraftd stop' stops it.",
             code="plan_missing",

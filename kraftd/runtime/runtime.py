@@ -230,7 +230,8 @@ def _missing(kafka_version: str, lacking: Shortfall) -> RuntimeMissingError:
     damaged = ", ".join(jar.file_name for jar in lacking.damaged)
     absent = len(lacking.absent)
     missing = f"{plural(absent, 'jar')} {'is' if absent == 1 else 'are'} not in the cache"
-    what = f"{damaged} in the cache is damaged" if damaged else missing
+    is_or_are = "is" if len(lacking.damaged) == 1 else "are"
+    what = f"{damaged} in the cache {is_or_are} damaged" if damaged else missing
     return RuntimeMissingError(
         f"cannot run Kafka {kafka_version}: {what}",
         hint=f"Run 'kraftd setup' with a network: it fetches {human_size(lacking.size_bytes)}.",

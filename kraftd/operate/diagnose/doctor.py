@@ -179,7 +179,8 @@ class _Look:
             return Finding("data", Level.OK, f"nothing is formatted in {configured.plan.layout.state_dir} yet")
         check_against(configured.plan, configured.manifest, configured.chosen.origin)
         empty = unformatted(configured.plan, configured.manifest)
-        rest = f", and {', '.join(node.name for node in empty)} is to be formatted" if empty else ""
+        is_or_are = "is" if len(empty) == 1 else "are"
+        rest = f", and {', '.join(node.name for node in empty)} {is_or_are} to be formatted" if empty else ""
         nodes = len(configured.plan.nodes) - len(empty)
         fact = f"{nodes} nodes of the cluster id {configured.manifest.cluster_id} in {configured.plan.layout.state_dir}"
         return Finding("data", Level.OK, f"{fact}{rest}")

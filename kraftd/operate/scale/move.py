@@ -288,9 +288,10 @@ class Mover:
         while unled := self._unled():
             self._kafka.elect_leaders(unled)
             if self._clock.monotonic_s() > deadline_s:
+                have = "has another leader than its" if len(unled) == 1 else "have other leaders than their"
                 self.notes.append(
-                    f"{plural(len(unled), 'partition')} has another leader than its preferred one; Kafka changes that "
-                    "within 30 s of its being in sync"
+                    f"{plural(len(unled), 'partition')} {have} preferred one; Kafka changes that within 30 s of being "
+                    "in sync"
                 )
                 return
             self._clock.sleep(_POLL_S)

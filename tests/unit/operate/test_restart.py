@@ -288,3 +288,20 @@ def test_a_restart_that_waited_ends_what_came_meanwhile_too(cluster):
     result = locked_restart(start, StopOptions())
 
     assert "consumer-2" in {each.name for each in result.stopped.programs}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("consumer",), "cannot restart consumer: it does not run"),
+        (("producer", "consumer"), "cannot restart producer and consumer: they do not run"),
+    ],
+)
+def test_programs_that_do_not_run_are_not_restarted_one_after_the_other(cluster, names, said):
+    for name in names:
+        cluster.programs[name].pid = None
+
+    with pytest.raises(NeedsRunningClusterError) as caught:
+        roll(cluster, *names)
+
+    assert str(caught.value) == said
