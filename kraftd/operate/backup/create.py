@@ -213,8 +213,9 @@ def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest
     for name in (*options.topics, *options.exclude):
         if name not in found:
             raise unknown_name(f"cannot back up the topic {name}: it does not exist", name, list(found))
-    chosen = options.topics or [name for name in found if not _INTERNAL.fullmatch(name)]
-    topics = tuple(found[name] for name in sorted({*chosen} - {*options.exclude}))
+    asked = options.topics or [name for name in found if not _INTERNAL.fullmatch(name)]
+    chosen = sorted({*asked} - {*options.exclude})
+    topics = tuple(found[name] for name in chosen)
     ranges = admin.ranges([(topic.name, index) for topic in topics for index in range(topic.partitions)])
     partitions = []
     for topic in topics:

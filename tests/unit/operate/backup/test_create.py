@@ -161,6 +161,12 @@ def test_a_topic_that_does_not_exist_is_refused_with_the_nearest_name(kafka):
     assert TOPIC in raised.value.hint
 
 
+def test_offsets_in_a_topic_that_is_left_out_are_left_out_too(kafka):
+    kafka.found_groups = (commits(p0=3),)
+
+    assert take_snapshot(kafka, CreateOptions(exclude=(TOPIC,)), None, LATER).groups == ()
+
+
 def test_a_damaged_file_is_named_with_its_frame_and_byte(tmp_path, kafka):
     target, manifest = backed_up(tmp_path, kafka)
     file = manifest.topics[0].partitions[1].files[0]
