@@ -205,6 +205,9 @@ def _headers(given: Any) -> tuple[tuple[str, bytes], ...]:
         raise _WrongEnvelope("headers must be an object of strings, or of lists of strings for repeated names")
     found = []
     for name, values in given.items():
+        if "\0" in name:
+            # librdkafka would write the name up to it.
+            raise _WrongEnvelope(f"the name of the header {name!r} has a NUL, and must have none")
         for value in values if isinstance(values, list) else [values]:
             if not isinstance(value, str):
                 raise _WrongEnvelope(f"the header {name!r} must be a string or a list of strings")

@@ -112,6 +112,7 @@ def test_an_envelope_says_everything_about_a_record():
         (b'{"value":1,"timestamp":"now"}', "bad_parameter"),
         (b'{"value":1,"headers":[]}', "bad_parameter"),
         (b'{"value":1,"headers":{"a":1}}', "bad_parameter"),
+        (b'{"value":1,"headers":{"a\\u0000b":"x"}}', "bad_parameter"),
         (b'{"value":1,"value":2}', "bad_parameter"),
         (b'{"value":NaN}', "invalid_json"),
         (b"\xff", "invalid_json"),
