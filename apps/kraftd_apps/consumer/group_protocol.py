@@ -77,13 +77,15 @@ class ConfigClient(Protocol):
 
 
 def supports_consumer_protocol(client: ConfigClient) -> bool | None:
-    """Return whether the brokers support the consumer protocol (KIP-848); None if no broker answers.
+    """Return whether the brokers support the consumer protocol (KIP-848); None if no broker answers or serves.
 
     A client without permission to read a broker's settings uses the classic protocol, which every broker supports.
     """
     try:
-        broker_id = min(client.list_topics(timeout=_TIMEOUT_S).brokers)
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
+        brokers = client.list_topics(timeout=_TIMEOUT_S).brokers
+        if not brokers:
+            return None
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(min(brokers)))
         settings = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource].result()
     except KafkaException as error:
         return False if error.args[0].code() in _FORBIDDEN else None

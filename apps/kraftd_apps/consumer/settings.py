@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraftd_apps.common.settings import HttpSettings, KafkaSettings, Reader, read_http, read_kafka
 
-_PRODUCER_URL = re.compile(r"http://[\w.-]+(?::\d{1,5})?|http://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
+_PRODUCER_URL = re.compile(r"http://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d{1,5}))?")
 
 _TOPIC_REFRESH_MS = 5000
 """How often a member refreshes the metadata of its topic."""
@@ -59,12 +59,17 @@ def read_settings(values: Mapping[str, str]) -> ConsumerSettings:
     )
     if settings.producer_url == "off":
         settings = replace(settings, producer_url="")
-    elif not _PRODUCER_URL.fullmatch(settings.producer_url):
+    elif not _is_producer_url(settings.producer_url):
         reader.wrong("APP_PRODUCER_URL", f"must be http://host:port or off, not {settings.producer_url!r}")
     if len(settings.group_id) > 255:
         reader.wrong("KAFKA_GROUP_ID", "must be at most 255 characters")
     reader.check()
     return settings
+
+
+def _is_producer_url(text: str) -> bool:
+    found = _PRODUCER_URL.fullmatch(text)
+    return found is not None and 1 <= int(found["port"] or 80) <= 65_535
 
 
 def member_config(settings: ConsumerSettings, *, incremental: bool) -> Config:

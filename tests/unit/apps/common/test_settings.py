@@ -51,6 +51,17 @@ def test_a_broken_broker_address_is_refused(servers):
         producer_settings({"KAFKA_BOOTSTRAP_SERVERS": servers})
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "http://a.b:65535", "http://[::1]:8001"])
+def test_every_usual_form_of_the_producers_address_is_taken(url):
+    assert consumer_settings({"APP_PRODUCER_URL": url}).producer_url == url
+
+
+@pytest.mark.parametrize("url", ["http://a:99999", "http://a:0", "a:8001", "http://a/b"])
+def test_a_broken_address_of_the_producer_is_refused(url):
+    with pytest.raises(SettingsError, match="APP_PRODUCER_URL"):
+        consumer_settings({"APP_PRODUCER_URL": url})
+
+
 def test_an_env_file_is_read_and_the_process_environment_wins(tmp_path):
     (tmp_path / ".env").write_text("KAFKA_TOPIC=from-file\nAPP_API_TOKEN=a$HOME\nexport APP_PORT=1234\n")
     found = environment(tmp_path, {"KAFKA_TOPIC": "from-process"})

@@ -27,6 +27,11 @@ class FakeCluster:
         return {resource: settled(self._told)}
 
 
+class FakeClusterFenced:
+    def list_topics(self, *, timeout):
+        return SimpleNamespace(brokers={})
+
+
 class FakeClusterAway:
     def list_topics(self, *, timeout):
         raise failure("_TRANSPORT")
@@ -47,8 +52,9 @@ def test_a_brokers_settings_say_which_members_it_takes(settings, taken):
     assert supports_consumer_protocol(FakeCluster(settings)) is taken
 
 
-def test_where_no_broker_answers_nothing_is_known():
-    assert supports_consumer_protocol(FakeClusterAway()) is None
+@pytest.mark.parametrize("cluster", [FakeClusterAway(), FakeClusterFenced()])
+def test_where_no_broker_answers_or_serves_nothing_is_known(cluster):
+    assert supports_consumer_protocol(cluster) is None
 
 
 def deciding(classic, new, *answers):
