@@ -1,5 +1,6 @@
 """Sizes, counts, durations, times, schedules and long texts as people and the JVM write them."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,15 +39,17 @@ def parse_bytes(text: str) -> int:
     """Return the bytes of a size such as ``1GiB``, ``500MB``, ``64k`` or ``1024``; i and a bare letter mean 1024.
 
     Raises:
-        ValueError: The text is not a size, or is empty.
+        ValueError: The text is not a size, or is empty or beyond the range of a double.
     """
     match = _BYTES.fullmatch(text.strip())
     if match is None:
         raise ValueError("it is not a size")
     power = _PREFIXES.index(match[2].lower())
     is_decimal = match[3].lower() == "b" and match[2]
-    found: int = round(float(match[1]) * (1000 if is_decimal else 1024) ** power)
-    if not found:
+    size: float = float(match[1]) * (1000 if is_decimal else 1024) ** power
+    if math.isinf(size):
+        raise ValueError("it is too large")
+    if not (found := round(size)):
         raise ValueError("it leaves no room")
     return found
 
@@ -55,13 +58,15 @@ def parse_long_duration_ms(text: str) -> int:
     """Return the milliseconds of a duration such as ``7d``, ``2w``, ``12h``, ``90min`` or ``500ms``.
 
     Raises:
-        ValueError: The text is not a duration, or is empty.
+        ValueError: The text is not a duration, or is empty or beyond the range of a double.
     """
     match = _LONG_DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("it is not a duration")
-    found = round(float(match[1]) * _UNITS_MS[match[2].lower()])
-    if not found:
+    length_ms = float(match[1]) * _UNITS_MS[match[2].lower()]
+    if math.isinf(length_ms):
+        raise ValueError("it is too long")
+    if not (found := round(length_ms)):
         raise ValueError("it leaves no time")
     return found
 
