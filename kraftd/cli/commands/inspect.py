@@ -272,7 +272,7 @@ def logs(
     lines: Annotated[
         int | None,
         typer.Option(
-            "-n", "--lines", metavar="N", min=0, help="Number of last lines of each file; 20, or all that are chosen."
+            "-n", "--lines", metavar="N", min=0, help="Last lines of each file; 20, or all with a time or --grep."
         ),
     ] = None,
     since: Annotated[

@@ -170,7 +170,7 @@ def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
 
 def _reassignment_lines(planned: "PlannedReassignment") -> list[str]:
     if planned.is_empty:
-        return [f"The replicas of the cluster {planned.cluster} are there already: there is nothing to do."]
+        return [f"Every replica of the cluster {planned.cluster} is where it should be already: nothing to do."]
     lines = [f"This goes on with {planned.resumes}."] if planned.resumes else []
     if len(planned.changes) <= _MOST_SHOWN:
         lines += [

@@ -310,7 +310,7 @@ def apply(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Make topics what a file declares: create, grow and configure them. Shows the plan, then asks.
+    """Make topics match what a file declares: create, grow and configure them. Shows the plan, then asks.
 
     Nothing is deleted without --delete-undeclared, and then only what an earlier call created for the same file.
     """
