@@ -332,7 +332,9 @@ class RecordPublisher:
             return
 
         def on_error(error: KafkaError) -> None:
-            self._loop.call_soon_threadsafe(self._client_failed, producer, error)
+            # A loop that is closed refuses it: the app has ended, and its clients need no successor.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._client_failed, producer, error)
 
         self._client = self._connect(on_error)
         producer = AsyncProducer(self._client, self._topic, self._loop, self._settle)

@@ -1,6 +1,7 @@
 """Routes of the hot path as plain ASGI apps: `POST /send`, `DELETE /send` and `POST /send/batch`."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -105,7 +106,9 @@ class Batch:
         self._reported += 1
         # Either this thread sees the expected number or `wait` sees the count; both together are harmless.
         if self._reported == self._expected:
-            self._loop.call_soon_threadsafe(self._finish)
+            # A loop that is closed refuses it, and nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._finish)
 
     async def wait(self, expected: int) -> list[Result]:
         """Wait for the expected number of reports, and return all results in order."""

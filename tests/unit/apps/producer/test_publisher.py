@@ -350,3 +350,13 @@ def test_an_outage_keeps_what_was_seen_and_is_told_once(caplog):
         "Kafka is unavailable",
         "Kafka is available again",
     ]
+
+
+def test_an_error_of_the_client_after_the_end_of_the_loop_is_passed_over():
+    late = []
+
+    async def check(_service, clients):
+        late.append(clients.on_error)
+
+    running(check)
+    late[0](FakeError("_ALL_BROKERS_DOWN"))

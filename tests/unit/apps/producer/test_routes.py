@@ -1,11 +1,12 @@
+import asyncio
 import gzip
 import json
 
 import pytest
 
 from kraftd_apps.common.problems import problem
-from kraftd_apps.producer.routes import batch_answer
-from tests.unit.apps.kafka_fakes import FakeError
+from kraftd_apps.producer.routes import Batch, batch_answer
+from tests.unit.apps.kafka_fakes import FakeError, FakeMessage
 from tests.unit.apps.producer.services import running
 from tests.unit.web.asgi_client import call
 
@@ -139,3 +140,16 @@ def test_a_body_that_cannot_be_decoded_is_not_published(path, body, encoding, st
         assert clients.made[0].produced == []
 
     running(check)
+
+
+def test_a_report_that_comes_after_the_end_of_the_loop_is_passed_over():
+    async def waiting():
+        batch = Batch(1, lambda _error, _partition: problem("draining", "the app is stopping"))
+        waiter = asyncio.create_task(batch.wait(1))
+        await asyncio.sleep(0)
+        waiter.cancel()
+        return batch
+
+    batch = asyncio.run(waiting())
+    batch.report(0, None, FakeMessage(offset_=3))
+    assert batch.results == [(0, 3)]
