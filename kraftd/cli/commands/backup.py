@@ -244,12 +244,12 @@ def prune(
     if planned.removed:
         facts = [f"{each.id}  {human_size(each.size_bytes)}" for each in planned.removed]
         confirm(invocation, f"remove these from {place.name}", facts, yes=yes)
-    result = prune_backups(place, keep)
+    result = prune_backups(place, keep, [each.id for each in planned.removed])
     if invocation.json:
         names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
         invocation.print_result({"target": result.target, **names, "unusable": result.unusable})
     elif not invocation.quiet:
-        needed = len(result.kept) - keep
+        needed = len(planned.kept) - keep
         why = f"; newer ones continue {needed} of them" if needed > 0 else ""
         invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}{why}")
         if result.unusable:

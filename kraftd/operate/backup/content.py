@@ -4,7 +4,7 @@ A directory that is damaged, of a newer kraftd or not of kraftd at all keeps no 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,8 +188,13 @@ class Pruned:
     unusable: tuple[str, ...] = ()
 
 
-def planned_prune(target: Target, keep: int) -> Pruned:
+def planned_prune(target: Target, keep: int, agreed: Collection[str] | None = None) -> Pruned:
     """Return which backups go: all except the newest and those that they continue.
+
+    Args:
+        target: Where they are.
+        keep: How many of the newest stay.
+        agreed: The ids of those that may go at all; None for every one.
 
     Raises:
         ConfigurationError: Fewer than one is to be kept.
@@ -197,14 +202,17 @@ def planned_prune(target: Target, keep: int) -> Pruned:
     """
     content = existing_content(target)
     gone = removable(content.manifests, keep, content.maybe_continued)
+    if agreed is not None:
+        gone = tuple(each for each in gone if each.id in agreed)
     kept = tuple(each for each in content.manifests if each not in gone)
     return Pruned(target.name, gone, kept, tuple(each.name for each in content.unusable))
 
 
-def prune(target: Target, keep: int) -> Pruned:
+def prune(target: Target, keep: int, agreed: Collection[str] | None = None) -> Pruned:
     """Remove all backups except the newest and those that they continue, and what interrupted calls left.
 
-    The newest of them goes first, so that an interrupted call leaves whole chains.
+    The newest of them goes first, so that an interrupted call leaves whole chains. With the ids that were agreed to,
+    one that became old since then stays.
 
     Raises:
         RefusedError: Another command works on the target.
@@ -212,7 +220,7 @@ def prune(target: Target, keep: int) -> Pruned:
     """
     with target.exclusive("backup prune"):
         remove_stale(target)
-        planned = planned_prune(target, keep)
+        planned = planned_prune(target, keep, agreed)
         for manifest in reversed(planned.removed):
             target.remove(manifest.id)
     return planned

@@ -6,7 +6,14 @@ import pytest
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, UnknownNameError
 from kraftd.operate.backup.archive import verify
-from kraftd.operate.backup.content import chosen_backup, content_of, existing_content, prune, remove_stale
+from kraftd.operate.backup.content import (
+    chosen_backup,
+    content_of,
+    existing_content,
+    planned_prune,
+    prune,
+    remove_stale,
+)
 from kraftd.operate.backup.format import DamagedArchiveError
 from kraftd.operate.backup.manifest import MANIFEST
 from kraftd.operate.backup.target import DirectoryTarget, UrlTarget
@@ -174,6 +181,17 @@ def test_prune_keeps_what_an_unusable_backup_may_continue(tmp_path, kafka):
 
     assert (pruned.removed, pruned.kept) == ((), (full, last))
     assert target.names() == [full.id, continuing.id, last.id]
+
+
+def test_prune_leaves_a_backup_that_became_old_after_it_was_agreed_to(tmp_path, kafka):
+    target, first = backed_up(tmp_path, kafka)
+    _, second = backed_up(tmp_path, kafka, created_at="2026-11-27T16:30:00.000Z")
+    agreed = [each.id for each in planned_prune(target, 1).removed]
+    _, last = backed_up(tmp_path, kafka, created_at=NEWEST)
+
+    pruned = prune(target, 1, agreed)
+
+    assert (pruned.removed, pruned.kept) == ((first,), (second, last))
 
 
 def test_each_backup_is_verified_and_one_that_continues_a_damaged_one_is_unusable(tmp_path, kafka):
