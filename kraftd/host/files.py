@@ -73,7 +73,7 @@ def _remedy(error: OSError, setting: str) -> str:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory, and its absent parents, accessible to the owner only.
+    """Make a directory, and its absent parents, accessible to the owner only: to that of the nearest that was there.
 
     Raises:
         FileAccessError: The operating system refuses.
@@ -83,8 +83,21 @@ def make_private_directory(path: Path) -> None:
         for place in reversed((path, *path.parents)):
             if not place.exists():
                 _refuse_dangling_link(place, path)
-                place.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+                _make_directory(place)
         path.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=_PRIVATE_DIRECTORY)
+    except FileExistsError:
+        # Another command was faster; whether it is a directory, the caller finds out.
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        give_to_owner_of(path.parent, descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_dangling_link(place: Path, path: Path) -> None:

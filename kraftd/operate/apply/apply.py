@@ -290,7 +290,7 @@ class _Application:
                 if why := self._set(kafka, change):
                     refused[change.name] = why
         if refused:
-            self._notes += [f"{name} was restarted for its settings: {why}" for name, why in refused.items()]
+            self._notes += [f"{name} is restarted for its settings: {why}" for name, why in refused.items()]
             self._differences = refused_while_running(self._differences, refused)
             self._journal = begin(self._old, COMMAND, self._differences.named(Action.RESTART))
             if not self._options.force:

@@ -79,7 +79,7 @@ def records_of_json(lines: Iterable[bytes], pattern: NewRecord) -> Iterator[NewR
             continue
         try:
             found = decode(line)
-            headers = [(each.name, _content(each.value, each.value_encoding)) for each in found.headers]
+            headers = [(_name(each.name), _content(each.value, each.value_encoding)) for each in found.headers]
             key = pattern.key if pattern.key is not None else _content(found.key, found.key_encoding)
             value = _content(found.value, found.value_encoding)
         except (msgspec.DecodeError, binascii.Error, ValueError) as error:
@@ -89,6 +89,13 @@ def records_of_json(lines: Iterable[bytes], pattern: NewRecord) -> Iterator[NewR
                 code="malformed_record",
             ) from error
         yield NewRecord(value, key, (*headers, *pattern.headers), pattern.partition)
+
+
+def _name(text: str) -> str:
+    if "\0" in text:
+        # librdkafka would write the name up to it.
+        raise ValueError("the name of a header has a NUL")
+    return text
 
 
 def _content(text: str | None, encoding: str | None) -> bytes | None:

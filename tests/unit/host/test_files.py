@@ -37,11 +37,12 @@ def test_what_root_writes_in_the_directory_of_a_user_is_that_users(tmp_path):
     os.chown(tmp_path, 1234, 1235)
     (tmp_path / "old").write_text("root's")
 
-    for name in ("new", "old"):
+    for name in ("new", "old", "in/there/new"):
         write_atomically(tmp_path / name, "text")
 
-    found = {name: (tmp_path / name).stat() for name in ("new", "old")}
-    assert {(each.st_uid, each.st_gid, stat.S_IMODE(each.st_mode)) for each in found.values()} == {(1234, 1235, 0o600)}
+    found = [(tmp_path / name).stat() for name in ("new", "old", "in", "in/there", "in/there/new")]
+    assert {(each.st_uid, each.st_gid) for each in found} == {(1234, 1235)}
+    assert [stat.S_IMODE(each.st_mode) for each in found] == [0o600, 0o600, 0o700, 0o700, 0o600]
 
 
 def test_every_directory_that_is_made_on_the_way_is_its_owners_alone(tmp_path):

@@ -55,6 +55,7 @@ def test_what_tail_prints_can_be_sent_again(value, as_hex):
         b'{"value": 1}',
         b'{"value": "!", "value_encoding": "base64"}',
         b'{"value": "x", "value_encoding": "y"}',
+        b'{"value": "x", "headers": [{"name": "a\\u0000b", "value": "1"}]}',
     ],
 )
 def test_a_line_that_is_no_record_is_named(line):
