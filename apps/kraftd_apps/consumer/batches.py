@@ -20,7 +20,7 @@ from kafka.record.util import calc_crc32c
 from kraftd.damage import Batch, Place, batch_at, place_of
 from kraftd_apps.common.settings import KafkaSettings
 
-for _name in ("kafka.net", "kafka.cluster"):
+for _name in ("kafka.net", "kafka.cluster", "kafka.future"):
     # What fails is raised, and logged by the caller.
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 

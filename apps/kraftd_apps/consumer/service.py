@@ -1,6 +1,7 @@
 """The composition root of the consumer app."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -91,12 +92,11 @@ class KafkaClients:
         """Return whether every broker that the settings name does."""
         for server in self._settings.kafka.bootstrap_servers.split(","):
             host, _, port = server.rpartition("://")[2].rpartition(":")
-            with socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET) as probe:
-                probe.settimeout(_CONNECT_LIMIT_S)
-                try:
-                    probe.connect((host.strip("[]"), int(port)))
-                except OSError:
-                    return False
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), _CONNECT_LIMIT_S).close()
+            except (OSError, UnicodeError):
+                # The second for a name that cannot be one, such as a..b.
+                return False
         return True
 
     def _member(self, callbacks: Mapping[str, object], *, incremental: bool) -> ConsumerClient:
@@ -226,7 +226,8 @@ class ConsumerService:
         return build_api(self)
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
-        if not self._loop.is_closed():
+        # Closed, at the end of the process, the loop has nobody to tell.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _liveness(self) -> Answer:

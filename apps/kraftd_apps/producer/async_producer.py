@@ -5,6 +5,7 @@ its own thread; it wakes the loop once per burst of reports instead of once per 
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -205,9 +206,11 @@ class AsyncProducer:
     def _poll(self) -> None:
         while not (self._closing and len(self._client) == 0):
             self._client.poll(_POLL_S)
-            if self._reports and not self._waking and not self._loop.is_closed():
+            if self._reports and not self._waking:
                 self._waking = True
-                self._loop.call_soon_threadsafe(self._hand_over)
+                # Closed, at the end of the process, the loop has nobody to tell.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._hand_over)
 
     def _hand_over(self) -> None:
         self._waking = False
