@@ -413,8 +413,10 @@ def program_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _command_name() -> str:
-    """Return how to call kraftd: by name where it is on the PATH, else by the path that was called."""
+    """Return how to call kraftd: by name where it is on the PATH, else by the path or the module that was called."""
     called = Path(sys.argv[0])
+    if called.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m kraftd"
     found = shutil.which("kraftd")
     if found is not None and Path(found).resolve() == called.resolve():
         return "kraftd"

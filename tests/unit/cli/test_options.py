@@ -126,6 +126,13 @@ def test_suggested_commands_reach_the_same_cluster():
     assert Invocation(assignments=("cluster.brokers=1",)).command == "kraftd"
 
 
+def test_suggested_commands_of_a_call_by_the_module_are_such_calls_too(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/site-packages/kraftd/__main__.py"])
+    monkeypatch.setattr("sys.executable", "/a b/python")
+
+    assert Invocation(state_dir=Path("/s")).command == "'/a b/python' -m kraftd --state-dir /s"
+
+
 @pytest.mark.usefixtures("called_as_kraftd")
 @pytest.mark.parametrize(
     ("options", "call"),
