@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from kraftd.kafka.administration.settings import BrokerSetting
+from kraftd.kafka.administration.settings import BrokerSetting, same_value
 from kraftd.plan.kinds import App, Node
 from kraftd.plan.manifest import Manifest
 from kraftd.plan.manifest import differences as contradictions_of
@@ -35,6 +35,8 @@ _FOR_NEW_TOPICS_ONLY = frozenset(
 _BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
 _ARCHIVE = re.compile(r""" (?:-XX:AOTCache=\S+|'-XX:AOTCache=(?:[^']|'"'"')*')""")
 """As a command line has it, also quoted, for a directory whose name has a space or an accent."""
+_INVALID = re.compile(r"Invalid value (?P<value>.*?) for configuration (?P<key>[^\s:]+)", re.DOTALL)
+"""What Kafka says of a value that it never takes, in its own form: 50.0 for a 50."""
 _SECTION = re.compile(r"^\[(\w+(?::[^\]]+)?)\]$", re.MULTILINE)
 
 
@@ -168,7 +170,12 @@ def is_of_a_value(refusal: str, values: Mapping[str, str]) -> bool:
         refusal: Kafka's text: it has one error for both.
         values: The values that it was given, by key.
     """
-    return any(refusal.startswith(f"Invalid value {value} for configuration {key}") for key, value in values.items())
+    found = _INVALID.match(refusal)
+    if found is None or found["key"] not in values:
+        return False
+    value = values[found["key"]]
+    # Of a list, Kafka names the element.
+    return any(same_value(found["value"], each) for each in (value, *value.split(",")))
 
 
 def _of_all_brokers(change: ProgramChange, known: Mapping[str, BrokerSetting]) -> dict[str, str]:

@@ -205,11 +205,11 @@ class UrlTarget:
     def _is_old(self, name: str) -> bool:
         directory = f"{self._root}/{self._final(name)}"
         with _named("read", directory, Exception):
-            try:
-                newest_s: float = max(self._files.modified(file).timestamp() for file in self._files.find(directory))
-            except (ValueError, NotImplementedError):
-                # It has no object, or its store keeps no times.
-                return False
+            files = self._files.find(directory)
+        try:
+            newest_s: float = max(self._files.modified(file).timestamp() for file in files)
+        except Exception:  # noqa: BLE001 it has no object, or its store keeps no times, which each tells in its own way
+            return False
         return newest_s + _ABANDONED_AFTER_S < self._clock.now_s()
 
     def publish(self, manifest: Manifest) -> None:

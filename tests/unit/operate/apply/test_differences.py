@@ -6,7 +6,7 @@ import pytest
 
 from kraftd.host.install import template_text
 from kraftd.kafka.administration.settings import BrokerSetting
-from kraftd.operate.apply.differences import Action, Side, compare, settled
+from kraftd.operate.apply.differences import Action, Side, compare, is_of_a_value, settled
 from kraftd.plan.manifest import manifest_of
 from kraftd.render.files import render
 from tests.plans import LAUNCH, PYTHON, plan_of
@@ -139,3 +139,20 @@ def test_a_broker_is_restarted_for_what_it_does_not_take_while_it_runs(settings,
     differences = settled(found("", CONFIG("log.retention.ms", 5)), settings)
 
     assert actions(differences)["broker-1"] == action
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_of_value"),
+    [
+        ("Invalid value 50.0 for configuration ratio: Value must be no more than 1", True),
+        ("Invalid value foo for configuration policy: String must be one of: compact, delete", True),
+        ("Invalid value compact, foo for configuration policy", True),
+        ("Invalid value 7 for configuration threads: it is at most doubled", False),
+        ("Invalid value 50 for configuration other: Value must be no more than 1", False),
+        ("Dynamic thread count update validation failed for threads=50", False),
+    ],
+)
+def test_a_value_that_is_never_taken_is_told_from_a_change_that_is_not(refusal, is_of_value):
+    values = {"ratio": "50", "policy": "compact,foo", "threads": "50"}
+
+    assert is_of_a_value(refusal, values) is is_of_value

@@ -3,6 +3,7 @@ import shutil
 import time
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, UnknownNameError
 from kraftd.operate.backup.archive import verify
@@ -117,6 +118,16 @@ def test_directories_of_others_beside_backups_of_an_object_store_stay(tmp_path, 
     assert remove_stale(target) == (f"{NEWER}.partial",)
     assert target.names() == [manifest.id, "photos"]
     assert content_of(target).unusable == ()
+
+
+def test_what_a_store_without_times_has_is_never_taken_for_abandoned(tmp_path, kafka, monkeypatch):
+    # As the one of ossfs, which has numbers; others raise.
+    monkeypatch.setattr(MemoryFileSystem, "modified", lambda _files, _path: 1)
+    target = UrlTarget(f"memory://{tmp_path}/target")
+    with target.open(f"{NEWER}/a.records", "wb") as file:
+        file.write(b"a")
+
+    assert remove_stale(target) == ()
 
 
 class MeanwhileTarget(UrlTarget):
