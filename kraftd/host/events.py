@@ -12,7 +12,7 @@ from typing import Any
 
 from kraftd.clock import Clock
 from kraftd.host.environment import user_name
-from kraftd.host.files import give_to_owner_of, make_private_directory, os_errors_named
+from kraftd.host.files import make_private_directory, open_for_owner, os_errors_named
 from kraftd.host.logs import LogReader, tail
 from kraftd.units import timestamp
 
@@ -92,24 +92,13 @@ class EventLog:
 def _locked(path: Path) -> int:
     """Return the descriptor of a file of events, which no other process appends to or rotates until it is closed."""
     while True:
-        descriptor = _opened(path)
+        descriptor = open_for_owner(path, os.O_RDWR | os.O_APPEND)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         # It was rotated meanwhile.
         os.close(descriptor)
-
-
-def _opened(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-    try:
-        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return os.open(path, flags, 0o600)
-    # Only what is new, which no link leads away from: root must give nobody a file that was there.
-    give_to_owner_of(path.parent, descriptor)
-    return descriptor
 
 
 def _append_line(descriptor: int, line: bytes) -> None:

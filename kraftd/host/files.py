@@ -153,6 +153,22 @@ def give_to_owner_of(directory: Path, descriptor: int) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
+def open_for_owner(path: Path, flags: int) -> int:
+    """Return a descriptor of a private file; one that is new belongs to the owner of its directory.
+
+    Raises:
+        OSError: The operating system refuses.
+    """
+    flags |= os.O_CREAT
+    try:
+        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags, 0o600)
+    # Only what is new, which no link leads away from: root must give nobody a file that was there.
+    give_to_owner_of(path.parent, descriptor)
+    return descriptor
+
+
 def nameless_file(text: str, directory: Path) -> Path:
     """Return a path by which this process, and what it becomes, can read a text; nobody else can, and nothing is left.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kraftd.clock import Clock
 from kraftd.errors import LOCKED, FileAccessError, RefusedError, TimedOutError
-from kraftd.host.files import make_private_directory, os_errors_named
+from kraftd.host.files import make_private_directory, open_for_owner, os_errors_named
 
 _RETRY_S = 0.05
 _KERNEL_LOCKS = Path("/proc/locks")
@@ -148,7 +148,7 @@ def _opened(path: Path) -> int:
 def _open(path: Path) -> int:
     make_private_directory(path.parent)
     with os_errors_named("open the lock", path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return open_for_owner(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _write_holder(descriptor: int, command: str) -> None:

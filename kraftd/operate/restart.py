@@ -15,7 +15,15 @@ from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.doors import StartDoors, start_doors
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions, StartResult, check_foreign_ports, check_start, start_locked
+from kraftd.operate.start.start import (
+    Start,
+    StartOptions,
+    StartResult,
+    as_recorded,
+    check_foreign_ports,
+    check_start,
+    start_locked,
+)
 from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
@@ -69,6 +77,10 @@ def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
         running.plan.check_names(stop_options.names)
         if stop_options.names:
             _require_supervision(running, stop_options.names)
+        else:
+            # Once more, as a scale that held the lock may have changed what the settings have to fit.
+            start = as_recorded(start)
+            check_start(start, start.cluster.plan.names)
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):
             stopped = stop_locked(running, replace(stop_options, command="restart"))
@@ -123,11 +135,13 @@ def restart_rolling(cluster: ClusterContext, options: RollingOptions, doors: Sta
         RefusedError: There is one broker only, or another command restarts programs.
         TimedOutError: Time was up; the text names the gate, and what is not there.
     """
-    plan, began_s = cluster.plan, cluster.clock.monotonic_s()
-    plan.check_names(options.names)
+    began_s = cluster.clock.monotonic_s()
+    cluster.plan.check_names(options.names)
     deadline = Deadline.from_now(cluster.store, cluster.clock, options.timeout_s)
-    roll = Roll(cluster, doors or start_doors(), deadline)
     with cluster.lock(COMMAND, timeout_s=options.timeout_s):
+        cluster = cluster.following(cluster.store.plan() or cluster.plan)
+        plan = cluster.plan
+        plan.check_names(options.names)
         require_running(cluster)
         journal, done_before = _journal(cluster, options)
         pending = journal.pending(cluster.find_processes().processes)
@@ -135,6 +149,7 @@ def restart_rolling(cluster: ClusterContext, options: RollingOptions, doors: Sta
             refuse_interruption(plan, pending)
         if not options.dry_run:
             write_journal(cluster.layout, journal)
+    roll = Roll(cluster, doors or start_doors(), deadline)
     with cluster.doors.open_kafka(plan.access, _ADMIN_TIMEOUT_S) as kafka:
         look = roll.look(kafka)
     order = restart_order(plan, pending, look.active_controller)

@@ -24,7 +24,7 @@ _MAX_BYTES = 8 * 1024 * 1024
 _TAIL_RECORDS = 25
 _TAIL_TIMEOUTS_S = (5.0, 10.0, 20.0, 40.0, 40.0)
 """One for each attempt: a log with much damage on a busy machine takes long, and each attempt begins anew."""
-_TAIL_PAUSE_S = 1.0
+_TAIL_PAUSE_S = 2.0
 _HISTORY_TIMEOUT_S = 2.0
 _BATCH_TIMEOUT_S = 2.0
 _SILENT_S = 0.5

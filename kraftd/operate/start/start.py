@@ -134,14 +134,11 @@ def locked_start(start: Start) -> StartResult:
 
 def start_locked(start: Start) -> StartResult:
     """Do what ``start`` does, for a caller that holds the lock."""
-    store = start.cluster.store
-    # Another command may have formatted the cluster while this one waited for the lock.
-    configured = start.configured.with_manifest(store.manifest())
-    start = replace(start, configured=configured, cluster=start.cluster.following(configured.plan))
+    store, start = start.cluster.store, as_recorded(start)
     # A stop that came and went in between ended programs, which must not come back.
     yield_to_stop(store, start.deadline)
     running = store.plan()
-    table = find_supervised(start.cluster.following(running or configured.plan))
+    table = find_supervised(start.cluster.following(running or start.cluster.plan))
     if running is None and start.options.names and table.processes:
         # A new plan may restart everything, which nobody asks for who names programs.
         raise store.plan_missing(table.processes)
@@ -155,6 +152,16 @@ def start_locked(start: Start) -> StartResult:
     else:
         result = _from_nothing(start, running, table)
     return replace(result, names=start.options.names, notes=(*notes, *result.notes))
+
+
+def as_recorded(start: Start) -> Start:
+    """Return a start of the same settings for the manifest of now: another command may have formatted the cluster.
+
+    Raises:
+        ConfigurationError: The settings contradict it.
+    """
+    configured = start.configured.with_manifest(start.cluster.store.manifest())
+    return replace(start, configured=configured, cluster=start.cluster.following(configured.plan))
 
 
 def _is_rendered_alike(start: Start, table: ProcessTable) -> bool:

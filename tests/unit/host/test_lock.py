@@ -169,3 +169,16 @@ def test_the_holder_is_told_without_taking_the_lock(path):
     path.touch()
 
     assert (absent, held, holder_now(path)) == (None, f"'kraftd start' (pid {os.getpid()})", None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for another user")
+def test_a_lock_that_root_makes_in_the_directory_of_a_user_is_that_users(tmp_path):
+    os.chown(tmp_path, 1234, 1235)
+    (tmp_path / "old").touch()
+
+    for name in ("run/lock", "old"):
+        with acquire_at_once(tmp_path / name, command="backup restore", what="restore"):
+            pass
+
+    found = {name: (tmp_path / name).stat().st_uid for name in ("run/lock", "old")}
+    assert found == {"run/lock": 1234, "old": 0}

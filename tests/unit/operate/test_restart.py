@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from kraftd.clock import Clock
-from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError, UnknownNameError
+from kraftd.errors import (
+    IdentityMismatchError,
+    KraftdError,
+    NeedsRunningClusterError,
+    RefusedError,
+    TimedOutError,
+    UnknownNameError,
+)
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.host.processes import Process
@@ -288,6 +295,28 @@ def test_a_restart_that_waited_ends_what_came_meanwhile_too(cluster):
     result = locked_restart(start, StopOptions())
 
     assert "consumer-2" in {each.name for each in result.stopped.programs}
+
+
+def test_a_restart_that_waited_for_what_it_contradicts_stops_nothing(cluster):
+    def take_out():
+        manifest = cluster.store.manifest()
+        nodes = tuple(node for node in manifest.nodes if node.name != "broker-2")
+        cluster.store.write_manifest(replace(manifest, nodes=nodes, removed=("broker-2",)))
+
+    with pytest.raises(IdentityMismatchError):
+        locked_restart(replace(cluster.starting(), cluster=cluster.waiting_for(take_out)), StopOptions())
+
+    assert cluster.did == []
+
+
+def test_a_rolling_restart_that_waited_follows_the_plan_of_what_runs_now(cluster):
+    def take_out():
+        cluster.store.write_plan(plan_of("[consumer]\nenabled = false", state_dir=cluster.plan.layout.state_dir))
+
+    with pytest.raises(UnknownNameError):
+        restart_rolling(cluster.waiting_for(take_out), RollingOptions(("consumer",)), cluster.start_doors())
+
+    assert cluster.did == []
 
 
 @pytest.mark.parametrize(
