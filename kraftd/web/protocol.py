@@ -150,6 +150,8 @@ class HttpProtocol(HttpToolsProtocol):
     _answered: RequestResponseCycle | None = None
     """The request whose answer is or was in progress; `cycle` is the newest, and those between are in the pipeline."""
     _is_in_head = False
+    _is_head_split = False
+    """Whether a part of the head that is being read came in an earlier segment."""
     _is_head_waiting = False
     _is_complete = True
     """Whether nothing of the newest request is missing."""
@@ -191,6 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._discard()
             return
         self._has_progress = False
+        self._is_head_split = self._is_in_head
         body_bytes = 0 if self._is_complete or self._is_in_head else len(self.cycle.body)
         try:
             try:
@@ -267,7 +270,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         if len(self.headers) > MAX_HEADERS or (
-            self._segment_bytes + self._fruitless_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES
+            # Else it is no larger than its segment.
+            (self._is_head_split or self._segment_bytes > MAX_HEAD_BYTES) and self._head_bytes() > MAX_HEAD_BYTES
         ):
             self._is_head_too_large = True
             raise _HeadTooLargeError  # so that the parser goes no further

@@ -175,6 +175,7 @@ LINE = b"GET / HTTP/1.1\r\n" + HEAD
         pytest.param([LINE + b"A: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n"], id="one header"),
         pytest.param([LINE + b"A: ", *[b"a" * 20_000] * 4], id="a header that never ends"),
         pytest.param([b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n" + HEAD + b"\r\n"], id="the address"),
+        pytest.param([LINE + b"A: " + b"a" * 9000, b"a" * (MAX_HEAD_BYTES - 9000) + b"\r\n\r\n"], id="in two segments"),
         pytest.param([LINE + b"A: a\r\n" * MAX_HEADERS + b"\r\n"], id="the number"),
         pytest.param([LINE, *[b"A: a\r\n" * 4000] * 3], id="a number that never ends"),
         pytest.param([LINE + OTHER + b"A: a\r\n" * MAX_HEADERS + b"\r\n"], id="with an offer"),
