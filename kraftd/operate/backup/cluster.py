@@ -37,7 +37,7 @@ _GONE = "GROUP_ID_NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class ClusterGroups:
     """The groups of a cluster at one moment.
 
     Attributes:
@@ -119,11 +119,11 @@ class BackupCluster:
             for each in found
         }
 
-    def groups(self) -> Groups:
+    def groups(self) -> ClusterGroups:
         """Return every group that has committed offsets, and the share groups."""
         return self._retried(self._groups)
 
-    def _groups(self) -> Groups:
+    def _groups(self) -> ClusterGroups:
         listed = self._listed_groups()
         found = self._kafka.commits(listed.values())
         _check("cannot read the commits of the group", found.failures)
@@ -134,7 +134,7 @@ class BackupCluster:
             for name, commits in sorted(found.values.items())
             if commits
         )
-        return Groups(committed, tuple(name for name, group in listed.items() if group.is_share))
+        return ClusterGroups(committed, tuple(name for name, group in listed.items() if group.is_share))
 
     def _listed_groups(self) -> dict[str, GroupState]:
         found = self._kafka.groups()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kraftd.kafka.model import CREATE_TIME, OffsetRange, Records
-from kraftd.operate.backup.cluster import Groups
+from kraftd.operate.backup.cluster import ClusterGroups
 from kraftd.operate.backup.create import CreateOptions, take_snapshot, write_backup
 from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.operate.backup.target import DirectoryTarget
@@ -47,7 +47,7 @@ class FakeKafka:
         return {(topic, index): OffsetRange(0, ends[index]) for topic, index in places}
 
     def groups(self):
-        return Groups(self.found_groups, share=())
+        return ClusterGroups(self.found_groups, share=())
 
     def read(self, ranges):
         for count, (place, offsets) in enumerate(ranges.items()):

@@ -7,7 +7,7 @@ import pytest
 from kraftd.errors import RefusedError
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.model import KafkaRejectedError, KafkaUnavailableError, OffsetRange
-from kraftd.operate.backup.cluster import BackupCluster, Groups
+from kraftd.operate.backup.cluster import BackupCluster, ClusterGroups
 from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
 from kraftd.plan.plan import Access
 from tests.clocks import ManualClock
@@ -143,7 +143,7 @@ def groups(*members, kind="classic", described_by="DescribeGroups"):
 def test_commits_are_read_with_their_metadata_from_the_coordinator_of_now():
     cluster, wire = over({**groups(), "OffsetFetch": [committed(error_code=16), committed()]})
 
-    assert cluster.groups() == Groups((GroupCommits("g", (Commit("t", 0, 7, "kraftd:x"),)),), share=())
+    assert cluster.groups() == ClusterGroups((GroupCommits("g", (Commit("t", 0, 7, "kraftd:x"),)),), share=())
     assert asked(wire, "OffsetFetch") == [2, 2]
 
 
@@ -158,14 +158,14 @@ def test_what_a_streams_group_committed_is_backed_up_too():
 def test_share_groups_are_named_because_they_have_no_commits():
     cluster, wire = over(groups(kind="share", described_by="ShareGroupDescribe"))
 
-    assert cluster.groups() == Groups(committed=(), share=("g",))
+    assert cluster.groups() == ClusterGroups(committed=(), share=("g",))
     assert asked(wire, "ListGroups") == [1, 2]
 
 
 def test_a_group_that_was_just_deleted_is_none():
     cluster, _ = over({**groups(), "OffsetFetch": committed(error_code=69)})
 
-    assert cluster.groups() == Groups((), ())
+    assert cluster.groups() == ClusterGroups((), ())
 
 
 def test_a_group_with_members_is_active():
