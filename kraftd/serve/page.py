@@ -5,7 +5,6 @@ except the rendering and the notice of a change.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from kraftd.serve.front import Problem
 from kraftd.units import human_size
 from kraftd.web.api import NoQuery, StaticFiles, as_response, problems
 from kraftd.web.asgi import PING, PING_INTERVAL_S, Answer, HttpProblemError, json_event, retry
+from kraftd.web.background import on_loop
 
 WIDTH = 300
 HEIGHT = 48
@@ -309,8 +309,7 @@ class Live:
     def _wake_pages(self) -> None:
         """Have every open page look at the source; called in any thread."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: no page is open any more
-                self._loop.call_soon_threadsafe(self._renew)
+            on_loop(self._loop, self._renew)
 
     def _renew(self) -> None:
         self._changed.set()

@@ -43,12 +43,16 @@ async def in_thread(call: Callable[..., Result], *arguments: object) -> Result:
             result = call(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it is waited for
             fault = error
-        # If the process is ending, the loop is closed already, and nothing waits for the result.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, fault)
+        on_loop(loop, settle, result, fault)
 
     threading.Thread(target=work, name=f"call-{call.__name__}", daemon=True).start()
     return await done
+
+
+def on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
+    """Have a loop call a function, from any thread; a closed one, as while the process ends, has nobody to tell."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 def dump_threads_on_quit() -> None:

@@ -1,7 +1,6 @@
 """The composition root of the consumer app."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from kraftd.damage import Batch
 from kraftd.web.asgi import Answer, App, endpoint
-from kraftd.web.background import LazyApp, in_thread
+from kraftd.web.background import LazyApp, in_thread, on_loop
 from kraftd.web.guard import Guard
 from kraftd_apps.common.metrics import HttpMetrics
 from kraftd_apps.common.problems import problem
@@ -226,9 +225,7 @@ class ConsumerService:
         return build_api(self)
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
-        # Closed, at the end of the process, the loop has nobody to tell.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(call, *arguments)
+        on_loop(self._loop, call, *arguments)
 
     def _liveness(self) -> Answer:
         return liveness([] if self.member.alive else ["the polling thread has ended"])

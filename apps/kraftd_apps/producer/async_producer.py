@@ -5,7 +5,6 @@ its own thread; it wakes the loop once per burst of reports instead of once per 
 """
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError
 
+from kraftd.web.background import on_loop
 from kraftd_apps.common.problems import Outcome, Problem, problem
 from kraftd_apps.producer.record import Record
 
@@ -208,9 +208,7 @@ class AsyncProducer:
             self._client.poll(_POLL_S)
             if self._reports and not self._waking:
                 self._waking = True
-                # Closed, at the end of the process, the loop has nobody to tell.
-                with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._hand_over)
+                on_loop(self._loop, self._hand_over)
 
     def _hand_over(self) -> None:
         self._waking = False

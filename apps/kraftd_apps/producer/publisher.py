@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kraftd.web.background import in_thread
+from kraftd.web.background import in_thread, on_loop
 from kraftd_apps.common.problems import Problem, ProblemError, problem
 from kraftd_apps.producer.async_producer import AsyncProducer, Client, Report, Settled, problem_of
 from kraftd_apps.producer.record import Record
@@ -332,9 +332,7 @@ class RecordPublisher:
             return
 
         def on_error(error: KafkaError) -> None:
-            # A loop that is closed refuses it: the app has ended, and its clients need no successor.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._client_failed, producer, error)
+            on_loop(self._loop, self._client_failed, producer, error)
 
         self._client = self._connect(on_error)
         producer = AsyncProducer(self._client, self._topic, self._loop, self._settle)

@@ -1,7 +1,6 @@
 """Routes of the hot path as plain ASGI apps: `POST /send`, `DELETE /send` and `POST /send/batch`."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,6 +8,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException
 
 from kraftd.web.asgi import Answer, Receive, Scope, Send, send_answer
+from kraftd.web.background import on_loop
 from kraftd_apps.common.body import BodyReader
 from kraftd_apps.common.problems import Problem, ProblemError, problem
 from kraftd_apps.common.settings import HttpSettings
@@ -106,9 +106,7 @@ class Batch:
         self._reported += 1
         # Either this thread sees the expected number or `wait` sees the count; both together are harmless.
         if self._reported == self._expected:
-            # A loop that is closed refuses it, and nobody waits any more.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._finish)
+            on_loop(self._loop, self._finish)
 
     async def wait(self, expected: int) -> list[Result]:
         """Wait for the expected number of reports, and return all results in order."""
