@@ -31,7 +31,7 @@ from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import PreparedRuntime
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions
+from kraftd.operate.start.start import Start, StartOptions, as_recorded
 from kraftd.operate.stop.execute import StopExecution
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
@@ -117,8 +117,7 @@ def applied(start: Start, options: ApplyOptions) -> ApplyResult:
     with ExitStack() as stack:
         with cluster.lock(COMMAND, timeout_s=options.timeout_s):
             # What held the lock may have written other ones.
-            running = store.plan() or running
-            start = replace(start, configured=start.configured.with_manifest(store.manifest()))
+            running, start = store.plan() or running, as_recorded(start)
             cluster = cluster.following(running)
             require_running(cluster)
             application = _Application(following_configuration(start, running), running, options)
