@@ -99,7 +99,7 @@ def _requests() -> Panel:
         About(
             "Requests per second, without probes and scrapes; status 0: cut off.",
             "200 and 202.",
-            "429: a rate limit (APP_RATE_LIMIT) or a full queue; 503: Kafka does not acknowledge; 4xx: the client.",
+            "429: a rate limit (APP_RATE_LIMIT); 503: a full queue, or Kafka does not acknowledge; 4xx: the client.",
         ),
         "reqps",
         Query(

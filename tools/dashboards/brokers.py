@@ -361,7 +361,7 @@ def _jvm() -> list[Panel]:
             About(
                 "Threads of each node.",
                 "constant.",
-                "kraftd kafka jmx reads a thread dump.",
+                "growth without end: kraftd bundle --thread-dumps shows what the threads do.",
             ),
             "short",
             Query(most(node("jvm_threads_current", NODE), "program"), "{{program}}"),
@@ -372,7 +372,8 @@ def _jvm() -> list[Panel]:
             About(
                 "Open files and sockets as a share of what is allowed.",
                 "below 50 %.",
-                "fewer partitions or connections, or a higher limit (ulimit -n) before kraftd start.",
+                "fewer partitions or connections, or a higher hard limit before kraftd start: ulimit -Hn shows it, "
+                "limits.conf, systemd's LimitNOFILE or docker's --ulimit raise it.",
             ),
             "percentunit",
             Query(f"{node('process_open_fds', NODE)} / {node('process_max_fds', NODE)}", "{{program}}"),

@@ -120,7 +120,7 @@ def offline_partitions() -> Panel:
         About(
             "Partitions without a leader: nobody can write or read them.",
             "0.",
-            "start the brokers that hold their replicas: kraftd topics names them.",
+            "start the brokers that hold their replicas: kraftd topics describe names them.",
         ),
         "short",
         Query(f"{partitions} - ({led} or vector(0))", "partitions"),

@@ -44,7 +44,7 @@ def _table() -> Panel:
             "Each topic with its partitions, the offsets that retention keeps, its size with all replicas, and how "
             "many replicas are missing from the ISR.",
             "no replica missing.",
-            "kraftd topics names the partitions and the brokers that their replicas are on.",
+            "kraftd topics describe names the partitions and the brokers that their replicas are on.",
         ),
         {"topic": "Topic"},
         Column("Partitions", total(daemon("kafka_topic_partitions", TOPIC), "topic")),
