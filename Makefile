@@ -14,6 +14,7 @@ help:            ## show this
 
 $(VENV)/.installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cannot set up: kraftd needs Python 3.11 or newer, and this is " + sys.version.split()[0] + " (make PYTHON=python3.12)")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "cannot set up: this Python cannot make a virtual environment with pip: install python3-venv (Debian, Ubuntu)"; exit 1; }
 	@echo "Installing kraftd and what it needs into $(VENV): once, about a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
