@@ -5,8 +5,10 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import ConfigurationError, RuntimeMissingError
-from kraftd.runtime.jars import JarCache, JarSet, locked_versions, read_lock, size_bytes
+from kraftd.runtime.jars import JarCache, JarSet, locked_versions, metrics_agent_jar, read_lock, size_bytes
 from tests.unit.runtime.jars import CONTENTS, JARS, Heard, Source
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 def cache_at(path, source=None) -> JarCache:
@@ -180,6 +182,12 @@ def test_a_node_gets_a_backend_for_its_logs(version, backend):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_node_costs_less_than_50_megabytes(version):
     assert 40e6 < size_bytes(read_lock(version).jars_of(JarSet.BROKER)) < 50e6
+
+
+def test_the_readme_tells_how_much_a_setup_fetches():
+    fetched = size_bytes((*read_lock("3.9.2").jars, metrics_agent_jar()))
+
+    assert f"({fetched // 1024**2} MiB from Maven Central" in README.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
