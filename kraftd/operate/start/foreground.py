@@ -1,6 +1,7 @@
 """`kraftd start --foreground`: a start that stays, for containers and service managers, which it tells the verdict.
 
-It ends when a signal or `kraftd stop` asks for it, or when the cluster cannot go on, and leaves nothing running.
+It ends when a signal or `kraftd stop` asks for it, or when the cluster cannot go on, and leaves nothing running. Where
+its start fails, it stops what it has started, unless something of the cluster ran before: then all is left as it is.
 """
 
 import contextlib
