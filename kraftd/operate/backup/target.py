@@ -172,14 +172,22 @@ class UrlTarget:
         """Return the names of the directories in it, with PARTIAL for a backup that has no manifest."""
         with _named("read", self.name, Exception):
             self._files.invalidate_cache()
-            if not self._files.exists(self._root):
+            if not self._is_there(self._root):
                 return []
             found = [each for each in self._files.ls(self._root, detail=True) if each["type"] == "directory"]
             names = [str(each["name"]).rstrip("/").rpartition("/")[2] for each in found]
             return sorted(name + PARTIAL if self._is_unfinished(name) else name for name in names)
 
     def _is_unfinished(self, name: str) -> bool:
-        return is_backup_id(name) and not self._files.exists(f"{self._root}/{name}/{MANIFEST}")
+        return is_backup_id(name) and not self._is_there(f"{self._root}/{name}/{MANIFEST}")
+
+    def _is_there(self, path: str) -> bool:
+        """Return whether there is such a place; fsspec's ``exists`` also denies it where nobody can tell."""
+        try:
+            self._files.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def open(self, path: str, mode: str) -> BinaryIO:
         """Open a file."""

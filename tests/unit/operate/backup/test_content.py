@@ -130,6 +130,25 @@ def test_what_a_store_without_times_has_is_never_taken_for_abandoned(tmp_path, k
     assert remove_stale(target) == ()
 
 
+@pytest.mark.parametrize("refused", ["target", MANIFEST])
+def test_what_cannot_be_asked_for_is_not_taken_for_missing(tmp_path, kafka, monkeypatch, refused):
+    def refusing(files, path, **kwargs):
+        if path.endswith(refused):
+            raise TimeoutError("no answer")
+        return info(files, path, **kwargs)
+
+    clock = ManualClock(time.time())
+    target, manifest = backed_up(tmp_path, kafka, target=UrlTarget(f"memory://{tmp_path}/target", clock))
+    clock.advance(25 * 3600)
+    info = MemoryFileSystem.info
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryFileSystem, "info", refusing)
+        with pytest.raises(FileAccessError, match="no answer"):
+            remove_stale(target)
+
+    assert target.names() == [manifest.id]
+
+
 class MeanwhileTarget(UrlTarget):
     """An object store in which something happens before a backup gets its manifest."""
 
