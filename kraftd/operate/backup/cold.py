@@ -30,8 +30,18 @@ from kraftd.units import timestamp
 _ARCHIVE = "state.tar.zst"
 _LOCK_TIMEOUT_S = 10.0
 _BLOCK_BYTES = 1024 * 1024
-_RECORDS = ("desired.json", "manifest.json", "ownership.json", "plan.json")
-"""The records without which the data is no cluster; others belong to one run, and a start renders the other files."""
+_RECORDS = (
+    "desired.json",
+    "manifest.json",
+    "overrides.json",
+    "ownership.json",
+    "plan.json",
+    "restore.json",
+    "scale.json",
+    "topics.json",
+)
+"""The records of the cluster, what commands have begun in it included: a move or a restore is finished, or undone,
+where the copy is. Others belong to one run or to this machine, and a start renders the other files."""
 
 
 def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
@@ -211,7 +221,8 @@ def _write_archive(layout: Layout, target: Target, directory: str, reporter: Rep
             tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, dereference=True) as archive,
         ):
             for each in files:
-                archive.add(each, each.relative_to(layout.state_dir).as_posix())
+                with os_errors_named("read", each):
+                    archive.add(each, each.relative_to(layout.state_dir).as_posix())
                 reporter.advance(each.stat().st_size)
     reporter.download_ends()
     return ArchivedFile(_ARCHIVE, counted.size_bytes, counted.digest.hexdigest())

@@ -29,6 +29,9 @@ def stopped(tmp_path):
     segment.write_bytes(os.urandom(100_000))
     os.utime(segment, (1_600_000_000, 1_600_000_000))
     fake.plan.layout.logs("broker-1").mkdir(parents=True)
+    layout = fake.plan.layout
+    for path in (layout.overrides, layout.restore_journal, layout.scale_journal, layout.created_topics):
+        path.write_text(f'{{"schema_version": 1, "of": "{path.name}"}}')
     return fake
 
 
@@ -67,9 +70,9 @@ def test_a_copy_and_its_restore_are_operations_that_others_see(stopped, tmp_path
     manifest = create_cold(replace(stopped.context, command_context=context), target).manifest
     restore_cold(new, target, manifest, stopped.context.command_context)
 
-    assert [("backup create", "running", None)] in seen
-    assert operations(stopped.plan.layout, stopped.clock) == [("backup create", "done", "succeeded")]
-    assert operations(new, stopped.clock) == [("backup restore", "done", "succeeded")]
+    assert ("backup create", "running", None) in seen[0]
+    assert ("backup create", "done", "succeeded") in operations(stopped.plan.layout, stopped.clock)
+    assert ("backup restore", "done", "succeeded") in operations(new, stopped.clock)
 
 
 def test_one_restore_writes_into_a_directory_and_begins_anew_after_a_killed_one(stopped, tmp_path):
@@ -91,6 +94,20 @@ def test_one_restore_writes_into_a_directory_and_begins_anew_after_a_killed_one(
 
     assert set(codes) == {"locked"}
     assert files_below(place) == files_below(stopped.plan.layout.state_dir)
+
+
+def test_a_file_that_cannot_be_read_is_named_and_not_the_target(stopped, tmp_path):
+    class Removing(NullReporter):
+        def transfer_begins(self, what, size_bytes):
+            segment.unlink()
+
+    (segment,) = stopped.plan.layout.data("broker-1").rglob("*.log")
+    context = replace(stopped.context.command_context, reporter=Removing())
+
+    with pytest.raises(FileAccessError, match="cannot read") as raised:
+        create_cold(replace(stopped.context, command_context=context), DirectoryTarget(tmp_path / "target"))
+
+    assert raised.value.details["path"] == str(segment)
 
 
 def test_a_cluster_that_runs_is_not_copied(stopped, tmp_path):
