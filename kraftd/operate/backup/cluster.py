@@ -126,7 +126,7 @@ class BackupCluster:
     def _groups(self) -> ClusterGroups:
         listed = self._listed_groups()
         found = self._kafka.commits(listed.values())
-        _check("cannot read the commits of the group", found.failures)
+        _check("cannot read the commits of the group", _without_gone(found.failures))
         committed = tuple(
             GroupCommits(
                 name, tuple(Commit(*place, offset, metadata) for place, (offset, metadata) in sorted(commits.items()))
@@ -139,14 +139,14 @@ class BackupCluster:
     def _listed_groups(self) -> dict[str, GroupState]:
         found = self._kafka.groups()
         _check("cannot list the groups of broker", found.broker_failures)
-        _check("cannot describe the group", found.failures)
+        _check("cannot describe the group", _without_gone(found.failures))
         return dict(found.groups)
 
-    def active_groups(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return which of some groups have members now."""
+    def existing_groups(self, names: Iterable[str]) -> tuple[GroupState, ...]:
+        """Return those of some groups that exist now."""
         asked = sorted(names)
         found = self._retried(self._listed_groups) if asked else {}
-        return tuple(name for name in asked if name in found and found[name].members)
+        return tuple(found[name] for name in asked if name in found)
 
     def commit(self, group: GroupCommits) -> None:
         """Set the committed offsets of a group without members."""
@@ -218,11 +218,15 @@ def refuse_made_meanwhile(names: Sequence[str], *, hint: str) -> None:
 
 
 def _check(what: str, failures: Mapping[K, Failure]) -> None:
-    """Raise the first failure; a group that has just been deleted is none."""
+    """Raise the first failure."""
     for key, failure in failures.items():
-        if failure.error != _GONE:
-            name = "-".join(map(str, key)) if isinstance(key, tuple) else key
-            raise access_error(f"{what} {name}", failure)
+        name = "-".join(map(str, key)) if isinstance(key, tuple) else key
+        raise access_error(f"{what} {name}", failure)
+
+
+def _without_gone(failures: Mapping[str, Failure]) -> Mapping[str, Failure]:
+    """Return failures of asking about listed groups: one that has been deleted since then is none of them."""
+    return {name: failure for name, failure in failures.items() if failure.error != _GONE}
 
 
 def _topic_id(topic_id: str | None) -> str:

@@ -226,7 +226,7 @@ def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest
                 offsets = OffsetRange(max(known, offsets.begin), offsets.end)
             partitions.append(PartitionPlan(topic.name, index, offsets, known is not None))
     kept = tuple(
-        replace(group, commits=tuple(each for each in group.commits if each.topic in chosen))
+        replace(group, commits=tuple(each for each in group.commits if (each.topic, each.partition) in ranges))
         for group in groups.committed
     )
     return Snapshot(

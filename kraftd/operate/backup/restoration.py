@@ -219,6 +219,9 @@ def restored_commits(
     commits = []
     for each in group.commits:
         topic = topics[each.topic]
+        if each.partition >= len(topic.bases):
+            # Kafka takes a commit for any partition, and backups were made with such ones.
+            continue
         offset = topic.bases[each.partition] + passed[each.topic, each.partition][each.offset]
         mark = _MARK + topic.archived_id
         metadata = _MARK + ids[each.topic] if each.metadata == mark else each.metadata

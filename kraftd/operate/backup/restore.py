@@ -14,7 +14,7 @@ from typing import Protocol
 from kraftd.errors import RefusedError, UnknownNameError, unknown_name
 from kraftd.host.files import read_text, write_atomically
 from kraftd.host.lock import acquire_at_once
-from kraftd.kafka.model import OffsetRange, Records, TopicPartition
+from kraftd.kafka.model import GroupState, OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.reading import RecordReader
 from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
@@ -166,14 +166,25 @@ def planned_restore(
     chain = chain_of(manifest, known)
     brokers = len(cluster.plan.brokers)
     restoration = begun or _new_restoration(admin, brokers, manifest, target, options)
-    if active := admin.active_groups(group.group for group in restoration.groups):
+    _refuse_unsettable(admin.existing_groups(group.group for group in restoration.groups))
+    records = sum(place.records for place in _places(restoration, chain))
+    return PlannedRestore(restoration, chain, begun is not None, records)
+
+
+def _refuse_unsettable(groups: Collection[GroupState]) -> None:
+    if share := [group.name for group in groups if group.is_share]:
+        raise RefusedError(
+            f"cannot restore the offsets of the groups {', '.join(share)}: here they are share groups, "
+            "which commit no offsets",
+            hint="Delete them with 'kraftd groups delete', or add --no-groups.",
+            code="share_group",
+        )
+    if active := [group.name for group in groups if group.members]:
         raise RefusedError(
             f"cannot restore the offsets of the groups {', '.join(active)}: they have members now",
             hint="Stop their consumers ('kraftd stop consumer' stops kraftd's own), or add --no-groups.",
             code="groups_active",
         )
-    records = sum(place.records for place in _places(restoration, chain))
-    return PlannedRestore(restoration, chain, begun is not None, records)
 
 
 def _new_restoration(
@@ -449,7 +460,9 @@ class _Restore:
             asked = [each.offset for each in commits if (each.topic, each.partition) == place.partition]
             passed[place.partition] = records_before(self._target, place.pieces, asked)
         for group in self._restoration.groups:
-            self._admin.commit(restored_commits(group, self._restoration, passed, ids))
+            restored = restored_commits(group, self._restoration, passed, ids)
+            if restored.commits:
+                self._admin.commit(restored)
 
 
 def _places(restoration: Restoration, chain: Sequence[Manifest]) -> tuple[_Place, ...]:

@@ -168,12 +168,13 @@ def test_a_group_that_was_just_deleted_is_none():
     assert cluster.groups() == ClusterGroups((), ())
 
 
-def test_a_group_with_members_is_active():
+def test_groups_that_exist_are_told_with_their_members():
     member = record(member_id="m", client_id="c", client_host="/h", member_assignment=())
     cluster, _ = over(groups(member))
 
-    assert cluster.active_groups(["g", "unknown"]) == ("g",)
-    assert cluster.active_groups([]) == ()
+    (found,) = cluster.existing_groups(["g", "unknown"])
+    assert (found.name, len(found.members), found.is_share) == ("g", 1, False)
+    assert cluster.existing_groups([]) == ()
 
 
 def coordinator(node_id):
@@ -200,8 +201,9 @@ def test_a_commit_goes_to_the_new_coordinator_when_it_moved():
     assert (sent["committed_offset"], sent["committed_metadata"]) == (7, "kraftd:x")
 
 
-def test_a_commit_that_a_member_forbids_is_refused_at_once():
-    cluster, wire = over({"FindCoordinator": coordinator(1), "OffsetCommit": commit_answer(25)})
+@pytest.mark.parametrize("error_code", [25, 69], ids=["a member is there", "it is a share group"])
+def test_a_commit_that_kafka_does_not_take_is_refused_at_once(error_code):
+    cluster, wire = over({"FindCoordinator": coordinator(1), "OffsetCommit": commit_answer(error_code)})
 
     with pytest.raises(KafkaRejectedError):
         cluster.commit(GroupCommits("g", (Commit("t", 0, 7),)))

@@ -167,6 +167,12 @@ def test_offsets_in_a_topic_that_is_left_out_are_left_out_too(kafka):
     assert take_snapshot(kafka, CreateOptions(exclude=(TOPIC,)), None, LATER).groups == ()
 
 
+def test_offsets_in_a_partition_that_the_topic_lacks_are_left_out(kafka):
+    kafka.found_groups = (commits(p0=3, p7=9),)
+
+    assert take_snapshot(kafka, CreateOptions(), None, LATER).groups == (commits(p0=3),)
+
+
 def test_a_damaged_file_is_named_with_its_frame_and_byte(tmp_path, kafka):
     target, manifest = backed_up(tmp_path, kafka)
     file = manifest.topics[0].partitions[1].files[0]

@@ -89,8 +89,8 @@ def test_a_journal_is_read_as_it_was_written(manifest):
 
 def test_commits_move_with_their_records_and_name_the_topic_that_is_there_now(manifest):
     planned = plan_restoration(manifest, "/t", there((0, 4), (2, 6)), into_existing=True)
-    own = Commit(TOPIC, 1, 3, "kraftd:T1")
-    group = GroupCommits("readers", (Commit(TOPIC, 0, 5, "mine"), own))
+    own, stray = Commit(TOPIC, 1, 3, "kraftd:T1"), Commit(TOPIC, 7, 3)
+    group = GroupCommits("readers", (Commit(TOPIC, 0, 5, "mine"), own, stray))
     passed = {(TOPIC, 0): {5: 2}, (TOPIC, 1): {3: 1}}
 
     found = restored_commits(group, planned, passed, {TOPIC: "T9"})

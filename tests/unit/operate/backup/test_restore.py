@@ -1,12 +1,13 @@
 """What a restore does, in which order, and what it refuses, with a cluster and records that the tests make up."""
 
+import re
 from dataclasses import dataclass, field
 
 import pytest
 
 from kraftd.errors import RefusedError, UnknownNameError
 from kraftd.host.lock import acquire_at_once
-from kraftd.kafka.model import CREATE_TIME, OffsetRange, Records
+from kraftd.kafka.model import CREATE_TIME, SHARE, GroupState, Member, OffsetRange, Records
 from kraftd.operate.backup.manifest import ClusterTopic
 from kraftd.operate.backup.restoration import WHILE_RESTORING
 from kraftd.operate.backup.restore import (
@@ -21,6 +22,7 @@ from tests.unit.operate.backup.archives import TOPIC, FakeKafka, backed_up, comm
 from tests.unit.operate.fake_cluster import FakeCluster
 
 GAPS = (0, 1, 2, 5, 9, 10, 30)
+WITH_A_MEMBER = {"readers": GroupState("readers", "Stable", "consumer", "classic", 1, (Member("m", "c", "/h", ()),))}
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Destination:
     logs: dict = field(default_factory=dict)
     configs: dict = field(default_factory=dict)
     committed: dict = field(default_factory=dict)
-    members: tuple = ()
+    groups: dict = field(default_factory=dict)
     did: list = field(default_factory=list)
     breaks_after: int | None = None
     others_write: dict = field(default_factory=dict)
@@ -66,8 +68,8 @@ class Destination:
             self.logs[self.others_write_to].append((b"x", b"y"))
         return {place: OffsetRange(self.begins.get(place, 0), len(self.logs[place])) for place in places}
 
-    def active_groups(self, names):
-        return tuple(name for name in names if name in self.members)
+    def existing_groups(self, names):
+        return tuple(self.groups[name] for name in names if name in self.groups)
 
     def create_topics(self, topics):
         for topic in topics:
@@ -295,7 +297,7 @@ def test_records_go_after_those_of_an_existing_topic_and_offsets_with_them(case)
 
 
 def test_a_group_with_members_is_refused_before_anything_is_done(case):
-    case.there.members = ("readers",)
+    case.there.groups = WITH_A_MEMBER
 
     with pytest.raises(RefusedError) as raised:
         case.run()
@@ -305,9 +307,28 @@ def test_a_group_with_members_is_refused_before_anything_is_done(case):
     assert case.there.committed == {}
 
 
+def test_a_share_group_of_the_name_is_refused_before_anything_is_done(case):
+    case.there.groups = {"readers": GroupState("readers", "Empty", "share", SHARE, 1, ())}
+
+    with pytest.raises(RefusedError) as raised:
+        case.run()
+
+    assert (raised.value.code, case.there.did) == ("share_group", [])
+    assert case.run(with_groups=False) == 15
+
+
+def test_a_group_that_committed_in_no_partition_of_the_backup_gets_no_offsets(case):
+    journal = case.context.layout.restore_journal
+    case.interrupt(4)
+    journal.write_text(re.sub(r'("partition": )[01]', r"\g<1>7", journal.read_text()))
+
+    assert case.run() == 15 - 4
+    assert "commit" not in case.there.did
+
+
 def test_a_restore_goes_on_without_the_offsets_of_groups_that_have_members(case):
     case.interrupt(4)
-    case.there.members = ("readers",)
+    case.there.groups = WITH_A_MEMBER
 
     with pytest.raises(RefusedError) as raised:
         case.run()
