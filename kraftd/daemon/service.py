@@ -168,7 +168,7 @@ class Service:
 
     def _store(self, snapshot: Snapshot) -> None:
         self._newest = snapshot
-        self._history = extended(self._history, snapshot)
+        self._history = extended(self._history, snapshot, self._plan.daemon.lag_interval_s)
         self._exposition.show_programs(snapshot)
         self._notify()
 

@@ -29,6 +29,9 @@ LEFT_TO_START_S = 15.0
 
 LOG_DIRS_EVERY_S = 60.0
 _LOG_DIRS_AFTER_S = 5.0
+_CYCLES_FOR_TURNS = 4
+"""In a minute so many cycles leave each kind of offset a turn of its own, and one to the log directories."""
+
 _CYCLE_PARTS = ("groups", "lag", "log_dirs", "canary")
 
 
@@ -133,7 +136,8 @@ class Collector:
         self._clock = clock
         self._daemon = plan.daemon
         self._selector = selector(plan.daemon.selection)
-        self._measurement = Measurement(admin, clock, self._selector)
+        takes_turns = (_CYCLES_FOR_TURNS - 1) * plan.daemon.lag_interval_s < LOG_DIRS_EVERY_S
+        self._measurement = Measurement(admin, clock, self._selector, asks_for_all=not takes_turns)
         broker_ids = [broker.node_id for broker in plan.brokers]
         replicas = default_replication_factor(len(broker_ids))
         self._canary = CanaryProbe(admin, clock, broker_ids, replicas)

@@ -67,12 +67,20 @@ class Measured:
 
 
 class Measurement:
-    """Measures again and again, and remembers the offsets that time lag and status follow from."""
+    """Measures again and again, and remembers the offsets that time lag and status follow from.
 
-    def __init__(self, source: OffsetSource, clock: Clock, selector: Selector) -> None:
+    Args:
+        source: The Kafka door.
+        clock: Time.
+        selector: The topics and groups to measure.
+        asks_for_all: Whether each measurement asks for every kind of offset, and not for one in turn.
+    """
+
+    def __init__(self, source: OffsetSource, clock: Clock, selector: Selector, *, asks_for_all: bool = False) -> None:
         self._source = source
         self._clock = clock
         self._selector = selector
+        self._asks_for_all = asks_for_all
         self._memory = OffsetMemory()
 
     def measure(
@@ -169,17 +177,17 @@ class Measurement:
         memory, monotonic_s = self._memory, self._clock.monotonic_s()
         starts: Partial[TopicPartition, int] = Partial()
         stable: Partial[TopicPartition, int] = Partial()
-        are_some_new = any(key not in memory.starts for key in led)
-        if with_details or are_some_new:
+        asks_for_all = self._asks_for_all or any(key not in memory.starts for key in led)
+        if with_details or asks_for_all:
             questions = memory.questions(led.values(), commits, now_s, monotonic_s)
             is_stable_due = not questions or memory.is_stable_due(questions, monotonic_s)
             if questions and not is_stable_due:
                 starts = self._source.mixed_offsets(questions)
                 memory.store_answers(questions, starts)
             # Partitions that are new have everything at once: nobody waits three cycles for their first values.
-            if are_some_new and (lookups := memory.questions(led.values(), commits, now_s, monotonic_s)):
+            if asks_for_all and (lookups := memory.questions(led.values(), commits, now_s, monotonic_s)):
                 memory.store_answers(lookups, self._source.mixed_offsets(lookups))
-            if is_stable_due or are_some_new:
+            if is_stable_due or asks_for_all:
                 stable = self._source.end_offsets(led.values(), IsolationLevel.READ_COMMITTED)
                 memory.store_stable(stable.values, monotonic_s)
         return Offsets(

@@ -13,8 +13,8 @@ from kraftd.kafka.model import TopicPartition
 KEPT_S = 900.0
 STEP_S = 5.0
 
-FRESH_S = 30.0
-"""Older values of Kafka do not count as known: three intervals of the slowest collector that matters."""
+_FRESH_S = 30.0
+_FRESH_CYCLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +65,29 @@ class History:
     usages: Mapping[str, ProcessUsage] = field(default_factory=dict)
 
 
-def extended(history: History, snapshot: Snapshot) -> History:
+def extended(history: History, snapshot: Snapshot, lag_interval_s: float) -> History:
     """Return a history with a snapshot, where a step has passed since its newest moment.
 
     Moments that lie after the snapshot are dropped: the clock went back.
+
+    Args:
+        history: The history so far.
+        snapshot: The newest observation.
+        lag_interval_s: How often offsets and lags are measured: values that are older than some of these intervals do
+            not count as known.
     """
     now_s = snapshot.taken_at_s
     kept = tuple(each for each in history.moments if now_s - KEPT_S < each.time_s <= now_s)
     if kept and now_s - kept[-1].time_s < STEP_S:
         return history
     kafka = snapshot.kafka
-    topics, offsets = _topic_rates(history, kafka, now_s)
+    fresh_s = max(_FRESH_S, _FRESH_CYCLES * lag_interval_s)
+    topics, offsets = _topic_rates(history, kafka, now_s, fresh_s)
     cpu = _cpu(history, snapshot, now_s - kept[-1].time_s) if kept else {}
     moment = Moment(
         time_s=now_s,
         produced_per_s=sum(topics.values()) if topics else None,
-        lag=_lag(kafka, now_s),
+        lag=_lag(kafka, now_s, fresh_s),
         round_trip_s=_round_trip_s(kafka, now_s),
         answer_s=max(
             (each.latency_s for each in snapshot.contacts.values() if each.latency_s is not None), default=None
@@ -89,10 +96,12 @@ def extended(history: History, snapshot: Snapshot) -> History:
     return History((*kept, moment), Rates(topics, cpu), offsets, snapshot.usages)
 
 
-def _topic_rates(history: History, kafka: KafkaView, now_s: float) -> tuple[Mapping[str, float], Offsets | None]:
+def _topic_rates(
+    history: History, kafka: KafkaView, now_s: float, fresh_s: float
+) -> tuple[Mapping[str, float], Offsets | None]:
     """Return the rate of each topic, and the reading that the next is measured from."""
     offsets, before = kafka.offsets, history.offsets
-    if offsets is None or not 0 <= now_s - offsets.taken_at_s < FRESH_S:
+    if offsets is None or not 0 <= now_s - offsets.taken_at_s < fresh_s:
         return {}, None
     if before is None or before.taken_at_s > offsets.taken_at_s:
         return {}, offsets
@@ -121,8 +130,8 @@ def _cpu(history: History, snapshot: Snapshot, took_s: float) -> Mapping[str, fl
     }
 
 
-def _lag(kafka: KafkaView, now_s: float) -> int | None:
-    if kafka.lags is None or kafka.lags_taken_at_s is None or not 0 <= now_s - kafka.lags_taken_at_s < FRESH_S:
+def _lag(kafka: KafkaView, now_s: float, fresh_s: float) -> int | None:
+    if kafka.lags is None or kafka.lags_taken_at_s is None or not 0 <= now_s - kafka.lags_taken_at_s < fresh_s:
         return None
     totals = [group.total for group in kafka.lags.values()]
     # A group that never commits has no lag, and must not hide that of the others.
@@ -132,6 +141,6 @@ def _lag(kafka: KafkaView, now_s: float) -> int | None:
 
 
 def _round_trip_s(kafka: KafkaView, now_s: float) -> float | None:
-    if kafka.canary is None or not 0 <= now_s - kafka.canary.taken_at_s < FRESH_S:
+    if kafka.canary is None or not 0 <= now_s - kafka.canary.taken_at_s < _FRESH_S:
         return None
     return max((each.write_s + each.read_s for each in kafka.canary.brokers.values.values()), default=None)

@@ -71,7 +71,7 @@ class FakeAdmin:
 
     def __init__(self):
         self.failing = set()
-        self.asked = []
+        self.asked, self.kinds = [], []
         self.known = {"orders": ORDERS}
         self.brokers = BROKERS
         self.commits = {("orders", 0): 7}
@@ -107,6 +107,7 @@ class FakeAdmin:
         return self._answer(part, Partial({partition.key: self.ends for partition in partitions}))
 
     def mixed_offsets(self, questions):
+        self.kinds += {"starts" if at == EARLIEST else "lookups" for _, at in questions}
         return self._answer(
             "mixed", Partial({p.key: 0 if at == EARLIEST else self.offset_at_time for p, at in questions})
         )
@@ -315,6 +316,24 @@ def test_a_cycle_never_asks_for_more_than_one_detail_besides_commits_and_ends():
         subject.collect(is_settled=True)
         assert sum(admin.asked.count(part) for part in ("mixed", "stable", "log_dirs")) <= 1
     assert admin.asked.count("ends") == 1
+
+
+@pytest.mark.parametrize("interval_s", [15, 20, 30, 45, 60, 120])
+def test_in_an_hour_of_rare_cycles_every_kind_of_offset_is_asked_for(interval_s):
+    admin, clock = FakeAdmin(), ManualClock()
+    subject = collector(admin, clock, f"[daemon]\nprobe = false\nlag_interval_s = {interval_s}")
+    subject.collect()
+    admin.asked.clear()
+    admin.kinds.clear()
+
+    view = after(subject, clock, 3600)
+
+    at_least = min(3600 // interval_s, 60) - 10
+    assert admin.asked.count("stable") >= at_least
+    assert admin.kinds.count("starts") >= at_least // 2
+    assert admin.kinds.count("lookups") > 0
+    assert admin.asked.count("log_dirs") >= at_least // 2
+    assert view.log_dirs is not None
 
 
 def test_log_directories_are_read_every_minute():

@@ -23,10 +23,10 @@ def look(at_s, *, ends=None, read_at_s=None, lag=None, lag_at_s=None, canary=Non
     return Snapshot(at_s, at_s, True, (), kafka, contacts or {}, usages or {})
 
 
-def remembered(*looks):
+def remembered(*looks, lag_interval_s=10.0):
     history = History()
     for each in looks:
-        history = extended(history, each)
+        history = extended(history, each, lag_interval_s)
     return history
 
 
@@ -82,6 +82,20 @@ def test_offsets_of_long_ago_are_a_gap_and_no_rate_is_made_across_it():
     )
 
     assert [moment.produced_per_s for moment in history.moments] == [None, None, None, 1.0]
+
+
+@pytest.mark.parametrize("lag_interval_s", [30.0, 3600.0])
+def test_readings_that_are_rare_by_the_settings_are_known_all_the_same(lag_interval_s):
+    read_at_s = (1000.0, 1000.0 + lag_interval_s)
+    history = remembered(
+        look(read_at_s[0], ends={KEY: 0}, lag={}),
+        look(read_at_s[1], ends={KEY: 7200}, lag={}),
+        look(read_at_s[1] + lag_interval_s, ends={KEY: 7200}, read_at_s=read_at_s[1], lag={}, lag_at_s=read_at_s[1]),
+        lag_interval_s=lag_interval_s,
+    )
+
+    newest = history.moments[-1]
+    assert (newest.produced_per_s, newest.lag) == (7200 / lag_interval_s, 0)
 
 
 def lag_of(ends):
