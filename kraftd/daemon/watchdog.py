@@ -7,7 +7,7 @@ daemon that looks but no longer serves HTTP hangs as well: it beats only while b
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from kraftd.health.programs.watchdog import (
     Step,
     describe,
     dumps_threads,
+    is_served_elsewhere,
     next_step,
     node_in_the_way,
     observed,
@@ -154,7 +155,7 @@ class Watchdog:
                 if not desired.wants(name):
                     continue
                 if step is Step.TERMINATE:
-                    obstacle = node_in_the_way(program, nodes, ready, self._hangs) or self._cost(program)
+                    obstacle = node_in_the_way(program, nodes, ready, self._hangs) or self._cost(program, ready)
                     if obstacle is not None:
                         self._leave(name, obstacle)
                         continue
@@ -182,9 +183,9 @@ class Watchdog:
             text = describe(hang, self._plan.program(name), self._clock.monotonic_s())
             self._doors.record_event("hung", name, text)
 
-    def _cost(self, program: Program) -> str | None:
+    def _cost(self, program: Program, ready: Collection[str]) -> str | None:
         """Return what speaks against the end of a program; None where nothing does."""
-        if not isinstance(program, Node):
+        if not isinstance(program, Node) or not is_served_elsewhere(program, self._plan.brokers, ready, self._hangs):
             return None
         now_s, name = self._clock.monotonic_s(), program.name
         asked_at_s = self._cost_asked_at_s.get(name)

@@ -155,6 +155,17 @@ def node_in_the_way(
     return None
 
 
+def is_served_elsewhere(
+    program: Program, brokers: Collection[Program], ready: Collection[str], hangs: Mapping[str, Hang]
+) -> bool:
+    """Return whether another broker than a hung node serves, or may do so: else its end costs nothing.
+
+    Nobody could tell that cost either. A broker that has missed a probe or two is not yet one that does not serve.
+    """
+    others = (broker.name for broker in brokers if broker.name != program.name)
+    return any(name in ready or (name in hangs and hangs[name].step is None) for name in others)
+
+
 def describe(hang: Hang, program: Program, now_s: float) -> str:
     """Return what was done about a hung program, as a clause without its subject."""
     silent = f"it has given no answer for {now_s - hang.since_s:.0f} s"

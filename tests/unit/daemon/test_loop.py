@@ -703,6 +703,23 @@ def test_of_two_frozen_nodes_one_is_ended_and_the_other_waits_until_it_is_back()
     assert {name for name, number in cluster.signals if number == "SIGCONT"} == {"broker-1", "broker-2"}
 
 
+def test_frozen_nodes_are_ended_where_nobody_is_left_to_tell_what_that_costs():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.refusals = {"broker-1": FROZEN, "broker-2": FROZEN}
+    cluster.stop_obstacles = dict.fromkeys(cluster.refusals, "what its end would cost is not known: no broker answers")
+
+    tick_for(loop, clock, 120)
+    ended = {name for name, number in cluster.signals if number == "SIGKILL"}
+    cluster.end("broker-1")
+    cluster.refusals = {"broker-2": FROZEN}
+    cluster.stop_obstacles = {}
+    tick_for(loop, clock, 60)
+
+    assert ended == {"broker-1"}
+    assert [name for name, number in cluster.signals if number == "SIGKILL"] == ["broker-1", "broker-2"]
+
+
 def test_a_frozen_supervisord_is_continued_and_never_ended_and_that_is_told_once():
     cluster, clock = FakeCluster(), ManualClock(1000.0)
     loop = loop_over(cluster, clock=clock)

@@ -7,6 +7,7 @@ from kraftd.health.programs.watchdog import (
     Step,
     describe,
     dumps_threads,
+    is_served_elsewhere,
     next_step,
     node_in_the_way,
     observed,
@@ -134,3 +135,26 @@ def test_what_was_done_is_told(step, obstacle, text):
     told = describe(Hang(FROZEN, NOW_S - 31, 9, step, NOW_S, obstacle), BROKER, NOW_S)
 
     assert told == f"it has given no answer for 31 s; {text}"
+
+
+WOKEN = taken(Hang(FROZEN, NOW_S - 60.0), Step.WAKE, NOW_S - 30.0)
+
+
+@pytest.mark.parametrize(
+    ("ready", "hangs", "is_served"),
+    [
+        (["broker-2"], {"broker-1": WOKEN}, True),
+        (["broker-1", "producer"], {"broker-1": WOKEN, "broker-2": WOKEN}, False),
+        ([], {"broker-1": WOKEN, "broker-2": Hang(FROZEN, NOW_S)}, True),
+        ([], {"broker-1": WOKEN}, False),
+    ],
+    ids=["the other answers", "both hang", "the other missed a probe", "the other does not run"],
+)
+def test_the_end_of_a_hung_broker_costs_nothing_where_no_other_serves(ready, hangs, is_served):
+    assert is_served_elsewhere(BROKER, PLAN.brokers, ready, hangs) is is_served
+
+
+def test_the_end_of_the_only_broker_costs_nothing():
+    alone = plan_of("[cluster]\nbrokers = 1")
+
+    assert not is_served_elsewhere(alone.program("broker-1"), alone.brokers, [], {"broker-1": WOKEN})
