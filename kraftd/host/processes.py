@@ -6,7 +6,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,7 +33,7 @@ def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One incarnation of a process.
+    """One incarnation of a process: equal are those with the same pid and incarnation.
 
     Attributes:
         incarnation: With the pid unique until a reboot; it never changes.
@@ -42,8 +42,8 @@ class Process:
 
     pid: int
     incarnation: float
-    started_at_s: float
-    command: tuple[str, ...] = ()
+    started_at_s: float = field(compare=False)
+    command: tuple[str, ...] = field(default=(), compare=False)
 
 
 def describe(pid: int) -> Process | None:
@@ -72,7 +72,8 @@ def _incarnation(pid: int) -> float | None:
         return _created_at_s(pid)
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        # Where /proc is mounted with hidepid, a process of another user can only be that, and not the one asked for.
         return None
     # proc_pid_stat(5): the name in parentheses may hold anything; then the state, and 19 fields on the start in ticks.
     fields = stat[stat.rindex(b")") + 1 :].split()

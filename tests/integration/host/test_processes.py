@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
-from kraftd.host.processes import ExitWatch, describe, find_by_marker, is_alive, send_signal
+from kraftd.host.processes import ExitWatch, Process, describe, find_by_marker, is_alive, send_signal
 from kraftd.plan.program import python_marker
 from tests.harness import eventually
 
@@ -61,10 +62,24 @@ def test_a_process_stays_itself_when_the_wall_clock_is_set(spawn, clock_that_is_
     with clock_that_is_set():
         process = described(child)
 
-    assert process.started_at_s < describe(child.pid).started_at_s
+    now = describe(child.pid)
+    assert process.started_at_s < now.started_at_s
+    assert process == now
     assert is_alive(process)
     assert send_signal(process, signal.SIGTERM)
     assert child.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_a_process_that_the_system_hides_is_none_of_ours(monkeypatch):
+    """A stale pid may be that of another user by now, whose files in /proc hidepid=1 lets nobody read."""
+
+    def hidden(path):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", hidden)
+
+    assert describe(1) is None
+    assert not is_alive(Process(1, 5.0, 0.0))
 
 
 def test_the_name_of_a_program_may_hold_what_ends_it_in_the_process_table(tmp_path):

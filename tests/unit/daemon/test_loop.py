@@ -33,6 +33,7 @@ class FakeCluster:
         self.states = dict.fromkeys(PLAN.names, "RUNNING")
         self.desired = NOTHING_DESIRED.changed(PLAN.names, RUN, 1)
         self.supervisor = Process(50, 1.0, started_at_s=1.0)
+        self.started_at_s = 900.0
         self.unreachable = None
         self.is_locked_by_a_command = False
         self.on_lock = lambda: None
@@ -58,7 +59,7 @@ class FakeCluster:
 
     def find_processes(self):
         facts = {name: ProcessFact(state, self.pids.get(name), 900.0) for name, state in self.states.items()}
-        processes = {name: Process(pid, 1.0, started_at_s=900.0) for name, pid in self.pids.items()}
+        processes = {name: Process(pid, 1.0, self.started_at_s) for name, pid in self.pids.items()}
         return ProcessTable(self.supervisor, facts, processes, self.unreachable)
 
     def start(self, program):
@@ -225,6 +226,17 @@ def test_a_daemon_that_was_frozen_tells_that_when_it_looks_again():
         loop.tick()
 
     assert cluster.events == [("recovered", "kraftd", "looks again, after 43 s in which it did not")]
+
+
+def test_a_wall_clock_that_is_set_ends_no_program():
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.started_at_s += 1.0
+
+    loop.tick()
+
+    assert cluster.events == []
 
 
 def test_the_end_of_supervisord_is_told_once():
