@@ -1,17 +1,30 @@
 """The consumer app with the group protocol of Kafka 4 (KIP-848), named or found out."""
 
 import tempfile
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError
 
 from kraftd.kafka.admin import KafkaAdmin
 from kraftd.plan.plan import Access
 from tests.harness import cluster_in, eventually
 from tests.kafka.app_processes import Apps, own_topic
-from tests.kafka.members import all_owned, standing_by
+from tests.kafka.members import all_owned, own_partitions, standing_by
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def apps(tmp_path, cluster):
+    own = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
+    yield own
+    own.kill()
 
 
 def test_members_of_the_new_protocol_share_partitions_and_go_on_where_others_were(tmp_path):
@@ -29,12 +42,61 @@ def test_members_of_the_new_protocol_share_partitions_and_go_on_where_others_wer
             apps.kill()
 
 
-def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(tmp_path, cluster):
-    apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
+def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(apps):
+    assert kind_of_group_joined_by_itself(apps) == "classic"
+
+
+class UninformedAssignor(RangePartitionAssignor):
+    """Assigns nothing to the first two members, as the leader of a group that has not heard of the topic yet."""
+
+    is_informed = False
+    numbers_of_members: ClassVar[list[int]] = []
+
+    @classmethod
+    def assign(cls, cluster, members):
+        cls.is_informed = 2 in cls.numbers_of_members
+        cls.numbers_of_members.append(len(members))
+        return super().assign(cluster if cls.is_informed else ClusterWithoutTopics(), members)
+
+
+class ClusterWithoutTopics:
+    def partitions_for_topic(self, topic):
+        return None
+
+
+def test_a_member_that_an_uninformed_leader_gave_nothing_joins_anew(apps):
+    with polling_leader(apps, UninformedAssignor):
+        member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="classic")
+        eventually(lambda: len(own_partitions(member)) == 2, within_s=40)
+    assert "none, standing by" in member.log.read_text()
+
+
+@contextmanager
+def polling_leader(apps, assignor):
+    """Join the group first, by a client whose assignor distributes the partitions, and poll meanwhile."""
+    leader = KafkaConsumer(
+        apps.topic,
+        bootstrap_servers=apps.bootstrap_servers.split(","),
+        group_id=apps.group,
+        partition_assignment_strategy=[assignor],
+        enable_auto_commit=False,
+    )
+    stopped = threading.Event()
+
+    def poll():
+        while not stopped.is_set():
+            with suppress(KafkaError):
+                leader.poll(200)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
     try:
-        assert kind_of_group_joined_by_itself(apps) == "classic"
+        eventually(lambda: assignor.numbers_of_members)
+        yield
     finally:
-        apps.kill()
+        stopped.set()
+        thread.join()
+        leader.close()
 
 
 def kind_of_group_joined_by_itself(apps):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # public, not marked as such
 
 _TIMEOUT_S = 1.0
@@ -21,6 +21,8 @@ _REMOVE_LIMIT_S = 10.0
 """A member of this app is gone by itself after 6 s."""
 _REMOVE_TIMEOUT_S = 2.0
 _REMOVE_PAUSE_S = 0.2
+_STANDBY_S = 5.0
+_STANDBY_LIMIT_S = 60.0
 _FORBIDDEN = {KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ class ConsumerClient(Protocol):
 
     def consume(self, num_messages: int, timeout: float) -> Sequence[Any]:
         """Return up to `num_messages` messages that have arrived."""
+
+    def unsubscribe(self) -> None:
+        """Leave the group when polled."""
 
     def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
         """Store offsets for the next background commit."""
@@ -64,6 +69,16 @@ class ConsumerClient(Protocol):
 
     def close(self) -> None:
         """Commit and leave the group."""
+
+
+class GroupClient(Protocol):
+    """The part of `confluent_kafka.admin.AdminClient` that describes a group and its topic."""
+
+    def describe_topics(self, topics: TopicCollection, *, request_timeout: float) -> Any:
+        """Return a future of the description for each topic."""
+
+    def describe_consumer_groups(self, group_ids: list[str], *, request_timeout: float) -> Any:
+        """Return a future of the description for each group."""
 
 
 class ConfigClient(Protocol):
@@ -94,6 +109,57 @@ def supports_consumer_protocol(client: ConfigClient) -> bool | None:
     return _SESSION_TIMEOUT in settings
 
 
+def has_free_partition(client: GroupClient, group: str, topic: str) -> bool:
+    """Return whether the group has settled, and no member of it has one of the topic's partitions.
+
+    False where that is not known: a broker does not answer, or the client may not describe the group.
+    """
+    try:
+        found = client.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
+        described = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result()
+    except KafkaException as error:
+        logger.debug("The members' partitions of %s are not known: %s", topic, error)
+        return False
+    if described.state != ConsumerGroupState.STABLE:
+        return False
+    owned = {
+        place.partition
+        for member in described.members
+        for place in member.assignment.topic_partitions
+        if place.topic == topic
+    }
+    return any(partition.id not in owned for partition in found.partitions)
+
+
+class Standby:
+    """Decides when a member without partitions joins the group anew, because one is free.
+
+    In the classic protocol the leader of the group assigns the partitions that it knows. librdkafka's asks one broker
+    for them, and where that one has not heard of a new topic yet, it assigns none, and does not ask again.
+    """
+
+    def __init__(self, has_free_partition: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        self._has_free_partition = has_free_partition
+        self._clock = clock
+        self._pause_s = _STANDBY_S
+        self._due_s: float | None = None
+
+    def note(self, partitions: Sequence[int], member_id: str | None) -> None:
+        """Take the partitions of this member after each assignment; one of the consumer protocol has no id here."""
+        if partitions:
+            self._pause_s = _STANDBY_S
+        self._due_s = None if partitions or not member_id else self._clock() + self._pause_s
+
+    def is_over(self) -> bool:
+        """Return whether to join anew; requests the group's state, within two seconds, at growing intervals."""
+        now_s = self._clock()
+        if self._due_s is None or now_s < self._due_s:
+            return False
+        self._pause_s = min(2 * self._pause_s, _STANDBY_LIMIT_S)
+        self._due_s = now_s + self._pause_s
+        return self._has_free_partition()
+
+
 class ProtocolDetectingConsumer:
     """A member's client that detects the protocol of the brokers before it joins.
 
@@ -115,6 +181,12 @@ class ProtocolDetectingConsumer:
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         """Join the group when polled, as soon as a broker has answered."""
         self._subscription = (topics, on_assign, on_revoke, on_lost)
+        if self._uses_new is not None:
+            self._join()
+
+    def unsubscribe(self) -> None:
+        """Pass it on."""
+        self._client.unsubscribe()
 
     def poll(self, timeout: float) -> Any:
         """Detect the protocol, unless it is known, then poll its client."""
@@ -130,6 +202,9 @@ class ProtocolDetectingConsumer:
             classic, self._client = self._client, self._connect_new()
             classic.close()
         logger.info("Joining with the %s protocol", "consumer" if self._uses_new else "classic")
+        self._join()
+
+    def _join(self) -> None:
         topics, on_assign, on_revoke, on_lost = self._subscription
         self._client.subscribe(topics, on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
 

@@ -150,6 +150,7 @@ class Member:
         self._refused: dict[int, int] = {}
         self._held_back: dict[int, str] = {}
         self._stopping = False
+        self._rejoins = False
         self._partitions: tuple[int, ...] | None = None
         self._polled_s: float | None = None
         self._has_lost_broker = False
@@ -205,6 +206,10 @@ class Member:
         """Subscribe to the topic, which joins the group at the next poll."""
         self._client.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
+    def rejoin(self) -> None:
+        """Leave the group and join it anew, at the next poll."""
+        self._rejoins = True
+
     def note_unread(self, positions: Mapping[int, int]) -> None:
         """Take the positions of partitions with unread records; on the member's thread, every few seconds."""
         self._stalled = self._stalls.noted({**positions, **self._refused}, self._clock())
@@ -215,6 +220,8 @@ class Member:
             self._restart_from_beginning()
         if self._stalled:
             self._pass_damaged()
+        if self._rejoins:
+            self._join_anew()
         first = self._client.poll(_POLL_S)
         self._polled_s = self._clock()
         if self._partitions is None:
@@ -222,6 +229,12 @@ class Member:
             self._client.assignment()
         if first is not None:
             self._take([first, *self._client.consume(_BATCH - 1, 0)])
+
+    def _join_anew(self) -> None:
+        logger.info("A partition of %s has no member: joining the group anew", self._topic)
+        self._rejoins = False
+        self._client.unsubscribe()
+        self.subscribe()
 
     def _run(self) -> None:
         self.subscribe()

@@ -21,7 +21,10 @@ from kraftd_apps.common.settings import SettingsError, client_logger
 from kraftd_apps.consumer.group_protocol import (
     ConsumerClient,
     FormerMember,
+    GroupClient,
     ProtocolDetectingConsumer,
+    Standby,
+    has_free_partition,
     supports_consumer_protocol,
 )
 from kraftd_apps.consumer.hub import EventsRoute, Hub
@@ -50,6 +53,7 @@ class KafkaClients:
     def __init__(self, settings: ConsumerSettings) -> None:
         self._settings = settings
         self._logger = client_logger("kafka.consumer")
+        self._describing: AdminClient | None = None
 
     def member(self, on_statistics: Callable[[str], None], on_error: Callable[[KafkaError], None]) -> ConsumerClient:
         """Return a client that joins the group when polled, and reports errors, and its statistics every few seconds.
@@ -74,6 +78,13 @@ class KafkaClients:
     def admin(self) -> AdminClient:
         """Return a client that requests metadata of the topic."""
         return AdminClient(admin_config(self._settings))
+
+    def has_free_partition(self) -> bool:
+        """Return whether no member of the group has one of the topic's partitions, see `has_free_partition`."""
+        self._describing = self._describing or self.admin()
+        return has_free_partition(
+            cast("GroupClient", self._describing), self._settings.group_id, self._settings.kafka.topic
+        )
 
     def batch(self, partition: int, offset: int, timeout_s: float) -> Batch | None:
         """Return a batch of the topic as it is in the log, see `ReadBatch`."""
@@ -129,6 +140,7 @@ class ConsumerService:
         member_file = None if is_new_protocol else settings.member_file
         self._take_connections = clients.take_connections
         self._former_member = FormerMember(member_file, settings.group_id, clients.leave)
+        self._standby = Standby(clients.has_free_partition)
         self.member = Member(
             clients.member(self._take_statistics, self._take_error),
             settings.kafka.topic,
@@ -191,6 +203,8 @@ class ConsumerService:
         self._metrics.show_lag(statistics)
         self.member.note_unread(statistics.unread)
         self.member.note_brokers(are_up=statistics.is_every_broker_up)
+        if self._standby.is_over():
+            self.member.rejoin()
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
 
@@ -201,6 +215,7 @@ class ConsumerService:
     def _take_assignment(self, partitions: tuple[int, ...], member_id: str | None) -> None:
         """Take the partitions of this member; on the member's thread."""
         self._former_member.note(member_id)
+        self._standby.note(partitions, member_id)
         self._on_loop(self._assigned, partitions)
 
     def _assigned(self, partitions: tuple[int, ...]) -> None:

@@ -191,6 +191,9 @@ class FakeMemberClient:
     def subscribe(self, topics, on_assign, on_revoke, on_lost):
         self.callbacks = {"assign": on_assign, "revoke": on_revoke}
 
+    def unsubscribe(self):
+        self.callbacks = {}
+
     def memberid(self):
         return self.member_id
 

@@ -38,6 +38,9 @@ class Clients:
     def admin(self):
         return FakeAdmin()
 
+    def has_free_partition(self):
+        return False
+
     def reader(self):
         return FakeReader(self.log, **self.reader_properties)
 

@@ -2,9 +2,15 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, ConsumerGroupState, TopicPartition
 
-from kraftd_apps.consumer.group_protocol import FormerMember, ProtocolDetectingConsumer, supports_consumer_protocol
+from kraftd_apps.consumer.group_protocol import (
+    FormerMember,
+    ProtocolDetectingConsumer,
+    Standby,
+    has_free_partition,
+    supports_consumer_protocol,
+)
 from tests.unit.apps.consumer.joining import joining
 from tests.unit.apps.kafka_fakes import EARLIER_TOPIC_ID, FakeMemberClient, FakeMessage, failure, settled
 
@@ -89,6 +95,72 @@ def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_w
 def member_id_of(client):
     joining(client, list).poll()
     return client.memberid()
+
+
+def test_a_member_that_joins_anew_does_it_with_the_detected_protocol():
+    classic, new = FakeMemberClient(), FakeMemberClient()
+    member = joining(deciding(classic, new, True), list)
+    member.poll()
+    new.callbacks["assign"](new, [])
+    member.rejoin()
+    new.joins_at_poll = 1
+    new.assigned = [TopicPartition("test-topic", 3)]
+    member.poll()
+    assert member.membership.partitions == (3,)
+
+
+class FakeGroup:
+    """A group of a topic with two partitions; each member has some of a topic's, or the description fails."""
+
+    def __init__(self, *members, state=ConsumerGroupState.STABLE, failing=None):
+        self._members, self._state, self._failing = members, state, failing
+
+    def describe_topics(self, topics, *, request_timeout):
+        return {"t": settled(SimpleNamespace(partitions=[SimpleNamespace(id=0), SimpleNamespace(id=1)]))}
+
+    def describe_consumer_groups(self, group_ids, *, request_timeout):
+        members = [
+            SimpleNamespace(assignment=SimpleNamespace(topic_partitions=[TopicPartition(*place) for place in places]))
+            for places in self._members
+        ]
+        return {"g": settled(self._failing or SimpleNamespace(state=self._state, members=members))}
+
+
+@pytest.mark.parametrize(
+    ("group", "is_free"),
+    [
+        (FakeGroup([]), True),
+        (FakeGroup([("t", 0)], []), True),
+        (FakeGroup([("t", 0), ("another", 1)], []), True),
+        (FakeGroup([("t", 0)], [("t", 1)], []), False),
+        (FakeGroup([], state=ConsumerGroupState.PREPARING_REBALANCING), False),
+        (FakeGroup(failing=failure("_TIMED_OUT")), False),
+        (FakeGroup(failing=failure("GROUP_AUTHORIZATION_FAILED")), False),
+    ],
+)
+def test_a_partition_is_free_where_no_member_of_a_settled_group_has_it(group, is_free):
+    assert has_free_partition(group, "g", "t") is is_free
+
+
+def times_of_requests(until_s, *notes):
+    """Return at which seconds the group's state is requested, after these assignments in the first second."""
+    now_s, requests = [0.0], []
+    standby = Standby(lambda: not requests.append(now_s[0]), clock=lambda: now_s[0])
+    for partitions, member_id in notes:
+        standby.note(partitions, member_id)
+    for second in range(until_s):
+        now_s[0] = float(second)
+        assert standby.is_over() is (now_s[0] in requests)
+    return requests
+
+
+def test_a_member_without_partitions_requests_the_groups_state_ever_more_rarely():
+    assert times_of_requests(240, ((), "member")) == [5, 15, 35, 75, 135, 195]
+
+
+@pytest.mark.parametrize("notes", [(), [((), None)], [((), ""), ((3,), "member")], [((), "member"), ((0,), "member")]])
+def test_a_member_with_partitions_or_of_the_consumer_protocol_requests_nothing(notes):
+    assert times_of_requests(60, *notes) == []
 
 
 class Coordinator:
