@@ -5,13 +5,12 @@ every answer has come, and the brokers agree.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 from kraftd.clock import Clock
-from kraftd.errors import RefusedError
 from kraftd.kafka.admin import access_error
 from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.log import EARLIEST, IsolationLevel
@@ -25,7 +24,7 @@ from kraftd.kafka.model import (
     TopicState,
 )
 from kraftd.operate.backup.manifest import ClusterTopic, Commit, GroupCommits
-from kraftd.operate.data.topic_changes import placed
+from kraftd.operate.data.topic_changes import made_meanwhile, placed
 from kraftd.plan.plan import Topic
 
 K = TypeVar("K")
@@ -180,7 +179,8 @@ class BackupCluster:
             outcomes = self._kafka.create_topics(declared, _WITHIN_S)
             _check("cannot create the topic", {each.name: each.failure for each in outcomes if each.failure})
             others = [each.name for each in outcomes if not each.created]
-            refuse_made_meanwhile(others, hint="Delete it, and forget this restore with --abandon.")
+            if others:
+                raise made_meanwhile("restore into", others, "Delete it, and forget this restore with --abandon.")
 
     def set_config(self, topic: str, config: Mapping[str, str], before: Iterable[str]) -> None:
         """Give a topic these settings of its own, and none of those that it had before."""
@@ -200,21 +200,6 @@ class BackupCluster:
                 if not error.retriable or self._clock.monotonic_s() > deadline_s:
                     raise
             self._clock.sleep(_ASK_AGAIN_S)
-
-
-def refuse_made_meanwhile(names: Sequence[str], *, hint: str) -> None:
-    """Refuse to restore into topics that a restore was to make, and that something else made.
-
-    Raises:
-        RefusedError: There are some.
-    """
-    if names:
-        raise RefusedError(
-            f"cannot restore into {', '.join(names)}: something else made it since the restore was planned",
-            hint=hint,
-            code="topic_exists",
-            details={"topics": list(names)},
-        )
 
 
 def _check(what: str, failures: Mapping[K, Failure]) -> None:

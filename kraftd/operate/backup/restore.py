@@ -18,7 +18,7 @@ from kraftd.kafka.model import GroupState, OffsetRange, Records, TopicPartition
 from kraftd.kafka.records.reading import RecordReader
 from kraftd.kafka.records.sending import RecordWriter
 from kraftd.operate.backup.archive import named, read_pieces, records_before
-from kraftd.operate.backup.cluster import BackupCluster, refuse_made_meanwhile
+from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.content import chosen_backup
 from kraftd.operate.backup.create import RecordSource, require_brokers
 from kraftd.operate.backup.format import DamagedArchiveError
@@ -34,6 +34,7 @@ from kraftd.operate.backup.restoration import (
 from kraftd.operate.backup.target import Target
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.data.access import opened
+from kraftd.operate.data.topic_changes import made_meanwhile
 
 _SETTLED_S = 1.0
 """What a killed call had sent is in the log by then."""
@@ -307,7 +308,8 @@ def run_restore(
         there = admin.topics()
         made = [each.name for each in planned.restoration.topics if each.is_created and each.name in there]
         # Before the journal: the next call would take them for its own.
-        refuse_made_meanwhile(made, hint="Call the command again: it looks at what is there now.")
+        if made:
+            raise made_meanwhile("restore into", made)
         write_atomically(cluster.layout.restore_journal, planned.restoration.to_json())
     written = _Restore(cluster, admin, target, planned, doors).run()
     cluster.layout.restore_journal.unlink(missing_ok=True)

@@ -20,7 +20,6 @@ from kraftd.operate.data.changing import (
     check_name,
     checked_alteration,
     known_configs,
-    made_meanwhile,
     not_created,
     taken_replicas,
 )
@@ -28,6 +27,7 @@ from kraftd.operate.data.topic_changes import (
     Alteration,
     Obstacle,
     declared_alteration,
+    made_meanwhile,
     obstacles,
     placed,
     unknown_config,
@@ -351,5 +351,5 @@ def _with_created(kafka: KafkaData, planned: PlannedApply, path: Path, limit_s: 
         if outcome.failure is not None:
             raise not_created(kafka, topic.name, topic.config, outcome.failure, limit_s)
     if others := [each.name for each in outcomes if not each.created]:
-        raise made_meanwhile(others)
+        raise made_meanwhile("create", others)
     return record

@@ -1,6 +1,6 @@
 """`kraftd topics create` and `alter`: a plan that can be shown, and what carries it out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,7 +12,14 @@ from kraftd.kafka.records.reading import record_batches
 from kraftd.kafka.round_trip import CANARY_TOPIC
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.key_sample import sampled_key_risk
-from kraftd.operate.data.topic_changes import Alteration, alteration, placed, unknown_config, unknown_key_risk
+from kraftd.operate.data.topic_changes import (
+    Alteration,
+    alteration,
+    made_meanwhile,
+    placed,
+    unknown_config,
+    unknown_key_risk,
+)
 from kraftd.operate.data.topics import changeable_topics
 from kraftd.plan.kinds import default_replication_factor
 from kraftd.plan.plan import Access, Plan, Topic
@@ -73,24 +80,9 @@ def create_topic(kafka: KafkaData, plan: Plan, asked: NewTopic, *, if_missing: b
     if not outcome.created:
         existing = kafka.metadata().topics.values.get(asked.name)
         if existing is None:
-            raise made_meanwhile([asked.name])
+            raise made_meanwhile("create", [asked.name])
         return _as_it_exists(existing, asked, if_missing=if_missing)
     return Created(asked.name, len(assignment), factor, dict(config))
-
-
-def made_meanwhile(names: Sequence[str]) -> RefusedError:
-    """Return the error of topics that were missing when the command looked, and that something else made since."""
-    what = (
-        f"the topic {named(names[0])}: it exists"
-        if len(names) == 1
-        else f"the topics {', '.join(map(named, names))}: they exist"
-    )
-    return RefusedError(
-        f"cannot create {what} meanwhile, made by something else",
-        hint="Call the command again: it looks at what is there now.",
-        code="topic_exists",
-        details={"topics": list(names)},
-    )
 
 
 def taken_replicas(metadata: ClusterMetadata) -> list[tuple[int, ...]]:

@@ -51,6 +51,25 @@ class Alteration:
         return not self.added and not self.changes
 
 
+def made_meanwhile(
+    action: str, names: Sequence[str], hint: str = "Call the command again: it looks at what is there now."
+) -> RefusedError:
+    """Return the error of topics that were missing when the command looked, and that something else made since.
+
+    Args:
+        action: What cannot be done: "create", or "restore into".
+        names: The topics, at least one.
+        hint: What to do.
+    """
+    what = f"the {'topic' if len(names) == 1 else 'topics'} {', '.join(map(named, names))}"
+    return RefusedError(
+        f"cannot {action} {what}: something else made {'it' if len(names) == 1 else 'them'} meanwhile",
+        hint=hint,
+        code="topic_exists",
+        details={"topics": list(names)},
+    )
+
+
 def placed(
     existing: Sequence[Sequence[int]], count: int, replication_factor: int, brokers: Iterable[int]
 ) -> Assignment:

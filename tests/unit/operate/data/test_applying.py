@@ -154,7 +154,7 @@ def test_a_topic_that_something_else_made_again_is_not_deleted(plan):
 def test_a_topic_that_an_app_made_before_the_answer_is_not_taken_for_the_files(plan):
     kafka = replace(empty_kafka(), made_meanwhile=(topic("new", (1,)),))
 
-    with pytest.raises(RefusedError, match=r"^cannot create the topic new: it exists meanwhile"):
+    with pytest.raises(RefusedError, match=r"^cannot create the topic new: something else made it meanwhile"):
         applied(kafka, plan, NEW + '[[topic]]\nname = "own"\n')
     assert read_created(plan.layout.created_topics) == CreatedTopics({"own": FILE}, {"own": "id of own"})
     assert planned(kafka, plan, T, delete_undeclared=True).undeclared == ("own",)
