@@ -67,7 +67,7 @@ def list_groups(context: typer.Context) -> None:
     if invocation.json:
         invocation.print_result({"groups": groups, "broker_failures": missing})
         return
-    from kraftd.cli.terminal import name_text, plain_table
+    from kraftd.cli.terminal import Text, name_text, plain_table
     from kraftd.cli.top import time_lag
 
     table = plain_table("GROUP", "STATE", "MEMBERS", "LAG", "TIME LAG", "COORDINATOR")
@@ -76,6 +76,9 @@ def list_groups(context: typer.Context) -> None:
         table.add_row(name_text(each.group), each.state or "-", *numbers)
     console = invocation.console()
     console.print(table)
+    for each in groups:
+        if each.reason is not None:
+            console.print(Text(f"The members of {named(each.group)} are not known: {each.reason}", style="yellow"))
     _print_missing(console, missing)
 
 

@@ -19,7 +19,12 @@ _WITHOUT_MEMBERS = ("Empty", "Dead")
 
 @dataclass(frozen=True, slots=True)
 class ListedGroup:
-    """One group; its lag is the daemon's, and None where it is not known."""
+    """One group.
+
+    Attributes:
+        lag: The daemon's; None where it is not known.
+        reason: Why its members are not known; None where they are, or where groups of its kind cannot be described.
+    """
 
     group: str
     state: str | None
@@ -28,6 +33,7 @@ class ListedGroup:
     members: int | None
     lag: int | None
     time_lag: TimeLag | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ def list_groups(kafka: KafkaData, lags: Lags) -> tuple[tuple[ListedGroup, ...], 
             members=None if group.members is None else len(group.members),
             lag=lags[name].lag if name in lags else None,
             time_lag=lags[name].time_lag if name in lags else None,
+            reason=found.failures[name].text if name in found.failures else None,
         )
         for name, group in found.groups.items()
     )

@@ -45,6 +45,7 @@ class FakeKafka:
 
     Attributes:
         silent_brokers: By node id, why a broker does not name its groups.
+        undescribed: By group, why it cannot be described.
         unreadable_commits: By group, why its offsets cannot be read.
         shared: By share group, the topics that it took records of.
         bounds: The start and end of partitions; 0 and 10 where nothing is said.
@@ -58,6 +59,7 @@ class FakeKafka:
     states: list = field(default_factory=lambda: [topic("t", (1, 2), (2, 1)), topic("__kraftd_probe", (1,))])
     described: list = field(default_factory=list)
     silent_brokers: dict = field(default_factory=dict)
+    undescribed: dict = field(default_factory=dict)
     commits: dict = field(default_factory=dict)
     unreadable_commits: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
@@ -76,7 +78,7 @@ class FakeKafka:
 
     def groups(self, brokers=None):
         listed = [each for each in self.described if each.coordinator not in self.silent_brokers]
-        return Groups({each.name: each for each in listed}, {}, self.silent_brokers)
+        return Groups({each.name: each for each in listed}, self.undescribed, self.silent_brokers)
 
     def committed(self, groups):
         asked = [each.name for each in groups if not each.is_share]

@@ -36,6 +36,14 @@ def test_a_group_is_listed_without_the_daemon():
     assert failures == {}
 
 
+def test_a_listed_group_says_why_its_members_are_not_known():
+    refused = Failure("GROUP_AUTHORIZATION_FAILED", "you may not", retriable=False)
+    kafka = kafka_with(group("g"), group("closed", state=None), undescribed={"closed": refused})
+    groups, _ = list_groups(kafka, {})
+
+    assert {each.group: each.reason for each in groups} == {"g": None, "closed": refused.text}
+
+
 def test_a_description_has_the_reader_and_the_lag_of_each_partition():
     kafka = kafka_with(group("g", state="Stable", assigned=[("t", 1)]), commits={"g": {("t", 0): 4, ("gone", 0): 1}})
     ((found,), _) = describe_groups(kafka, ["g"], {})
