@@ -162,9 +162,10 @@ def test_no_text_of_other_clients_acts_on_a_terminal(cluster, scene, capsys):
         status, shown = on_a_terminal(cluster, [*command.split(), *scene.arguments(words)])
         if found := CONTROL.search(shown.replace("\n", "")):
             return f"{command} {words}: {found[0]!r} in {shown[-600:]!r}"
-        before, has_traceback, after = shown.partition("Traceback")
-        if has_traceback:
-            return f"{command} {words}: {before[-600:]}{has_traceback}{after[:3000]}"
+        # That of the command: before one in a log that it shows, there stands which program wrote it.
+        if traceback := re.search("^Traceback", shown, re.MULTILINE):
+            at = traceback.start()
+            return f"{command} {words}: {shown[max(0, at - 600) : at + 3000]}"
         if status < 0 or not shown:
             return f"{command} {words}: status {status}: {shown[-600:]!r}"
         if command in NAMING and not {"{unknown}", "--hex"} & {*words} and SHOWN not in shown:
