@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from tests.harness import eventually
@@ -53,18 +53,20 @@ def killed(cluster, *arguments, after_s=0.0):
     Returns whether it had not ended by itself.
     """
     command = cluster.spawn(*arguments, "--yes")
-    if after_s:
-        time.sleep(after_s)
-    else:
-        eventually(
-            lambda: journal(cluster).get("broker_throttles") or command.poll() is not None,
-            within_s=150,
-            what="the throttle in the journal",
-        )
-        assert command.poll() is None, command.communicate()
-        eventually(lambda: throttles(cluster, (1, 2, 3)), within_s=10, what="the throttle")
-    command.kill()
-    command.communicate()
+    try:
+        if after_s:
+            time.sleep(after_s)
+        else:
+            eventually(
+                lambda: journal(cluster).get("broker_throttles") or command.poll() is not None,
+                within_s=150,
+                what="the throttle in the journal",
+            )
+            assert command.poll() is None, command.communicate()
+            eventually(lambda: throttles(cluster, (1, 2, 3)), within_s=30, what="the throttle")
+    finally:
+        command.kill()
+        command.communicate()
     return command.returncode < 0
 
 
@@ -94,18 +96,26 @@ def evenly(placement):
 
 
 def replicated(cluster):
-    """Return the numbers of replicas that partitions have, and min.insync.replicas, of each topic that is not ours."""
+    """Return the numbers of replicas that partitions have, and min.insync.replicas, of each topic that is not ours.
+
+    None while librdkafka replaces its connection to a broker.
+    """
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    topics = {name: topic for name, topic in admin.list_topics(timeout=10).topics.items() if name != "__kraftd_probe"}
-    resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in topics}
-    answers = admin.describe_configs(list(resources.values()))
-    return {
-        name: (
-            sorted({len(partition.replicas) for partition in topic.partitions.values()}),
-            answers[resources[name]].result()["min.insync.replicas"].value,
-        )
-        for name, topic in topics.items()
-    }
+    try:
+        topics = {
+            name: topic for name, topic in admin.list_topics(timeout=10).topics.items() if name != "__kraftd_probe"
+        }
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in topics}
+        answers = admin.describe_configs(list(resources.values()))
+        return {
+            name: (
+                sorted({len(partition.replicas) for partition in topic.partitions.values()}),
+                answers[resources[name]].result()["min.insync.replicas"].value,
+            )
+            for name, topic in topics.items()
+        }
+    except KafkaException:
+        return None
 
 
 def brokers(cluster):
@@ -114,18 +124,27 @@ def brokers(cluster):
 
 def throttles(cluster, node_ids):
     """Return the settings that throttle replication now."""
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    # A broker is asked itself, and librdkafka waits in vain for one that the other did not know yet.
-    eventually(lambda: set(node_ids) <= set(admin.list_topics(timeout=10).brokers), within_s=20, what="all are known")
-    resources = [ConfigResource(ResourceType.BROKER, str(node_id)) for node_id in node_ids]
-    resources.append(ConfigResource(ResourceType.TOPIC, "test-topic"))
-    answers = [admin.describe_configs([each])[each].result() for each in resources]
+    answers = eventually(lambda: described(cluster, node_ids), within_s=20, what="every broker tells its settings")
     return [
         (name, entry.value)
         for answer in answers
         for name, entry in answer.items()
         if ".replication.throttled." in name and entry.value not in ("", None, UNLIMITED)
     ]
+
+
+def described(cluster, node_ids):
+    """Return the settings of brokers and the topic; None while one is not known, or its connection is replaced."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    resources = [ConfigResource(ResourceType.BROKER, str(node_id)) for node_id in node_ids]
+    resources.append(ConfigResource(ResourceType.TOPIC, "test-topic"))
+    try:
+        # A broker is asked itself, and librdkafka waits in vain for one that the other did not know yet.
+        if not set(node_ids) <= set(admin.list_topics(timeout=10).brokers):
+            return None
+        return [admin.describe_configs([each])[each].result() for each in resources]
+    except KafkaException:
+        return None
 
 
 def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill(fresh):
