@@ -302,9 +302,16 @@ def _metadata_of(server: str) -> Any:
 
 def free_port() -> int:
     """Return a port that nothing listens on, for one that takes no offset."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return next(free_ports(1))
+
+
+def free_ports(count: int) -> Iterator[int]:
+    """Return different ports that nothing listens on: all are held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return iter([int(probe.getsockname()[1]) for probe in probes])
 
 
 def fetch(url: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from kraftd.kafka.probe import ProbeState, connect, probe
 from kraftd.plan.plan import Access
 from kraftd.render.java_command import ARCHIVE_OPTION
 from kraftd.runtime.scratch_node import meta_properties, random_id
-from tests.harness import eventually, free_port
+from tests.harness import eventually, free_ports
 from tests.kafka.runtimes import runtime_of
 
 HOST = "127.0.0.1"
@@ -75,8 +75,9 @@ class Nodes:
         self._directory = directory
         self._runtime = runtime_of(kafka_version)
         self._processes = {}
-        self._controllers = {name: free_port() for name in self.names}
-        self._clients = {name: free_port() for name in ("broker-1", "broker-2")}
+        ports = free_ports(5)
+        self._controllers = {name: next(ports) for name in self.names}
+        self._clients = {name: next(ports) for name in ("broker-1", "broker-2")}
         self.bootstrap_servers = ",".join(f"{HOST}:{port}" for port in self._clients.values())
         self.access = Access(tuple(f"{HOST}:{port}" for port in self._clients.values()))
         self.controller_endpoints = tuple((HOST, port) for port in self._controllers.values())
