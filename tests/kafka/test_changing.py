@@ -93,7 +93,10 @@ def told_retention_ms(cluster, broker):
 
 @contextlib.contextmanager
 def leaders_watched(cluster):
-    """Yield how long partitions were without a leader, each time, which is complete at the end."""
+    """Yield how long partitions were without a leader, each time, which is complete at the end.
+
+    That of a partition which still has none ends there.
+    """
     found, since_s, stop = [], defaultdict(lambda: None), threading.Event()
 
     def watch():
@@ -114,3 +117,4 @@ def leaders_watched(cluster):
     finally:
         stop.set()
         thread.join()
+        found += [time.monotonic() - each_s for each_s in since_s.values() if each_s]

@@ -231,7 +231,7 @@ def test_a_live_view_ends_with_q_and_gives_the_terminal_back(cluster, arguments,
         env={**os.environ, "TERM": "xterm"},
     )
     try:
-        shown = read_until(controller, word)
+        read_until(controller, word)
         os.write(controller, b"q")
         read_until(controller, b"\x1b[?25h")
         assert command.wait(10) == 0
@@ -239,7 +239,6 @@ def test_a_live_view_ends_with_q_and_gives_the_terminal_back(cluster, arguments,
         command.kill()
         command.wait(10)
 
-    assert b"local" in shown or b"GROUP" in shown
     assert termios.tcgetattr(terminal) == before
     os.close(controller)
     os.close(terminal)
