@@ -8,7 +8,7 @@ VERDICT = "return document.getElementById('content').dataset.status === argument
 IS_LIVE = (
     "return document.getElementById('age').textContent.startsWith('live') && document.getElementById('old').hidden"
 )
-OLD = "const old = document.getElementById('old'); return !old.hidden && old.textContent.includes(arguments[0])"
+OLD = "const old = document.getElementById('old'); return !old.hidden && new RegExp(arguments[0]).test(old.textContent)"
 
 
 def open_live(browser, cluster):
@@ -59,7 +59,7 @@ def test_frozen_brokers_alone_are_a_cluster_that_is_down(browser, cluster):
 def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
     open_live(browser, cluster)
     with cluster.frozen("kraftd"):
-        browser.until(OLD, "last seen 6 s ago", timeout_s=15)
+        browser.until(OLD, r"last seen \d+ s ago", timeout_s=15)
         assert browser.run("return document.body.classList.contains('is-old')")
         assert browser.run("return document.title").startswith("old, ")
     browser.until(IS_LIVE, timeout_s=15)

@@ -74,7 +74,8 @@ def test_a_frozen_app_is_continued_and_keeps_its_process(serving):
         eventually(lambda: ("recovered", "producer") in told(serving), within_s=40)
 
     assert serving.process("producer").pid == pid
-    assert told(serving) == [("hung", "producer"), ("recovered", "producer")]
+    # More than once where the machine was too busy for it.
+    assert set(told(serving)) == {("hung", "producer"), ("recovered", "producer")}
 
 
 def test_an_app_that_hangs_is_ended_with_its_threads_in_its_log_and_restarted(serving):
@@ -130,12 +131,12 @@ def test_a_frozen_daemon_is_continued_by_supervisord(beating):
     pid = beating.process("kraftd").pid
     heartbeat = beating.plan.layout.heartbeat
     os.kill(pid, signal.SIGSTOP)
-    frozen_ns = heartbeat.stat().st_mtime_ns
 
-    eventually(lambda: heartbeat.stat().st_mtime_ns != frozen_ns, within_s=20)
+    eventually(supervisord_says(beating, f"kraftd ({pid}) gives no heartbeat; woken"), within_s=20)
+    woken_ns = heartbeat.stat().st_mtime_ns
+    eventually(lambda: heartbeat.stat().st_mtime_ns != woken_ns, within_s=20)
 
     assert beating.process("kraftd").pid == pid
-    assert supervisord_says(beating, f"kraftd ({pid}) gives no heartbeat; woken")()
 
 
 def test_a_daemon_that_hangs_is_ended_by_supervisord_and_starts_again(beating):

@@ -56,10 +56,12 @@ def test_the_roster_has_who_runs_and_who_does_not(supervised):
 
 
 def test_a_program_counts_as_running_after_a_second(supervised):
-    supervised.supervisor.start("apps:producer")
     began_s = time.monotonic()
+    supervised.supervisor.start("apps:producer")
 
-    assert supervised.process_table().facts["producer"].state == "STARTING"
+    state = supervised.process_table().facts["producer"].state
+    # On a busy machine the second may be over.
+    assert state == "STARTING" or time.monotonic() - began_s >= 1
     eventually(lambda: supervised.process_table().facts["producer"].state == "RUNNING", within_s=20)
     assert time.monotonic() - began_s > 0.9
 

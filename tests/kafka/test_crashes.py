@@ -131,12 +131,11 @@ def test_what_the_user_stopped_stays_stopped(healthy):
 
 
 def test_a_killed_consumer_is_taken_out_of_its_group_by_the_next_one(healthy):
-    places = ("config/consumer/member.json", "logs/consumer/console.log")
-    member, console = (healthy.state_dir / place for place in places)
+    member = healthy.state_dir / "config" / "consumer" / "member.json"
     killed, old = json.loads(member.read_text())["member"], healthy.kill("consumer")
     eventually(lambda: healthy.pid("consumer") != old, within_s=10, what="a new consumer")
 
-    eventually(lambda: f"Left the group for the process before: {killed}" in console.read_text(), within_s=30)
+    eventually(lambda: f"Left the group for the process before: {killed}" in healthy.console("consumer"), within_s=30)
     eventually(lambda: healthy.program("consumer")["ready"], within_s=30, what="the new consumer reads")
     assert json.loads(member.read_text())["member"] != killed
 

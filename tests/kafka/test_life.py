@@ -7,6 +7,7 @@ import pytest
 
 from kraftd.host.jvm import temporary_directory
 from tests.harness import NO_APPS, eventually
+from tests.kafka.writers import read_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -165,11 +166,8 @@ def test_other_kafka_versions_carry_records_too(fresh, version):
 
 
 def read_all(cluster):
-    """Return every record of the topic, by Kafka's own consumer."""
-    done = cluster.run(
-        "kafka", "console-consumer", "--topic", "test-topic", "--from-beginning", "--timeout-ms", "6000", timeout_s=60
-    )
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    """Return every record of the topic."""
+    return [json.loads(value) for value in read_log(cluster.bootstrap_servers, "test-topic").values()]
 
 
 def lag_of(cluster):
