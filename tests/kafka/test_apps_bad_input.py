@@ -16,8 +16,10 @@ FIVE_MIB = 5 * 1024 * 1024
 @pytest.fixture(scope="module")
 def producer(cluster, tmp_path_factory):
     apps = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, cluster.topic)
-    yield apps.start_ready("producer", APP_BODY_TIMEOUT_SECONDS="1")
-    apps.kill()
+    try:
+        yield apps.start_ready("producer", APP_BODY_TIMEOUT_SECONDS="1")
+    finally:
+        apps.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 @pytest.fixture(scope="module")
 def apps(cluster, tmp_path_factory):
     own = Apps(tmp_path_factory.mktemp("apps"), cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
-    own.start_ready("producer")
-    own.start_ready("consumer", APP_PRODUCER_URL=own.running[0].url)
-    yield own
-    own.kill()
+    try:
+        own.start_ready("producer")
+        own.start_ready("consumer", APP_PRODUCER_URL=own.running[0].url)
+        yield own
+    finally:
+        own.kill()
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["producer", "consumer"])

@@ -110,10 +110,14 @@ def test_offsets_of_a_group_are_imported_reset_and_deleted_but_not_of_an_active_
 
 def test_records_are_sent_followed_and_printed_as_they_are(cluster, topic):
     following = cluster.spawn("tail", topic, "-f", "--json")
-    sent = send(cluster, topic, b"plain\n\xff\x00\n", "--header", "h=1", "--key", "k")
-    seen = [json.loads(following.stdout.readline()) for _ in range(2)]
-    following.send_signal(signal.SIGINT)
-    complaint = following.communicate(timeout=30)[1]
+    try:
+        sent = send(cluster, topic, b"plain\n\xff\x00\n", "--header", "h=1", "--key", "k")
+        seen = [json.loads(following.stdout.readline()) for _ in range(2)]
+        following.send_signal(signal.SIGINT)
+        complaint = following.communicate(timeout=30)[1]
+    finally:
+        following.kill()
+        following.wait()
     copied = send(cluster, topic, "\n".join(map(json.dumps, seen)).encode(), "--from-json")
     printed = subprocess.run(cluster.arguments("tail", topic, "--key", "k"), capture_output=True, check=True).stdout
 

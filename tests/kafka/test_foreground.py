@@ -27,13 +27,17 @@ def test_process_1_of_a_container_tells_when_it_is_ready_and_stops_clean(fresh):
             text=True,
             env={**os.environ, **environ},
         )
-        (first,) = eventually(lambda: psutil.Process(unshare.pid).children(), within_s=10)
-        said = ""
-        while "READY=1" not in said or "STATUS=ok: " not in said or "WATCHDOG=1" not in said:
-            said += manager.recv(4096).decode() + "\n"
-        assert fresh.send("x")["status"] == "sent"
-        first.send_signal(signal.SIGTERM)
-        output, _ = unshare.communicate(timeout=60)
+        try:
+            (first,) = eventually(lambda: psutil.Process(unshare.pid).children(), within_s=10)
+            said = ""
+            while "READY=1" not in said or "STATUS=ok: " not in said or "WATCHDOG=1" not in said:
+                said += manager.recv(4096).decode() + "\n"
+            assert fresh.send("x")["status"] == "sent"
+            first.send_signal(signal.SIGTERM)
+            output, _ = unshare.communicate(timeout=60)
+        finally:
+            unshare.kill()
+            unshare.wait()
 
     assert unshare.returncode == 0
     assert "MAINPID=1\n" in said
