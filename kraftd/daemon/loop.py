@@ -75,7 +75,8 @@ class Restarter:
         }
         ended: dict[str, LastExit] = {}
         if gone or ended_runs != self._ended_runs:
-            before, self.exits = self.exits, self._doors.last_exits(process_table.facts)
+            # An exit stays known after its line has left what is read of the log: that of a program which is down.
+            before, self.exits = self.exits, {**self.exits, **self._doors.last_exits(process_table.facts)}
             # The daemon before this one has recorded what ended before this one began, except for its own end.
             known = {name: each.at for name, each in before.items()}
             if self._ended_runs is None:

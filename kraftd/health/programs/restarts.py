@@ -77,7 +77,8 @@ class GiveUp:
 
 def is_decided(policy: Policy, memory: RestartHistory, exit_at: str | None, now_s: float) -> bool:
     """Return whether there is nothing to decide: its last exit was answered, and the pause is not over."""
-    if memory.exit_at != exit_at:
+    # An exit that nobody knows any more is the one that was answered: a later one would still be known.
+    if exit_at not in (None, memory.exit_at):
         return False
     if memory.given_up is not None:
         return True

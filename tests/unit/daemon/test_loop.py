@@ -417,6 +417,26 @@ def test_a_restart_cannot_help_is_said_once():
     assert ticks[-1].snapshot.programs[0].service_state is ServiceState.GIVEN_UP
 
 
+@pytest.mark.parametrize("is_daemon_new", [False, True])
+def test_what_was_given_up_stays_so_when_its_exit_has_left_the_log(is_daemon_new):
+    cluster = FakeCluster()
+    loop = loop_over(cluster)
+    loop.tick()
+    cluster.cause = Cause("exit status 1: bad", "Fix it.", retry_helps=False)
+    cluster.end("broker-1")
+    loop.tick()
+    cluster.last_exits.clear()
+    cluster.cause = Cause("it does not run (EXITED)", "Read its log.")
+    cluster.end("producer")
+
+    loop = loop_over(cluster, restart_histories=cluster.saved[-1]) if is_daemon_new else loop
+    broker = loop.tick().snapshot.programs[0]
+
+    assert "broker-1" not in cluster.started
+    assert broker.service_state is ServiceState.GIVEN_UP
+    assert (broker.last_exit is None) is is_daemon_new
+
+
 @pytest.mark.parametrize("memory", [RestartHistory(3, 7, KILLED.at, given_up="enough"), waiting(1004.0)])
 def test_what_a_command_started_is_neither_given_up_nor_paused(memory):
     cluster = FakeCluster()
