@@ -39,6 +39,8 @@ _WAITS_FOR_CLUSTER_S = 2.0
 _PATIENCE_S = 1.0
 """How long a command that was interrupted may clean up: a stop gives the daemon 2 s."""
 _LEFT_PATIENCE_S = 10.0
+_START_UP_S = 1.0
+"""A command so young may still load, when SIGINT ends it with a traceback; it has made nothing that must be removed."""
 _POLL_S = 0.05
 _NICENESS = 5
 
@@ -113,6 +115,7 @@ class BackupScheduler:
         self._path = plan.layout.backups
         self._history = parse_history(read_text(self._path)) or BackupHistory(clock.now_s())
         self._child: Child | None = None
+        self._child_begun_s = 0.0
         self._is_pruning = False
         self._ending = threading.Event()
 
@@ -136,7 +139,7 @@ class BackupScheduler:
         while not self._ending.is_set():
             self._ending.wait(self.look(is_settled, serves))
         if self._child is not None:
-            self._interrupt(self._child.process, _PATIENCE_S)
+            self._interrupt(self._child.process, self._child_begun_s, _PATIENCE_S)
             if self._history.is_under_way:
                 self._note(self._history.ended(self._clock.now_s(), BackupOutcome.INTERRUPTED))
 
@@ -165,16 +168,19 @@ class BackupScheduler:
     def _begin(self, verb: str, *options: str) -> None:
         of_cluster = ("--cluster", self._plan.cluster, "--state-dir", str(self._plan.layout.state_dir))
         words = ("backup", verb, self._backups.target, *options, *of_cluster, "--json", "--quiet")
-        began_s = self._clock.now_s()
+        self._child_begun_s = self._clock.now_s()
         self._is_pruning = verb == "prune"
         try:
             self._child = self._doors.begin(words)
         except OSError as error:
+            if not self._is_pruning:
+                # It counts as an attempt: the one before would be due again at once, and so without end.
+                self._history = self._history.begun(self._child_begun_s, None, 0.0)
             self._fail(f"the command could not be started: {error}")
             return
         process = self._child.process
         if not self._is_pruning:
-            self._note(self._history.begun(began_s, process.pid, process.incarnation))
+            self._note(self._history.begun(self._child_begun_s, process.pid, process.incarnation))
 
     def _finish(self, child: Child, status: int) -> None:
         self._child = None
@@ -210,14 +216,15 @@ class BackupScheduler:
         history = self._history
         if not history.is_under_way or self._child is not None:
             return
-        if history.pid is not None:
-            self._interrupt(Process(history.pid, history.incarnation, 0.0), _LEFT_PATIENCE_S)
+        if history.pid is not None and history.begun_s is not None:
+            self._interrupt(Process(history.pid, history.incarnation, 0.0), history.begun_s, _LEFT_PATIENCE_S)
         self._history = history.ended(self._clock.now_s(), BackupOutcome.INTERRUPTED)
 
-    def _interrupt(self, process: Process, patience_s: float) -> None:
+    def _interrupt(self, process: Process, begun_s: float, patience_s: float) -> None:
         """Let a command clean up, as after Ctrl-C, and kill it where it does not end; the next one cleans up then."""
         deadline_s = self._clock.monotonic_s() + patience_s
-        self._doors.send_signal(process, signal.SIGINT)
+        is_starting = 0.0 <= self._clock.now_s() - begun_s < _START_UP_S
+        self._doors.send_signal(process, signal.SIGTERM if is_starting else signal.SIGINT)
         while self._doors.is_alive(process):
             if self._clock.monotonic_s() > deadline_s:
                 self._doors.send_signal(process, signal.SIGKILL)

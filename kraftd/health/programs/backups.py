@@ -57,8 +57,8 @@ class BackupHistory:
         """Whether an attempt has begun and not ended."""
         return self.begun_s is not None and self.ended_s is None
 
-    def begun(self, now_s: float, pid: int, incarnation: float) -> "BackupHistory":
-        """Return the history with an attempt that begins now."""
+    def begun(self, now_s: float, pid: int | None, incarnation: float) -> "BackupHistory":
+        """Return the history with an attempt that begins now; it has no process where none could be started."""
         return replace(self, begun_s=now_s, ended_s=None, pid=pid, incarnation=incarnation)
 
     def ended(self, now_s: float, outcome: BackupOutcome, error: str = "") -> "BackupHistory":

@@ -1,3 +1,4 @@
+import errno
 import json
 import signal
 from datetime import UTC
@@ -38,6 +39,7 @@ class Machine:
         self.commands, self.children, self.events, self.signals = [], [], [], []
         self.settled = self.serves = True
         self.heeds_interrupt = True
+        self.has_memory = True
         self.alive = set()
         self.scheduler = self.daemon()
 
@@ -47,6 +49,8 @@ class Machine:
 
     def begin(self, words):
         self.commands.append(words)
+        if not self.has_memory:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
         self.children.append(FakeChild(100 + len(self.children)))
         self.alive.add(self.children[-1].process.pid)
         return self.children[-1]
@@ -113,6 +117,23 @@ def test_a_backup_that_fails_is_on_record_with_its_reason_and_tried_again(machin
     assert len(machine.commands) == 2
 
 
+def test_a_backup_whose_command_cannot_be_started_is_an_attempt_that_failed(machine):
+    machine.look(3600)
+    machine.ends(0, MADE)
+    machine.ends(0, '{"ok": true}')
+    machine.has_memory = False
+
+    machine.look(3600)
+    pause_s = machine.look()
+
+    assert (len(machine.commands), pause_s) == (3, 30.0)
+    assert (machine.recorded.outcome, machine.recorded.pid) == (BackupOutcome.FAILED, None)
+    assert machine.events[-1][0] == "backup_failed"
+    machine.has_memory = True
+    machine.look(901)
+    assert len(machine.children) == 3
+
+
 def test_a_backup_after_which_none_can_be_removed_is_one_and_not_made_again(machine):
     machine.look(3600)
     machine.ends(0, MADE)
@@ -146,6 +167,7 @@ def test_a_backup_waits_for_a_cluster_that_starts_not_for_one_that_stays_degrade
 def test_the_end_of_the_daemon_ends_a_backup_which_the_next_daemon_makes_again(machine, heeds):
     machine.heeds_interrupt = heeds
     machine.look(3600)
+    machine.look(1)
     machine.scheduler.end()
 
     machine.scheduler.run(lambda: True, lambda: True)
@@ -158,10 +180,22 @@ def test_the_end_of_the_daemon_ends_a_backup_which_the_next_daemon_makes_again(m
     assert len(machine.commands) == 2
 
 
+def test_a_command_that_still_loads_is_ended_without_a_traceback(machine):
+    machine.look(3600)
+    machine.look(0.9)
+    machine.scheduler.end()
+
+    machine.scheduler.run(lambda: True, lambda: True)
+
+    assert [number for _, number in machine.signals] == [signal.SIGTERM]
+    assert machine.recorded.outcome is BackupOutcome.INTERRUPTED
+
+
 def test_a_daemon_ends_the_backup_of_one_that_was_killed(machine):
     begun = BackupHistory(machine.clock.now_s()).begun(machine.clock.now_s(), 77, 1.0)
     write_atomically(machine.plan.layout.backups, begun.to_json())
     machine.alive.add(77)
+    machine.clock.advance(5)
     scheduler = machine.daemon()
     scheduler.end()
 
