@@ -207,6 +207,9 @@ class KafkaPythonWire(KafkaMessages):
     def _send(self, name: Any, request: Request) -> Future:
         message = message_of(request)
         self.requests[request.api] += 1
+        # Otherwise a new connection uses no more than what a broker could do before its upgrade. It costs nothing: each
+        # connection asks its broker for the versions anyway.
+        self._manager.broker_version_data = None
         try:
             # Otherwise a lost connection starts the library's own loop of metadata requests.
             return self._manager.get_connection(name, refresh_metadata_on_err=False).send_request(message)

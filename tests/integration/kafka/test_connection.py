@@ -1,6 +1,8 @@
 import contextlib
 import gc
 import socket
+import struct
+import threading
 import time
 import warnings
 from types import SimpleNamespace
@@ -11,9 +13,11 @@ from kraftd.kafka.connection import KafkaPythonWire
 from kraftd.kafka.model import Failure, KafkaUnreachableError
 from kraftd.kafka.wire import Request
 from kraftd.plan.plan import Access
+from tests.harness import eventually
 
 METADATA = Request("Metadata", {"topics": [{"topic_id": None, "name": "t"}]})
 BRIEF_S = 0.2
+METADATA_KEY, API_VERSIONS_KEY = 3, 18
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +43,37 @@ def silent_port():
     """A port whose process never accepts, as a frozen broker's: the kernel makes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
+
+
+class FakeBroker(threading.Thread):
+    """Answers ApiVersions on one connection, notes the version of the next request, and closes it; then the next."""
+
+    def __init__(self, *newest_versions):
+        super().__init__(daemon=True)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._newest_versions = newest_versions
+        self.port = self._listener.getsockname()[1]
+        self.asked = []
+
+    def run(self):
+        with self._listener:
+            for newest in self._newest_versions:
+                connection, _ = self._listener.accept()
+                with connection, connection.makefile("rb") as requests:
+                    _, correlation_id = request_of(requests)
+                    # No error; one entry; then the time that the client is to wait.
+                    answer = struct.pack(">ihB", correlation_id, 0, 3)
+                    for key, versions in ((API_VERSIONS_KEY, (0, 4)), (METADATA_KEY, (0, newest))):
+                        answer += struct.pack(">hhhB", key, *versions, 0)
+                    answer += struct.pack(">iB", 0, 0)
+                    connection.sendall(struct.pack(">i", len(answer)) + answer)
+                    self.asked.append(request_of(requests)[0])
+
+
+def request_of(requests):
+    """Return the version and the correlation id of the next request."""
+    (size,) = struct.unpack(">i", requests.read(4))
+    return struct.unpack(">hhi", requests.read(size)[:8])[1:]
 
 
 def brokers_at(ports):
@@ -115,6 +150,17 @@ def test_every_attempt_is_counted(free_port):
         wire.request_each([(1, METADATA), (1, Request("ListGroups", {}))])
 
         assert wire.requests == {"Metadata": 1, "ListGroups": 1}
+
+
+def test_a_broker_that_was_upgraded_is_asked_in_its_own_version():
+    broker = FakeBroker(4, 5)
+    broker.start()
+    with wire_to(broker.port, timeout_s=10.0) as wire:
+        wire.add_brokers(brokers_at({1: broker.port}))
+        eventually(lambda: wire.request_each([(1, METADATA)]) and len(broker.asked) == 2)
+    broker.join()
+
+    assert broker.asked == [4, 5]
 
 
 def test_nothing_to_ask_asks_nothing(free_port):
