@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException
@@ -183,13 +184,17 @@ def sent(topic: str, report: Report) -> bytes:
 
 
 def batch_answer(results: Sequence[Result]) -> Answer:
-    """Return 200 when every record is written, 207 when some are, else the first record's problem with all results."""
+    """Return 200 when every record is written, 207 when some are, else the first record's problem with all results.
+
+    The outcome of the whole is unknown if that of any record is: a retry of all may then write it twice.
+    """
     parts = [_part(result) for result in results]
     failed = [result for result in results if isinstance(result, Problem)]
     summary = b'"sent":%d,"failed":%d,"results":[%s]' % (len(results) - len(failed), len(failed), b",".join(parts))
     if len(failed) < len(results):
         return Answer(207 if failed else 200, b"{%s}" % summary)
-    whole = failed[0].answer()
+    is_unknown = any(found.outcome == "unknown" for found in failed)
+    whole = replace(failed[0], outcome="unknown" if is_unknown else "not_written").answer()
     return whole._replace(body=whole.body[:-1] + b", " + summary + b"}")
 
 

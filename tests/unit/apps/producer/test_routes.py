@@ -29,6 +29,19 @@ def test_the_status_of_a_batch_tells_all_some_or_none(results, status):
     assert len(document["results"]) == document["sent"] + document["failed"] == len(results)
 
 
+@pytest.mark.parametrize(
+    ("codes", "outcome"),
+    [
+        (["invalid_json", "delivery_timeout"], "unknown"),
+        (["delivery_timeout", "invalid_json"], "unknown"),
+        (["invalid_json", "too_large"], "not_written"),
+    ],
+)
+def test_the_outcome_of_a_batch_is_unknown_if_that_of_any_record_is(codes, outcome):
+    document = json.loads(batch_answer([problem(code, "x") for code in codes]).body)
+    assert (document["code"], document["outcome"]) == (codes[0], outcome)
+
+
 def test_results_are_in_the_order_of_the_records_and_good_ones_are_unchanged():
     async def check(service, clients):
         body = b'{"n": 1.10}\nNaN\n"three"\n'
