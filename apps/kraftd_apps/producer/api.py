@@ -139,8 +139,9 @@ _DELETE: dict[str, Any] = {
 
 _BATCH: dict[str, Any] = {
     "summary": "Publish many JSON values",
-    "description": "NDJSON, or one JSON array; one result for each record, in order. With `envelope=1` each element is "
-    "`{key, value, headers, partition, timestamp}`, and a value of `null` is a tombstone.",
+    "description": "NDJSON, a JSON text sequence (RFC 7464), or one JSON array; one result for each record, in order. "
+    "With `envelope=1` each element is `{key, value, headers, partition, timestamp}`, and a value of `null` is a "
+    "tombstone.",
     "responses": {
         200: _json(_RESULTS, "Every record is written."),
         207: _json(_RESULTS, "Some records are written; the results say which."),
@@ -155,6 +156,7 @@ _BATCH: dict[str, Any] = {
             "required": True,
             "content": {
                 "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/json-seq": {"schema": {"type": "string"}},
                 "application/json": {"schema": {"type": "array", "minItems": 1, "items": {}}},
             },
         },

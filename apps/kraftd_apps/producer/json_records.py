@@ -25,6 +25,8 @@ MAX_DEPTH = 500
 """The deepest accepted nesting; many readers stop at 1000, some earlier."""
 
 _MARK = codecs.BOM_UTF8
+_RECORD_SEPARATOR = b"\x1e"
+"""Stands before each text of a JSON text sequence (RFC 7464), and in no JSON text."""
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FIELDS = frozenset({"key", "value", "headers", "partition", "timestamp"})
 # Gives nothing back, and takes a string without an end whole: else the search would begin anew at each of its quotes.
@@ -121,7 +123,7 @@ _LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def split_records(body: bytes, content_type: str) -> list[bytes]:
-    """Return the records of a batch as texts: lines of NDJSON, or elements of one JSON array.
+    """Return the records of a batch as texts: lines of NDJSON, a JSON text sequence, or elements of one JSON array.
 
     The content type decides; if it is another one, a text that begins with a bracket is an array. A byte order mark is
     passed over, also at the beginning of a line: such a body is several files, one after the other.
@@ -137,7 +139,9 @@ def split_records(body: bytes, content_type: str) -> list[bytes]:
     if body.startswith(_UTF_16_MARKS):
         raise ProblemError(problem("invalid_json", _encoding_fault(body) or ""))
     if ndjson:
-        lines = (without_mark(part).strip(b"\r") for part in body.split(b"\n"))
+        is_sequence = kind.endswith("json-seq") and _RECORD_SEPARATOR in body
+        parts = body.split(_RECORD_SEPARATOR if is_sequence else b"\n")
+        lines = (without_mark(part).strip(b"\r\n") for part in parts)
         return [line for line in lines if line.strip()]
     try:
         return [text.encode() for text in elements(body.decode("utf-8"))]
