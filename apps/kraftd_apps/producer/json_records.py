@@ -205,6 +205,8 @@ def _whole(given: dict[str, str], name: str, default: int, *, lowest: int, highe
 
 
 def _headers(given: Any) -> tuple[tuple[str, bytes], ...]:
+    if given is None:
+        return ()
     if not isinstance(given, dict):
         raise _WrongEnvelope("headers must be an object of strings, or of lists of strings for repeated names")
     found = []

@@ -97,7 +97,7 @@ def test_an_envelope_says_everything_about_a_record():
     text = b'{"key":"k","value":{"n":1.10},"headers":{"a":"1","b":["2","3"]},"partition":2,"timestamp":5}'
     headers = (("a", b"1"), ("b", b"2"), ("b", b"3"))
     assert envelope_item(text) == Record(b'{"n":1.10}', b"k", 2, 5, headers)
-    assert envelope_item(b'{"value":1,"key":null,"partition":null}') == Record(b"1")
+    assert envelope_item(b'{"value":1,"key":null,"partition":null,"timestamp":null,"headers":null}') == Record(b"1")
     assert envelope_item(b'{"value":null,"key":"k"}') == Record(None, b"k")
 
 
