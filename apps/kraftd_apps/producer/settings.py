@@ -7,6 +7,7 @@ from kraftd_apps.common.settings import HttpSettings, KafkaSettings, Reader, rea
 
 _RECORD_OVERHEAD_BYTES = 64 * 1024
 """Room for key and headers in addition to a value of the maximum length."""
+_QUEUE_KIB = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
     The brokers' fencing of a dead broker bounds the delivery timeout from below: a record for one of its partitions
     waits for the new leader.
     """
+    max_record_bytes = settings.http.max_body_bytes + _RECORD_OVERHEAD_BYTES
     return {
         **settings.kafka.connection("kraftd-producer"),
         "enable.idempotence": True,
@@ -65,8 +67,9 @@ def client_config(settings: ProducerSettings) -> dict[str, str | int | float | b
         # A missing topic is reported after this long instead of after the delivery timeout.
         "topic.metadata.propagation.max.ms": 2000,
         "queue.buffering.max.messages": 100_000,
-        "queue.buffering.max.kbytes": 65_536,
-        "message.max.bytes": settings.http.max_body_bytes + _RECORD_OVERHEAD_BYTES,
+        # A record that is longer than the queue never has room in it.
+        "queue.buffering.max.kbytes": max(_QUEUE_KIB, 2 * max_record_bytes // 1024),
+        "message.max.bytes": max_record_bytes,
         # Java's default: the same key goes to the same partition, whichever client sends it.
         "partitioner": "murmur2_random",
         # How long records without a key go to the same partition; librdkafka's 10 ms makes small batches.

@@ -91,6 +91,13 @@ def test_the_users_client_properties_win():
     assert member_config(consumer_settings(extra), incremental=False)["session.timeout.ms"] == 9000
 
 
+@pytest.mark.parametrize(("max_body_bytes", "queue_kib"), [("1048576", 65_536), ("104857600", 204_928)])
+def test_the_producers_queue_has_room_for_the_longest_record(max_body_bytes, queue_kib):
+    config = client_config(producer_settings({"APP_MAX_BODY": max_body_bytes}))
+    assert config["queue.buffering.max.kbytes"] == queue_kib
+    assert config["message.max.bytes"] < queue_kib * 1024
+
+
 def test_a_kip_848_member_sets_no_session_timeout_because_the_broker_owns_it():
     config = member_config(consumer_settings({}), incremental=True)
     assert config["group.protocol"] == "consumer"
