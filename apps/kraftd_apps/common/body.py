@@ -27,11 +27,13 @@ class BodyReader:
 
     Args:
         max_bytes: The maximum length of a body, both as sent and decoded.
+        setting: The name of the setting that raises it.
         timeout_s: Seconds within which the whole body must arrive.
     """
 
-    def __init__(self, *, max_bytes: int, timeout_s: float) -> None:
+    def __init__(self, *, max_bytes: int, setting: str, timeout_s: float) -> None:
         self._max_bytes = max_bytes
+        self._setting = setting
         self._timeout_s = timeout_s
         self._due_s: dict[asyncio.Task[Any], float] = {}
         """The deadline of each task that waits for its body, the next one first."""
@@ -47,7 +49,7 @@ class BodyReader:
         encoding = IDENTITY
         for name, value in scope["headers"]:
             if name == b"content-length":
-                _check_length(int(value), self._max_bytes)
+                self._check_length(int(value))
             elif name == b"content-encoding":
                 encoding = encoding_of(scope["headers"])
         task = cast("asyncio.Task[Any]", asyncio.current_task())
@@ -56,9 +58,9 @@ class BodyReader:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
                 body: bytes = message.get("body", b"")
-                _check_length(len(body), self._max_bytes)
+                self._check_length(len(body))
             else:
-                body = await _rest(message, receive, self._max_bytes)
+                body = await self._rest(message, receive)
         except asyncio.CancelledError as cancelled:
             if cancelled.args != (_TOO_SLOW,):
                 raise
@@ -66,7 +68,7 @@ class BodyReader:
             raise ProblemError(problem("slow_body", f"the body did not arrive within {self._timeout_s:g} s")) from None
         finally:
             self._due_s.pop(task, None)
-        return body if encoding == IDENTITY else decoded(body, encoding, self._max_bytes)
+        return body if encoding == IDENTITY else decoded(body, encoding, self._max_bytes, self._setting)
 
     def _begin_wait(self, task: asyncio.Task[Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -85,21 +87,20 @@ class BodyReader:
             del self._due_s[task]
             task.cancel(_TOO_SLOW)
 
+    async def _rest(self, message: Message, receive: Receive) -> bytes:
+        body = bytearray()
+        while message["type"] != "http.disconnect":
+            body += message.get("body", b"")
+            self._check_length(len(body))
+            if not message.get("more_body", False):
+                return bytes(body)
+            message = await receive()
+        raise ClientGoneError
 
-async def _rest(message: Message, receive: Receive, max_bytes: int) -> bytes:
-    body = bytearray()
-    while message["type"] != "http.disconnect":
-        body += message.get("body", b"")
-        _check_length(len(body), max_bytes)
-        if not message.get("more_body", False):
-            return bytes(body)
-        message = await receive()
-    raise ClientGoneError
-
-
-def _check_length(length: int, max_bytes: int) -> None:
-    if length > max_bytes:
-        raise ProblemError(problem("too_large", f"the body is longer than {max_bytes} bytes (APP_MAX_BODY)"))
+    def _check_length(self, length: int) -> None:
+        if length > self._max_bytes:
+            detail = f"the body is longer than {self._max_bytes} bytes ({self._setting})"
+            raise ProblemError(problem("too_large", detail))
 
 
 def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -119,8 +120,10 @@ def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return applied[0]
 
 
-def decoded(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+def decoded(body: bytes, encoding: bytes, max_bytes: int, setting: str) -> bytes:
     """Return a body without its encoding; never inflates more than `max_bytes` and a byte.
+
+    The name of the setting that raises `max_bytes` is for the refusal.
 
     Raises:
         ProblemError: The body is not in that encoding, or is longer than `max_bytes` when decoded.
@@ -128,7 +131,7 @@ def decoded(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
     if encoding == IDENTITY:
         return body
     try:
-        return _inflated(body, _window_bits(body, encoding), max_bytes)
+        return _inflated(body, _window_bits(body, encoding), max_bytes, setting)
     except zlib.error as error:
         raise _unlike(encoding, str(error).rpartition(": ")[2]) from error
     except EOFError as error:
@@ -143,7 +146,7 @@ def _window_bits(body: bytes, encoding: bytes) -> int:
     return zlib.MAX_WBITS if has_zlib_head else -zlib.MAX_WBITS
 
 
-def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+def _inflated(body: bytes, window_bits: int, max_bytes: int, setting: str) -> bytes:
     found = bytearray()
     members = 1
     stream = zlib.decompressobj(window_bits)
@@ -158,7 +161,7 @@ def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
                 stream = zlib.decompressobj(window_bits)
             found += stream.decompress(rest, max_bytes + 1 - len(found))
             if len(found) > max_bytes:
-                detail = f"the decoded body is longer than {max_bytes} bytes (APP_MAX_BODY)"
+                detail = f"the decoded body is longer than {max_bytes} bytes ({setting})"
                 raise ProblemError(problem("too_large", detail))
             rest = stream.unused_data
     if not stream.eof:

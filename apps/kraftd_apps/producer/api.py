@@ -204,7 +204,8 @@ def _add_publishing(api: FastAPI, routes: Routes) -> None:
 
 
 def _add_page(api: FastAPI, pages: Pages, routes: Routes, settings: ProducerSettings) -> None:
-    bodies = BodyReader(max_bytes=3 * settings.http.max_body_bytes, timeout_s=settings.http.body_timeout_s)
+    http = settings.http
+    bodies = BodyReader(max_bytes=3 * http.max_body_bytes, setting="APP_MAX_BODY", timeout_s=http.body_timeout_s)
 
     def page(*, value: str = _SAMPLE, key: str = "", answer: Answer | None = None) -> HTMLResponse:
         html = pages.render(

@@ -41,7 +41,9 @@ class SendRoute:
     def __init__(self, publisher: RecordPublisher, topic: str, settings: HttpSettings) -> None:
         self._publisher = publisher
         self._topic = topic
-        self._bodies = BodyReader(max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        self._bodies = BodyReader(
+            max_bytes=settings.max_body_bytes, setting="APP_MAX_BODY", timeout_s=settings.body_timeout_s
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -127,7 +129,9 @@ class BatchRoute:
     def __init__(self, publisher: RecordPublisher, settings: HttpSettings, *, max_inflight: int) -> None:
         self._publisher = publisher
         self._max_body_bytes = settings.max_body_bytes
-        self._bodies = BodyReader(max_bytes=settings.max_batch_bytes, timeout_s=settings.body_timeout_s)
+        self._bodies = BodyReader(
+            max_bytes=settings.max_batch_bytes, setting="APP_MAX_BATCH_BODY", timeout_s=settings.body_timeout_s
+        )
         self._max_records = min(MAX_RECORDS, max_inflight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +173,7 @@ class BatchRoute:
 
     def _parse_record(self, text: bytes, parse: Parse) -> Item:
         if len(text) > self._max_body_bytes:
-            return problem("too_large", f"the record is longer than {self._max_body_bytes} bytes")
+            return problem("too_large", f"the record is longer than {self._max_body_bytes} bytes (APP_MAX_BODY)")
         return parse(text)
 
 

@@ -9,11 +9,12 @@ from kraftd_apps.common.problems import ProblemError
 
 JSON = b'{"a": 1}'
 LIMIT = 1000
+SETTING = "APP_MAX_BODY"
 
 
 def refusal(body, encoding, limit=LIMIT):
     with pytest.raises(ProblemError) as refused:
-        decoded(body, encoding, limit)
+        decoded(body, encoding, limit, SETTING)
     return refused.value.problem.code
 
 
@@ -52,7 +53,7 @@ def test_any_other_encoding_is_told_which_are_supported(values):
     ],
 )
 def test_a_compressed_body_is_decoded(body, encoding):
-    assert decoded(body, encoding, LIMIT) == JSON
+    assert decoded(body, encoding, LIMIT, SETTING) == JSON
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_body_in_another_encoding_than_it_says_is_refused(body, encoding):
     "compress", [gzip.compress, lambda body: gzip.compress(body[:600]) + gzip.compress(body[600:])]
 )
 def test_a_body_may_be_as_long_as_the_limit_when_decoded(compress):
-    assert len(decoded(compress(b"a" * LIMIT), b"gzip", LIMIT)) == LIMIT
+    assert len(decoded(compress(b"a" * LIMIT), b"gzip", LIMIT, SETTING)) == LIMIT
     assert refusal(compress(b"a" * (LIMIT + 1)), b"gzip") == "too_large"
 
 
@@ -103,7 +104,7 @@ async def read_with(reader, receive):
 
 def test_a_slow_body_is_refused_also_after_others_came_in_time():
     async def bodies():
-        reader = BodyReader(max_bytes=LIMIT, timeout_s=0.01)
+        reader = BodyReader(max_bytes=LIMIT, setting=SETTING, timeout_s=0.01)
         return [await read_with(reader, receive) for receive in (whole, never, whole, never)]
 
     assert asyncio.run(bodies()) == [JSON, "slow_body", JSON, "slow_body"]
@@ -111,7 +112,7 @@ def test_a_slow_body_is_refused_also_after_others_came_in_time():
 
 def test_bodies_that_are_slow_at_the_same_time_are_all_refused():
     async def bodies():
-        reader = BodyReader(max_bytes=LIMIT, timeout_s=0.01)
+        reader = BodyReader(max_bytes=LIMIT, setting=SETTING, timeout_s=0.01)
         return await asyncio.gather(*(read_with(reader, receive) for receive in (never, whole, never, never)))
 
     assert asyncio.run(bodies()) == ["slow_body", JSON, "slow_body", "slow_body"]
@@ -119,7 +120,7 @@ def test_bodies_that_are_slow_at_the_same_time_are_all_refused():
 
 def test_a_body_whose_task_is_cancelled_is_not_called_slow():
     async def bodies():
-        reader = BodyReader(max_bytes=LIMIT, timeout_s=60)
+        reader = BodyReader(max_bytes=LIMIT, setting=SETTING, timeout_s=60)
         reading = asyncio.create_task(read_with(reader, never))
         await asyncio.sleep(0)
         reading.cancel()

@@ -12,6 +12,7 @@ from tests.unit.web.asgi_client import call
 
 JSON = (b"content-type", b"application/json")
 NDJSON = (b"content-type", b"application/x-ndjson; charset=utf-8")
+GZIP = (b"content-encoding", b"gzip")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,24 @@ def test_a_body_that_is_no_batch_is_refused_as_a_whole(body, header, code):
     running(check, APP_MAX_BATCH_BODY="1000000")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "setting"),
+    [
+        ("/send", b"1" * 2000, [JSON], "(APP_MAX_BODY)"),
+        ("/send/batch", b"1" * 3000, [NDJSON], "(APP_MAX_BATCH_BODY)"),
+        ("/send", gzip.compress(b"1" * 2000), [JSON, GZIP], "(APP_MAX_BODY)"),
+        ("/send/batch", gzip.compress(b"1" * 3000), [NDJSON, GZIP], "(APP_MAX_BATCH_BODY)"),
+    ],
+    ids=["a value", "a batch", "a decoded value", "a decoded batch"],
+)
+def test_a_body_that_is_too_long_names_the_setting_of_its_limit(path, body, headers, setting):
+    async def check(service, clients):
+        answer = await call(service.app, "POST", path, body, headers)
+        assert (answer.status, setting in answer.json["detail"]) == (413, True)
+
+    running(check, APP_MAX_BODY="1024", APP_MAX_BATCH_BODY="2048")
+
+
 def test_one_long_record_does_not_harm_the_others():
     async def check(service, clients):
         answer = await call(service.app, "POST", "/send/batch", b'1\n"' + b"x" * 2000 + b'"\n', [NDJSON])
@@ -133,7 +152,7 @@ def test_a_byte_order_mark_is_not_published():
 )
 def test_a_compressed_body_is_published_as_what_it_holds(path, body, values):
     async def check(service, clients):
-        headers = [(b"content-encoding", b"gzip")]
+        headers = [GZIP]
         answer = await call(service.app, "POST", path, gzip.compress(body), headers)
         assert answer.status == 200
         assert [record["value"] for record in clients.made[0].produced] == values
