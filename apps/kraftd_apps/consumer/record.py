@@ -21,6 +21,8 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u
 _BOOKKEEPING_BYTES = 200
 _HEADER_BOOKKEEPING_BYTES = 150
 _SHOWN_HEADERS = 50
+_NO_TIMESTAMP = -1
+"""What a client may write in the place of a time; librdkafka hands it out as one."""
 _UNKNOWN_NAME = "\ufffd"
 _UNDECODABLE = {KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED}  # noqa: SLF001 - public
 
@@ -93,7 +95,7 @@ def _decoded(message: Any) -> SeenRecord:
     return SeenRecord(
         partition=message.partition(),
         offset=message.offset(),
-        timestamp_ms=timestamp_ms if kind else None,
+        timestamp_ms=timestamp_ms if kind and timestamp_ms != _NO_TIMESTAMP else None,
         key=message.key(),
         value=message.value(),
         headers=tuple(_headers_of(message)),

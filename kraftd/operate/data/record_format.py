@@ -24,6 +24,8 @@ Render: TypeAlias = Callable[[Sequence[Message]], bytes]
 _FIELD = re.compile(r"\{([a-z_]*)\}")
 _ESCAPES = {r"\t": "\t", r"\n": "\n", r"\\": "\\"}
 _ESCAPE = re.compile(r"\\[tn\\]")
+_NO_TIMESTAMP = -1
+"""What a client may write in the place of a time; librdkafka hands it out as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,11 @@ def _json_lines(*, as_hex: bool) -> Render:
 
 def document(message: Message, *, as_hex: bool = False) -> dict[str, object]:
     """Return a record for JSON without loss: text as text, other bytes in base64, what is absent as null."""
-    kind, timestamp_ms = message.timestamp()
     return {
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
-        "timestamp_ms": timestamp_ms if kind else None,
+        "timestamp_ms": _timestamp_ms(message),
         "timestamp": _time(message),
         **_encoded("key", message.key(), as_hex=as_hex),
         "headers": [
@@ -160,9 +161,14 @@ def _bytes(value: bytes | str | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
-def _time(message: Message) -> str | None:
+def _timestamp_ms(message: Message) -> int | None:
     kind, timestamp_ms = message.timestamp()
-    if not kind:
+    return timestamp_ms if kind and timestamp_ms != _NO_TIMESTAMP else None
+
+
+def _time(message: Message) -> str | None:
+    timestamp_ms = _timestamp_ms(message)
+    if timestamp_ms is None:
         return None
     try:
         moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)

@@ -38,6 +38,12 @@ def test_a_time_that_no_date_can_hold_is_unknown():
     assert iso_time(None) is None
 
 
+def test_a_record_that_was_written_without_a_time_has_none():
+    assert record_of(FakeMessage(timestamp_=(1, -1))).timestamp_ms is None
+    assert record_of(FakeMessage(timestamp_=(1, 0))).timestamp_ms == 0
+    assert record_of(FakeMessage(timestamp_=(0, -1))).timestamp_ms is None
+
+
 def test_a_document_loses_nothing():
     record = SeenRecord(1, 2, None, b"\xff", None, (("a", b"1"), ("a", None)))
     assert document(record) == {

@@ -42,6 +42,13 @@ def test_json_loses_nothing(as_hex):
     assert (second["value"], second["key"]) == (None, None)
 
 
+def test_a_record_that_was_written_without_a_time_has_none():
+    untimed = FakeMessage(b"v", time_ms=-1)
+    document = json.loads(renderer(Form(as_json=True))([untimed]))
+    assert (document["timestamp_ms"], document["timestamp"]) == (None, None)
+    assert renderer(Form("{timestamp} {time}"))([untimed]) == b"-1 -\n"
+
+
 def test_json_has_no_character_that_acts_on_a_terminal():
     assert b"\x9b" not in renderer(Form(as_json=True))([FakeMessage("\x9b\u202e".encode())])
     assert renderer(Form(as_json=True))([]) == b""
