@@ -30,7 +30,7 @@ from kraftd.plan.plan import Plan
 from kraftd.serve.front import Problem
 from kraftd.units import human_size
 from kraftd.web.api import NoQuery, StaticFiles, as_response, problems
-from kraftd.web.asgi import PING, PING_INTERVAL_S, Answer, HttpProblemError, json_event, retry
+from kraftd.web.asgi import PING, PING_INTERVAL_S, STREAM_HEADERS, Answer, HttpProblemError, json_event, retry
 from kraftd.web.background import on_loop
 
 WIDTH = 300
@@ -372,7 +372,7 @@ def _add_events(app: FastAPI, live: Live) -> None:
     async def events(_query: NoQuery) -> Response:
         if live.is_full:
             raise HttpProblemError(Problem("unavailable", f"{MOST_PAGES} pages are open; close another"))
-        return StreamingResponse(live.frames(), media_type="text/event-stream")
+        return StreamingResponse(live.frames(), headers=STREAM_HEADERS)
 
 
 def _add_static(app: FastAPI, page: Page) -> None:

@@ -19,6 +19,9 @@ PING = b": ping\n\n"
 """A comment that keeps proxies and browsers from closing an idle stream."""
 PING_INTERVAL_S = 15.0
 
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
+"""The headers of an event stream; the second keeps nginx from holding events back until it has many."""
+
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 _SCHEMES = (b"Bearer", b'Basic realm="kraftd", charset="UTF-8"')
 """The first is for programs; the second makes a browser ask for the token."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from kraftd.web.asgi import PING, PING_INTERVAL_S, Receive, Scope, Send, event, retry
+from kraftd.web.asgi import PING, PING_INTERVAL_S, STREAM_HEADERS, Receive, Scope, Send, event, retry
 from kraftd_apps.common.problems import ProblemError, problem
 from kraftd_apps.consumer.record import row_of
 from kraftd_apps.consumer.ring import Entry, Ring
@@ -26,11 +26,7 @@ _QUEUE_FRAMES = 200
 _QUEUE_BYTES = 4 * 1024 * 1024
 _RETRY_MS = 2000
 _SEQUENCE = re.compile("-?[0-9]{1,18}")
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS = [(name.encode(), value.encode()) for name, value in STREAM_HEADERS.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -459,6 +459,25 @@ def test_no_other_file_is_served(target):
     assert answered(target).status == 404
 
 
+def test_the_live_part_is_a_stream_that_no_proxy_holds_back():
+    async def run():
+        app = create_app(plan_of(), Seen(full_snapshot()), ManualClock(1000.0))
+        sent = []
+        page = asyncio.create_task(call(app, "GET", "/events", tell=sent.append, stays=True))
+        await until(lambda: sent)
+        page.cancel()
+        await asyncio.gather(page, return_exceptions=True)
+        return sent[0]
+
+    start = asyncio.run(run())
+
+    assert start["status"] == 200
+    assert start["headers"] == [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"x-accel-buffering", b"no"),
+    ]
+
+
 def test_one_page_too_many_is_told_so():
     async def run():
         app = create_app(plan_of(), Seen(full_snapshot()), ManualClock(1000.0))
