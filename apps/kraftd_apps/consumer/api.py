@@ -268,7 +268,8 @@ def send_again(record: SeenRecord, producer_url: str, api_token: str, connect: C
     request = request_for(record)
     headers: dict[str, str | bytes] = {"Content-Type": "application/json", **request.headers}
     if api_token:
-        headers["Authorization"] = f"Bearer {api_token}"
+        # Of a text, http.client makes Latin-1.
+        headers["Authorization"] = b"Bearer " + api_token.encode()
     parts = urlsplit(producer_url)
     connection = connect(parts.hostname or "", parts.port or 80, _RESEND_TIMEOUT_S)
     try:

@@ -370,10 +370,10 @@ def test_a_producer_that_does_not_answer_is_told_with_what_is_known(connection, 
 
 def test_the_answer_of_the_producer_is_passed_on_and_the_token_with_the_request():
     connection = Connection()
-    answer = send_again(RECORD, "http://[::1]:8001", "secret", connection)
+    answer = send_again(RECORD, "http://[::1]:8001", "geheim-ü-€", connection)
     assert (answer.status, answer.body, answer.content_type) == (200, b'{"status":"sent"}', b"application/json")
     assert connection.place == ("::1", 8001)
-    assert connection.requests[0][3]["Authorization"] == "Bearer secret"
+    assert connection.requests[0][3]["Authorization"] == "Bearer geheim-ü-€".encode()
     assert connection.closed
 
 
