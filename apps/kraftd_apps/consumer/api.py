@@ -45,7 +45,7 @@ _RAW: Responses = {
 }
 _BATCH: Responses = {
     200: {"description": "The batch.", "content": {"application/octet-stream": {}}},
-    **problems(400, 401, 404, 421, 503),
+    **problems(400, 401, 404, 421, 502, 503),
 }
 _RESENT: Responses = {
     200: {"description": "Written again.", "content": {"application/json": {"schema": {"type": "object"}}}},

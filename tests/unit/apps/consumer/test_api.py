@@ -284,6 +284,8 @@ def test_the_description_names_the_stream_and_only_answers_that_are_given():
         assert "text/event-stream" in paths["/events"]["get"]["responses"]["200"]["content"]
         assert "422" not in paths["/api/messages"]["get"]["responses"]
         assert "422" in paths["/api/messages/{partition}/{offset}/resend"]["post"]["responses"]
+        for part in ("raw", "batch"):
+            assert "502" in paths[f"/api/messages/{{partition}}/{{offset}}/{part}"]["get"]["responses"]
         assert b"$ref" not in described.body
         assert described.body == (await call(service.app, "GET", "/openapi.json")).body
 
