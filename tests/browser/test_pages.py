@@ -1,6 +1,7 @@
 """The two pages as people use them."""
 
 import json
+import urllib.request
 import uuid
 
 import pytest
@@ -151,6 +152,18 @@ def test_a_tombstone_has_nothing_to_copy(browser, producer, consumer):
     assert browser.text(f"{FIRST} [data-slot=note]") == "A tombstone has no value"
 
 
+def test_where_a_browser_forbids_copying_the_page_says_what_it_needs(browser, producer, consumer):
+    open_live(browser, consumer)
+    word = uuid.uuid4().hex
+    producer.request("/send", json.dumps(word).encode())
+    wait_for_first(browser, word)
+    # As a browser has it over plain HTTP by the name of a host.
+    browser.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    browser.click(f"{FIRST} [data-action=copy]")
+    browser.until("return document.querySelector('.record [data-slot=note]').textContent !== ''")
+    assert browser.text(f"{FIRST} [data-slot=note]") == "Copying needs https, or the address localhost"
+
+
 def test_without_javascript_the_newest_records_are_shown_and_the_form_publishes(browser, producer, consumer):
     browser.command("Emulation.setScriptExecutionDisabled", value=True)
     word = uuid.uuid4().hex
@@ -175,6 +188,20 @@ def test_a_page_goes_on_by_itself_when_the_app_is_started_again(browser, stack, 
     producer.request("/send", json.dumps(word).encode())
     wait_for_first(browser, word)
     again.stop()
+    browser.console()
+
+
+def test_a_page_goes_on_after_an_answer_that_is_no_stream(browser, stack, producer):
+    app = stack.start_ready("consumer", KAFKA_GROUP_ID=f"{stack.group}-full", APP_SSE_MAX_CLIENTS="1")
+    with urllib.request.urlopen(f"{app.url}/events"):
+        browser.open(app.url)
+        browser.until("return document.getElementById('live').textContent.includes('reconnecting')")
+        word = uuid.uuid4().hex
+        producer.request("/send", json.dumps(word).encode())
+        eventually(lambda: word in app.request("/api/messages?limit=1")[1].decode())
+    wait_for_first(browser, word)
+    app.stop()
+    browser.open("about:blank")
     browser.console()
 
 

@@ -124,6 +124,7 @@ function tellNotShown(count) {
 
 function take(event) {
   const data = JSON.parse(event.data);
+  list.dataset.seen = event.lastEventId;
   if (isOn(pauseButton)) {
     arrivedWhilePaused += data.messages.length + data.skipped;
     waiting = waiting.concat(data.messages).slice(-MOST_ROWS);
@@ -159,7 +160,13 @@ function connect() {
   const live = document.getElementById("live");
   const events = new EventSource("/events?after=" + encodeURIComponent(list.dataset.seen));
   events.addEventListener("open", () => { live.textContent = " · live"; });
-  events.addEventListener("error", () => { live.textContent = " · reconnecting"; });
+  events.addEventListener("error", () => {
+    live.textContent = " · reconnecting";
+    // A browser tries again by itself, but not after an answer that is no stream.
+    if (events.readyState === EventSource.CLOSED) {
+      setTimeout(connect, 5000);
+    }
+  });
   events.addEventListener("messages", take);
   events.addEventListener("status", showStatus);
   events.addEventListener("gap", (event) => {
@@ -224,6 +231,10 @@ async function copy(row, address) {
   const kind = slot(row, "value").dataset.kind;
   if (kind === "null") {
     return "A tombstone has no value";
+  }
+  // Browsers have it only where nobody on the way can read along.
+  if (!navigator.clipboard) {
+    return "Copying needs https, or the address localhost";
   }
   const shown = kind === "empty" ? "" : texts.get(row);
   await navigator.clipboard.writeText(kind === "text" ? await (await fetch(address + "/raw")).text() : shown);
