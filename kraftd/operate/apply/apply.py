@@ -300,7 +300,8 @@ class _Application:
         node_id = self._node(change.name).node_id
         before = kafka.broker_settings(node_id, change.settings)
         own = [key for key in change.settings if key not in before or not before[key].is_of_all_brokers]
-        remember_overrides(self._cluster.layout, {change.name: own} if own else {})
+        if own:
+            remember_overrides(self._old, change.name, own)
         if failure := self._alter(kafka, change.name, change.settings, before):
             return failure.text
         deadline_s = self._cluster.clock.monotonic_s() + _SETTINGS_LIMIT_S

@@ -47,7 +47,7 @@ class Journal:
         return tuple(
             name
             for name, old in self.replaced.items()
-            if (now := processes.get(name)) is not None and _is_same(now, old)
+            if (now := processes.get(name)) is not None and is_same(now, old)
         )
 
     def to_json(self) -> str:
@@ -57,8 +57,8 @@ class Journal:
             "command": self.command,
             "names": self.names,
             "began_at_s": self.began_at_s,
-            "owner": _identity(self.owner),
-            "programs": {name: _identity(process) for name, process in self.replaced.items()},
+            "owner": identity(self.owner),
+            "programs": {name: identity(process) for name, process in self.replaced.items()},
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -69,9 +69,9 @@ def read_journal(layout: Layout) -> Journal | None:
         raw = json.loads(read_text(layout.rolling) or "")
         if int(raw["schema_version"]) > _SCHEMA_VERSION:
             return None
-        replaced = {str(name): _process(each) for name, each in raw["programs"].items()}
+        replaced = {str(name): process_of(each) for name, each in raw["programs"].items()}
         names = tuple(map(str, raw.get("names", ())))
-        return Journal(str(raw["command"]), _process(raw["owner"]), float(raw["began_at_s"]), replaced, names)
+        return Journal(str(raw["command"]), process_of(raw["owner"]), float(raw["began_at_s"]), replaced, names)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -93,7 +93,7 @@ def refuse_other_owner(cluster: ClusterContext, own: Process) -> Journal | None:
         RefusedError: That command is at work.
     """
     journal = read_journal(cluster.layout)
-    if journal is not None and not _is_same(journal.owner, own) and cluster.doors.is_alive(journal.owner):
+    if journal is not None and not is_same(journal.owner, own) and cluster.doors.is_alive(journal.owner):
         raise RefusedError(
             f"cannot restart programs now: 'kraftd {journal.command}' (pid {journal.owner.pid}) does so since "
             f"{timestamp(journal.began_at_s)}",
@@ -104,13 +104,16 @@ def refuse_other_owner(cluster: ClusterContext, own: Process) -> Journal | None:
     return journal
 
 
-def _is_same(one: Process, other: Process) -> bool:
+def is_same(one: Process, other: Process) -> bool:
+    """Return whether both are one incarnation of a process."""
     return (one.pid, one.incarnation) == (other.pid, other.incarnation)
 
 
-def _identity(process: Process) -> dict[str, float]:
+def identity(process: Process) -> dict[str, float]:
+    """Return what tells an incarnation from others, for a record in JSON."""
     return {"pid": process.pid, "incarnation": process.incarnation}
 
 
-def _process(raw: Any) -> Process:
+def process_of(raw: Any) -> Process:
+    """Return the process of which ``identity`` was recorded."""
     return Process(int(raw["pid"]), float(raw["incarnation"]), 0.0)

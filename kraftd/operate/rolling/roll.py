@@ -109,10 +109,10 @@ class Roll:
                     self._say_interrupted(name, look)
                 if (done := self._restart(kafka, name, journal)) is not None:
                     restarted.append(done)
-            nodes = [node for node in self.cluster.plan.nodes if node.name in journal.replaced]
-            if nodes:
+            if any(node.name in journal.replaced for node in self.cluster.plan.nodes):
                 self._await_gates(kafka, "after the last restart")
-                forget_overrides(self.cluster, kafka, nodes)
+            # Also of what an earlier call restarted, which came to its end before this.
+            forget_overrides(self.cluster, kafka, journal.replaced)
         remove_journal(self.cluster.layout)
         return tuple(restarted)
 

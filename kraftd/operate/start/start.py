@@ -10,7 +10,7 @@ from kraftd.errors import KraftdError, UnknownNameError
 from kraftd.host.files import changed_files, write_changed
 from kraftd.host.jvm import write_management_files
 from kraftd.observe.processes import ProcessTable
-from kraftd.operate.apply.overrides import forget_all_overrides
+from kraftd.operate.apply.overrides import forget_overrides_or_note
 from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
 from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
@@ -245,7 +245,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     start.doors.launch(plan, cluster.command_context)
     logger.debug("supervisord answers")
     notes += StartSequence(cluster, start.doors, start.deadline).run(names)
-    notes += forget_all_overrides(cluster)
+    notes += forget_overrides_or_note(cluster, names)
     return _result(start, names, tuple(node.name for node in empty), notes)
 
 
@@ -336,6 +336,8 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     except StartFailedError as error:
         error.hint = " ".join([error.hint or "", *(f"Note: {note}." for note in (*notes, *limit_notes))]).strip()
         raise
+    # Also of what a start had started that did not come to its end.
+    notes += forget_overrides_or_note(start.cluster, missing)
     notes += limit_notes
     return _result(start, missing, (), notes)
 

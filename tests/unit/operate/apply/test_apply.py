@@ -1,11 +1,13 @@
 """A changed configuration and a cluster that runs, without a process: what is written, started and restarted."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kraftd.errors import NeedsRunningClusterError, RefusedError, TimedOutError
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError
+from kraftd.host.processes import Process
 from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
 from kraftd.operate.apply.apply import ApplyOptions, applied
@@ -142,9 +144,10 @@ def test_a_setting_that_brokers_take_while_they_run_ends_none(cluster):
     assert cluster.altered == [(1, {"log.retention.ms": "5"}), (2, {"log.retention.ms": "5"})]
     assert cluster.of("SIGTERM") == [DAEMON]
     assert "log.retention.ms=5" in properties(cluster)
+    processes = cluster.process_table().processes
     assert overrides_of(cluster.plan.layout) == {
-        "broker-1": frozenset({"log.retention.ms"}),
-        "broker-2": frozenset({"log.retention.ms"}),
+        name: {"log.retention.ms": Process(processes[name].pid, processes[name].incarnation, 0.0)}
+        for name in ("broker-1", "broker-2")
     }
 
 
@@ -157,6 +160,60 @@ def test_a_setting_that_was_changed_is_forgotten_after_the_next_start(cluster):
     assert cluster.of("SIGTERM") == [DAEMON, DAEMON, "broker-2", "broker-1"]
     assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
     assert overrides_of(cluster.plan.layout) == {}
+
+
+def interrupted_after(cluster, name):
+    """Let a command be interrupted by the user once a program was restarted."""
+
+    def quorum():
+        if name in cluster.of("start"):
+            raise KeyboardInterrupt
+        return FakeCluster.quorum(cluster)
+
+    cluster.quorum = quorum
+
+
+def test_what_an_interrupted_apply_had_restarted_forgets_too_what_was_set(cluster):
+    apply(cluster, RETENTION)
+    cluster.altered.clear()
+    interrupted_after(cluster, "broker-2")
+    changed = '[cluster]\nheap = "512m"\n[broker.config]\n"log.retention.ms" = 7'
+    with pytest.raises(KeyboardInterrupt):
+        apply(cluster, changed)
+    assert cluster.of("SIGTERM")[-1] == "broker-2"
+    del cluster.quorum
+
+    apply(cluster, changed)
+
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
+    assert overrides_of(cluster.plan.layout) == {}
+
+
+def test_an_apply_that_kafka_refused_to_forget_is_finished_by_the_next(cluster):
+    apply(cluster, RETENTION)
+    cluster.altered.clear()
+    cluster.alter_broker = lambda node_id, values, **options: Failure("INVALID_REQUEST", "not now", retriable=False)
+    with pytest.raises(KraftdError) as caught:
+        apply(cluster)
+    assert caught.value.code == "override_kept"
+    del cluster.alter_broker
+
+    assert apply(cluster).restarted == ()
+
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
+    assert overrides_of(cluster.plan.layout) == {}
+
+
+def test_a_record_of_an_earlier_kraftd_is_forgotten_only_by_what_is_restarted(cluster):
+    record = {"broker-1": ["log.retention.ms"], "broker-2": ["log.retention.ms"]}
+    cluster.plan.layout.overrides.write_text(json.dumps(record))
+
+    apply(cluster, "[consumer]\ninstances = 2")
+    assert cluster.altered == []
+    assert overrides_of(cluster.plan.layout) == {name: {"log.retention.ms": None} for name in record}
+
+    apply(cluster, '[consumer]\ninstances = 2\n[cluster]\nheap = "512m"')
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
 
 
 @pytest.mark.parametrize("how", ["read-only", "refused", "not taken"])

@@ -16,12 +16,15 @@ from kraftd.errors import (
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.host.processes import Process
+from kraftd.kafka.administration.settings import BrokerSetting
 from kraftd.kafka.model import Failure
+from kraftd.operate.apply.overrides import overrides_of, remember_overrides
 from kraftd.operate.context import NullReporter
 from kraftd.operate.rolling.journal import Journal, write_journal
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import TIE_BREAKER_AFTER_S, StartFailedError, TopicNotReadyError, YieldedError
 from kraftd.operate.start.start import locked_start
+from kraftd.operate.stop.stop import StopOptions, stop_locked
 from kraftd.plan.program import DAEMON
 from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
@@ -396,6 +399,35 @@ def test_a_start_with_another_version_names_the_setting_as_an_upgrade_may_be_bar
     (note,) = result.notes
     assert "set cluster.kafka_version to 3.9.2" in note
     assert "'kraftd upgrade --to 3.9.1'" in note
+
+
+def test_a_start_forgets_what_was_set_before_one_that_did_not_come_to_its_end(cluster):
+    cluster.settings = {"log.retention.ms": BrokerSetting("5", is_dynamic=True)}
+    locked_start(cluster.starting())
+    for broker in ("broker-1", "broker-2"):
+        remember_overrides(cluster.context, broker, ["log.retention.ms"])
+    stop_locked(cluster.context, StopOptions())
+    cluster.programs["producer"].fails = True
+    with pytest.raises(StartFailedError):
+        locked_start(cluster.starting())
+    assert cluster.altered == []
+    cluster.programs["producer"].fails = False
+
+    locked_start(cluster.starting())
+
+    assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
+    assert overrides_of(cluster.plan.layout) == {}
+
+
+def test_a_start_keeps_what_was_set_while_the_same_broker_runs(cluster):
+    locked_start(cluster.starting())
+    remember_overrides(cluster.context, "broker-1", ["log.retention.ms"])
+    cluster.programs["producer"].pid = None
+
+    locked_start(cluster.starting())
+
+    assert cluster.altered == []
+    assert "broker-1" in overrides_of(cluster.plan.layout)
 
 
 def test_a_daemon_that_sees_it_late_is_waited_for_briefly_only(cluster):
