@@ -157,6 +157,25 @@ def refuse_changed(command: str, running: Plan, configured: Plan, origin: str, c
         )
 
 
+def refuse_replanned(command: str, planned: Plan, recorded: Plan | None) -> None:
+    """Refuse to go on with a plan after another command has written another one.
+
+    Args:
+        command: The command, as ``scale``.
+        planned: The plan that it was planned on, before a question or a wait.
+        recorded: The plan of record now; None where it was removed.
+
+    Raises:
+        RefusedError: Always where they differ.
+    """
+    if recorded != planned:
+        raise RefusedError(
+            f"cannot {command}: another command has changed the cluster {planned.cluster} meanwhile",
+            hint="Run the command again: it is planned on the cluster as it is now.",
+            code="configuration_changed",
+        )
+
+
 def _kept_version(configuration: Configuration, manifest: Manifest | None) -> str | None:
     """Return the version of the data, where the settings state none that contradicts it.
 

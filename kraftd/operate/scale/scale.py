@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.lock import acquire
 from kraftd.operate.apply.join import following_configuration, start_beside
-from kraftd.operate.configuring import Configured, plan_for, refuse_changed
+from kraftd.operate.configuring import Configured, plan_for, refuse_changed, refuse_replanned
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.restart import require_running
 from kraftd.operate.scale import refuse
@@ -168,6 +168,8 @@ class Scale:
             TimedOutError: Another scale is under way, or time was up.
         """
         with acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0):
+            # A question takes as long as its answer, and another scale may have come and gone.
+            refuse_replanned(COMMAND, self._running, self._store.plan())
             journal = self._journal.read()
             refuse.refuse_other_scale(journal, self._options.brokers, is_abort=self._options.abort)
             with self._kafka() as kafka:

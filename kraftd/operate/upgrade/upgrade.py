@@ -18,7 +18,7 @@ from kraftd.kafka.administration.administrator import Administrator
 from kraftd.kafka.model import ClusterMetadata, Failure, KafkaAccessError
 from kraftd.kafka.quorum import Features
 from kraftd.operate.apply.join import adopt, check_joining, following_configuration
-from kraftd.operate.configuring import VERSION_SETTING, plan_for, refuse_changed
+from kraftd.operate.configuring import VERSION_SETTING, plan_for, refuse_changed, refuse_replanned
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
@@ -196,6 +196,7 @@ class Upgrade:
         """
         began_s = self._cluster.clock.monotonic_s()
         with acquire(self._cluster.layout.scale_lock, command=self._command, clock=self._cluster.clock, timeout_s=0.0):
+            self._refuse_replanned()
             planned = self.plan()
             restarted: tuple[Restarted, ...] = ()
             notes: list[str] = [*planned.notes, *self._note_on_configuration()]
@@ -294,6 +295,9 @@ class Upgrade:
         configured = plan_for(self._chosen, self._cluster.command_context, running.kafka_version).plan
         refuse_changed(COMMAND, running, configured, self._chosen.origin, "the Kafka version")
 
+    def _refuse_replanned(self) -> None:
+        refuse_replanned(COMMAND, self._cluster.plan, self._cluster.store.plan())
+
     def _refuse_scale(self) -> None:
         journal = JournalFile(self._cluster.layout.scale_journal).read()
         if journal is not None:
@@ -308,6 +312,8 @@ class Upgrade:
             self._record(f"goes from Kafka {planned.before} to {self._to}: {', '.join(planned.order)}")
         start = self._start()
         with cluster.lock(self._command, timeout_s=self._options.timeout_s):
+            # The fetch and the training take minutes, in which an apply may have come.
+            self._refuse_replanned()
             require_running(cluster)
             journal = self._journal()
             check_joining(start)

@@ -311,6 +311,18 @@ def test_what_cannot_be_is_refused_before_anything_changes(cluster, spoil, optio
     assert (journal.read_text() if journal.exists() else None) == before
 
 
+def test_a_scale_does_not_go_on_with_a_plan_from_before_another_one(cluster):
+    command = cluster.scaling(4)
+    command.plan()
+    cluster.scale(3)
+    cluster.forget()
+
+    with pytest.raises(RefusedError) as caught:
+        command.run()
+
+    assert (caught.value.code, cluster.steps, cluster.journal) == ("configuration_changed", [], None)
+
+
 def test_fewer_brokers_than_replicas_are_refused(of_three):
     of_three.scale(replication_factor=3)
     of_three.forget()

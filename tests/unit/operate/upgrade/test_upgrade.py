@@ -1,5 +1,6 @@
 """An upgrade of a cluster without processes: what is restarted, recorded and refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -38,6 +39,7 @@ class UpgradingCluster(FakeCluster):
         own: The own settings of topics.
         refused: Why Kafka does not finalize.
         fetched: The versions that were fetched, with how many programs had been signalled before.
+        while_fetching: What others do meanwhile.
     """
 
     configured: str = ""
@@ -47,6 +49,7 @@ class UpgradingCluster(FakeCluster):
     refused: Failure | None = None
     validated: list[bool] = field(default_factory=list)
     fetched: list[tuple[str, int]] = field(default_factory=list)
+    while_fetching: Callable[[], object] = lambda: None
 
     def __post_init__(self):
         super().__post_init__()
@@ -98,6 +101,7 @@ class UpgradingCluster(FakeCluster):
 
     def prepare(self, plan, command_context):
         self.fetched.append((plan.kafka_version, len(self.of("SIGTERM"))))
+        self.while_fetching()
         return self.start_doors().prepare_runtime(plan, command_context)
 
     def finalize(self, toml=None):
@@ -282,6 +286,36 @@ def test_another_change_of_the_configuration_is_left_to_apply(cluster):
         cluster.upgrade("4.3", '[broker.config]\n"log.retention.ms" = 1000\n').plan()
 
     assert caught.value.code == "configuration_changed"
+
+
+def applied_by_another(cluster):
+    """Leave what an apply leaves of another shell, which added a broker."""
+    toml = "[cluster]\nbrokers = 3"
+    settings = configure([parse_toml(toml, "kraftd.toml")]).settings
+    cluster.store.write_plan(build_plan(settings, cluster.plan.layout, "3.9.2", cluster.store.manifest(), {}))
+    return cluster.store.plan()
+
+
+def test_an_upgrade_is_refused_where_the_plan_changed_at_its_question(cluster):
+    command = cluster.upgrade("4.3")
+    command.plan()
+    plan = applied_by_another(cluster)
+
+    with pytest.raises(RefusedError) as caught:
+        command.run()
+
+    assert (caught.value.code, cluster.store.plan(), cluster.fetched) == ("configuration_changed", plan, [])
+
+
+def test_an_upgrade_is_refused_where_the_plan_changes_while_it_fetches(cluster):
+    command = cluster.upgrade("4.3")
+    cluster.while_fetching = lambda: applied_by_another(cluster)
+
+    with pytest.raises(RefusedError) as caught:
+        command.run()
+
+    assert (caught.value.code, cluster.store.plan().brokers[-1].name) == ("configuration_changed", "broker-3")
+    assert (cluster.did, cluster.manifest(), read_journal(cluster.plan.layout)) == ([], ("3.9.2", ()), None)
 
 
 @pytest.mark.parametrize(("goal", "command"), [(None, "scale"), (Goal((1, 2)), "topics reassign")])
