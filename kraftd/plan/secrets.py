@@ -11,15 +11,19 @@ from kraftd.plan.plan import Plan
 
 MASK = "***"
 
-URL_PASSWORD = re.compile(r"://[^/]*:[^/]*@")
+URL_PASSWORD = re.compile(r"://[^/:\n]*:([^/\n]*)@")
 """A password in a URL: it would be in a command line, for all users of the machine to see, and in records."""
 
 _SECRET = re.compile(
-    r"password|passwd|passphrase|secret|token|credential|jaas|client_config$|(?:^|[._-]|api)key$", re.IGNORECASE
+    r"password|passwd|passphrase|secret|token|credential|jaas|client_config$|webhook_url$|(?:^|[._-]|api)key$",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"^(?P<name>[\w.-]+)[ \t]*=", re.MULTILINE)
 _VALUE = re.compile(r"'(?:[^'\\]|\\[\s\S])*'|(?:\\[\s\S]|[^\n\\])*")
 """In single quotes, as in ``.env``, or to the end of the line; a backslash continues a property."""
+
+_YAML_ADDRESS = re.compile(r"^( *- url: ).*", re.MULTILINE)
+"""Whom Alertmanager tells: the address itself is the secret."""
 
 _COMMAND = re.compile(r"^command=(?P<words>.*)$", re.MULTILINE)
 _SYSTEM_PROPERTY = re.compile(r"-D(?P<name>[^=]+)=.*", re.DOTALL)
@@ -32,13 +36,14 @@ def is_secret(name: str) -> bool:
 
 def masked(items: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return names with their values, secret ones masked."""
-    return tuple((name, MASK if is_secret(name) else value) for name, value in items)
+    return tuple((name, masked_value(name, value)) for name, value in items)
 
 
 def masked_value(name: str, value: Any) -> Any:
     """Return the value of a setting with secrets masked, also in tables and in lists of JVM options."""
     if is_secret(name):
-        return MASK
+        # An empty one is none.
+        return MASK if value else value
     if isinstance(value, dict):
         return {key: masked_value(key, inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -61,18 +66,15 @@ def without_secrets(plan: Plan) -> Plan:
     topics = tuple(replace(topic, config_items=masked(topic.config_items)) for topic in plan.topics)
     java_options = tuple(masked_option(option) for option in plan.java_options)
     access = replace(plan.access, properties=masked(plan.access.properties))
-    tools = tuple(replace(tool, options=_masked_options(tool.options)) for tool in plan.tools)
+    tools = tuple(replace(tool, options=masked(tool.options)) for tool in plan.tools)
     return replace(plan, nodes=nodes, apps=apps, topics=topics, access=access, java_options=java_options, tools=tools)
 
 
-def _masked_options(options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, MASK if value and _SECRET_ADDRESS.search(name) else value) for name, value in masked(options))
-
-
 def masked_text(file_name: str, text: str) -> str:
-    """Return the text of a rendered file with the values of secret names masked.
+    """Return the text of a rendered file with the values of secret names, and passwords in URLs, masked.
 
-    It may be a properties file, a ``.env``, a supervisord.conf with the command lines of JVMs, or a single secret.
+    It may be a properties file, a ``.env``, a supervisord.conf with the command lines of JVMs, Alertmanager's
+    configuration, or a single secret.
     """
     if is_secret(file_name):
         return f"{MASK}\n"
@@ -82,7 +84,8 @@ def masked_text(file_name: str, text: str) -> str:
             shown += text[at : line.end()] + MASK
             value = _VALUE.match(text, line.end())
             at = value.end() if value else line.end()
-    return _COMMAND.sub(_masked_command, shown + text[at:])
+    shown = _COMMAND.sub(_masked_command, shown + text[at:])
+    return URL_PASSWORD.sub(f"://{MASK}@", _YAML_ADDRESS.sub(rf"\1{MASK}", shown))
 
 
 def _masked_command(line: re.Match[str]) -> str:
@@ -94,7 +97,7 @@ def _masked_command(line: re.Match[str]) -> str:
 
 
 _INNER = re.compile(r"(?P<name>[\w.-]+)\s*=\s*[\"'](?P<value>[^\"']+)[\"']")
-_SECRET_ADDRESS = re.compile(r"webhook_url$")
+_PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _LEAST_CHARACTERS = 4
 _PLAIN = re.compile(r"[0-9.]*|true|false|none|null", re.IGNORECASE)
 
@@ -129,12 +132,20 @@ def secret_values(plan: Plan, settings: Mapping[str, Any], files: Iterable[tuple
         if found := _SYSTEM_PROPERTY.fullmatch(option):
             pairs.append((found["name"], option.partition("=")[2]))
     pairs += [(key, text) for key, value in settings.items() for key, text in _named_texts(key, value)]
-    values = {value for name, value in pairs if is_secret(name) or _SECRET_ADDRESS.search(name)}
+    values = {value for name, value in pairs if is_secret(name)}
     values |= {word for name, text in files if is_secret(name) for word in text.split()[-1:]}
     values |= {text for value in values for name, text in _of_json(value) if is_secret(name)}
     values |= {found["value"] for value in values for found in _INNER.finditer(value) if is_secret(found["name"])}
+    texts = [value for _, value in pairs] + [*plan.java_options, *_texts(settings)]
+    values |= {form for text in texts for each in URL_PASSWORD.findall(text) for form in (each, _sent(each))}
     values |= {json.dumps(value)[1:-1] for value in values}
     return frozenset(each for each in values if len(each) >= _LEAST_CHARACTERS and not _PLAIN.fullmatch(each))
+
+
+def _sent(password: str) -> str:
+    """Return a password of a URL as a client sends it, without percent signs for some characters."""
+    content = _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode()), password.encode("utf-8", "replace"))
+    return content.decode("utf-8", "replace")
 
 
 def _named_texts(key: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from tests.plans import plan_of
     [
         *("APP_API_TOKEN", "ssl.key.password", "sasl.jaas.config", "CLIENT_SECRET", "ssl.keystore.key"),
         *("SCHEMA_REGISTRY_API_KEY", "apikey", 'broker.config."ssl.keystore.key"', "broker.1.config.ssl.keystore.key"),
-        *("KAFKA_CLIENT_CONFIG", "producer.env.KAFKA_CLIENT_CONFIG"),
+        *("KAFKA_CLIENT_CONFIG", "producer.env.KAFKA_CLIENT_CONFIG", "alertmanager.webhook_url"),
     ],
 )
 def test_a_name_that_says_so_is_secret(name):
@@ -33,12 +33,13 @@ def test_a_plan_that_is_shown_has_no_secret_in_it():
         [producer]
         env = { APP_API_TOKEN = "hunter2", APP_MAX_BODY = "1024" }
         [consumer]
-        env = { KAFKA_CLIENT_CONFIG = '{"sasl.password": "hunter7"}' }
+        env = { KAFKA_CLIENT_CONFIG = '{"sasl.password": "hunter7"}', REGISTRY = "http://ada:hunter1@registry:8081" }
         [alertmanager]
         enabled = true
         webhook_url = "https://hooks/hunter8"
         [broker.config]
         "ssl.key.password" = "hunter3"
+        "sasl.oauthbearer.jwks.endpoint.url" = "https://ada:hunter9@keys/x"
         [java]
         options = ["-Djavax.net.ssl.keyStorePassword=hunter4", "-Xss1m"]
         [[topic]]
@@ -54,6 +55,7 @@ def test_a_plan_that_is_shown_has_no_secret_in_it():
     assert "hunter2" in plan_json(plan)
     assert "hunter" not in shown
     assert "1024" in shown
+    assert "http://***@registry:8081" in shown
     assert "-Xss1m" in shown
 
 
@@ -61,6 +63,21 @@ def test_a_rendered_file_is_shown_with_its_secrets_masked():
     shown = masked_text("x.conf", "APP_API_TOKEN='hunter2'\nAPP_PORT='8001'\nssl.key.password=hunter3\n")
 
     assert shown == "APP_API_TOKEN=***\nAPP_PORT='8001'\nssl.key.password=***\n"
+
+
+def test_a_password_in_a_url_is_masked_in_each_line_of_a_rendered_file():
+    text = (
+        "REGISTRY='http://ada:hunter2@host:8081'\nlisteners=A://h:1,B://h:2\nvoters=1@h:3\nx=https://a:b@h,c://d:e@i\n"
+    )
+    masked = "REGISTRY='http://***@host:8081'\nlisteners=A://h:1,B://h:2\nvoters=1@h:3\nx=https://***@h,c://***@i\n"
+
+    assert masked_text(".env", text) == masked
+
+
+def test_the_address_that_alertmanager_tells_is_masked_in_its_file():
+    text = 'receivers:\n  - name: webhook\n    webhook_configs:\n      - url: "https://hooks/hunter2"\n'
+
+    assert masked_text("alertmanager.yml", text) == text.replace('"https://hooks/hunter2"', "***")
 
 
 def test_a_secret_of_several_lines_is_masked_to_its_end():
@@ -91,6 +108,8 @@ def test_a_setting_is_shown_without_what_is_secret_in_it():
     assert masked_value("topic", topics) == ({"name": "t", "config": {"some.secret": "***", "retention.ms": 1}},)
     assert masked_value("java.options", ("-Dx.password=hunter2", "-Xss1m")) == ("-Dx.password=***", "-Xss1m")
     assert masked_value("producer.env.API_KEY", "hunter2") == "***"
+    assert masked_value("alertmanager.webhook_url", "https://hooks/hunter2") == "***"
+    assert masked_value("alertmanager.webhook_url", "") == ""
 
 
 def test_a_file_that_is_a_secret_shows_nothing_of_it():
@@ -133,6 +152,23 @@ def test_the_secrets_of_apps_and_tools_are_those_of_the_start_and_of_json_too():
 
     assert found >= {"in-json", "https://hooks/of-the-start", "https://hooks/of-now"}
     assert "grace" not in found
+
+
+def test_passwords_in_urls_are_secrets_as_written_and_as_sent():
+    plan = plan_of(
+        """
+        [broker.config]
+        "sasl.oauthbearer.jwks.endpoint.url" = "https://ada:of-a-node@keys/x"
+        [consumer.env]
+        SCHEMA_REGISTRY_URL = "http://ada:of%40an%40app@registry:8081,http://ada:of-another@registry:8082"
+        """
+    )
+
+    found = secret_values(
+        plan, {"producer.env": {"A": "http://ada:of-now@h"}, "java.options": ["-Dx=a://b:of-java@c"]}, []
+    )
+
+    assert found == {"of-a-node", "of%40an%40app", "of@an@app", "of-another", "of-now", "of-java"}
 
 
 def test_numbers_switches_and_the_shortest_texts_are_no_secrets_of_their_own():

@@ -19,7 +19,7 @@ from kraftd.plan.loading import configure, parse_toml
 from tests.unit.health.views import program, snapshot
 from tests.unit.operate.fake_cluster import FakeCluster
 
-SECRETS = ("hunter2-broker", "hunter2-java", "hunter2-topic")
+SECRETS = ("hunter2-broker", "hunter2-java", "hunter2-topic", "hunter2-url")
 SHORT = "x7!"
 """Too short to be looked for in every text: it is masked where its name is."""
 
@@ -27,6 +27,7 @@ TOML = f"""
 [broker.config]
 "ssl.keystore.password" = "{SECRETS[0]}"
 "ssl.truststore.password" = "{SHORT}"
+"sasl.oauthbearer.jwks.endpoint.url" = "https://ada:{SECRETS[3]}@keys.example/"
 [java]
 options = ["-Djavax.net.ssl.keyStorePassword={SECRETS[1]}"]
 [[topic]]
@@ -113,7 +114,7 @@ def test_planted_secrets_are_masked_wherever_they_occur(cluster, tmp_path):
     )
 
     found = texts(tmp_path / "b.tar.gz")
-    said = {name for name, text in found.items() if "they are ***, ***, ***" in text}
+    said = {name for name, text in found.items() if "they are ***, ***, ***, ***" in text}
     assert said >= {"doctor.json", "status.json", "health.json", "events.jsonl", "threads/broker-1.txt"}
     assert [name for name, text in found.items() if any(secret in text for secret in SECRETS)] == []
     assert "ssl.truststore.password=***" in found["rendered/config/broker-1/server.properties"]
