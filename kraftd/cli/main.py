@@ -215,7 +215,7 @@ def main() -> None:
 
 def _run(argv: list[str]) -> int:
     options, rest = ([], argv) if "_KRAFTD_COMPLETE" in os.environ else split_arguments(argv)
-    printer = printer_of(options)
+    printer = printer_of(options, rest)
     try:
         check_places(options)
         status = app([*options, *rest] or ["--help"], standalone_mode=False)

@@ -1,5 +1,6 @@
 """The global options, given before or after the command, the call that they configure, and the question it asks."""
 
+import codecs
 import functools
 import json
 import os
@@ -32,6 +33,7 @@ _PASS_THROUGH = ("kafka", "exec")
 _QUOTED_COMMAND = re.compile(r"'kraftd (?=[a-z])(?!list\b)")
 """Every command but the one that is about all clusters."""
 
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 """The answer to ``confirm``, for every command that asks."""
@@ -157,6 +159,16 @@ def regular_expression(text: AnyStr) -> re.Pattern[AnyStr]:
         ) from error
 
 
+def json_for_stdout(text: str) -> str:
+    r"""Return the same JSON for stdout: nothing in it acts on a terminal, and it has no character that stdout lacks.
+
+    The stream itself would write such a character as Python does, ``\xe9``, which is no JSON.
+    """
+    shown = escaped_json(text)
+    is_any_held = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+    return shown if is_any_held else _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], shown)
+
+
 def called_as(text: str, command: str) -> str:
     """Return a text that names commands as ``'kraftd status'`` with another way to call kraftd."""
     return _QUOTED_COMMAND.sub(lambda _: f"'{command} ", text)
@@ -168,6 +180,7 @@ class Invocation:
 
     Attributes:
         timeout_s: The value of ``--timeout``; None for the command's own limit.
+        prints_lines: Whether the command's JSON is a document a line.
         at_end: Registers a callback for the end of the command, however it ends.
     """
 
@@ -180,6 +193,7 @@ class Invocation:
     verbose: bool = False
     no_color: bool = False
     timeout_s: float | None = None
+    prints_lines: bool = False
     at_end: "Callable[[Callable[[], None]], object] | None" = None
 
     @property
@@ -317,7 +331,8 @@ class Invocation:
         plain = _plain(document)
         if "notes" in plain:
             plain["notes"] = [self.called(note) for note in plain["notes"]]
-        sys.stdout.write(escaped_json(json.dumps(plain, indent=2, ensure_ascii=False)) + "\n")
+        indent = None if self.prints_lines else 2
+        sys.stdout.write(json_for_stdout(json.dumps(plain, indent=indent, ensure_ascii=False)) + "\n")
 
     def print_result(self, result: object) -> None:
         """Print what a command did as one JSON document on stdout: a mapping or a dataclass, in kraftd's envelope."""
@@ -349,11 +364,12 @@ class Invocation:
             console.print(hint)
 
 
-def printer_of(options: Sequence[str]) -> Invocation:
+def printer_of(options: Sequence[str], rest: Sequence[str] = ()) -> Invocation:
     """Return the call that prints errors, also where the rest of its arguments is wrong.
 
     Args:
         options: The global options, as ``split_arguments`` returns them.
+        rest: The other arguments.
     """
     values = _option_values(options)
     config, state_dir = values.get("--config"), values.get("--state-dir")
@@ -364,6 +380,7 @@ def printer_of(options: Sequence[str]) -> Invocation:
         json="--json" in options,
         verbose=not {"-v", "--verbose"}.isdisjoint(options),
         no_color="--no-color" in options,
+        prints_lines=rest[:1] in (["events"], ["tail"]),
     )
 
 

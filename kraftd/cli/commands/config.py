@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 import kraftd
-from kraftd.cli.options import Invocation
+from kraftd.cli.options import Invocation, json_for_stdout
 from kraftd.errors import ConfigurationError, known_names
-from kraftd.escapes import escaped_json
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +107,7 @@ def plan(context: typer.Context) -> None:
     configured = plan_for(invocation.chosen(command_context), command_context)
     made = configured.plan
     if invocation.json:
-        sys.stdout.write(escaped_json(plan_json(without_secrets(made))))
+        sys.stdout.write(json_for_stdout(plan_json(without_secrets(made))))
         return
     console = invocation.console()
     console.print(f"Cluster {made.cluster}: Kafka {made.kafka_version} in {made.layout.state_dir}")

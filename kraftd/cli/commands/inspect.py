@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import ENVELOPE, Invocation, moment_s, program_names, regular_expression
+from kraftd.cli.options import ENVELOPE, Invocation, json_for_stdout, moment_s, program_names, regular_expression
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, UnknownNameError
-from kraftd.escapes import escaped_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -349,7 +348,7 @@ def _print_kept(invocation: Invocation, found: "Iterator[LogLine]") -> bool:
 def _log_line(line: "LogLine", *, as_json: bool) -> str:
     if as_json:
         # JSON lines: followed logs have no end, and so no single document.
-        return escaped_json(json.dumps(asdict(line), ensure_ascii=False))
+        return json_for_stdout(json.dumps(asdict(line), ensure_ascii=False))
     return f"{line.program:<14} {line.file:<16} {line.text}"
 
 
@@ -377,7 +376,7 @@ def event_line(event: "Event", *, as_json: bool) -> str:
     from kraftd.host.events import COMMANDS
 
     if as_json:
-        return escaped_json(json.dumps(asdict(event), ensure_ascii=False))
+        return json_for_stdout(json.dumps(asdict(event), ensure_ascii=False))
     # Who a daemon runs as says nothing; of a command it does.
     by = f"  by {event.who}" if event.writer == COMMANDS and event.who else ""
     return f"{event.at}  {event.writer:<8}  {event.program or '-':<14}  {event.kind:<15}  {event.text}{by}"

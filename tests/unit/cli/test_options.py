@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +171,18 @@ def test_a_document_is_json_whatever_it_is_made_of(capsys):
     assert "é" in out
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8", "UTF8", "utf-16"])
+def test_a_document_is_json_in_every_encoding_of_stdout(monkeypatch, encoding):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace"))
+    name = "caf\xe9 \u4e2d \U0001f600 \\x"
+
+    Invocation().print_document({"name": name})
+    sys.stdout.flush()
+
+    assert json.loads(raw.getvalue().decode(encoding)) == {"name": name}
+
+
 def test_the_commands_that_notes_of_a_document_name_reach_its_cluster(capsys):
     Invocation(state_dir=Path("/s")).print_result({"notes": ("'kraftd doctor' tells more.",), "names": ["'kraftd x'"]})
 
@@ -224,6 +237,13 @@ def test_an_error_for_scripts_is_one_document_on_stdout(capsys):
         },
     }
     assert captured.err == ""
+
+
+@pytest.mark.parametrize(("command", "lines"), [("tail", 1), ("events", 1), ("topics", 9)])
+def test_an_error_among_documents_of_a_line_each_is_on_a_line(command, lines, capsys):
+    printer_of(["--json"], [command, "t"]).print_error(ConfigurationError("cannot use it", hint="Do not."))
+
+    assert len(capsys.readouterr().out.splitlines()) == lines
 
 
 def test_what_is_no_terminal_is_wide_enough_for_whole_values(capsys):
