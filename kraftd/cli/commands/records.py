@@ -117,29 +117,29 @@ def _print_records(
 ) -> None:
     from kraftd.kafka.records.gaps import REPAIR
     from kraftd.kafka.records.reading import UnreadableRecordsError, record_batches
+    from kraftd.operate.data.tail import PassedGaps
     from kraftd.operate.data.tail import tail as read_tail
 
     plan, chosen, render = what
-    gaps: list[Gap] = []
 
-    def pass_gap(gap: "Gap") -> None:
-        gaps.append(gap)
+    def tell(gap: "Gap") -> None:
         if not invocation.json:
             invocation.console(stderr=True).print(f"kraftd: {gap}", style="bold red")
 
+    gaps = PassedGaps(tell)
     limit_s = invocation.timeout_s or _SILENT_LIMIT_S
-    read = partial(record_batches, access, silent_limit_s=limit_s, on_gap=pass_gap)
+    read = partial(record_batches, access, silent_limit_s=limit_s, on_gap=gaps.add)
     # Records hold no cycles: to look for some among them took a quarter of the time.
     gc.disable()
     for batch in read_tail(read, plan, chosen, follow=follow):
         if batch:
             sys.stdout.buffer.write(render(batch))
             sys.stdout.buffer.flush()
-    if gaps:
+    if gaps.found:
         raise UnreadableRecordsError(
-            f"cannot read {plural(len(gaps), 'part')} of the topic: the log is damaged there",
+            f"cannot read {plural(len(gaps.found), 'part')} of the topic: the log is damaged there",
             hint=f"All else was read. {REPAIR}",
-            details={"gaps": [asdict(gap) for gap in gaps]},
+            details={"gaps": [asdict(gap) for gap in gaps.found.values()]},
         )
 
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 from kraftd.errors import ConfigurationError
 from kraftd.escapes import named
 from kraftd.kafka.log import IsolationLevel
-from kraftd.kafka.model import Partition, TopicPartition
+from kraftd.kafka.model import Gap, Partition, TopicPartition
 from kraftd.kafka.records.reading import Message
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.groups import bounds_of
@@ -27,6 +27,29 @@ _Ranked: TypeAlias = tuple[int, int, Message]
 _rank = operator.itemgetter(0, 1)
 _FURTHER = 8
 _LEAST_FURTHER = 1000
+_MOST_SORTED = 100_000
+"""The records that are held to put all of a topic into the order of their times."""
+
+
+class PassedGaps:
+    """What of a log is damaged, each part once: a partition that is read again from further back has it again.
+
+    Attributes:
+        found: By topic, partition and end; the longest of those that end there.
+    """
+
+    def __init__(self, tell: Callable[[Gap], None]) -> None:
+        self.found: dict[tuple[str, int, int], Gap] = {}
+        self._tell = tell
+
+    def add(self, gap: Gap) -> None:
+        """Tell of a part, unless it was told."""
+        place = gap.topic, gap.partition, gap.end
+        known = self.found.get(place)
+        if known is None:
+            self._tell(gap)
+        if known is None or gap.begin < known.begin:
+            self.found[place] = gap
 
 
 class Read(Protocol):
@@ -71,7 +94,7 @@ class Plan:
         starts: The first offset of each partition.
         ends: Behind the last offset of each that can be read now: with an open transaction, where it began.
         firsts: The first offset that each still has.
-        keep: How many of the records up to the ends are wanted, the newest by their time; None for all.
+        keep: How many of the records up to the ends are wanted, the newest by their time; None for all, unsorted.
         stop_after: After how many records the reading ends; None for no bound.
     """
 
@@ -98,9 +121,18 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     firsts = {key: each.start for key, each in bounds.items()}
     if not wanted.is_from_the_end:
         return Plan(starts, ends, firsts, None, wanted.newest)
-    available = sum(ends[key] - first for key, first in firsts.items())
-    keep = wanted.newest if wanted.newest is not None and available > wanted.newest else None
-    return Plan(starts, ends, firsts, keep, None)
+    return Plan(starts, ends, firsts, _kept(wanted.newest, [ends[key] - first for key, first in firsts.items()]), None)
+
+
+def _kept(newest: int | None, offsets: Sequence[int]) -> int | None:
+    """Return how many of the newest are picked by their times, of partitions with so many offsets; None to print all.
+
+    All of one partition are in the order of their times already, and too many of several are not held to sort them.
+    """
+    available = sum(offsets)
+    if newest is None or available > newest:
+        return newest
+    return newest if sum(map(bool, offsets)) > 1 and available <= _MOST_SORTED else None
 
 
 def readable_ends(kafka: KafkaData, partitions: Iterable[Partition]) -> Mapping[TopicPartition, int]:

@@ -1,7 +1,8 @@
 import pytest
 
 from kraftd.errors import ConfigurationError, UnknownNameError
-from kraftd.operate.data.tail import Range, planned_tail, tail
+from kraftd.kafka.model import Gap
+from kraftd.operate.data.tail import PassedGaps, Range, planned_tail, tail
 from tests.unit.operate.data.fake_kafka import FakeKafka
 from tests.unit.operate.data.fake_message import FakeMessage
 
@@ -109,6 +110,33 @@ def test_all_that_there_is_is_read_and_followed_in_one_go():
 
     assert found == [(0, at) for at in range(5, 31)]
     assert reads.asked == [({("t", 0): 5}, None)]
+
+
+def test_all_that_there_is_is_in_the_order_of_its_times():
+    found, reads = read(Range(newest=35), follow=True)
+
+    offsets = [at for _, at in found]
+    assert (offsets, len(found)) == (sorted(offsets), 36)
+    assert reads.asked == [({("t", 0): 5, ("t", 1): 0}, ENDS), (ENDS, None)]
+
+
+def test_all_of_a_large_topic_is_printed_as_it_is_read():
+    large = FakeKafka(bounds={("t", 0): (0, 90_000), ("t", 1): (0, 10_001)})
+
+    assert planned_tail(large, "t", Range(newest=200_000)).keep is None
+    assert planned_tail(large, "t", Range(newest=100_000)).keep == 100_000
+
+
+def test_a_damaged_part_that_is_read_again_from_further_back_is_told_once():
+    told = []
+    gaps = PassedGaps(told.append)
+    late, whole, other = Gap("t", 0, 7, 9, "x"), Gap("t", 0, 5, 9, "x"), Gap("t", 1, 7, 9, "x")
+
+    for gap in (late, whole, late, other):
+        gaps.add(gap)
+
+    assert told == [late, other]
+    assert list(gaps.found.values()) == [whole, other]
 
 
 def test_following_nothing_reads_only_what_arrives():
