@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,7 @@ from kraftd.escapes import named
 from kraftd.kafka.records.sending import NewRecord, Place, RecordSender
 from kraftd.operate.data.access import KafkaData
 from kraftd.operate.data.topics import changeable_topics
+from kraftd.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,17 @@ class _Line(msgspec.Struct):
     key: str | None = None
     key_encoding: str | None = "utf-8"
     headers: tuple[_Header, ...] = ()
+
+
+class _Error(msgspec.Struct):
+    message: str
+
+
+class _Failed(msgspec.Struct):
+    """The document of an error."""
+
+    ok: Literal[False]
+    error: _Error
 
 
 def check_target(kafka: KafkaData, name: str, partition: int | None) -> str:
@@ -84,11 +97,20 @@ def records_of_json(lines: Iterable[bytes], pattern: NewRecord) -> Iterator[NewR
             value = _content(found.value, found.value_encoding)
         except (msgspec.DecodeError, binascii.Error, ValueError) as error:
             raise ConfigurationError(
-                f"cannot read a record from line {number}: {error}",
+                f"cannot read a record from line {number}: {_told_failure(line) or error}",
                 hint="Give a JSON object a line, as 'kraftd tail --json' prints it.",
                 code="malformed_record",
             ) from error
         yield NewRecord(value, key, (*headers, *pattern.headers), pattern.partition)
+
+
+def _told_failure(line: bytes) -> str:
+    """Return what a line says that is the end of a ``kraftd tail --json`` that failed; empty for any other."""
+    try:
+        found = msgspec.json.decode(line, type=_Failed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return f"there 'kraftd tail' failed: {found.error.message}"
 
 
 def _name(text: str) -> str:
@@ -124,7 +146,11 @@ def send(sender: RecordSender, topic: str, records: Iterable[NewRecord]) -> Sent
             sender.send(record)
     except KraftdError as error:
         sender.flush()
-        error.details["acknowledged"] = sender.acknowledged
+        failed = sum(sender.failures.values())
+        lost = f", {failed:,} {_are(failed)} not" if failed else ""
+        before = f"{plural(sender.acknowledged, 'record')} before it {_are(sender.acknowledged)} acknowledged"
+        error.args = (f"{error}; {before}{lost}",)
+        error.details |= {"acknowledged": sender.acknowledged, "failed": failed}
         raise
     sender.flush()
     if sender.failures:
@@ -139,6 +165,10 @@ def send(sender: RecordSender, topic: str, records: Iterable[NewRecord]) -> Sent
             details={"acknowledged": sender.acknowledged, "failed": failed, "reasons": sender.failures},
         )
     return Sent(topic, sender.acknowledged, tuple(sender.places))
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def parse_headers(texts: Sequence[str]) -> tuple[tuple[str, bytes | None], ...]:

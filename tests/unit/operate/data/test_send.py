@@ -53,6 +53,8 @@ def test_what_tail_prints_can_be_sent_again(value, as_hex):
         b"[]",
         b"{}",
         b'{"value": 1}',
+        b'{"ok": false}',
+        b'{"value": "\xff"}',
         b'{"value": "!", "value_encoding": "base64"}',
         b'{"value": "x", "value_encoding": "y"}',
         b'{"value": "x", "headers": [{"name": "a\\u0000b", "value": "1"}]}',
@@ -82,6 +84,21 @@ def test_records_before_a_malformed_line_are_sent_and_counted():
         send(FakeSender(), "t", records_of_json([b'{"value": "a"}', b"x"], PLAIN))
 
     assert caught.value.details["acknowledged"] == 1
+    assert str(caught.value).endswith("; 1 record before it is acknowledged")
+
+
+def test_what_was_lost_before_a_malformed_line_is_told_with_it():
+    lines = [*[b'{"value": "a"}'] * 5, b"x"]
+
+    with pytest.raises(ConfigurationError, match=r"line 6: .*; 3 records before it are acknowledged, 2 are not$"):
+        send(FakeSender(failing=2), "t", records_of_json(lines, PLAIN))
+
+
+def test_the_error_at_the_end_of_a_tail_is_told_as_such():
+    line = b'{"ok": false, "error": {"code": "c", "message": "cannot read 1 part", "hint": "", "details": {}}}'
+
+    with pytest.raises(ConfigurationError, match="line 2: there 'kraftd tail' failed: cannot read 1 part"):
+        list(records_of_json([b'{"value": "a"}', line], PLAIN))
 
 
 def test_nothing_is_sent_to_the_topics_of_kafka_and_kraftd():
