@@ -201,13 +201,13 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
 
 
 def _move(invocation: Invocation, kafka: "KafkaData", planned: "Sequence[PlannedMoves]", *, yes: bool) -> None:
-    from kraftd.operate.data.groups import move_offsets
+    from kraftd.operate.data.groups import move_all
 
     names = listed([named(each.group.name) for each in planned], _MOST_NAMED)
     if any(move.is_needed for each in planned for move in each.moves):
         facts = [line for each in planned for line in move_lines(each)]
         confirm(invocation, f"move the offsets of {names}", facts, yes=yes)
-    moved = [(each.group.name, move_offsets(kafka, each)) for each in planned]
+    moved = move_all(kafka, planned)
     if invocation.json:
         document = [{"group": name, "moved": [_move_document(move) for move in moves]} for name, moves in moved]
         invocation.print_result({"groups": document})

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kraftd.errors import NeedsRunningClusterError, RefusedError, UnknownNameError, unknown_name
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, UnknownNameError, unknown_name
 from kraftd.escapes import named, typed
 from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
 from kraftd.kafka.model import STREAMS, Failure, Groups, GroupState, Partition, TopicPartition
@@ -381,6 +381,24 @@ def move_offsets(kafka: KafkaData, planned: PlannedMoves) -> tuple[Move, ...]:
             )
         raise refusal(what, failure)
     return moves
+
+
+def move_all(kafka: KafkaData, planned: Iterable[PlannedMoves]) -> list[tuple[str, tuple[Move, ...]]]:
+    """Move the offsets of groups one after the other, and return their names, each with what moved.
+
+    Raises:
+        KraftdError: As move_offsets; the text and the details name the groups before it, which have moved.
+    """
+    moved: list[tuple[str, tuple[Move, ...]]] = []
+    for each in planned:
+        try:
+            moved.append((each.group.name, move_offsets(kafka, each)))
+        except KraftdError as error:
+            if done := [name for name, moves in moved if moves]:
+                error.args = (f"{error} (moved: {', '.join(map(named, done))})",)
+                error.details["moved"] = done
+            raise
+    return moved
 
 
 def empty_groups(

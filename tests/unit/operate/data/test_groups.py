@@ -9,6 +9,7 @@ from kraftd.operate.data.groups import (
     describe_groups,
     empty_groups,
     list_groups,
+    move_all,
     move_offsets,
     planned_reset,
 )
@@ -197,6 +198,18 @@ def test_a_partition_that_kafka_does_not_move_is_named():
         move_offsets(kafka, planned_reset(kafka, "g", [], EARLIEST))
 
 
+def test_the_groups_that_moved_before_one_was_refused_are_named():
+    kafka = kafka_with(group("g"), group("h"), commits={"g": {("t", 0): 4}, "h": {("t", 1): 4}}, refused={("t", 1)})
+    planned = [planned_import(kafka, file_of(("t", at, 9), group=name))[0] for at, name in enumerate(("g", "h"))]
+
+    with pytest.raises(KraftdError, match=r"the group h in partition 1 .*\(moved: g\)") as caught:
+        move_all(kafka, planned)
+    assert caught.value.details["moved"] == ["g"]
+    with pytest.raises(KraftdError) as caught:
+        move_all(kafka, reversed(planned))
+    assert "moved" not in caught.value.details
+
+
 def test_groups_are_deleted_with_their_offsets():
     kafka = kafka_with(group("g"), group("h"), commits={"g": {("t", 0): 4}}, refused={"h"})
 
@@ -230,7 +243,16 @@ def test_an_offset_of_what_does_not_exist_is_not_imported(offset, error):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"schema_version": 2, "groups": []}', b'{"groups": []}', b"\xff"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema_version": 2, "groups": []}',
+        b'{"groups": []}',
+        b"\xff",
+        b'{"schema_version": 1, "groups": [{"group": "\xff", "offsets": []}]}',
+    ],
 )
 def test_what_is_no_file_of_offsets_is_refused(content):
     with pytest.raises(ConfigurationError):
