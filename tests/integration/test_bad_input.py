@@ -1,10 +1,14 @@
 """A configuration that cannot be used, and a machine that cannot give what it asks: refused before anything happens."""
 
+import contextlib
 import ctypes
+import functools
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,16 +230,43 @@ def test_a_damaged_jar_is_named_and_without_network_refused(cluster, tmp_path):
     assert jar.read_bytes() == b"not a jar"
 
 
-def test_a_damaged_jar_is_fetched_again_where_there_is_a_network(tmp_path):
+def test_a_damaged_jar_is_fetched_again_where_there_is_a_network(tmp_path, monkeypatch):
     jar = linked_cache(tmp_path / "cache", "slf4j-reload4j-1.7.36.jar")
     whole = jar.read_bytes()
     jar.unlink()
     jar.write_bytes(whole[:-1] + b"?")
+    served = tmp_path / "repository" / "org" / "slf4j" / "slf4j-reload4j" / "1.7.36" / jar.name
+    served.parent.mkdir(parents=True)
+    served.write_bytes(whole)
     command_context = replace(this_command_context(), environ={"XDG_CACHE_HOME": str(tmp_path / "cache")})
 
-    prepare_runtime(plan_of(), command_context)
+    with repository(tmp_path / "repository") as (url, asked):
+        monkeypatch.setattr("jgo.maven._core.DEFAULT_REMOTE_REPOS", {"central": url})
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        prepare_runtime(plan_of(), command_context)
 
     assert jar.read_bytes() == whole
+    assert asked[0] == f"/{served.relative_to(tmp_path / 'repository')}"
+
+
+@contextlib.contextmanager
+def repository(directory):
+    """Serve a directory in place of Maven Central, which no test depends on; yields its address and what was asked."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_arguments):
+            asked.append(self.path)
+
+    handler = functools.partial(Handler, directory=directory)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def linked_cache(directory, jar):
