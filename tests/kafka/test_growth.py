@@ -5,10 +5,10 @@ import os
 import signal
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from tests.harness import brokers_alone
+from tests.harness import brokers_alone, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -85,5 +85,13 @@ def write(producer):
 
 
 def min_isr(admin, topic):
+    return eventually(lambda: told_min_isr(admin, topic), within_s=20, what=f"the settings of {topic}")
+
+
+def told_min_isr(admin, topic):
+    """Return what the brokers say; None while librdkafka replaces its connection to one."""
     (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
-    return described.result()["min.insync.replicas"].value
+    try:
+        return described.result()["min.insync.replicas"].value
+    except KafkaException:
+        return None
