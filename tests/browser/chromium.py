@@ -72,7 +72,7 @@ class Chromium:
     def type(self, selector: str, text: str) -> None:
         self._ask("POST", f"/element/{self._find(selector)}/value", {"text": text})
 
-    def until(self, script: str, *arguments: Any, timeout_s: float = 10.0) -> Any:
+    def until(self, script: str, *arguments: Any, timeout_s: float = 30.0) -> Any:
         """Wait until a script returns something true."""
         deadline_s = time.monotonic() + timeout_s
         while not (value := self.run(script, *arguments)):

@@ -14,9 +14,11 @@ from tests.kafka.app_processes import Apps, own_topic
 def chromium():
     with tempfile.TemporaryDirectory() as profile:
         browser = Chromium(Path(profile), free_port())
-        browser.start()
-        yield browser
-        browser.stop()
+        try:
+            browser.start()
+            yield browser
+        finally:
+            browser.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import pytest
 pytestmark = [pytest.mark.kafka, pytest.mark.needs("chromium", "chromedriver"), pytest.mark.timeout(180)]
 
 VERDICT = "return document.getElementById('content').dataset.status === arguments[0]"
+REASON = "return document.querySelector('.reasons')?.textContent.includes(arguments[0])"
 IS_LIVE = (
     "return document.getElementById('age').textContent.startsWith('live') && document.getElementById('old').hidden"
 )
@@ -13,7 +14,7 @@ OLD = "const old = document.getElementById('old'); return !old.hidden && new Reg
 
 def open_live(browser, cluster):
     browser.open(cluster.url("kraftd", "/"))
-    browser.until(IS_LIVE, timeout_s=20)
+    browser.until(IS_LIVE, timeout_s=30)
 
 
 def test_the_page_shows_the_whole_cluster(browser, cluster):
@@ -43,32 +44,33 @@ def test_the_page_follows_the_cluster_without_losing_the_focus(browser, cluster)
 def test_a_frozen_broker_shows_with_the_reason(browser, cluster):
     open_live(browser, cluster)
     with cluster.frozen("broker-2"):
-        browser.until(VERDICT, "degraded", timeout_s=15)
-        assert "broker-2 is" in browser.text(".reasons")
-        assert "no answer within 2 s" in browser.text(".reasons")
-    browser.until(VERDICT, "ok", timeout_s=15)
+        browser.until(VERDICT, "degraded", timeout_s=30)
+        # On a busy machine something else may be degraded first.
+        browser.until(REASON, "broker-2 is")
+        browser.until(REASON, "no answer within 2 s")
+    browser.until(VERDICT, "ok", timeout_s=30)
 
 
 def test_frozen_brokers_alone_are_a_cluster_that_is_down(browser, cluster):
     open_live(browser, cluster)
     with cluster.frozen("broker-1", "broker-2"):
-        browser.until(VERDICT, "down", timeout_s=15)
-    browser.until(VERDICT, "ok", timeout_s=15)
+        browser.until(VERDICT, "down", timeout_s=30)
+    browser.until(VERDICT, "ok", timeout_s=30)
 
 
 def test_a_frozen_daemon_makes_the_page_old_with_its_age(browser, cluster):
     open_live(browser, cluster)
     with cluster.frozen("kraftd"):
-        browser.until(OLD, r"last seen \d+ s ago", timeout_s=15)
+        browser.until(OLD, r"last seen \d+ s ago", timeout_s=30)
         assert browser.run("return document.body.classList.contains('is-old')")
         assert browser.run("return document.title").startswith("old, ")
-    browser.until(IS_LIVE, timeout_s=15)
+    browser.until(IS_LIVE, timeout_s=30)
 
 
 def test_a_killed_daemon_breaks_the_stream_and_the_page_says_so_and_comes_back(browser, cluster):
     open_live(browser, cluster)
     cluster.kill("kraftd")
-    browser.until(OLD, "No connection to the daemon: last seen", timeout_s=10)
+    browser.until(OLD, "No connection to the daemon: last seen", timeout_s=30)
     browser.until(IS_LIVE, timeout_s=30)
     browser.console()  # of the refused connections a browser complains
 
@@ -102,7 +104,7 @@ def test_without_javascript_the_page_is_whole_and_loads_itself_again(browser, cl
     assert browser.text("#content .verdict") == "ok"
     assert "seen" in browser.text("#age")
     browser.until(
-        "return performance.timeOrigin > arguments[0]", browser.run("return performance.timeOrigin"), timeout_s=15
+        "return performance.timeOrigin > arguments[0]", browser.run("return performance.timeOrigin"), timeout_s=30
     )
 
 

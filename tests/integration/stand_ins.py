@@ -159,7 +159,7 @@ def stand_ins(
         assert ended[0] == 0, ended
         yield made
     finally:
-        eventually(lambda: not _killed(cluster), within_s=10, what="nothing is left")
+        eventually(lambda: not _killed(cluster), within_s=30, what="nothing is left")
 
 
 def _killed(cluster: Cluster) -> list[psutil.Process]:

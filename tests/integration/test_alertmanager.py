@@ -55,12 +55,12 @@ def test_an_alert_reaches_the_webhook_that_the_settings_name(webhook, tmp_path):
         process = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         base = f"http://127.0.0.1:{port}"
-        eventually(lambda: fetch(f"{base}/-/ready")[0] == 200, within_s=15)
+        eventually(lambda: fetch(f"{base}/-/ready")[0] == 200, within_s=30)
         request = urllib.request.Request(
             f"{base}/api/v2/alerts", json.dumps([ALERT]).encode(), {"Content-Type": "application/json"}
         )
         urllib.request.urlopen(request, timeout=10).close()
-        message = eventually(lambda: webhook.received, within_s=15)[0]
+        message = eventually(lambda: webhook.received, within_s=30)[0]
     finally:
         process.terminate()
         process.wait(10)

@@ -106,7 +106,7 @@ def test_a_restart_ends_nothing_that_it_could_not_start(made):
 def test_a_restart_under_no_supervisord_ends_nothing(made):
     before = pids(made)
     os.kill(made.supervisor.pid(), signal.SIGKILL)
-    eventually(lambda: made.process_table().supervisor is None, within_s=10)
+    eventually(lambda: made.process_table().supervisor is None, within_s=30)
 
     assert made.cluster.run("restart", "producer", "--json").error["code"] == "unsupervised"
     assert pids(made) == before

@@ -92,7 +92,7 @@ def kept(made: StandIns, *before: str, **environ: str) -> Iterator["subprocess.P
 def manager(request, tmp_path):
     """Yield the notification socket of a service manager, and its address."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.settimeout(10)
+        listening.settimeout(30)
         address = str(tmp_path / "notify") if request.param == "path" else f"@kraftd-{os.getpid()}"
         listening.bind(address.replace("@", "\0"))
         yield listening, address
@@ -110,7 +110,7 @@ def test_a_service_manager_hears_of_it_and_a_term_stops_in_order(prepared, manag
     listening, address = manager
     with kept(prepared, NOTIFY_SOCKET=address, WATCHDOG_USEC="60000000") as keeper:
         ready = heard(listening, "READY")
-        eventually(lambda: keeper.stdout.readline() == "ready\n", within_s=10)
+        eventually(lambda: keeper.stdout.readline() == "ready\n", within_s=30)
         environments = [each.environ() for each in prepared.cluster.processes() if each.pid != keeper.pid]
         keeper.send_signal(signal.SIGTERM)
         stopping = heard(listening, "STOPPING")
@@ -154,7 +154,7 @@ def test_as_process_1_it_reaps_orphans_and_ends_with_all_that_it_started(prepare
         eventually(lambda: unshare.stdout.readline() == "ready\n", within_s=20)
         (first,) = psutil.Process(unshare.pid).children()
         supervisord = prepared.cluster.supervisord()
-        eventually(lambda: first.children() == [supervisord], within_s=10, what="no child but supervisord")
+        eventually(lambda: first.children() == [supervisord], within_s=30, what="no child but supervisord")
         first.send_signal(signal.SIGTERM)
         unshare.communicate(timeout=60)
 

@@ -126,4 +126,4 @@ def test_a_forked_command_that_is_left_ends(cluster, tmp_path):
         with pytest.raises(TimeoutError):
             command.wait(0.5)
 
-    eventually(lambda: not psutil.pid_exists(command.pid), within_s=10, what="it has ended")
+    eventually(lambda: not psutil.pid_exists(command.pid), within_s=30, what="it has ended")

@@ -35,7 +35,7 @@ def open_files_limit(pid):
 def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_own(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         script = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (512, 4096))" + LAUNCH_IT + LIMITS
 
         done = subprocess.run(
@@ -50,7 +50,7 @@ def test_supervisord_gets_the_highest_limit_of_descriptors_its_parent_keeps_its_
 def test_supervisord_starts_with_low_limits_and_a_soft_one_is_raised_later(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         # Below 1024 files, or 200 processes, supervisord by its own defaults refuses to start.
         files = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 300))\n"
         processes = "resource.setrlimit(resource.RLIMIT_NPROC, (100, 150))"
@@ -71,7 +71,7 @@ def test_supervisord_starts_with_low_limits_and_a_soft_one_is_raised_later(clust
 def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
 
         done = subprocess.run(
             [sys.executable, "-c", IN_A_CHILD + LAUNCH_IT, str(made.plan.layout.plan)],
@@ -86,7 +86,7 @@ def test_no_python_runs_between_fork_and_exec_for_this_process_may_have_threads(
 def test_a_state_directory_that_is_a_project_gives_supervisord_no_modules_of_its_own(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         state_dir = made.plan.layout.state_dir
         for name in ("random", "logging", "yaml", "supervisor", "site"):
             (state_dir / f"{name}.py").write_text(f"open({str(state_dir / 'imported')!r}, 'a').write(__name__)\n")
@@ -101,7 +101,7 @@ def test_supervisord_and_its_programs_write_their_logs_in_utc(cluster, monkeypat
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         began = datetime.now(UTC)
 
         subprocess.run([sys.executable, "-c", LAUNCH_IT, str(made.plan.layout.plan)], check=True, timeout=30)
@@ -123,7 +123,7 @@ def test_what_supervisord_logs_is_in_its_rotated_log_alone(cluster):
 def test_a_full_disk_does_not_end_supervisord(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         layout = made.plan.layout
         for log in (layout.supervisord_log, layout.logs("supervisord") / "console.log", layout.console("broker-1")):
             log.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def test_a_full_disk_does_not_end_supervisord(cluster):
         made.behave("broker-1", after_s=0, status=3)
 
         made.start("broker-1")
-        eventually(lambda: made.process_table().facts["broker-1"].state != "RUNNING", within_s=10)
+        eventually(lambda: made.process_table().facts["broker-1"].state != "RUNNING", within_s=30)
         made.start("broker-2")
 
         assert made.supervisor.pid() == supervisord

@@ -186,7 +186,7 @@ def test_a_reader_sees_the_old_text_or_the_new_also_of_a_killed_writer(tmp_path)
     path = tmp_path / "record.json"
     with python(WRITE, path) as writer:
         writer.stdout.readline()
-        eventually(path.exists, within_s=10)
+        eventually(path.exists, within_s=30)
         seen = [path.read_text() for _ in range(300)]
         writer.kill()
     seen.append(path.read_text())

@@ -25,7 +25,7 @@ def orphaned(cluster):
         made.set_desired(True, *NAMES)
         made.start(*NAMES)
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: made.process_table().supervisor is None, within_s=10)
+        eventually(lambda: made.process_table().supervisor is None, within_s=30)
         yield made
 
 
@@ -37,7 +37,7 @@ def bystander():
     def start(*arguments, executable=sys.executable):
         child = subprocess.Popen([executable, "-c", "import time; time.sleep(60)", *arguments])
         children.append(child)
-        eventually(lambda: "time.sleep(60)" in " ".join(describe(child.pid).command), within_s=10)
+        eventually(lambda: "time.sleep(60)" in " ".join(describe(child.pid).command), within_s=30)
         return child
 
     yield start
@@ -135,7 +135,7 @@ def test_a_cluster_beside_ours_is_never_touched(orphaned, bystander, tmp_path):
 def test_a_cluster_without_any_process_has_no_supervision_to_lose(cluster):
     with stand_ins(cluster) as made:
         os.kill(made.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: not cluster.processes(), within_s=10)
+        eventually(lambda: not cluster.processes(), within_s=30)
 
         assert find_processes(made.plan, made.supervisor).supervised is None
         assert cluster.run("status").status == 3

@@ -90,13 +90,13 @@ def test_two_clusters_stay_apart_and_one_that_goes_away_stays_a_target(tmp_path)
     with daemon_of("größe 1", broker_up=0) as ill, contextlib.ExitStack() as stack:
         well = stack.enter_context(daemon_of("well", broker_up=1))
         with prometheus_with(configuration(ill, well), tmp_path) as (_, api):
-            found = eventually(lambda: (now := alerts(api)) and ("BrokerDown", "größe 1") in now and now, within_s=15)
+            found = eventually(lambda: (now := alerts(api)) and ("BrokerDown", "größe 1") in now and now, within_s=30)
             assert ("BrokerDown", "well") not in found
             assert ("DaemonDown", "well") not in found
 
             stack.close()
 
-            found = eventually(lambda: (now := alerts(api)) and ("DaemonDown", "well") in now and now, within_s=15)
+            found = eventually(lambda: (now := alerts(api)) and ("DaemonDown", "well") in now and now, within_s=30)
             assert ("DaemonDown", "größe 1") not in found
             assert ("DaemonAbsent", None) not in found
 

@@ -37,7 +37,7 @@ def left_in(directory, scratch):
     """Leave a process of a scratch directory, and return it once its command line shows that it is one."""
     process = subprocess.Popen([java_in(directory), "-c", WAIT, *java_marker(f"{scratch}/{NODE}").arguments])
     # Just after it was spawned, a process has no command line, or still its parent's.
-    eventually(lambda: (found := describe(process.pid)) and WAIT in found.command, within_s=10, what="it runs")
+    eventually(lambda: (found := describe(process.pid)) and WAIT in found.command, within_s=30, what="it runs")
     return process
 
 

@@ -117,4 +117,4 @@ def test_a_full_disk_keeps_the_daemon_from_nothing(supervised):
         os.kill(pid, signal.SIGKILL)
 
         eventually(lambda: supervised.process("broker-1").pid != pid, within_s=20)
-        eventually(lambda: view_of(service, "broker-1").restarts == 1, within_s=10)
+        eventually(lambda: view_of(service, "broker-1").restarts == 1, within_s=30)

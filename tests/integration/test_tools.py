@@ -44,7 +44,7 @@ def test_a_tool_serves_and_is_known_with_and_without_supervisord(supervised):
     process = supervised.process("grafana")
     assert supervised.plan.marker("grafana").marks(process.command)
     os.kill(supervised.supervisor.pid(), signal.SIGKILL)
-    eventually(lambda: supervised.process_table().supervisor is None, within_s=10)
+    eventually(lambda: supervised.process_table().supervisor is None, within_s=30)
 
     assert supervised.process("grafana").pid == process.pid
 
@@ -97,7 +97,7 @@ def test_who_edits_a_tools_configuration_is_not_the_tool(supervised):
     with subprocess.Popen([sys.executable, "-c", editing, str(configuration)], stdout=subprocess.PIPE) as editor:
         editor.stdout.readline()
         os.kill(supervised.supervisor.pid(), signal.SIGKILL)
-        eventually(lambda: supervised.process_table().supervisor is None, within_s=10)
+        eventually(lambda: supervised.process_table().supervisor is None, within_s=30)
 
         assert "grafana" not in supervised.process_table().processes
         editor.kill()

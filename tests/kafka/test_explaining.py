@@ -142,7 +142,7 @@ def test_a_killed_broker_says_how_it_ended_and_that_it_is_started_again(cluster)
             for text in texts(cluster.run("why", "broker-2", "--json", check=True))
             if "restarted" in text or "SIGKILL" in text
         ],
-        within_s=15,
+        within_s=30,
         what="the exit in the answer",
     )
     assert any("SIGKILL" in text for text in found)
@@ -186,12 +186,15 @@ def test_with_all_brokers_gone_the_lag_is_not_known_and_the_brokers_say_why(clus
 def test_a_frozen_broker_is_the_reason_and_not_the_daemon_that_waits_for_it(cluster):
     read_group(cluster)
     with cluster.frozen("broker-2"):
-        eventually(lambda: health(cluster)["status"] == "degraded", within_s=15, what="the frozen broker is seen")
+        eventually(lambda: health(cluster)["status"] == "degraded", within_s=30, what="the frozen broker is seen")
         done = cluster.run("explain", "lag", "test-group", "--json", check=True)
-        why = texts(cluster.run("why", "broker-2", "--json", check=True))
+        # On a busy machine something else may be degraded first.
+        eventually(
+            lambda: "no answer within 2 s" in texts(cluster.run("why", "broker-2", "--json", check=True))[0],
+            what="the reason of the frozen broker",
+        )
 
     assert done.document["source"] == "daemon"
-    assert "no answer within 2 s" in why[0]
 
 
 def test_without_the_daemon_the_answer_comes_from_what_else_there_is(cluster):

@@ -28,7 +28,7 @@ def test_process_1_of_a_container_tells_when_it_is_ready_and_stops_clean(fresh):
             env={**os.environ, **environ},
         )
         try:
-            (first,) = eventually(lambda: psutil.Process(unshare.pid).children(), within_s=10)
+            (first,) = eventually(lambda: psutil.Process(unshare.pid).children(), within_s=30)
             said = ""
             while "READY=1" not in said or "STATUS=ok: " not in said or "WATCHDOG=1" not in said:
                 said += manager.recv(4096).decode() + "\n"

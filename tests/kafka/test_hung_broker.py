@@ -36,8 +36,9 @@ def test_a_frozen_broker_is_continued_and_loses_no_record(fresh):
         eventually(lambda: len(writer.acknowledged) > before + 50, within_s=30)
 
     assert fresh.pid("broker-2") == pid
-    assert len(hung(fresh)) == 1
-    assert "continued it" in hung(fresh)[0]
+    # More than once where the machine was too busy for it.
+    assert hung(fresh)
+    assert all("continued it" in text for text in hung(fresh))
     assert writer.lost(read_log(fresh.bootstrap_servers, "test-topic")) == {}
 
 

@@ -21,7 +21,7 @@ def test_start_makes_every_program_ready(cluster):
         ["broker-1", "broker-2", "controller-101", "producer", "consumer", "kraftd"], True
     )
     # Its first answer loads the framework; a status does not wait for that on a busy machine.
-    eventually(lambda: cluster.status()["source"] == "daemon", within_s=10, what="the daemon answers")
+    eventually(lambda: cluster.status()["source"] == "daemon", within_s=30, what="the daemon answers")
 
 
 def test_the_topic_has_the_declared_assignment(cluster):
@@ -36,7 +36,7 @@ def test_what_is_sent_stands_on_the_consumers_page(cluster):
 
     assert answer["topic"] == "test-topic"
     assert answer["offset"] >= 0
-    eventually(lambda: "Hello Kafka!" in cluster.get("consumer", "/")[1], within_s=10, what="the text on the page")
+    eventually(lambda: "Hello Kafka!" in cluster.get("consumer", "/")[1], within_s=30, what="the text on the page")
 
 
 def test_a_second_start_changes_nothing(cluster):

@@ -64,7 +64,7 @@ def test_a_broker_serves_without_jmx_and_agent_until_their_ports_are_free(cluste
     cluster.kill("broker-2")
     with contextlib.ExitStack() as holders:
         for port in ports.values():
-            eventually(lambda port=port: held(holders, port), within_s=10, what=f"port {port} is taken")
+            eventually(lambda port=port: held(holders, port), within_s=30, what=f"port {port} is taken")
         broker = eventually(
             lambda: (each := cluster.program("broker-2"))["ready"] and len(each["notes"]) == 2 and each,
             within_s=60,

@@ -165,17 +165,17 @@ def test_two_brokers_become_three_and_two_again_under_a_writer_also_after_a_kill
         twice = {name: ([2], "1") for name in everywhere}
         eventually(lambda: replicated(fresh) == twice, within_s=30, what="two replicas, one of them in sync")
         assert throttles(fresh, (1, 2, 3)) == []
-        eventually(lambda: evenly(placed(fresh)) == ([2, 3, 3], [1, 1, 2]), within_s=10, what="an even placement")
+        eventually(lambda: evenly(placed(fresh)) == ([2, 3, 3], [1, 1, 2]), within_s=30, what="an even placement")
 
         before = assigned(fresh)
         killed(fresh, "topics", "reassign", "test-topic", "--assignment", rotated(fresh), "--throttle", "256k")
         undone = fresh.run("topics", "reassign", "--abort", "--yes", "--json", check=True).document
         assert (undone["is_undone"], throttles(fresh, (1, 2, 3)), journal(fresh)) == (True, [], {})
-        eventually(lambda: assigned(fresh) == before, within_s=10, what="every replica where it was")
+        eventually(lambda: assigned(fresh) == before, within_s=30, what="every replica where it was")
 
         fresh.run("scale", "--brokers", "2", "--yes", check=True)
         eventually(
-            lambda: [replicas for replicas, _ in placed(fresh)] == [4, 4, 0], within_s=10, what="no third broker"
+            lambda: [replicas for replicas, _ in placed(fresh)] == [4, 4, 0], within_s=30, what="no third broker"
         )
         assert throttles(fresh, (1, 2)) == []
 

@@ -108,7 +108,7 @@ def test_a_cycle_is_twelve_requests_on_two_brokers_whatever_the_number_of_groups
     }
     expected = {"API_VERSIONS": 2, **{_api_key_name(api): count for api, count in sent.items()}}
     # A broker logs a request after it has answered.
-    eventually(lambda: nodes.requests_from("counted") == expected, within_s=10, what=str(expected))
+    eventually(lambda: nodes.requests_from("counted") == expected, within_s=30, what=str(expected))
 
 
 def _api_key_name(api):

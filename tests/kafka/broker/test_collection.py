@@ -107,7 +107,7 @@ def eventually_logged(nodes, admin):
         del found["API_VERSIONS"]
         return found if found.total() == sum(admin.requests.values()) else None
 
-    return eventually(logged, within_s=10, what="the brokers log what was sent")
+    return eventually(logged, within_s=30, what="the brokers log what was sent")
 
 
 def test_the_time_lag_is_that_of_the_records(collector, nodes):

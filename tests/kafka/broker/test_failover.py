@@ -211,6 +211,6 @@ def _quorum_error(admin):
     try:
         admin.quorum()
     except KafkaAccessError as error:
-        assert time.monotonic() - started_s < 3 * TIMEOUT_S
+        assert time.monotonic() - started_s < 5 * TIMEOUT_S
         return error
     return None
