@@ -138,7 +138,9 @@ class OffsetMemory:
         # A log that became shorter was created again or truncated: what is known is of the earlier log.
         self._forget({key for key, end in ends.items() if end < self._ends.get(key, end)})
         self._ends.update(ends)
-        read = {key for of_group in commits.values() for key in of_group}
+        # Also what groups committed whose coordinator does not answer now, so that their records keep their age.
+        remembered = (samples[-1].commits for samples in self.samples.values())
+        read = {key for of_group in (*commits.values(), *remembered) for key in of_group}
         self.timelines = {
             key: observed(self.timelines.get(key, ()), now_s, ends[key]) if key in ends else self.timelines[key]
             for key in read

@@ -104,7 +104,16 @@ def test_groups_that_are_gone_are_forgotten(memory):
     assert memory.samples == {}
 
 
+def test_a_coordinator_that_misses_a_cycle_costs_its_groups_no_age(memory):
+    memory.observe({KEY: 41}, {}, 1040.0, 90.0)
+    memory.observe({KEY: 42}, {"g": {KEY: 5}}, 1050.0, 100.0)
+
+    (age,) = memory.time_lags({KEY: 5}, {KEY: 42}, 1050.0).values()
+    assert age.at_least_s == 50.0
+
+
 def test_partitions_that_no_group_reads_have_no_timeline(memory):
+    memory.forget_groups([])
     memory.observe({KEY: 41}, {}, 1040.0, 90.0)
 
     assert memory.timelines == {}
