@@ -40,8 +40,16 @@ _READ_BY_CONTROLLERS = re.compile(
     r"|num\.partitions|default\.replication\.factor|min\.insync\.replicas|delete\.topic\.enable"
     r"|unclean\.leader\.election\..+|metadata\.(log\.max|log\.segment|max)\..+|unstable\..+|.+\.policy\.class\.name"
     r"|authorizer\.class\.name|super\.users|allow\.everyone\.if\.no\.acl\.found"
+    r"|remote\.log\.storage\.system\.enable|log\.cleaner\.(min|max)\.compaction\.lag\.ms"
+    r"|group\.(consumer|share|streams)\..+"
 )
 """What the active controller decides by for all brokers, from its own file (ControllerServer of Kafka 3.9 and 4.3)."""
+
+_REMOTE_STORAGE = "remote.log.storage.system.enable"
+_READ_WITH_REMOTE_STORAGE = re.compile(r"log\.(local\.)?retention\.(ms|minutes|hours|bytes)|log\.cleanup\.policy")
+"""What a topic's configuration is checked against where it has remote storage, and only there: the tie-breaker would
+otherwise be restarted for each change of a retention, which brokers take while they run."""
+
 _NONE_INSTALLED: Mapping[str, Executable] = {}
 
 
@@ -154,8 +162,11 @@ def _broker_config(settings: Settings, node_id: int) -> Properties:
 
 
 def _controller_config(settings: Settings) -> Properties:
-    config = settings.broker.config
-    return text_properties({key: value for key, value in config.items() if _READ_BY_CONTROLLERS.fullmatch(key)})
+    config = dict(text_properties(settings.broker.config))
+    read = [_READ_BY_CONTROLLERS]
+    if config.get(_REMOTE_STORAGE, "").strip().lower() == "true":
+        read.append(_READ_WITH_REMOTE_STORAGE)
+    return tuple((key, value) for key, value in config.items() if any(each.fullmatch(key) for each in read))
 
 
 def text_properties(values: Mapping[str, PropertyValue]) -> tuple[tuple[str, str], ...]:

@@ -31,6 +31,8 @@ gone: with equal timeouts two become candidates together, neither wins, and the 
 are no brokers come first: while one of them leads, the end of a broker needs no election."""
 
 _TOPICS = {
+    # A topic with remote storage may not keep more than this on the disks of brokers: the active controller checks it.
+    "log.retention.bytes": "1073741824",
     # How many partitions a topic has whose creator does not say: the active controller decides.
     "num.partitions": "4",
     "unclean.leader.election.enable": "false",
@@ -40,7 +42,6 @@ _BROKER = {
     "auto.create.topics.enable": "false",
     "compression.type": "gzip",
     "group.initial.rebalance.delay.ms": "0",
-    "log.retention.bytes": "1073741824",
     "log.retention.check.interval.ms": "300000",
     "log.retention.hours": "168",
     "log.segment.bytes": "1073741824",

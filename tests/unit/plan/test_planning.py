@@ -229,6 +229,30 @@ def test_a_brokers_own_property_wins_over_that_of_all_brokers():
     assert plan.controllers[0].config == ()
 
 
+def test_the_tie_breaker_checks_topics_and_groups_by_the_properties_of_the_brokers():
+    plan = plan_of(
+        "[broker.config]\nlog.cleaner.max.compaction.lag.ms = 5\ngroup.consumer.min.session.timeout.ms = 6\n"
+        "group.initial.rebalance.delay.ms = 7\nlog.segment.bytes = 8"
+    )
+
+    assert dict(plan.controllers[0].config) == {
+        "log.cleaner.max.compaction.lag.ms": "5",
+        "group.consumer.min.session.timeout.ms": "6",
+    }
+
+
+@pytest.mark.parametrize(("enabled", "reaches"), [("true", True), ('"TRUE"', True), ("false", False)])
+def test_retention_reaches_the_tie_breaker_where_topics_can_have_remote_storage(enabled, reaches):
+    kept = {"log.retention.hours": "1", "log.local.retention.bytes": "2", "log.cleanup.policy": "compact"}
+    lines = [f'"{key}" = "{value}"' for key, value in kept.items()]
+    toml = "\n".join(["[broker.config]", f"remote.log.storage.system.enable = {enabled}", *lines])
+
+    config = dict(plan_of(toml).controllers[0].config)
+
+    assert config.pop("remote.log.storage.system.enable") == enabled.strip('"')
+    assert config == (kept if reaches else {})
+
+
 def test_the_text_of_a_property_keeps_its_case():
     assert dict(plan_of('[broker.config]\nbroker.rack = "Rack-A"').brokers[0].config) == {"broker.rack": "Rack-A"}
 

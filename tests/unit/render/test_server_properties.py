@@ -59,6 +59,13 @@ def test_a_tie_breaker_has_no_broker_in_it():
     assert "log.retention.hours" not in properties
 
 
+KRAFTDS_OWN = (
+    ("default.replication.factor", "2"),
+    ("log.retention.bytes", str(1024**3)),
+    ("unclean.leader.election.enable", "false"),
+)
+
+
 def test_whichever_node_is_the_active_controller_decides_by_the_same_values():
     toml = """[broker.config]
 "broker.session.timeout.ms" = 9000
@@ -71,7 +78,7 @@ def test_whichever_node_is_the_active_controller_decides_by_the_same_values():
     stated = plan_of(toml).brokers[0].config
     assert len(stated) == toml.count("=")
 
-    for key, value in (*stated, ("default.replication.factor", "2"), ("unclean.leader.election.enable", "false")):
+    for key, value in (*stated, *KRAFTDS_OWN):
         assert {properties_of(name, toml)[key] for name in ("broker-1", "controller-101")} == {value}
     assert properties_of("broker-1")["num.partitions"] == properties_of("controller-101")["num.partitions"]
 
