@@ -80,10 +80,10 @@ def _grafana_ini(plan: Plan, tool: Tool, dashboards: Path | None) -> str:
     data = plan.layout.data(tool.name)
     sections: dict[str, dict[str, object]] = {
         "paths": {
-            "data": data,
-            "logs": plan.layout.logs(tool.name),
-            "plugins": data / "plugins",
-            "provisioning": _provisioning(plan, tool),
+            "data": _literal(data),
+            "logs": _literal(plan.layout.logs(tool.name)),
+            "plugins": _literal(data / "plugins"),
+            "provisioning": _literal(_provisioning(plan, tool)),
         },
         # Against DNS rebinding by a page of another origin.
         "server": {"http_addr": tool.host, "http_port": tool.port, "domain": tool.host, "enforce_domain": "true"},
@@ -105,9 +105,14 @@ def _grafana_ini(plan: Plan, tool: Tool, dashboards: Path | None) -> str:
         "log": {"mode": "console", "level": "warn"},
     }
     if dashboards:
-        sections["dashboards"] = {"default_home_dashboard_path": dashboards / _HOME}
+        sections["dashboards"] = {"default_home_dashboard_path": _literal(dashboards / _HOME)}
     blocks = [
         "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in keys.items())])
         for name, keys in sections.items()
     ]
     return "\n\n".join([f"; {RENDERED}", *blocks]) + "\n"
+
+
+def _literal(path: Path) -> str:
+    """Return a path in backticks, of which Grafana reads all up to the last one; others end at a ``#`` or ``;``."""
+    return f"`{path}`"

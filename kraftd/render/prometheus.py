@@ -14,6 +14,10 @@ _AGENT_INTERVAL_S = 15
 """A JMX agent reads a thousand values from the broker's JVM for each scrape."""
 
 _TOKEN_VARIABLE = "APP_API_TOKEN"  # noqa: S105 the variable's name
+_PATTERN = str.maketrans({"\\": "\\\\", "[": "\\[", "?": "\\?", "*": "[)-+]"})
+"""How the signs of a pattern are themselves in one. Prometheus refuses a directory with a star, escaped too: a range of
+characters around it stands for it."""
+
 _STANDALONE = "For a Prometheus of your own. Another cluster is one more url in both lists; add its jobs with tokens."
 
 
@@ -58,7 +62,7 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path], head: str, interval_s: in
     lines = [f"# {head}", "global:"]
     lines += [f"  {key}: {interval_s}s" for key in ("scrape_interval", "evaluation_interval")]
     if rules:
-        lines += ["rule_files:", *(f"  - {yaml_string(str(path))}" for path in rules)]
+        lines += ["rule_files:", *(f"  - {yaml_string(_pattern_of(path))}" for path in rules)]
     if alertmanager := plan.tool(ALERTMANAGER):
         address = f"{alertmanager.host}:{alertmanager.port}"
         lines += ["alerting:", "  alertmanagers:", "  - static_configs:", f'    - targets: ["{address}"]']
@@ -74,6 +78,11 @@ def _prometheus_yml(plan: Plan, rules: Sequence[Path], head: str, interval_s: in
         lines += ["    relabel_configs:", *_only("keep", "program", [app])]
     lines += [f"  - job_name: {PROMETHEUS}", "    static_configs:", *own]
     return "\n".join([*lines, ""])
+
+
+def _pattern_of(path: Path) -> str:
+    """Return a path as a pattern of Go's filepath.Glob, which Prometheus takes it for."""
+    return str(path).translate(_PATTERN)
 
 
 def _itself(host: str, port: int) -> list[str]:

@@ -14,15 +14,22 @@ ROOT = Path(__file__).resolve().parents[3]
 CONFIG = STATE_DIR / "config"
 
 
-def files(name, toml=TOOLS, rules=(), dashboards=None):
-    plan = plan_of(toml)
+def files(name, toml=TOOLS, rules=(), dashboards=None, **options):
+    plan = plan_of(toml, **options)
     return tool_files(plan, plan.tool(name), MonitoringFiles(rules, dashboards))
 
 
-def grafana_ini():
+def grafana_ini(text=None):
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(files("grafana")[CONFIG / "grafana" / "grafana.ini"])
+    parser.read_string(text or files("grafana")[CONFIG / "grafana" / "grafana.ini"])
     return parser
+
+
+def literal(value):
+    """Return what Grafana reads of a value in backticks, up to the last one; others end at the first # or ;."""
+    assert len(value) >= 2
+    assert value[0] == value[-1] == "`"
+    return Path(value[1:-1])
 
 
 def test_prometheus_keeps_two_weeks_in_the_state_directory_and_listens_on_loopback():
@@ -161,6 +168,13 @@ def test_prometheus_evaluates_the_rules_that_there_are():
     assert 'rule_files:\n  - "/opt/kraftd/monitoring/rules/kafka.yml"\n  - "/opt/\\"k\\"/rules.yml"\nscrape' in text
 
 
+def test_a_path_of_rules_is_a_pattern_that_matches_itself_alone():
+    # Prometheus refuses every star, escaped too, before the last slash.
+    (text,) = files("prometheus", rules=(Path("/opt/k[1] *?\\b]/kafka.yml"),)).values()
+
+    assert yaml.safe_load(text)["rule_files"] == ["/opt/k\\[1] [)-+]\\?\\\\b]/kafka.yml"]
+
+
 def test_grafana_runs_with_its_home_and_a_configuration_of_its_own():
     plan = plan_of(TOOLS)
 
@@ -201,7 +215,22 @@ def test_grafana_calls_nobody():
 
 
 def test_grafana_keeps_everything_in_the_state_directory():
-    assert all(Path(path).is_relative_to(STATE_DIR) for path in grafana_ini()["paths"].values())
+    assert all(literal(path).is_relative_to(STATE_DIR) for path in grafana_ini()["paths"].values())
+
+
+def test_grafana_reads_every_path_as_it_is():
+    state_dir, dashboards = Path("/home/ada/C#/k;`x` %s"), Path("/opt/C#/`dashboards`")
+
+    found = files("grafana", dashboards=dashboards, state_dir=state_dir)
+
+    ini = grafana_ini(found[state_dir / "config" / "grafana" / "grafana.ini"])
+    assert {key: literal(path) for key, path in ini["paths"].items()} == {
+        "data": state_dir / "data" / "grafana",
+        "logs": state_dir / "logs" / "grafana",
+        "plugins": state_dir / "data" / "grafana" / "plugins",
+        "provisioning": state_dir / "config" / "grafana" / "provisioning",
+    }
+    assert literal(ini["dashboards"]["default_home_dashboard_path"]) == dashboards / "overview.json"
 
 
 def test_grafana_gets_prometheus_as_its_data_source():
@@ -230,9 +259,8 @@ def test_grafana_gets_the_dashboards_that_ship_and_begins_with_the_overview():
     assert provider["options"] == {"path": str(dashboards).replace("$", "$$")}
     assert provider["disableDeletion"]
     assert not provider["allowUiUpdates"]
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(found[CONFIG / "grafana" / "grafana.ini"])
-    assert parser["dashboards"]["default_home_dashboard_path"] == f"{dashboards}/overview.json"
+    ini = grafana_ini(found[CONFIG / "grafana" / "grafana.ini"])
+    assert literal(ini["dashboards"]["default_home_dashboard_path"]) == dashboards / "overview.json"
 
 
 def test_without_dashboards_grafana_is_told_of_none():
