@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kraftd.errors import RuntimeMissingError
+from kraftd.host.files import tree_bytes
 from kraftd.runtime.jars import Jar, Progress, size_bytes
 from kraftd.units import human_size
 
@@ -16,6 +17,10 @@ _PAUSE_S = 1.0
 _REQUEST_TIMEOUT_S = 10
 _SILENCE_S = 14.0
 """After this time without a byte the network counts as absent; a silent name server takes longer to fail."""
+
+_OFFLINE = "Connect this machine to the network and run 'kraftd setup', or set kafka.home to an unpacked Kafka release."
+_UNTRUSTED = "Set REQUESTS_CA_BUNDLE to a file with the certificate of who signs here, then run 'kraftd setup'."
+_NO_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
 
 Download = Callable[[Jar, Path, Callable[[int], None]], Path]
 """Fetches one jar into a directory, reports the bytes as they arrive, and returns the file."""
@@ -28,14 +33,21 @@ class MavenCentral:
         download: Fetches one jar; raises any exception on failure.
         silence_s: How long to wait for the next byte of any jar.
         pause_s: The pause before another attempt at a jar.
+        arrived_bytes: Measures what is in a directory.
     """
 
     def __init__(
-        self, download: Download | None = None, *, silence_s: float = _SILENCE_S, pause_s: float = _PAUSE_S
+        self,
+        download: Download | None = None,
+        *,
+        silence_s: float = _SILENCE_S,
+        pause_s: float = _PAUSE_S,
+        arrived_bytes: Callable[[Path], int] = tree_bytes,
     ) -> None:
         self._download = download or download_with_jgo
         self._silence_s = silence_s
         self._pause_s = pause_s
+        self._arrived_bytes = arrived_bytes
 
     def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
         """Yield each jar with its file as soon as it is complete.
@@ -46,9 +58,14 @@ class MavenCentral:
         batch = _Batch(jars, into, self._download, self._pause_s)
         batch.start()
         try:
-            left = len(jars)
+            left, seen_bytes = len(jars), 0
             while left:
                 event = batch.next_event(self._silence_s)
+                if event is None:
+                    # Of a jar whose length the answer does not state, as through some proxies, jgo reports no bytes.
+                    before_bytes, seen_bytes = seen_bytes, self._arrived_bytes(into)
+                    if seen_bytes != before_bytes:
+                        continue
                 match event:
                     case int():
                         progress.advance(event)
@@ -153,20 +170,37 @@ def download_with_jgo(jar: Jar, into: Path, count: Callable[[int], None]) -> Pat
 def _cannot_fetch(jars: Sequence[Jar], cause: Exception | None) -> RuntimeMissingError:
     missing_bytes = size_bytes(tuple(jars))
     what = jars[0].file_name if len(jars) == 1 else f"{len(jars)} jars"
-    hint = "Connect this machine to the network and run 'kraftd setup', or set kafka.home to an unpacked Kafka release."
-    match cause:
-        case None:
-            reason = "nothing comes"
-        case OSError(strerror=str() as refusal):
-            # Errors of requests are OSErrors too, but have no strerror.
-            reason, hint = refusal.lower(), "Fix that, then run 'kraftd setup'."
-        case OSError():
-            reason = "no connection"
-        case _:
-            reason = "the repository does not serve it"
+    reason, hint = _reason_and_hint(cause)
     return RuntimeMissingError(
         f"cannot fetch {what} ({human_size(missing_bytes)}) from Maven Central: {reason}",
         hint=hint,
         code="cannot_fetch",
         details={"missing_bytes": missing_bytes, "jars": [jar.file_name for jar in jars], "cause": str(cause)},
     )
+
+
+def _reason_and_hint(cause: Exception | None) -> tuple[str, str]:
+    from requests.exceptions import ProxyError, SSLError  # noqa: PLC0415 - see above
+
+    reason, hint = "no connection", _OFFLINE
+    match cause:
+        case None:
+            reason = "nothing comes"
+        case OSError(strerror=str() as refusal):
+            # Errors of requests are OSErrors too, but have no strerror.
+            reason, hint = refusal.lower(), "Fix that, then run 'kraftd setup'."
+        case SSLError() if "CERTIFICATE" in str(cause):
+            reason, hint = "the certificate of the repository, or of a proxy, is not trusted", _UNTRUSTED
+        case ProxyError():
+            reason, hint = f"the proxy refuses: {_innermost(cause)}", "Check HTTPS_PROXY, then run 'kraftd setup'."
+        case OSError() if _NO_BUNDLE in str(cause):
+            reason, hint = str(cause).replace("Could", "could", 1), _UNTRUSTED
+        case Exception() if not isinstance(cause, OSError):
+            reason = "the repository does not serve it"
+    return reason, hint
+
+
+def _innermost(error: Exception) -> str:
+    """Return what a proxy says, which urllib3 wraps three times."""
+    reason = getattr(error.args[0] if error.args else None, "reason", error)
+    return str(getattr(reason, "original_error", reason))

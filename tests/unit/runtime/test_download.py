@@ -2,6 +2,10 @@ import errno
 import threading
 
 import pytest
+from requests.exceptions import ProxyError, SSLError
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import ProxyError as TunnelError
 
 from kraftd.errors import RuntimeMissingError
 from kraftd.runtime.download import MavenCentral
@@ -77,11 +81,38 @@ def test_without_network_each_thread_tries_once(tmp_path):
     assert caught.value.details["missing_bytes"] == sum(map(len, CONTENTS.values()))
 
 
+MISSING_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
+
+
+def refused_by_a_proxy(why):
+    """Return what requests makes of it."""
+    tunnel = TunnelError("Unable to connect to proxy", OSError(why))
+    return ProxyError(MaxRetryError(HTTPSConnectionPool("repo.example.org"), "/maven2/a.jar", tunnel))
+
+
+@pytest.mark.parametrize("error", [SSLError("CERTIFICATE_VERIFY_FAILED"), OSError(MISSING_BUNDLE)])
+def test_the_hint_for_a_certificate_names_where_more_of_them_are_told(tmp_path, error):
+    def fail(_jar, _into, _count):
+        raise error
+
+    with pytest.raises(RuntimeMissingError) as caught:
+        fetched(fail, tmp_path)
+
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
         (RuntimeError("not found in remote repositories"), "the repository does not serve it"),
+        (SSLError("CERTIFICATE_VERIFY_FAILED"), "of a proxy, is not trusted"),
+        (
+            refused_by_a_proxy("407 Proxy Authentication Required"),
+            "the proxy refuses: 407 Proxy Authentication Required$",
+        ),
+        (ProxyError("no such proxy"), "the proxy refuses: no such proxy"),
+        (OSError(f"{MISSING_BUNDLE}, invalid path: /nowhere.pem"), "could not find .*: /nowhere.pem"),
     ],
 )
 def test_other_causes_are_told_as_they_are(tmp_path, error, said):
@@ -115,3 +146,20 @@ def test_a_network_that_says_nothing_ends_the_fetch_in_time(tmp_path):
             fetched(hang, tmp_path, silence_s=0.05)
     finally:
         ended.set()
+
+
+def test_a_fetch_goes_on_while_files_grow_of_which_no_bytes_are_reported(tmp_path):
+    ended = threading.Event()
+    sizes = iter([10, 20, 20])
+
+    def hang(_jar, _into, _count):
+        ended.wait()
+        raise ConnectionError("at last")
+
+    try:
+        with pytest.raises(RuntimeMissingError, match="nothing comes"):
+            fetched(hang, tmp_path, silence_s=0.01, arrived_bytes=lambda into: into == tmp_path and next(sizes))
+    finally:
+        ended.set()
+
+    assert list(sizes) == []
