@@ -99,7 +99,8 @@ def service_unit(
     # In a directory that was removed there is no file.
     found = (command_context.cwd or Path("/nonexistent")) / (selection.config or CONFIG_FILE)
     words = ["--cluster", cluster, "--state-dir", str(layout.state_dir)]
-    words += ["--config", os.path.normpath(found)] if found.exists() else []
+    has_file = found.exists()
+    words += ["--config", os.path.normpath(found)] if has_file else []
     words += [word for assignment in selection.assignments for word in ("--set", assignment)]
     service = Service(
         cluster=cluster,
@@ -109,6 +110,8 @@ def service_unit(
         environment={name: environ[name] for name in ("PATH", "XDG_CACHE_HOME") if environ.get(name)},
         user=user_name() if is_system else None,
         left_out=sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)),
+        # A user's manager would start it at home, where it would read another kraftd.toml.
+        working_dir=None if has_file else Path("/"),
     )
     return systemd_unit(service)
 

@@ -71,6 +71,7 @@ class Service:
         environment: The variables that the command needs.
         user: Whose programs they are; None for a unit of this user's own service manager.
         left_out: The names of variables that set something now, and that the unit does not have.
+        working_dir: Where the command is started; None for the choice of the service manager.
     """
 
     cluster: str
@@ -79,6 +80,7 @@ class Service:
     environment: Mapping[str, str]
     user: str | None
     left_out: Sequence[str] = ()
+    working_dir: Path | None = None
 
 
 def systemd_unit(service: Service) -> str:
@@ -101,6 +103,7 @@ def systemd_unit(service: Service) -> str:
         "Type=notify",
         "NotifyAccess=main",
         *([f"User={_literal(service.user)}"] if service.user is not None else []),
+        *([f"WorkingDirectory={_literal(str(service.working_dir))}"] if service.working_dir is not None else []),
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in service.environment.items()),
         f"ExecStart={_command_line(service.command)}",
         *_ENDS,

@@ -35,6 +35,14 @@ def test_systemd_finds_a_fault_where_there_is_one(cluster, tmp_path):
     assert "go-on" in done.stderr
 
 
+@pytest.mark.parametrize("manager", [[], ["--user"]], ids=["system", "user"])
+def test_a_unit_without_a_configuration_reads_none_at_home_either(cluster, manager):
+    done = cluster.run("render", "--systemd", *manager, check=True)
+
+    assert "--config" not in done.stdout
+    assert "\nWorkingDirectory=/\n" in done.stdout
+
+
 def test_a_unit_names_the_cluster_by_absolute_paths(cluster):
     cluster.config = cluster.state_dir.parent / "kraftd.toml"
     cluster.config.write_text('[cluster]\nname = "c"\n')
@@ -45,4 +53,5 @@ def test_a_unit_names_the_cluster_by_absolute_paths(cluster):
     assert f'"--cluster" "c" "--state-dir" "{cluster.state_dir}" "--config" "{cluster.config}"' in command
     assert '"--set" "cluster.heap=256m"' in command
     assert command.endswith('"start" "--foreground"')
+    assert "WorkingDirectory=" not in done.document["text"]
     assert cluster.run("render", "--user").status == 2

@@ -29,6 +29,11 @@ def test_a_unit_says_when_it_is_ready_and_stops_kraftd_first():
     assert value("ExecStart") == ":" + " ".join(f'"{word}"' for word in COMMAND)
 
 
+def test_a_unit_is_started_where_it_says_or_where_the_manager_chooses():
+    assert value("WorkingDirectory", working_dir=Path("/srv/100 %")) == "/srv/100 %%"
+    assert [line for line in lines() if line.startswith("WorkingDirectory=")] == []
+
+
 def test_nothing_in_a_unit_keeps_java_from_compiling_or_commands_from_attaching():
     names = {line.partition("=")[0] for line in lines()}
 
