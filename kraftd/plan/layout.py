@@ -23,6 +23,7 @@ _UNUSABLE = {
     "%p": "the JVM's -Xlog replaces %p",
     "%t": "the JVM's -Xlog replaces %t",
     "${": "Kafka's logging replaces ${...}",
+    "\0": "no path can have a NUL",
     "\n": "supervisord.conf has no line breaks in values",
     "\r": "supervisord.conf has no line breaks in values",
 }

@@ -69,9 +69,16 @@ def nearest_described(path: Path) -> tuple[Path, str]:
     return steps, "a table"
 
 
-def suggested_setting(path: Path) -> str:
-    """Return a remark on an unknown setting: the same key in other tables, or the nearest one in its own."""
+def suggested_setting(path: Path, *, is_table: bool = False) -> str:
+    """Return a remark on an unknown setting: the same key in other tables, or the nearest one in its own.
+
+    Args:
+        path: Where it is.
+        is_table: Whether a table stands there, or several: at the top of the file it is no key of another one.
+    """
     *table, key = in_schema(path)
+    if is_table and not table and (close := difflib.get_close_matches(key, SETTINGS.model_fields, n=1)):
+        return _remark(close, ())
     elsewhere = [".".join(known) for known in schema() if known[-1] == key and NODES not in known]
     if 0 < len(elsewhere) <= _FEW_TABLES:
         return f", did you mean {' or '.join(elsewhere)}?"
@@ -120,10 +127,17 @@ def parse_toml(text: str, origin: str) -> Layer:
     """
     try:
         return Layer(origin, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"cannot read {origin}: {error}", hint="Fix that line, or compare with 'kraftd init --stdout'."
+            f"cannot read {origin}: {_said(error)}", hint="Fix that line, or compare with 'kraftd init --stdout'."
         ) from error
+
+
+def _said(error: ValueError | RecursionError) -> str:
+    """Return what is wrong with a TOML text; Python's own bounds are in terms of Python."""
+    if isinstance(error, RecursionError):
+        return "lists or tables are nested too deeply"
+    return str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number has too many digits"
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
@@ -211,7 +225,7 @@ def _problem(item: Any, merged: Mapping[str, Any], origins: Mapping[str, str]) -
     where = dotted(_with_topic_name(path, merged))
     field, allowed = nearest_described(path)
     if item["type"] == "extra_forbidden":
-        text = f"{where}: no such setting{suggested_setting(path)}"
+        text = f"{where}: no such setting{suggested_setting(path, is_table=isinstance(item['input'], dict | list))}"
     elif item["type"] == "missing":
         text = f"{where}: is missing: must be {allowed}"
     elif item["loc"][-1] == "[key]":
@@ -264,7 +278,7 @@ def _from_text(text: str, path: Path) -> Any:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

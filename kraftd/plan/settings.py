@@ -32,12 +32,15 @@ _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
-_ABSOLUTE_PATH = re.compile(r"(/.*)?")
+_ABSOLUTE_PATH = re.compile(r"(/[^\n\x00]*)?")
 _BACKUP_TARGET = re.compile(
     rf"(/[^\x00-\x1f]*|(?!.*{URL_PASSWORD.pattern})[a-z][a-z0-9+.-]*://[^/\x00-\x1f]*(/[^\x00-\x1f]*)?)?"
 )
 
-_JVM_OPTION = re.compile(r"-\S.*")
+_JVM_OPTION = re.compile(r"-[^\s\x00][^\n\x00]*")
+_BROKER_ID = re.compile(r"0|[1-9][0-9]*")
+"""As a table is named; of a 01 and a 1 one would be lost."""
+
 _MIN_BROKER_HEAP_BYTES = 160 * 1024**2
 _MIN_CONTROLLER_HEAP_BYTES = 64 * 1024**2
 _MIN_LOG_BYTES = 64 * 1024
@@ -178,7 +181,7 @@ class BrokerSettings(_Section):
     def _gather_nodes(cls, raw: Any) -> Any:
         if not isinstance(raw, dict):
             return raw
-        numbered = {key: value for key, value in raw.items() if key.isdecimal()}
+        numbered = {key: value for key, value in raw.items() if _BROKER_ID.fullmatch(key)}
         rest = {key: value for key, value in raw.items() if key not in numbered}
         return {**rest, NODES: numbered} if numbered else rest
 

@@ -87,7 +87,8 @@ def test_a_temporary_directory_that_cannot_hold_a_socket_is_not_used(temporary):
 
 
 @pytest.mark.parametrize(
-    "path", ["/srv/a,b", '/srv/a"b', "/srv/%p", "/srv/%t", "/srv/${x}", "/srv/a\nb", "/srv/a\rb", "/srv/\udcff"]
+    "path",
+    ["/srv/a,b", '/srv/a"b', "/srv/%p", "/srv/%t", "/srv/${x}", "/srv/a\nb", "/srv/a\rb", "/srv/a\0b", "/srv/\udcff"],
 )
 def test_a_state_dir_that_a_program_would_misread_is_refused(path):
     with pytest.raises(ConfigurationError, match="cannot use the state directory") as caught:

@@ -113,6 +113,11 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
             'java.options.0 = "Xss1m": does not fit into a list of JVM options such as ["-Xss1m"]',
         ),
         (
+            '[java]\noptions = ["-Xss1m\\u0000"]',
+            'java.options.0 = "-Xss1m\0": does not fit into a list of JVM options such as ["-Xss1m"]',
+        ),
+        ('[java]\nhome = "/a\\u0000"', 'java.home = "/a\0": must be the absolute path of a JAVA_HOME, or ""'),
+        (
             '[kafka]\nhome = "kafka"',
             'kafka.home = "kafka": must be the absolute path of an unpacked Kafka release, or ""',
         ),
@@ -185,9 +190,16 @@ def test_a_plain_cluster_name_is_taken(name):
         ("[cluster]\nnmae = 1", "cluster.nmae: no such setting, did you mean cluster.name?"),
         ("[brokr]\nx = 1", "brokr: no such setting, did you mean broker?"),
         ("brokers = 3", "brokers: no such setting, did you mean cluster.brokers?"),
+        ("[brokers.config]\nx = 1", "brokers: no such setting, did you mean broker?"),
+        ('[[topics]]\nname = "a"', "topics: no such setting, did you mean topic?"),
+        ('[env]\nx = "1"', "env: no such setting, did you mean producer.env or consumer.env?"),
         ("[cluster]\ninstances = 2", "cluster.instances: no such setting, did you mean consumer.instances?"),
         ('[broker]\nheap = "1g"', "broker.heap: no such setting, did you mean cluster.heap or controller.heap?"),
         ("[broker.two.config]\nx = 1", "broker.two: no such setting; there are: broker.config, broker.<id>"),
+        (
+            "[broker.1.config]\nx = 1\n[broker.01.config]\nx = 2",
+            "broker.01: no such setting; there are: broker.config, broker.<id>",
+        ),
         ("[broker.nodes.1.config]\nx = 1", "broker.nodes: no such setting; there are: broker.config, broker.<id>"),
         (
             "5 = 5",
@@ -273,6 +285,19 @@ def test_what_is_no_toml_is_refused_with_the_place_of_the_error():
 
     assert caught.value.exit_code == 2
     assert "kraftd init" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [(f"x = {'9' * 5000}", "a number has too many digits"), ("x = " + "[" * 3000, "nested too deeply")],
+)
+def test_toml_beyond_the_bounds_of_python_is_refused(toml, said):
+    with pytest.raises(ConfigurationError, match=rf"cannot read kraftd\.toml: .*{said}"):
+        parse_toml(toml, "kraftd.toml")
+
+
+def test_an_assignment_that_is_nested_too_deeply_is_refused_by_its_setting():
+    assert problems_of(assignments=[f"java.options={'[' * 3000}"])[0].startswith("java.options = ")
 
 
 def test_a_property_may_be_written_with_quotes_or_without():
