@@ -126,7 +126,9 @@ def received(consumer):
     return sum(float(line.split()[1]) for line in lines if line.startswith("kafka_consumer_records_total"))
 
 
-@pytest.mark.parametrize(("metadata", "expected"), [("an-earlier-incarnation", 3), ("", 1)])
+@pytest.mark.parametrize(
+    ("metadata", "expected"), [("kraftd:an-earlier-incarnation", 3), ("an-earlier-incarnation", 1), ("", 1)]
+)
 def test_only_an_offset_of_an_earlier_incarnation_of_the_topic_is_not_used(cluster, tmp_path, metadata, expected):
     apps = Apps(tmp_path, cluster.bootstrap_servers, own_topic(cluster.bootstrap_servers))
     late = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": apps.group})

@@ -28,8 +28,8 @@ _IDENTITY_TIMEOUT_S = 2.0
 _FIRST_COMMITS = 3
 """The number of explicit commits of a partition after its topic was recreated; one that succeeds is enough."""
 _MARK = "kraftd:"
-_MARKED = re.compile(rf"(?:{_MARK})?([A-Za-z0-9_-]{{22}})")
-"""A topic's id in the metadata of a commit; the prefix is missing in commits of earlier versions."""
+_MARKED = re.compile(rf"{_MARK}([A-Za-z0-9_-]{{22}})")
+"""A topic's id in the metadata of a commit."""
 
 _AS_KAFKA_WRITES_IT = str.maketrans("+/", "-_")
 

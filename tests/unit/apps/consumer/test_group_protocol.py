@@ -81,7 +81,9 @@ def test_nothing_is_joined_before_a_broker_has_answered():
 def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_way():
     classic = FakeMemberClient()
     new = FakeMemberClient(
-        [[FakeMessage(0, 4)]], assigned=[TopicPartition("test-topic", 0)], committed_={0: (7, EARLIER_TOPIC_ID)}
+        [[FakeMessage(0, 4)]],
+        assigned=[TopicPartition("test-topic", 0)],
+        committed_={0: (7, f"kraftd:{EARLIER_TOPIC_ID}")},
     )
     member = joining(deciding(classic, new, True), list)
     member.poll()

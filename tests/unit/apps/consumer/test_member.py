@@ -15,6 +15,8 @@ from tests.unit.apps.kafka_fakes import (
     failure,
 )
 
+MARK = "kraftd:"
+
 
 def joined(client: FakeMemberClient, arrived: list) -> Member:
     return joining(client, arrived.extend)
@@ -227,7 +229,7 @@ def test_further_partitions_come_to_those_that_a_member_has():
 
 def test_what_was_committed_of_a_topic_that_was_deleted_is_not_used():
     client = FakeMemberClient(
-        assigned=places(0, 1, 2), committed_={0: (7, EARLIER_TOPIC_ID), 1: (3, TOPIC_ID), 2: (5, "")}
+        assigned=places(0, 1, 2), committed_={0: (7, MARK + EARLIER_TOPIC_ID), 1: (3, MARK + TOPIC_ID), 2: (5, "")}
     )
     joined(client, []).poll()
     assert client.taken == [("all", {0: OFFSET_BEGINNING, 1: OFFSET_INVALID, 2: OFFSET_INVALID})]
@@ -249,7 +251,7 @@ def test_the_client_is_woken_until_it_has_joined():
 
 
 def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
-    client = FakeMemberClient(assigned=places(0), committed_={0: (7, f"kraftd:{EARLIER_TOPIC_ID}")})
+    client = FakeMemberClient(assigned=places(0), committed_={0: (7, MARK + EARLIER_TOPIC_ID)})
     joining(client, list, incremental=True).poll()
     assert client.taken == [("more", {0: OFFSET_BEGINNING})]
 
@@ -257,14 +259,14 @@ def test_with_incremental_assignments_a_partition_is_taken_as_one_more():
 @pytest.mark.parametrize(
     ("committed", "identity"),
     [
-        ({0: (7, TOPIC_ID)}, FakeIdentity()),
-        ({0: (7, f"kraftd:{TOPIC_ID}")}, FakeIdentity()),
-        ({0: (7, EARLIER_TOPIC_ID)}, FakeIdentity(answer=None)),
+        ({0: (7, MARK + TOPIC_ID)}, FakeIdentity()),
+        ({0: (7, MARK + EARLIER_TOPIC_ID)}, FakeIdentity(answer=None)),
+        ({0: (7, EARLIER_TOPIC_ID)}, FakeIdentity()),
         ({0: (7, "+1/nonode@nohost/<0.1>")}, FakeIdentity()),
         ({0: (7, "consumer-1-host.example")}, FakeIdentity()),
         ({0: (7, '{"v": 1}')}, FakeIdentity()),
-        ({0: (7, "kraftd:")}, FakeIdentity()),
-        ({0: (7, f"{EARLIER_TOPIC_ID}\n")}, FakeIdentity()),
+        ({0: (7, MARK)}, FakeIdentity()),
+        ({0: (7, f"{MARK}{EARLIER_TOPIC_ID}\n")}, FakeIdentity()),
         (failure("_TIMED_OUT"), FakeIdentity()),
         ({}, FakeIdentity()),
     ],
