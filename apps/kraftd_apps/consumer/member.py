@@ -96,7 +96,8 @@ class Membership:
     """The partitions of a member, and the time of its last poll."""
 
     partitions: tuple[int, ...] | None = None
-    """The assigned partitions, sorted; empty for a standby member; None before it has joined."""
+    """The assigned partitions, sorted; empty for a standby member; None before it has joined, and once it has lost the
+    group."""
     polled_s: float | None = None
     """Monotonic time of its last poll."""
 
@@ -105,10 +106,14 @@ def unready_reasons(membership: Membership, now_s: float) -> list[str]:
     """Return why a member does not take part in the group; empty if it does, also as a standby."""
     reasons = []
     if membership.partitions is None:
-        reasons.append("not yet a member of the group")
+        reasons.append("not a member of the group")
     if membership.polled_s is None or now_s - membership.polled_s > SILENT_S:
         reasons.append("the polling thread is silent")
     return reasons
+
+
+class MembershipEndedError(Exception):
+    """librdkafka has given up the membership for good: it does not join again, as after being fenced."""
 
 
 class Member:
@@ -152,6 +157,7 @@ class Member:
         self._stopping = False
         self._rejoins = False
         self._partitions: tuple[int, ...] | None = None
+        self._has_joined = False
         self._polled_s: float | None = None
         self._has_lost_broker = False
         self._fault = ""
@@ -174,7 +180,7 @@ class Member:
     def unready_reasons(self) -> list[str]:
         """Return why this member does not take part in the group; empty if it does."""
         reasons = unready_reasons(self.membership, self._clock())
-        if self._incremental and self._partitions is None:
+        if self._incremental and not self._has_joined:
             # Older brokers refuse such a member without an error.
             reasons.append("KAFKA_GROUP_PROTOCOL=consumer needs brokers from 4.0")
         return [*reasons, *dict(self._held_back).values()]
@@ -204,7 +210,7 @@ class Member:
 
     def subscribe(self) -> None:
         """Subscribe to the topic, which joins the group at the next poll."""
-        self._client.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self._client.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def rejoin(self) -> None:
         """Leave the group and join it anew, at the next poll."""
@@ -243,12 +249,18 @@ class Member:
         self._client.close()
 
     def _take(self, messages: list[Any]) -> None:
-        """Hand on the records of a poll, then store the positions behind them."""
+        """Hand on the records of a poll, then store the positions behind them.
+
+        Raises:
+            MembershipEndedError: librdkafka does not join again; a new client does.
+        """
         records: list[SeenRecord] = []
         following: dict[int, int] = {}
         skipped: dict[int, int] = {}
         for message in messages:
             error, partition = message.error(), message.partition()
+            if error is not None and error.code() == KafkaError._FATAL:  # noqa: SLF001 - a public constant
+                raise MembershipEndedError(f"cannot go on as a member of the group: {error.str()}")
             if error is None or is_end(error):
                 self._note_moved(partition)
             if error is None:
@@ -332,6 +344,7 @@ class Member:
             self._ignore_stale_commits(partitions)
         own = {*(self._partitions or ()), *(found.partition for found in partitions)}
         self._partitions = tuple(sorted(own))
+        self._has_joined = True
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
         self._on_assigned(self._partitions, self._client.memberid())
 
@@ -378,6 +391,12 @@ class Member:
         for partition in gone:
             self._note_moved(partition)
         self._partitions = tuple(number for number in self._partitions or () if number not in gone)
+
+    def _lost(self, client: object, partitions: list[TopicPartition]) -> None:
+        """Take that the group goes on without this member, which is no standby then, until it has joined again."""
+        logger.warning("Lost the partitions of %s: %s", self._topic, self._partitions)
+        self._revoked(client, partitions)
+        self._partitions = None
 
 
 def _held_back(partition: int, batch: Batch) -> str:

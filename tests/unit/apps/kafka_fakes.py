@@ -189,7 +189,7 @@ class FakeMemberClient:
     _rest: list[FakeMessage] = field(default_factory=list)
 
     def subscribe(self, topics, on_assign, on_revoke, on_lost):
-        self.callbacks = {"assign": on_assign, "revoke": on_revoke}
+        self.callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
 
     def unsubscribe(self):
         self.callbacks = {}

@@ -141,7 +141,7 @@ function showStatus(event) {
   const status = JSON.parse(event.data);
   const behind = Object.values(status.lag).reduce((sum, lag) => sum + lag, 0);
   const away = status.brokers_up === 0;
-  let text = "Not a member of the group yet";
+  let text = "Not a member of the group";
   if (away) {
     text = "No broker answers";
   } else if (status.partitions?.length) {

@@ -2,7 +2,15 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, TopicPartition, Uuid
 
 from kraftd.damage import STALLED_S, Batch
-from kraftd_apps.consumer.member import SILENT_S, Member, Membership, TopicIdentity, marked_topic_id, unready_reasons
+from kraftd_apps.consumer.member import (
+    SILENT_S,
+    Member,
+    Membership,
+    MembershipEndedError,
+    TopicIdentity,
+    marked_topic_id,
+    unready_reasons,
+)
 from tests.unit.apps.consumer.joining import joining, no_batch
 from tests.unit.apps.kafka_fakes import (
     EARLIER_TOPIC_ID,
@@ -215,6 +223,32 @@ def test_a_member_knows_its_partitions_and_loses_them():
     assert member.membership.partitions == (0,)
 
 
+def test_a_member_that_lost_its_group_is_not_ready_until_it_has_joined_again():
+    client = FakeMemberClient(assigned=places(0, 1))
+    member = joining(client, list, incremental=True)
+    member.poll()
+    client.callbacks["lost"](client, places(0, 1))
+    assert member.membership.partitions is None
+    assert member.unready_reasons() == ["not a member of the group"]
+    client.callbacks["assign"](client, [])
+    assert member.membership.partitions == ()
+    assert member.unready_reasons() == []
+
+
+def test_a_partition_that_was_lost_is_no_reason_any_more():
+    member, client, _ = refused(batch_to(9, is_end_known=False))
+    client.callbacks["lost"](client, places(0))
+    assert member.unready_reasons() == ["not a member of the group"]
+
+
+def test_a_member_that_can_never_join_again_ends_and_stores_nothing():
+    fenced = FakeMessage(error_=FakeError("_FATAL"))
+    client = FakeMemberClient([[FakeMessage(0, 4), fenced]])
+    with pytest.raises(MembershipEndedError, match="cannot go on as a member of the group: told to fail with _FATAL"):
+        joined(client, []).poll()
+    assert client.stored == []
+
+
 def places(*partitions):
     return [TopicPartition("test-topic", number) for number in partitions]
 
@@ -342,7 +376,7 @@ def test_the_mark_of_a_commit_is_read_whatever_bytes_the_topics_id_has():
 @pytest.mark.parametrize(
     ("membership", "reasons"),
     [
-        (Membership(None, 100.0), ["not yet a member of the group"]),
+        (Membership(None, 100.0), ["not a member of the group"]),
         (Membership((0,), 100.0), []),
         (Membership((), 100.0), []),
         (Membership((0,), 100.0 - SILENT_S - 1), ["the polling thread is silent"]),
