@@ -250,9 +250,7 @@ def delete(context: typer.Context, names: SomeNames, topics: Topics = None, yes:
         facts = [f"{named(group.name)}: {plural(len(keys), 'committed offset')}" for group, keys in lost.items()]
         confirm(invocation, f"delete {what}", facts, yes=yes)
         if within:
-            for group, keys in lost.items():
-                if keys:
-                    remove_offsets(kafka, group, list(keys))
+            remove_offsets(kafka, lost)
         else:
             delete_groups(kafka, lost)
     document = [{"group": group.name, "offsets": len(keys)} for group, keys in lost.items()]

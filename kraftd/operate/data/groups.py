@@ -1,6 +1,7 @@
 """`kraftd groups`: consumer groups as Kafka has them now, and what moves or removes their offsets."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, UnknownNameError, unknown_name
@@ -391,14 +392,21 @@ def move_all(kafka: KafkaData, planned: Iterable[PlannedMoves]) -> list[tuple[st
     """
     moved: list[tuple[str, tuple[Move, ...]]] = []
     for each in planned:
-        try:
+        with _naming("moved", [name for name, moves in moved if moves]):
             moved.append((each.group.name, move_offsets(kafka, each)))
-        except KraftdError as error:
-            if done := [name for name, moves in moved if moves]:
-                error.args = (f"{error} (moved: {', '.join(map(named, done))})",)
-                error.details["moved"] = done
-            raise
     return moved
+
+
+@contextmanager
+def _naming(what_was_done: str, groups: Sequence[str]) -> Iterator[None]:
+    """Add to the text and the details of an error the groups before the refused one."""
+    try:
+        yield
+    except KraftdError as error:
+        if groups:
+            error.args = (f"{error} ({what_was_done}: {', '.join(map(named, groups))})",)
+            error.details[what_was_done] = list(groups)
+        raise
 
 
 def empty_groups(
@@ -446,13 +454,22 @@ def delete_groups(kafka: KafkaData, groups: Iterable[GroupState]) -> tuple[str, 
     return done
 
 
-def remove_offsets(kafka: KafkaData, group: GroupState, partitions: Sequence[TopicPartition]) -> None:
-    """Remove the offsets of a group in partitions.
+def remove_offsets(kafka: KafkaData, lost: Mapping[GroupState, Iterable[TopicPartition]]) -> None:
+    """Remove the offsets of groups in partitions, one group after the other.
 
     Raises:
-        KraftdError: Kafka refused one.
+        KraftdError: Kafka refused one; the text and the details name the groups before it, which have none there now.
     """
-    failures = kafka.remove_offsets(group, partitions)
+    done: list[str] = []
+    for group, partitions in lost.items():
+        with _naming("removed", done):
+            _remove_offsets(kafka, group, list(partitions))
+        done.append(group.name)
+
+
+def _remove_offsets(kafka: KafkaData, group: GroupState, partitions: Sequence[TopicPartition]) -> None:
+    failures = kafka.remove_offsets(group, partitions) if partitions else {}
     if failures:
         (topic, index), failure = next(iter(failures.items()))
-        raise refusal(f"cannot remove the offset of partition {index} of the topic {named(topic)}", failure)
+        what = f"the offset of the group {named(group.name)} in partition {index} of the topic {named(topic)}"
+        raise refusal(f"cannot remove {what}", failure)

@@ -5,6 +5,7 @@ import pytest
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, UnknownNameError
 from kraftd.kafka.model import Failure
 from kraftd.operate.data.groups import (
+    chosen_groups,
     delete_groups,
     describe_groups,
     empty_groups,
@@ -12,6 +13,7 @@ from kraftd.operate.data.groups import (
     move_all,
     move_offsets,
     planned_reset,
+    remove_offsets,
 )
 from kraftd.operate.data.offset_files import exported, parse_offsets, planned_import
 from kraftd.operate.data.resets import ResetTo, Target
@@ -208,6 +210,16 @@ def test_the_groups_that_moved_before_one_was_refused_are_named():
     with pytest.raises(KraftdError) as caught:
         move_all(kafka, reversed(planned))
     assert "moved" not in caught.value.details
+
+
+def test_the_groups_whose_offsets_were_removed_before_one_was_refused_are_named():
+    kafka = kafka_with(group("g"), group("empty"), group("h"), refused={("t", 1)})
+    g, empty, h = chosen_groups(kafka.groups(), ["g", "empty", "h"])
+
+    with pytest.raises(KraftdError, match=r"the group h in partition 1 .*\(removed: g, empty\)") as caught:
+        remove_offsets(kafka, {g: [("t", 0)], empty: [], h: [("t", 1)]})
+    assert caught.value.details["removed"] == ["g", "empty"]
+    assert kafka.did == [("remove", "g", (("t", 0),)), ("remove", "h", (("t", 1),))]
 
 
 def test_groups_are_deleted_with_their_offsets():
