@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from kraftd.clock import Clock
-from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError
+from kraftd.errors import LOCKED, KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError
 from kraftd.escapes import escaped
 from kraftd.health.programs.state import ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
@@ -195,9 +195,9 @@ class Foreground:
             except (KeyboardInterrupt, YieldedError):
                 self._stop()
                 return
-            except KraftdError:
-                # What ran before this command, and what it refuses to touch, is not its own to stop.
-                if not ran_before:
+            except KraftdError as error:
+                # What ran before this command, and what another one starts, is not its own to stop.
+                if not ran_before and error.code != LOCKED:
                     self._stop()
                 raise
             self._stay(result, began_s)

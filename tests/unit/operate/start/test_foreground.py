@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError
+from kraftd.errors import KraftdError, NeedsRunningClusterError, RefusedError, TimedOutError
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.programs.verdict import judge
 from kraftd.health.report.health import health_document
+from kraftd.host.lock import acquire
 from kraftd.host.notify import ServiceManager
 from kraftd.host.signals import StopSignals
 from kraftd.operate.context import CommandContext
@@ -235,6 +236,18 @@ def test_a_start_that_fails_leaves_alone_what_ran_before(cluster, signals):
         foreground(cluster, signals, start=refused).run()
 
     assert cluster.did == []
+
+
+def test_a_start_that_waits_too_long_for_another_one_leaves_that_alone(cluster, signals):
+    def start(*_):
+        with acquire(cluster.plan.layout.lock, command="start", clock=cluster.clock, timeout_s=0.0):
+            cluster.runs()
+            return locked_start(cluster.starting(timeout_s=5.0))
+
+    with pytest.raises(TimedOutError):
+        foreground(cluster, signals, start=start).run()
+
+    assert (cluster.did, cluster.supervisor_pid) == ([], 1)
 
 
 def test_a_cluster_that_runs_is_taken_over(cluster, signals):
