@@ -28,6 +28,9 @@ from kraftd.plan.program import Kind
 _POLL_S = 0.2
 _ADMIN_TIMEOUT_S = 3.0
 _TOOLS_LIMIT_S = 5.0
+_SHORTEST_RESTART_S = 10.0
+"""With less time, a healthy broker would be killed before it has closed its logs."""
+
 _SAID_AFTER_S = 5.0
 """A gate opens within seconds, but where something is wrong."""
 
@@ -143,7 +146,7 @@ class Roll:
                     self.cluster.reporter.step(f"Waiting {when}: {each.text}")
             yield_to_stop(self.cluster.store, self.deadline)
             if now_s > self.deadline.at_s:
-                raise self._timed_out(look, when)
+                raise self._timed_out(look.closed, f"{when},")
             self.cluster.clock.sleep(_POLL_S)
         return look
 
@@ -164,9 +167,12 @@ class Roll:
         """Restart a program under the lock; None where another command replaced it, or closed a gate, meanwhile."""
         cluster, program = self.cluster, self.cluster.plan.program(name)
         began_s = cluster.clock.monotonic_s()
-        left_s = max(1.0, self.deadline.at_s - began_s)
-        with cluster.lock(journal.command, timeout_s=left_s):
+        with cluster.lock(journal.command, timeout_s=max(1.0, self.deadline.at_s - began_s)):
             yield_to_stop(cluster.store, self.deadline)
+            left_s = self.deadline.at_s - cluster.clock.monotonic_s()
+            if left_s < _SHORTEST_RESTART_S:
+                why = f"{max(0.0, left_s):.0f} s are left, and a restart may take {_SHORTEST_RESTART_S:g} s"
+                raise self._timed_out((), f"before the restart of {name}: {why}")
             processes = cluster.find_processes().processes
             is_node = isinstance(program, Node)
             if name not in journal.pending(processes) or (is_node and self.look(kafka).closed):
@@ -223,14 +229,15 @@ class Roll:
                 return
             self.cluster.clock.sleep(_NOTICED_POLL_S)
 
-    def _timed_out(self, look: Look, when: str) -> TimedOutError:
+    def _timed_out(self, closed: tuple[Closed, ...], when: str) -> TimedOutError:
         gates = [
             {"gate": each.gate.value, "text": each.text, "nodes": each.nodes, "partitions": each.partitions}
-            for each in look.closed
+            for each in closed
         ]
         return TimedOutError(
-            f"cannot finish within {self.deadline.limit_s:g} s: {when},\n"
-            + "\n".join(f"  {each.text}" for each in look.closed),
+            "\n".join(
+                [f"cannot finish within {self.deadline.limit_s:g} s: {when}", *(f"  {each.text}" for each in closed)]
+            ),
             hint="'kraftd status' and 'kraftd why' show more. The same command goes on where this one ended; "
             "--timeout allows more time.",
             details={"gates": gates},

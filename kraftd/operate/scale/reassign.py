@@ -113,6 +113,8 @@ class Reassign:
             RefusedError: A broker is down, or a scale or another reassignment is unfinished.
             TimedOutError: Another one is under way, or time was up.
         """
+        # The time that a question took is not that of the reassignment.
+        self._deadline = Deadline.from_now(self._cluster.store, self._cluster.clock, self._options.timeout_s)
         with (
             self._kafka() as kafka,
             acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kraftd.errors import KraftdError, NeedsRunningClusterError
 from kraftd.host.lock import acquire
-from kraftd.operate.apply.join import following_configuration, start_beside
+from kraftd.operate.apply.join import check_joining, following_configuration, start_beside
 from kraftd.operate.configuring import Configured, plan_for, refuse_changed, refuse_replanned
 from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.restart import require_running
@@ -167,6 +167,8 @@ class Scale:
             RefusedError: It would cost a voter, or a broker is down, or another scale is unfinished.
             TimedOutError: Another scale is under way, or time was up.
         """
+        # The time that a question took is not that of the scale.
+        self._deadline = Deadline.from_now(self._store, self._cluster.clock, self._options.timeout_s)
         with acquire(self._cluster.layout.scale_lock, command=COMMAND, clock=self._cluster.clock, timeout_s=0.0):
             # A question takes as long as its answer, and another scale may have come and gone.
             refuse_replanned(COMMAND, self._running, self._store.plan())
@@ -199,6 +201,9 @@ class Scale:
         if not options.abort:
             refuse.refuse_factor(factor, goal)
         self._refuse_changed(self._running)
+        if journal is None and goal > before:
+            # Before the journal, which would leave a scale that cannot be finished for nearly everything to wait for.
+            check_joining(following_configuration(self._start(goal), self._running))
         situation, alive = first_look(kafka, journal, self._cluster.clock)
         refuse.refuse_dead(self._needed(journal), alive)
         refuse.refuse_foreign_moves(situation, journal)

@@ -195,6 +195,8 @@ class Upgrade:
             KraftdError: As ``plan`` raises.
         """
         began_s = self._cluster.clock.monotonic_s()
+        # The time that a question took is not that of the upgrade.
+        self._deadline = Deadline.from_now(self._cluster.store, self._cluster.clock, self._options.timeout_s)
         with acquire(self._cluster.layout.scale_lock, command=self._command, clock=self._cluster.clock, timeout_s=0.0):
             self._refuse_replanned()
             planned = self.plan()
@@ -331,16 +333,22 @@ class Upgrade:
             raise
 
     def _journal(self) -> Journal:
-        """Return the processes that are to be replaced, and those that an earlier call had ended when it was killed."""
+        """Return the processes that are to be replaced, and what an earlier command had left.
+
+        That is what it had ended when it was killed, and other programs than nodes that it had still to restart.
+        """
         owner = known_process(os.getpid())
         left = refuse_other_owner(self._cluster, owner)
         processes = self._cluster.find_processes().processes
         versions = self._versions()
-        ended: dict[str, Process] = (
-            {name: old for name, old in left.replaced.items() if name not in processes} if left else {}
+        pending = [name for name in left.pending(processes) if name not in versions] if left else []
+        kept: dict[str, Process] = (
+            {name: old for name, old in left.replaced.items() if name not in processes or name in pending}
+            if left
+            else {}
         )
         old = {name: processes[name] for name, version in versions.items() if version != self._to and name in processes}
-        return Journal(self._command, owner, self._cluster.clock.now_s(), {**ended, **old})
+        return Journal(self._command, owner, self._cluster.clock.now_s(), {**kept, **old})
 
     def _start(self) -> Start:
         configured = plan_for(self._chosen, self._cluster.command_context, self._to)

@@ -125,6 +125,7 @@ class FakeCluster:
     taken_ports: dict[int, str] = field(default_factory=dict)
     daemon_sees_ready: bool = True
     open_files_limit: int = 100_000
+    memory_bytes: int = 24 * GIB
     disks: tuple[DiskSpace, ...] = ()
     raised_open_files: dict[int, int | None] = field(default_factory=dict)
 
@@ -171,7 +172,7 @@ class FakeCluster:
             daemon_sees_ready=lambda plan: self.daemon_sees_ready,
             port_holder=lambda host, port: self.taken_ports.get(port),
             loopback_fault=lambda host: self.loopback_fault,
-            memory_bytes=lambda: 24 * GIB,
+            memory_bytes=lambda: self.memory_bytes,
             open_files_limit=lambda: self.open_files_limit,
             raise_open_files=lambda pid: self.raised_open_files.get(pid, self.open_files_limit),
             disk_spaces=lambda plan: self.disks,

@@ -138,6 +138,18 @@ def test_the_call_that_finishes_a_restart_has_the_names_that_were_given(cluster)
     assert read_journal(cluster.plan.layout).call == "restart --rolling broker-1"
 
 
+@pytest.mark.parametrize(("timeout_s", "names"), [(9.0, ("broker-2",)), (12.0, ("broker-2", "broker-1"))])
+def test_a_restart_for_which_no_time_is_left_is_not_begun(cluster, timeout_s, names):
+    cluster.programs["broker-2"].term_takes_s = 4.0
+
+    with pytest.raises(TimedOutError, match=f"before the restart of {names[-1]}"):
+        roll(cluster, *names, timeout_s=timeout_s)
+
+    assert cluster.of("SIGTERM") == list(names[:-1])
+    assert cluster.of("SIGKILL") == []
+    assert read_journal(cluster.plan.layout) is not None
+
+
 def test_a_node_that_is_down_and_does_not_come_back_is_named(cluster):
     cluster.programs["broker-2"].ready_after_s = None
 

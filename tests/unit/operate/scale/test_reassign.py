@@ -115,6 +115,15 @@ def test_replicas_go_where_they_are_sent_and_no_throttle_is_left(cluster):
     assert "finished the reassignment of orders" in dict(cluster.events)["reassigned"]
 
 
+def test_the_time_that_the_question_takes_is_not_that_of_the_reassignment(cluster):
+    command = cluster.reassigning(**ASSIGNED)
+    command.plan()
+    cluster.clock.advance(7200.0)
+
+    assert command.run().took_s < 3600.0
+    assert cluster.kafka.replicas == dict(enumerate(ASSIGNED["assignment"]))
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_reassignment_that_was_killed_is_finished_by_the_next_call(cluster, step):
     cluster.killed_at(step, cluster.reassigning(**ASSIGNED))

@@ -12,9 +12,12 @@ from kraftd.errors import (
     TimedOutError,
     UnknownNameError,
 )
+from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.lock import acquire
+from kraftd.host.machine import PortHolder
 from kraftd.kafka.model import Failure, LogDir, Partial
 from kraftd.operate.scale.journal import Goal, Journal
+from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import StartFailedError, YieldedError
 from tests.unit.operate.fake_cluster import FakeProgram
 from tests.unit.operate.scale.scaling_cluster import MIN_ISR, NOT_THROTTLED, OF_TWO, ScalingCluster, running
@@ -257,6 +260,18 @@ def full(cluster):
     cluster.kafka.log_dirs = lambda brokers: Partial(dirs)
 
 
+def without_memory(cluster):
+    cluster.memory_bytes = 2 * 1024**3
+
+
+def with_a_taken_port(cluster):
+    cluster.taken_ports = {9094: PortHolder(4711, "java")}
+
+
+def nearly_full(cluster):
+    cluster.disks = (DiskSpace("/srv", 1024, 1024**4),)
+
+
 def damaged(cluster):
     cluster.plan.layout.scale_journal.write_text("{")
 
@@ -284,6 +299,9 @@ REASSIGNMENT = Journal(2, 2, "now", BEFORE, goal=Goal((1, 2)))
         (down, {"brokers": 3}, RefusedError, "broker_down"),
         (moved_by_others, {"brokers": 3}, RefusedError, "moved_by_others"),
         (full, {"brokers": 3}, RefusedError, "disk_full"),
+        (without_memory, {"brokers": 3}, ConfigurationError, "not_enough_memory"),
+        (with_a_taken_port, {"brokers": 3}, PortInUseError, None),
+        (nearly_full, {"brokers": 3}, RefusedError, "disk_nearly_full"),
         (damaged, {"brokers": 3}, KraftdError, "journal_damaged"),
         (changed, {"brokers": 3}, RefusedError, "configuration_changed"),
         (written(OTHER_SCALE), {"brokers": 3}, RefusedError, "unfinished_scale"),
@@ -309,6 +327,15 @@ def test_what_cannot_be_is_refused_before_anything_changes(cluster, spoil, optio
     assert code in (None, caught.value.code)
     assert cluster.steps == []
     assert (journal.read_text() if journal.exists() else None) == before
+
+
+def test_the_time_that_the_question_takes_is_not_that_of_the_scale(cluster):
+    command = cluster.scaling(3)
+    command.plan()
+    cluster.clock.advance(7200.0)
+
+    assert command.run().took_s < 3600.0
+    assert_of_three(cluster)
 
 
 def test_a_scale_does_not_go_on_with_a_plan_from_before_another_one(cluster):

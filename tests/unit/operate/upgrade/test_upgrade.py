@@ -188,6 +188,24 @@ def test_a_node_that_a_killed_call_had_ended_comes_back_with_the_version(cluster
     assert set(cluster.versions.values()) == {"3.9.2"}
 
 
+def test_an_app_that_an_interrupted_apply_was_to_restart_is_restarted_too(cluster):
+    replaced = {"producer": cluster.process_table().processes["producer"]}
+    write_journal(cluster.plan.layout, Journal("apply", Process(4, 4.0, 0.0), 0.0, replaced))
+
+    cluster.upgrade("4.3").run()
+
+    assert cluster.of("SIGTERM") == ["kraftd", *ORDER, "producer"]
+
+
+def test_the_time_that_the_question_takes_is_not_that_of_the_upgrade(cluster):
+    command = cluster.upgrade("4.3")
+    command.plan()
+    cluster.clock.advance(3600.0)
+
+    assert tuple(each.name for each in command.run().restarted) == ORDER
+    assert cluster.of("SIGKILL") == []
+
+
 def test_the_way_back_is_open_where_a_node_does_not_start_with_the_version(cluster):
     cluster.programs["broker-2"].fails = True
     with pytest.raises(StartFailedError) as caught:
