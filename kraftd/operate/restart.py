@@ -84,8 +84,12 @@ def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):
             stopped = stop_locked(running, replace(stop_options, command="restart"))
-        started = start_locked(start)
-    return RestartResult(stopped, started)
+        # The start has all of its time, as its stop may take longer than that; a stop by others since the begin counts.
+        deadline = Deadline.from_now(cluster.store, cluster.clock, start.options.timeout_s)
+        deadline = replace(deadline, generation=start.deadline.generation)
+        started = start_locked(replace(start, deadline=deadline))
+    took_s = round(cluster.clock.monotonic_s() - start.deadline.began_s, 3)
+    return RestartResult(stopped, replace(started, took_s=took_s))
 
 
 @dataclass(frozen=True, slots=True)

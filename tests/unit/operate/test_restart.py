@@ -283,6 +283,23 @@ def test_a_restart_of_the_cluster_stops_and_starts_all_of_it(cluster):
     assert stopped == set(result.started.started) == set(cluster.plan.names)
 
 
+def test_a_restart_whose_stop_takes_long_has_all_the_time_for_its_start(cluster):
+    cluster.programs["broker-1"].term_takes_s = 200.0
+
+    result = locked_restart(cluster.starting(timeout_s=180.0), StopOptions())
+
+    assert set(result.started.started) == set(cluster.plan.names)
+    assert result.started.took_s > 200.0
+
+
+def test_a_restart_yields_to_a_stop_that_is_asked_for_during_its_own(cluster):
+    start = cluster.starting()
+    cluster.store.raise_generation()
+
+    with pytest.raises(YieldedError):
+        locked_restart(start, StopOptions())
+
+
 def test_a_restart_onto_the_port_of_another_process_stops_nothing(cluster):
     cluster.taken_ports = {port.number: PortHolder(4711, "java") for port in cluster.plan.ports}
     cluster.taken_ports[8500] = PortHolder(4712, "nc")
