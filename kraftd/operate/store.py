@@ -1,5 +1,6 @@
 """The records of a cluster in its state directory. A writer holds the lock, except for the generation."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -55,7 +56,8 @@ class Store:
             return None
         plan = parse_plan(text, self.layout.plan)
         recorded, own = plan.layout.state_dir, self.layout.state_dir
-        is_here = recorded.exists() and recorded.samefile(own)
+        # Not by Path.exists, which fails where the old place is in a directory that another user keeps private.
+        is_here = os.path.exists(recorded) and recorded.samefile(own)  # noqa: PTH110
         return plan if is_here else replace(plan, layout=self.layout)
 
     def plan_if_started(self) -> Plan | None:

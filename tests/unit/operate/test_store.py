@@ -1,3 +1,7 @@
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from kraftd.errors import KraftdError, NotRunningError
@@ -63,6 +67,25 @@ def test_records_read_back_as_they_were_written(store):
     store.write_manifest(manifest)
 
     assert (store.plan_of_record("local"), store.manifest()) == (plan, manifest)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_the_plan_of_a_copy_is_read_where_its_old_place_is_private():
+    # Not in tmp_path, which is private.
+    with tempfile.TemporaryDirectory() as directory:
+        old, copy = (layout_at(Path(directory) / name / "s") for name in ("old", "copy"))
+        Store(copy).write_plan(plan_of(state_dir=old.state_dir))
+        old.state_dir.mkdir(parents=True)
+        old.state_dir.parent.chmod(0o700)
+        for path in (Path(directory), *Path(directory, "copy").rglob("*"), Path(directory, "copy")):
+            os.chown(path, 1234, 1235)
+        os.seteuid(1234)
+        try:
+            plan = Store(copy).plan()
+        finally:
+            os.seteuid(0)
+
+    assert plan.layout == copy
 
 
 def test_a_wish_carries_the_generation_under_which_it_was_made(store):
