@@ -110,15 +110,15 @@ def _refuse_dangling_link(place: Path, path: Path) -> None:
         ) from NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
 
 
-def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None:
-    """Write a private file so that a reader, or the next boot, sees the old text or the new one, never a part.
+def write_atomically(path: Path, content: str | bytes, *, is_for_good: bool = True) -> None:
+    """Write a private file so that a reader, or the next boot, sees the old content or the new one, never a part.
 
     A symbolic link at the path is replaced, not followed: a caller that means its target resolves it. What root writes
     in the directory of another user is that user's.
 
     Args:
         path: The file.
-        text: Its content.
+        content: A text, or bytes.
         is_for_good: Whether the next boot matters. It costs a wait for the disk.
 
     Raises:
@@ -131,9 +131,9 @@ def write_atomically(path: Path, text: str, *, is_for_good: bool = True) -> None
             # A killed process with this pid, or another user, may have left a file: never write through it.
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 give_to_owner_of(path.parent, descriptor)
-                file.write(text)
+                file.write(content.encode() if isinstance(content, str) else content)
                 if is_for_good:
                     file.flush()
                     os.fsync(file.fileno())

@@ -21,7 +21,7 @@ from kraftd.runtime.jars import (
     read_lock,
 )
 from kraftd.runtime.java import Java, find_java
-from kraftd.runtime.scratch_node import checkpoint_path, make_checkpoint, needs_checkpoint
+from kraftd.runtime.scratch_node import checkpoint_path, has_checkpoint, make_checkpoint, needs_checkpoint
 from kraftd.units import human_size, plural
 
 _NOT_THE_CODE = re.compile(r"-(sources|javadoc|scaladoc|test|test-sources)\.jar$")
@@ -127,10 +127,11 @@ def find_runtime(wanted: RuntimeSpec, cache_dir: Path, clock: Clock, jar_set: Ja
         if lacking := cache.shortfall(jars):
             raise _missing(wanted.kafka_version, lacking)
         classpath = cache.classpath(jars)
-    checkpoint = checkpoint_path(cache_dir, wanted.kafka_version)
-    if needs_checkpoint(wanted.kafka_version) and not checkpoint.is_file():
+    if needs_checkpoint(wanted.kafka_version) and not has_checkpoint(cache_dir, wanted.kafka_version):
+        checkpoint = checkpoint_path(cache_dir, wanted.kafka_version)
+        what = "empty" if checkpoint.exists() else "missing"
         raise RuntimeMissingError(
-            f"cannot format Kafka {wanted.kafka_version}: {checkpoint} is missing",
+            f"cannot format Kafka {wanted.kafka_version}: {checkpoint} is {what}",
             hint="Run 'kraftd setup'; it needs no network for this.",
             code="bootstrap_checkpoint_missing",
         )

@@ -21,7 +21,7 @@ from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host import lock
 from kraftd.host.environment import inherited_environment
-from kraftd.host.files import make_private_directory
+from kraftd.host.files import make_private_directory, write_atomically
 from kraftd.host.logs import tail
 from kraftd.host.processes import Process, describe, find_by_marker, send_signal
 from kraftd.plan import kinds
@@ -264,6 +264,12 @@ def checkpoint_path(cache_dir: Path, kafka_version: str) -> Path:
     return cache_dir / "bootstrap" / f"kafka-{kafka_version}.checkpoint"
 
 
+def has_checkpoint(cache_dir: Path, kafka_version: str) -> bool:
+    """Return whether the cache has a Kafka version's checkpoint; not an empty one, as a lost power supply left it."""
+    path = checkpoint_path(cache_dir, kafka_version)
+    return path.is_file() and path.stat().st_size > 0
+
+
 def make_checkpoint(cache_dir: Path, kafka_version: str, java: Java, classpath: Sequence[Path], clock: Clock) -> Path:
     """Return the checkpoint of a Kafka version; making an absent one takes a JVM one to two seconds.
 
@@ -272,7 +278,7 @@ def make_checkpoint(cache_dir: Path, kafka_version: str, java: Java, classpath: 
         TimedOutError: Another process was making it for the whole time limit.
     """
     path = checkpoint_path(cache_dir, kafka_version)
-    if path.is_file():
+    if has_checkpoint(cache_dir, kafka_version):
         return path
     make_private_directory(path.parent)
     with (
@@ -287,7 +293,7 @@ def make_checkpoint(cache_dir: Path, kafka_version: str, java: Java, classpath: 
         with ScratchProcess(command, directory, clock) as process:
             if process.wait_for_exit(_TIMEOUT_S) or not (data / "bootstrap.checkpoint").is_file():
                 raise process.failure("it wrote no bootstrap.checkpoint")
-        (data / "bootstrap.checkpoint").replace(path)
+        write_atomically(path, (data / "bootstrap.checkpoint").read_bytes())
     return path
 
 

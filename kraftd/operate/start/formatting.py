@@ -63,7 +63,7 @@ def format_nodes(plan: Plan, nodes: tuple[Node, ...], bootstrap_checkpoint: Path
         for leftover in filter(_is_of_a_format, directory.iterdir()):
             leftover.unlink()
         if bootstrap_checkpoint is not None:
-            (directory / _BOOTSTRAP).write_bytes(bootstrap_checkpoint.read_bytes())
+            write_atomically(directory / _BOOTSTRAP, bootstrap_checkpoint.read_bytes())
         # The identity comes last: a directory with it is whole.
         write_atomically(directory / _META, meta_properties(manifest.cluster_id, node.node_id))
     if nodes or manifest != known:
@@ -123,4 +123,4 @@ def _holds_anything(directory: Path) -> bool:
 
 def _is_of_a_format(path: Path) -> bool:
     """Return whether a file is one that an interrupted format leaves before the identity."""
-    return path.name == _BOOTSTRAP or path.name.startswith(f".{_META}.")
+    return path.name == _BOOTSTRAP or path.name.startswith((f".{_BOOTSTRAP}.", f".{_META}."))

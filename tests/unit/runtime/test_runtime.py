@@ -132,6 +132,9 @@ def test_a_kafka_4_has_the_checkpoint_of_its_version(tmp_path):
     checkpoint = tmp_path / "cache" / "bootstrap" / "kafka-4.3.1.checkpoint"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
+    with pytest.raises(RuntimeMissingError, match=r"checkpoint is empty"):
+        find_runtime(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK)
+    checkpoint.write_bytes(b"features")
 
     assert (
         find_runtime(RuntimeSpec("4.3.1", kafka_home=home), tmp_path / "cache", CLOCK).bootstrap_checkpoint

@@ -184,6 +184,7 @@ def test_what_a_format_that_was_cut_leaves_in_a_directory_is_no_data(plan, tmp_p
     directory.mkdir(parents=True)
     (directory / "bootstrap.checkpoint").write_bytes(b"half")
     (directory / ".meta.properties.4711").write_text("version=1\nclus")
+    (directory / ".bootstrap.checkpoint.4711").write_bytes(b"ha")
     (tmp_path / "checkpoint").write_bytes(b"whole")
 
     format_nodes(plan, unformatted(plan, None), tmp_path / "checkpoint")
