@@ -24,7 +24,7 @@ import psutil
 from kraftd.clock import Clock
 from kraftd.errors import KraftdError
 from kraftd.host.files import read_text, write_changed
-from kraftd.host.processes import Process, is_alive, send_signal
+from kraftd.host.processes import Process, describe, is_alive, send_signal
 from kraftd.plan.program import Listener
 from kraftd.render.server_properties import escaped
 
@@ -102,7 +102,8 @@ def remove_sockets(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(AttachError, OSError):
             path = _socket_path(pid)
-            if not psutil.pid_exists(pid) and _listens(path):
+            # One that has ended, and that nobody has waited for yet, listens no more.
+            if describe(pid) is None and _listens(path):
                 path.unlink()
 
 

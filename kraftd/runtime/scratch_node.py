@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from kraftd.errors import KraftdError
 from kraftd.host import lock
 from kraftd.host.environment import inherited_environment
 from kraftd.host.files import make_private_directory, write_atomically
+from kraftd.host.jvm import remove_sockets
 from kraftd.host.logs import tail
-from kraftd.host.processes import Process, describe, find_by_marker, send_signal
+from kraftd.host.processes import ExitWatch, Process, describe, find_by_marker, send_signal
 from kraftd.plan import kinds
 from kraftd.plan.kinds import kafka_listener
 from kraftd.plan.layout import Layout
@@ -39,6 +40,8 @@ _HEAP_BYTES = 256 * 1024**2
 _PREFIX = "scratch-"
 _POLL_S = 0.05
 _TIMEOUT_S = 60.0
+_KILLED_S = 2.0
+"""How long a killed JVM may take to give back its memory."""
 
 
 def random_id() -> str:
@@ -119,9 +122,20 @@ def end_abandoned(parent: Path) -> None:
     A JVM that outlived its kraftd is identified by the directory in its command line, and ended.
     """
     for leftover in parent.glob(f"{_PREFIX}*"):
-        for process in find_by_marker([java_marker(f"{leftover}/{NODE}")]).values():
-            send_signal(process, signal.SIGKILL)
+        _kill(find_by_marker([java_marker(f"{leftover}/{NODE}")]).values())
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _kill(processes: Collection[Process]) -> None:
+    """Kill JVMs of others, and remove the sockets through which commands were sent to them, once they have ended."""
+    left = {process.pid for process in processes}
+    with contextlib.closing(ExitWatch()) as watch:
+        watch.watch(left)
+        for process in processes:
+            send_signal(process, signal.SIGKILL)
+        while left and (ended := watch.wait(_KILLED_S)):
+            left.difference_update(ended)
+    remove_sockets(process.pid for process in processes)
 
 
 def free_ports() -> tuple[int, int, int]:
@@ -163,6 +177,7 @@ class ScratchProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._running.pid, signal.SIGKILL)
         self._running.wait()
+        remove_sockets([self._running.pid])
         self._release_signals()
 
     def _spawn(self) -> "subprocess.Popen[bytes]":

@@ -1,6 +1,7 @@
 """Scratch processes end with whoever started them, or with the next one who comes."""
 
 import signal
+import socket
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
+from kraftd.host.jvm import temporary_directory
 from kraftd.host.lock import acquire
 from kraftd.host.processes import describe, is_alive
 from kraftd.plan.program import java_marker
@@ -41,12 +43,22 @@ def left_in(directory, scratch):
     return process
 
 
+def socket_of(pid):
+    """Listen as a JVM does to which a command is sent, and return the path; one that is killed leaves the socket."""
+    path = temporary_directory() / f".java_pid{pid}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+    return path
+
+
 def test_a_process_that_outlived_its_kraftd_is_ended_by_the_next(tmp_path):
     abandoned = tmp_path / "scratch-abandoned"
     abandoned.mkdir()
     with left_in(tmp_path, abandoned) as process:
+        path = socket_of(process.pid)
         with scratch_directory(tmp_path):
-            pass
+            assert not path.exists()
 
         assert process.wait(10) == -9
 
@@ -101,6 +113,13 @@ def test_a_scratch_process_takes_its_children_with_it(tmp_path):
         assert WAIT in child.command
 
     eventually(lambda: not is_alive(child))
+
+
+def test_a_killed_scratch_process_leaves_no_socket_behind(tmp_path):
+    with ScratchProcess([sys.executable, "-c", WAIT], tmp_path, SystemClock()) as process:
+        path = socket_of(process.identity.pid)
+
+    assert not path.exists()
 
 
 def test_a_process_that_ends_early_is_told_with_its_last_words(tmp_path):

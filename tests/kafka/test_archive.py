@@ -10,6 +10,7 @@ import pytest
 from kraftd.clock import SystemClock
 from kraftd.errors import KraftdError
 from kraftd.host.environment import inherited_environment
+from kraftd.host.jvm import temporary_directory
 from kraftd.host.processes import find_by_marker
 from kraftd.plan import kinds
 from kraftd.plan.layout import cache_dir
@@ -105,18 +106,22 @@ def test_a_second_training_finds_the_archive_of_the_first(trained):
 
 
 def test_a_training_that_fails_leaves_neither_process_nor_files(tmp_path):
-    seen = []
+    seen, sockets = [], []
 
     def fail(_access):
         (directory,) = (tmp_path / "archives").glob("scratch-*")
         seen.append(java_marker(f"{directory}/{NODE}"))
-        assert find_by_marker(seen)
+        (jvm,) = find_by_marker(seen).values()
+        # The command that opened JMX made it.
+        sockets.append(temporary_directory() / f".java_pid{jvm.pid}")
+        assert sockets[0].is_socket()
         raise KraftdError("cannot go on")
 
     with pytest.raises(KraftdError, match="cannot go on"):
         train_archive(runtime_of("3.9.2"), tmp_path, (), CLOCK, note=lambda _text: None, workload=fail)
 
     assert find_by_marker(seen) == {}
+    assert [path for path in sockets if path.exists()] == []
     assert list(tmp_path.rglob("scratch-*")) == []
     assert list(tmp_path.rglob("*.aot")) == []
 
