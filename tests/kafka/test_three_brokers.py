@@ -4,7 +4,6 @@ import re
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 
@@ -14,8 +13,8 @@ from tests.kafka.broker.library import ConfigResource, ConfigResourceType, libra
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 MOST_REQUESTS = 22
-_PAUSE_S = 3.0
-"""Between two cycles there is more, within one less."""
+ONCE_IN_A_CYCLE = "DESCRIBE_QUORUM"
+"""By what cycles are told apart: on a busy machine one may last until the next is due."""
 _LOGGED = re.compile(r'^\[(?P<at>[^]]+)\] DEBUG .*"clientId":"kraftd".*"requestApiKeyName":"(?P<api>\w+)"')
 
 
@@ -31,8 +30,9 @@ def test_three_brokers_form_a_cluster_and_a_fourth_gets_a_canary_too(fresh):
     began_s = time.time()
     eventually(lambda: flown(fresh, since_s=began_s) == {1, 2, 3}, within_s=90, what="three canaries")
     counted = cycles(fresh, 3)
-    assert len(counted) >= 3
-    assert all(0 < each.total() <= MOST_REQUESTS for each in counted), counted
+    # Of the first one they may not have written all.
+    assert len(counted) >= 2
+    assert all(each.total() <= MOST_REQUESTS for each in counted), counted
 
     assert fresh.stop("--json").document["unclean"] == []
     fresh.settings["cluster.brokers"] = 4
@@ -71,10 +71,11 @@ def cycles(cluster, brokers):
                 logged.append((at_s, request["api"]))
     logged.sort()
     found = []
-    for (before_s, _), (at_s, api) in pairwise([(0.0, ""), *logged]):
-        if at_s - before_s > _PAUSE_S:
+    for _, api in logged:
+        if api == ONCE_IN_A_CYCLE:
             found.append(Counter())
-        found[-1][api] += 1
+        if found:
+            found[-1][api] += 1
     return found
 
 
