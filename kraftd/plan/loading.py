@@ -126,11 +126,14 @@ def parse_toml(text: str, origin: str) -> Layer:
         ConfigurationError: The text is not TOML.
     """
     try:
-        return Layer(origin, tomllib.loads(text))
+        values = tomllib.loads(text)
+        # Of a hexadecimal number Python bounds the digits only when it is written as a decimal one.
+        str(values)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"cannot read {origin}: {_said(error)}", hint="Fix that line, or compare with 'kraftd init --stdout'."
         ) from error
+    return Layer(origin, values)
 
 
 def _said(error: ValueError | RecursionError) -> str:

@@ -289,7 +289,11 @@ def test_what_is_no_toml_is_refused_with_the_place_of_the_error():
 
 @pytest.mark.parametrize(
     ("toml", "said"),
-    [(f"x = {'9' * 5000}", "a number has too many digits"), ("x = " + "[" * 3000, "nested too deeply")],
+    [
+        (f"x = {'9' * 5000}", "a number has too many digits"),
+        (f"[cluster]\nbrokers = 0x{'9' * 5000}", "a number has too many digits"),
+        ("x = " + "[" * 3000, "nested too deeply"),
+    ],
 )
 def test_toml_beyond_the_bounds_of_python_is_refused(toml, said):
     with pytest.raises(ConfigurationError, match=rf"cannot read kraftd\.toml: .*{said}"):
