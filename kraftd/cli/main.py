@@ -47,8 +47,8 @@ SECTIONS = {
 _EPILOG = (
     "Global options may be given before or after the command. Exit codes: 0 done, 1 failed or degraded, 2 usage or "
     "configuration, 3 not running, 4 unknown or no permission, 5 Java or Kafka missing, 6 other data than expected, "
-    "7 needs a running cluster, 8 refused for safety, 124 timed out. exec and kafka end as what they run; 126 and 127: "
-    "exec cannot run it, or finds no such program."
+    "7 needs a running cluster, 8 refused for safety, 124 timed out, 130 interrupted. exec and kafka end as what they "
+    "run; 126 and 127: exec cannot run it, or finds no such program."
 )
 
 _EPILOG_OF_COMMAND = "'kraftd --help' shows the options of every command, such as --json."
@@ -159,7 +159,9 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show times and tracebacks.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
-    timeout: Annotated[str | None, typer.Option("--timeout", metavar="DURATION", help="Such as 180s or 3m.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="DURATION", help="Such as 180s or 3m; commands have defaults.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

@@ -154,7 +154,7 @@ _CLUSTER = """\
 #keep = 0
 # Whether a backup holds only what is new since the one before: true or false.
 #incremental = false
-# Only these topics; all without a name.
+# Only these topics; default: all.
 #topics = []
 
 [metrics_agent]

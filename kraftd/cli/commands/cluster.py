@@ -22,7 +22,7 @@ _CHANGE_TIMEOUT_S = 600.0
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Programs; all of them without a name.", autocompletion=program_names),
+    typer.Argument(metavar="NAME", help="Programs; default: all.", autocompletion=program_names),
 ]
 Chosen = Annotated[list[str], typer.Argument(metavar="NAME", help="Programs.", autocompletion=program_names)]
 With = Annotated[
@@ -41,9 +41,7 @@ InForeground = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Stop even if that costs the quorum or the last in-sync replica.")]
 
-Rolling = Annotated[
-    bool, typer.Option("--rolling", help="One program after the other, while the others serve (--timeout 600s).")
-]
+Rolling = Annotated[bool, typer.Option("--rolling", help="One program after the other, while the others serve.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")]
 RestartOnly = Annotated[bool, typer.Option("--force", help="Restart the only broker too: nothing serves meanwhile.")]
 
@@ -67,7 +65,10 @@ def register(app: typer.Typer) -> None:
 
 
 def start(context: typer.Context, names: Names = None, tools: With = None, foreground: InForeground = False) -> None:
-    """Start the cluster and return when it is ready. Programs that run already are left alone."""
+    """Start the cluster and return when it is ready. Programs that run already are left alone.
+
+    --timeout: how long that may take (default 180s).
+    """
     from kraftd.cli import output
     from kraftd.operate.configuring import enabling
     from kraftd.operate.context import cluster_context
@@ -100,7 +101,10 @@ def start(context: typer.Context, names: Names = None, tools: With = None, foreg
 
 
 def stop(context: typer.Context, names: Names = None, force: Force = False) -> None:
-    """Stop the cluster, or programs of it, without losing a record. A cluster that does not run is not an error."""
+    """Stop the cluster, or programs of it, without losing a record. A cluster that does not run is not an error.
+
+    --timeout: how long brokers and controllers may take before they are killed (default 330s).
+    """
     from kraftd.cli import output
     from kraftd.operate.stop.stop import StopOptions
     from kraftd.operate.stop.stop import stop as stop_cluster
@@ -124,10 +128,9 @@ def restart(
 ) -> None:
     """Stop and start the cluster, or programs of it; what does not run is started, as by 'start'.
 
-    With the whole cluster a changed configuration takes effect.
-
-    With --rolling one program after the other is restarted, every broker and controller without a name, each while the
-    others serve; a call that ended early is continued.
+    With the whole cluster a changed configuration takes effect. With --rolling one program after the other is
+    restarted, every broker and controller without a name, each while the others serve; a call that ended early is
+    continued. --timeout: for the stop (default 330s), the start (default 180s) or all that is rolling (default 600s).
     """
     if rolling or dry_run:
         _restart_rolling(context, names, force=force, is_rolling=rolling, dry_run=dry_run)
@@ -188,6 +191,8 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
 
     Each program gets the least that is needed: nothing, other settings while it runs, or a restart, one after the
     other. What is new is started beside the others. Refused is what would change the quorum or lose data.
+
+    --timeout: how long all of it may take (default 600s).
     """
     from kraftd.cli import output
     from kraftd.operate.apply.apply import ApplyOptions
@@ -206,7 +211,10 @@ def apply(context: typer.Context, dry_run: DryRun = False, force: RestartOnly = 
 
 
 def pause(context: typer.Context, names: Chosen) -> None:
-    """Leave programs alone: the daemon neither restarts nor ends them. They run on; 'start' and 'stop' end a pause."""
+    """Leave programs alone: the daemon neither restarts nor ends them. They run on; 'start' and 'stop' end a pause.
+
+    --timeout: how long to wait for another command (default 30s).
+    """
     from kraftd.operate.stop.stop import pause as pause_programs
 
     invocation: Invocation = context.obj
@@ -215,7 +223,10 @@ def pause(context: typer.Context, names: Chosen) -> None:
 
 
 def resume(context: typer.Context, names: Chosen) -> None:
-    """End the pause of programs: the daemon keeps them running again, and restarts what ended meanwhile."""
+    """End the pause of programs: the daemon keeps them running again, and restarts what ended meanwhile.
+
+    --timeout: how long to wait for another command (default 30s).
+    """
     from kraftd.operate.stop.stop import resume as resume_programs
 
     invocation: Invocation = context.obj

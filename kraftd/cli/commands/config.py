@@ -30,7 +30,7 @@ def init(
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead.")] = False,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help="Set what fits: ci, laptop, vm or prod."),
+        typer.Option("--profile", metavar="NAME", help="Set the values of a profile: ci, laptop, vm or prod."),
     ] = None,
 ) -> None:
     """Write kraftd.toml: every setting, commented out, with its default; or the values of a profile."""

@@ -120,7 +120,7 @@ def bundle(
         Path | None, typer.Argument(metavar="FILE", help="A new .tar.gz; named by cluster and time without it.")
     ] = None,
     thread_dumps: Annotated[
-        bool, typer.Option("--thread-dumps", help="With the threads of each node that serves.")
+        bool, typer.Option("--thread-dumps", help="Include a thread dump of each node that serves.")
     ] = False,
 ) -> None:
     """Write one archive for a bug report, of everything but records and secrets."""

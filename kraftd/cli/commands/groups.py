@@ -24,7 +24,7 @@ _MOST_IMPORTED_BYTES = 64 * 1024 * 1024
 _MOST_NAMED = 6
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", help="Groups; all without a name.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", help="Groups; default: all.")]
 SomeNames = Annotated[list[str], typer.Argument(metavar="GROUP", help="Groups.")]
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only in this topic; may be repeated.")
@@ -155,7 +155,9 @@ def reset(
             "--to", metavar="WHERE", help="earliest, latest, an offset, a time (RFC 3339), or how long ago: 2h."
         ),
     ] = None,
-    shift: Annotated[int | None, typer.Option("--shift", metavar="N", help="N records on, or back: -100.")] = None,
+    shift: Annotated[
+        int | None, typer.Option("--shift", metavar="N", help="By N records; back if negative: -100.")
+    ] = None,
     topics: Topics = None,
     partitions: Partitions = None,
     yes: Yes = False,

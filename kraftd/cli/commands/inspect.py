@@ -29,7 +29,7 @@ _EMPTY_NAME = "''"
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Programs; all of them without a name.", autocompletion=program_names),
+    typer.Argument(metavar="NAME", help="Programs; default: all.", autocompletion=program_names),
 ]
 
 
@@ -120,7 +120,10 @@ def wait(
         ),
     ] = None,
 ) -> None:
-    """Wait until programs, or the cluster, are ready, or on another rung; exit code 124 when the time is up."""
+    """Wait until programs, or the cluster, are ready, or on another rung; exit code 124 when the time is up.
+
+    --timeout: that time (default 180s).
+    """
     from kraftd.operate.start.wait import parse_condition
     from kraftd.operate.start.wait import wait as wait_for
 

@@ -27,7 +27,7 @@ _SEND_TIMEOUT_S = 30.0
 _ENDS = ("earliest", "latest")
 
 Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
-Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what arrives, until Ctrl-C.")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Keep printing records as they arrive, until Ctrl-C.")]
 Count = Annotated[
     int | None,
     typer.Option("-n", "--lines", metavar="N", min=0, help="The newest N; with --offset or --since, N at most."),
@@ -93,7 +93,9 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
 ) -> None:
     """Print the newest records of a topic. Exact in a pipe, escaped on a terminal; --json prints a document a line.
 
-    What is damaged in its log is passed, and named on stderr; exit code 1.
+    What is damaged in its log is skipped, and named on stderr; exit code 1.
+
+    --timeout: how long the brokers may not answer (default 30s).
     """
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.record_format import DEFAULT, WITH_HEADERS, Filter, Form, renderer
@@ -195,7 +197,10 @@ def send(
     tombstone: Tombstone = False,
     from_json: FromJson = False,
 ) -> None:
-    """Send records to a topic and wait until every in-sync replica has them."""
+    """Send records to a topic and wait until every in-sync replica has them.
+
+    --timeout: how long a record may wait for that (default 30s).
+    """
     from kraftd.kafka.records.sending import NewRecord
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.send import check_target, parse_headers, records_of_json, records_of_lines

@@ -24,11 +24,11 @@ _MOST_SHOWN = 20
 _GOES_ON = "the same command goes on where this ended; with --abort it undoes it."
 Planned = TypeVar("Planned", "PlannedScale", "PlannedReassignment")
 
-Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", min=1, help="How many brokers there are to be.")]
+Brokers = Annotated[int | None, typer.Option("--brokers", metavar="N", min=1, help="The new number of brokers.")]
 Factor = Annotated[
     int | None,
     typer.Option(
-        "--replication-factor", metavar="R", min=1, help="How many replicas topics are to have, with their min ISR."
+        "--replication-factor", metavar="R", min=1, help="The new number of replicas of topics; their min ISR follows."
     ),
 ]
 Topics = Annotated[
@@ -36,18 +36,19 @@ Topics = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 Places = Annotated[
-    str | None, typer.Option("--brokers", metavar="IDS", help="The brokers that get them: 1,2,3; all without it.")
+    str | None,
+    typer.Option("--brokers", metavar="IDS", help="Brokers that may hold the replicas: 1,2,3; default: all."),
 ]
 Assignment = Annotated[
     str | None,
     typer.Option("--assignment", metavar="IDS", help="The replicas of each partition of one topic: 1:2,2:3."),
 ]
-Reassigned = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
+Reassigned = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; default: all.")]
 AbortReassignment = Annotated[bool, typer.Option("--abort", help="Undo the reassignment that is unfinished.")]
 Abort = Annotated[bool, typer.Option("--abort", help="Undo the scale that is unfinished.")]
 DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the data of brokers that leave.")]
 Throttle = Annotated[
-    str, typer.Option("--throttle", metavar="SIZE", help="How much a second each broker may send and receive.")
+    str, typer.Option("--throttle", metavar="SIZE", help="Bytes a second that each broker may send, and receive: 64m.")
 ]
 
 
@@ -69,8 +70,10 @@ def scale(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's wa
 ) -> None:
     """Change the number of brokers of a running cluster, and balance its partitions over them.
 
-    New brokers start beside the others; nothing restarts. Brokers that leave are drained before they are stopped.
+    New brokers start beside the others; no broker restarts. Brokers that leave are drained before they are stopped.
     The copies are throttled. A command that was interrupted is finished by the next one, or undone with --abort.
+
+    --timeout: how long all of it may take (default 3600s).
     """
     from kraftd.operate.scale.scale import Scale, ScaleOptions
 
@@ -106,6 +109,8 @@ def reassign(
     """Balance replicas and leaders over the brokers, or put them where --assignment says. Shows the plan, then asks.
 
     The copies are throttled. A command that was interrupted is finished by the next one, or undone with --abort.
+
+    --timeout: how long all of it may take (default 3600s).
     """
     from kraftd.operate.scale.reassign import Reassign, ReassignOptions
 

@@ -27,7 +27,7 @@ _MOST_READERS = 10
 _MOST_NAMED = 6
 
 Name = Annotated[str, typer.Argument(metavar="TOPIC", help="A topic.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all without a name.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; default: all.")]
 SomeNames = Annotated[list[str], typer.Argument(metavar="TOPIC", help="Topics.")]
 Partitions = Annotated[
     int | None, typer.Option("--partitions", "-p", metavar="N", min=1, max=10000, help="How many partitions.")
@@ -139,7 +139,10 @@ def create(
         bool, typer.Option("--if-missing", help="One that exists as asked for is not an error.")
     ] = False,
 ) -> None:
-    """Create a topic, and return when its partitions can be written to."""
+    """Create a topic, and return when its partitions can be written to; it has 1 partition without --partitions.
+
+    --timeout: how long that may take (default 30s).
+    """
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.changing import NewTopic, create_topic
 
@@ -313,6 +316,8 @@ def apply(
     """Make topics match what a file declares: create, grow and configure them. Shows the plan, then asks.
 
     Nothing is deleted without --delete-undeclared, and then only what an earlier call created for the same file.
+
+    --timeout: how long new topics may take until they can be used (default 30s).
     """
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.applying import carry_out, exclusive, parse_declarations, planned_apply, refuse_obstacles

@@ -40,6 +40,8 @@ def upgrade(
     """Bring a running cluster to another version of Kafka, node by node, while it serves.
 
     Until --finalize, --to with the old version goes back. A command that was interrupted is finished by the next one.
+
+    --timeout: how long all of it may take (default 900s).
     """
     if (to is None) is not finalize:
         raise ConfigurationError(
