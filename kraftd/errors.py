@@ -117,5 +117,5 @@ def known_names(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"Did you mean {near[0]}? " if near else ""
     rest = f" and {len(known) - _MOST_NAMES_LISTED} more" if len(known) > _MOST_NAMES_LISTED else ""
-    there_are = ", ".join(known[:_MOST_NAMES_LISTED]) + rest
-    return f"{meant}There are: {there_are or 'none'}."
+    names = ", ".join(known[:_MOST_NAMES_LISTED]) + rest
+    return f"{meant}Known names: {names or 'none'}."

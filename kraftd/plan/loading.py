@@ -95,7 +95,7 @@ def suggested_name(name: str, known: Sequence[str]) -> str:
 def _remark(close: Sequence[str], all_names: Sequence[str]) -> str:
     if close:
         return f", did you mean {close[0]}?"
-    return f"; there are: {', '.join(all_names)}" if 0 < len(all_names) <= _FEW_NAMES else ""
+    return f"; known names: {', '.join(all_names)}" if 0 < len(all_names) <= _FEW_NAMES else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def find_tool(name: str, kafka_version: str) -> Tool:
     if short in available:
         return available[short]
     near = difflib.get_close_matches(short, available, n=3)
-    meant = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(available)}."
+    meant = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(available)}."
     raise ConfigurationError(
         f"cannot run the tool {name!r}: Kafka {kafka_version} has none of that name",
         hint=meant,

@@ -212,7 +212,7 @@ def _broker_health(snapshot: Snapshot | None, broker_id: int) -> Response:
         raise HttpProblemError(Problem("unavailable", NOTHING_SEEN))
     if broker is None:
         known = ", ".join(str(each.node_id) for each in brokers)
-        raise HttpProblemError(Problem("not_found", f"there is no broker {broker_id}; there are: {known}"))
+        raise HttpProblemError(Problem("not_found", f"there is no broker {broker_id}; brokers: {known}"))
     if not broker.ready:
         raise HttpProblemError(Problem("unavailable", broker.reason or f"it is {broker.service_state.value}"))
     return Response(status_code=204)

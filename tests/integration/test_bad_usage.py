@@ -67,7 +67,7 @@ def test_the_configuration_of_ones_own_prometheus_needs_no_cluster(cluster):
 def test_a_profile_that_there_is_not_is_named_with_those_there_are(cluster, tmp_path, name):
     error = refused(cluster, "init", "--profile", name, status=2, code="unknown_profile")
 
-    assert "There are: ci, laptop, vm, prod." in error["hint"]
+    assert "Known names: ci, laptop, vm, prod." in error["hint"]
     assert "Did you mean laptop?" in error["hint"] or name.isupper()
     assert not (tmp_path / "kraftd.toml").exists()
 
@@ -106,7 +106,7 @@ def test_a_program_that_there_is_not_is_refused_with_those_that_there_are(cluste
     error = refused(cluster, verb, "broker-9", status=4, code="unknown")
 
     assert error["message"] == "cannot find the program broker-9 in the cluster local"
-    assert error["hint"] == f"Did you mean broker-2? There are: {NAMES}."
+    assert error["hint"] == f"Did you mean broker-2? Known names: {NAMES}."
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "env", "wait", "destroy", "top"])
@@ -152,15 +152,15 @@ def test_a_condition_that_there_is_not_is_refused(cluster, plan, condition):
 def test_a_wait_for_a_name_that_there_is_not_is_refused_with_the_nearest(cluster, plan):
     error = refused(cluster, "wait", "--for", "ready", "--for", "broker-9:in-sync", status=4, code="unknown")
 
-    assert error["hint"].startswith("Did you mean broker-2? There are: cluster, ")
+    assert error["hint"].startswith("Did you mean broker-2? Known names: cluster, ")
 
 
 def test_a_wait_for_a_rung_that_there_is_not_is_refused_with_the_nearest(cluster, plan):
     error = refused(cluster, "wait", "--for", "broker-1:insync", status=2, code="invalid_configuration")
 
     assert error["hint"] == (
-        "Did you mean in-sync? There are: spawned, listening, recovered, registered, serving, in-sync, ready, stopped. "
-        "Write NAME:RUNG, as in broker-1:ready."
+        "Did you mean in-sync? Known names: spawned, listening, recovered, registered, serving, in-sync, ready, "
+        "stopped. Write NAME:RUNG, as in broker-1:ready."
     )
 
 

@@ -94,7 +94,7 @@ def refuse_reassignment(situation: Situation, goal: Goal, brokers: Collection[in
     if unknown := [node_id for node_id in named if node_id not in brokers]:
         raise ConfigurationError(
             f"cannot move replicas to broker {unknown[0]}: there is none",
-            hint=f"There are: {', '.join(map(str, sorted(brokers)))}.",
+            hint=f"Brokers: {', '.join(map(str, sorted(brokers)))}.",
             details={"unknown": unknown, "known": sorted(brokers)},
         )
     if topics := too_many_replicas(situation.placement, len(goal.brokers), ()):

@@ -195,15 +195,15 @@ def test_a_plain_cluster_name_is_taken(name):
         ('[env]\nx = "1"', "env: no such setting, did you mean producer.env or consumer.env?"),
         ("[cluster]\ninstances = 2", "cluster.instances: no such setting, did you mean consumer.instances?"),
         ('[broker]\nheap = "1g"', "broker.heap: no such setting, did you mean cluster.heap or controller.heap?"),
-        ("[broker.two.config]\nx = 1", "broker.two: no such setting; there are: broker.config, broker.<id>"),
+        ("[broker.two.config]\nx = 1", "broker.two: no such setting; known names: broker.config, broker.<id>"),
         (
             "[broker.1.config]\nx = 1\n[broker.01.config]\nx = 2",
-            "broker.01: no such setting; there are: broker.config, broker.<id>",
+            "broker.01: no such setting; known names: broker.config, broker.<id>",
         ),
-        ("[broker.nodes.1.config]\nx = 1", "broker.nodes: no such setting; there are: broker.config, broker.<id>"),
+        ("[broker.nodes.1.config]\nx = 1", "broker.nodes: no such setting; known names: broker.config, broker.<id>"),
         (
             "5 = 5",
-            "5: no such setting; there are: "
+            "5: no such setting; known names: "
             "cluster, kafka, java, broker, controller, topic, producer, consumer, daemon, watchdog, disk, "
             "logs, backup, metrics_agent, prometheus, alertmanager, grafana",
         ),

@@ -54,7 +54,7 @@ def test_a_rung_that_there_is_not_is_refused_with_what_there_is(text, nearest):
         parse_condition(text, PLAN)
 
     assert caught.value.exit_code == 2
-    assert caught.value.hint.startswith(f"{nearest}There are: ")
+    assert caught.value.hint.startswith(f"{nearest}Known names: ")
     assert "stopped" in caught.value.details["known"]
 
 
