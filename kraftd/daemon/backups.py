@@ -239,7 +239,7 @@ class BackupScheduler:
         try:
             write_atomically(self._path, self._history.to_json())
         except FileAccessError as error:
-            logger.warning("The scheduled backups are not on record: %s", error)
+            logger.warning("Cannot save the backup history: %s", error)
 
 
 def backup_scheduler(plan: Plan, record_event: Callable[[str, str], None], clock: Clock) -> BackupScheduler | None:

@@ -267,7 +267,7 @@ def _save_restarts(layout: Layout, restart_histories: Mapping[str, RestartHistor
     try:
         write_atomically(layout.restarts, to_json(restart_histories))
     except FileAccessError as error:
-        logger.warning("The restarts are not on record: %s", error)
+        logger.warning("Cannot save the restart history: %s", error)
 
 
 def reopen_logs(plan: Plan, supervisor: Supervisor) -> None:
@@ -283,4 +283,4 @@ def record_event(events: EventLog, kind: str, program: str, text: str) -> None:
     try:
         events.record(kind, text, program=program)
     except FileAccessError as error:
-        logger.warning("That is not on record: %s", error)
+        logger.warning("Cannot record this event: %s", error)

@@ -285,7 +285,9 @@ class Loop:
         silent_s = 0.0 if self._looked_at_s is None else now_s - self._looked_at_s
         self._looked_at_s = now_s
         if silent_s > longest_silence_s(self._plan.daemon):
-            self._doors.record_event("recovered", DAEMON, f"looks again, after {silent_s:.0f} s in which it did not")
+            self._doors.record_event(
+                "recovered", DAEMON, f"observes again, after {silent_s:.0f} s without an observation"
+            )
 
     def _facts(
         self,

@@ -292,7 +292,7 @@ class ClusterContext:
         try:
             EventLog(self.layout.events, "commands", self.clock).record(kind, text, **facts)
         except FileAccessError as error:
-            self.reporter.step(f"This is not on record ({text}): {error}")
+            self.reporter.step(f"Cannot record this event ({text}): {error}")
 
     @contextlib.contextmanager
     def operating(self, operation: str, what: str) -> Iterator["ClusterContext"]:
@@ -335,7 +335,7 @@ class ClusterContext:
             write_atomically(file, progress.to_json())
         except FileAccessError as error:
             # The operation itself may still succeed, as one that frees a full disk.
-            logger.debug("How far it is, is not on record: %s", error)
+            logger.debug("Cannot record the progress: %s", error)
 
     def _remove_ended_progress(self) -> None:
         """Remove what killed processes left."""

@@ -76,7 +76,7 @@ def _verdicts() -> list[Panel]:
             About(
                 "Parts of what kraftd asks Kafka that failed the last time.",
                 "0; some while a broker restarts.",
-                "/health names the error; what cannot be told is absent here.",
+                "/health names the error; what could not be read is absent here.",
             ),
             "short",
             Query(or_zero(total(f"{daemon('kraftd_collector_up')} == bool 0")), "collectors"),

@@ -134,7 +134,7 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
         result = verify_backups(_target(invocation, target), backup, reporter)
     if (error := result.error) is not None:
         for each in () if invocation.json or invocation.quiet else result.backups:
-            invocation.console().print(f"{each.id}: as written")
+            invocation.console().print(f"{each.id}: intact")
         raise error
     if invocation.json:
         backups = [each.id for each in result.backups]
@@ -143,7 +143,7 @@ def verify(context: typer.Context, target: TargetArgument, backup: BackupId = No
     elif not invocation.quiet:
         invocation.console().print(
             f"{plural(len(result.backups), 'backup')} with {plural(result.records, 'record')} in "
-            f"{plural(result.files, 'file')} ({human_size(result.size_bytes)}): as written"
+            f"{plural(result.files, 'file')} ({human_size(result.size_bytes)}): intact"
         )
         for each in result.backups:
             for gap in each.gaps:

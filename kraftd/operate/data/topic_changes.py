@@ -52,7 +52,7 @@ class Alteration:
 
 
 def made_meanwhile(
-    action: str, names: Sequence[str], hint: str = "Call the command again: it looks at what is there now."
+    action: str, names: Sequence[str], hint: str = "Run the command again: it looks at what is there now."
 ) -> RefusedError:
     """Return the error of topics that were missing when the command looked, and that something else made since.
 
@@ -259,4 +259,4 @@ def key_risk(keyed: int, sampled: int, which: str) -> str | None:
 
 def unknown_key_risk(partition: int, reason: str) -> str:
     """Return the risk of more partitions while one of those that there are cannot be looked at."""
-    return f"whether the records of partition {partition} have keys cannot be told ({reason}): if so, {_KEYS_MOVE}"
+    return f"could not check whether the records of partition {partition} have keys ({reason}): if so, {_KEYS_MOVE}"

@@ -259,7 +259,10 @@ def readers_of(kafka: KafkaData, metadata: ClusterMetadata) -> Readers:
     of_groups = {**groups.failures, **commits.failures, **shared.failures}
     silent = [
         *(f"broker {node_id} did not name its groups: {each.text}" for node_id, each in groups.broker_failures.items()),
-        *(f"what the group {named(name)} reads cannot be told: {each.text}" for name, each in of_groups.items()),
+        *(
+            f"could not read which topics the group {named(name)} reads: {each.text}"
+            for name, each in of_groups.items()
+        ),
     ]
     return Readers(found, silent[0] if silent else None)
 
@@ -361,7 +364,7 @@ def _refuse_others(kafka: KafkaData, planned: PlannedRemoval, verb: str) -> None
         if topic.name in known and known[topic.name].topic_id != topic.topic_id:
             raise RefusedError(
                 f"cannot {verb} the topic {named(topic.name)}: it was deleted meanwhile, and made again",
-                hint="Call the command again: it looks at what is there now.",
+                hint="Run the command again: it looks at what is there now.",
                 code="topic_changed",
                 details={"topic": topic.name},
             )

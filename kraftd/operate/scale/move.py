@@ -246,17 +246,19 @@ class Mover:
         """Double a throttle below what is written meanwhile: the copies would never be complete."""
         if dead:
             names = ", ".join(f"broker-{node_id}" for node_id in dead)
-            self._cluster.reporter.step(f"Waiting for {names}, without which nothing gets less")
+            self._cluster.reporter.step(f"Waiting for {names}, without which the copies make no progress")
             return
         brokers = [int(name) for name in self.journal.broker_throttles]
         try:
             set_rate(self._kafka, brokers, self._bytes_per_s * 2)
         except KraftdError as error:
             # One that hangs, or has just ended, counts as alive for some seconds.
-            self._cluster.reporter.step(f"Nothing gets less: {error}")
+            self._cluster.reporter.step(f"The copies make no progress: {error}")
             return
         self._bytes_per_s *= 2
-        self._cluster.reporter.step(f"Nothing gets less: the throttle is {human_size(self._bytes_per_s)}/s now")
+        self._cluster.reporter.step(
+            f"The copies make no progress: the throttle is {human_size(self._bytes_per_s)}/s now"
+        )
 
     def _look_with_retry(self) -> tuple[Situation, frozenset[int]]:
         """Look, again where no broker answers for a moment."""
@@ -272,7 +274,9 @@ class Mover:
 
     def _check(self, situation: Situation) -> None:
         left = plural(len(situation.reassignments), "partition")
-        self._check_time(f"{left} on the way", "The moves go on, without a throttle; the same command waits for them")
+        self._check_time(
+            f"{left} still copying", "The moves go on, without a throttle; the same command waits for them"
+        )
 
     def _check_time(self, left: str, what_goes_on: str) -> None:
         yield_to_stop(self._cluster.store, self._deadline)
@@ -288,10 +292,9 @@ class Mover:
         while unled := self._unled():
             self._kafka.elect_leaders(unled)
             if self._clock.monotonic_s() > deadline_s:
-                have = "has another leader than its" if len(unled) == 1 else "have other leaders than their"
                 self.notes.append(
-                    f"{plural(len(unled), 'partition')} {have} preferred one; Kafka changes that within 30 s of being "
-                    "in sync"
+                    f"{plural(len(unled), 'partition')} not led by the preferred replica; Kafka elects it within 30 s "
+                    "of its being in sync"
                 )
                 return
             self._clock.sleep(_POLL_S)
@@ -321,7 +324,7 @@ class Mover:
 
 def progress(partitions: int, left: int, total: int, seconds: float) -> str:
     """Return how far the copies are, with the time that the rest takes once a hundredth of the bytes is there."""
-    text = f"{plural(partitions, 'partition')} on the way, {human_size(left)} left"
+    text = f"{plural(partitions, 'partition')} still copying, {human_size(left)} left"
     copied = total - left
     if not left or copied * 100 < total:
         return text

@@ -369,7 +369,7 @@ def _changes(start: Start, sequence: StartSequence) -> list[str]:
         return _unlike(changed, files)
     left = read_journal(plan.layout)
     is_left = left is not None and not start.cluster.doors.is_alive(left.owner)
-    return [f"'kraftd {left.call}' did not come to its end: call it again"] if left and is_left else []
+    return [f"'kraftd {left.call}' did not come to its end: run the command again"] if left and is_left else []
 
 
 def _unlike(changed: tuple[Path, ...], files: Mapping[Path, str]) -> list[str]:

@@ -225,7 +225,7 @@ def test_a_daemon_that_was_frozen_tells_that_when_it_looks_again():
         clock.sleep(pause_s)
         loop.tick()
 
-    assert cluster.events == [("recovered", "kraftd", "looks again, after 43 s in which it did not")]
+    assert cluster.events == [("recovered", "kraftd", "observes again, after 43 s without an observation")]
 
 
 def test_a_wall_clock_that_is_set_ends_no_program():

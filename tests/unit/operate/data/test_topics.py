@@ -53,7 +53,7 @@ def test_a_description_has_the_groups_that_committed_shared_or_are_assigned():
     [
         ({}, None),
         ({"silent_brokers": {2: LOADS}}, "broker 2 did not name its groups: it loads"),
-        ({"unreadable_commits": {"b": LOADS}}, "what the group b reads cannot be told: it loads"),
+        ({"unreadable_commits": {"b": LOADS}}, "could not read which topics the group b reads: it loads"),
     ],
 )
 def test_why_not_all_readers_are_known_is_told_before_records_go(unknown, reason):
@@ -192,7 +192,7 @@ def test_new_partitions_are_a_risk_where_a_partition_cannot_be_looked_at_for_key
     kafka = FakeKafka(bounds={("t", 0): (0, 0)}, unreadable_ends={("t", 1): LOADS})
     (risk,) = planned_alteration(kafka, PLAN.access, "t", Wanted(3, {})).risks
 
-    assert risk.startswith("whether the records of partition 1 have keys cannot be told (it loads)")
+    assert risk.startswith("could not check whether the records of partition 1 have keys (it loads)")
 
 
 def test_an_alteration_that_kafka_refuses_changes_nothing():

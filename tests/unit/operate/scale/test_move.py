@@ -125,7 +125,7 @@ def test_a_broker_that_keeps_its_throttle_is_named():
 def test_the_time_that_is_left_is_told_once_it_can_be_estimated(left, time):
     text = progress(3, left, 24_000_000, 10.0)
 
-    assert text.startswith("3 partitions on the way, ")
+    assert text.startswith("3 partitions still copying, ")
     assert text.endswith(time or " left")
 
 
