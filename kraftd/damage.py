@@ -16,7 +16,7 @@ UNKNOWN_FORMAT = "the format of the batch is unknown"
 NOT_FOUND = "the log is damaged on disk: the broker finds no batch at this offset"
 REFUSED = "the log is damaged on disk: the broker answers CORRUPT_MESSAGE for this offset"
 STALLED_S = 3.0
-"""A position that has not moved for this time, with records behind it, is looked at."""
+"""A position that has not moved for this time, with records after it, is looked at."""
 
 _LONGEST_PAUSE_S = 60.0
 _CORRUPT_MESSAGE = 2
@@ -42,7 +42,7 @@ class Batch:
     fault: str = ""
     """Why it cannot be read; empty if it can."""
     is_end_known: bool = True
-    """False where nothing behind it can be read either, up to the end of the log."""
+    """False where nothing after it can be read either, up to the end of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def batch_at(look: Look, offset: int) -> Batch | None:
 
 
 def damage_from(look: Look, offset: int, most: int) -> Batch | None:
-    """Return the first damage at an offset or in so many batches behind it; None if there is none."""
+    """Return the first damage at an offset or in so many batches after it; None if there is none."""
     for _ in range(most):
         batch = batch_at(look, offset)
         if batch is None or batch.fault:

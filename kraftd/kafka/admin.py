@@ -242,12 +242,12 @@ class KafkaAdmin:
         partitions = found.values[topic].partitions if topic in found.values else ()
         partition = next((each for each in partitions if each.partition == index), None)
         if partition is None:
-            raise access_error(f"cannot look into {topic}-{index}", found.failures.get(topic, NO_LEADER))
+            raise access_error(f"cannot read the log of {topic}-{index}", found.failures.get(topic, NO_LEADER))
 
         def look(offset: int) -> damage.Place:
             answer = place_at(self._opened, partition, offset)
             if isinstance(answer, Failure):
-                raise access_error(f"cannot look into {topic}-{index}", answer)
+                raise access_error(f"cannot read the log of {topic}-{index}", answer)
             return answer
 
         return look

@@ -327,7 +327,7 @@ class Gap:
         begin: The first of them.
         end: The offset after the last one.
         reason: Why they cannot be read.
-        is_end_known: False where nothing behind them can be read either, up to the end of the log.
+        is_end_known: False where nothing after them can be read either, up to the end of the log.
     """
 
     topic: str

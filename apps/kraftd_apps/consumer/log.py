@@ -349,7 +349,7 @@ class LogReading:
         if batch is None or not batch.fault:
             return None
         if batch.first < following == begun:
-            # Its first records may be readable, and its entry is behind them.
+            # Its first records may be readable, and its entry comes after them.
             return [], batch.first
         return [undecodable(partition, following, batch.fault)], batch.end
 

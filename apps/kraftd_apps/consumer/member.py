@@ -122,9 +122,9 @@ class Member:
     Each committed offset carries the id of its topic. An offset of a deleted topic, committed late by another member,
     would hide the first records of the new topic with that name, so such an offset is ignored.
 
-    At the end of a partition, the position is committed too: it is behind the markers and aborted records of
+    At the end of a partition, the position is committed too: it is after the markers and aborted records of
     transactions, which no member ever receives. A batch that librdkafka cannot decode, and would fetch forever, is
-    passed, whether librdkafka reports it or only stays in front of it. So are offsets at which the broker finds none,
+    skipped, whether librdkafka reports it or only stays in front of it. So are offsets at which the broker finds none,
     as soon as a later one can be read.
     """
 
@@ -249,7 +249,7 @@ class Member:
         self._client.close()
 
     def _take(self, messages: list[Any]) -> None:
-        """Hand on the records of a poll, then store the positions behind them.
+        """Hand on the records of a poll, then store the positions after them.
 
         Raises:
             MembershipEndedError: librdkafka does not join again; a new client does.
@@ -280,13 +280,13 @@ class Member:
         self._hand_on(records, following, skipped)
 
     def _pass_damaged(self) -> None:
-        """Pass the damaged batches in front of which librdkafka stays without an error."""
+        """Skip the damaged batches before which librdkafka stays without an error."""
         records, skipped = [], {}
         stalled, self._stalled = self._stalled, []
         for partition, offset in stalled:
             batch = known_batch(self._read_batch, partition, offset, _READ_BATCH_TIMEOUT_S)
             if batch is None or not batch.fault:
-                logger.info("Partition %d stays at %d, though there are records behind it", partition, offset)
+                logger.info("Partition %d stays at %d, though there are records after it", partition, offset)
             elif not batch.is_end_known:
                 logger.warning("Reading %s: %s", self._topic, _held_back(partition, batch))
                 self._held_back[partition] = _held_back(partition, batch)
@@ -400,7 +400,7 @@ class Member:
 
 
 def _held_back(partition: int, batch: Batch) -> str:
-    """Return the sentence about a partition that cannot be read on."""
+    """Return the sentence about a partition that cannot be read any further."""
     return (
         f"partition {partition} cannot be read from offset {batch.first} on: {batch.fault}, "
         f"nor at any other up to the end of the log at {batch.end}"

@@ -233,7 +233,7 @@ def _sent(invocation: Invocation, access: "Access", topic: str, records: "Iterab
         except KeyboardInterrupt:
             sender.flush()
             raise InterruptedSendError(
-                f"cannot send on: interrupted; {plural(sender.acknowledged, 'record')} were acknowledged",
+                f"cannot continue sending: interrupted; {plural(sender.acknowledged, 'record')} were acknowledged",
                 details={"acknowledged": sender.acknowledged},
             ) from None
 

@@ -245,7 +245,7 @@ def delete(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
 
 
 def clear(context: typer.Context, names: SomeNames, yes: Yes = False) -> None:
-    """Delete the records that topics hold now, and keep the topics; consumers go on behind them. Asks."""
+    """Delete the records that topics hold now, and keep the topics; consumers go on after them. Asks."""
     from kraftd.operate.data.access import opened
     from kraftd.operate.data.topics import clear_topics, planned_removal
 

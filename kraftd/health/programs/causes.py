@@ -187,7 +187,7 @@ _PATTERNS = (
         "damaged_log",
         r"rd_slice_narrow_copy: Assertion",
         "A log of its topic is damaged on disk, and the client library ends there: with KAFKA_CLIENT_CONFIG = "
-        """'{"fetch.message.max.bytes": 1}' below [consumer.env] the app passes the place.""",
+        """'{"fetch.message.max.bytes": 1}' below [consumer.env] the app skips the place.""",
         retry_helps=True,
     ),
     _pattern(

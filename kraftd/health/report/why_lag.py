@@ -79,8 +79,8 @@ def _damaged(group: str, gap: Gap | None) -> Iterator[Statement]:
     until = f"to {count(gap.end - 1)}" if gap.is_end_known else "on"
     text = f"cannot be read from offset {count(gap.begin)} {until}: {gap.reason}"
     where = f"--topic {shlex.quote(gap.topic)} --partition {gap.partition} --to {gap.end}"
-    passes = f"; 'kraftd groups reset {shlex.quote(group)} {where}' passes it" if gap.is_end_known else ""
-    yield Statement(2, f"partition {gap.topic}-{gap.partition}", f"{text}{passes}", "its log")
+    skips = f"; 'kraftd groups reset {shlex.quote(group)} {where}' skips it" if gap.is_end_known else ""
+    yield Statement(2, f"partition {gap.topic}-{gap.partition}", f"{text}{skips}", "its log")
 
 
 def group_named(document: StatusDocument, group: str) -> GroupSummary | None:

@@ -16,7 +16,7 @@ from kraftd.kafka.records.librdkafka import load_library
 from kraftd.plan.plan import Access
 
 _MOST_BATCHES = 100
-"""Markers and aborted records are passed without a message, so that the damage may be behind the last record's end."""
+"""Markers and aborted records are passed without a message, so that the damage may come after the last record's end."""
 
 
 REPAIR = (
@@ -49,12 +49,12 @@ class GapFinder:
         self._stalls = Stalls()
 
     def at(self, place: TopicPartition, offset: int) -> Gap | None:
-        """Return the damage at an offset, or shortly behind it; None if there is none, or no broker tells."""
+        """Return the damage at an offset, or shortly after it; None if there is none, or no broker tells."""
         batch = self._looked(place, partial(damage_from, offset=offset, most=_MOST_BATCHES))
         return _gap(place, batch, offset, batch.fault) if batch is not None and batch.fault else None
 
     def stalled(self, positions: Mapping[TopicPartition, int]) -> Iterator[Gap]:
-        """Yield the damage in front of positions that have not moved for 3 s, though there are records behind them."""
+        """Yield the damage before which positions have not moved for 3 s, though there are records after it."""
         for place, offset in self._stalls.noted(positions, self._clock()):
             if (gap := self.at(place, offset)) is not None:
                 yield gap

@@ -41,7 +41,7 @@ _POLL_S = 0.1
 _METADATA_S = 5.0
 _SILENT_S = 60.0
 _FINAL = frozenset({"_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
-"""The errors of librdkafka itself that do not pass: it looks for brokers and leaders again, and reads on."""
+"""The errors of librdkafka itself that do not pass: it looks for brokers and leaders again, and continues."""
 _LOOK_S = 0.5
 """How often positions are compared."""
 
@@ -95,12 +95,12 @@ def record_batches(
 ) -> Iterator[Sequence[Message]]:
     """Yield the committed records of partitions from their offsets on, each partition in order.
 
-    What is damaged is passed, if anything behind it can be read. Empty batches are yielded while nothing arrives.
+    What is damaged is skipped, if anything after it can be read. Empty batches are yielded while nothing arrives.
 
     Args:
         access: The way to the cluster.
         starts: The first offset of each partition to read; where it was deleted, the first that is left.
-        until: Behind the last offset to read of each; None to follow them, on and on.
+        until: The offset after the last one to read of each; None to follow them, on and on.
         silent_limit_s: After how long without an answer of Kafka the reading ends, unless it follows.
         on_gap: Takes what cannot be read.
         sources: Where the records come from.
@@ -130,7 +130,7 @@ def _batches(
             heard_s = clock()
         elif silent_limit_s is not None and clock() - heard_s > silent_limit_s:
             raise KafkaUnreachableError(
-                f"cannot read on: Kafka did not answer for {silent_limit_s:g} s",
+                f"cannot continue reading: Kafka did not answer for {silent_limit_s:g} s",
                 hint="'kraftd status' shows which brokers run.",
             )
         yield reading.taken(batch)
@@ -181,7 +181,7 @@ class _Following:
         return self._up_to_ends(self._records(batch))
 
     def _up_to_ends(self, records: list[Any]) -> list[Message]:
-        """Leave what has arrived behind the ends.
+        """Leave out what has arrived after the ends.
 
         Nothing else tells for sure that an end was met: librdkafka does so only after a fetch without a record, and of
         a partition that is written to there may be none.
@@ -257,7 +257,7 @@ class _Following:
             self.remaining.discard(place)
         elif error.code() in {codes.UNKNOWN_TOPIC_OR_PART, codes._UNKNOWN_PARTITION, codes._UNKNOWN_TOPIC}:  # noqa: SLF001
             raise UnknownNameError(
-                "cannot read on: the topic was deleted", hint="'kraftd topics' shows those that exist."
+                "cannot continue reading: the topic was deleted", hint="'kraftd topics' shows those that exist."
             )
         # A broker that is away comes back, or the reading falls silent.
 
@@ -269,7 +269,7 @@ class _Following:
             # The library would fetch the same batch forever; what the broker refuses, a new leader may have.
             raise KraftdError(
                 f"cannot decode the batch at offset {offset} of partition {place[1]}: {error.str()}",
-                hint="Read on behind it with --partition and --offset.",
+                hint="Read what follows it with --partition and --offset.",
                 code="undecodable_batch",
             )
 
@@ -319,7 +319,7 @@ class RecordReader:
     """Reads ranges of partitions; control records and records of aborted transactions are left out.
 
     Attributes:
-        gaps: What could not be read so far, where that may be passed.
+        gaps: What could not be read so far, where that may be skipped.
     """
 
     def __init__(self, access: Access, *, may_pass_damage: bool = False, sources: Sources = _BROKERS) -> None:
@@ -350,7 +350,7 @@ class RecordReader:
 
         Raises:
             KafkaAccessError: The leaders do not answer for a minute, or a record cannot be read.
-            UnreadableRecordsError: The log is damaged, and that may not be passed.
+            UnreadableRecordsError: The log is damaged, and that may not be skipped.
         """
         waiting = iter([(each, found) for each, found in ranges.items() if found.begin < found.end])
         active: dict[TopicPartition, _Reading] = {}
@@ -440,10 +440,10 @@ class RecordReader:
     def _pass(self, gap: Gap, reading: _Reading) -> None:
         begin, end = max(gap.begin, reading.position), min(gap.end, reading.end)
         if begin >= reading.end:
-            # What cannot be read is behind what is wanted.
+            # What cannot be read follows what is wanted.
             reading.is_done = True
             return
-        # The library may report the same damage once more after it was passed.
+        # The library may report the same damage once more after it was skipped.
         if begin < end:
             found = replace(gap, begin=begin, end=end)
             if not self._may_pass_damage:

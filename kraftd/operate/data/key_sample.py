@@ -30,7 +30,7 @@ def sampled_key_risk(read: Read, firsts: Offsets, ends: Offsets) -> str | None:
     Args:
         read: Reads records.
         firsts: The first offset of each partition.
-        ends: Behind the last offset of each that can be read.
+        ends: The offset after the last one of each that can be read.
     """
     ends = {place: end for place, end in ends.items() if end > firsts.get(place, 0)}
     if not ends:

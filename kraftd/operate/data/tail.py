@@ -22,7 +22,7 @@ Chosen = Callable[[Sequence[Message]], Sequence[Message]]
 """Returns the records of a batch that pass a filter."""
 
 _Ranked: TypeAlias = tuple[int, int, Message]
-"""A record behind its time, which never goes back in a partition, and its number."""
+"""The time of a record, which never goes back in a partition, its number, and the record."""
 
 _rank = operator.itemgetter(0, 1)
 _FURTHER = 8
@@ -92,7 +92,7 @@ class Plan:
 
     Attributes:
         starts: The first offset of each partition.
-        ends: Behind the last offset of each that can be read now: with an open transaction, where it began.
+        ends: The offset after the last one of each that can be read now: with an open transaction, where it began.
         firsts: The first offset that each still has.
         keep: How many of the records up to the ends are wanted, the newest by their time; None for all, unsorted.
         stop_after: After how many records the reading ends; None for no bound.
@@ -136,7 +136,7 @@ def _kept(newest: int | None, offsets: Sequence[int]) -> int | None:
 
 
 def readable_ends(kafka: KafkaData, partitions: Iterable[Partition]) -> Mapping[TopicPartition, int]:
-    """Return behind which offset of each partition nothing can be read before an open transaction ends.
+    """Return the offset of each partition from which on nothing can be read before an open transaction ends.
 
     Raises:
         KraftdError: Those of a partition are not known.

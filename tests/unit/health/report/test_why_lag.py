@@ -55,7 +55,7 @@ def test_a_known_lag_is_explained_partition_by_partition_the_greatest_first():
 @pytest.mark.parametrize(
     ("is_end_known", "text"),
     [
-        (True, "from offset 7 to 8: why; 'kraftd groups reset readers --topic orders --partition 0 --to 9' passes it"),
+        (True, "from offset 7 to 8: why; 'kraftd groups reset readers --topic orders --partition 0 --to 9' skips it"),
         (False, "from offset 7 on: why"),
     ],
 )
