@@ -179,7 +179,7 @@ def refuse_replanned(command: str, planned: Plan, recorded: Plan | None) -> None
 def _kept_version(configuration: Configuration, manifest: Manifest | None) -> str | None:
     """Return the version of the data, where the settings state none that contradicts it.
 
-    What they still state from before an upgrade does not, as long as the way back is open.
+    What they still state from before an upgrade does not, as long as a downgrade is possible.
     """
     if manifest is None or manifest.kafka_version not in locked_versions():
         return None

@@ -1,4 +1,4 @@
-"""Another version of Kafka for a cluster that serves, and the way back, while records are written."""
+"""Another version of Kafka for a cluster that serves, and the downgrade, while records are written."""
 
 import contextlib
 import random

@@ -19,7 +19,7 @@ To = Annotated[
     str | None, typer.Option("--to", metavar="VERSION", help="The version, such as 4.3.1; or 4.3 for its newest.")
 ]
 FinalizeOption = Annotated[
-    bool, typer.Option("--finalize", help="Finalize what the new version knows: there is no way back then.")
+    bool, typer.Option("--finalize", help="Finalize what the new version knows: no downgrade is possible then.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Restart the only broker too: nothing serves meanwhile.")]
 
@@ -39,7 +39,7 @@ def upgrade(
 ) -> None:
     """Bring a running cluster to another version of Kafka, node by node, while it serves.
 
-    Until --finalize, --to with the old version goes back. A command that was interrupted is finished by the next one.
+    Until --finalize, --to with the old version downgrades it. An interrupted command is finished by the next one.
 
     --timeout: how long all of it may take (default 900s).
     """
@@ -99,12 +99,12 @@ def _finalize(invocation: Invocation, *, dry_run: bool, yes: bool) -> None:
 def _finalized_lines(planned: "Finalization") -> list[str]:
     lines = [f"{each.feature}: {each.before or 'none'} -> {each.after}" for each in planned.levels]
     if planned.no_way_back_to:
-        lines.append(f"There is no way back to Kafka {' or '.join(planned.no_way_back_to)} then.")
+        lines.append(f"A downgrade to Kafka {' or '.join(planned.no_way_back_to)} is not possible then.")
     return lines
 
 
 def _verb(planned: "PlannedUpgrade") -> str:
-    return "take back" if planned.is_back else "upgrade"
+    return "downgrade" if planned.is_back else "upgrade"
 
 
 def _print_plan(invocation: Invocation, planned: "PlannedUpgrade", *, is_asked: bool) -> None:
@@ -120,13 +120,13 @@ def _print_plan(invocation: Invocation, planned: "PlannedUpgrade", *, is_asked: 
 def _lines(planned: "PlannedUpgrade") -> list[str]:
     if planned.is_empty:
         return [f"The cluster {planned.cluster} runs Kafka {planned.after} already: there is nothing to do."]
-    lines = [f"{'back' if planned.is_back else 'upgrade'}   Kafka {planned.before} -> {planned.after}"]
+    lines = [f"{_verb(planned):<10}Kafka {planned.before} -> {planned.after}"]
     if planned.done_before:
         lines.append(f"done      {', '.join(planned.done_before)}: these run it already")
     lines.append(f"restart   {', '.join(planned.order) or 'nothing'}, one after the other")
     lines += [f"changes   {text}" for text in planned.changes]
     kept = ", ".join(f"{name} {level}" for name, level in planned.finalized.items())
-    lines.append(f"keeps     {kept}" + ("" if planned.is_back else ": until --finalize there is a way back"))
+    lines.append(f"keeps     {kept}" + ("" if planned.is_back else ": until --finalize a downgrade is possible"))
     lines += [f"note      {note}" for note in planned.notes]
     return lines
 
@@ -150,7 +150,7 @@ def _print_result(invocation: Invocation, result: "UpgradeResult") -> None:
         )
     if result.can_finalize:
         console.print(
-            f"'kraftd upgrade --finalize' makes this final; until then 'kraftd upgrade --to {result.before}' goes back"
+            f"'kraftd upgrade --finalize' makes this final; until then 'kraftd upgrade --to {result.before}' downgrades"
             if result.is_changed
-            else "'kraftd upgrade --finalize' makes this final; until then there is a way back"
+            else "'kraftd upgrade --finalize' makes this final; until then a downgrade is possible"
         )

@@ -80,7 +80,7 @@ def version_of(command: Sequence[str]) -> str | None:
 
 
 def what_changes(before: str, after: str) -> tuple[str, ...]:
-    """Return what an upgrade changes for those who use the cluster, a clause each; nothing on the way back."""
+    """Return what an upgrade changes for those who use the cluster, a clause each; nothing for a downgrade."""
     return tuple(text for since, text in _CHANGES if numbers(before)[:2] < since <= numbers(after)[:2])
 
 
@@ -100,8 +100,8 @@ def refuse_path(before: str, after: str, finalized: Mapping[str, int]) -> None:
         raise RefusedError(
             f"cannot go from Kafka {before} to {after}: {what} is finalized, "
             f"and Kafka {line_of(after)} does not know it",
-            hint="There is no way back once it is finalized. A backup ('kraftd backup create') can be restored into "
-            f"another cluster of Kafka {line_of(after)}.",
+            hint="No downgrade is possible once it is finalized. A backup ('kraftd backup create') can be restored "
+            f"into another cluster of Kafka {line_of(after)}.",
             code="finalized",
             details=details,
         )
@@ -202,7 +202,7 @@ def refuse_different_versions(running: Mapping[str, str | None], kafka_version: 
 
 
 def refuse_stale_configuration(is_stale: bool, stated: str, kafka_version: str, origin: str) -> None:
-    """Refuse to finalize while the configuration states a version to which there is no way back then.
+    """Refuse to finalize while the configuration states a version to which no downgrade is possible then.
 
     Raises:
         ConfigurationError: Always where it does.

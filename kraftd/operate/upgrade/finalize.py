@@ -43,7 +43,7 @@ class Finalization:
 
     Attributes:
         kafka_version: The version that every node runs.
-        no_way_back_to: The versions to which the cluster cannot go back then.
+        no_way_back_to: The versions to which no downgrade is possible then.
     """
 
     cluster: str
@@ -130,7 +130,7 @@ class Finalize:
             return planned
 
     def _is_final(self, planned: Finalization, manifest: Manifest) -> bool:
-        """Return whether a level bars the way back; two versions with the same levels read each other's data."""
+        """Return whether a level bars a downgrade; two versions with the same levels read each other's data."""
         if planned.levels:
             return True
         finalized = self._finalized()

@@ -1,7 +1,7 @@
-"""`kraftd upgrade --to V`: another version of Kafka, node by node, while the cluster serves; and the way back.
+"""`kraftd upgrade --to V`: another version of Kafka, node by node, while the cluster serves; and the downgrade.
 
 Nothing says how far an upgrade is but the processes: each node runs the version whose jars its command line names. So
-the next call goes on wherever one was killed, and the way back restarts only what has come over.
+the next call goes on wherever one was killed, and a downgrade restarts only what has come over.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ class PlannedUpgrade:
         done_before: The nodes that run the version already.
         changes: What changes for those who use the cluster, a clause each.
         finalized: The finalized levels, which stay as they are.
-        is_back: Whether this goes back to an older version.
+        is_back: Whether this is a downgrade, to an older version.
     """
 
     cluster: str
@@ -186,11 +186,11 @@ class Upgrade:
         return self._planned(left)
 
     def run(self) -> UpgradeResult:
-        """Upgrade, go on where an earlier call ended, or go back.
+        """Upgrade, go on where an earlier call ended, or downgrade.
 
         Raises:
             RuntimeMissingError: The version could not be fetched.
-            StartFailedError: A node ended before it served; the way back is the same command with the old version.
+            StartFailedError: A node ended before it served; the downgrade is the same command with the old version.
             TimedOutError: Another upgrade or scale is at work, or time was up; the text names the gate.
             KraftdError: As ``plan`` raises.
         """
@@ -329,7 +329,7 @@ class Upgrade:
             return Roll(start.cluster, self._doors.start, self._deadline, notes).run(journal)
         except StartFailedError as error:
             if not planned.is_back and planned.before != self._to:
-                error.hint = f"{error.hint or ''} 'kraftd upgrade --to {planned.before}' goes back.".strip()
+                error.hint = f"{error.hint or ''} 'kraftd upgrade --to {planned.before}' downgrades it.".strip()
             raise
 
     def _journal(self) -> Journal:

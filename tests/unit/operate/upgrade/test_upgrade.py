@@ -210,7 +210,7 @@ def test_the_way_back_is_open_where_a_node_does_not_start_with_the_version(clust
     cluster.programs["broker-2"].fails = True
     with pytest.raises(StartFailedError) as caught:
         cluster.upgrade("4.3").run()
-    assert "'kraftd upgrade --to 3.9.2' goes back" in caught.value.hint
+    assert "'kraftd upgrade --to 3.9.2' downgrades it" in caught.value.hint
 
     cluster.programs["broker-2"].fails = False
     cluster.did.clear()
