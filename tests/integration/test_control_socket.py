@@ -124,7 +124,7 @@ def test_a_frozen_supervisord_continues_when_a_command_needs_it(made):
     supervisord = made.cluster.supervisord()
     supervisord.suspend()
 
-    made.cluster.run("restart", "producer", "--timeout", "3s")
+    made.cluster.run("restart", "producer", "--timeout", "8s")
 
     assert answers(made)
     eventually(lambda: made.runs("producer") == 2, within_s=20, what="the producer runs again")
@@ -151,7 +151,7 @@ def test_a_socket_that_an_earlier_kraftd_put_elsewhere_is_asked_and_stopped(made
     made.store.write_plan(recorded)
 
     assert made.cluster.run("status", "--json").document["status"] != "unsupervised"
-    assert made.cluster.run("restart", "producer", "--timeout", "3s", "--json").error["code"] != "unsupervised"
+    assert made.cluster.run("restart", "producer", "--timeout", "8s", "--json").error["code"] != "unsupervised"
     eventually(lambda: made.runs("producer") == 2, within_s=20, what="the producer runs again")
     assert made.cluster.run("stop").status == 0
     assert made.cluster.processes() == []

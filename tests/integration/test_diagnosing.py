@@ -21,6 +21,7 @@ from kraftd.operate.context import this_command_context
 from kraftd.operate.selection import Selection, choose_cluster
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.store import Store
+from tests.harness import eventually
 from tests.integration.formatted import format_cluster
 from tests.integration.refusals import refused
 from tests.integration.stand_ins import stand_ins
@@ -110,6 +111,7 @@ def test_the_doctor_takes_the_ports_of_a_running_cluster_for_its_own(cluster):
         supervised = findings_of(cluster, status=0)
         supervisor = running.process_table().supervisor
         os.kill(supervisor.pid, signal.SIGKILL)
+        eventually(lambda: running.process_table().supervisor is None, within_s=30)
         orphaned = findings_of(cluster, status=1)
 
     assert "supervisord runs broker-1" in supervised["supervision"]["fact"]

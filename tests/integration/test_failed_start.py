@@ -67,11 +67,11 @@ def test_a_node_that_ends_is_named_with_its_last_words_its_log_and_the_next_step
 def test_a_start_whose_time_is_up_says_what_it_waits_for_and_lets_it_go_on(started):
     cluster = started()
 
-    done = cluster.run("start", "--json", "--timeout", "3s", timeout_s=60)
+    done = cluster.run("start", "--json", "--timeout", "8s", timeout_s=60)
 
     error = error_of(done)
     assert (done.status, error["code"]) == (124, "timed_out")
-    assert "within 3 s: still waiting for broker-1 (" in error["message"]
+    assert "within 8 s: still waiting for broker-1 (" in error["message"]
     assert "Still running: broker-1, broker-2" in error["hint"]
     assert cluster.pid("broker-1")
 
@@ -153,11 +153,11 @@ def test_a_start_that_waits_for_its_turn_yields_to_a_stop_too(started):
 
 def test_a_start_after_a_killed_supervisord_ends_what_it_left_and_begins_anew(started):
     cluster = started()
-    cluster.run("start", "--timeout", "3s", timeout_s=60)
+    cluster.run("start", "--timeout", "8s", timeout_s=60)
     left = cluster.pid("broker-1")
     cluster.supervisord().kill()
 
-    done = cluster.run("start", "--timeout", "4s", timeout_s=60)
+    done = cluster.run("start", "--timeout", "8s", timeout_s=60)
 
     assert "Ending programs that an earlier run left running: broker-1, broker-2, " in done.stderr
     assert cluster.pid("broker-1") != left
@@ -175,7 +175,7 @@ def test_a_port_taken_since_is_the_reason_that_is_given(started):
 
 def test_a_restart_into_what_cannot_be_used_stops_nothing(started):
     cluster = started()
-    cluster.run("start", "--timeout", "3s", timeout_s=60)
+    cluster.run("start", "--timeout", "8s", timeout_s=60)
     before = {name: cluster.pid(name) for name in ("broker-1", "broker-2", "kraftd")}
 
     statuses = {

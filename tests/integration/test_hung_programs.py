@@ -191,6 +191,6 @@ def test_a_start_continues_a_frozen_daemon(beating):
     beating.plan.layout.heartbeat.write_text("3600")
     os.kill(pid, signal.SIGSTOP)
 
-    beating.cluster.run("start", "kraftd", "--timeout", "3s")
+    beating.cluster.run("start", "kraftd", "--timeout", "8s")
 
     assert psutil.Process(pid).status() != psutil.STATUS_STOPPED

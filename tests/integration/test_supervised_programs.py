@@ -240,7 +240,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
         time.sleep(1.2)
 
         assert "producer" not in supervised.process_table().processes
-        assert view_of(service, "producer").service_state is ServiceState.STOPPED
+        eventually(lambda: view_of(service, "producer").service_state is ServiceState.STOPPED, within_s=20)
         assert view_of(service, "producer").reason is None
 
 

@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 from tests.harness import eventually
 from tests.kafka.app_processes import Apps, own_topic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 POISON, DAMAGED, ABORTED, COMMITTED_ELSEWHERE = range(4)
 """The partitions, by what is in them."""

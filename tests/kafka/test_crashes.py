@@ -125,7 +125,7 @@ def test_what_the_user_stopped_stays_stopped(healthy):
     time.sleep(3)
 
     assert healthy.program("consumer")["service_state"] == "STOPPED"
-    assert healthy.run("status").status == 0
+    eventually(lambda: healthy.run("status").status == 0, within_s=30, what="the rest is well")
     healthy.start("consumer")
     assert healthy.program("consumer")["ready"] is True
 

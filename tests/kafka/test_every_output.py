@@ -32,7 +32,7 @@ from tests.kafka.app_processes import own_topic
 from tests.kafka.routes import LIVE, routes_of
 from tests.unit.hostile import CONTROL, TEXTS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 HOSTILE = "".join(TEXTS.values())
 UNKNOWN = "no\x1b[2J\x07\n\x9b\u202e[red]such"
@@ -185,7 +185,7 @@ def test_no_text_of_other_clients_acts_on_a_terminal(cluster, scene, capsys):
 def body_of(url):
     """Return the content type and the body of an answer; of a stream, what comes first."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             kind = answer.headers["Content-Type"] or ""
             return kind, (answer.read1(1 << 20) if kind.startswith("text/event-stream") else answer.read())
     except urllib.error.HTTPError as error:

@@ -20,7 +20,7 @@ from tests.kafka.routes import LIVE, Route, routes_of
 pytestmark = pytest.mark.kafka
 
 
-HANG_S = 8.0
+HANG_S = 20.0
 """Longer than the producer waits for a body (5 s)."""
 AT_ONCE = 16
 

@@ -21,7 +21,7 @@ OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings:
 def exchange(cluster, server, *pieces: bytes, answers: int = 1) -> bytes:
     """Send pieces one after the other; return what comes until there are so many answers, or the end."""
     address = urlsplit(cluster.url(server, ""))
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         received = b""
         for number, piece in enumerate(pieces):
             connection.sendall(piece)
@@ -75,7 +75,7 @@ def test_a_client_that_writes_first_and_reads_later_gets_its_answer(cluster, ser
 def test_the_head_of_what_can_be_got_can_be_asked_for(cluster, server, path):
     request = urllib.request.Request(cluster.url(server, path), method="HEAD")
 
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         assert (answer.status, answer.read()) == (200, b"")
 
 

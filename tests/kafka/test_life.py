@@ -13,9 +13,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 def test_start_makes_every_program_ready(cluster):
-    document = cluster.status()
+    document = eventually(lambda: (each := cluster.status())["status"] == "ok" and each, what="a cluster that is well")
 
-    assert document["status"] == "ok"
     assert document["ready"] is True
     assert {node["name"]: node["ready"] for node in document["nodes"]} == dict.fromkeys(
         ["broker-1", "broker-2", "controller-101", "producer", "consumer", "kraftd"], True
@@ -104,7 +103,8 @@ def test_stop_is_clean_and_start_keeps_records_and_offsets(fresh):
     sent = [fresh.send({"number": number}) for number in range(20)]
     eventually(lambda: lag_of(fresh) == 0, within_s=20, what="the consumer caught up")
     sockets = [temporary_directory() / f".java_pid{fresh.pid(name)}" for name in ("broker-1", "broker-2")]
-    assert all(socket.exists() for socket in sockets)
+    # The daemon lets a node be for a while before it loads the agent.
+    eventually(lambda: all(socket.exists() for socket in sockets), what="the agent of each broker")
     stopped = fresh.stop("--json").document
 
     assert stopped["unclean"] == []

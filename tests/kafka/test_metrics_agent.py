@@ -71,7 +71,7 @@ def test_a_broker_serves_without_jmx_and_agent_until_their_ports_are_free(cluste
             what="it serves without both",
         )
         assert (broker["jmx_port"], broker["metrics_port"]) == (None, None)
-        assert cluster.status()["status"] == "ok"
+        eventually(lambda: cluster.status()["status"] == "ok", what="a cluster that is well")
 
     eventually(lambda: cluster.program("broker-2")["notes"] == [], within_s=40, what="both are opened")
     assert {name: cluster.program("broker-2")[name] for name in ports} == ports

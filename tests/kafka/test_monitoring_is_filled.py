@@ -13,7 +13,7 @@ from tests.kafka.scene import ABANDONED, KEPT_FROZEN, LAG_INTERVAL_S, RULES, STA
 from tools.dashboard_pictures.evaluation import Window, expression, panels, variables
 from tools.dashboards.__main__ import DASHBOARDS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.needs("prometheus", "promtool")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400), pytest.mark.needs("prometheus", "promtool")]
 
 REACHED = {"BrokerDown", "UnderReplicated", "LagGrowing", "ConsumerStalled"}
 WITHOUT_DATA = {

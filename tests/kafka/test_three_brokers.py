@@ -23,7 +23,7 @@ def test_three_brokers_form_a_cluster_and_a_fourth_gets_a_canary_too(fresh):
     fresh.start()
     described = fresh.run("kafka", "topics", "--describe", "--topic", "test-topic", check=True).stdout
     assert "ReplicationFactor: 3" in described
-    assert fresh.status()["status"] == "ok"
+    eventually(lambda: fresh.status()["status"] == "ok", what="a cluster that is well")
 
     eventually(lambda: flown(fresh), within_s=60, what="the canary's topic is there")
     log_requests(fresh, 3)
