@@ -204,7 +204,10 @@ def refuse_interruption(plan: Plan, names: tuple[str, ...]) -> None:
 
 
 def begin(cluster: ClusterContext, command: str, names: tuple[str, ...]) -> Journal:
-    """Return the journal of a command that is to restart programs, and what an earlier one left; with the lock held.
+    """Return the journal of a command that is to restart programs: the processes that it replaces.
+
+    What an earlier command left to replace, or ended and did not start again, is in it too, so that this command
+    finishes that. Call it with the lock held; the journal is not written yet.
 
     Raises:
         RefusedError: Another command restarts programs.

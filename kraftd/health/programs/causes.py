@@ -284,9 +284,9 @@ def complaint(log_records: Sequence[str]) -> Cause | None:
 
 
 def _last_fault(records: Sequence[str]) -> str:
-    """Return why the last record that tells a fault tells it: the innermost exception of its stack trace, else itself.
+    """Return the last fault in the records: the innermost exception of its stack trace, else its line.
 
-    A record that only says what followed from others counts where there is no other.
+    A record that only reports a consequence counts where nothing else does.
     """
     consequence = ""
     for record in reversed(records):

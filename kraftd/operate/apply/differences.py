@@ -184,7 +184,13 @@ def _of_all_brokers(change: ProgramChange, known: Mapping[str, BrokerSetting]) -
 
 
 def restarted_instead(change: ProgramChange, why: str, settings: Mapping[str, str] | None = None) -> ProgramChange:
-    """Return a change of settings as a restart, which does the same; but for settings that it would not change."""
+    """Return a change of settings as a restart of the program, which then reads all of them.
+
+    Args:
+        change: What the program's settings are to become while it runs.
+        why: Why that cannot be, added to the reasons of the change.
+        settings: Those that are set all the same, because a restart does not change them.
+    """
     return ProgramChange(change.name, Action.RESTART, (*change.why, why), settings or {})
 
 

@@ -57,10 +57,11 @@ def look(kafka: ReassigningDoor) -> tuple[Situation, frozenset[int]]:
 
 
 def first_look(kafka: ReassigningDoor, journal: Journal | None, clock: Clock) -> tuple[Situation, frozenset[int]]:
-    """Return as look, for a command that begins; takes 0.7 s where an earlier one may have moves under way.
+    """Return what ``look`` does, for a command that begins, also right after an earlier one has moved partitions.
 
-    A broker may still show the old and the new replicas together of a partition that was moved a moment ago. So what
-    was under way at first counts as under way, and what had ended before is known by the end.
+    A broker may still show the old and the new replicas together of a partition that was moved a moment ago. So this
+    waits 0.7 s where an earlier command has left a journal: moves that had ended are seen as ended then, and those
+    that were under way at first count as under way, with the replicas that they were to have.
 
     Raises:
         KafkaAccessError: No broker answers.

@@ -57,7 +57,7 @@ class StartOptions:
     Attributes:
         names: Programs; none for the whole cluster.
         timeout_s: How long the whole command may take.
-        command: The command that stops, for the records.
+        command: The command that starts, for events and desired.json.
     """
 
     names: tuple[str, ...] = ()
