@@ -135,7 +135,9 @@ def test_a_killed_consumer_is_taken_out_of_its_group_by_the_next_one(healthy):
     killed, old = json.loads(member.read_text())["member"], healthy.kill("consumer")
     eventually(lambda: healthy.pid("consumer") != old, within_s=30, what="a new consumer")
 
-    eventually(lambda: f"Left the group for the process before: {killed}" in healthy.console("consumer"), within_s=30)
+    eventually(
+        lambda: f"Removed the previous process from the group: {killed}" in healthy.console("consumer"), within_s=30
+    )
     eventually(lambda: healthy.program("consumer")["ready"], within_s=30, what="the new consumer reads")
     assert json.loads(member.read_text())["member"] != killed
 

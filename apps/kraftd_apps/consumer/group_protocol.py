@@ -305,10 +305,10 @@ class FormerMember:
             try:
                 self._leave(*self._former, _REMOVE_TIMEOUT_S)
             except KafkaException as error:
-                logger.debug("The member before is not out of the group: %s", error)
+                logger.debug("The previous process is still a member of the group: %s", error)
                 pause(_REMOVE_PAUSE_S)
             else:
-                logger.info("Left the group for the process before: %s", self._former[1])
+                logger.info("Removed the previous process from the group: %s", self._former[1])
                 self._former = None
 
     def leave(self, timeout_s: float) -> None:
@@ -317,7 +317,7 @@ class FormerMember:
             try:
                 self._leave(self._group, self._current, timeout_s)
             except KafkaException as error:
-                logger.info("Not out of the group: %s", error)
+                logger.info("Could not leave the group: %s", error)
 
     def _recorded(self) -> tuple[str, str] | None:
         if self._path is None:
@@ -328,5 +328,5 @@ class FormerMember:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.info("The member before is not known: %s: %s", self._path, error)
+            logger.info("Cannot read which member the previous process was: %s: %s", self._path, error)
             return None
