@@ -107,7 +107,7 @@ def _kept(console: Console, removal: "Removal", head: str) -> None:
 
 
 def stopped(console: Console, result: "StopResult") -> None:
-    """Print the stopped programs, and those that ended unclean."""
+    """Print the stopped programs, and those that did not shut down cleanly."""
     if not result.programs:
         console.print(
             f"The cluster {result.cluster} is not running"
@@ -120,7 +120,8 @@ def stopped(console: Console, result: "StopResult") -> None:
     for name in result.unclean:
         why = next((each.killed for each in result.programs if each.name == name), None) or "it did not close its logs"
         console.print(
-            f"{name} ended unclean ({why}): it checks its logs at the next start, and loses no acknowledged record",
+            f"{name} did not shut down cleanly ({why}): it checks its logs at the next start, and loses no "
+            "acknowledged record",
             style="yellow",
         )
 

@@ -93,7 +93,7 @@ class Ring:
     def find(self, partition: int, offset: int) -> SeenRecord | None:
         """Return the last added record at an offset; None if none is in memory.
 
-        An offset has several where the topic was deleted and made again.
+        An offset has several where the topic was deleted and recreated.
         """
         with self._lock:
             for record in (entry.record for entry in reversed(self._entries.values())):

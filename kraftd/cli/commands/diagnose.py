@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def why(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A program, as broker-2.", autocompletion=program_names)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A program, such as broker-2.", autocompletion=program_names)
+    ],
 ) -> None:
     """Explain a program's state: desired state, last exit, next restart, and what depends on it."""
     from kraftd.operate.diagnose.explain import explain_program

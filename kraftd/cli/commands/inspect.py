@@ -115,7 +115,7 @@ def wait(
         typer.Option(
             "--for",
             metavar="NAME:RUNG",
-            help="A program, or cluster, and ready, stopped or another rung of its ladder, as broker-1:in-sync; "
+            help="A program, or cluster, and ready, stopped or another rung of its ladder, such as broker-1:in-sync; "
             "may be given several times. cluster:ready without it.",
         ),
     ] = None,

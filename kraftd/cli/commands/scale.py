@@ -159,7 +159,7 @@ def places(brokers: str | None, assignment: str | None) -> tuple[tuple[int, ...]
     """Return the ids of --brokers, and the replicas of --assignment; nothing where an option is not given.
 
     Raises:
-        ConfigurationError: One of them has other than ids.
+        ConfigurationError: One of them is not of broker ids.
     """
     named = _replicas("--brokers", brokers.replace(",", ":"))[0] if brokers is not None else ()
     return tuple(sorted(set(named))), _replicas("--assignment", assignment) if assignment is not None else ()
@@ -170,7 +170,9 @@ def _replicas(option: str, text: str) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(int(each) for each in one.split(":")) for one in text.split(","))
     except ValueError:
         form = "1,2,3" if option == "--brokers" else "1:2,2:3"
-        raise ConfigurationError(f"cannot use {option} {text}: it has other than ids", hint=f"Give {form}.") from None
+        raise ConfigurationError(
+            f"cannot use {option} {text}: broker ids are whole numbers", hint=f"Give {form}."
+        ) from None
 
 
 def _reassignment_lines(planned: "PlannedReassignment") -> list[str]:

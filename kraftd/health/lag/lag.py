@@ -31,7 +31,7 @@ class PartitionLag:
         lag: Records that the group can still read, as far as that is known: at most so many.
         offset_lag: Offsets between commit and end, as Kafka's own tool counts them; None without a commit.
         retention_margin: Offsets between the start of the log and the group; below 0, that many were lost.
-        ahead_of_end: Whether the commit lies beyond the log: the topic was created again, or truncated.
+        ahead_of_end: Whether the commit lies beyond the log: the topic was recreated, or truncated.
     """
 
     topic: str

@@ -120,7 +120,7 @@ class OffsetMemory:
             self.timelines.clear()
 
     def forget_topics(self, topics: Iterable[TopicState]) -> None:
-        """Forget topics that were deleted, and those created again under the same name."""
+        """Forget topics that were deleted, and those recreated under the same name."""
         ids = {topic.name: topic.topic_id for topic in topics}
         gone = {name for name, topic_id in self._topic_ids.items() if name not in ids or ids[name] != topic_id}
         self._topic_ids = ids
@@ -135,7 +135,7 @@ class OffsetMemory:
 
     def observe(self, ends: Mapping[TopicPartition, int], commits: Commits, now_s: float, monotonic_s: float) -> None:
         """Remember end offsets, and how far behind them the groups are that committed before."""
-        # A log that became shorter was created again or truncated: what is known is of the earlier log.
+        # A log that became shorter was recreated or truncated: what is known is of the earlier log.
         self._forget({key for key, end in ends.items() if end < self._ends.get(key, end)})
         self._ends.update(ends)
         # Also what groups committed whose coordinator does not answer now, so that their records keep their age.

@@ -49,7 +49,7 @@ class Window(NamedTuple):
     Attributes:
         times_s: When commit and end were read, together.
         commits: The group's commits.
-        ends: The partition's end offsets; they never go back, because a log that was created again begins a new window.
+        ends: The partition's end offsets; they never go back, because a log that was recreated begins a new window.
     """
 
     times_s: Sequence[float]

@@ -63,7 +63,7 @@ NO_WAIT = AgeBounds(0.0, 0.0)
 def observed(timeline: Timeline, now_s: float, end: int) -> Timeline:
     """Return a timeline with the end offset that was read now.
 
-    Points that contradict it are dropped: the log was created again or truncated, or the clock went back.
+    Points that contradict it are dropped: the log was recreated or truncated, or the clock went back.
     """
     return extended(tuple(point for point in timeline if point.time_s < now_s), Point(now_s, end))
 

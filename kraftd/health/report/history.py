@@ -117,7 +117,7 @@ def _growth(
     rates: dict[str, float] = {}
     for key, end in now.items():
         if key in before:
-            # An end that went back belongs to another log: the topic was created again.
+            # An end that went back belongs to another log: the topic was recreated.
             rates[key[0]] = rates.get(key[0], 0.0) + max(0, end - before[key]) / took_s
     return rates
 

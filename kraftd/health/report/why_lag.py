@@ -148,7 +148,7 @@ def _partition(
     yield Statement(0, about, f"{lag}{_wait(partition.time_lag)}{_status(partition.status)}", "Kafka")
     yield from indented(_unreadable(partition, about))
     if partition.ahead_of_end:
-        text = "the commit lies beyond the end: the topic was created again, or its log was truncated"
+        text = "the commit lies beyond the end: the topic was recreated, or its log was truncated"
         yield Statement(1, about, text, "Kafka")
     if partition.retention_margin is not None and partition.retention_margin < 0:
         lost = plural(-partition.retention_margin, "record")

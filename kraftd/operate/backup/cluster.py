@@ -75,7 +75,7 @@ class BackupCluster:
         if not found:
             return {}
         configs = self._kafka.configs(found)
-        _check("cannot read the settings of the topic", configs.failures)
+        _check("cannot read the configuration of the topic", configs.failures)
         return {
             name: ClusterTopic(
                 name,

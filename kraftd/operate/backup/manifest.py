@@ -98,7 +98,7 @@ class ClusterTopic:
     """A topic as it is in a cluster.
 
     Attributes:
-        topic_id: Another one after the topic was deleted and made again.
+        topic_id: Another one after the topic was deleted and recreated.
         config: The settings that were made for this topic; none of the defaults.
     """
 

@@ -228,7 +228,7 @@ class UrlTarget:
         lost = [each.path for each in manifest.all_files if sizes_bytes.get(each.path) != each.size_bytes]
         if lost:
             raise FileAccessError(
-                f"cannot finish the backup {manifest.id}: {plural(len(lost), 'file')} of it, as {lost[0]}, "
+                f"cannot finish the backup {manifest.id}: {plural(len(lost), 'file')} of it, such as {lost[0]}, "
                 f"changed or vanished in {self.name} meanwhile",
                 hint="Another command or a rule of the store removed what this one had written. Make the backup again.",
                 code="backup_changed",

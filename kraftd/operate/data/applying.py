@@ -113,7 +113,7 @@ class CreatedTopics:
         return CreatedTopics({**self.files, **dict.fromkeys(topics, file)}, {**ids, **known})
 
     def following(self, topics: Mapping[str, TopicState], declared: Iterable[str]) -> "CreatedTopics":
-        """Return the record of those that still exist; one that something else has made again is left out.
+        """Return the record of those that still exist; one that something else has recreated is left out.
 
         Args:
             topics: Those that exist, by name.

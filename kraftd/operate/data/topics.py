@@ -363,7 +363,7 @@ def _refuse_others(kafka: KafkaData, planned: PlannedRemoval, verb: str) -> None
     for topic in planned.topics:
         if topic.name in known and known[topic.name].topic_id != topic.topic_id:
             raise RefusedError(
-                f"cannot {verb} the topic {named(topic.name)}: it was deleted meanwhile, and made again",
+                f"cannot {verb} the topic {named(topic.name)}: it was deleted meanwhile, and recreated",
                 hint="Run the command again: it looks at what is there now.",
                 code="topic_changed",
                 details={"topic": topic.name},

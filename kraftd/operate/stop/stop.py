@@ -337,7 +337,7 @@ def _change(cluster: ClusterContext, names: Iterable[str], command: str, timeout
     is_pause = command == "pause"
     if is_pause and DAEMON in chosen:
         raise RefusedError(
-            f"cannot pause {DAEMON}: it is what leaves other programs alone, and supervisord restarts it",
+            f"cannot pause {DAEMON}: it is the daemon that respects pauses, and supervisord would restart it",
             hint=f"'kraftd stop {DAEMON}' stops it, and with it every restart.",
         )
     if not was_started(cluster):

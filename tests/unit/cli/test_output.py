@@ -239,7 +239,7 @@ def test_an_unclean_end_is_told_with_what_it_means(killed, why):
     unclean = Stopped("broker-1", Kind.BROKER, clean=False, killed=killed, took_s=0.5)
     result = StopResult("local", (unclean,), whole_cluster=True, took_s=1.0)
 
-    assert f"broker-1 ended unclean ({why}): " in printed(show=lambda console: stopped(console, result))
+    assert f"broker-1 did not shut down cleanly ({why}): " in printed(show=lambda console: stopped(console, result))
 
 
 def test_a_status_that_the_command_observed_shows_what_takes_long():

@@ -96,7 +96,7 @@ def test_what_is_odd_of_a_commit_is_said():
     found = lines(health(odd))
 
     assert (
-        "    partition orders-0 the commit lies beyond the end: the topic was created again, or its log was truncated"
+        "    partition orders-0 the commit lies beyond the end: the topic was recreated, or its log was truncated"
         in found
     )
     assert "    partition orders-1 lost 15 records to retention before the group read them" in found

@@ -60,7 +60,7 @@ def test_a_topic_has_its_own_settings_and_its_id_as_kafkas_tools_write_it():
 @pytest.mark.parametrize(
     "late",
     [[named("gone"), named("t")], [named("t", uuid.UUID(int=1))], []],
-    ids=["of a deletion", "that it was made again", "of a creation"],
+    ids=["of a deletion", "that it was recreated", "of a creation"],
 )
 def test_brokers_are_asked_again_until_the_last_one_has_learned(late):
     cluster, wire = over(

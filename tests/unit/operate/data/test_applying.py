@@ -166,7 +166,7 @@ def test_a_topic_that_was_made_again_before_the_answer_is_not_deleted(plan):
     asked = planned(kafka, plan, T, delete_undeclared=True)
     kafka.states = [replace(each, topic_id="another") if each.name == "new" else each for each in kafka.states]
 
-    with pytest.raises(RefusedError, match=r"made again$"):
+    with pytest.raises(RefusedError, match=r"recreated$"):
         carry_out(kafka, asked, plan.layout.created_topics)
     assert did(kafka, "delete") == []
 
