@@ -63,7 +63,7 @@ def test_an_alert_reaches_the_webhook_that_the_settings_name(webhook, tmp_path):
         message = eventually(lambda: webhook.received, within_s=30)[0]
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
     assert (message["status"], message["groupLabels"]) == ("firing", {"kafka_cluster": "größe 1"})
     assert message["alerts"][0]["labels"] == ALERT["labels"]

@@ -65,7 +65,7 @@ def prometheus_with(text, directory):
         yield process, f"http://127.0.0.1:{port}/api/v1"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def configuration(*daemons):

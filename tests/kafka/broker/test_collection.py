@@ -67,9 +67,9 @@ def looked(collector, cycles=1):
 
 
 def test_everything_is_there_and_exact(collector):
-    view = looked(collector, 2)
+    # A broker that was just started may be late with its first answers.
+    view = eventually(lambda: (found := looked(collector, 2)).failures == {} and found, what="a look without failures")
 
-    assert view.failures == {}
     assert {name: view.lags[name].total.lag for name in GROUPS} == {
         name: 4 * (10 - index % 10) for index, name in enumerate(GROUPS)
     }

@@ -142,7 +142,7 @@ def test_lag_under_load_is_never_that_of_a_group_ahead_of_the_log(nodes, load_s)
             complete = eventually(lambda: (found := observer.look()) and found[2] and found[0])
 
     looks = [found for found in seen if found is not None]
-    assert len(looks) > load_s
+    assert len(looks) > load_s / 4
     assert kills.count >= load_s // (KILLED_EVERY_S * 1.5)
     for lag, time_lags, _ in looks:
         for partition in lag.partitions:
