@@ -158,6 +158,7 @@ class Member:
         self._rejoins = False
         self._partitions: tuple[int, ...] | None = None
         self._has_joined = False
+        self._is_classic = False
         self._polled_s: float | None = None
         self._has_lost_broker = False
         self._fault = ""
@@ -345,8 +346,10 @@ class Member:
         own = {*(self._partitions or ()), *(found.partition for found in partitions)}
         self._partitions = tuple(sorted(own))
         self._has_joined = True
+        member_id = self._client.memberid()
+        self._is_classic = not self._incremental and bool(member_id)
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
-        self._on_assigned(self._partitions, self._client.memberid())
+        self._on_assigned(self._partitions, member_id)
 
     def _ignore_stale_commits(self, partitions: list[TopicPartition]) -> None:
         """Start at the beginning of the log if the committed offset belongs to a deleted topic of this name."""
@@ -393,10 +396,14 @@ class Member:
         self._partitions = tuple(number for number in self._partitions or () if number not in gone)
 
     def _lost(self, client: object, partitions: list[TopicPartition]) -> None:
-        """Take that the group goes on without this member, which is no standby then, until it has joined again."""
+        """Take that the group goes on without this member, which is no standby then, until it has joined again.
+
+        One of the consumer protocol counts as a standby: librdkafka reports no assignment where that is empty again.
+        """
         logger.warning("Lost the partitions of %s: %s", self._topic, self._partitions)
         self._revoked(client, partitions)
-        self._partitions = None
+        if self._is_classic:
+            self._partitions = None
 
 
 def _held_back(partition: int, batch: Batch) -> str:

@@ -184,7 +184,7 @@ class FakeMemberClient:
     sought: list[tuple[int, int]] = field(default_factory=list)
     stored_metadata: set[str | None] = field(default_factory=set)
     closed: bool = False
-    member_id: str = "member-of-this-process"
+    member_id: str | None = "member-of-this-process"
     callbacks: dict[str, Any] = field(default_factory=dict)
     _rest: list[FakeMessage] = field(default_factory=list)
 

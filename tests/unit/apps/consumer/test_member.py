@@ -225,12 +225,23 @@ def test_a_member_knows_its_partitions_and_loses_them():
 
 def test_a_member_that_lost_its_group_is_not_ready_until_it_has_joined_again():
     client = FakeMemberClient(assigned=places(0, 1))
-    member = joining(client, list, incremental=True)
+    member = joining(client, list)
     member.poll()
     client.callbacks["lost"](client, places(0, 1))
     assert member.membership.partitions is None
     assert member.unready_reasons() == ["not a member of the group"]
     client.callbacks["assign"](client, [])
+    assert member.membership.partitions == ()
+    assert member.unready_reasons() == []
+
+
+@pytest.mark.parametrize(("incremental", "member_id"), [(True, "its-own"), (False, None)])
+def test_a_member_of_the_consumer_protocol_that_lost_its_group_is_a_standby(incremental, member_id):
+    # Where it gets no partition when it has joined again, no callback tells so; a detected protocol shows no id.
+    client = FakeMemberClient(assigned=places(0, 1), member_id=member_id)
+    member = joining(client, list, incremental=incremental)
+    member.poll()
+    client.callbacks["lost"](client, places(0, 1))
     assert member.membership.partitions == ()
     assert member.unready_reasons() == []
 
