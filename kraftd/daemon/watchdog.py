@@ -150,12 +150,14 @@ class Watchdog:
             desired = self._doors.read_desired()
             nodes = [node for node in self._plan.nodes if desired.wants(node.name)]
             ready = {name for name, answer in answers.items() if answer.ready}
+            # Nobody watches what is not wanted, such as a paused broker, which may serve.
+            serving = ready | {name for name in process_table.processes if not desired.wants(name)}
             for name, step in due.items():
                 program = self._plan.program(name)
                 if not desired.wants(name):
                     continue
                 if step is Step.TERMINATE:
-                    obstacle = node_in_the_way(program, nodes, ready, self._hangs) or self._cost(program, ready)
+                    obstacle = node_in_the_way(program, nodes, ready, self._hangs) or self._cost(program, serving)
                     if obstacle is not None:
                         self._leave(name, obstacle)
                         continue
@@ -183,9 +185,9 @@ class Watchdog:
             text = describe(hang, self._plan.program(name), self._clock.monotonic_s())
             self._doors.record_event("hung", name, text)
 
-    def _cost(self, program: Program, ready: Collection[str]) -> str | None:
+    def _cost(self, program: Program, serving: Collection[str]) -> str | None:
         """Return what speaks against the end of a program; None where nothing does."""
-        if not isinstance(program, Node) or not is_served_elsewhere(program, self._plan.brokers, ready, self._hangs):
+        if not isinstance(program, Node) or not is_served_elsewhere(program, self._plan.brokers, serving, self._hangs):
             return None
         now_s, name = self._clock.monotonic_s(), program.name
         asked_at_s = self._cost_asked_at_s.get(name)

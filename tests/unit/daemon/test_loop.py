@@ -752,6 +752,18 @@ def test_frozen_nodes_are_ended_where_nobody_is_left_to_tell_what_that_costs():
     assert [name for name, number in cluster.signals if number == "SIGKILL"] == ["broker-1", "broker-2"]
 
 
+def test_a_paused_broker_may_serve_where_it_gives_the_daemon_no_answer():
+    cluster, clock = FakeCluster(), ManualClock(1000.0)
+    loop = loop_over(cluster, clock=clock)
+    cluster.desired = cluster.desired.changed(["broker-2"], replace(RUN, paused=True), 1)
+    cluster.refusals = {"broker-1": FROZEN, "broker-2": FROZEN}
+    cluster.stop_obstacles = {"broker-1": "no in-sync replica of t-0 would be left"}
+
+    tick_for(loop, clock, 120)
+
+    assert [number for _, number in cluster.signals] == ["SIGQUIT", "SIGCONT"]
+
+
 def test_a_frozen_supervisord_is_continued_and_never_ended_and_that_is_told_once():
     cluster, clock = FakeCluster(), ManualClock(1000.0)
     loop = loop_over(cluster, clock=clock)
