@@ -1,6 +1,7 @@
 """Where backups are kept: a directory, or what fsspec opens by a URL. A backup is there once its manifest is."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -185,8 +186,11 @@ class UrlTarget:
         """Return whether there is such a place; fsspec's ``exists`` also denies it where nobody can tell."""
         try:
             self._files.info(path)
-        except FileNotFoundError:
-            return False
+        except OSError as error:
+            # The one of smb is no FileNotFoundError.
+            if isinstance(error, FileNotFoundError) or error.errno == errno.ENOENT:
+                return False
+            raise
         return True
 
     def open(self, path: str, mode: str) -> BinaryIO:

@@ -27,7 +27,7 @@ _Ranked: TypeAlias = tuple[int, int, Message]
 _rank = operator.itemgetter(0, 1)
 _FURTHER = 8
 _LEAST_FURTHER = 1000
-_MOST_SORTED = 100_000
+_MOST_SORTED = 10_000
 """The records that are held to put all of a topic into the order of their times."""
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 import time
@@ -128,6 +129,18 @@ def test_what_a_store_without_times_has_is_never_taken_for_abandoned(tmp_path, k
         file.write(b"a")
 
     assert remove_stale(target) == ()
+
+
+class SharedFileError(OSError):
+    """As the errors of smbprotocol: Python makes no FileNotFoundError of a class of its own."""
+
+
+def test_what_is_missing_by_its_error_number_is_missing(tmp_path, monkeypatch):
+    def missing(files, path, **kwargs):
+        raise SharedFileError(errno.ENOENT, "no such file")
+
+    monkeypatch.setattr(MemoryFileSystem, "info", missing)
+    assert UrlTarget(f"memory://{tmp_path}/target").names() == []
 
 
 @pytest.mark.parametrize("refused", ["target", MANIFEST])
