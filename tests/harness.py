@@ -328,7 +328,7 @@ _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 
 
-def eventually(condition: Callable[[], Any], *, within_s: float = 30.0, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], *, within_s: float = 60.0, what: str = "") -> Any:
     """Return the first truthy value of a condition; one that raises LookupError or OSError is not met yet.
 
     It pauses as long as a look took: a look that is a command would take a processor from what is waited for.

@@ -31,7 +31,7 @@ class Page:
         self.close()
 
     def __init__(self, app, last_event_id=""):
-        self._connection = socket.create_connection(("127.0.0.1", app.port), timeout=10)
+        self._connection = socket.create_connection(("127.0.0.1", app.port), timeout=30)
         reconnect = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         self._connection.sendall(f"GET /events HTTP/1.1\r\nHost: localhost\r\n{reconnect}\r\n".encode())
         self._lines = self._connection.makefile("rb")

@@ -29,7 +29,7 @@ def values_at(cluster, places):
         reader.assign([TopicPartition(cluster.topic, partition, offset) for partition, offset in lowest.items()])
         missing, found = set(places), {}
         while missing:
-            message = reader.poll(10)
+            message = reader.poll(30)
             assert message is not None, f"not in the log: {sorted(missing)[:5]}"
             place = (message.partition(), message.offset())
             if place in missing:
