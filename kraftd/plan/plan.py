@@ -1,6 +1,6 @@
 """The plan: every name, number and path of a cluster, decided before anything is written. Frozen data only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +81,11 @@ def access_to(listeners: Iterable[Listener]) -> Access:
     found = tuple(listeners)
     protocols = dict.fromkeys(each.security_protocol for each in found if each.security_protocol != PLAINTEXT)
     return Access(tuple(each.address for each in found), tuple((_SECURITY_PROTOCOL, each) for each in protocols))
+
+
+def has_remote_storage(config: Mapping[str, str]) -> bool:
+    """Return whether topics of brokers with these properties may have remote storage."""
+    return config.get("remote.log.storage.system.enable", "").strip().lower() == "true"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from kraftd.plan.kinds import (
 )
 from kraftd.plan.layout import Layout
 from kraftd.plan.manifest import Manifest
-from kraftd.plan.plan import Access, LogRotation, Plan, Topic, Voter, access_to
+from kraftd.plan.plan import Access, LogRotation, Plan, Topic, Voter, access_to, has_remote_storage
 from kraftd.plan.program import LOOPBACK, Listener, Purpose
 from kraftd.plan.settings import PropertyValue, Settings, TopicSettings
 from kraftd.units import parse_size
@@ -45,7 +45,6 @@ _READ_BY_CONTROLLERS = re.compile(
 )
 """What the active controller decides by for all brokers, from its own file (ControllerServer of Kafka 3.9 and 4.3)."""
 
-_REMOTE_STORAGE = "remote.log.storage.system.enable"
 _READ_WITH_REMOTE_STORAGE = re.compile(r"log\.(local\.)?retention\.(ms|minutes|hours|bytes)|log\.cleanup\.policy")
 """What a topic's configuration is checked against where it has remote storage, and only there: the tie-breaker would
 otherwise be restarted for each change of a retention, which brokers take while they run."""
@@ -164,7 +163,7 @@ def _broker_config(settings: Settings, node_id: int) -> Properties:
 def _controller_config(settings: Settings) -> Properties:
     config = dict(text_properties(settings.broker.config))
     read = [_READ_BY_CONTROLLERS]
-    if config.get(_REMOTE_STORAGE, "").strip().lower() == "true":
+    if has_remote_storage(config):
         read.append(_READ_WITH_REMOTE_STORAGE)
     return tuple((key, value) for key, value in config.items() if any(each.fullmatch(key) for each in read))
 

@@ -1,7 +1,7 @@
 """server.properties of brokers and controllers."""
 
 from kraftd.plan.kinds import Node, default_min_in_sync_replicas, default_replication_factor, min_in_sync_replicas
-from kraftd.plan.plan import Access, Plan
+from kraftd.plan.plan import Access, Plan, has_remote_storage
 from kraftd.plan.program import Kind, Listener
 
 _SMALL_HEAP_BYTES = 512 * 1024**2
@@ -31,14 +31,15 @@ gone: with equal timeouts two become candidates together, neither wins, and the 
 are no brokers come first: while one of them leads, the end of a broker needs no election."""
 
 _TOPICS = {
-    # A topic with remote storage may not keep more than this on the disks of brokers: the active controller checks it.
-    "log.retention.bytes": "1073741824",
     # How many partitions a topic has whose creator does not say: the active controller decides.
     "num.partitions": "4",
     "unclean.leader.election.enable": "false",
 }
 
+_RETENTION = {"log.retention.bytes": "1073741824"}
+
 _BROKER = {
+    **_RETENTION,
     "auto.create.topics.enable": "false",
     "compression.type": "gzip",
     "group.initial.rebalance.delay.ms": "0",
@@ -74,6 +75,9 @@ def server_properties(plan: Plan, node: Node) -> str:
     defaults = {**_TIMERS, **_TOPICS, **(_BROKER if node.kind is Kind.BROKER else _CONTROLLER), **_replication(plan)}
     if node.kind is Kind.BROKER:
         defaults["log.cleaner.dedupe.buffer.size"] = _cleaner_buffer_bytes(node)
+    elif has_remote_storage(dict(node.config)):
+        # A topic with it may not keep more than this on the disks of brokers: the active controller checks that.
+        defaults |= _RETENTION
     values = {**defaults, **_quorum(plan, node), **dict(node.config), **_owned(plan, node)}
     lines = [f"{key}={escaped(values[key])}" for key in sorted(values)]
     return "\n".join([f"# {node.name} of the kraftd cluster {plan.cluster}", *lines, ""])

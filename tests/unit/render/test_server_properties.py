@@ -61,7 +61,6 @@ def test_a_tie_breaker_has_no_broker_in_it():
 
 KRAFTDS_OWN = (
     ("default.replication.factor", "2"),
-    ("log.retention.bytes", str(1024**3)),
     ("unclean.leader.election.enable", "false"),
 )
 
@@ -81,6 +80,14 @@ def test_whichever_node_is_the_active_controller_decides_by_the_same_values():
     for key, value in (*stated, *KRAFTDS_OWN):
         assert {properties_of(name, toml)[key] for name in ("broker-1", "controller-101")} == {value}
     assert properties_of("broker-1")["num.partitions"] == properties_of("controller-101")["num.partitions"]
+
+
+@pytest.mark.parametrize(("is_enabled", "retained"), [("true", str(1024**3)), ("false", None)])
+def test_the_tie_breaker_checks_the_retention_of_remote_storage_only(is_enabled, retained):
+    toml = f'[broker.config]\n"remote.log.storage.system.enable" = {is_enabled}'
+
+    assert properties_of("controller-101", toml).get("log.retention.bytes") == retained
+    assert properties_of("broker-1", toml)["log.retention.bytes"] == str(1024**3)
 
 
 def test_a_broker_only_knows_the_voters_and_does_not_listen_for_them():
