@@ -62,7 +62,7 @@ def forget_overrides(cluster: ClusterContext, kafka: KafkaDoor, started: Collect
                 code="override_kept",
             )
         known = overrides_of(cluster.layout)
-        kept = {key: process for key, process in known[broker.name].items() if key not in keys}
+        kept = {key: process for key, process in known.get(broker.name, {}).items() if key not in keys}
         _write(cluster.layout, known | {broker.name: kept})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kraftd.errors import TimedOutError
 from kraftd.host.processes import Process
 from kraftd.kafka.model import ClusterMetadata, KafkaAccessError, Partial, Partition, Quorum
-from kraftd.operate.apply.overrides import forget_overrides
+from kraftd.operate.apply.overrides import forget_overrides, forget_overrides_or_note
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.rolling.gates import (
@@ -114,8 +114,10 @@ class Roll:
                     restarted.append(done)
             if any(node.name in journal.replaced for node in self.cluster.plan.nodes):
                 self._await_gates(kafka, "after the last restart")
-            # Also of what an earlier call restarted, which came to its end before this.
-            forget_overrides(self.cluster, kafka, journal.replaced)
+                forget_overrides(self.cluster, kafka, journal.replaced)
+            else:
+                # Of what an earlier call restarted, or the daemon: this one need not fail for it.
+                self.notes += forget_overrides_or_note(self.cluster, ())
         remove_journal(self.cluster.layout)
         return tuple(restarted)
 
@@ -169,14 +171,14 @@ class Roll:
         began_s = cluster.clock.monotonic_s()
         with cluster.lock(journal.command, timeout_s=max(1.0, self.deadline.at_s - began_s)):
             yield_to_stop(cluster.store, self.deadline)
-            left_s = self.deadline.at_s - cluster.clock.monotonic_s()
-            if left_s < _SHORTEST_RESTART_S:
-                why = f"{max(0.0, left_s):.0f} s are left, and a restart may take {_SHORTEST_RESTART_S:g} s"
-                raise self._timed_out((), f"before the restart of {name}: {why}")
             processes = cluster.find_processes().processes
             is_node = isinstance(program, Node)
             if name not in journal.pending(processes) or (is_node and self.look(kafka).closed):
                 return None
+            left_s = self.deadline.at_s - cluster.clock.monotonic_s()
+            if is_node and left_s < _SHORTEST_RESTART_S:
+                why = f"{max(0.0, left_s):.1f} s are left, and that of a node may take {_SHORTEST_RESTART_S:g} s"
+                raise self._timed_out((), f"before the restart of {name}: {why}")
             execution = StopExecution(cluster, processes)
             if is_node:
                 # Half of the time is left to its start.

@@ -1,5 +1,6 @@
 """A rolling restart of a cluster without processes: what is signalled, started and waited for."""
 
+import json
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,9 +17,10 @@ from kraftd.errors import (
 from kraftd.health.programs.disks import DiskSpace
 from kraftd.host.machine import PortHolder
 from kraftd.host.processes import Process
+from kraftd.kafka.model import Failure
 from kraftd.operate.context import NullReporter
 from kraftd.operate.restart import COMMAND, RollingOptions, locked_restart, restart_rolling
-from kraftd.operate.rolling.journal import Journal, read_journal, write_journal
+from kraftd.operate.rolling.journal import Journal, identity, read_journal, write_journal
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import YieldedError
 from kraftd.operate.start.start import locked_start
@@ -148,6 +150,21 @@ def test_a_restart_for_which_no_time_is_left_is_not_begun(cluster, timeout_s, na
     assert cluster.of("SIGTERM") == list(names[:-1])
     assert cluster.of("SIGKILL") == []
     assert read_journal(cluster.plan.layout) is not None
+
+
+def test_an_app_is_restarted_in_less_time_than_a_node_may_take(cluster):
+    assert [each.name for each in roll(cluster, "producer", timeout_s=5.0).restarted] == ["producer"]
+
+
+def test_a_restart_of_an_app_does_not_fail_for_what_a_broker_does_not_forget(cluster):
+    before = replace(cluster.process_table().processes["broker-1"], incarnation=-1.0)
+    cluster.plan.layout.overrides.write_text(json.dumps({"broker-1": {"log.retention.ms": identity(before)}}))
+    cluster.alter_broker = lambda node_id, values, **options: Failure("INVALID_REQUEST", "not now", retriable=False)
+
+    result = roll(cluster, "producer")
+
+    assert [each.name for each in result.restarted] == ["producer"]
+    assert "cannot make broker-1 forget log.retention.ms" in " ".join(result.notes)
 
 
 def test_a_node_that_is_down_and_does_not_come_back_is_named(cluster):
