@@ -31,7 +31,7 @@ def os_errors_named(verb: str, path: Path) -> Iterator[None]:
         raise FileAccessError(
             f"cannot {verb} {path}: {reason.lower()}",
             hint=_remedy(error, "cluster.state_dir (--state-dir)"),
-            code=code_of(error),
+            code=disk_full_code(error),
             details={"path": str(path)},
         ) from error
 
@@ -56,7 +56,7 @@ def hint_names_setting(place: Path, setting: str) -> Iterator[None]:
         raise
 
 
-def code_of(error: OSError) -> str:
+def disk_full_code(error: OSError) -> str:
     """Return the code of the error that tells of what the operating system refused; empty for that of its kind."""
     return "disk_full" if error.errno in _FULL else ""
 

@@ -17,7 +17,7 @@ from kraftd.plan.program import Marker
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
-def become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+def exec_program(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """Replace this process by a program, which so receives every signal and sets the exit status.
 
     Raises:

@@ -32,7 +32,7 @@ class ProbeState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ProbeResult:
     """The result of a probe of a broker's client port.
 
     Attributes:
@@ -53,7 +53,7 @@ class Probe:
         return self.state is ProbeState.ANSWERS
 
 
-def probe(host: str, port: int, timeout_s: float) -> Probe:
+def probe(host: str, port: int, timeout_s: float) -> ProbeResult:
     """Send ApiVersions (version 0) on a new connection; timeout_s limits the whole exchange."""
     started_s = time.monotonic()
     try:
@@ -61,16 +61,16 @@ def probe(host: str, port: int, timeout_s: float) -> Probe:
             connection.sendall(_REQUEST)
             answer = _receive(connection, started_s + timeout_s)
     except _ProbeFailedError as failed:
-        return Probe(failed.state, error=f"{host}:{port}: {failed}")
+        return ProbeResult(failed.state, error=f"{host}:{port}: {failed}")
     except TimeoutError:
-        return Probe(ProbeState.SILENT, error=f"{host}:{port}: no answer within {timeout_s:g} s")
+        return ProbeResult(ProbeState.SILENT, error=f"{host}:{port}: no answer within {timeout_s:g} s")
     except OSError as error:
-        return Probe(ProbeState.CLOSED, error=f"{host}:{port}: connection closed: {error.strerror or error}")
+        return ProbeResult(ProbeState.CLOSED, error=f"{host}:{port}: connection closed: {error.strerror or error}")
     latency_s = time.monotonic() - started_s
     correlation_id, error_code = struct.unpack_from(">ih", answer)
     if correlation_id != _CORRELATION_ID or error_code != 0 or _METADATA not in _api_keys(answer):
-        return Probe(ProbeState.NOT_KAFKA, error=f"{host}:{port}: answered, but not as a broker does")
-    return Probe(ProbeState.ANSWERS, latency_s=latency_s)
+        return ProbeResult(ProbeState.NOT_KAFKA, error=f"{host}:{port}: answered, but not as a broker does")
+    return ProbeResult(ProbeState.ANSWERS, latency_s=latency_s)
 
 
 def _api_keys(answer: bytes) -> set[int]:
@@ -79,13 +79,13 @@ def _api_keys(answer: bytes) -> set[int]:
     return {key for key, _, _ in struct.iter_unpack(">hhh", triples[: len(triples) // 6 * 6])}
 
 
-def connect(host: str, port: int, timeout_s: float) -> Probe:
+def connect(host: str, port: int, timeout_s: float) -> ProbeResult:
     """Return how a port reacts to a connection, which answers where it is accepted."""
     try:
         _connect(host, port, timeout_s).close()
     except _ProbeFailedError as failed:
-        return Probe(failed.state, error=f"{host}:{port}: {failed}")
-    return Probe(ProbeState.ANSWERS)
+        return ProbeResult(failed.state, error=f"{host}:{port}: {failed}")
+    return ProbeResult(ProbeState.ANSWERS)
 
 
 class _ProbeFailedError(Exception):

@@ -8,7 +8,7 @@ from kraftd.errors import KraftdError, NotRunningError
 from kraftd.health.programs.operations import Operation
 from kraftd.health.programs.restarts import from_json
 from kraftd.health.programs.state import ObservedPrograms, Snapshot, views
-from kraftd.health.programs.verdict import judge, judge_what_has_ended
+from kraftd.health.programs.verdict import judge, judge_stopped
 from kraftd.health.report.documents import StatusDocument
 from kraftd.health.report.health import status_document
 from kraftd.host.files import read_text
@@ -51,7 +51,7 @@ def observed(cluster: ClusterContext) -> StatusDocument:
         disks=DiskWatch(plan, cluster.clock).views(),
         operations=operations(plan.layout, cluster.clock),
     )
-    verdict = judge(snapshot) if process_table.processes else judge_what_has_ended(snapshot, _last_desired(cluster))
+    verdict = judge(snapshot) if process_table.processes else judge_stopped(snapshot, _last_desired(cluster))
     return status_document(plan, snapshot, verdict, "command")
 
 
@@ -82,7 +82,7 @@ def operations(layout: Layout, clock: Clock) -> tuple[Operation, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedCluster:
     """One cluster.
 
     Attributes:
@@ -97,7 +97,7 @@ class Listed:
     state_dir: str
 
 
-def list_clusters(command_context: CommandContext) -> tuple[Listed, ...]:
+def list_clusters(command_context: CommandContext) -> tuple[ListedCluster, ...]:
     """Return the clusters in the default place; one with a ``state_dir`` of its own is found there only by that."""
     place = clusters_dir(command_context.environ, command_context.home)
     # One whose plan is missing while it runs has still its manifest.
@@ -106,7 +106,7 @@ def list_clusters(command_context: CommandContext) -> tuple[Listed, ...]:
     return tuple(each for each in listed if each is not None)
 
 
-def _listed(name: str, command_context: CommandContext) -> Listed | None:
+def _listed(name: str, command_context: CommandContext) -> ListedCluster | None:
     place = str(clusters_dir(command_context.environ, command_context.home) / name)
     try:
         layout = layout_of(cluster=name, state_dir=None, environ=command_context.environ, home=command_context.home)
@@ -115,6 +115,6 @@ def _listed(name: str, command_context: CommandContext) -> Listed | None:
     except NotRunningError:
         return None
     except KraftdError:
-        return Listed(name, "damaged", "", 0, "", place)
+        return ListedCluster(name, "damaged", "", 0, "", place)
     state = result.document.status if result.is_running else "stopped"
-    return Listed(name, state, plan.kafka_version, len(plan.brokers), plan.access.bootstrap_servers, place)
+    return ListedCluster(name, state, plan.kafka_version, len(plan.brokers), plan.access.bootstrap_servers, place)

@@ -9,7 +9,7 @@ from kraftd.operate.configuring import plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
 from kraftd.operate.ownership import refuse_foreign
 from kraftd.operate.render import files_of
-from kraftd.operate.rolling.gates import Closed, restart_order
+from kraftd.operate.rolling.gates import ClosedGate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.selection import ChosenCluster
@@ -22,9 +22,9 @@ from kraftd.operate.start.start import (
     as_recorded,
     check_foreign_ports,
     check_start,
-    start_locked,
+    start_with_lock_held,
 )
-from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_locked
+from kraftd.operate.stop.stop import StopOptions, StopResult, is_there, nothing_stopped, stop_with_lock_held
 from kraftd.operate.store import Store
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
@@ -55,10 +55,12 @@ def restart(
     deadline = Deadline.from_now(Store(chosen.layout), command_context.clock, start_options.timeout_s)
     configured = plan_for(chosen, command_context)
     cluster = cluster_context(configured.plan, command_context)
-    return locked_restart(Start(configured, cluster, replace(start_options, command="restart"), deadline), stop_options)
+    return lock_and_restart(
+        Start(configured, cluster, replace(start_options, command="restart"), deadline), stop_options
+    )
 
 
-def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
+def lock_and_restart(start: Start, stop_options: StopOptions) -> RestartResult:
     """Refuse what cannot be started again before anything is stopped, then restart under the lock."""
     cluster = start.cluster
     if not stop_options.names:
@@ -83,11 +85,11 @@ def locked_restart(start: Start, stop_options: StopOptions) -> RestartResult:
             check_start(start, start.cluster.plan.names)
         stopped = nothing_stopped(running.plan, stop_options)
         if is_there(running):
-            stopped = stop_locked(running, replace(stop_options, command="restart"))
+            stopped = stop_with_lock_held(running, replace(stop_options, command="restart"))
         # The start has all of its time, as its stop may take longer than that; a stop by others since the begin counts.
         deadline = Deadline.from_now(cluster.store, cluster.clock, start.options.timeout_s)
         deadline = replace(deadline, generation=start.deadline.generation)
-        started = start_locked(replace(start, deadline=deadline))
+        started = start_with_lock_held(replace(start, deadline=deadline))
     took_s = round(cluster.clock.monotonic_s() - start.deadline.began_s, 3)
     return RestartResult(stopped, replace(started, took_s=took_s))
 
@@ -124,7 +126,7 @@ class RollingResult:
     order: tuple[str, ...]
     done_before: tuple[str, ...]
     restarted: tuple[Restarted, ...]
-    closed: tuple[Closed, ...]
+    closed: tuple[ClosedGate, ...]
     notes: tuple[str, ...]
     dry_run: bool
     took_s: float

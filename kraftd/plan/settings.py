@@ -78,7 +78,7 @@ def _matching(pattern: re.Pattern[str], *, refused: tuple[str, ...] = ()) -> Any
     return AfterValidator(check)
 
 
-def _no_switch(value: Any) -> Any:
+def _no_boolean(value: Any) -> Any:
     # Python, and with it pydantic, takes true for 1.
     if isinstance(value, bool):
         raise ValueError("a switch")  # noqa: TRY004 pydantic reports a ValueError as the setting's problem
@@ -109,8 +109,8 @@ PropertyValue = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 
 Properties = Annotated[dict[Annotated[str, _matching(_PROPERTY_NAME)], PropertyValue], BeforeValidator(_flat)]
 Environment = dict[Annotated[str, _matching(_VARIABLE_NAME)], str]
-Whole = Annotated[int, BeforeValidator(_no_switch)]
-Seconds = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.2, le=3600)]
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0.2, le=3600)]
 Home = Annotated[str, _matching(_ABSOLUTE_PATH)]
 ClusterName = Annotated[str, _matching(CLUSTER_NAME)]
 TopicName = Annotated[str, _matching(_TOPIC_NAME, refused=(".", ".."))]

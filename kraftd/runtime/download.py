@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kraftd.errors import RuntimeMissingError
 from kraftd.host.files import tree_bytes
-from kraftd.runtime.jars import Jar, Progress, size_bytes
+from kraftd.runtime.jars import DownloadProgress, Jar, size_bytes
 from kraftd.units import human_size
 
 _THREADS = 8
@@ -49,7 +49,7 @@ class MavenCentral:
         self._pause_s = pause_s
         self._arrived_bytes = arrived_bytes
 
-    def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
+    def fetch(self, jars: Sequence[Jar], into: Path, progress: DownloadProgress) -> Iterator[tuple[Jar, Path]]:
         """Yield each jar with its file as soon as it is complete.
 
         Raises:

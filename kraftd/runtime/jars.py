@@ -124,7 +124,7 @@ def _jar(entry: dict[str, object]) -> Jar:
     )
 
 
-class Progress(Protocol):
+class DownloadProgress(Protocol):
     """A receiver of the progress of a download."""
 
     def begin(self, total_bytes: int) -> None:
@@ -140,7 +140,7 @@ class Progress(Protocol):
 class Source(Protocol):
     """A repository of jars."""
 
-    def fetch(self, jars: Sequence[Jar], into: Path, progress: Progress) -> Iterator[tuple[Jar, Path]]:
+    def fetch(self, jars: Sequence[Jar], into: Path, progress: DownloadProgress) -> Iterator[tuple[Jar, Path]]:
         """Yield each jar with its file, not yet verified, as soon as it is complete.
 
         Raises:
@@ -197,7 +197,7 @@ class JarCache:
             damaged=tuple(jar for jar in jars if found[jar] not in {None, jar.sha256}),
         )
 
-    def fetch(self, jars: Sequence[Jar], progress: Progress, *, wait_s: float = OTHER_FETCH_TIMEOUT_S) -> None:
+    def fetch(self, jars: Sequence[Jar], progress: DownloadProgress, *, wait_s: float = OTHER_FETCH_TIMEOUT_S) -> None:
         """Fetch what the cache lacks.
 
         A jar is staged, compared with the lock and then renamed into place, so that a jar in place is whole. One
@@ -235,7 +235,7 @@ class JarCache:
             staged.replace(place)
 
     @contextmanager
-    def _only_fetcher(self, progress: Progress, wait_s: float) -> Iterator[Path]:
+    def _only_fetcher(self, progress: DownloadProgress, wait_s: float) -> Iterator[Path]:
         with lock.acquire(
             self._staging / "lock",
             command="setup",

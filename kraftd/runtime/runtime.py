@@ -11,9 +11,9 @@ from kraftd.runtime.archive import archive_for
 from kraftd.runtime.download import MavenCentral
 from kraftd.runtime.jars import (
     OTHER_FETCH_TIMEOUT_S,
+    DownloadProgress,
     JarCache,
     JarSet,
-    Progress,
     Shortfall,
     Source,
     locked_versions,
@@ -142,7 +142,7 @@ def fetch_runtime(
     wanted: RuntimeSpec,
     cache_dir: Path,
     clock: Clock,
-    progress: Progress,
+    progress: DownloadProgress,
     jar_set: JarSet = JarSet.BROKER,
     source: Source | None = None,
     wait_s: float = OTHER_FETCH_TIMEOUT_S,
@@ -180,7 +180,7 @@ def find_metrics_agent(cache_dir: Path, clock: Clock) -> Path | None:
 def fetch_metrics_agent(
     cache_dir: Path,
     clock: Clock,
-    progress: Progress,
+    progress: DownloadProgress,
     wait_s: float = OTHER_FETCH_TIMEOUT_S,
 ) -> Path:
     """Return the jar of the JMX metrics agent, after fetching it where the cache lacks it.

@@ -21,7 +21,7 @@ from kraftd.host.install import runbooks_text
 from kraftd.plan.kinds import Node
 from kraftd.plan.plan import Plan
 from kraftd.plan.program import Kind, Program
-from kraftd.serve.front import NOTHING_SEEN, Live, Problem, Ready
+from kraftd.serve.front import NOTHING_SEEN, LivezDocument, Problem, ReadyzDocument
 from kraftd.serve.page import Source, add_page
 from kraftd.web.api import DescribedApi, NoParameters, NoQuery, Responses, install_problems, problems
 from kraftd.web.asgi import HttpProblemError
@@ -45,17 +45,17 @@ class HealthQuery(NoParameters):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScrapeTarget:
     """One target of Prometheus' HTTP service discovery."""
 
     targets: tuple[str, ...]
     labels: Mapping[str, str]
 
 
-def targets(plan: Plan) -> list[Target]:
+def targets(plan: Plan) -> list[ScrapeTarget]:
     """Return the targets of a cluster."""
     return [
-        Target((metrics.address,), {"job": _JOBS[program.kind], **_labels(plan, program)})
+        ScrapeTarget((metrics.address,), {"job": _JOBS[program.kind], **_labels(plan, program)})
         for program in plan.from_top
         if (metrics := program.metrics)
     ]
@@ -101,7 +101,7 @@ def _describe_probes(app: FastAPI) -> None:
             503: {"model": model, "description": "No."},
             **problems(status_400=_BAD_PARAMETER),
         }
-        for model in (Live, Ready)
+        for model in (LivezDocument, ReadyzDocument)
     )
 
     @app.get("/livez", responses=alive, response_class=JSONResponse, summary="Whether the daemon observes the cluster")
@@ -152,7 +152,10 @@ def _add_health(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
 def _add_monitoring(app: FastAPI, plan: Plan, source: Source) -> None:
     @app.get(
         "/sd/prometheus",
-        responses={200: {"model": list[Target], "description": "Every target."}, **problems(status_400=_BAD_PARAMETER)},
+        responses={
+            200: {"model": list[ScrapeTarget], "description": "Every target."},
+            **problems(status_400=_BAD_PARAMETER),
+        },
         summary="Targets, for Prometheus' http_sd_configs",
     )
     async def prometheus_targets(_query: NoQuery) -> Response:

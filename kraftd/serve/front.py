@@ -10,7 +10,7 @@ from kraftd.health.programs.verdict import judge
 from kraftd.plan.plan import Plan
 from kraftd.web.asgi import Answer, App, Receive, Scope, Send, json_answer, problem_answer, send_answer
 from kraftd.web.background import LazyApp
-from kraftd.web.guard import Access, Guard
+from kraftd.web.guard import AccessRules, Guard
 
 NOTHING_SEEN = "the cluster was not observed yet"
 
@@ -51,7 +51,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LivezDocument:
     """Whether the daemon's loop observes the cluster, and how long ago it last did; null before the first time."""
 
     live: bool
@@ -59,7 +59,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyzDocument:
     """Whether the cluster can serve."""
 
     ready: bool
@@ -76,16 +76,16 @@ def livez(snapshot: Snapshot | None, monotonic_s: float, interval_s: float) -> A
     """
     age_s = monotonic_s - snapshot.monotonic_s if snapshot else None
     is_live = age_s is not None and age_s < interval_s + _LIVE_WITHIN_S
-    return json_answer(200 if is_live else 503, asdict(Live(is_live, age_s)))
+    return json_answer(200 if is_live else 503, asdict(LivezDocument(is_live, age_s)))
 
 
 def readyz(snapshot: Snapshot | None, topics: tuple[str, ...]) -> Answer:
     """Return the answer of ``/readyz``: 200 when the cluster can serve, else 503 with the reasons."""
     if snapshot is None:
-        answer = Ready(ready=False, reasons=(NOTHING_SEEN,))
+        answer = ReadyzDocument(ready=False, reasons=(NOTHING_SEEN,))
     else:
         verdict = judge(snapshot, topics)
-        answer = Ready(verdict.ready, verdict.reasons)
+        answer = ReadyzDocument(verdict.ready, verdict.reasons)
     return json_answer(200 if answer.ready else 503, asdict(answer))
 
 
@@ -109,7 +109,7 @@ def create_front(
             a few times at once, and twice a second in the long run.
     """
     names = frozenset({plan.daemon.host, *_LOCAL_NAMES, *plan.daemon.allowed_hosts})
-    access = Access("the daemon", names, "add the name to [daemon] allowed_hosts (kraftd.toml)")
+    access = AccessRules("the daemon", names, "add the name to [daemon] allowed_hosts (kraftd.toml)")
     return Guard(_Front(plan, newest, clock, LazyApp(load), _TickRequests(clock, request_tick)), access, Problem)
 
 

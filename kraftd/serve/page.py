@@ -234,7 +234,7 @@ class Frame:
     snapshot: Snapshot | None
 
 
-class Live:
+class LiveUpdates:
     """Passes each new snapshot on to every open page."""
 
     def __init__(
@@ -350,11 +350,11 @@ def add_page(app: FastAPI, plan: Plan, source: Source, clock: Clock) -> None:
         """Return the page; without JavaScript it loads itself again every five seconds."""
         return HTMLResponse(page.whole(source.newest(), source.history(), events(), clock.now_s()))
 
-    _add_events(app, Live(source, content, clock))
+    _add_events(app, LiveUpdates(source, content, clock))
     _add_static(app, page)
 
 
-def _add_events(app: FastAPI, live: Live) -> None:
+def _add_events(app: FastAPI, live: LiveUpdates) -> None:
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
 
     @app.get(

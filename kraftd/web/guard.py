@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessRules:
     """The rules of access.
 
     Attributes:
@@ -67,7 +67,7 @@ class Guard:
     """
 
     def __init__(
-        self, app: App, access: Access, make_problem: MakeProblem, on_answer: OnAnswer = lambda *_ended: None
+        self, app: App, access: AccessRules, make_problem: MakeProblem, on_answer: OnAnswer = lambda *_ended: None
     ) -> None:
         self._app = app
         self._access = access

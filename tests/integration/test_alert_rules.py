@@ -32,7 +32,7 @@ def test_an_alert_that_cannot_fire_fails_its_test(tmp_path):
     (tmp_path / "monitoring" / "rules").mkdir(parents=True)
     (tmp_path / "tests" / "alerts").mkdir(parents=True)
     for path in (*RULES, ROOT / "tests" / "alerts" / "cluster.yml"):
-        text = path.read_text(encoding="utf-8").replace("expr: kraftd_probe_success == 0", "expr: absent(up) == 0")
+        text = path.read_text(encoding="utf-8").replace("expr: kraftd_canary_success == 0", "expr: absent(up) == 0")
         (tmp_path / path.relative_to(ROOT)).write_text(text, encoding="utf-8")
 
     done = promtool("test", "rules", "cluster.yml", cwd=tmp_path / "tests" / "alerts")

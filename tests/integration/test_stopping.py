@@ -10,7 +10,7 @@ import pytest
 from kraftd.host.processes import describe
 from kraftd.operate.context import cluster_context, this_command_context
 from kraftd.operate.stop.execute import StopExecution
-from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.stop import StopOptions, stop_with_lock_held
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of
 from tests.plans import plan_of
@@ -31,7 +31,7 @@ def test_a_frozen_program_is_stopped_without_a_kill(supervised):
     supervised.start("producer")
     os.kill(supervised.process("producer").pid, signal.SIGSTOP)
 
-    result = stop_locked(supervised.context, StopOptions(names=("producer",)))
+    result = stop_with_lock_held(supervised.context, StopOptions(names=("producer",)))
 
     assert [(each.name, each.killed) for each in result.programs] == [("producer", None)]
     assert result.took_s < 10

@@ -15,7 +15,7 @@ from kraftd.host.events import read_events
 from kraftd.host.files import read_text
 from kraftd.host.lock import acquire
 from kraftd.observe.exits import exit_records
-from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.stop import StopOptions, stop_with_lock_held
 from kraftd.supervisord.rpc import Supervisor, SupervisorUnreachableError
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, seconds_until, stand_ins, view_of
@@ -234,7 +234,7 @@ def test_what_the_user_stopped_stays_stopped(supervised):
     with healing(supervised) as service:
         eventually(service.newest, within_s=30)
 
-        stop_locked(supervised.context, StopOptions(names=("producer",)))
+        stop_with_lock_held(supervised.context, StopOptions(names=("producer",)))
         pid = killed(supervised, "consumer")
         eventually(comes_back(supervised, "consumer", pid), within_s=20)
         time.sleep(1.2)

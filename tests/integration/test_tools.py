@@ -9,7 +9,7 @@ import pytest
 
 from kraftd.operate.start.doors import start_doors
 from kraftd.operate.start.sequence import Deadline, StartSequence
-from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.stop import StopOptions, stop_with_lock_held
 from tests.grafana import grafana_in
 from tests.harness import eventually
 from tests.integration.stand_ins import healing, stand_ins, view_of
@@ -80,12 +80,12 @@ def test_a_tool_that_does_not_answer_is_not_waited_for_long(supervised):
 
 def test_a_tool_is_stopped_with_the_cluster_and_alone(supervised):
     started(supervised)
-    alone = stop_locked(supervised.context, StopOptions(names=("grafana",)))
+    alone = stop_with_lock_held(supervised.context, StopOptions(names=("grafana",)))
     assert [(each.name, each.killed) for each in alone.programs] == [("grafana", None)]
     assert not supervised.store.desired().wants("grafana")
 
     started(supervised)
-    whole = stop_locked(supervised.context, StopOptions())
+    whole = stop_with_lock_held(supervised.context, StopOptions())
 
     assert [(each.name, each.killed) for each in whole.programs] == [("grafana", None)]
     assert supervised.cluster.processes() == []

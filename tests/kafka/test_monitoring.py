@@ -92,7 +92,7 @@ def scrapes(cluster, count):
 
 def test_the_canary_goes_through_both_brokers(quiet):
     def flown():
-        writes = [value(quiet, "kraftd_probe_write_seconds_count", broker_id=broker) for broker in (1, 2)]
+        writes = [value(quiet, "kraftd_canary_write_seconds_count", broker_id=broker) for broker in (1, 2)]
         return all(writes) and "__kraftd_probe" in quiet.get("kraftd", "/metrics")[1]
 
     eventually(flown, within_s=60, what="a canary came back")

@@ -45,8 +45,8 @@ def test_three_brokers_form_a_cluster_and_a_fourth_gets_a_canary_too(fresh):
 def flown(cluster, since_s=0.0):
     """Return the brokers whose last canary came back and was sent after a time."""
     body = cluster.get("kraftd", "/metrics")[1]
-    sent_s = dict(re.findall(r'^kraftd_probe_timestamp_seconds\{broker_id="(\d+)"\} (\S+)$', body, re.MULTILINE))
-    back = re.findall(r'^kraftd_probe_success\{broker_id="(\d+)"\} 1$', body, re.MULTILINE)
+    sent_s = dict(re.findall(r'^kraftd_canary_timestamp_seconds\{broker_id="(\d+)"\} (\S+)$', body, re.MULTILINE))
+    back = re.findall(r'^kraftd_canary_success\{broker_id="(\d+)"\} 1$', body, re.MULTILINE)
     return {int(broker) for broker in back if float(sent_s[broker]) > since_s}
 
 

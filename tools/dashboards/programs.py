@@ -90,7 +90,7 @@ def _verdicts() -> list[Panel]:
                 "the broker answers but does not serve: its disk, or too few replicas in sync.",
             ),
             "short",
-            Query(or_zero(total(f"{daemon('kraftd_probe_success')} == bool 0")), "brokers"),
+            Query(or_zero(total(f"{daemon('kraftd_canary_success')} == bool 0")), "brokers"),
             limit=limits.CANARIES_FAILING,
         ),
         number(

@@ -330,8 +330,8 @@ def disk_until_full(width: int, *matchers: str) -> Panel:
 
 def canary(width: int = 12) -> Panel:
     """Return the time of the daemon's record through each broker."""
-    write = quantile(0.99, daemon("kraftd_probe_write_seconds_bucket"), "broker_id")
-    read = quantile(0.99, daemon("kraftd_probe_read_seconds_bucket"), "broker_id")
+    write = quantile(0.99, daemon("kraftd_canary_write_seconds_bucket"), "broker_id")
+    read = quantile(0.99, daemon("kraftd_canary_read_seconds_bucket"), "broker_id")
     return lines(
         "Canary p99",
         About(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from kraftd.web.guard import Access
+from kraftd.web.guard import AccessRules
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound by itself
@@ -84,9 +84,9 @@ class HttpSettings:
     """The pages that each page of the app links to."""
 
     @property
-    def access(self) -> Access:
+    def access(self) -> AccessRules:
         """The rules of access."""
-        return Access(
+        return AccessRules(
             "this app",
             self.allowed_hosts,
             "add the name to APP_ALLOWED_HOSTS",

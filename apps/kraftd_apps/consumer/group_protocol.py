@@ -250,7 +250,7 @@ class ProtocolDetectingConsumer:
         self._client.close()
 
 
-class FormerMember:
+class MembershipFile:
     """The membership that this process would leave behind, and the one that an earlier process did.
 
     A process that is killed stays a member until its session times out, and so may one that cannot leave because a

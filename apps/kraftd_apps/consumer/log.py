@@ -41,7 +41,7 @@ The last argument is the timeout in seconds. Blocks; raises KafkaException if th
 """
 
 
-def known_batch(read_batch: ReadBatch, partition: int, offset: int, timeout_s: float) -> Batch | None:
+def batch_or_none(read_batch: ReadBatch, partition: int, offset: int, timeout_s: float) -> Batch | None:
     """Return the batch at an offset; None also if it cannot be read, which is logged."""
     try:
         return read_batch(partition, offset, timeout_s)
@@ -392,7 +392,7 @@ class LogReading:
 
     def _batch_at(self, partition: int, offset: int) -> Batch | None:
         timeout_s = min(_BATCH_TIMEOUT_S, self.deadline_s - self.clock())
-        return known_batch(self.read_batch, partition, offset, timeout_s) if timeout_s > 0 else None
+        return batch_or_none(self.read_batch, partition, offset, timeout_s) if timeout_s > 0 else None
 
 
 def merged(by_partition: dict[int, list[SeenRecord]]) -> list[SeenRecord]:

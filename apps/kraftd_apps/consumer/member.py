@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from kraftd.damage import Batch, Stalls
 from kraftd_apps.consumer.group_protocol import ConsumerClient
-from kraftd_apps.consumer.log import ReadBatch, known_batch
+from kraftd_apps.consumer.log import ReadBatch, batch_or_none
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 
 SILENT_S = 10.0
@@ -273,7 +273,7 @@ class Member:
             elif is_refused(error):
                 self._refused[partition] = message.offset()
             elif is_undecodable(error) and message.offset() >= skipped.get(partition, 0):
-                batch = known_batch(self._read_batch, partition, message.offset(), _READ_BATCH_TIMEOUT_S)
+                batch = batch_or_none(self._read_batch, partition, message.offset(), _READ_BATCH_TIMEOUT_S)
                 if batch is not None:
                     records.append(undecodable(partition, message.offset(), error.str()))
                     skipped[partition] = batch.end
@@ -285,7 +285,7 @@ class Member:
         records, skipped = [], {}
         stalled, self._stalled = self._stalled, []
         for partition, offset in stalled:
-            batch = known_batch(self._read_batch, partition, offset, _READ_BATCH_TIMEOUT_S)
+            batch = batch_or_none(self._read_batch, partition, offset, _READ_BATCH_TIMEOUT_S)
             if batch is None or not batch.fault:
                 logger.info("Partition %d stays at %d, though there are records after it", partition, offset)
             elif not batch.is_end_known:

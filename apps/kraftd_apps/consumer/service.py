@@ -20,8 +20,8 @@ from kraftd_apps.common.serving import FastRoutes, liveness, readiness
 from kraftd_apps.common.settings import SettingsError, client_logger
 from kraftd_apps.consumer.group_protocol import (
     ConsumerClient,
-    FormerMember,
     GroupClient,
+    MembershipFile,
     ProtocolDetectingConsumer,
     Standby,
     has_free_partition,
@@ -139,7 +139,7 @@ class ConsumerService:
         is_new_protocol = settings.group_protocol == "consumer"
         member_file = None if is_new_protocol else settings.member_file
         self._take_connections = clients.take_connections
-        self._former_member = FormerMember(member_file, settings.group_id, clients.leave)
+        self._former_member = MembershipFile(member_file, settings.group_id, clients.leave)
         self._standby = Standby(clients.has_free_partition)
         self.member = Member(
             clients.member(self._take_statistics, self._take_error),

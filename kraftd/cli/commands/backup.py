@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kraftd.operate.backup.create import CreateResult
-    from kraftd.operate.backup.manifest import Manifest
+    from kraftd.operate.backup.manifest import BackupManifest
     from kraftd.operate.backup.restore import PlannedRestore, RestoreOptions
     from kraftd.operate.backup.target import Target
 
@@ -208,7 +208,9 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
         )
 
 
-def _restore_cold(invocation: Invocation, target: "Target", manifest: "Manifest", *, dry_run: bool, yes: bool) -> None:
+def _restore_cold(
+    invocation: Invocation, target: "Target", manifest: "BackupManifest", *, dry_run: bool, yes: bool
+) -> None:
     from kraftd.operate.backup.cold import refuse_used, restore_cold
 
     command_context = invocation.command_context()
@@ -276,7 +278,7 @@ def _target(invocation: Invocation, text: str) -> "Target":
     return open_target(text, invocation.command_context().cwd)
 
 
-def _document(manifest: "Manifest") -> dict[str, Any]:
+def _document(manifest: "BackupManifest") -> dict[str, Any]:
     return {
         "id": manifest.id,
         "kind": manifest.kind,

@@ -50,7 +50,7 @@ def env(
 
 def exec_command(context: typer.Context) -> None:
     """Run a command with the variables of 'env', in place of kraftd: kraftd exec -- CMD ARGS..."""
-    from kraftd.host.processes import become
+    from kraftd.host.processes import exec_program
     from kraftd.operate.clients import client_environment
 
     invocation: Invocation = context.obj
@@ -62,7 +62,7 @@ def exec_command(context: typer.Context) -> None:
         raise ConfigurationError("cannot run a command: none was given", hint="kraftd exec -- CMD ARGS...")
     plan = invocation.recorded().plan
     try:
-        become(command, {**os.environ, **client_environment(plan)})
+        exec_program(command, {**os.environ, **client_environment(plan)})
     except OSError as error:
         kind = CommandNotFoundError if isinstance(error, FileNotFoundError) else CommandNotExecutableError
         raise kind(
@@ -73,7 +73,7 @@ def exec_command(context: typer.Context) -> None:
 
 def kafka(context: typer.Context) -> None:
     """Run one of Kafka's own tools against the cluster: kraftd kafka topics --describe."""
-    from kraftd.host.processes import become
+    from kraftd.host.processes import exec_program
     from kraftd.operate.clients import prepared_tool, tool_names
 
     invocation: Invocation = context.obj
@@ -85,4 +85,4 @@ def kafka(context: typer.Context) -> None:
         )
         return
     tool = prepared_tool(invocation.chosen(command_context), context.args[0], tuple(context.args[1:]), command_context)
-    become(tool.command, tool.environ)
+    exec_program(tool.command, tool.environ)

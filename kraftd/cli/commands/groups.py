@@ -180,7 +180,7 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
     Raises:
         ConfigurationError: Neither or both are given, or the form is unknown.
     """
-    from kraftd.operate.data.resets import ResetTo, Target
+    from kraftd.operate.data.resets import ResetKind, ResetTo
 
     if (to is None) == (shift is None):
         raise ConfigurationError(
@@ -188,13 +188,13 @@ def reset_to(to: str | None, shift: int | None, now_s: float) -> "ResetTo":
             hint="--to earliest, latest, 1234, 2h or 2026-01-31T12:00:00Z; or --shift -100.",
         )
     if to is None:
-        return ResetTo(Target.SHIFT, shift or 0)
-    if to in (Target.EARLIEST, Target.LATEST):
-        return ResetTo(Target(to))
+        return ResetTo(ResetKind.SHIFT, shift or 0)
+    if to in (ResetKind.EARLIEST, ResetKind.LATEST):
+        return ResetTo(ResetKind(to))
     if to.isascii() and to.isdecimal():
-        return ResetTo(Target.OFFSET, int(to))
+        return ResetTo(ResetKind.OFFSET, int(to))
     try:
-        return ResetTo(Target.TIME, round(parse_since(to, now_s) * 1000))
+        return ResetTo(ResetKind.TIME, round(parse_since(to, now_s) * 1000))
     except ValueError as error:
         raise ConfigurationError(
             f"cannot reset a group to {to}: {error}",

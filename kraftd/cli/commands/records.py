@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kraftd.kafka.records.sending import NewRecord
     from kraftd.operate.data.record_format import Render
     from kraftd.operate.data.send import Sent
-    from kraftd.operate.data.tail import Chosen, Plan, Range
+    from kraftd.operate.data.tail import Chosen, TailPlan, TailRange
     from kraftd.plan.plan import Access
 
 _NEWEST = 10
@@ -115,7 +115,7 @@ def tail(  # noqa: PLR0913, PLR0917 one parameter for each option is typer's way
 
 
 def _print_records(
-    invocation: Invocation, access: "Access", what: "tuple[Plan, Chosen, Render]", *, follow: bool
+    invocation: Invocation, access: "Access", what: "tuple[TailPlan, Chosen, Render]", *, follow: bool
 ) -> None:
     from kraftd.kafka.records.gaps import REPAIR
     from kraftd.kafka.records.reading import UnreadableRecordsError, record_batches
@@ -152,13 +152,13 @@ def range_of(
     now_s: float,
     *,
     is_filtered: bool,
-) -> "Range":
+) -> "TailRange":
     """Return which records the options want.
 
     Raises:
         ConfigurationError: The offset or the time is malformed, or both are given.
     """
-    from kraftd.operate.data.tail import Range
+    from kraftd.operate.data.tail import TailRange
 
     offset, since = place
     if offset is not None and since is not None:
@@ -167,7 +167,7 @@ def range_of(
     newest = _NEWEST if count is None and is_from_the_end and not is_filtered else count
     since_s = moment_s(since, now_s)
     since_ms = None if since_s is None else round(since_s * 1000)
-    return Range(newest, tuple(partitions), _offset(offset), since_ms, is_filtered=is_filtered)
+    return TailRange(newest, tuple(partitions), _offset(offset), since_ms, is_filtered=is_filtered)
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -176,10 +176,10 @@ def alter(
     Asks where records would be deleted, or those of a key reordered.
     """
     from kraftd.operate.data.access import opened
-    from kraftd.operate.data.changing import Wanted, alter_topic, planned_alteration
+    from kraftd.operate.data.changing import WantedAlteration, alter_topic, planned_alteration
 
     invocation: Invocation = context.obj
-    wanted = Wanted(partitions, configurations(config, retention, retention_size))
+    wanted = WantedAlteration(partitions, configurations(config, retention, retention_size))
     if partitions is None and not wanted.changes:
         raise ConfigurationError(
             f"cannot alter the topic {name}: nothing to change was given",

@@ -51,7 +51,7 @@ def judge(snapshot: Snapshot, declared_topics: Iterable[str] = ()) -> Verdict:
     return Verdict(Status.DEGRADED if reasons else Status.OK, ready=is_ready, reasons=tuple(reasons))
 
 
-def judge_what_has_ended(snapshot: Snapshot, desired: DesiredState) -> Verdict:
+def judge_stopped(snapshot: Snapshot, desired: DesiredState) -> Verdict:
     """Return the verdict on a cluster of which nothing runs: whether a command stopped it."""
     verdict = judge(snapshot)
     if not any(program.running for program in desired.programs.values()):

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from kraftd.errors import FileAccessError, KraftdError
 from kraftd.operate.backup.content import Unusable, chosen_backup, existing_content
-from kraftd.operate.backup.format import DamagedArchiveError, Frame, frames
-from kraftd.operate.backup.manifest import ArchivedFile, ArchivedPartition, Manifest, Piece, chain_of
+from kraftd.operate.backup.format import DamagedBackupError, Frame, frames
+from kraftd.operate.backup.manifest import BackupFile, BackupManifest, BackupPartition, Piece, chain_of
 from kraftd.operate.backup.target import Target, target_errors
 from kraftd.operate.context import Reporter
 
@@ -23,7 +23,7 @@ def read_piece(target: Target, piece: Piece) -> Iterator[Frame]:
     """Yield the frames of a file.
 
     Raises:
-        DamagedArchiveError: It is missing, cut or damaged; the text names the file and the place.
+        DamagedBackupError: It is missing, cut or damaged; the text names the file and the place.
         FileAccessError: It cannot be read.
     """
     path = f"{piece.backup}/{piece.file.path}"
@@ -34,10 +34,10 @@ def read_piece(target: Target, piece: Piece) -> Iterator[Frame]:
             for frame in frames(file.read):
                 found, records = found + 1, records + frame.header.records
                 yield frame
-        except DamagedArchiveError as error:
+        except DamagedBackupError as error:
             raise named(error, where) from error
     if (found, records) != (piece.file.frames, piece.file.records):
-        raise DamagedArchiveError(
+        raise DamagedBackupError(
             f"cannot read {where}: it has {found} frames with {records} records, "
             f"and the manifest says {piece.file.frames} with {piece.file.records}",
             details={"path": where, "frame": found},
@@ -49,7 +49,7 @@ def _opened(target: Target, path: str) -> Iterator[BinaryIO]:
     """Open a file that the manifest names.
 
     Raises:
-        DamagedArchiveError: It is missing.
+        DamagedBackupError: It is missing.
         FileAccessError: It cannot be read.
     """
     try:
@@ -58,20 +58,20 @@ def _opened(target: Target, path: str) -> Iterator[BinaryIO]:
     except FileAccessError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             where = f"{target.name}/{path}"
-            raise DamagedArchiveError(f"cannot read {where}: it is missing", details={"path": where}) from error
+            raise DamagedBackupError(f"cannot read {where}: it is missing", details={"path": where}) from error
         raise
 
 
-def named(error: DamagedArchiveError, where: str) -> DamagedArchiveError:
+def named(error: DamagedBackupError, where: str) -> DamagedBackupError:
     """Return the error about a frame with its file."""
-    return DamagedArchiveError(f"cannot read {where}: {error}", details={"path": where, **error.details})
+    return DamagedBackupError(f"cannot read {where}: {error}", details={"path": where, **error.details})
 
 
 def read_pieces(target: Target, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Frame]]:
     """Yield the frames of a partition.
 
     Raises:
-        DamagedArchiveError: As read_piece.
+        DamagedBackupError: As read_piece.
         FileAccessError: As read_piece.
     """
     for piece in pieces:
@@ -85,7 +85,7 @@ def records_before(target: Target, pieces: Sequence[Piece], offsets: Iterable[in
     Exact where the log had gaps, of compaction, transactions or retention: only frames with gaps are decompressed.
 
     Raises:
-        DamagedArchiveError: As read_piece.
+        DamagedBackupError: As read_piece.
         FileAccessError: As read_piece.
     """
     asked = sorted(set(offsets))
@@ -118,7 +118,7 @@ class Verified:
     """
 
     target: str
-    backups: tuple[Manifest, ...]
+    backups: tuple[BackupManifest, ...]
     unusable: tuple[Unusable, ...]
 
     @property
@@ -151,7 +151,7 @@ class Verified:
             return error
         lines = "".join(f"\n  {each.name}: {each.error}" for each in self.unusable)
         of_all = f"{len(self.unusable)} of {len(self.unusable) + len(self.backups)}"
-        return DamagedArchiveError(
+        return DamagedBackupError(
             f"cannot use {of_all} backups in {self.target}:{lines}",
             hint="An undamaged copy of each is needed, or another backup (--id).",
             details=facts,
@@ -172,26 +172,26 @@ def verify(target: Target, chosen: str | None, reporter: Reporter) -> Verified:
         manifest, known = chosen_backup(target, chosen)
         backups, unusable = chain_of(manifest, known), []
     reporter.transfer_begins("Verifying", sum(each.size_bytes for each in backups))
-    sound: list[Manifest] = []
+    sound: list[BackupManifest] = []
     for backup in backups:
         try:
             _verify_backup(target, backup, reporter)
             _verify_chain(backup, known, {each.name for each in unusable})
             sound.append(backup)
-        except (DamagedArchiveError, FileAccessError) as error:
+        except (DamagedBackupError, FileAccessError) as error:
             unusable.append(Unusable(backup.id, error))
     reporter.download_ends()
     return Verified(target.name, tuple(sound), tuple(unusable))
 
 
-def _verify_chain(backup: Manifest, known: Mapping[str, Manifest], unusable: Container[str]) -> None:
+def _verify_chain(backup: BackupManifest, known: Mapping[str, BackupManifest], unusable: Container[str]) -> None:
     if damaged := [each.id for each in chain_of(backup, known) if each.id in unusable]:
-        raise DamagedArchiveError(
+        raise DamagedBackupError(
             f"cannot use the backup {backup.id}: it continues {damaged[-1]}, which is damaged", code="chain_broken"
         )
 
 
-def _verify_backup(target: Target, backup: Manifest, reporter: Reporter) -> None:
+def _verify_backup(target: Target, backup: BackupManifest, reporter: Reporter) -> None:
     for file in backup.files:
         _verify_content(target, backup.id, file)
         reporter.advance(file.size_bytes)
@@ -200,17 +200,17 @@ def _verify_backup(target: Target, backup: Manifest, reporter: Reporter) -> None
             _verify_partition(target, backup.id, part, reporter)
 
 
-def _verify_partition(target: Target, backup: str, part: ArchivedPartition, reporter: Reporter) -> None:
+def _verify_partition(target: Target, backup: str, part: BackupPartition, reporter: Reporter) -> None:
     after = part.begin
     for file in part.files:
         where = f"{target.name}/{backup}/{file.path}"
         for frame in read_piece(target, Piece(backup, file)):
             try:
                 offsets = frame.records().offsets
-            except DamagedArchiveError as error:
+            except DamagedBackupError as error:
                 raise named(error, where) from error
             if offsets[0] < after or offsets[-1] >= part.end or not _rises(offsets):
-                raise DamagedArchiveError(
+                raise DamagedBackupError(
                     f"cannot use {where}: the offsets of frame {frame.number} (byte {frame.position}) do not rise",
                     details={"path": where, "frame": frame.number, "byte": frame.position},
                 )
@@ -223,7 +223,7 @@ def _rises(offsets: Sequence[int]) -> bool:
     return all(one < other for one, other in pairwise(offsets))
 
 
-def _verify_content(target: Target, backup: str, file: ArchivedFile) -> None:
+def _verify_content(target: Target, backup: str, file: BackupFile) -> None:
     path = f"{backup}/{file.path}"
     where = f"{target.name}/{path}"
     digest, size_bytes = hashlib.sha256(), 0
@@ -232,9 +232,9 @@ def _verify_content(target: Target, backup: str, file: ArchivedFile) -> None:
             digest.update(block)
             size_bytes += len(block)
     if size_bytes != file.size_bytes:
-        raise DamagedArchiveError(
+        raise DamagedBackupError(
             f"cannot use {where}: it has {size_bytes} bytes, and the manifest says {file.size_bytes}",
             details={"path": where, "byte": min(size_bytes, file.size_bytes)},
         )
     if digest.hexdigest() != file.sha256:
-        raise DamagedArchiveError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})
+        raise DamagedBackupError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})

@@ -20,8 +20,8 @@ from kraftd.host.files import make_private_directory, os_errors_named, remove
 from kraftd.host.processes import known_process
 from kraftd.operate.backup.content import new_backup, published, remove_stale
 from kraftd.operate.backup.create import CreateResult
-from kraftd.operate.backup.format import DamagedArchiveError
-from kraftd.operate.backup.manifest import COLD, ArchivedFile, Manifest
+from kraftd.operate.backup.format import DamagedBackupError
+from kraftd.operate.backup.manifest import COLD, BackupFile, BackupManifest
 from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, CommandContext, Reporter
 from kraftd.plan.layout import Layout
@@ -76,13 +76,13 @@ def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
     return CreateResult(manifest, target.name, removed, cluster.clock.monotonic_s() - began_s)
 
 
-def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Manifest:
+def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> BackupManifest:
     created_at = timestamp(cluster.clock.now_s())
     with new_backup(target, created_at) as chosen:
         file = _write_archive(cluster.layout, target, chosen + PARTIAL, cluster.reporter)
         return published(
             target,
-            Manifest(
+            BackupManifest(
                 id=chosen,
                 kind=COLD,
                 created_at=created_at,
@@ -96,14 +96,14 @@ def _write_copy(cluster: ClusterContext, target: Target, cluster_id: str) -> Man
         )
 
 
-def restore_cold(layout: Layout, target: Target, manifest: Manifest, command_context: CommandContext) -> Path:
+def restore_cold(layout: Layout, target: Target, manifest: BackupManifest, command_context: CommandContext) -> Path:
     """Put a copied cluster into an empty state directory, as a whole or not at all; returns the directory.
 
     No cluster exists until it is done, so that nothing shows the operation meanwhile; the new one records its end.
 
     Raises:
         RefusedError: The directory is not empty, or another restore into it is under way.
-        DamagedArchiveError: The copy is damaged.
+        DamagedBackupError: The copy is damaged.
         FileAccessError: The operating system refuses.
     """
     place = layout.state_dir
@@ -209,7 +209,7 @@ class _Digesting:
         self.size_bytes += len(content)
 
 
-def _write_archive(layout: Layout, target: Target, directory: str, reporter: Reporter) -> ArchivedFile:
+def _write_archive(layout: Layout, target: Target, directory: str, reporter: Reporter) -> BackupFile:
     files = list(_files(layout.state_dir))
     reporter.transfer_begins("Copying", sum(path.stat().st_size for path in files))
     path = f"{directory}/{_ARCHIVE}"
@@ -225,7 +225,7 @@ def _write_archive(layout: Layout, target: Target, directory: str, reporter: Rep
                     archive.add(each, each.relative_to(layout.state_dir).as_posix())
                 reporter.advance(each.stat().st_size)
     reporter.download_ends()
-    return ArchivedFile(_ARCHIVE, counted.size_bytes, counted.digest.hexdigest())
+    return BackupFile(_ARCHIVE, counted.size_bytes, counted.digest.hexdigest())
 
 
 def _files(state_dir: Path) -> Iterator[Path]:
@@ -238,7 +238,7 @@ def _files(state_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def _reading(
-    target: Target, manifest: Manifest, file: ArchivedFile
+    target: Target, manifest: BackupManifest, file: BackupFile
 ) -> Iterator[tuple[tarfile.TarFile, Callable[[], int]]]:
     """Yield the archive, and what tells how many bytes of its file were read."""
     path = f"{manifest.id}/{file.path}"
@@ -252,25 +252,25 @@ def _reading(
             ):
                 yield archive, lambda: counted.size_bytes
         except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
-            raise DamagedArchiveError(
+            raise DamagedBackupError(
                 f"cannot read {where} at byte {counted.size_bytes}: {error}",
                 details={"path": where, "byte": counted.size_bytes},
             ) from error
         while counted.read(_BLOCK_BYTES):
             pass
         if counted.digest.hexdigest() != file.sha256:
-            raise DamagedArchiveError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})
+            raise DamagedBackupError(f"cannot use {where}: its SHA-256 is wrong", details={"path": where})
 
 
 def _extract(
-    archive: tarfile.TarFile, place: Path, reporter: Reporter, file: ArchivedFile, read_bytes: Callable[[], int]
+    archive: tarfile.TarFile, place: Path, reporter: Reporter, file: BackupFile, read_bytes: Callable[[], int]
 ) -> None:
     reporter.transfer_begins("Restoring", file.size_bytes)
     shown_bytes = 0
     for member in archive:
         name = PurePosixPath(member.name)
         if not member.isreg() or name.is_absolute() or ".." in name.parts:
-            raise DamagedArchiveError(f"cannot restore {member.name!r}: it is not a file of a state directory")
+            raise DamagedBackupError(f"cannot restore {member.name!r}: it is not a file of a state directory")
         path = place / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         source = archive.extractfile(member)

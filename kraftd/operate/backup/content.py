@@ -11,11 +11,11 @@ from functools import cached_property
 from itertools import count
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, UnknownNameError, unknown_name
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import (
     LOGICAL,
     MANIFEST,
-    Manifest,
+    BackupManifest,
     parse_manifest,
     removable,
     sealed,
@@ -46,11 +46,11 @@ class Content:
     """
 
     target: str
-    manifests: tuple[Manifest, ...]
+    manifests: tuple[BackupManifest, ...]
     unusable: tuple[Unusable, ...] = ()
 
     @cached_property
-    def known(self) -> dict[str, Manifest]:
+    def known(self) -> dict[str, BackupManifest]:
         """The manifests by the ids of their backups."""
         return {manifest.id: manifest for manifest in self.manifests}
 
@@ -77,7 +77,7 @@ def content_of(target: Target) -> Content:
             continue
         try:
             manifests.append(_manifest(target, name))
-        except (DamagedArchiveError, IdentityMismatchError) as error:
+        except (DamagedBackupError, IdentityMismatchError) as error:
             unusable.append(Unusable(name, error))
         except FileAccessError as error:
             if is_backup_id(name) and name in target.names():
@@ -85,7 +85,7 @@ def content_of(target: Target) -> Content:
     return Content(target.name, tuple(sorted(manifests, key=lambda each: (each.created_at, each.id))), tuple(unusable))
 
 
-def _manifest(target: Target, name: str) -> Manifest:
+def _manifest(target: Target, name: str) -> BackupManifest:
     path = f"{name}/{MANIFEST}"
     where = f"{target.name}/{path}"
     with target.open(path, "rb") as file, target_errors(target, path):
@@ -118,7 +118,7 @@ def _without_backup(target: Target) -> UnknownNameError:
     )
 
 
-def chosen_backup(target: Target, chosen: str | None) -> tuple[Manifest, dict[str, Manifest]]:
+def chosen_backup(target: Target, chosen: str | None) -> tuple[BackupManifest, dict[str, BackupManifest]]:
     """Return a backup by its id, else the newest, and all by their ids.
 
     Raises:
@@ -167,7 +167,7 @@ def new_backup(target: Target, created_at: str) -> Iterator[str]:
         raise
 
 
-def published(target: Target, manifest: Manifest) -> Manifest:
+def published(target: Target, manifest: BackupManifest) -> BackupManifest:
     """Finish a backup with its manifest, and return that with its checksum."""
     manifest = sealed(manifest)
     target.publish(manifest)
@@ -183,8 +183,8 @@ class Pruned:
     """
 
     target: str
-    removed: tuple[Manifest, ...]
-    kept: tuple[Manifest, ...]
+    removed: tuple[BackupManifest, ...]
+    kept: tuple[BackupManifest, ...]
     unusable: tuple[str, ...] = ()
 
 

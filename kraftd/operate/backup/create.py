@@ -16,16 +16,16 @@ from kraftd.kafka.records.gaps import REPAIR
 from kraftd.kafka.records.reading import RecordReader, UnreadableRecordsError
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.content import content_of, new_backup, published, remove_stale
-from kraftd.operate.backup.format import FILE_MAGIC, DamagedArchiveError, encoded_frame
+from kraftd.operate.backup.format import FILE_MAGIC, DamagedBackupError, encoded_frame
 from kraftd.operate.backup.manifest import (
     LOGICAL,
-    ArchivedFile,
-    ArchivedGap,
-    ArchivedPartition,
-    ArchivedTopic,
+    BackupFile,
+    BackupGap,
+    BackupManifest,
+    BackupPartition,
+    BackupTopic,
     ClusterTopic,
     GroupCommits,
-    Manifest,
     chain_of,
     continued_from,
 )
@@ -86,7 +86,7 @@ class CreateResult:
         left_out: The share groups of the cluster, which have no offsets that a backup could hold.
     """
 
-    manifest: Manifest
+    manifest: BackupManifest
     target: str
     removed: tuple[str, ...]
     took_s: float
@@ -119,7 +119,7 @@ class Snapshot:
     partitions: tuple[PartitionPlan, ...]
     groups: tuple[GroupCommits, ...]
     share_groups: tuple[str, ...]
-    parent: Manifest | None
+    parent: BackupManifest | None
     cluster_id: str
     created_at: str
 
@@ -177,20 +177,20 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     )
 
 
-def continued_backup(target: Target, *, is_scheduled: bool) -> Manifest | None:
+def continued_backup(target: Target, *, is_scheduled: bool) -> BackupManifest | None:
     """Return the newest backup of records, for an incremental one; None where there is none.
 
     Where its chain is broken, None as well for a scheduled backup: that is a full one then, as nobody is there to ask.
 
     Raises:
-        DamagedArchiveError: Its chain is broken.
+        DamagedBackupError: Its chain is broken.
     """
     manifests = [each for each in content_of(target).manifests if each.kind == LOGICAL]
     if not manifests:
         return None
     try:
         chain_of(manifests[-1], {each.id: each for each in manifests})
-    except DamagedArchiveError as error:
+    except DamagedBackupError as error:
         if is_scheduled:
             return None
         error.hint = "Without --incremental, 'kraftd backup create' makes a full backup, which continues no other."
@@ -198,7 +198,9 @@ def continued_backup(target: Target, *, is_scheduled: bool) -> Manifest | None:
     return manifests[-1]
 
 
-def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest | None, created_at: str) -> Snapshot:
+def take_snapshot(
+    admin: BackupCluster, options: CreateOptions, parent: BackupManifest | None, created_at: str
+) -> Snapshot:
     """Return what is to be backed up: commits first, so that they are not after the ends of the partitions.
 
     Raises:
@@ -214,8 +216,7 @@ def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest
         if name not in found:
             raise unknown_name(f"cannot back up the topic {name}: it does not exist", name, list(found))
     asked = options.topics or [name for name in found if not _INTERNAL.fullmatch(name)]
-    chosen = sorted({*asked} - {*options.exclude})
-    topics = tuple(found[name] for name in chosen)
+    topics = tuple(found[name] for name in sorted({*asked} - {*options.exclude}))
     ranges = admin.ranges([(topic.name, index) for topic in topics for index in range(topic.partitions)])
     partitions = []
     for topic in topics:
@@ -229,18 +230,11 @@ def take_snapshot(admin: BackupCluster, options: CreateOptions, parent: Manifest
         replace(group, commits=tuple(each for each in group.commits if (each.topic, each.partition) in ranges))
         for group in groups.committed
     )
-    return Snapshot(
-        topics,
-        tuple(partitions),
-        tuple(group for group in kept if group.commits),
-        groups.share,
-        parent,
-        cluster_id,
-        created_at,
-    )
+    committed = tuple(group for group in kept if group.commits)
+    return Snapshot(topics, tuple(partitions), committed, groups.share, parent, cluster_id, created_at)
 
 
-def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSource, target: Target) -> Manifest:
+def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSource, target: Target) -> BackupManifest:
     """Write a backup, its manifest last; where that fails, nothing of it is left.
 
     Raises:
@@ -251,7 +245,7 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
         files = _write_records(snapshot, source, target, chosen + PARTIAL, cluster.reporter)
         return published(
             target,
-            Manifest(
+            BackupManifest(
                 id=chosen,
                 kind=LOGICAL,
                 created_at=snapshot.created_at,
@@ -269,20 +263,20 @@ def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSour
 
 
 def _archived_topics(
-    snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[ArchivedFile]], gaps: Sequence[Gap]
-) -> tuple[ArchivedTopic, ...]:
-    gaps_of: dict[TopicPartition, list[ArchivedGap]] = defaultdict(list)
+    snapshot: Snapshot, files: Mapping[TopicPartition, Sequence[BackupFile]], gaps: Sequence[Gap]
+) -> tuple[BackupTopic, ...]:
+    gaps_of: dict[TopicPartition, list[BackupGap]] = defaultdict(list)
     for gap in gaps:
-        gaps_of[gap.topic, gap.partition].append(ArchivedGap(gap.begin, gap.end, gap.reason))
-    partitions_of: dict[str, list[ArchivedPartition]] = defaultdict(list)
+        gaps_of[gap.topic, gap.partition].append(BackupGap(gap.begin, gap.end, gap.reason))
+    partitions_of: dict[str, list[BackupPartition]] = defaultdict(list)
     for part in snapshot.partitions:
         place = (part.topic, part.partition)
         found = tuple(files.get(place, ())), tuple(gaps_of.get(place, ()))
         partitions_of[part.topic].append(
-            ArchivedPartition(part.partition, part.offsets.begin, part.offsets.end, part.continues, *found)
+            BackupPartition(part.partition, part.offsets.begin, part.offsets.end, part.continues, *found)
         )
     return tuple(
-        ArchivedTopic(
+        BackupTopic(
             topic.name, topic.topic_id, topic.replication_factor, topic.config, tuple(partitions_of[topic.name])
         )
         for topic in snapshot.topics
@@ -291,7 +285,7 @@ def _archived_topics(
 
 def _write_records(
     snapshot: Snapshot, source: RecordSource, target: Target, directory: str, reporter: Reporter
-) -> dict[TopicPartition, list[ArchivedFile]]:
+) -> dict[TopicPartition, list[BackupFile]]:
     ranges = {(part.topic, part.partition): part.offsets for part in snapshot.partitions}
     files = _RecordFiles(target, directory)
     progress = _Progress(ranges, reporter)
@@ -339,7 +333,7 @@ class _RecordFiles:
         self._target = target
         self._directory = directory
         self._open: dict[TopicPartition, _OpenFile] = {}
-        self.closed: dict[TopicPartition, list[ArchivedFile]] = {}
+        self.closed: dict[TopicPartition, list[BackupFile]] = {}
 
     def write(self, place: TopicPartition, frame: bytes, records: int) -> None:
         # At the end of the dictionary are those that were written last.
@@ -372,7 +366,7 @@ class _RecordFiles:
         file = self._open.pop(place)
         with self._errors_named(file.path):
             file.file.close()
-        done = ArchivedFile(file.path, file.size_bytes, file.digest.hexdigest(), file.frames, file.records)
+        done = BackupFile(file.path, file.size_bytes, file.digest.hexdigest(), file.frames, file.records)
         self.closed[place].append(done)
 
 

@@ -26,7 +26,7 @@ _ABSENT = -1
 _REMEDY = "'kraftd backup verify' checks a whole target; an undamaged copy, or another backup (--id), is needed."
 
 
-class DamagedArchiveError(KraftdError):
+class DamagedBackupError(KraftdError):
     """A backup does not read as it was written; the text names the file and the place."""
 
     exit_code: ClassVar[int] = 1
@@ -82,7 +82,7 @@ class Frame:
         """Return the records of the frame.
 
         Raises:
-            DamagedArchiveError: They do not decompress, or to something else than the header says.
+            DamagedBackupError: They do not decompress, or to something else than the header says.
         """
         try:
             raw = zstandard.ZstdDecompressor().decompress(self.payload, max_output_size=self.header.raw_bytes)
@@ -117,11 +117,11 @@ def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
         read: Returns the next bytes of the file, fewer only at its end.
 
     Raises:
-        DamagedArchiveError: The file is not a record file, or is cut or damaged at a place that the text names.
+        DamagedBackupError: The file is not a record file, or is cut or damaged at a place that the text names.
     """
     magic = read(len(FILE_MAGIC))
     if magic != FILE_MAGIC:
-        raise DamagedArchiveError("it does not begin as a record file does (byte 0)", details={"byte": 0})
+        raise DamagedBackupError("it does not begin as a record file does (byte 0)", details={"byte": 0})
     number, position = 0, len(FILE_MAGIC)
     while head := read(FRAME_HEADER_BYTES):
         header = _parsed_header(head, number, position)
@@ -135,11 +135,9 @@ def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
         position += FRAME_HEADER_BYTES + header.payload_bytes
 
 
-def damaged(number: int, position: int, what: str) -> DamagedArchiveError:
+def damaged(number: int, position: int, what: str) -> DamagedBackupError:
     """Return the error of a frame."""
-    return DamagedArchiveError(
-        f"frame {number} at byte {position}: {what}", details={"frame": number, "byte": position}
-    )
+    return DamagedBackupError(f"frame {number} at byte {position}: {what}", details={"frame": number, "byte": position})
 
 
 def _parsed_header(head: bytes, number: int, position: int) -> FrameHeader:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 
 MANIFEST = "manifest.json"
 FORMAT = "kraftd-backup"
@@ -21,7 +21,7 @@ _PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedFile:
+class BackupFile:
     """A file of a backup.
 
     Attributes:
@@ -40,7 +40,7 @@ class ArchivedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedGap:
+class BackupGap:
     """Offsets that could not be read, because the log was damaged there.
 
     Attributes:
@@ -53,7 +53,7 @@ class ArchivedGap:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedPartition:
+class BackupPartition:
     """A partition in a backup.
 
     Attributes:
@@ -68,8 +68,8 @@ class ArchivedPartition:
     begin: int
     end: int
     continues: bool
-    files: tuple[ArchivedFile, ...] = ()
-    gaps: tuple[ArchivedGap, ...] = ()
+    files: tuple[BackupFile, ...] = ()
+    gaps: tuple[BackupGap, ...] = ()
 
     @property
     def records(self) -> int:
@@ -78,7 +78,7 @@ class ArchivedPartition:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedTopic:
+class BackupTopic:
     """A topic in a backup.
 
     Attributes:
@@ -90,7 +90,7 @@ class ArchivedTopic:
     topic_id: str
     replication_factor: int
     config: dict[str, str]
-    partitions: tuple[ArchivedPartition, ...]
+    partitions: tuple[BackupPartition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class GroupCommits:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BackupManifest:
     """What a backup holds.
 
     Attributes:
@@ -150,15 +150,15 @@ class Manifest:
     cluster_id: str
     parent: str | None = None
     parent_checksum: str | None = None
-    topics: tuple[ArchivedTopic, ...] = ()
+    topics: tuple[BackupTopic, ...] = ()
     groups: tuple[GroupCommits, ...] = ()
-    files: tuple[ArchivedFile, ...] = ()
+    files: tuple[BackupFile, ...] = ()
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
     checksum: str = ""
 
     @property
-    def all_files(self) -> tuple[ArchivedFile, ...]:
+    def all_files(self) -> tuple[BackupFile, ...]:
         """Every file but the manifest itself."""
         of_topics = [file for topic in self.topics for part in topic.partitions for file in part.files]
         return (*self.files, *of_topics)
@@ -184,18 +184,18 @@ class Manifest:
         return sum(file.size_bytes for file in self.all_files)
 
 
-def sealed(manifest: Manifest) -> Manifest:
+def sealed(manifest: BackupManifest) -> BackupManifest:
     """Return a manifest with its checksum."""
     document = msgspec.json.decode(msgspec.json.encode(manifest))
     return replace(manifest, checksum=_checksum(document))
 
 
-def manifest_bytes(manifest: Manifest) -> bytes:
+def manifest_bytes(manifest: BackupManifest) -> bytes:
     """Return the content of ``manifest.json`` for a sealed manifest."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
-def parse_manifest(content: bytes, where: str) -> Manifest:
+def parse_manifest(content: bytes, where: str) -> BackupManifest:
     """Return the manifest that a content holds.
 
     Args:
@@ -204,14 +204,14 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
 
     Raises:
         IdentityMismatchError: A newer kraftd wrote it, or something else.
-        DamagedArchiveError: It is damaged.
+        DamagedBackupError: It is damaged.
     """
     try:
         document = msgspec.json.decode(content)
         form, version = document["format"], int(document["format_version"])
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         why = f"without {error}" if isinstance(error, KeyError) else error
-        raise DamagedArchiveError(f"cannot read {where}: it is not the manifest of a backup ({why})") from error
+        raise DamagedBackupError(f"cannot read {where}: it is not the manifest of a backup ({why})") from error
     if form != FORMAT or version > FORMAT_VERSION:
         raise IdentityMismatchError(
             f"cannot read {where}: it has format {form!r}, version {version}; "
@@ -220,15 +220,15 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             code="archive_too_new",
         )
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
+        manifest = msgspec.json.decode(content, type=BackupManifest)
     except msgspec.MsgspecError as error:
-        raise DamagedArchiveError(f"cannot read {where}: it is damaged ({error})") from error
+        raise DamagedBackupError(f"cannot read {where}: it is damaged ({error})") from error
     if _checksum(document) != manifest.checksum:
-        raise DamagedArchiveError(f"cannot read {where}: its checksum is wrong")
+        raise DamagedBackupError(f"cannot read {where}: its checksum is wrong")
     if odd := [
         file.path for file in manifest.all_files if not _PATH.fullmatch(file.path) or ".." in file.path.split("/")
     ]:
-        raise DamagedArchiveError(f"cannot read {where}: it names a file outside of the backup: {odd[0]!r}")
+        raise DamagedBackupError(f"cannot read {where}: it names a file outside of the backup: {odd[0]!r}")
     return manifest
 
 
@@ -237,23 +237,23 @@ def _checksum(document: dict[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(document | {"checksum": ""}, order="sorted")).hexdigest()
 
 
-def chain_of(manifest: Manifest, known: Mapping[str, Manifest]) -> tuple[Manifest, ...]:
+def chain_of(manifest: BackupManifest, known: Mapping[str, BackupManifest]) -> tuple[BackupManifest, ...]:
     """Return the backups that a restore of one needs, the full one first.
 
     Raises:
-        DamagedArchiveError: One of them is missing, or is not the one that was continued.
+        DamagedBackupError: One of them is missing, or is not the one that was continued.
     """
     chain = [manifest]
     while (parent := chain[-1].parent) is not None:
         before = known.get(parent)
         if before is None or before in chain:
-            raise DamagedArchiveError(
+            raise DamagedBackupError(
                 f"cannot use the backup {manifest.id}: {chain[-1].id} continues {parent}, which is missing or unusable",
                 hint="Choose another backup with --id; 'kraftd backup list' shows them.",
                 code="chain_broken",
             )
         if before.checksum != chain[-1].parent_checksum:
-            raise DamagedArchiveError(
+            raise DamagedBackupError(
                 f"cannot use the backup {manifest.id}: {parent} is not the backup that {chain[-1].id} continues",
                 code="chain_broken",
             )
@@ -266,10 +266,10 @@ class Piece:
     """A file of a partition, with the backup that it is in."""
 
     backup: str
-    file: ArchivedFile
+    file: BackupFile
 
 
-def pieces_of(chain: Sequence[Manifest], topic: str, partition: int) -> tuple[Piece, ...]:
+def pieces_of(chain: Sequence[BackupManifest], topic: str, partition: int) -> tuple[Piece, ...]:
     """Return the files of a partition over a chain, in the order of their offsets.
 
     What a backup before the last one holds of it counts only where the next one continues it: a topic that was made
@@ -286,12 +286,12 @@ def pieces_of(chain: Sequence[Manifest], topic: str, partition: int) -> tuple[Pi
     return tuple(found)
 
 
-def _partition_in(manifest: Manifest, topic: str, partition: int) -> ArchivedPartition | None:
+def _partition_in(manifest: BackupManifest, topic: str, partition: int) -> BackupPartition | None:
     parts = (part for each in manifest.topics if each.name == topic for part in each.partitions)
     return next((part for part in parts if part.partition == partition), None)
 
 
-def continued_from(parent: Manifest | None, topic: str, topic_id: str, partition: int, end: int) -> int | None:
+def continued_from(parent: BackupManifest | None, topic: str, topic_id: str, partition: int, end: int) -> int | None:
     """Return the offset from which a partition continues a backup; None where it must be read from its beginning.
 
     Args:
@@ -309,8 +309,8 @@ def continued_from(parent: Manifest | None, topic: str, topic_id: str, partition
 
 
 def removable(
-    manifests: Sequence[Manifest], keep: int, continued: Collection[str] = frozenset()
-) -> tuple[Manifest, ...]:
+    manifests: Sequence[BackupManifest], keep: int, continued: Collection[str] = frozenset()
+) -> tuple[BackupManifest, ...]:
     """Return the backups that are neither among the newest nor continued by one that stays.
 
     Args:
@@ -326,7 +326,7 @@ def removable(
     known = {manifest.id: manifest for manifest in manifests}
     needed: set[str] = set()
     for manifest in (*manifests[-keep:], *(each for each in manifests if each.id in continued)):
-        at: Manifest | None = manifest
+        at: BackupManifest | None = manifest
         while at is not None and at.id not in needed:
             needed.add(at.id)
             at = known.get(at.parent) if at.parent else None

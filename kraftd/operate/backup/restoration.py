@@ -8,7 +8,7 @@ import msgspec
 
 from kraftd.errors import IdentityMismatchError, RefusedError
 from kraftd.kafka.model import OffsetRange, TopicPartition
-from kraftd.operate.backup.manifest import ArchivedTopic, ClusterTopic, Commit, GroupCommits, Manifest
+from kraftd.operate.backup.manifest import BackupManifest, BackupTopic, ClusterTopic, Commit, GroupCommits
 from kraftd.plan.kinds import MIN_IN_SYNC_REPLICAS
 from kraftd.units import plural
 
@@ -31,7 +31,7 @@ each stays. A partition that only grows tells by its end how far an interrupted 
 
 
 @dataclass(frozen=True, slots=True)
-class TopicRestoration:
+class TopicRestorePlan:
     """A topic to restore.
 
     Attributes:
@@ -50,7 +50,7 @@ class TopicRestoration:
 
 
 @dataclass(frozen=True, slots=True)
-class Restoration:
+class RestorePlan:
     """A restore, as its journal keeps it.
 
     Attributes:
@@ -65,12 +65,12 @@ class Restoration:
     backup: str
     checksum: str
     cluster_id: str
-    topics: tuple[TopicRestoration, ...]
+    topics: tuple[TopicRestorePlan, ...]
     groups: tuple[GroupCommits, ...]
     notes: tuple[str, ...] = ()
     schema_version: int = 1
 
-    def without_bases(self) -> "Restoration":
+    def without_bases(self) -> "RestorePlan":
         """Return it as if every partition were empty, which two plans have in common where others wrote meanwhile."""
         topics = tuple(replace(topic, bases=(0,) * len(topic.bases)) for topic in self.topics)
         return replace(self, topics=topics)
@@ -80,14 +80,14 @@ class Restoration:
         return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
 
 
-def parse_journal(text: str, path: Path) -> Restoration:
+def parse_journal(text: str, path: Path) -> RestorePlan:
     """Return the restore that a journal holds.
 
     Raises:
         IdentityMismatchError: It is damaged, or of a newer kraftd.
     """
     try:
-        found = msgspec.json.decode(text, type=Restoration)
+        found = msgspec.json.decode(text, type=RestorePlan)
     except msgspec.MsgspecError as error:
         raise IdentityMismatchError(
             f"cannot read the journal of a restore {path}: it is damaged ({error})",
@@ -121,14 +121,14 @@ class Destination:
 
 
 def plan_restoration(
-    manifest: Manifest,
+    manifest: BackupManifest,
     target: str,
     destination: Destination,
     *,
     topics: Sequence[str] = (),
     into_existing: bool = False,
     with_groups: bool = True,
-) -> Restoration:
+) -> RestorePlan:
     """Return what a restore is to do.
 
     Args:
@@ -151,12 +151,12 @@ def plan_restoration(
         for group in manifest.groups
     ]
     groups = tuple(group for group in kept if group.commits) if with_groups else ()
-    return Restoration(target, manifest.id, manifest.checksum, destination.cluster_id, planned, groups, tuple(notes))
+    return RestorePlan(target, manifest.id, manifest.checksum, destination.cluster_id, planned, groups, tuple(notes))
 
 
 def _planned_topic(
-    topic: ArchivedTopic, destination: Destination, notes: list[str], *, into_existing: bool
-) -> TopicRestoration:
+    topic: BackupTopic, destination: Destination, notes: list[str], *, into_existing: bool
+) -> TopicRestorePlan:
     there = destination.topics.get(topic.name)
     if there is None:
         return _created_topic(topic, destination, notes)
@@ -178,10 +178,10 @@ def _planned_topic(
     if there.config != topic.config:
         notes.append(f"{topic.name}: exists, and keeps its settings")
     bases = tuple(each.end for each in found)
-    return TopicRestoration(topic.name, there.replication_factor, {}, bases, topic.topic_id, is_created=False)
+    return TopicRestorePlan(topic.name, there.replication_factor, {}, bases, topic.topic_id, is_created=False)
 
 
-def _created_topic(topic: ArchivedTopic, destination: Destination, notes: list[str]) -> TopicRestoration:
+def _created_topic(topic: BackupTopic, destination: Destination, notes: list[str]) -> TopicRestorePlan:
     replicas = min(topic.replication_factor, destination.brokers)
     config = dict(topic.config)
     if replicas < topic.replication_factor:
@@ -198,12 +198,12 @@ def _created_topic(topic: ArchivedTopic, destination: Destination, notes: list[s
             hint="'kraftd start' starts the others.",
             code="brokers_missing",
         )
-    return TopicRestoration(topic.name, replicas, config, (0,) * len(topic.partitions), topic.topic_id, is_created=True)
+    return TopicRestorePlan(topic.name, replicas, config, (0,) * len(topic.partitions), topic.topic_id, is_created=True)
 
 
 def restored_commits(
     group: GroupCommits,
-    restoration: Restoration,
+    restoration: RestorePlan,
     passed: Mapping[TopicPartition, Mapping[int, int]],
     ids: Mapping[str, str],
 ) -> GroupCommits:

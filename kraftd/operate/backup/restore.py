@@ -21,12 +21,12 @@ from kraftd.operate.backup.archive import named, read_pieces, records_before
 from kraftd.operate.backup.cluster import BackupCluster
 from kraftd.operate.backup.content import chosen_backup
 from kraftd.operate.backup.create import RecordSource, require_brokers
-from kraftd.operate.backup.format import DamagedArchiveError
-from kraftd.operate.backup.manifest import ClusterTopic, Manifest, Piece, chain_of, pieces_of
+from kraftd.operate.backup.format import DamagedBackupError
+from kraftd.operate.backup.manifest import BackupManifest, ClusterTopic, Piece, chain_of, pieces_of
 from kraftd.operate.backup.restoration import (
     WHILE_RESTORING,
     Destination,
-    Restoration,
+    RestorePlan,
     parse_journal,
     plan_restoration,
     restored_commits,
@@ -65,8 +65,8 @@ class PlannedRestore:
         records: The number of records of the backup.
     """
 
-    restoration: Restoration
-    chain: tuple[Manifest, ...]
+    restoration: RestorePlan
+    chain: tuple[BackupManifest, ...]
     is_resumed: bool
     records: int
 
@@ -85,7 +85,7 @@ class RestoreResult:
         records: The records of the backup.
     """
 
-    restoration: Restoration
+    restoration: RestorePlan
     is_resumed: bool
     written: int
     records: int
@@ -138,7 +138,7 @@ def plan_restore(cluster: ClusterContext, target: Target, options: RestoreOption
         NeedsRunningClusterError: No broker runs.
         UnknownNameError: There is no such backup, or no such topic in it.
         RefusedError: A topic or a group of the cluster is in the way, or another restore is unfinished.
-        DamagedArchiveError: A manifest is damaged.
+        DamagedBackupError: A manifest is damaged.
     """
     require_brokers(cluster)
     with opened(cluster) as kafka:
@@ -189,8 +189,8 @@ def _refuse_unsettable(groups: Collection[GroupState]) -> None:
 
 
 def _new_restoration(
-    admin: BackupCluster, brokers: int, manifest: Manifest, target: Target, options: RestoreOptions
-) -> Restoration:
+    admin: BackupCluster, brokers: int, manifest: BackupManifest, target: Target, options: RestoreOptions
+) -> RestorePlan:
     archived = [topic.name for topic in manifest.topics]
     for name in options.topics:
         if name not in archived:
@@ -207,12 +207,12 @@ def _new_restoration(
     )
 
 
-def _journal(cluster: ClusterContext) -> Restoration | None:
+def _journal(cluster: ClusterContext) -> RestorePlan | None:
     text = read_text(cluster.layout.restore_journal)
     return parse_journal(text, cluster.layout.restore_journal) if text is not None else None
 
 
-def _refuse_another(begun: Restoration, target: Target, options: RestoreOptions, cluster_id: str) -> None:
+def _refuse_another(begun: RestorePlan, target: Target, options: RestoreOptions, cluster_id: str) -> None:
     if begun.cluster_id != cluster_id:
         raise RefusedError(
             f"cannot go on with the restore of {begun.backup}: it was begun in another cluster ({begun.cluster_id})",
@@ -235,7 +235,7 @@ def _destination(admin: BackupCluster, brokers: int, archived: Collection[str]) 
     return Destination(admin.cluster_id(), brokers, admin.brokers(), topics, ranges)
 
 
-def abandon(cluster: ClusterContext) -> Restoration | None:
+def abandon(cluster: ClusterContext) -> RestorePlan | None:
     """Forget an interrupted restore; its topics stay as they are. Returns it, None where there is none.
 
     Raises:
@@ -275,7 +275,7 @@ def restore(cluster: ClusterContext, target: Target, shown: PlannedRestore, opti
 
     Raises:
         RefusedError: Another restore runs or ran, or something else writes to a topic that is being restored.
-        DamagedArchiveError: A file of the backup is damaged.
+        DamagedBackupError: A file of the backup is damaged.
         KafkaAccessError: A broker does not answer, or refuses a record.
     """
     began_s = cluster.clock.monotonic_s()
@@ -438,7 +438,7 @@ class _Restore:
                 continue
             try:
                 records = frame.records()
-            except DamagedArchiveError as error:
+            except DamagedBackupError as error:
                 raise named(error, f"{self._target.name}/{piece.backup}/{piece.file.path}") from error
             yield passed_bytes, frame.header.raw_bytes, records.part(begin, len(records)) if begin else records
             passed_bytes = 0
@@ -467,7 +467,7 @@ class _Restore:
                 self._admin.commit(restored)
 
 
-def _places(restoration: Restoration, chain: Sequence[Manifest]) -> tuple[_Place, ...]:
+def _places(restoration: RestorePlan, chain: Sequence[BackupManifest]) -> tuple[_Place, ...]:
     found = []
     for topic in restoration.topics:
         for partition, base in enumerate(topic.bases):

@@ -11,9 +11,9 @@ from typing import BinaryIO, Protocol
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
-from kraftd.host.files import code_of
+from kraftd.host.files import disk_full_code
 from kraftd.host.lock import acquire_at_once
-from kraftd.operate.backup.manifest import MANIFEST, Manifest, manifest_bytes
+from kraftd.operate.backup.manifest import MANIFEST, BackupManifest, manifest_bytes
 from kraftd.plan.secrets import URL_PASSWORD
 from kraftd.units import plural
 
@@ -43,7 +43,7 @@ class Target(Protocol):
     def abandoned(self) -> list[str]:
         """Return the names of the unfinished backups that no command writes any more, for who holds it exclusively."""
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, manifest: BackupManifest) -> None:
         """Give an unfinished backup its manifest and its name, so that it is there as a whole or not at all."""
 
     def exclusive(self, command: str) -> contextlib.AbstractContextManager[None]:
@@ -111,7 +111,7 @@ class DirectoryTarget:
         """Return all that are unfinished: who holds the directory writes none."""
         return _unfinished(self.names())
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, manifest: BackupManifest) -> None:
         """Write the manifest, bring everything to the disk, and rename the directory."""
         directory = self._path / (manifest.id + PARTIAL)
         with _named("write", directory / MANIFEST):
@@ -224,7 +224,7 @@ class UrlTarget:
             return False
         return newest_s + _ABANDONED_AFTER_S < self._clock.now_s()
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, manifest: BackupManifest) -> None:
         """Write the manifest, where every file is there as it was written: nothing keeps others from removing one."""
         path = f"{self.name}/{manifest.id}"
         with _named("read", path, Exception):
@@ -279,7 +279,7 @@ def _named(verb: str, place: object, kinds: type[Exception] = OSError) -> Iterat
         raise FileAccessError(
             f"cannot {verb} {place}: {reason[:1].lower()}{reason[1:]}",
             hint="Give this user access and room there, or choose another target.",
-            code=code_of(error) if isinstance(error, OSError) else "",
+            code=disk_full_code(error) if isinstance(error, OSError) else "",
             details={"path": str(place)},
         ) from error
 

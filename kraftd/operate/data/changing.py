@@ -160,14 +160,14 @@ def known_configs(kafka: KafkaData) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedAlteration:
     """How a topic is to change: None keeps the number of partitions, and makes a setting follow the brokers again."""
 
     partitions: int | None
     changes: Mapping[str, str | None]
 
 
-def planned_alteration(kafka: KafkaData, access: Access, name: str, wanted: Wanted) -> Alteration:
+def planned_alteration(kafka: KafkaData, access: Access, name: str, wanted: WantedAlteration) -> Alteration:
     """Return the changes of a topic, with their risks; Kafka has checked the configuration.
 
     Raises:

@@ -9,7 +9,7 @@ from kraftd.escapes import named, typed
 from kraftd.health.report.documents import GroupPartition, GroupSummary, TimeLag
 from kraftd.kafka.model import STREAMS, Failure, Groups, GroupState, Partition, TopicPartition
 from kraftd.operate.data.access import KafkaData, already_deleted, refusal
-from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, reset_moves
+from kraftd.operate.data.resets import Bounds, Move, ResetKind, ResetTo, reset_moves
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics, offsets_of
 from kraftd.operate.status import lag
 from kraftd.plan.plan import Plan
@@ -352,7 +352,7 @@ def bounds_of(kafka: KafkaData, partitions: Sequence[Partition], to: ResetTo | N
     offsets = offsets_of(kafka, partitions)
     at_time: Mapping[TopicPartition, int] = {}
     failures = {**offsets.starts.failures, **offsets.ends.failures}
-    if to is not None and to.target is Target.TIME:
+    if to is not None and to.target is ResetKind.TIME:
         found = kafka.mixed_offsets((partition, to.value) for partition in partitions)
         at_time, failures = found.values, {**failures, **found.failures}
     if failures:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from kraftd.kafka.model import TopicPartition
 
 
-class Target(StrEnum):
+class ResetKind(StrEnum):
     """What a reset goes to."""
 
     EARLIEST = "earliest"
@@ -25,7 +25,7 @@ class ResetTo:
         value: For TIME milliseconds since the epoch, for OFFSET an offset, for SHIFT a number of records.
     """
 
-    target: Target
+    target: ResetKind
     value: int = 0
 
 
@@ -74,7 +74,7 @@ def reset_moves(
     moves = []
     for key, bounds in sorted(partitions.items()):
         before = commits.get(key)
-        if to.target is Target.SHIFT and before is None:
+        if to.target is ResetKind.SHIFT and before is None:
             continue
         moves.append(_move(key, before, _wanted(bounds, before or 0, to), bounds))
     return tuple(moves)
@@ -82,15 +82,15 @@ def reset_moves(
 
 def _wanted(bounds: Bounds, before: int, to: ResetTo) -> int:
     match to.target:
-        case Target.EARLIEST:
+        case ResetKind.EARLIEST:
             return bounds.start
-        case Target.LATEST:
+        case ResetKind.LATEST:
             return bounds.end
-        case Target.TIME:
+        case ResetKind.TIME:
             return bounds.end if bounds.at_time is None else bounds.at_time
-        case Target.OFFSET:
+        case ResetKind.OFFSET:
             return to.value
-        case Target.SHIFT:
+        case ResetKind.SHIFT:
             return before + to.value
 
 

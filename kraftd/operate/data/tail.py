@@ -15,7 +15,7 @@ from kraftd.kafka.model import Gap, Partition, TopicPartition
 from kraftd.kafka.records.reading import Message
 from kraftd.operate.data.access import KafkaData, refusal
 from kraftd.operate.data.groups import bounds_of
-from kraftd.operate.data.resets import Bounds, ResetTo, Target
+from kraftd.operate.data.resets import Bounds, ResetKind, ResetTo
 from kraftd.operate.data.topics import chosen_partitions, chosen_topics
 
 Chosen = Callable[[Sequence[Message]], Sequence[Message]]
@@ -62,7 +62,7 @@ class Read(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class TailRange:
     """Which records are wanted.
 
     Attributes:
@@ -87,7 +87,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TailPlan:
     """What is read.
 
     Attributes:
@@ -105,7 +105,7 @@ class Plan:
     stop_after: int | None
 
 
-def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
+def planned_tail(kafka: KafkaData, name: str, wanted: TailRange) -> TailPlan:
     """Return from where a topic is read.
 
     Raises:
@@ -114,14 +114,16 @@ def planned_tail(kafka: KafkaData, name: str, wanted: Range) -> Plan:
     """
     (topic,) = chosen_topics(kafka.metadata(), [name])
     partitions = chosen_partitions([topic], wanted.partitions)
-    to = None if wanted.since_ms is None else ResetTo(Target.TIME, wanted.since_ms)
+    to = None if wanted.since_ms is None else ResetTo(ResetKind.TIME, wanted.since_ms)
     bounds = bounds_of(kafka, partitions, to)
     ends = readable_ends(kafka, partitions)
     starts = {key: _start(each, ends[key], wanted) for key, each in bounds.items()}
     firsts = {key: each.start for key, each in bounds.items()}
     if not wanted.is_from_the_end:
-        return Plan(starts, ends, firsts, None, wanted.newest)
-    return Plan(starts, ends, firsts, _kept(wanted.newest, [ends[key] - first for key, first in firsts.items()]), None)
+        return TailPlan(starts, ends, firsts, None, wanted.newest)
+    return TailPlan(
+        starts, ends, firsts, _kept(wanted.newest, [ends[key] - first for key, first in firsts.items()]), None
+    )
 
 
 def _kept(newest: int | None, offsets: Sequence[int]) -> int | None:
@@ -147,7 +149,7 @@ def readable_ends(kafka: KafkaData, partitions: Iterable[Partition]) -> Mapping[
     return found.values
 
 
-def _start(bounds: Bounds, readable_end: int, wanted: Range) -> int:
+def _start(bounds: Bounds, readable_end: int, wanted: TailRange) -> int:
     if wanted.since_ms is not None:
         return bounds.end if bounds.at_time is None else bounds.at_time
     match wanted.offset:
@@ -166,7 +168,7 @@ def _start(bounds: Bounds, readable_end: int, wanted: Range) -> int:
     return min(max(offset, bounds.start), bounds.end)
 
 
-def tail(read: Read, plan: Plan, chosen: Chosen, *, follow: bool) -> Iterator[Sequence[Message]]:
+def tail(read: Read, plan: TailPlan, chosen: Chosen, *, follow: bool) -> Iterator[Sequence[Message]]:
     """Yield the wanted records, of which a filter chose; the newest of several partitions in the order of their times.
 
     While nothing arrives, empty batches are yielded.
@@ -181,7 +183,7 @@ def tail(read: Read, plan: Plan, chosen: Chosen, *, follow: bool) -> Iterator[Se
         yield from map(chosen, read(plan.ends, until=None))
 
 
-def _newest(read: Read, plan: Plan, chosen: Chosen, count: int) -> list[Message]:
+def _newest(read: Read, plan: TailPlan, chosen: Chosen, count: int) -> list[Message]:
     """Return the newest records of all partitions, in the order of their times.
 
     Not each offset has a record: where markers and records of aborted transactions take some, or compaction left
@@ -217,7 +219,7 @@ def _place(message: Message) -> TopicPartition:
     return message.topic(), message.partition()
 
 
-def _unread(plan: Plan, *, follow: bool) -> Mapping[TopicPartition, int]:
+def _unread(plan: TailPlan, *, follow: bool) -> Mapping[TopicPartition, int]:
     """Return the partitions to read; an empty one would only cost the wait for its end."""
     return {key: start for key, start in plan.starts.items() if follow or start < plan.ends[key]}
 

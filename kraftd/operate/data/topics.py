@@ -123,7 +123,7 @@ def changeable_topics(metadata: ClusterMetadata, names: Iterable[str], verb: str
     chosen = chosen_topics(metadata, names)
     for topic in chosen:
         if is_protected(topic):
-            owner = "kraftd's probes" if topic.name == CANARY_TOPIC else "Kafka itself"
+            owner = "kraftd's canary" if topic.name == CANARY_TOPIC else "Kafka itself"
             raise RefusedError(f"cannot {verb} the topic {topic.name}: it belongs to {owner}", code="protected_topic")
     return chosen
 

@@ -30,7 +30,7 @@ class Gate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedGate:
     """A gate that does not hold.
 
     Attributes:
@@ -47,7 +47,7 @@ class Closed:
 
 def closed_gates(
     plan: Plan, answers: Mapping[str, Answer], quorum: Quorum, metadata: ClusterMetadata
-) -> tuple[Closed, ...]:
+) -> tuple[ClosedGate, ...]:
     """Return the gates that do not hold; none where the next node may be restarted.
 
     Args:
@@ -92,12 +92,12 @@ def listed(partitions: Iterable[TopicPartition]) -> str:
     return units.listed([f"{topic}-{partition}" for topic, partition in partitions], _SHOWN)
 
 
-def _unreadable(metadata: ClusterMetadata) -> Closed | None:
+def _unreadable(metadata: ClusterMetadata) -> ClosedGate | None:
     failures = metadata.topics.failures
-    return Closed(Gate.KAFKA, f"the state of {', '.join(failures)} could not be read") if failures else None
+    return ClosedGate(Gate.KAFKA, f"the state of {', '.join(failures)} could not be read") if failures else None
 
 
-def _not_serving(plan: Plan, answers: Mapping[str, Answer], alive: set[int]) -> Closed | None:
+def _not_serving(plan: Plan, answers: Mapping[str, Answer], alive: set[int]) -> ClosedGate | None:
     missing = {name: answer.reason or "it does not answer" for name, answer in answers.items() if not answer.ready}
     missing |= {
         broker.name: "the controllers do not count it as alive"
@@ -106,23 +106,23 @@ def _not_serving(plan: Plan, answers: Mapping[str, Answer], alive: set[int]) -> 
     }
     if not missing:
         return None
-    return Closed(Gate.SERVING, "; ".join(f"{name}: {why}" for name, why in missing.items()), tuple(missing))
+    return ClosedGate(Gate.SERVING, "; ".join(f"{name}: {why}" for name, why in missing.items()), tuple(missing))
 
 
-def _behind(plan: Plan, quorum: Quorum) -> Closed | None:
+def _behind(plan: Plan, quorum: Quorum) -> ClosedGate | None:
     voters = {voter.node_id for voter in plan.voters}
     answers = {node.name: voter_answer(node, quorum) for node in plan.nodes if node.node_id in voters}
     behind = {name: answer.reason for name, answer in answers.items() if not answer.ready}
     if not behind:
         return None
-    return Closed(Gate.QUORUM, "; ".join(f"{name}: {why}" for name, why in behind.items()), tuple(behind))
+    return ClosedGate(Gate.QUORUM, "; ".join(f"{name}: {why}" for name, why in behind.items()), tuple(behind))
 
 
-def _of_partitions(gate: Gate, partitions: tuple[TopicPartition, ...], what: str) -> Closed | None:
+def _of_partitions(gate: Gate, partitions: tuple[TopicPartition, ...], what: str) -> ClosedGate | None:
     if not partitions:
         return None
     verb = "is" if len(partitions) == 1 else "are"
-    return Closed(gate, f"{listed(partitions)} {verb} {what}", partitions=partitions)
+    return ClosedGate(gate, f"{listed(partitions)} {verb} {what}", partitions=partitions)
 
 
 _STAGES = {Kind.BROKER: 0, Kind.CONTROLLER: 0, Kind.APP: 1, Kind.TOOL: 2, Kind.DAEMON: 3}

@@ -10,7 +10,7 @@ from kraftd.operate.apply.overrides import forget_overrides, forget_overrides_or
 from kraftd.operate.context import ClusterContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.rolling.gates import (
-    Closed,
+    ClosedGate,
     Gate,
     closed_gates,
     listed,
@@ -64,7 +64,7 @@ class Look:
         quorum: None where Kafka does not answer.
     """
 
-    closed: tuple[Closed, ...]
+    closed: tuple[ClosedGate, ...]
     quorum: Quorum | None = None
     partitions: tuple[Partition, ...] = ()
 
@@ -129,7 +129,7 @@ class Roll:
             quorum, metadata = kafka.quorum(), kafka.metadata()
         except KafkaAccessError as error:
             serving = closed_gates(plan, answers, Quorum(None, None, None, (), ()), ClusterMetadata((), Partial()))
-            return Look((Closed(Gate.KAFKA, str(error)), *(each for each in serving if each.gate is Gate.SERVING)))
+            return Look((ClosedGate(Gate.KAFKA, str(error)), *(each for each in serving if each.gate is Gate.SERVING)))
         partitions = metadata.partitions
         return Look(closed_gates(plan, answers, quorum, metadata), quorum, partitions)
 
@@ -231,7 +231,7 @@ class Roll:
                 return
             self.cluster.clock.sleep(_NOTICED_POLL_S)
 
-    def _timed_out(self, closed: tuple[Closed, ...], when: str) -> TimedOutError:
+    def _timed_out(self, closed: tuple[ClosedGate, ...], when: str) -> TimedOutError:
         gates = [
             {"gate": each.gate.value, "text": each.text, "nodes": each.nodes, "partitions": each.partitions}
             for each in closed

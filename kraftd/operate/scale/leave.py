@@ -14,7 +14,7 @@ from kraftd.operate.render import files_of
 from kraftd.operate.scale.doors import ReassigningDoor
 from kraftd.operate.start.launch import restart_daemon
 from kraftd.operate.start.start import Start
-from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.stop import StopOptions, stop_with_lock_held
 from kraftd.plan.kinds import Node
 from kraftd.units import listed
 
@@ -37,7 +37,7 @@ def stop_and_unregister(
     names = tuple(node.name for node in leaving)
     if not names:
         return
-    stop_locked(cluster, StopOptions(names, command=command))
+    stop_with_lock_held(cluster, StopOptions(names, command=command))
     # Again: the broker that was asked before may have learned late of a topic.
     refuse_replicas(kafka, leaving)
     for node in leaving:

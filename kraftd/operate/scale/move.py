@@ -302,7 +302,7 @@ class Mover:
 
     def _unled(self) -> list[TopicPartition]:
         situation, _ = self._look_with_retry()
-        return (situation.of(self._topics) if self._topics else situation).unled
+        return (situation.of(self._topics) if self._topics else situation).not_led_by_preferred
 
     @contextmanager
     def _throttle_taken_away(self) -> Iterator[None]:

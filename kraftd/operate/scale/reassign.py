@@ -194,7 +194,7 @@ def refuse_topics(situation: Situation, goal: Goal) -> None:
     refuse.refuse_unknown_topics(situation, goal.topics)
     if CANARY_TOPIC in goal.topics:
         raise RefusedError(
-            f"cannot reassign the topic {CANARY_TOPIC}: it belongs to kraftd's probes", code="protected_topic"
+            f"cannot reassign the topic {CANARY_TOPIC}: it belongs to kraftd's canary", code="protected_topic"
         )
     if goal.assignment and len(goal.topics) != 1:
         raise ConfigurationError(

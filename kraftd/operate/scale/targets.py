@@ -62,7 +62,7 @@ class Situation:
         )
 
     @property
-    def unled(self) -> list[TopicPartition]:
+    def not_led_by_preferred(self) -> list[TopicPartition]:
         """The partitions that another replica leads than the preferred one."""
         partitions = [each for topic in self.topics.values() for each in topic.partitions]
         return [each.key for each in partitions if each.leader != each.replicas[0]]

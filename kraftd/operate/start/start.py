@@ -33,7 +33,7 @@ from kraftd.operate.start.preflight import (
     open_files_notes,
 )
 from kraftd.operate.start.sequence import Deadline, StartFailedError, StartSequence, yield_to_stop
-from kraftd.operate.stop.stop import StopOptions, stop_locked
+from kraftd.operate.stop.stop import StopOptions, stop_with_lock_held
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DAMAGED, DesiredProgram
 from kraftd.plan.kinds import Node
@@ -120,19 +120,19 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
     configured = plan_for(chosen, command_context)
     logger.debug("Configuration from %s", chosen.origin)
     cluster = cluster_context(configured.plan, command_context)
-    return locked_start(Start(configured, cluster, options, deadline))
+    return lock_and_start(Start(configured, cluster, options, deadline))
 
 
-def locked_start(start: Start) -> StartResult:
+def lock_and_start(start: Start) -> StartResult:
     """Refuse an invalid start before anything is written, then start under the lock."""
     cluster, options = start.cluster, start.options
     _refuse_absent(start.configured, options.names)
     cluster.plan.check_names(options.names)
     with cluster.lock(options.command, timeout_s=options.timeout_s):
-        return start_locked(start)
+        return start_with_lock_held(start)
 
 
-def start_locked(start: Start) -> StartResult:
+def start_with_lock_held(start: Start) -> StartResult:
     """Do what ``start`` does, for a caller that holds the lock."""
     store, start = start.cluster.store, as_recorded(start)
     # A stop that came and went in between ended programs, which must not come back.
@@ -255,7 +255,7 @@ def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> 
     cluster.reporter.step(
         f"Ending programs that an earlier run left running: {', '.join(table.processes) or 'supervisord'}"
     )
-    stop_locked(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
+    stop_with_lock_held(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
     check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder, start.cluster.clock)
 
 

@@ -98,7 +98,7 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
         if not is_there(cluster):
             # The first start has yielded before it wrote anything.
             return nothing_stopped(plan, options)
-        return stop_locked(cluster, options)
+        return stop_with_lock_held(cluster, options)
 
 
 def was_started(cluster: ClusterContext) -> bool:
@@ -119,7 +119,7 @@ def nothing_stopped(plan: Plan, options: StopOptions) -> StopResult:
     return StopResult(plan.cluster, (), whole_cluster=not options.names, took_s=0.0)
 
 
-def stop_locked(cluster: ClusterContext, options: StopOptions) -> StopResult:
+def stop_with_lock_held(cluster: ClusterContext, options: StopOptions) -> StopResult:
     """Do what ``stop`` does, for a caller that holds the lock.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kraftd.errors import ConfigurationError, RefusedError
 from kraftd.kafka.quorum import METADATA_VERSION
-from kraftd.operate.rolling.gates import Closed
+from kraftd.operate.rolling.gates import ClosedGate
 from kraftd.plan.plan import Plan
 from kraftd.plan.versions import line_of, numbers, version_of_jar
 
@@ -163,7 +163,7 @@ def removed_settings(before: str, after: str, plan: Plan, topics: Mapping[str, M
     ]
 
 
-def refuse_closed(closed: Sequence[Closed]) -> None:
+def refuse_closed(closed: Sequence[ClosedGate]) -> None:
     """Refuse to begin while a node is down, or a replica is behind.
 
     Raises:

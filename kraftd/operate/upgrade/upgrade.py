@@ -23,7 +23,7 @@ from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.doors import KafkaDoor
 from kraftd.operate.render import files_of
 from kraftd.operate.restart import refuse_interruption, require_running
-from kraftd.operate.rolling.gates import Closed, Gate, restart_order
+from kraftd.operate.rolling.gates import ClosedGate, Gate, restart_order
 from kraftd.operate.rolling.journal import Journal, read_journal, refuse_other_owner, write_journal
 from kraftd.operate.rolling.roll import Restarted, Roll
 from kraftd.operate.scale.doors import JournalFile
@@ -259,7 +259,7 @@ class Upgrade:
             numbers(self._to) < numbers(before),
         )
 
-    def _settled(self, roll: Roll, kafka: UpgradingDoor) -> tuple[Closed, ...]:
+    def _settled(self, roll: Roll, kafka: UpgradingDoor) -> tuple[ClosedGate, ...]:
         """Return the gates that stay closed, other than that of preferred leaders, which the upgrade elects."""
         limit_s = self._cluster.clock.monotonic_s() + _SETTLES_WITHIN_S
         while True:

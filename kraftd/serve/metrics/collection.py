@@ -294,35 +294,35 @@ def _canary_failures(view: KafkaView) -> Iterator[Sample]:
 
 CANARY_FAMILIES: tuple[Family[KafkaView], ...] = (
     Family(
-        "kraftd_probe_success",
+        "kraftd_canary_success",
         MetricKind.GAUGE,
         ("broker_id",),
         "1 when the last canary went through the broker and back; absent while another broker leads its partition.",
         _canary_success,
     ),
     Family(
-        "kraftd_probe_timestamp_seconds",
+        "kraftd_canary_timestamp_seconds",
         MetricKind.GAUGE,
         ("broker_id",),
         "When that canary was sent, in seconds since the Unix epoch: a third of the brokers has its turn every 10 s.",
         _canary_times,
     ),
     Family(
-        "kraftd_probe_write_seconds",
+        "kraftd_canary_write_seconds",
         MetricKind.HISTOGRAM,
         ("broker_id",),
         "Seconds until a canary record was written to all replicas in sync.",
         _canary_histogram(lambda canary: canary.writes),
     ),
     Family(
-        "kraftd_probe_read_seconds",
+        "kraftd_canary_read_seconds",
         MetricKind.HISTOGRAM,
         ("broker_id",),
         "Seconds until it was read back.",
         _canary_histogram(lambda canary: canary.reads),
     ),
     Family(
-        "kraftd_probe_failures_total",
+        "kraftd_canary_failures_total",
         MetricKind.COUNTER,
         ("broker_id", "error"),
         "Canary records that did not come back.",

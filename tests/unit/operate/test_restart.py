@@ -19,11 +19,11 @@ from kraftd.host.machine import PortHolder
 from kraftd.host.processes import Process
 from kraftd.kafka.model import Failure
 from kraftd.operate.context import NullReporter
-from kraftd.operate.restart import COMMAND, RollingOptions, locked_restart, restart_rolling
+from kraftd.operate.restart import COMMAND, RollingOptions, lock_and_restart, restart_rolling
 from kraftd.operate.rolling.journal import Journal, identity, read_journal, write_journal
 from kraftd.operate.start.preflight import PortInUseError
 from kraftd.operate.start.sequence import YieldedError
-from kraftd.operate.start.start import locked_start
+from kraftd.operate.start.start import lock_and_start
 from kraftd.operate.stop.stop import StopOptions
 from tests.plans import plan_of
 from tests.unit.operate.fake_cluster import FakeCluster, FakeProgram
@@ -37,7 +37,7 @@ def cluster(tmp_path):
 
 
 def started(made):
-    locked_start(made.starting())
+    lock_and_start(made.starting())
     made.clock.advance(60.0)
     made.did.clear()
     return made
@@ -289,13 +289,13 @@ def test_a_restart_that_the_start_would_refuse_stops_nothing(cluster, field, val
     setattr(cluster, field, value)
 
     with pytest.raises(KraftdError) as caught:
-        locked_restart(cluster.starting(), StopOptions())
+        lock_and_restart(cluster.starting(), StopOptions())
 
     assert (caught.value.code, cluster.did) == (code, [])
 
 
 def test_a_restart_of_the_cluster_stops_and_starts_all_of_it(cluster):
-    result = locked_restart(cluster.starting(), StopOptions())
+    result = lock_and_restart(cluster.starting(), StopOptions())
     stopped = {each.name for each in result.stopped.programs}
     assert stopped == set(result.started.started) == set(cluster.plan.names)
 
@@ -303,7 +303,7 @@ def test_a_restart_of_the_cluster_stops_and_starts_all_of_it(cluster):
 def test_a_restart_whose_stop_takes_long_has_all_the_time_for_its_start(cluster):
     cluster.programs["broker-1"].term_takes_s = 200.0
 
-    result = locked_restart(cluster.starting(timeout_s=180.0), StopOptions())
+    result = lock_and_restart(cluster.starting(timeout_s=180.0), StopOptions())
 
     assert set(result.started.started) == set(cluster.plan.names)
     assert result.started.took_s > 200.0
@@ -314,7 +314,7 @@ def test_a_restart_yields_to_a_stop_that_is_asked_for_during_its_own(cluster):
     cluster.store.raise_generation()
 
     with pytest.raises(YieldedError):
-        locked_restart(start, StopOptions())
+        lock_and_restart(start, StopOptions())
 
 
 def test_a_restart_onto_the_port_of_another_process_stops_nothing(cluster):
@@ -325,7 +325,7 @@ def test_a_restart_onto_the_port_of_another_process_stops_nothing(cluster):
     start = replace(start, configured=replace(start.configured, plan=changed), cluster=start.cluster.following(changed))
 
     with pytest.raises(PortInUseError, match="port 8500 is held by") as caught:
-        locked_restart(start, StopOptions())
+        lock_and_restart(start, StopOptions())
 
     assert "9092" not in str(caught.value)
     assert cluster.did == []
@@ -338,7 +338,7 @@ def test_a_restart_that_waited_ends_what_came_meanwhile_too(cluster):
         cluster.spawn("consumer-2")
 
     start = replace(cluster.starting(), cluster=cluster.waiting_for(grow))
-    result = locked_restart(start, StopOptions())
+    result = lock_and_restart(start, StopOptions())
 
     assert "consumer-2" in {each.name for each in result.stopped.programs}
 
@@ -350,7 +350,7 @@ def test_a_restart_that_waited_for_what_it_contradicts_stops_nothing(cluster):
         cluster.store.write_manifest(replace(manifest, nodes=nodes, removed=("broker-2",)))
 
     with pytest.raises(IdentityMismatchError):
-        locked_restart(replace(cluster.starting(), cluster=cluster.waiting_for(take_out)), StopOptions())
+        lock_and_restart(replace(cluster.starting(), cluster=cluster.waiting_for(take_out)), StopOptions())
 
     assert cluster.did == []
 

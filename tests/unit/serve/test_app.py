@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.state import ServiceState
 from kraftd.health.report.documents import HealthDocument, NothingSeen
-from kraftd.serve.app import Target, create_app
-from kraftd.serve.front import Live, Ready, livez, readyz
+from kraftd.serve.app import ScrapeTarget, create_app
+from kraftd.serve.front import LivezDocument, ReadyzDocument, livez, readyz
 from kraftd.web.api import ProblemDocument, StaticFiles
 from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
@@ -187,9 +187,9 @@ def test_health_has_the_described_shape_and_nothing_else(newest):
         (NothingSeen, answered(None, "/health").body),
         (ProblemDocument, answered(EMPTY, "/nothing").body),
         (ProblemDocument, answered(EMPTY, "/health/brokers/9").body),
-        (list[Target], answered(EMPTY, "/sd/prometheus").body),
-        (Live, livez(None, 0.0, 1.0).body),
-        (Ready, readyz(EMPTY, ()).body),
+        (list[ScrapeTarget], answered(EMPTY, "/sd/prometheus").body),
+        (LivezDocument, livez(None, 0.0, 1.0).body),
+        (ReadyzDocument, readyz(EMPTY, ()).body),
     ],
     ids=["not looked at yet", "unknown path", "unknown broker", "targets", "livez", "readyz"],
 )

@@ -17,7 +17,7 @@ from kraftd.host.events import Event, EventLog
 from kraftd.kafka.model import GroupState
 from kraftd.plan.kinds import ScheduledBackups
 from kraftd.serve.app import create_app
-from kraftd.serve.page import MOST_PAGES, Live, Page, charts, sparkline, stale_after_s
+from kraftd.serve.page import MOST_PAGES, LiveUpdates, Page, charts, sparkline, stale_after_s
 from kraftd.web.asgi import PROBLEM_CONTENT_TYPE
 from tests.clocks import ManualClock
 from tests.plans import plan_of
@@ -276,7 +276,7 @@ def live_of(seen, rendered=None, now_s=1000.0, ping_s=60.0):
             rendered.append(look)
         return "\n".join(each.name for each in look.programs) if look else "nothing"
 
-    return Live(seen, render, ManualClock(now_s), ping_s=ping_s)
+    return LiveUpdates(seen, render, ManualClock(now_s), ping_s=ping_s)
 
 
 def look_of(frame):
@@ -320,7 +320,7 @@ def test_a_look_is_rendered_once_for_all_pages():
 def test_an_old_look_is_sent_with_its_age_of_now():
     async def run():
         seen, clock = Seen(FIRST), ManualClock(1000.0)
-        live = Live(seen, lambda _look: "", clock)
+        live = LiveUpdates(seen, lambda _look: "", clock)
         await take(live.frames(), 2)
         clock.advance(60.0)
         return look_of((await take(live.frames(), 2))[1])
@@ -383,7 +383,7 @@ def test_a_look_that_comes_while_one_is_rendered_is_sent_next():
                 seen.show(SECOND)
             return look.programs[0].name
 
-        frames = Live(seen, render, ManualClock()).frames()
+        frames = LiveUpdates(seen, render, ManualClock()).frames()
         return [look_of(frame)["html"] for frame in (await take(frames, 3))[1:]]
 
     assert asyncio.run(run()) == ["broker-1", "broker-2"]

@@ -4,7 +4,7 @@ import asyncio
 
 from kraftd.web.asgi import Answer, problem_answer, send_answer
 from kraftd.web.connections import HttpState
-from kraftd.web.guard import Access, Guard
+from kraftd.web.guard import AccessRules, Guard
 from kraftd.web.server import server_config
 
 HEAD = b"Host: localhost\r\n"
@@ -94,7 +94,7 @@ class Exchange:
     """A connection to the echo, and what the other connections of its server would see."""
 
     def __init__(self, protocol_class=None) -> None:
-        app = Guard(echo, Access("this app", frozenset({"localhost"}), ""), None)
+        app = Guard(echo, AccessRules("this app", frozenset({"localhost"}), ""), None)
         config = server_config(app, refused, drain_s=1, log_config=None)
         config.load()
         self.state = HttpState()

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from kraftd.web.asgi import PROBLEM_CONTENT_TYPE, Answer, ClientGoneError, HttpProblemError, problem_answer, send_answer
-from kraftd.web.guard import CLIENT_CLOSED_REQUEST, Access, Guard, completed, host_name, token_in
+from kraftd.web.guard import CLIENT_CLOSED_REQUEST, AccessRules, Guard, completed, host_name, token_in
 from tests.unit.web.asgi_client import call
 
 HOSTS = frozenset({"localhost", "127.0.0.1"})
@@ -42,7 +42,7 @@ async def greet(scope, receive, send):
 
 
 def guarded(*, hosts=HOSTS, on_answer=lambda *_ended: None, **options):
-    access = Access("this app", hosts, "ask its owner", without_token=frozenset({"/readyz"}), **options)
+    access = AccessRules("this app", hosts, "ask its owner", without_token=frozenset({"/readyz"}), **options)
     return Guard(greet, access, Problem, on_answer)
 
 

@@ -5,7 +5,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, ConsumerGroupState, TopicPartition
 
 from kraftd_apps.consumer.group_protocol import (
-    FormerMember,
+    MembershipFile,
     ProtocolDetectingConsumer,
     Standby,
     has_free_partition,
@@ -181,26 +181,26 @@ class Coordinator:
 def left_by_the_next(path, group="g", *failures):
     """Return what the next process of the same app takes out of the group, and its pauses."""
     coordinator, pauses = Coordinator(*failures), []
-    FormerMember(path, group, coordinator.leave).remove(pauses.append)
+    MembershipFile(path, group, coordinator.leave).remove(pauses.append)
     return coordinator.left, pauses
 
 
 def test_the_next_process_leaves_for_one_that_was_killed(tmp_path):
-    killed = FormerMember(tmp_path / "member.json", "g", Coordinator().leave)
+    killed = MembershipFile(tmp_path / "member.json", "g", Coordinator().leave)
     for member_id in ("first", "", None, "rejoined"):
         killed.note(member_id)
     assert left_by_the_next(tmp_path / "member.json") == ([("g", "rejoined")], [])
 
 
 def test_the_next_process_tries_until_the_coordinator_answers(tmp_path):
-    FormerMember(tmp_path / "member.json", "g", Coordinator().leave).note("killed")
+    MembershipFile(tmp_path / "member.json", "g", Coordinator().leave).note("killed")
     left, pauses = left_by_the_next(tmp_path / "member.json", "g", "_TRANSPORT", "COORDINATOR_LOAD_IN_PROGRESS")
     assert left == [("g", "killed")]
     assert len(pauses) == 2
 
 
 def test_nothing_is_left_for_a_process_that_has_left_itself(tmp_path):
-    stopped = FormerMember(tmp_path / "member.json", "g", Coordinator().leave)
+    stopped = MembershipFile(tmp_path / "member.json", "g", Coordinator().leave)
     stopped.note("stopped")
     stopped.forget()
     stopped.forget()
@@ -208,7 +208,7 @@ def test_nothing_is_left_for_a_process_that_has_left_itself(tmp_path):
 
 
 def test_a_killed_process_is_taken_out_of_the_group_that_it_was_in(tmp_path):
-    FormerMember(tmp_path / "member.json", "before", Coordinator().leave).note("killed")
+    MembershipFile(tmp_path / "member.json", "before", Coordinator().leave).note("killed")
     assert left_by_the_next(tmp_path / "member.json", "now") == ([("before", "killed")], [])
 
 
@@ -217,12 +217,12 @@ def test_a_damaged_file_of_the_member_is_as_none(text, tmp_path):
     path = tmp_path / "member.json"
     path.write_text(text)
     assert left_by_the_next(path) == ([], [])
-    FormerMember(path, "g", Coordinator().leave).note("now")
+    MembershipFile(path, "g", Coordinator().leave).note("now")
     assert json.loads(path.read_text()) == {"group": "g", "member": "now"}
 
 
 def test_without_a_file_nothing_is_remembered(tmp_path):
-    member = FormerMember(None, "g", Coordinator().leave)
+    member = MembershipFile(None, "g", Coordinator().leave)
     member.note("id")
     member.forget()
     member.remove()
@@ -232,7 +232,7 @@ def test_without_a_file_nothing_is_remembered(tmp_path):
 @pytest.mark.parametrize("failures", [[], ["_TIMED_OUT"]])
 def test_a_leave_that_does_not_get_through_is_sent_once_more(failures, tmp_path):
     coordinator = Coordinator(*failures)
-    member = FormerMember(tmp_path / "member.json", "g", coordinator.leave)
+    member = MembershipFile(tmp_path / "member.json", "g", coordinator.leave)
     member.leave(1.0)
     member.note("id")
     member.leave(1.0)
@@ -240,6 +240,6 @@ def test_a_leave_that_does_not_get_through_is_sent_once_more(failures, tmp_path)
 
 
 def test_a_file_that_cannot_be_written_does_not_end_the_member(tmp_path, caplog):
-    member = FormerMember(tmp_path / "absent" / "member.json", "g", Coordinator().leave)
+    member = MembershipFile(tmp_path / "absent" / "member.json", "g", Coordinator().leave)
     member.note("id")
     assert "cannot be written" in caplog.text

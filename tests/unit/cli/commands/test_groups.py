@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.cli.commands.groups import reset_to
 from kraftd.errors import ConfigurationError
-from kraftd.operate.data.resets import ResetTo, Target
+from kraftd.operate.data.resets import ResetKind, ResetTo
 
 NOW_S = 10_000.0
 
@@ -10,13 +10,13 @@ NOW_S = 10_000.0
 @pytest.mark.parametrize(
     ("to", "shift", "expected"),
     [
-        ("earliest", None, ResetTo(Target.EARLIEST)),
-        ("latest", None, ResetTo(Target.LATEST)),
-        ("1234", None, ResetTo(Target.OFFSET, 1234)),
-        ("2h", None, ResetTo(Target.TIME, 2_800_000)),
-        ("1970-01-01T00:00:01.5Z", None, ResetTo(Target.TIME, 1500)),
-        (None, -5, ResetTo(Target.SHIFT, -5)),
-        (None, 0, ResetTo(Target.SHIFT, 0)),
+        ("earliest", None, ResetTo(ResetKind.EARLIEST)),
+        ("latest", None, ResetTo(ResetKind.LATEST)),
+        ("1234", None, ResetTo(ResetKind.OFFSET, 1234)),
+        ("2h", None, ResetTo(ResetKind.TIME, 2_800_000)),
+        ("1970-01-01T00:00:01.5Z", None, ResetTo(ResetKind.TIME, 1500)),
+        (None, -5, ResetTo(ResetKind.SHIFT, -5)),
+        (None, 0, ResetTo(ResetKind.SHIFT, 0)),
     ],
 )
 def test_where_a_reset_goes_is_read(to, shift, expected):

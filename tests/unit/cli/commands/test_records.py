@@ -2,7 +2,7 @@ import pytest
 
 from kraftd.cli.commands.records import range_of
 from kraftd.errors import ConfigurationError
-from kraftd.operate.data.tail import Range
+from kraftd.operate.data.tail import TailRange
 
 NOW_S = 100.0
 
@@ -10,12 +10,12 @@ NOW_S = 100.0
 @pytest.mark.parametrize(
     ("count", "place", "is_filtered", "expected"),
     [
-        (None, (None, None), False, Range(10)),
-        (3, (None, None), False, Range(3)),
-        (None, (None, None), True, Range(None, is_filtered=True)),
-        (None, ("-5", None), False, Range(None, offset=-5)),
-        (2, ("earliest", None), False, Range(2, offset="earliest")),
-        (None, (None, "10s"), False, Range(None, since_ms=90_000)),
+        (None, (None, None), False, TailRange(10)),
+        (3, (None, None), False, TailRange(3)),
+        (None, (None, None), True, TailRange(None, is_filtered=True)),
+        (None, ("-5", None), False, TailRange(None, offset=-5)),
+        (2, ("earliest", None), False, TailRange(2, offset="earliest")),
+        (None, (None, "10s"), False, TailRange(None, since_ms=90_000)),
     ],
 )
 def test_options_name_a_range(count, place, is_filtered, expected):

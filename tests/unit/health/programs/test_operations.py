@@ -14,7 +14,7 @@ from kraftd.health.programs.operations import (
     parse_progress,
 )
 from kraftd.host.processes import Process
-from kraftd.operate.backup.restoration import Restoration
+from kraftd.operate.backup.restoration import RestorePlan
 from kraftd.operate.rolling.journal import Journal as RollingJournal
 from kraftd.operate.scale.journal import Goal
 from kraftd.operate.scale.journal import Journal as ScaleJournal
@@ -23,7 +23,7 @@ NOW_S = 1_700_000_000.0
 SCALING = Progress("scale", "2 to 3 brokers", 7, 1.0, NOW_S - 100)
 SCALE = ScaleJournal(2, 3, "2026-11-26T12:00:00.000Z", {}).to_json()
 REASSIGNMENT = ScaleJournal(2, 2, "2026-11-26T12:00:00.000Z", {}, goal=Goal((1, 2))).to_json()
-RESTORE = Restoration("/b it", "b1", "", "C1", (), ()).to_json()
+RESTORE = RestorePlan("/b it", "b1", "", "C1", (), ()).to_json()
 ENDED = Ending("scale", "2 to 3 brokers", OperationOutcome.SUCCEEDED, "2026-11-26T12:00:00Z", "2026-11-26T12:01:00Z")
 
 

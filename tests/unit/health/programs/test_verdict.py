@@ -5,7 +5,7 @@ import pytest
 from kraftd.health.lag.view import KafkaView
 from kraftd.health.programs.disks import DiskView
 from kraftd.health.programs.state import ServiceState, Status
-from kraftd.health.programs.verdict import judge, judge_what_has_ended
+from kraftd.health.programs.verdict import judge, judge_stopped
 from kraftd.plan.desired import DesiredProgram, DesiredState
 from tests.unit.health.views import program, quorum, snapshot, topic
 
@@ -22,7 +22,7 @@ def test_what_no_command_stopped_is_not_told_as_stopped():
     nothing_runs = snapshot(replace(program("broker-1", ServiceState.STOPPED), pid=None))
 
     ended, stopped = (
-        judge_what_has_ended(nothing_runs, DesiredState(1, {"broker-1": DesiredProgram(is_to_run, "", by, "")}))
+        judge_stopped(nothing_runs, DesiredState(1, {"broker-1": DesiredProgram(is_to_run, "", by, "")}))
         for is_to_run, by in ((True, "start"), (False, "stop"))
     )
 

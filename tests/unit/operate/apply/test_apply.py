@@ -17,7 +17,7 @@ from kraftd.operate.configuring import Configured
 from kraftd.operate.rolling.journal import read_journal
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.sequence import Deadline
-from kraftd.operate.start.start import Start, StartOptions, locked_start
+from kraftd.operate.start.start import Start, StartOptions, lock_and_start
 from kraftd.plan.loading import configure
 from kraftd.plan.program import DAEMON
 from tests.plans import plan_of
@@ -31,7 +31,7 @@ TAKEN = {"log.retention.ms": BrokerSetting("-1", is_dynamic=True)}
 @pytest.fixture
 def cluster(tmp_path):
     made = FakeCluster(tmp_path, settings=dict(TAKEN))
-    locked_start(made.starting())
+    lock_and_start(made.starting())
     made.clock.advance(60.0)
     made.did.clear()
     return made
@@ -235,7 +235,7 @@ def test_a_broker_that_does_not_take_a_setting_is_restarted(cluster, how):
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_the_only_broker_is_not_restarted_for_a_setting_that_it_refuses(tmp_path, dry_run):
     alone = FakeCluster(tmp_path, toml=ALONE, settings=dict(TAKEN))
-    locked_start(alone.starting())
+    lock_and_start(alone.starting())
     alone.did.clear()
     alone.refusal = Failure("INVALID_REQUEST", "it is too much at once", retriable=False)
 
@@ -314,7 +314,7 @@ def test_a_start_and_an_apply_name_the_way_back_where_neither_can_help(cluster, 
     with pytest.raises(RefusedError) as caught:
         apply(cluster, toml)
 
-    (note,) = locked_start(start_of(cluster, toml)).notes
+    (note,) = lock_and_start(start_of(cluster, toml)).notes
 
     assert word in note
     assert word in caught.value.hint
@@ -328,7 +328,7 @@ def test_the_next_call_does_what_one_had_left(cluster):
     with pytest.raises(TimedOutError):
         apply(cluster, toml, timeout_s=30.0)
     cluster.isr = (1, 2)
-    noted = locked_start(start_of(cluster, toml)).notes
+    noted = lock_and_start(start_of(cluster, toml)).notes
     cluster.did.clear()
 
     result = apply(cluster, toml)
@@ -376,7 +376,7 @@ def test_a_start_from_nothing_forgets_what_was_set_while_brokers_ran(cluster):
     cluster.altered.clear()
     cluster.supervisor_pid = None
 
-    locked_start(start_of(cluster, RETENTION))
+    lock_and_start(start_of(cluster, RETENTION))
 
     assert cluster.altered == [(1, {"log.retention.ms": None}), (2, {"log.retention.ms": None})]
     assert overrides_of(cluster.plan.layout) == {}

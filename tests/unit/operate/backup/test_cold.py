@@ -9,7 +9,7 @@ from kraftd.errors import ConfigurationError, FileAccessError, NotRunningError, 
 from kraftd.observe.operations import OperationWatch
 from kraftd.operate.backup.archive import verify
 from kraftd.operate.backup.cold import create_cold, restore_cold
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.target import DirectoryTarget
 from kraftd.operate.context import NullReporter
 from kraftd.plan.manifest import manifest_of
@@ -155,11 +155,11 @@ def test_a_damaged_copy_is_refused_and_leaves_nothing(stopped, tmp_path, place):
     content[int(place * len(content))] ^= 8
     archive.write_bytes(content)
 
-    with pytest.raises(DamagedArchiveError):
+    with pytest.raises(DamagedBackupError):
         restore_cold(layout_at(tmp_path / "new"), target, manifest, stopped.context.command_context)
 
     assert not (tmp_path / "new").exists()
-    assert isinstance(verify(target, None, NullReporter()).error, DamagedArchiveError)
+    assert isinstance(verify(target, None, NullReporter()).error, DamagedBackupError)
 
 
 class FailingFile(io.BytesIO):

@@ -16,7 +16,7 @@ from kraftd.operate.backup.content import (
     prune,
     remove_stale,
 )
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import MANIFEST
 from kraftd.operate.backup.target import DirectoryTarget, UrlTarget
 from kraftd.operate.context import NullReporter
@@ -61,11 +61,11 @@ def with_a_directory_for_a_manifest(directory, healthy):
     ("name", "content", "kind"),
     [
         (OLDER, newer_format, IdentityMismatchError),
-        (OLDER, cut, DamagedArchiveError),
+        (OLDER, cut, DamagedBackupError),
         (OLDER, copied, IdentityMismatchError),
         (OLDER, without_manifest, FileAccessError),
         (OLDER, with_a_directory_for_a_manifest, FileAccessError),
-        ("webapp", foreign, DamagedArchiveError),
+        ("webapp", foreign, DamagedBackupError),
         ("old", copied, IdentityMismatchError),
     ],
 )
@@ -206,7 +206,7 @@ def test_no_older_backup_is_taken_for_a_newest_that_is_damaged(tmp_path, kafka):
     cut(tmp_path / "target" / NEWER, tmp_path / "target" / manifest.id)
 
     for chosen in (None, NEWER):
-        with pytest.raises(DamagedArchiveError, match=NEWER):
+        with pytest.raises(DamagedBackupError, match=NEWER):
             chosen_backup(target, chosen)
     with pytest.raises(UnknownNameError):
         chosen_backup(target, "20270101T000000Z")

@@ -14,7 +14,7 @@ from kraftd.kafka.model import Gap
 from kraftd.operate.backup.archive import records_before, verify
 from kraftd.operate.backup.content import content_of, prune, remove_stale
 from kraftd.operate.backup.create import CreateOptions, continued_backup, take_snapshot
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import pieces_of
 from kraftd.operate.backup.target import DirectoryTarget, UrlTarget, open_target
 from kraftd.operate.context import NullReporter
@@ -102,7 +102,7 @@ def test_a_broken_chain_is_not_continued_and_a_scheduled_backup_is_full_then(tmp
 
     (tmp_path / "target" / full.id / "manifest.json").write_text("{}")
 
-    with pytest.raises(DamagedArchiveError) as raised:
+    with pytest.raises(DamagedBackupError) as raised:
         continued_backup(target, is_scheduled=False)
     assert "Without --incremental" in raised.value.hint
     assert continued_backup(target, is_scheduled=True) is None
@@ -183,14 +183,14 @@ def test_a_damaged_file_is_named_with_its_frame_and_byte(tmp_path, kafka):
     for changed in (content[:-1] + bytes([content[-1] ^ 4]), content[:-5]):
         path.write_bytes(changed)
         error = verify(target, None, NullReporter()).error
-        assert isinstance(error, DamagedArchiveError)
+        assert isinstance(error, DamagedBackupError)
         assert error.details["path"] == str(path)
         assert error.details["frame"] == 1
 
     path.write_bytes(content + content[16:])
-    assert isinstance(verify(target, None, NullReporter()).error, DamagedArchiveError)
+    assert isinstance(verify(target, None, NullReporter()).error, DamagedBackupError)
     path.unlink()
-    assert isinstance(verify(target, None, NullReporter()).error, DamagedArchiveError)
+    assert isinstance(verify(target, None, NullReporter()).error, DamagedBackupError)
 
 
 def test_an_offset_is_mapped_exactly_over_the_gaps_of_the_log(tmp_path, kafka):

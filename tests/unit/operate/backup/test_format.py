@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kraftd.kafka.model import Records
-from kraftd.operate.backup.format import FILE_MAGIC, DamagedArchiveError, encoded_frame, frames
+from kraftd.operate.backup.format import FILE_MAGIC, DamagedBackupError, encoded_frame, frames
 from tests.unit.operate.backup.archives import records
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -53,7 +53,7 @@ def test_a_changed_byte_is_found_wherever_it_is(flipped):
     for place in range(len(CONTENT)):
         changed = bytearray(CONTENT)
         changed[place] ^= flipped
-        with pytest.raises(DamagedArchiveError) as raised:
+        with pytest.raises(DamagedBackupError) as raised:
             read(bytes(changed))
         assert raised.value.details["byte"] <= place
 
@@ -64,7 +64,7 @@ def test_bytes_that_were_put_in_are_found(place, more):
     changed = CONTENT[:place] + more + CONTENT[place:]
     if changed[: len(CONTENT)] == CONTENT and more == CONTENT[len(FILE_MAGIC) :]:
         return
-    with pytest.raises(DamagedArchiveError):
+    with pytest.raises(DamagedBackupError):
         read(changed)
 
 
@@ -72,7 +72,7 @@ def test_a_cut_within_a_frame_is_found_and_one_between_frames_leaves_whole_ones(
     first = len(FILE_MAGIC) + len(encoded_frame(records(0, 1, 2, headers={1: (("n", b"v"),)})))
 
     for size in set(range(1, len(CONTENT))) - {len(FILE_MAGIC), first}:
-        with pytest.raises(DamagedArchiveError):
+        with pytest.raises(DamagedBackupError):
             read(CONTENT[:size])
 
     assert len(read(CONTENT[:first])) == 1

@@ -5,12 +5,12 @@ import pytest
 
 from kraftd.errors import ConfigurationError, IdentityMismatchError, UnknownNameError
 from kraftd.operate.backup.content import chosen_backup
-from kraftd.operate.backup.format import DamagedArchiveError
+from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import (
-    ArchivedFile,
-    ArchivedPartition,
-    ArchivedTopic,
-    Manifest,
+    BackupFile,
+    BackupManifest,
+    BackupPartition,
+    BackupTopic,
     chain_of,
     continued_from,
     manifest_bytes,
@@ -23,10 +23,10 @@ from kraftd.operate.backup.target import open_target
 
 
 def manifest(name, parent=None, *, topic_id="T", begin=0, end=10, continues=None):
-    file = ArchivedFile(f"topics/t/0/{name}.records", 100, "ab", 1, end - begin)
-    part = ArchivedPartition(0, begin, end, parent is not None if continues is None else continues, (file,))
+    file = BackupFile(f"topics/t/0/{name}.records", 100, "ab", 1, end - begin)
+    part = BackupPartition(0, begin, end, parent is not None if continues is None else continues, (file,))
     return sealed(
-        Manifest(
+        BackupManifest(
             id=name,
             kind="logical",
             created_at=f"2026-01-01T00:00:00.{name}Z",
@@ -37,7 +37,7 @@ def manifest(name, parent=None, *, topic_id="T", begin=0, end=10, continues=None
             cluster_id="C",
             parent=parent.id if parent else None,
             parent_checksum=parent.checksum if parent else None,
-            topics=(ArchivedTopic("t", topic_id, 2, {"retention.ms": "1"}, (part,)),),
+            topics=(BackupTopic("t", topic_id, 2, {"retention.ms": "1"}, (part,)),),
         )
     )
 
@@ -57,7 +57,7 @@ def test_a_changed_manifest_is_damaged_wherever_its_text_changes():
     for place, byte in enumerate(content):
         if bytes([byte]).isspace():
             continue
-        with pytest.raises((DamagedArchiveError, IdentityMismatchError)):
+        with pytest.raises((DamagedBackupError, IdentityMismatchError)):
             parse_manifest(content[:place] + bytes([byte ^ 1]) + content[place + 1 :], "here")
 
 
@@ -73,10 +73,10 @@ def test_a_newer_or_foreign_archive_is_refused_as_such(change):
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b", ""])
 def test_a_manifest_names_no_file_outside_of_its_backup(path):
-    part = replace(FULL.topics[0].partitions[0], files=(ArchivedFile(path, 1, ""),))
+    part = replace(FULL.topics[0].partitions[0], files=(BackupFile(path, 1, ""),))
     odd = replace(FULL, topics=(replace(FULL.topics[0], partitions=(part,)),))
 
-    with pytest.raises(DamagedArchiveError):
+    with pytest.raises(DamagedBackupError):
         parse_manifest(manifest_bytes(sealed(odd)), "here")
 
 
@@ -87,7 +87,7 @@ def test_a_chain_begins_with_the_full_backup():
 
 @pytest.mark.parametrize("known", [{}, {"2": SECOND}, KNOWN | {"1": replace(FULL, checksum="another")}])
 def test_a_chain_with_a_missing_or_another_backup_is_broken(known):
-    with pytest.raises(DamagedArchiveError) as raised:
+    with pytest.raises(DamagedBackupError) as raised:
         chain_of(THIRD, known)
 
     assert raised.value.code == "chain_broken"
@@ -128,7 +128,7 @@ def test_a_place_without_backups_says_how_one_is_made(tmp_path):
 
 
 def test_every_damage_names_the_check_of_a_whole_target():
-    assert "kraftd backup verify" in DamagedArchiveError("cannot read a frame").hint
+    assert "kraftd backup verify" in DamagedBackupError("cannot read a frame").hint
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from kraftd.operate.data.groups import (
     remove_offsets,
 )
 from kraftd.operate.data.offset_files import exported, parse_offsets, planned_import
-from kraftd.operate.data.resets import ResetTo, Target
+from kraftd.operate.data.resets import ResetKind, ResetTo
 from tests.unit.operate.data.fake_kafka import FakeKafka, group
 
-EARLIEST = ResetTo(Target.EARLIEST)
+EARLIEST = ResetTo(ResetKind.EARLIEST)
 LOADS = Failure("COORDINATOR_LOAD_IN_PROGRESS", "it loads", retriable=True)
 
 
@@ -116,7 +116,7 @@ def test_a_reset_moves_only_the_partitions_that_are_named():
 
 def test_a_reset_to_a_time_goes_to_the_first_record_of_then():
     kafka = kafka_with(group("g"), commits={"g": {("t", 0): 4}}, at_times={(("t", 0), 1000): 7})
-    planned = planned_reset(kafka, "g", ["t"], ResetTo(Target.TIME, 1000))
+    planned = planned_reset(kafka, "g", ["t"], ResetTo(ResetKind.TIME, 1000))
 
     assert [move.after for move in planned.moves] == [7, 10]
 

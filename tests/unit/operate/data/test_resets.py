@@ -1,6 +1,6 @@
 import pytest
 
-from kraftd.operate.data.resets import Bounds, Move, ResetTo, Target, import_moves, reread, reset_moves, skipped
+from kraftd.operate.data.resets import Bounds, Move, ResetKind, ResetTo, import_moves, reread, reset_moves, skipped
 
 PARTITIONS = {("t", 0): Bounds(5, 25, at_time=12), ("t", 1): Bounds(0, 10)}
 COMMITS = {("t", 0): 20}
@@ -9,12 +9,12 @@ COMMITS = {("t", 0): 20}
 @pytest.mark.parametrize(
     ("to", "expected"),
     [
-        (ResetTo(Target.EARLIEST), [(20, 5), (None, 0)]),
-        (ResetTo(Target.LATEST), [(20, 25), (None, 10)]),
-        (ResetTo(Target.TIME, 1000), [(20, 12), (None, 10)]),
-        (ResetTo(Target.OFFSET, 8), [(20, 8), (None, 8)]),
-        (ResetTo(Target.SHIFT, -3), [(20, 17)]),
-        (ResetTo(Target.SHIFT, 4), [(20, 24)]),
+        (ResetTo(ResetKind.EARLIEST), [(20, 5), (None, 0)]),
+        (ResetTo(ResetKind.LATEST), [(20, 25), (None, 10)]),
+        (ResetTo(ResetKind.TIME, 1000), [(20, 12), (None, 10)]),
+        (ResetTo(ResetKind.OFFSET, 8), [(20, 8), (None, 8)]),
+        (ResetTo(ResetKind.SHIFT, -3), [(20, 17)]),
+        (ResetTo(ResetKind.SHIFT, 4), [(20, 24)]),
     ],
 )
 def test_a_reset_moves_every_partition(to, expected):
@@ -23,7 +23,7 @@ def test_a_reset_moves_every_partition(to, expected):
 
 @pytest.mark.parametrize(
     ("to", "after"),
-    [(ResetTo(Target.OFFSET, 3), 5), (ResetTo(Target.OFFSET, 99), 25), (ResetTo(Target.SHIFT, -99), 5)],
+    [(ResetTo(ResetKind.OFFSET, 3), 5), (ResetTo(ResetKind.OFFSET, 99), 25), (ResetTo(ResetKind.SHIFT, -99), 5)],
 )
 def test_an_offset_outside_of_the_log_becomes_its_nearest_end(to, after):
     move = reset_moves(PARTITIONS, COMMITS, to)[0]

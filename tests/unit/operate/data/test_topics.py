@@ -5,7 +5,7 @@ import pytest
 from kraftd.errors import ConfigurationError, KraftdError, RefusedError, UnknownNameError
 from kraftd.kafka.model import Failure
 from kraftd.operate.data.access import refusal
-from kraftd.operate.data.changing import NewTopic, Wanted, alter_topic, create_topic, planned_alteration
+from kraftd.operate.data.changing import NewTopic, WantedAlteration, alter_topic, create_topic, planned_alteration
 from kraftd.operate.data.topics import (
     clear_topics,
     delete_topics,
@@ -80,7 +80,7 @@ def test_kafkas_and_kraftds_own_topics_are_neither_deleted_nor_altered(state):
     for act in (
         lambda: planned_removal(kafka, [state.name], "delete"),
         lambda: planned_removal(kafka, [state.name], "clear"),
-        lambda: planned_alteration(kafka, PLAN.access, state.name, Wanted(2, {})),
+        lambda: planned_alteration(kafka, PLAN.access, state.name, WantedAlteration(2, {})),
     ):
         with pytest.raises(RefusedError) as caught:
             act()
@@ -182,7 +182,7 @@ def test_a_name_that_kafka_does_not_take_is_refused(name):
 
 def test_an_alteration_is_checked_by_kafka_before_it_is_carried_out():
     kafka = FakeKafka(bounds={("t", 0): (0, 0), ("t", 1): (0, 0)})
-    planned = planned_alteration(kafka, PLAN.access, "t", Wanted(3, {"retention.ms": "2000"}))
+    planned = planned_alteration(kafka, PLAN.access, "t", WantedAlteration(3, {"retention.ms": "2000"}))
     alter_topic(kafka, planned)
 
     assert [entry[0] for entry in kafka.did] == ["validate", "validate", "alter", "add"]
@@ -190,7 +190,7 @@ def test_an_alteration_is_checked_by_kafka_before_it_is_carried_out():
 
 def test_new_partitions_are_a_risk_where_a_partition_cannot_be_looked_at_for_keys():
     kafka = FakeKafka(bounds={("t", 0): (0, 0)}, unreadable_ends={("t", 1): LOADS})
-    (risk,) = planned_alteration(kafka, PLAN.access, "t", Wanted(3, {})).risks
+    (risk,) = planned_alteration(kafka, PLAN.access, "t", WantedAlteration(3, {})).risks
 
     assert risk.startswith("could not check whether the records of partition 1 have keys (it loads)")
 
@@ -199,7 +199,7 @@ def test_an_alteration_that_kafka_refuses_changes_nothing():
     kafka = FakeKafka(refused={"t"})
 
     with pytest.raises(KraftdError):
-        planned_alteration(kafka, PLAN.access, "t", Wanted(None, {"retention.ms": "2000"}))
+        planned_alteration(kafka, PLAN.access, "t", WantedAlteration(None, {"retention.ms": "2000"}))
     assert [entry[0] for entry in kafka.did] == ["validate"]
 
 

@@ -14,7 +14,7 @@ from kraftd.host.events import EventLog
 from kraftd.operate.diagnose.bundle import BundleDoors, default_name, write_bundle
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 from kraftd.operate.selection import ChosenCluster
-from kraftd.operate.start.start import locked_start
+from kraftd.operate.start.start import lock_and_start
 from kraftd.plan.loading import configure, parse_toml
 from tests.unit.health.views import program, snapshot
 from tests.unit.operate.fake_cluster import FakeCluster
@@ -40,7 +40,7 @@ name = "test-topic"
 @pytest.fixture
 def cluster(tmp_path):
     made = FakeCluster(tmp_path, toml=TOML)
-    locked_start(made.starting())
+    lock_and_start(made.starting())
     return made
 
 

@@ -13,7 +13,7 @@ from kraftd.operate.diagnose.doctor import DoctorDoors, diagnose
 from kraftd.operate.diagnose.findings import Level
 from kraftd.operate.render import files_of
 from kraftd.operate.selection import ChosenCluster
-from kraftd.operate.start.start import locked_start
+from kraftd.operate.start.start import lock_and_start
 from kraftd.plan.loading import configure, parse_toml
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.java import Java
@@ -38,7 +38,7 @@ class Machine:
 
     def run(self):
         """Let the cluster run; the files are of today, whatever the clock of the test says."""
-        locked_start(self.cluster.starting())
+        lock_and_start(self.cluster.starting())
         self.cluster.clock.step(1e9)
 
     def choose(self):

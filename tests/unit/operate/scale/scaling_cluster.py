@@ -17,7 +17,7 @@ from kraftd.operate.scale.journal import Journal
 from kraftd.operate.scale.reassign import Reassign, ReassignOptions
 from kraftd.operate.scale.scale import Scale, ScaleOptions
 from kraftd.operate.selection import ChosenCluster
-from kraftd.operate.start.start import locked_start
+from kraftd.operate.start.start import lock_and_start
 from kraftd.plan.loading import assignments_layer, configure
 from kraftd.plan.planning import build_plan
 from tests.unit.operate.fake_cluster import FakeCluster
@@ -309,6 +309,6 @@ class ScalingCluster(FakeCluster):
 def running(tmp_path):
     """Return a cluster of two brokers that runs."""
     made = ScalingCluster(tmp_path)
-    locked_start(made.starting())
+    lock_and_start(made.starting())
     made.forget()
     return made

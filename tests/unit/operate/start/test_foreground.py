@@ -26,7 +26,7 @@ from kraftd.operate.start.foreground import (
     status_line,
 )
 from kraftd.operate.start.sequence import StartFailedError
-from kraftd.operate.start.start import StartOptions, locked_start
+from kraftd.operate.start.start import StartOptions, lock_and_start
 from kraftd.operate.stop.stop import StopOptions, stop
 from tests.clocks import ManualClock
 from tests.plans import PYTHON, plan_of
@@ -93,7 +93,7 @@ def foreground(cluster, signals, **doors):
     def health(plan, timeout_s):
         raise NeedsRunningClusterError("cannot ask the daemon")
 
-    given = {"start": lambda *_: locked_start(cluster.starting()), "health": health, "reap": dict, **doors}
+    given = {"start": lambda *_: lock_and_start(cluster.starting()), "health": health, "reap": dict, **doors}
     made = ForegroundDoors(cluster=lambda plan, command_context: cluster.context, **given)
     return Foreground(chosen, StartOptions(), command_context, signals, Manager(), Shown(), doors=made)
 
@@ -242,7 +242,7 @@ def test_a_start_that_waits_too_long_for_another_one_leaves_that_alone(cluster, 
     def start(*_):
         with acquire(cluster.plan.layout.lock, command="start", clock=cluster.clock, timeout_s=0.0):
             cluster.runs()
-            return locked_start(cluster.starting(timeout_s=5.0))
+            return lock_and_start(cluster.starting(timeout_s=5.0))
 
     with pytest.raises(TimedOutError):
         foreground(cluster, signals, start=start).run()

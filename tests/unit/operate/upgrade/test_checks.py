@@ -3,7 +3,7 @@
 import pytest
 
 from kraftd.errors import ConfigurationError, RefusedError
-from kraftd.operate.rolling.gates import Closed, Gate
+from kraftd.operate.rolling.gates import ClosedGate, Gate
 from kraftd.operate.upgrade import checks
 from tests.plans import plan_of
 
@@ -100,8 +100,8 @@ def test_removed_settings_are_noted_with_their_place():
 @pytest.mark.parametrize(
     ("closed", "code"),
     [
-        (Closed(Gate.SERVING, "broker-2: it does not run", ("broker-2",)), "broker_down"),
-        (Closed(Gate.IN_SYNC, "orders-0 is not in sync", partitions=(("orders", 0),)), "not_in_sync"),
+        (ClosedGate(Gate.SERVING, "broker-2: it does not run", ("broker-2",)), "broker_down"),
+        (ClosedGate(Gate.IN_SYNC, "orders-0 is not in sync", partitions=(("orders", 0),)), "not_in_sync"),
     ],
 )
 def test_an_upgrade_does_not_begin_while_something_is_missing(closed, code):

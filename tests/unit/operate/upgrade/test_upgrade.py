@@ -16,7 +16,7 @@ from kraftd.operate.scale.journal import Goal
 from kraftd.operate.scale.journal import Journal as ScaleJournal
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.sequence import StartFailedError
-from kraftd.operate.start.start import locked_start
+from kraftd.operate.start.start import lock_and_start
 from kraftd.operate.upgrade.finalize import Finalize, Level
 from kraftd.operate.upgrade.upgrade import Upgrade, UpgradeDoors, UpgradeOptions
 from kraftd.plan.kinds import Node
@@ -114,7 +114,7 @@ class UpgradingCluster(FakeCluster):
 
 
 def started(made):
-    locked_start(made.starting())
+    lock_and_start(made.starting())
     made.clock.advance(60.0)
     made.did.clear()
     return made

@@ -225,13 +225,13 @@ def test_a_canarys_histogram_counts_up_to_each_bound():
     found = samples(FULL)
 
     def bucket(bound):
-        return value(found, "kraftd_probe_write_seconds_bucket", broker_id="1", le=bound)
+        return value(found, "kraftd_canary_write_seconds_bucket", broker_id="1", le=bound)
 
     assert [bucket(bound) for bound in ("0.001", "0.0025", "5.0", "+Inf")] == [0, 1, 1, 2]
-    assert value(found, "kraftd_probe_write_seconds_sum", broker_id="1") == 9.002
-    assert value(found, "kraftd_probe_success", broker_id="2") == 0
-    assert value(found, "kraftd_probe_timestamp_seconds", broker_id="2") == 990.0
-    assert value(found, "kraftd_probe_failures_total", broker_id="2", error="TIMED_OUT") == 4
+    assert value(found, "kraftd_canary_write_seconds_sum", broker_id="1") == 9.002
+    assert value(found, "kraftd_canary_success", broker_id="2") == 0
+    assert value(found, "kraftd_canary_timestamp_seconds", broker_id="2") == 990.0
+    assert value(found, "kraftd_canary_failures_total", broker_id="2", error="TIMED_OUT") == 4
 
 
 def test_a_broker_through_which_no_canary_was_sent_has_no_verdict():
@@ -240,8 +240,8 @@ def test_a_broker_through_which_no_canary_was_sent_has_no_verdict():
 
     found = samples(replace(FULL, kafka=replace(FULL.kafka, canary=canary)))
 
-    assert value(found, "kraftd_probe_success", broker_id="1") is None
-    assert value(found, "kraftd_probe_success", broker_id="2") == 0
+    assert value(found, "kraftd_canary_success", broker_id="1") is None
+    assert value(found, "kraftd_canary_success", broker_id="2") == 0
     assert value(found, "kraftd_unreadable", kind="canary", error="NOT_LEADER") == 1
 
 
