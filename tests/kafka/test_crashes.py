@@ -113,7 +113,7 @@ def test_a_stop_within_the_start_of_a_killed_broker_is_quick_and_loses_nothing(h
         # The writer's last records are answered only then, or after a minute.
         healthy.start()
 
-    assert stopped.took_s < 25  # Kafka's shutdown within its start may wait 300 s
+    assert stopped.took_s < 60  # Kafka's shutdown within its start may wait 300 s
     eventually(healthy.in_sync, within_s=60, what="all in sync")
     assert len(writer.acknowledged) > 50
     assert writer.lost(read_log(healthy.bootstrap_servers, "test-topic")) == {}
@@ -176,7 +176,7 @@ def test_a_degraded_cluster_stops_completely_and_starts_with_its_records(healthy
 
     assert stopped.status == 0, stopped.stderr
     assert healthy.processes() == []
-    assert stopped.took_s < 40
+    assert stopped.took_s < 60
     healthy.start()
     log = read_log(healthy.bootstrap_servers, "test-topic")
     assert json.loads(log[sent["partition"], sent["offset"]]) == {"dead": list(dead)}
