@@ -144,13 +144,15 @@ def test_a_frozen_supervisord_is_stopped_without_a_kill(made):
 def test_a_socket_that_an_earlier_kraftd_put_elsewhere_is_asked_and_stopped(made, tmp_path):
     elsewhere = tmp_path / "xdg" / "supervisor.sock"
     elsewhere.parent.mkdir(mode=0o700)
-    made.plan.layout.socket.rename(elsewhere)
-    # Another file under the name, so that supervisord does not make a new socket there.
-    made.plan.layout.socket.touch()
+    elsewhere.hardlink_to(made.plan.layout.socket)
+    # Another file under the name, at no moment none, so that supervisord does not make a new socket there.
+    other = tmp_path / "other"
+    other.touch()
+    other.replace(made.plan.layout.socket)
     recorded = replace(made.plan, layout=replace(made.plan.layout, socket=elsewhere))
     made.store.write_plan(recorded)
 
-    assert made.cluster.run("status", "--json").document["status"] != "unsupervised"
+    eventually(lambda: made.cluster.run("status", "--json").document["status"] != "unsupervised")
     assert made.cluster.run("restart", "producer", "--timeout", "8s", "--json").error["code"] != "unsupervised"
     eventually(lambda: made.runs("producer") == 2, within_s=20, what="the producer runs again")
     assert made.cluster.run("stop").status == 0

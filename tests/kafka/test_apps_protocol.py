@@ -64,11 +64,24 @@ class ClusterWithoutTopics:
         return None
 
 
-def test_a_member_that_an_uninformed_leader_gave_nothing_joins_anew(apps):
-    with polling_leader(apps, UninformedAssignor):
-        member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="classic")
-        eventually(lambda: len(own_partitions(member)) == 2, within_s=40)
-    assert "none, standing by" in member.log.read_text()
+def test_a_member_that_an_uninformed_leader_gave_nothing_joins_anew(tmp_path, cluster):
+    # The client that leads misses a rebalance now and then, and is out of the group after 10 s.
+    assert any(joins_anew(tmp_path, cluster.bootstrap_servers) for _ in range(3))
+
+
+def joins_anew(directory, bootstrap_servers):
+    """Return whether a member to which the leader gave nothing has partitions, because it has joined anew."""
+    apps = Apps(directory, bootstrap_servers, own_topic(bootstrap_servers))
+    UninformedAssignor.numbers_of_members.clear()
+    try:
+        with polling_leader(apps, UninformedAssignor):
+            member = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="classic")
+            if own_partitions(member):
+                return False
+            eventually(lambda: own_partitions(member))
+            return "joining the group anew" in member.log.read_text()
+    finally:
+        apps.kill()
 
 
 @contextmanager
@@ -80,6 +93,9 @@ def polling_leader(apps, assignor):
         group_id=apps.group,
         partition_assignment_strategy=[assignor],
         enable_auto_commit=False,
+        heartbeat_interval_ms=1000,
+        session_timeout_ms=6000,
+        max_poll_interval_ms=10_000,
     )
     stopped = threading.Event()
 
