@@ -346,8 +346,9 @@ class Member:
         own = {*(self._partitions or ()), *(found.partition for found in partitions)}
         self._partitions = tuple(sorted(own))
         self._has_joined = True
-        member_id = self._client.memberid()
-        self._is_classic = not self._incremental and bool(member_id)
+        # That of a member of the consumer protocol is of no use to others, see MembershipFile and Standby.
+        member_id = None if self._incremental else self._client.memberid()
+        self._is_classic = bool(member_id)
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
         self._on_assigned(self._partitions, member_id)
 

@@ -235,6 +235,14 @@ def test_a_member_that_lost_its_group_is_not_ready_until_it_has_joined_again():
     assert member.unready_reasons() == []
 
 
+@pytest.mark.parametrize(("incremental", "handed_on"), [(True, None), (False, "its-own")])
+def test_only_a_member_of_the_classic_protocol_hands_on_its_id(incremental, handed_on):
+    ids = []
+    client = FakeMemberClient(member_id="its-own")
+    joining(client, list, incremental=incremental, on_assigned=lambda own, member_id: ids.append(member_id)).poll()
+    assert ids == [handed_on]
+
+
 @pytest.mark.parametrize(("incremental", "member_id"), [(True, "its-own"), (False, None)])
 def test_a_member_of_the_consumer_protocol_that_lost_its_group_is_a_standby(incremental, member_id):
     # Where it gets no partition when it has joined again, no callback tells so; a detected protocol shows no id.
