@@ -6,6 +6,7 @@ Each has a state directory and a port offset of its own, so that it runs beside 
 import contextlib
 import fcntl
 import functools
+import http.server
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -326,6 +328,19 @@ def fetch(url: str) -> tuple[int, str]:
 
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
+
+
+@contextlib.contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve HTTP by a handler on a free port of 127.0.0.1, which is yielded."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def eventually(condition: Callable[[], Any], *, within_s: float = 60.0, what: str = "") -> Any:

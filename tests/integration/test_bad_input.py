@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from kraftd.operate.context import this_command_context
 from kraftd.operate.setup import prepare_runtime
 from kraftd.plan.layout import cache_dir
-from tests.harness import Cluster
+from tests.harness import Cluster, serving
 from tests.integration.formatted import format_cluster
 from tests.integration.refusals import OFFLINE, error_of, refused
 from tests.plans import plan_of
@@ -258,15 +257,8 @@ def repository(directory):
         def log_message(self, *_arguments):
             asked.append(self.path)
 
-    handler = functools.partial(Handler, directory=directory)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(functools.partial(Handler, directory=directory)) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def linked_cache(directory, jar):

@@ -1,11 +1,11 @@
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 import pytest
 
+from tests.harness import serving
 from tools.dashboard_pictures.__main__ import main
 from tools.dashboard_pictures.evaluation import PrometheusApi, QueryError, Window, evaluated
 
@@ -29,14 +29,8 @@ def api(status, answer):
         def log_message(self, *arguments):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", bodies
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}", bodies
 
 
 def test_a_query_goes_to_prometheus_and_its_series_come_back():

@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import pytest
 
 from kraftd.health.programs.ladder import SERVES
 from kraftd.observe.probes import ask, ask_all
+from tests.harness import serving
 from tests.plans import plan_of
 
 pytestmark = pytest.mark.integration
@@ -31,14 +31,8 @@ def http_server(answers):
         def log_message(self, format, *args):  # noqa: A002 the name is the base class's
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with serving(Handler) as port:
+        yield port
 
 
 @contextlib.contextmanager
