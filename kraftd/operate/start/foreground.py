@@ -192,7 +192,14 @@ class Foreground:
             try:
                 with self.signals.interrupting():
                     result = self._start()
-            except (KeyboardInterrupt, YieldedError):
+            except KeyboardInterrupt:
+                if holder := holder_now(cluster.layout.lock):
+                    # It only waited for that command, or has let it in: what that one does is not its own to stop.
+                    cluster.reporter.step(f"Ended; {holder} goes on")
+                else:
+                    self._stop()
+                return
+            except YieldedError:
                 self._stop()
                 return
             except KraftdError as error:

@@ -250,6 +250,18 @@ def test_a_start_that_waits_too_long_for_another_one_leaves_that_alone(cluster, 
     assert (cluster.did, cluster.supervisor_pid) == ([], 1)
 
 
+def test_a_signal_while_another_command_starts_the_cluster_leaves_that_alone(cluster, signals):
+    def start(*_):
+        cluster.runs()
+        return lock_and_start(cluster.starting(timeout_s=60.0))
+
+    later(cluster, 5.0, lambda: signal.raise_signal(signal.SIGINT))
+    with acquire(cluster.plan.layout.lock, command="start", clock=cluster.clock, timeout_s=0.0):
+        foreground(cluster, signals, start=start).run()
+
+    assert (cluster.did, cluster.supervisor_pid) == ([], 1)
+
+
 def test_a_cluster_that_runs_is_taken_over(cluster, signals):
     cluster.store.write_plan(cluster.plan)
     cluster.runs()
