@@ -31,6 +31,7 @@ NODES = "<id>"
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE_VALUE = re.compile(r"[^\x00]*")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ABSOLUTE_PATH = re.compile(r"(/[^\n\x00]*)?")
 _BACKUP_TARGET = re.compile(
@@ -108,7 +109,7 @@ PropertyValue = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 """A value of server.properties or of a topic's configuration."""
 
 Properties = Annotated[dict[Annotated[str, _matching(_PROPERTY_NAME)], PropertyValue], BeforeValidator(_flat)]
-Environment = dict[Annotated[str, _matching(_VARIABLE_NAME)], str]
+Environment = dict[Annotated[str, _matching(_VARIABLE_NAME)], Annotated[str, _matching(_VARIABLE_VALUE)]]
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0.2, le=3600)]
 Home = Annotated[str, _matching(_ABSOLUTE_PATH)]
@@ -125,7 +126,7 @@ _HOST_NAMES = 'a list of host names without ports, such as ["host.docker.interna
 _PATTERNS = 'a list of names, in which "*" stands for any text, such as ["orders-*"]'
 _SECONDS = "a number of seconds from 0.2 to 3600"
 _PROPERTIES = "a table of Kafka properties, each with text, a number, true or false"
-_VARIABLES = "a table of environment variables, each with text"
+_VARIABLES = "a table of environment variables, each with text without NUL"
 
 
 class _Section(BaseModel):

@@ -116,6 +116,10 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
             '[java]\noptions = ["-Xss1m\\u0000"]',
             'java.options.0 = "-Xss1m\0": does not fit into a list of JVM options such as ["-Xss1m"]',
         ),
+        (
+            '[producer.env]\nA = "a\\u0000"',
+            'producer.env.A = "a\0": does not fit into a table of environment variables, each with text without NUL',
+        ),
         ('[java]\nhome = "/a\\u0000"', 'java.home = "/a\0": must be the absolute path of a JAVA_HOME, or ""'),
         (
             '[kafka]\nhome = "kafka"',
@@ -145,11 +149,11 @@ def test_rows_come_in_the_order_of_the_schema_and_show_no_inner_names():
         ),
         (
             "[producer.env]\nRETRIES = 5",
-            "producer.env.RETRIES = 5: does not fit into a table of environment variables, each with text",
+            "producer.env.RETRIES = 5: does not fit into a table of environment variables, each with text without NUL",
         ),
         (
             '[consumer.env]\n"A B" = "5"',
-            "consumer.env.A B: malformed name in a table of environment variables, each with text",
+            "consumer.env.A B: malformed name in a table of environment variables, each with text without NUL",
         ),
     ],
 )
