@@ -198,7 +198,7 @@ class BackupScheduler:
         what = f"backup {backup['id']} in {self._backups.target}: {plural(int(backup['records']), 'record')}"
         self._doors.record_event("backup_scheduled", f"{what}, {size} in {took}")
         if self._backups.keep:
-            self._begin("prune", "--keep", str(self._backups.keep), "--yes")
+            self._begin("prune", "--scheduled", "--keep", str(self._backups.keep), "--yes")
 
     def _fail(self, error: str) -> None:
         target = self._backups.target

@@ -145,12 +145,11 @@ _CLUSTER = """\
 # When the daemon has a backup made: "every 6h" (s, m, h, d), "daily 03:00", "weekly sunday 03:00"; "" for never. The
 # time is that of TZ where the cluster is started, else this machine's. One at which it did not run is made up for once.
 #schedule = ""
-# Where: the absolute path of a directory, or a URL with kraftd[backup]. For this cluster
-# alone, without a user or password: what opens it reads them from its own file, or from AWS_*, AZURE_* and GOOGLE_* in
-# the environment that the cluster is started in.
+# Where: the absolute path of a directory, or a URL with kraftd[backup], without a user or password: what opens it reads
+# them from its own file, or from AWS_*, AZURE_* and GOOGLE_* in the environment that the cluster is started in.
 #target = ""
-# How many of the newest backups stay in the target, 0 to 10000; 0 keeps all. With incremental = true, also those that
-# these continue.
+# How many of this cluster's newest backups stay in the target, 0 to 10000; 0 keeps all. With incremental = true, also
+# those that these continue.
 #keep = 0
 # Whether a backup holds only what is new since the one before: true or false.
 #incremental = false

@@ -182,7 +182,7 @@ def _restore(invocation: Invocation, text: str, options: "RestoreOptions", *, dr
     from kraftd.units import count, duration, plural
 
     target = _target(invocation, text)
-    if (manifest := chosen_backup(target, options.backup)[0]).kind == COLD:
+    if (manifest := chosen_backup(target, options.backup, _cluster_id(invocation))[0]).kind == COLD:
         _restore_cold(invocation, target, manifest, dry_run=dry_run, yes=yes)
         return
     cluster = invocation.recorded()
@@ -232,7 +232,8 @@ def _restore_cold(
 def prune(
     context: typer.Context,
     target: TargetArgument,
-    keep: Annotated[int, typer.Option("--keep", metavar="N", help="How many of the newest to keep.")],
+    keep: Annotated[int, typer.Option("--keep", metavar="N", help="How many of the newest of each cluster to keep.")],
+    scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
     yes: Yes = False,
 ) -> None:
     """Remove all backups except the newest and those that they continue: lists what goes, then asks."""
@@ -242,17 +243,17 @@ def prune(
 
     invocation: Invocation = context.obj
     place = _target(invocation, target)
-    planned = planned_prune(place, keep)
+    # Other clusters may keep theirs in the same place, and more of them.
+    planned = planned_prune(place, keep, cluster_id=_cluster_id(invocation) if scheduled else None)
     if planned.removed:
-        facts = [f"{each.id}  {human_size(each.size_bytes)}" for each in planned.removed]
+        facts = [f"{each.id}  {each.cluster}  {human_size(each.size_bytes)}" for each in planned.removed]
         confirm(invocation, f"remove these from {place.name}", facts, yes=yes)
     result = prune_backups(place, keep, [each.id for each in planned.removed])
     if invocation.json:
         names = {"removed": [each.id for each in result.removed], "kept": [each.id for each in result.kept]}
         invocation.print_result({"target": result.target, **names, "unusable": result.unusable})
     elif not invocation.quiet:
-        needed = len(planned.kept) - keep
-        why = f"; newer ones continue {needed} of them" if needed > 0 else ""
+        why = f"; newer ones continue {planned.continued} of them" if planned.continued else ""
         invocation.console().print(f"Removed {len(result.removed)}, kept {len(result.kept)}{why}")
         if result.unusable:
             invocation.console().print(f"Left alone, because they are not usable backups: {', '.join(result.unusable)}")
@@ -276,6 +277,12 @@ def _target(invocation: Invocation, text: str) -> "Target":
     from kraftd.operate.backup.target import open_target
 
     return open_target(text, invocation.command_context().cwd)
+
+
+def _cluster_id(invocation: Invocation) -> str:
+    """Return the id of the cluster in the state directory; empty where nothing was formatted in it."""
+    formatted = invocation.recorded().store.manifest()
+    return formatted.cluster_id if formatted else ""
 
 
 def _document(manifest: "BackupManifest") -> dict[str, Any]:
@@ -304,6 +311,8 @@ def _planned_document(planned: "PlannedRestore") -> dict[str, Any]:
     return {
         "target": restoration.target,
         "backup": restoration.backup,
+        "cluster": planned.chain[-1].cluster,
+        "cluster_id": planned.chain[-1].cluster_id,
         "resumed": planned.is_resumed,
         "topics": topics,
         "groups": [group.group for group in restoration.groups],
@@ -317,7 +326,13 @@ def _plan_lines(planned: "PlannedRestore") -> "Sequence[str]":
     from kraftd.units import plural
 
     restoration = planned.restoration
-    head = f"{restoration.backup}: {plural(planned.records, 'record')}"
+    manifest = planned.chain[-1]
+    origin = (
+        ""
+        if manifest.cluster_id == restoration.cluster_id
+        else f" of the cluster {manifest.cluster} ({manifest.cluster_id})"
+    )
+    head = f"{restoration.backup}{origin}: {plural(planned.records, 'record')}"
     topics = [
         f"  topic {topic.name}: {plural(len(topic.bases), 'partition')}, "
         + ("is created" if topic.is_created else "exists")

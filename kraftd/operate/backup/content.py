@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, UnknownNameError, unknown_name
 from kraftd.operate.backup.format import DamagedBackupError
@@ -16,6 +15,7 @@ from kraftd.operate.backup.manifest import (
     LOGICAL,
     MANIFEST,
     BackupManifest,
+    newest_of_each,
     parse_manifest,
     removable,
     sealed,
@@ -56,12 +56,12 @@ class Content:
 
     @property
     def maybe_continued(self) -> frozenset[str]:
-        """The ids of the backups that unusable ones may continue: for each the newest older backup of records."""
+        """The ids of the backups that unusable ones may continue: of each cluster the newest older one of records."""
         found = set()
         for each in self.unusable:
-            before = [known.id for known in self.manifests if known.kind == LOGICAL and known.id < each.name]
-            if is_backup_id(each.name) and before:
-                found.add(before[-1])
+            before = [known for known in self.manifests if known.kind == LOGICAL and known.id < each.name]
+            if is_backup_id(each.name):
+                found |= {known.id for known in newest_of_each(before)}
         return frozenset(found)
 
 
@@ -118,8 +118,15 @@ def _without_backup(target: Target) -> UnknownNameError:
     )
 
 
-def chosen_backup(target: Target, chosen: str | None) -> tuple[BackupManifest, dict[str, BackupManifest]]:
+def chosen_backup(
+    target: Target, chosen: str | None, cluster_id: str | None = None
+) -> tuple[BackupManifest, dict[str, BackupManifest]]:
     """Return a backup by its id, else the newest, and all by their ids.
+
+    Args:
+        target: Where the backups are.
+        chosen: The id; None for the newest.
+        cluster_id: The cluster whose newest one it is; the newest of all where the target has none of it.
 
     Raises:
         UnknownNameError: There is none, or none with that id.
@@ -128,15 +135,16 @@ def chosen_backup(target: Target, chosen: str | None) -> tuple[BackupManifest, d
     content = content_of(target)
     if chosen is not None and chosen in content.known:
         return content.known[chosen], content.known
-    newest = content.manifests[-1].id if content.manifests else ""
+    preferred = [each for each in content.manifests if each.cluster_id == cluster_id] or content.manifests
+    newest = preferred[-1].id if preferred else ""
     for each in reversed(content.unusable):
         # To restore an older one instead would be a surprise.
         if each.name == chosen or (chosen is None and is_backup_id(each.name) and each.name > newest):
             raise each.error
-    if not content.manifests:
+    if not preferred:
         raise _without_backup(target)
     if chosen is None:
-        return content.manifests[-1], content.known
+        return preferred[-1], content.known
     raise unknown_name(f"cannot find the backup {chosen} in {target.name}", chosen, list(content.known))
 
 
@@ -156,9 +164,7 @@ def new_backup(target: Target, created_at: str) -> Iterator[str]:
         target: Where it is written.
         created_at: When its offsets were taken, RFC 3339 in UTC: ids sort by time.
     """
-    base = re.sub(r"[-:]", "", created_at.partition(".")[0]) + "Z"
-    taken = {name.removesuffix(PARTIAL) for name in target.names()}
-    chosen = next(each for number in count(1) if (each := base if number == 1 else f"{base}-{number}") not in taken)
+    chosen = target.new_name(re.sub(r"[-:]", "", created_at.partition(".")[0]) + "Z")
     try:
         yield chosen
     except BaseException:
@@ -179,22 +185,27 @@ class Pruned:
     """Backups that are removed, or are to be.
 
     Attributes:
+        continued: How many of those that are kept stay only for what continues them, or may.
         unusable: The names of what cannot be read; it stays, with the backups that it may continue.
     """
 
     target: str
     removed: tuple[BackupManifest, ...]
     kept: tuple[BackupManifest, ...]
+    continued: int
     unusable: tuple[str, ...] = ()
 
 
-def planned_prune(target: Target, keep: int, agreed: Collection[str] | None = None) -> Pruned:
-    """Return which backups go: all except the newest and those that they continue.
+def planned_prune(
+    target: Target, keep: int, agreed: Collection[str] | None = None, cluster_id: str | None = None
+) -> Pruned:
+    """Return which backups go: all except the newest of each cluster and those that they continue.
 
     Args:
         target: Where they are.
-        keep: How many of the newest stay.
+        keep: How many of the newest of each cluster stay.
         agreed: The ids of those that may go at all; None for every one.
+        cluster_id: The cluster whose backups may go at all; None for every one.
 
     Raises:
         ConfigurationError: Fewer than one is to be kept.
@@ -202,14 +213,17 @@ def planned_prune(target: Target, keep: int, agreed: Collection[str] | None = No
     """
     content = existing_content(target)
     gone = removable(content.manifests, keep, content.maybe_continued)
+    continued = len(content.manifests) - len(gone) - len(newest_of_each(content.manifests, keep))
     if agreed is not None:
         gone = tuple(each for each in gone if each.id in agreed)
+    if cluster_id is not None:
+        gone = tuple(each for each in gone if each.cluster_id == cluster_id)
     kept = tuple(each for each in content.manifests if each not in gone)
-    return Pruned(target.name, gone, kept, tuple(each.name for each in content.unusable))
+    return Pruned(target.name, gone, kept, continued, tuple(each.name for each in content.unusable))
 
 
 def prune(target: Target, keep: int, agreed: Collection[str] | None = None) -> Pruned:
-    """Remove all backups except the newest and those that they continue, and what interrupted calls left.
+    """Remove all backups except the newest of each cluster and those that they continue, and what ended calls left.
 
     The newest of them goes first, so that an interrupted call leaves whole chains. With the ids that were agreed to,
     one that became old since then stays.

@@ -158,10 +158,12 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     name = "scheduled backup" if options.is_scheduled else "backup create"
     with target.exclusive("backup create"), cluster.operating(name, f"to {target.name}") as tracked:
         removed = remove_stale(target)
-        parent = continued_backup(target, is_scheduled=options.is_scheduled) if options.is_incremental else None
         with opened(cluster) as kafka:
-            created_at = timestamp(cluster.clock.now_s())
-            snapshot = take_snapshot(BackupCluster(kafka, cluster.clock), options, parent, created_at)
+            admin = BackupCluster(kafka, cluster.clock)
+            parent = None
+            if options.is_incremental:
+                parent = continued_backup(target, admin.cluster_id(), is_scheduled=options.is_scheduled)
+            snapshot = take_snapshot(admin, options, parent, timestamp(cluster.clock.now_s()))
         reader = RecordReader(cluster.plan.access, may_pass_damage=options.skips_damaged)
         try:
             manifest = write_backup(snapshot, tracked, reader, target)
@@ -177,15 +179,15 @@ def create(cluster: ClusterContext, target: Target, options: CreateOptions) -> C
     )
 
 
-def continued_backup(target: Target, *, is_scheduled: bool) -> BackupManifest | None:
-    """Return the newest backup of records, for an incremental one; None where there is none.
+def continued_backup(target: Target, cluster_id: str, *, is_scheduled: bool) -> BackupManifest | None:
+    """Return the newest backup of a cluster's records, for an incremental one; None where there is none.
 
     Where its chain is broken, None as well for a scheduled backup: that is a full one then, as nobody is there to ask.
 
     Raises:
         DamagedBackupError: Its chain is broken.
     """
-    manifests = [each for each in content_of(target).manifests if each.kind == LOGICAL]
+    manifests = [each for each in content_of(target).manifests if (each.kind, each.cluster_id) == (LOGICAL, cluster_id)]
     if not manifests:
         return None
     try:
@@ -207,9 +209,6 @@ def take_snapshot(
         UnknownNameError: A named topic does not exist.
         KafkaAccessError: A broker does not answer.
     """
-    cluster_id = admin.cluster_id()
-    if parent is not None and parent.cluster_id != cluster_id:
-        parent = None
     groups = admin.groups()
     found = admin.topics()
     for name in (*options.topics, *options.exclude):
@@ -231,7 +230,7 @@ def take_snapshot(
         for group in groups.committed
     )
     committed = tuple(group for group in kept if group.commits)
-    return Snapshot(topics, tuple(partitions), committed, groups.share, parent, cluster_id, created_at)
+    return Snapshot(topics, tuple(partitions), committed, groups.share, parent, admin.cluster_id(), created_at)
 
 
 def write_backup(snapshot: Snapshot, cluster: ClusterContext, source: RecordSource, target: Target) -> BackupManifest:

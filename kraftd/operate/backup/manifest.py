@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -308,14 +308,22 @@ def continued_from(parent: BackupManifest | None, topic: str, topic_id: str, par
     return part.end if part is not None and part.end <= end else None
 
 
+def newest_of_each(manifests: Iterable[BackupManifest], number: int = 1) -> tuple[BackupManifest, ...]:
+    """Return the newest backups of each cluster, at most ``number``, of manifests that come oldest first."""
+    of_clusters: dict[str, list[BackupManifest]] = {}
+    for manifest in manifests:
+        of_clusters.setdefault(manifest.cluster_id, []).append(manifest)
+    return tuple(manifest for own in of_clusters.values() for manifest in own[-number:])
+
+
 def removable(
     manifests: Sequence[BackupManifest], keep: int, continued: Collection[str] = frozenset()
 ) -> tuple[BackupManifest, ...]:
-    """Return the backups that are neither among the newest nor continued by one that stays.
+    """Return the backups that are neither among the newest of their cluster nor continued by one that stays.
 
     Args:
         manifests: Oldest first.
-        keep: How many of the newest to keep, at least 1.
+        keep: How many of the newest of each cluster to keep, at least 1.
         continued: The ids of others to keep, with what they continue.
 
     Raises:
@@ -325,7 +333,7 @@ def removable(
         raise ConfigurationError("cannot keep fewer than 1 backup", hint="Give --keep 1 or more.")
     known = {manifest.id: manifest for manifest in manifests}
     needed: set[str] = set()
-    for manifest in (*manifests[-keep:], *(each for each in manifests if each.id in continued)):
+    for manifest in (*newest_of_each(manifests, keep), *(each for each in manifests if each.id in continued)):
         at: BackupManifest | None = manifest
         while at is not None and at.id not in needed:
             needed.add(at.id)

@@ -153,7 +153,7 @@ def planned_restore(
     Raises:
         KraftdError: As plan_restore.
     """
-    manifest, known = chosen_backup(target, options.backup)
+    manifest, known = chosen_backup(target, options.backup, admin.cluster_id())
     begun = _journal(cluster)
     if begun is not None:
         _refuse_another(begun, target, options, admin.cluster_id())

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -24,6 +26,7 @@ _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _LOCK = ".kraftd-backup.lock"
 _ABANDONED_AFTER_S = 24 * 60 * 60
 """Longer than a command that runs writes to one file."""
+_RANDOM_NUMBERS = 10**9
 
 
 class Target(Protocol):
@@ -33,6 +36,9 @@ class Target(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of the directories in it; none where the place does not exist."""
+
+    def new_name(self, base: str) -> str:
+        """Return a name for a new backup that nothing in the place has, and no other command chooses."""
 
     def open(self, path: str, mode: str) -> BinaryIO:
         """Open a file below it, ``rb`` or ``wb``; directories are made."""
@@ -90,6 +96,11 @@ class DirectoryTarget:
                 return sorted(entry.name for entry in os.scandir(self._path) if entry.is_dir(follow_symlinks=False))
             except FileNotFoundError:
                 return []
+
+    def new_name(self, base: str) -> str:
+        """Return the name, or one with a number; the caller holds the directory exclusively."""
+        taken = {name.removesuffix(PARTIAL) for name in self.names()}
+        return next(each for number in count(1) if (each := base if number == 1 else f"{base}-{number}") not in taken)
 
     def open(self, path: str, mode: str) -> BinaryIO:
         """Open a file; one that is written is private."""
@@ -192,6 +203,11 @@ class UrlTarget:
                 return False
             raise
         return True
+
+    @staticmethod
+    def new_name(base: str) -> str:
+        """Return the name with a number that no command on another machine has in the same second."""
+        return f"{base}-{secrets.randbelow(_RANDOM_NUMBERS)}"
 
     def open(self, path: str, mode: str) -> BinaryIO:
         """Open a file."""

@@ -93,7 +93,7 @@ def test_a_backup_is_made_when_it_is_due_and_the_oldest_are_removed_after_it(mac
     assert [words[:4] for words in machine.commands] == [("backup", "create", "/backups", "--scheduled")]
     assert machine.scheduler.view().running
     machine.ends(0, MADE)
-    assert machine.commands[1][:5] == ("backup", "prune", "/backups", "--keep", "3")
+    assert machine.commands[1][:5] == ("backup", "prune", "/backups", "--scheduled", "--keep")
     assert (machine.recorded.backup, machine.recorded.outcome, machine.recorded.took_s) == ("b1", "succeeded", 20)
     machine.ends(0, '{"ok": true}')
     assert [kind for kind, _ in machine.events] == ["backup_scheduled"]

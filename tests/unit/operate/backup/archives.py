@@ -27,8 +27,9 @@ def records(*offsets, headers=None):
 class FakeKafka:
     """A cluster's topics and records, by partition; also where records come from."""
 
-    def __init__(self, partitions, *, topic_id="T1", groups=()):
+    def __init__(self, partitions, *, topic_id="T1", groups=(), cluster_id="C1"):
         self.partitions = partitions
+        self.id = cluster_id
         self.topic_id = topic_id
         self.found_groups = groups
         self.fails_after = None
@@ -36,7 +37,7 @@ class FakeKafka:
         self.gaps = []
 
     def cluster_id(self):
-        return "C1"
+        return self.id
 
     def topics(self):
         topic = ClusterTopic(TOPIC, self.topic_id, len(self.partitions), 2, {"retention.ms": "1000"})

@@ -18,7 +18,7 @@ from kraftd.operate.backup.content import (
 )
 from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import MANIFEST
-from kraftd.operate.backup.target import DirectoryTarget, UrlTarget
+from kraftd.operate.backup.target import DirectoryTarget, UrlTarget, is_backup_id
 from kraftd.operate.context import NullReporter
 from tests.clocks import ManualClock
 from tests.unit.operate.backup.archives import FakeKafka, backed_up, records
@@ -235,6 +235,42 @@ def test_prune_leaves_a_backup_that_became_old_after_it_was_agreed_to(tmp_path, 
     pruned = prune(target, 1, agreed)
 
     assert (pruned.removed, pruned.kept) == ((first,), (second, last))
+
+
+def test_clusters_that_share_a_target_keep_their_backups_apart(tmp_path, kafka):
+    target, first = backed_up(tmp_path, kafka)
+    other = FakeKafka(kafka.partitions, cluster_id="C2")
+    others = [backed_up(tmp_path, other, created_at=f"2026-11-27T16:3{at}:00.000Z")[1] for at in range(3)]
+
+    assert chosen_backup(target, None, "C1")[0] == first
+    assert chosen_backup(target, None, "C3")[0] == others[-1]
+    assert planned_prune(target, 1, cluster_id="C1").removed == ()
+    planned = planned_prune(target, 1)
+    assert (planned.removed, planned.kept, planned.continued) == (tuple(others[:2]), (first, others[2]), 0)
+
+
+def test_prune_keeps_what_an_unusable_backup_of_either_cluster_may_continue(tmp_path, kafka):
+    target, first = backed_up(tmp_path, kafka)
+    other = FakeKafka(kafka.partitions, cluster_id="C2")
+    _, others = backed_up(tmp_path, other, created_at="2026-11-26T17:30:00.000Z")
+    (tmp_path / "target" / NEWER).mkdir()
+    cut(tmp_path / "target" / NEWER, tmp_path / "target" / first.id)
+    for each in (kafka, other):
+        backed_up(tmp_path, each, created_at="2026-12-31T16:30:00.000Z")
+
+    planned = planned_prune(target, 1)
+
+    assert (planned.removed, planned.continued) == ((), 2)
+    assert planned.kept[:2] == (first, others)
+
+
+def test_two_machines_that_choose_a_name_in_an_object_store_at_once_choose_two(tmp_path):
+    machines = [UrlTarget(f"memory://{tmp_path}/target") for _ in range(2)]
+
+    names = {machine.new_name("20261126T163000Z") for machine in machines}
+
+    assert len(names) == 2
+    assert all(is_backup_id(name) for name in names)
 
 
 def test_each_backup_is_verified_and_one_that_continues_a_damaged_one_is_unusable(tmp_path, kafka):

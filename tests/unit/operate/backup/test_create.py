@@ -98,14 +98,22 @@ def test_an_incremental_backup_holds_what_is_new_and_continues_the_one_before(tm
 def test_a_broken_chain_is_not_continued_and_a_scheduled_backup_is_full_then(tmp_path, kafka):
     target, full = backed_up(tmp_path, kafka)
     _, second = backed_up(tmp_path, kafka, parent=full, created_at=LATER)
-    assert continued_backup(target, is_scheduled=False).id == second.id
+    assert continued_backup(target, "C1", is_scheduled=False).id == second.id
 
     (tmp_path / "target" / full.id / "manifest.json").write_text("{}")
 
     with pytest.raises(DamagedBackupError) as raised:
-        continued_backup(target, is_scheduled=False)
+        continued_backup(target, "C1", is_scheduled=False)
     assert "Without --incremental" in raised.value.hint
-    assert continued_backup(target, is_scheduled=True) is None
+    assert continued_backup(target, "C1", is_scheduled=True) is None
+
+
+def test_the_newest_backup_of_the_same_cluster_is_continued(tmp_path, kafka):
+    target, full = backed_up(tmp_path, kafka)
+    backed_up(tmp_path, FakeKafka(kafka.partitions, cluster_id="C2"), created_at=LATER)
+
+    assert continued_backup(target, "C1", is_scheduled=False) == full
+    assert continued_backup(target, "C3", is_scheduled=False) is None
 
 
 def test_what_could_not_be_read_is_named_by_the_backup_and_by_those_that_continue_it(tmp_path, kafka):
