@@ -142,6 +142,15 @@ def timestamp(now_s: float) -> str:
     return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def parse_timestamp(text: str) -> float:
+    """Return the seconds since the epoch of a time in RFC 3339.
+
+    Raises:
+        ValueError: The text is none.
+    """
+    return datetime.fromisoformat(text).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """When something repeats.

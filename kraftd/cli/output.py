@@ -1,7 +1,6 @@
 """Results as text: what is there, and what a change of a running cluster did or would do."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,7 +14,7 @@ from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import HealthDocument, StatusDocument
 from kraftd.plan.kinds import App
 from kraftd.plan.plan import Plan
-from kraftd.units import duration, human_size, shortened
+from kraftd.units import duration, human_size, parse_timestamp, shortened
 
 if TYPE_CHECKING:
     from kraftd.operate.apply.apply import ApplyResult
@@ -170,8 +169,7 @@ def _backup_lines(document: StatusDocument) -> Iterable[Text]:
     backup = document.backup if isinstance(document, HealthDocument) else None
     if backup is None:
         return
-    now = datetime.fromisoformat(document.generated_at)
-    left_s = (datetime.fromisoformat(backup.next_at) - now).total_seconds()
+    left_s = parse_timestamp(backup.next_at) - parse_timestamp(document.generated_at)
     last = "none yet" if backup.succeeded_at is None else f"{duration(backup.age_s)} ago"
     following = "one is under way" if backup.running else f"next in {duration(left_s)}" if left_s > 0 else "next is due"
     intro = "the last one failed: " if backup.outcome is BackupOutcome.FAILED else ""
@@ -191,7 +189,7 @@ def operations_table(operations: Iterable[Operation], now_s: float, command: str
     for column in ("OPERATION", "STATE", "SINCE", "WHAT"):
         table.add_column(column, no_wrap=column != "WHAT", overflow="fold")
     for each in operations:
-        began_s = None if each.since is None else datetime.fromisoformat(each.since).timestamp()
+        began_s = None if each.since is None else parse_timestamp(each.since)
         since = "-" if began_s is None else f"{duration(max(0.0, now_s - began_s))} ago"
         state = each.outcome or each.state
         table.add_row(
@@ -269,8 +267,8 @@ def _status_row(node: ProgramView, generated_at: str) -> dict[str, Text]:
 def _next_restart(node: ProgramView, generated_at: str) -> str:
     if node.next_restart_at is None:
         return ""
-    due, now = (datetime.fromisoformat(at) for at in (node.next_restart_at, generated_at))
-    return f"restart in {duration(max(0.0, (due - now).total_seconds()))}: "
+    left_s = parse_timestamp(node.next_restart_at) - parse_timestamp(generated_at)
+    return f"restart in {duration(max(0.0, left_s))}: "
 
 
 def status_head(document: StatusDocument) -> RenderableType:

@@ -22,7 +22,7 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import MONITORING, Program
 from kraftd.render.server_properties import server_properties
 from kraftd.supervisord.log import Exit, last_exits
-from kraftd.units import timestamp
+from kraftd.units import parse_timestamp, timestamp
 
 _STAMP = re.compile(r"^(?P<bracket>\[)?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?)")
 """The timestamp of a record, in UTC: in brackets in Kafka's logs, without in those of the apps."""
@@ -146,7 +146,7 @@ def cause_of(
     if ended.status == _TERMINATED:
         return Cause(str(ended), "Another process sent it SIGTERM; 'kraftd stop' stops it for good.")
     records = last_records(plan.layout, plan.program(program), fact.started_at_s)
-    lived_s = datetime.fromisoformat(ended.at).timestamp() - (fact.started_at_s or 0.0)
+    lived_s = parse_timestamp(ended.at) - (fact.started_at_s or 0.0)
     return with_machine(plan, program, diagnose(str(ended), records, started=lived_s > _LONGEST_START_S))
 
 

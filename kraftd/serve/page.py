@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -28,7 +27,7 @@ from kraftd.health.report.history import KEPT_S, History, Moment
 from kraftd.host.events import Event, recent_events
 from kraftd.plan.plan import Plan
 from kraftd.serve.front import Problem
-from kraftd.units import human_size
+from kraftd.units import human_size, parse_timestamp
 from kraftd.web.api import NoQuery, StaticFiles, as_response, problems
 from kraftd.web.asgi import PING, PING_INTERVAL_S, STREAM_HEADERS, Answer, HttpProblemError, json_event, retry
 from kraftd.web.background import on_loop
@@ -166,7 +165,7 @@ class Page:
             topics=sorted(health.topics or (), key=_order_of_topic) if health else (),
             charts=charts(history.moments, now_s),
             events=[(event, _ago_s(event, now_s)) for event in events],
-            ago=lambda at: max(0.0, now_s - datetime.fromisoformat(at).timestamp()),
+            ago=lambda at: max(0.0, now_s - parse_timestamp(at)),
         )
 
 
@@ -204,7 +203,7 @@ def _order_of_topic(topic: TopicSummary) -> tuple[bool, bool]:
 
 
 def _ago_s(event: Event, now_s: float) -> float:
-    return max(0.0, now_s - datetime.fromisoformat(event.at).timestamp())
+    return max(0.0, now_s - parse_timestamp(event.at))
 
 
 class Source(Protocol):

@@ -14,8 +14,10 @@ from kraftd.units import (
     parse_long_duration_ms,
     parse_schedule,
     parse_size,
+    parse_timestamp,
     plural,
     rate,
+    timestamp,
 )
 
 
@@ -175,3 +177,8 @@ def test_a_daily_time_comes_once_on_the_days_on_which_the_clocks_change():
 
         assert 23 * 3600 <= second - first <= 25 * 3600
         assert datetime.fromtimestamp(second, BERLIN).strftime("%H:%M") == "02:30"
+
+
+def test_a_timestamp_is_read_as_it_is_written():
+    assert parse_timestamp(timestamp(1_795_365_573.056)) == 1_795_365_573.056
+    assert parse_timestamp("2026-11-28T02:00:00+01:00") == parse_timestamp("2026-11-28T01:00:00Z")

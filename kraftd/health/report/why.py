@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from kraftd.health.programs.causes import Cause
 from kraftd.health.programs.ladder import described
@@ -11,7 +10,7 @@ from kraftd.health.programs.state import ProgramView, ServiceState, Status
 from kraftd.health.report.documents import BrokerView, HealthDocument, StatusDocument
 from kraftd.plan.desired import DesiredState
 from kraftd.plan.program import DAEMON, Kind
-from kraftd.units import duration, plural
+from kraftd.units import duration, parse_timestamp, plural
 
 _EVENTS_SHOWN = 3
 
@@ -209,7 +208,7 @@ def _next(document: StatusDocument, node: ProgramView, records: StateRecords, no
             missing = "supervisord does not run, or does not answer"
         yield Statement(1, name, f"nothing restarts it, because {missing}; 'kraftd start' does", observer(document))
     elif node.next_restart_at is not None:
-        pause = duration(max(0.0, _seconds(node.next_restart_at) - now_s))
+        pause = duration(max(0.0, parse_timestamp(node.next_restart_at) - now_s))
         tried = f"after {plural(memory.attempts, 'restart')} without two healthy minutes"
         yield Statement(1, name, f"the daemon restarts it in {pause}, {tried}", "restarts.json")
         yield Statement(2, name, f"'kraftd start {name}' starts it at once", "restarts.json")
@@ -252,8 +251,4 @@ def _broker(document: StatusDocument, node: ProgramView) -> BrokerView | None:
 
 
 def _ago(at: str, now_s: float) -> str:
-    return f"{duration(max(0.0, now_s - _seconds(at)))} ago"
-
-
-def _seconds(at: str) -> float:
-    return datetime.fromisoformat(at).timestamp()
+    return f"{duration(max(0.0, now_s - parse_timestamp(at)))} ago"

@@ -1,8 +1,6 @@
 """The metrics of brokers and programs, as this machine sees them."""
 
-import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TypeAlias
 
 import kraftd
@@ -12,6 +10,7 @@ from kraftd.health.programs.operations import Operation, OperationState
 from kraftd.health.programs.state import BrokerContact, ProcessUsage, ProgramView, ServiceState, Snapshot
 from kraftd.plan.program import Kind
 from kraftd.serve.metrics.family import Family, MetricKind, Sample, gauge
+from kraftd.units import parse_timestamp
 
 Samples: TypeAlias = Callable[[Snapshot], Iterator[Sample]]
 
@@ -140,15 +139,11 @@ def _exit_status(program: ProgramView) -> int | None:
 def _exit_time(program: ProgramView) -> float | None:
     if program.last_exit is None:
         return None
-    return _seconds(program.last_exit.at)
+    return parse_timestamp(program.last_exit.at)
 
 
 def _next_restart(program: ProgramView) -> float | None:
-    return _seconds(program.next_restart_at) if program.next_restart_at else None
-
-
-def _seconds(at: str) -> float:
-    return datetime.fromisoformat(re.sub(r"Z$", "+00:00", at)).timestamp()
+    return parse_timestamp(program.next_restart_at) if program.next_restart_at else None
 
 
 PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
@@ -280,7 +275,7 @@ PROGRAM_FAMILIES: tuple[Family[Snapshot], ...] = (
         "kraftd_backup_last_success_timestamp_seconds",
         (),
         "When the newest scheduled backup was finished, in seconds since the Unix epoch; absent before the first.",
-        _of_backup(lambda each: _seconds(each.succeeded_at) if each.succeeded_at else None),
+        _of_backup(lambda each: parse_timestamp(each.succeeded_at) if each.succeeded_at else None),
     ),
     gauge(
         "kraftd_backup_last_success",
