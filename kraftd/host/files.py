@@ -72,6 +72,20 @@ def _remedy(error: OSError, setting: str) -> str:
             return f"{elsewhere[0].upper()}{elsewhere[1:]}."
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process holds a POSIX lock on a file, as a JVM's is; no where the system does not tell."""
+    try:
+        with path.open("rb") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                return error.errno in (errno.EACCES, errno.EAGAIN)
+    except OSError:
+        # There is none, or it is not this user's to read.
+        return False
+    return False
+
+
 def make_private_directory(path: Path) -> None:
     """Make a directory, and its absent parents, accessible to the owner only: to that of the nearest that was there.
 

@@ -45,6 +45,9 @@ def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
     """Return which programs run.
 
     Without supervisord, or while it shuts down and refuses every question, processes are known by their markers.
+
+    Raises:
+        OtherNamespaceError: They run in another container or sandbox, where their pids mean other processes.
     """
     try:
         supervised = supervisor.processes()

@@ -7,7 +7,7 @@ from pathlib import Path
 from kraftd.errors import FileAccessError, NotRunningError, RefusedError
 from kraftd.host.files import remove, tree_bytes
 from kraftd.operate.context import ClusterContext
-from kraftd.operate.ownership import Contents, claim, contents_of, ownership_of
+from kraftd.operate.ownership import Contents, claim, contents_of, ownership_of, refuse_data_in_use
 from kraftd.plan.layout import DIRECTORIES, Layout
 
 _LOCK_TIMEOUT_S = 10.0
@@ -45,7 +45,7 @@ def destroy(cluster: ClusterContext) -> Removal:
     """Remove a stopped cluster with its data; an interrupted removal can be repeated.
 
     Raises:
-        RefusedError: The cluster runs.
+        RefusedError: The cluster runs, here or elsewhere.
         NotRunningError: There is no such cluster.
         IdentityMismatchError: A newer kraftd wrote it.
         FileAccessError: The operating system refuses.
@@ -60,6 +60,7 @@ def destroy(cluster: ClusterContext) -> Removal:
                 f"cannot destroy the cluster {plan.cluster}: it runs ({running})",
                 hint="Run 'kraftd stop' first.",
             )
+        refuse_data_in_use(cluster, plan.names, "destroy")
         what = planned_removal(layout, plan.cluster)
         with contextlib.suppress(FileAccessError):
             # The files of an earlier kraftd are known by records that are removed now; a full disk takes no better one.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kraftd.host.files import is_locked
 from kraftd.host.logs import tail
 from kraftd.host.machine import is_free
 from kraftd.host.processes import Process, describe, is_alive, send_signal
@@ -88,6 +89,7 @@ class Doors:
         is_alive: Whether this incarnation still runs.
         send_signal: Signals this incarnation; False where it has ended.
         listens: Whether some process listens on a host and port.
+        is_locked: Whether another process holds a lock on a file.
         remove_jvm_sockets: Removes the sockets in ``/tmp`` of the cluster's JVMs that were killed.
     """
 
@@ -98,6 +100,7 @@ class Doors:
     is_alive: Callable[[Process], bool] = is_alive
     send_signal: Callable[[Process, signal.Signals], bool] = send_signal
     listens: Callable[[str, int], bool] = lambda host, port: not is_free(host, port)
+    is_locked: Callable[[Path], bool] = is_locked
     remove_jvm_sockets: Callable[[Plan], None] = _remove_jvm_sockets
 
 

@@ -22,6 +22,7 @@ from kraftd.operate.status import status
 from kraftd.operate.store import Store
 from kraftd.plan.desired import NOTHING_DESIRED, DesiredState
 from kraftd.plan.layout import Layout, clusters_dir, layout_of
+from kraftd.supervisord.rpc import OtherNamespaceError
 
 _ASK_TIMEOUT_S = 2.0
 
@@ -86,7 +87,8 @@ class ListedCluster:
     """One cluster.
 
     Attributes:
-        status: As ``kraftd status`` has it; ``stopped`` where nothing of it runs, ``damaged`` where it cannot be read.
+        status: As ``kraftd status`` has it; ``stopped`` where nothing of it runs, ``elsewhere`` where it does so in
+            another container, ``damaged`` where it cannot be read.
     """
 
     cluster: str
@@ -114,6 +116,8 @@ def _listed(name: str, command_context: CommandContext) -> ListedCluster | None:
         result = status(cluster_context(plan, command_context), observed)
     except NotRunningError:
         return None
+    except OtherNamespaceError:
+        return ListedCluster(name, "elsewhere", "", 0, "", place)
     except KraftdError:
         return ListedCluster(name, "damaged", "", 0, "", place)
     state = result.document.status if result.is_running else "stopped"

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from kraftd.errors import FileAccessError, IdentityMismatchError, KraftdError, RefusedError
 from kraftd.host.files import os_errors_named, read_text, remove, write_atomically
+from kraftd.operate.context import ClusterContext
 from kraftd.operate.store import Store
 from kraftd.plan.layout import (
     DIRECTORIES,
@@ -22,6 +23,12 @@ from kraftd.plan.layout import (
 )
 
 _Record = TypeVar("_Record")
+
+_KAFKA_LOCK = ".lock"
+"""Every broker and controller holds a lock on it while it runs: LogManager.LockFileName."""
+_RELEASED_WITHIN_S = 2.0
+"""A killed process is seen to be gone a moment before its last thread has closed the files."""
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,32 @@ def refuse_foreign(layout: Layout, programs: Iterable[str] = ()) -> None:
             code="foreign_content",
             details={"paths": paths},
         )
+
+
+def refuse_data_in_use(cluster: ClusterContext, names: Iterable[str], verb: str) -> None:
+    """Refuse to touch the data of nodes of which no process can be seen, while one uses it.
+
+    Args:
+        cluster: The cluster.
+        names: Programs without a process.
+        verb: What is to be done to the cluster, as ``destroy``.
+
+    Raises:
+        RefusedError: Naming the directories.
+    """
+    directories = [cluster.layout.data(name) for name in names]
+    deadline_s = cluster.clock.monotonic_s() + _RELEASED_WITHIN_S
+    while used := [str(path) for path in directories if cluster.doors.is_locked(path / _KAFKA_LOCK)]:
+        if cluster.clock.monotonic_s() > deadline_s:
+            raise RefusedError(
+                f"cannot {verb} the cluster {cluster.plan.cluster}: a process that cannot be seen from here uses "
+                + ", ".join(used),
+                hint="It runs in another container or sandbox, or on another machine, which shares the directory: "
+                "run the command there.",
+                code="data_in_use",
+                details={"paths": used},
+            )
+        cluster.clock.sleep(_POLL_S)
 
 
 def contents_of(layout: Layout, owned: Ownership) -> Contents:

@@ -8,13 +8,15 @@ import errno
 import http.client
 import os
 import socket
+import struct
 import xmlrpc.client
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from xml.parsers.expat import ExpatError
 
-from kraftd.errors import KraftdError
+from kraftd.errors import KraftdError, RefusedError
 
 SUPERVISORD = "supervisord"
 """The name in the marker of supervisord's own command line."""
@@ -32,6 +34,7 @@ _WAITING = "BACKOFF"
 _ENDED_AFTER_SPAWN = ("Exited too quickly", "Bad exit code")
 """Texts that supervisord also reports as spawn errors, although the process did run."""
 
+_CREDENTIALS = struct.Struct("3i")
 _OTHERS_MAY_WRITE = 0o022
 _ANYBODY_MAY_WRITE = 0o002
 
@@ -48,6 +51,12 @@ class SupervisorRefusedError(KraftdError):
 
     code = "supervisord_refused"
     reason = "supervisord refuses"
+
+
+class OtherNamespaceError(RefusedError):
+    """supervisord answers, but its pids are those of another container or sandbox, and mean other processes here."""
+
+    code = "other_pid_namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +90,17 @@ class Supervisor:
 
         Raises:
             SupervisorUnreachableError: supervisord does not answer in time.
+            OtherNamespaceError: Its pids are none of this PID namespace: the kernel tells another one for it.
         """
-        return int(cast("int", self._call("getPID")))
+        transport = _UnixTransport(self._socket_path, self._timeout_s)
+        pid = int(cast("int", self._call("getPID", transport=transport)))
+        if transport.peer_pid not in (None, pid):
+            raise OtherNamespaceError(
+                f"cannot see the processes of the supervisord at {self._socket_path}: it runs in another container or "
+                "sandbox, which shares the directory",
+                hint="Run the command there.",
+            )
+        return pid
 
     def processes(self) -> dict[str, SupervisedProcess]:
         """Return every program by its name without the group.
@@ -156,8 +174,14 @@ class Supervisor:
         """
         self._call("shutdown", accept=(_SHUTDOWN_STATE,))
 
-    def _call(self, method: str, *arguments: object, accept: tuple[int, ...] = ()) -> object:
-        transport = _UnixTransport(self._socket_path, self._timeout_s)
+    def _call(
+        self,
+        method: str,
+        *arguments: object,
+        accept: tuple[int, ...] = (),
+        transport: "_UnixTransport | None" = None,
+    ) -> object:
+        transport = transport or _UnixTransport(self._socket_path, self._timeout_s)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             try:
                 return cast("object", getattr(proxy.supervisor, method)(*arguments))
@@ -195,25 +219,41 @@ def _unreachable(socket_path: Path, error: Exception) -> SupervisorUnreachableEr
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float, on_connected: Callable[[socket.socket], None]) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
+        self._on_connected = on_connected
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+        self._on_connected(self.sock)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
+    """The way to a Unix socket.
+
+    Attributes:
+        peer_pid: The pid of the process that listens, as this PID namespace knows it: 0 where it is not in it, or below
+            it; None before the first call, and where the system does not tell.
+    """
+
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__()
         self._path = path
         self._timeout_s = timeout_s
+        self.peer_pid: int | None = None
+
+    def _note_peer(self, connected: socket.socket) -> None:
+        if hasattr(socket, "SO_PEERCRED"):
+            # unix(7): struct ucred, of when the peer called listen(2).
+            credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            self.peer_pid = _CREDENTIALS.unpack(credentials)[0]
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         # The base class closes the connection in this attribute; kept elsewhere, its descriptor would leak.
-        connection = _UnixConnection(self._path, self._timeout_s)
+        connection = _UnixConnection(self._path, self._timeout_s, self._note_peer)
         self._connection = host, connection
         return connection
 

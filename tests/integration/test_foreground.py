@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from kraftd.operate.stop.stop import StopOptions, stop
+from kraftd.supervisord.rpc import OtherNamespaceError
 from tests.harness import eventually
 from tests.integration.stand_ins import StandIns, stand_ins
 
@@ -155,6 +156,9 @@ def test_as_process_1_it_reaps_orphans_and_ends_with_all_that_it_started(prepare
         (first,) = psutil.Process(unshare.pid).children()
         supervisord = prepared.cluster.supervisord()
         eventually(lambda: first.children() == [supervisord], within_s=30, what="no child but supervisord")
+        with pytest.raises(OtherNamespaceError):
+            # Its pids are those of other processes here.
+            prepared.process_table()
         first.send_signal(signal.SIGTERM)
         unshare.communicate(timeout=60)
 

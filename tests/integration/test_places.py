@@ -8,8 +8,13 @@ import subprocess
 import pytest
 
 from tests.integration.formatted import format_cluster
+from tests.integration.stand_ins import stand_ins
 
 pytestmark = pytest.mark.integration
+
+ROOT = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+SANDBOX = ["unshare", *ROOT, "--pid", "--fork", "--mount-proc"]
+"""As a container that shares the directory: with pids of its own."""
 
 
 @pytest.fixture
@@ -67,6 +72,41 @@ def test_without_a_loopback_interface_a_start_says_so_at_once(cluster):
     assert (judged, [each["status"] for each in found["findings"] if each["name"] == "loopback"]) == (1, ["failure"])
     # The lock is a file of its own.
     assert [each.name for each in cluster.state_dir.glob("*")] in ([], ["lock"])
+
+
+@pytest.fixture
+def sandboxed():
+    if subprocess.run([*SANDBOX, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+
+
+@pytest.mark.usefixtures("sandboxed")
+def test_in_another_container_no_command_touches_what_its_pids_do_not_mean(cluster):
+    names = ("producer", "broker-1", "broker-2", "controller-101")
+    with stand_ins(cluster) as made:
+        made.set_desired(True, *names)
+        made.start(*names)
+        before = made.process_table().processes
+        here = ["--state-dir", str(cluster.state_dir)]
+        commands = (
+            ["stop"],
+            ["stop", "producer"],
+            ["start"],
+            ["restart", "producer"],
+            ["destroy", "--yes"],
+            ["status"],
+        )
+
+        answers = [answer(cluster, [*here, *command], prefix=SANDBOX) for command in commands]
+        judged, found = answer(cluster, [*here, "doctor"], prefix=SANDBOX)
+
+        assert {(status, document["error"]["code"]) for status, document in answers} == {(8, "other_pid_namespace")}
+        assert (judged, [each["status"] for each in found["findings"] if each["name"] == "processes"]) == (
+            1,
+            ["failure"],
+        )
+        assert made.process_table().processes == before
+        assert made.store.desired().wants("producer")
 
 
 def test_in_a_removed_working_directory_a_command_says_so_where_it_needs_one(cluster, plan):

@@ -24,6 +24,7 @@ from kraftd.operate.backup.format import DamagedBackupError
 from kraftd.operate.backup.manifest import COLD, BackupFile, BackupManifest
 from kraftd.operate.backup.target import PARTIAL, Target, refuse_inside, target_errors
 from kraftd.operate.context import ClusterContext, CommandContext, Reporter
+from kraftd.operate.ownership import refuse_data_in_use
 from kraftd.plan.layout import Layout
 from kraftd.units import timestamp
 
@@ -69,6 +70,7 @@ def create_cold(cluster: ClusterContext, target: Target) -> CreateResult:
                 hint="Run 'kraftd stop' first; without --cold, a running cluster is backed up.",
                 code="running",
             )
+        refuse_data_in_use(cluster, cluster.plan.names, "copy")
         with cluster.operating("backup create", f"an exact copy to {target.name}") as tracked:
             removed = remove_stale(target)
             manifest = _write_copy(tracked, target, formatted.cluster_id)

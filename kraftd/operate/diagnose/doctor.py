@@ -46,6 +46,7 @@ from kraftd.plan.program import LOOPBACK, Purpose
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.java import Java
 from kraftd.runtime.runtime import Runtime
+from kraftd.supervisord.rpc import OtherNamespaceError
 from kraftd.units import human_size, plural
 
 _FETCHED_BY_A_START = ("jars_missing", "bootstrap_checkpoint_missing")
@@ -125,7 +126,11 @@ def _of_cluster(configured: Configured, command_context: CommandContext, doors: 
     records = tuple(_records(layout))
     yield from records
     recorded = Store(layout).plan() if all(each.status is Level.OK for each in records) else None
-    table = doors.cluster.find_processes(recorded or configured.plan)
+    try:
+        table = doors.cluster.find_processes(recorded or configured.plan)
+    except OtherNamespaceError as error:
+        yield _of_error("processes", error)
+        return
     # What runs has the ports and heaps of its own plan.
     plan = recorded if recorded is not None and table.processes else configured.plan
     look = _Look(configured, plan, table, command_context, doors)

@@ -13,7 +13,7 @@ from kraftd.observe.processes import ProcessTable
 from kraftd.operate.apply.overrides import forget_overrides_or_note
 from kraftd.operate.configuring import Configured, plan_for
 from kraftd.operate.context import ClusterContext, CommandContext, cluster_context, find_supervised
-from kraftd.operate.ownership import claim, refuse_foreign, remove_stale_secrets
+from kraftd.operate.ownership import claim, refuse_data_in_use, refuse_foreign, remove_stale_secrets
 from kraftd.operate.render import damage_to, files_of
 from kraftd.operate.rolling.journal import read_journal, remove_journal
 from kraftd.operate.selection import ChosenCluster
@@ -107,8 +107,8 @@ def start(chosen: ChosenCluster, options: StartOptions, command_context: Command
         ConfigurationError: The configuration is wrong, or too much for this machine.
         IdentityMismatchError: The data belongs to another cluster or node.
         NeedsRunningClusterError: The named programs would have no quorum.
-        RefusedError: The state directory holds foreign files under names that kraftd uses,
-            or its disk is nearly full.
+        RefusedError: The state directory holds foreign files under names that kraftd uses, its disk is nearly full,
+            or the cluster runs in another container or on another machine.
         RuntimeMissingError: Java or Kafka is missing.
         StartFailedError: A program ended before it served.
         TimedOutError: Time was up.
@@ -217,6 +217,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
         check_ports(plan, plan.names, start.doors.port_holder, start.cluster.clock)
+        refuse_data_in_use(cluster, plan.names, "start")
     prepared = start.doors.prepare_runtime(plan, cluster.command_context)
     # A download takes long, and nothing is written yet that a stop would have to end.
     yield_to_stop(cluster.store, start.deadline)
@@ -257,6 +258,7 @@ def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> 
     )
     stop_with_lock_held(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
     check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder, start.cluster.clock)
+    refuse_data_in_use(cluster, cluster.plan.names, "start")
 
 
 def check_start(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
@@ -325,6 +327,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
     check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
+    refuse_data_in_use(start.cluster, missing, "start programs of")
     sequence = StartSequence(start.cluster, start.doors, start.deadline)
     sequence.restore_files(missing)
     notes += _changes(start, sequence)

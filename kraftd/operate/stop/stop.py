@@ -17,7 +17,7 @@ from kraftd.observe.processes import ProcessTable
 from kraftd.observe.stop_cost import stop_cost
 from kraftd.operate.context import ClusterContext, Reporter, find_supervised
 from kraftd.operate.doors import KafkaDoor
-from kraftd.operate.ownership import ownership_of, was_locked
+from kraftd.operate.ownership import ownership_of, refuse_data_in_use, was_locked
 from kraftd.operate.selection import recorded_plan
 from kraftd.operate.stop.execute import CLEAN_SHUTDOWN, StopExecution, Stopped
 from kraftd.plan.desired import DesiredProgram, DesiredState
@@ -79,7 +79,8 @@ def stop(cluster: ClusterContext, options: StopOptions) -> StopResult:
 
     Raises:
         UnknownNameError: No program has one of the names.
-        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition, or the cluster
+            runs in another container or on another machine.
         TimedOutError: Another command kept the lock, or a process is still there after KILL.
     """
     plan = cluster.plan
@@ -123,11 +124,14 @@ def stop_with_lock_held(cluster: ClusterContext, options: StopOptions) -> StopRe
     """Do what ``stop`` does, for a caller that holds the lock.
 
     Raises:
-        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition.
+        RefusedError: A node's stop would cost the quorum or the last in-sync replica of a partition, or the cluster
+            runs in another container or on another machine.
         TimedOutError: A process is still there after KILL; everything else was stopped.
     """
     plan, began_s = cluster.plan, cluster.clock.monotonic_s()
     process_table = find_supervised(cluster, patience_s=0.0)
+    if process_table.supervised is None:
+        refuse_data_in_use(cluster, plan.names, "stop")
     names = options.names or plan.names
     if options.names and not options.force:
         _refuse_costly(cluster, process_table, names)

@@ -95,6 +95,7 @@ class FakeCluster:
         leader: Who leads the one partition, until preferred leaders are elected.
         isr: In-sync replicas of the one partition, by node id.
         supervisor: How supervisord itself ends.
+        locked: The files that a process holds a lock on which cannot be seen.
         unreachable: Why supervisord does not answer, until ``answers_again_s``.
     """
 
@@ -112,6 +113,7 @@ class FakeCluster:
     altered: list[tuple[int, dict[str, str | None]]] = field(default_factory=list)
     refusal: Failure | None = None
     supervisor: FakeProgram = field(default_factory=lambda: FakeProgram(term_takes_s=0.0))
+    locked: set[object] = field(default_factory=set)
     unreachable: str | None = None
     answers_again_s: float = math.inf
     daemon_hangs: bool = False
@@ -147,6 +149,7 @@ class FakeCluster:
             is_alive=self.is_alive,
             send_signal=self.send_signal,
             listens=self.listens,
+            is_locked=lambda path: path in self.locked,
             remove_jvm_sockets=lambda plan: None,
         )
         self.context = ClusterContext(self.plan, doors, command_context)

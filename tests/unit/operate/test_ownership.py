@@ -3,13 +3,19 @@ import json
 import pytest
 
 from kraftd.errors import IdentityMismatchError, RefusedError
+from kraftd.operate.backup.cold import create_cold
+from kraftd.operate.backup.target import DirectoryTarget
+from kraftd.operate.destroy import destroy
 from kraftd.operate.ownership import claim, contents_of, ownership_of, refuse_foreign, was_locked
 from kraftd.operate.start.formatting import format_nodes
 from kraftd.operate.start.preflight import make_directories
+from kraftd.operate.start.start import lock_and_start
+from kraftd.operate.stop.stop import StopOptions, stop
 from kraftd.operate.store import Store
 from kraftd.plan.desired import DesiredProgram
 from kraftd.plan.layout import Ownership
 from tests.plans import layout_at, plan_of
+from tests.unit.operate.fake_cluster import FakeCluster
 
 STOP = DesiredProgram(running=False, since="2026-01-01T00:00:00Z", by="stop", why="asked")
 
@@ -175,3 +181,49 @@ def test_links_are_nobodys_and_are_not_followed(layout, tmp_path):
         link.symlink_to(tmp_path / "disk")
 
     assert contents_of(layout, ownership_of(layout)).others == (links[1], links[0])
+
+
+def used_elsewhere(tmp_path):
+    cluster = FakeCluster(tmp_path)
+    lock_and_start(cluster.starting())
+    stop(cluster.context, StopOptions())
+    lock = cluster.plan.layout.data("broker-2") / ".lock"
+    cluster.locked.add(lock)
+    return cluster, lock
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda cluster: lock_and_start(cluster.starting()),
+        lambda cluster: lock_and_start(cluster.starting("broker-2", "controller-101")),
+        lambda cluster: stop(cluster.context, StopOptions()),
+        lambda cluster: destroy(cluster.context),
+        lambda cluster: create_cold(cluster.context, DirectoryTarget(cluster.tmp_path / "backups")),
+    ],
+    ids=["start", "start of some", "stop", "destroy", "copy"],
+)
+def test_data_that_a_process_of_another_container_uses_is_not_touched(tmp_path, act):
+    cluster, lock = used_elsewhere(tmp_path)
+    desired, did = cluster.store.desired(), list(cluster.did)
+
+    with pytest.raises(RefusedError) as caught:
+        act(cluster)
+
+    assert (caught.value.code, caught.value.details["paths"]) == ("data_in_use", [str(lock.parent)])
+    assert (cluster.store.desired(), cluster.did) == (desired, did)
+    assert cluster.store.manifest() is not None
+
+
+def test_the_lock_of_a_process_that_has_just_ended_is_waited_for(tmp_path):
+    cluster, _ = used_elsewhere(tmp_path)
+    sleep = cluster.clock.sleep
+
+    def slept(seconds):
+        sleep(seconds)
+        cluster.locked.clear()
+
+    cluster.clock.sleep = slept
+    destroy(cluster.context)
+
+    assert cluster.store.manifest() is None
