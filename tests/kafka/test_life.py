@@ -5,6 +5,7 @@ import json
 import psutil
 import pytest
 
+from kraftd.host.files import is_locked
 from kraftd.host.jvm import temporary_directory
 from tests.harness import NO_APPS, eventually
 from tests.kafka.writers import read_log
@@ -57,6 +58,12 @@ def test_nothing_listens_beyond_loopback(cluster):
 
     assert listening
     assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_each_node_locks_its_data_so_that_other_containers_leave_it_alone(cluster):
+    nodes = ("broker-1", "broker-2", "controller-101")
+
+    assert [is_locked(cluster.state_dir / "data" / node / ".lock") for node in nodes] == [True, True, True]
 
 
 def test_a_jmx_client_reads_a_broker(cluster):

@@ -19,11 +19,11 @@ from kraftd.host.machine import cores, max_map_count
 from kraftd.observe.processes import ProcessTable
 from kraftd.operate.apply.differences import Side, compare
 from kraftd.operate.configuring import Configured, plan_for
-from kraftd.operate.context import CommandContext
+from kraftd.operate.context import ClusterContext, CommandContext
 from kraftd.operate.diagnose import findings
 from kraftd.operate.diagnose.findings import Diagnosis, Finding, Level
 from kraftd.operate.doors import Doors, real_doors
-from kraftd.operate.ownership import refuse_foreign
+from kraftd.operate.ownership import refuse_data_in_use, refuse_foreign
 from kraftd.operate.render import damage_to, located_files_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.setup import metrics_agent_of, runtime_of, temporary_notes
@@ -129,7 +129,7 @@ def _of_cluster(configured: Configured, command_context: CommandContext, doors: 
     try:
         table = doors.cluster.find_processes(recorded or configured.plan)
     except OtherNamespaceError as error:
-        yield _of_error("processes", error)
+        yield _of_error("supervision", error)
         return
     # What runs has the ports and heaps of its own plan.
     plan = recorded if recorded is not None and table.processes else configured.plan
@@ -183,6 +183,9 @@ class _Look:
             unformatted(configured.plan, None)
             return Finding("data", Level.OK, f"nothing is formatted in {configured.plan.layout.state_dir} yet")
         check_against(configured.plan, configured.manifest, configured.chosen.origin)
+        if self.table.supervised is None:
+            cluster = ClusterContext(self.plan, self.doors.cluster, self.command_context)
+            refuse_data_in_use(cluster, self.plan.names, "start")
         empty = unformatted(configured.plan, configured.manifest)
         is_or_are = "is" if len(empty) == 1 else "are"
         rest = f", and {', '.join(node.name for node in empty)} {is_or_are} to be formatted" if empty else ""

@@ -14,10 +14,12 @@ from kraftd.operate.diagnose.findings import Level
 from kraftd.operate.render import files_of
 from kraftd.operate.selection import ChosenCluster
 from kraftd.operate.start.start import lock_and_start
+from kraftd.operate.stop.stop import StopOptions, stop
 from kraftd.plan.loading import configure, parse_toml
 from kraftd.runtime.archive import OLDEST_JAVA
 from kraftd.runtime.java import Java
 from kraftd.runtime.runtime import Runtime
+from kraftd.supervisord.rpc import OtherNamespaceError
 from tests.plans import LAUNCH
 from tests.unit.operate.fake_cluster import GIB, FakeCluster
 
@@ -244,6 +246,28 @@ def test_files_of_somebody_else_under_the_names_of_kraftd_are_found(machine):
     diagnosis = machine.diagnose()
 
     assert (list(bad(diagnosis)), diagnosis.exit_code) == (["data"], 1)
+
+
+def test_data_that_a_process_of_another_container_uses_is_found(machine):
+    machine.run()
+    stop(machine.cluster.context, StopOptions())
+    machine.cluster.locked.add(machine.cluster.plan.layout.data("broker-1") / ".lock")
+
+    found = bad(machine.diagnose())
+
+    assert "a process that cannot be seen from here" in found["data"].fact
+
+
+def test_pids_of_another_container_leave_the_machine_to_look_at(machine):
+    def find_processes(plan):
+        raise OtherNamespaceError("cannot see the processes")
+
+    machine.cluster_doors["find_processes"] = find_processes
+
+    diagnosis = machine.diagnose()
+
+    assert set(bad(diagnosis)) == {"supervision"}
+    assert "locale" in {finding.name for finding in diagnosis.findings}
 
 
 def test_an_old_java_needs_no_archive(machine):
