@@ -144,7 +144,7 @@ class PortHolder:
 
     def __str__(self) -> str:
         if self.pid is None:
-            return self.command or "a process of another user"
+            return self.command or "a process of another user or container"
         ours = _PROGRAM.search(self.command)
         if ours is not None:
             return f"pid {self.pid} ({ours['name']} of the kraftd cluster in {ours['state_dir']})"

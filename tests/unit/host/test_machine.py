@@ -117,7 +117,7 @@ def test_the_holder_of_a_port_is_told_with_its_command(listener):
 
 
 def test_a_holder_that_may_not_be_seen_is_another_users():
-    assert str(PortHolder(None)) == "a process of another user"
+    assert str(PortHolder(None)) == "a process of another user or container"
 
 
 def test_a_connection_that_has_ended_is_no_process_of_another_user():
