@@ -52,7 +52,7 @@ def _reasons(body: str) -> str:
     try:
         reasons = json.loads(body).get("reasons", [])
         return "; ".join(str(reason) for reason in reasons)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return ""
 
 

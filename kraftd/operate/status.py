@@ -53,7 +53,7 @@ def health_in(answer: Answer, plan: Plan) -> HealthDocument:
         raise _unanswered(plan, answer.body)
     try:
         header = msgspec.json.decode(answer.body, type=_Header)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise _unanswered(plan, "something else answers there") from None
     # Another cluster's daemon may have taken the port.
     if header.state_dir != str(plan.layout.state_dir):

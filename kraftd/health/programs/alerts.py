@@ -55,7 +55,7 @@ def parse_alerts(text: str) -> Alerts:
     """
     try:
         answer = _DECODER.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return Alerts(reason="what answers on Prometheus' port is not Prometheus")
     firing = sorted((_alert(each) for each in answer.data.alerts if each.state == "firing"), key=_rank)
     return Alerts(tuple(firing[:MOST_ALERTS]), len(firing))

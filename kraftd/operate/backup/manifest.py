@@ -209,7 +209,7 @@ def parse_manifest(content: bytes, where: str) -> BackupManifest:
     try:
         document = msgspec.json.decode(content)
         form, version = document["format"], int(document["format_version"])
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"without {error}" if isinstance(error, KeyError) else error
         raise DamagedBackupError(f"cannot read {where}: it is not the manifest of a backup ({why})") from error
     if form != FORMAT or version > FORMAT_VERSION:

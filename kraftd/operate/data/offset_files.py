@@ -77,7 +77,7 @@ def parse_offsets(content: bytes, origin: str) -> OffsetsFile:
     """
     try:
         found = msgspec.json.decode(content, type=OffsetsFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(
             f"cannot read offsets from {origin}: {error}", hint="Give a file that 'kraftd groups export' wrote."
         ) from error

@@ -95,7 +95,7 @@ def records_of_json(lines: Iterable[bytes], pattern: NewRecord) -> Iterator[NewR
             headers = [(_name(each.name), _content(each.value, each.value_encoding)) for each in found.headers]
             key = pattern.key if pattern.key is not None else _content(found.key, found.key_encoding)
             value = _content(found.value, found.value_encoding)
-        except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"cannot read a record from line {number}: {_told_failure(line) or error}",
                 hint="Give a JSON object a line, as 'kraftd tail --json' prints it.",
@@ -108,7 +108,7 @@ def _told_failure(line: bytes) -> str:
     """Return what a line says that is the end of a ``kraftd tail --json`` that failed; empty for any other."""
     try:
         found = msgspec.json.decode(line, type=_Failed)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return f"there 'kraftd tail' failed: {found.error.message}"
 

@@ -52,6 +52,7 @@ def test_many_alerts_are_counted_and_long_texts_cut():
         '{"data": {"alerts": [{"state": "firing", "labels": {"alertname": 1}}]}}',
         '{"data": {"alerts": [{"state": 3}]}}',
         "[" * 10_000,
+        '{"x": ' + "[" * 100_000,
     ],
 )
 def test_what_is_no_answer_of_prometheus_is_a_reason(text):

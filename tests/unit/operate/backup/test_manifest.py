@@ -127,6 +127,11 @@ def test_a_place_without_backups_says_how_one_is_made(tmp_path):
     assert "kraftd backup create" in raised.value.hint
 
 
+def test_a_manifest_that_is_nested_too_deeply_is_damaged():
+    with pytest.raises(DamagedBackupError, match="recursion"):
+        parse_manifest(b"[" * 100_000, "t/1/manifest.json")
+
+
 def test_every_damage_names_the_check_of_a_whole_target():
     assert "kraftd backup verify" in DamagedBackupError("cannot read a frame").hint
 

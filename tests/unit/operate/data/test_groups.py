@@ -263,6 +263,7 @@ def test_an_offset_of_what_does_not_exist_is_not_imported(offset, error):
         b'{"schema_version": 2, "groups": []}',
         b'{"groups": []}',
         b"\xff",
+        b'{"x": ' + b"[" * 100_000,
         b'{"schema_version": 1, "groups": [{"group": "\xff", "offsets": []}]}',
     ],
 )

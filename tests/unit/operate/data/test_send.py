@@ -54,6 +54,7 @@ def test_what_tail_prints_can_be_sent_again(value, as_hex):
         b"{}",
         b'{"value": 1}',
         b'{"ok": false}',
+        b'{"value": "x", "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"value": "\xff"}',
         b'{"value": "!", "value_encoding": "base64"}',
         b'{"value": "x", "value_encoding": "y"}',
