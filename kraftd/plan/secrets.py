@@ -161,10 +161,10 @@ def _of_json(text: str) -> Iterator[tuple[str, str]]:
     """Yield the texts of a JSON object by their innermost names; none where the text is no such object."""
     try:
         value = json.loads(text)
-    except ValueError:
+        found = [*_named_texts("", value)] if isinstance(value, Mapping) else []
+    except (ValueError, RecursionError):
         return
-    if isinstance(value, Mapping):
-        yield from _named_texts("", value)
+    yield from found
 
 
 def _texts(settings: Mapping[str, Any]) -> Iterator[str]:

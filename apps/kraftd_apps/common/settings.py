@@ -184,7 +184,7 @@ class Reader:
         raw = self.text(name, "{}")
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict) and all(isinstance(item, (str, int, float)) for item in value.values()):
             return value

@@ -179,6 +179,13 @@ def test_numbers_switches_and_the_shortest_texts_are_no_secrets_of_their_own():
     assert secret_values(plan, {}, []) == frozenset()
 
 
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_secret_that_is_json_nested_too_deeply_is_one_as_a_whole(depth):
+    deep = '{"a": ' * depth + '"x"' + "}" * depth
+
+    assert deep in secret_values(plan_of(), {"alertmanager.webhook_url": deep}, [])
+
+
 def test_secrets_are_masked_wherever_they_occur_the_longest_first():
     scrubber = Scrubber({"hunter2", "hunter2 and more"})
 

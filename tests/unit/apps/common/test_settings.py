@@ -32,9 +32,10 @@ def test_every_wrong_setting_is_reported_at_once_with_its_value():
     assert caught.value.exit_code == 2
 
 
-def test_a_client_config_that_is_not_json_is_refused_without_repeating_it():
+@pytest.mark.parametrize("rest", ["", ', "a": ' + "[" * 100_000])
+def test_a_client_config_that_is_not_json_is_refused_without_repeating_it(rest):
     with pytest.raises(SettingsError) as caught:
-        producer_settings({"KAFKA_CLIENT_CONFIG": '{"sasl.password": "hunter2"'})
+        producer_settings({"KAFKA_CLIENT_CONFIG": '{"sasl.password": "hunter2"' + rest})
     assert "hunter2" not in str(caught.value)
 
 
