@@ -113,9 +113,10 @@ def list_backups(context: typer.Context, target: TargetArgument) -> None:
         invocation.print_result({"target": place.name, "backups": backups, "unusable": unusable})
         return
     table = plain_table("ID", "KIND", "CONTINUES", "CLUSTER", "KAFKA", "TOPICS", "RECORDS", "SIZE")
+    origins = origins_of(content.manifests)
     for each in content.manifests:
         kind = f"{each.kind}, not complete" if each.gaps else each.kind
-        names = (each.id, kind, each.parent or "-", each.cluster, each.kafka_version)
+        names = (each.id, kind, each.parent or "-", origins[each.id], each.kafka_version)
         table.add_row(*names, str(len(each.topics)), count(each.records), human_size(each.size_bytes))
     if content.manifests:
         invocation.console().print(table)
@@ -246,7 +247,8 @@ def prune(
     # Other clusters may keep theirs in the same place, and more of them.
     planned = planned_prune(place, keep, cluster_id=_cluster_id(invocation) if scheduled else None)
     if planned.removed:
-        facts = [f"{each.id}  {each.cluster}  {human_size(each.size_bytes)}" for each in planned.removed]
+        origins = origins_of((*planned.removed, *planned.kept))
+        facts = [f"{each.id}  {origins[each.id]}  {human_size(each.size_bytes)}" for each in planned.removed]
         confirm(invocation, f"remove these from {place.name}", facts, yes=yes)
     result = prune_backups(place, keep, [each.id for each in planned.removed])
     if invocation.json:
@@ -283,6 +285,12 @@ def _cluster_id(invocation: Invocation) -> str:
     """Return the id of the cluster in the state directory; empty where nothing was formatted in it."""
     formatted = invocation.recorded().store.manifest()
     return formatted.cluster_id if formatted else ""
+
+
+def origins_of(manifests: "Sequence[BackupManifest]") -> dict[str, str]:
+    """Return the cluster of each backup, by its id: the name, with the cluster's id where they are of several."""
+    are_of_several = len({each.cluster_id for each in manifests}) > 1
+    return {each.id: f"{each.cluster} ({each.cluster_id})" if are_of_several else each.cluster for each in manifests}
 
 
 def _document(manifest: "BackupManifest") -> dict[str, Any]:
