@@ -26,8 +26,8 @@ _Record = TypeVar("_Record")
 
 _KAFKA_LOCK = ".lock"
 """Every broker and controller holds a lock on it while it runs: LogManager.LockFileName."""
-_RELEASED_WITHIN_S = 2.0
-"""A killed process is seen to be gone a moment before its last thread has closed the files."""
+_RELEASED_WITHIN_S = 5.0
+"""The main thread of a killed process is gone before the last one, which frees its memory, has closed the files."""
 _POLL_S = 0.05
 
 
