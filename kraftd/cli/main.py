@@ -24,8 +24,9 @@ from kraftd.cli.commands import (
     topics,
     upgrade,
 )
-from kraftd.cli.options import Invocation, check_places, parse_duration, printer_of, split_arguments
+from kraftd.cli.options import Invocation, check_places, printer_of, split_arguments
 from kraftd.cli.streams import UnwritableOutputError, discard_output, open_streams
+from kraftd.cli.values import parse_timeout
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
 from kraftd.host.signals import INTERRUPTED, interruptible
 
@@ -167,7 +168,7 @@ def _global_options(  # noqa: PLR0913, PLR0917 one parameter for each option is 
     ] = False,
 ) -> None:
     try:
-        timeout_s = parse_duration(timeout) if timeout is not None else None
+        timeout_s = parse_timeout(timeout) if timeout is not None else None
     except ValueError as error:
         raise ConfigurationError(
             f"cannot use --timeout {timeout}: {error}", hint="Give a duration such as 180s, 3m or 500ms."

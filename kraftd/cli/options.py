@@ -10,9 +10,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, AnyStr
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,14 +33,11 @@ _QUOTED_COMMAND = re.compile(r"'kraftd (?=[a-z])(?!list\b)")
 """Every command but the one that is about all clusters."""
 
 _NOT_ASCII = re.compile("[^\x00-\x7f]")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 """The answer to ``confirm``, for every command that asks."""
 
 ENVELOPE = {"ok": True, "schema_version": 1}
 """The head of every document of a command that did its work."""
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -91,72 +87,6 @@ def _is_of_topics(rest: Sequence[str], words: Sequence[str]) -> bool:
 
 def _is_file(text: str) -> bool:
     return text.endswith(".toml") or os.sep in text
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as ``180s``, ``500ms``, ``3m`` or ``2h``; a bare number is seconds.
-
-    Raises:
-        ValueError: The text is not a duration, or is empty.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("it is not a duration")
-    seconds = float(match[1]) * _UNITS_S[match[2]]
-    if not seconds:
-        raise ValueError("it leaves no time")
-    return seconds
-
-
-def parse_since(text: str, now_s: float) -> float:
-    """Return the moment that a duration before now, or an RFC 3339 time, names, in seconds since the Unix epoch.
-
-    Raises:
-        ValueError: The text is neither, or a time without its zone.
-    """
-    if _DURATION.fullmatch(text.strip()):
-        return now_s - parse_duration(text)
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ValueError("it is neither a duration nor a time") from None
-    if moment.tzinfo is None:
-        raise ValueError("it has no time zone")
-    return moment.timestamp()
-
-
-def moment_s(text: str | None, now_s: float, option: str = "--since") -> float | None:
-    """Return the moment that the value of an option names, in seconds since the Unix epoch; None without one.
-
-    Raises:
-        ConfigurationError: It names none.
-    """
-    if text is None:
-        return None
-    try:
-        return parse_since(text, now_s)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"cannot use {option} {text}: {error}",
-            hint="Give a duration such as 10m or 24h, or a time such as 2026-01-31T12:00:00Z.",
-            code=f"bad_{option.lstrip('-')}",
-        ) from error
-
-
-def regular_expression(text: AnyStr) -> re.Pattern[AnyStr]:
-    """Return the regular expression in the value of ``--grep``, for text or for bytes.
-
-    Raises:
-        ConfigurationError: The text is not one.
-    """
-    try:
-        return re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigurationError(
-            f"cannot look for {os.fsdecode(text)!r}: {error}",
-            hint="Give a regular expression of Python; . and ( need a backslash.",
-            code="bad_grep",
-        ) from error
 
 
 def json_for_stdout(text: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 from typer.main import get_command
 
 from kraftd.cli.main import app
-from kraftd.cli.options import parse_since, split_arguments
+from kraftd.cli.options import split_arguments
+from kraftd.cli.values import parse_since
 from tests.plans import plan_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import Invocation, Yes, confirm, parse_since
+from kraftd.cli.options import Invocation, Yes, confirm
+from kraftd.cli.values import parse_since
 from kraftd.errors import ConfigurationError, FileAccessError
 from kraftd.escapes import named
 from kraftd.units import count, count_or_dash, listed, plural

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kraftd.cli.options import ENVELOPE, Invocation, json_for_stdout, moment_s, program_names, regular_expression
+from kraftd.cli.options import ENVELOPE, Invocation, json_for_stdout, program_names
+from kraftd.cli.values import moment_s, regular_expression
 from kraftd.errors import ConfigurationError, NeedsRunningClusterError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from kraftd.cli.options import Invocation, moment_s, regular_expression
+from kraftd.cli.options import Invocation
+from kraftd.cli.values import moment_s, regular_expression
 from kraftd.errors import ConfigurationError, KraftdError
 from kraftd.units import plural
 

@@ -9,10 +9,7 @@ import pytest
 from kraftd.cli.options import (
     Invocation,
     check_places,
-    parse_duration,
-    parse_since,
     printer_of,
-    regular_expression,
     split_arguments,
 )
 from kraftd.errors import ConfigurationError
@@ -95,19 +92,6 @@ def test_help_is_a_command_too(argv, asked):
 
 def test_an_option_without_its_value_does_not_swallow_the_verb():
     assert split_arguments(["status", "--set"]) == (["--set"], [])
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("180s", 180.0), ("3m", 180.0), ("0.5h", 1800.0), ("500ms", 0.5), ("7", 7.0), (" 2s ", 2.0)]
-)
-def test_a_duration_is_read_in_its_unit(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-1s", "1 s", "1d", "s", "1e3", "nan", "0", "0ms"])
-def test_what_is_no_duration_or_none_at_all_is_refused(text):
-    with pytest.raises(ValueError, match=r"it is not a duration|it leaves no time"):
-        parse_duration(text)
 
 
 @pytest.fixture
@@ -284,32 +268,3 @@ def test_an_error_shows_its_list_in_lines_and_text_from_outside_escaped(capsys):
     )
 
     assert capsys.readouterr().err == "kraftd: cannot use it:\n  a\\x1b[2J\nThere are: two\\nlines.\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "since_s"),
-    [
-        ("10m", 999_400.0),
-        ("500ms", 999_999.5),
-        ("1970-01-12T13:46:40Z", 1_000_000.0),
-        ("1970-01-12T14:46:40+01:00", 1_000_000.0),
-    ],
-)
-def test_since_is_a_duration_before_now_or_a_time(text, since_s):
-    assert parse_since(text, 1_000_000.0) == since_s
-
-
-@pytest.mark.parametrize(
-    "text", ["", "yesterday", "10 parsecs", "-5m", "0s", "1970-01-12T13:46:40", "2026-13-01T00:00:00Z"]
-)
-def test_since_is_nothing_else(text):
-    with pytest.raises(ValueError, match="it "):
-        parse_since(text, 1_000_000.0)
-
-
-@pytest.mark.parametrize("text", ["a(", b"a(", "[", "*", "a{2,1}", "(?P<", "\\", "a{99999999999}", b"a{99999999999}"])
-def test_what_is_no_regular_expression_is_refused_with_the_reason(text):
-    with pytest.raises(ConfigurationError, match="cannot look for '") as refused:
-        regular_expression(text)
-
-    assert refused.value.code == "bad_grep"
