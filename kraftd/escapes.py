@@ -65,6 +65,15 @@ def escaped_json(text: str) -> str:
     return _UNSEEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def is_utf_8(text: str) -> bool:
+    """Return whether an argument is UTF-8 as it was typed; Python has a surrogate for each byte that is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def yaml_string(text: str) -> str:
     r"""Return a text as a quoted string of YAML: one of JSON is that too, but for its surrogates, as in ``\ud83d``."""
     parts = (f"\\U{ord(each):08X}" if ord(each) > 0xFFFF else json.dumps(each)[1:-1] for each in text)

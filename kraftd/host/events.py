@@ -86,7 +86,7 @@ class EventLog:
             "text": text,
             **({"facts": facts} if facts else {}),
         }
-        _append_line(descriptor, json.dumps(entry, ensure_ascii=False).encode())
+        _append_line(descriptor, json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
 def _locked(path: Path) -> int:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from kraftd.clock import Clock, SystemClock
 from kraftd.errors import ConfigurationError, FileAccessError, KraftdError
+from kraftd.escapes import is_utf_8
 from kraftd.host.files import disk_full_code
 from kraftd.host.lock import acquire_at_once
 from kraftd.operate.backup.manifest import MANIFEST, BackupManifest, manifest_bytes
@@ -69,12 +70,18 @@ def open_target(text: str, cwd: Path | None) -> Target:
     """Return the place that a command line names.
 
     Raises:
-        ConfigurationError: It is empty, or a URL, and fsspec or what it needs for it is not installed.
+        ConfigurationError: It is empty or not UTF-8, or a URL, and fsspec or what it needs for it is not installed.
     """
     if not text:
         # The current directory, where a variable of a script is not set.
         raise ConfigurationError(
             "cannot use the target '': it is empty", hint="Name a directory, or a URL.", code="unusable_target"
+        )
+    if not is_utf_8(text):
+        raise ConfigurationError(
+            f"cannot use the target {text}: its name is not UTF-8",
+            hint="The records of a restore and the events name it: choose another one.",
+            code="unusable_target",
         )
     if "://" in text:
         return _url_target(text)

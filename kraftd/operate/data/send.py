@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from kraftd.errors import ConfigurationError, KraftdError
-from kraftd.escapes import named
+from kraftd.escapes import is_utf_8, named
 from kraftd.kafka.records.sending import NewRecord, Place, RecordSender
 from kraftd.operate.data.access import KafkaData
 from kraftd.operate.data.topics import changeable_topics
@@ -182,19 +182,10 @@ def parse_headers(texts: Sequence[str]) -> tuple[tuple[str, bytes | None], ...]:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise ConfigurationError(f"cannot use --header {text}: it has no value", hint="Give NAME=VALUE.")
-        if not _is_utf_8(name):
+        if not is_utf_8(name):
             # confluent_kafka ends the interpreter over such a name.
             raise ConfigurationError(
                 f"cannot use --header {text}: its name is not UTF-8", hint="Only a header's value may be any bytes."
             )
         found.append((name, value.encode("utf-8", "surrogateescape")))
     return tuple(found)
-
-
-def _is_utf_8(text: str) -> bool:
-    """Return whether an argument is UTF-8 as it was typed; Python has a surrogate for each byte that is not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -39,6 +39,13 @@ def test_events_of_all_writers_are_read_oldest_first(tmp_path):
     assert (events[0].facts, events[1].text, events[1].facts) == ({"status": None}, "é", {})
 
 
+def test_a_name_that_is_not_utf_8_is_recorded_as_it_was_typed(tmp_path):
+    EventLog(tmp_path, "commands", ManualClock()).record("operation_ended", "the topic \udcff\U0001f600", what="\udcff")
+
+    (event,) = read_events(tmp_path)
+    assert (event.text, event.facts) == ("the topic \udcff\U0001f600", {"what": "\udcff"})
+
+
 def test_an_event_file_is_private(tmp_path):
     EventLog(tmp_path / "events", "daemon", ManualClock()).record("x", "y")
 

@@ -154,6 +154,11 @@ def test_a_target_with_a_password_in_its_url_is_refused_without_repeating_it(url
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_target_whose_name_is_not_utf_8_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="its name is not UTF-8"):
+        open_target(f"{tmp_path}/\udcff", tmp_path)
+
+
 def test_a_target_without_a_name_is_not_the_current_directory(tmp_path):
     with pytest.raises(ConfigurationError, match="target '': it is empty"):
         open_target("", tmp_path)
