@@ -116,13 +116,14 @@ def planned_import(kafka: KafkaData, offsets: OffsetsFile) -> tuple[PlannedMoves
     commits = commits_of(kafka, [group for group in groups if group.name in known])
     topics = chosen_topics(metadata, sorted({each.topic for group in offsets.groups for each in group.offsets}))
     partitions = {partition.key: partition for topic in topics for partition in topic.partitions}
+    counts = {topic.name: len(topic.partitions) for topic in topics}
     wanted = [{(each.topic, each.partition): each.offset for each in group.offsets} for group in offsets.groups]
     used = sorted({key for each in wanted for key in each})
     for topic, index in used:
         if (topic, index) not in partitions:
             raise ConfigurationError(
                 f"cannot import the offset of partition {index} of the topic {named(topic)}: it has no such partition",
-                hint=f"'kraftd topics alter {topic} --partitions {index + 1}' adds it.",
+                hint=f"It has 0 to {counts[topic] - 1}; 'kraftd topics alter {topic} --partitions N' adds more.",
             )
     bounds = bounds_of(kafka, [partitions[key] for key in used], None)
     return tuple(
