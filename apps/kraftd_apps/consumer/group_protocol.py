@@ -56,7 +56,7 @@ class ConsumerClient(Protocol):
         """Return the assigned partitions."""
 
     def memberid(self) -> str | None:
-        """Return the id that the group's coordinator gave this member; empty or None before it has joined."""
+        """Return the id of this member; in the classic protocol empty or None before it has joined."""
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Replace the assignment by these partitions and offsets."""
@@ -131,6 +131,21 @@ def has_free_partition(client: GroupClient, group: str, topic: str) -> bool:
     return any(partition.id not in owned for partition in found.partitions)
 
 
+def stands_by(client: GroupClient, group: str, member_id: str) -> bool:
+    """Return whether the group has settled with a member in it that has no partition.
+
+    False where that is not known: a broker does not answer, or the client may not describe the group.
+    """
+    try:
+        described = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result()
+    except KafkaException as error:
+        logger.debug("The members of %s are not known: %s", group, error)
+        return False
+    if described.state != ConsumerGroupState.STABLE:
+        return False
+    return any(member.member_id == member_id and not member.assignment.topic_partitions for member in described.members)
+
+
 class Standby:
     """Decides when a member without partitions joins the group anew, because one is free.
 
@@ -177,6 +192,11 @@ class ProtocolDetectingConsumer:
         self._supports_new = supports_new
         self._uses_new: bool | None = None
         self._subscription: tuple[Any, ...] = ()
+
+    @property
+    def uses_consumer_protocol(self) -> bool:
+        """Whether the brokers turned out to support the consumer protocol."""
+        return self._uses_new is True
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         """Join the group when polled, as soon as a broker has answered."""
@@ -229,8 +249,8 @@ class ProtocolDetectingConsumer:
         return self._client.assignment()
 
     def memberid(self) -> str | None:
-        """Return the id of a member of the classic protocol."""
-        return None if self._uses_new else self._client.memberid()
+        """Pass it on."""
+        return self._client.memberid()
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Assign partitions; the consumer protocol requires incremental_assign."""

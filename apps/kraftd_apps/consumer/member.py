@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicC
 from confluent_kafka.admin import AdminClient
 
 from kraftd.damage import Batch, Stalls
-from kraftd_apps.consumer.group_protocol import ConsumerClient
+from kraftd_apps.consumer.group_protocol import ConsumerClient, ProtocolDetectingConsumer
 from kraftd_apps.consumer.log import ReadBatch, batch_or_none
 from kraftd_apps.consumer.record import SeenRecord, is_end, is_refused, is_undecodable, record_of, undecodable
 
@@ -158,7 +158,6 @@ class Member:
         self._rejoins = False
         self._partitions: tuple[int, ...] | None = None
         self._has_joined = False
-        self._is_classic = False
         self._polled_s: float | None = None
         self._has_lost_broker = False
         self._fault = ""
@@ -208,6 +207,23 @@ class Member:
     def note_brokers(self, *, are_up: bool) -> None:
         """Take whether every broker is connected; on the member's thread, every few seconds."""
         self._has_lost_broker = not are_up
+
+    @property
+    def unreported_id(self) -> str | None:
+        """The id of a member of the consumer protocol whose partitions are not known; None for any other member.
+
+        librdkafka reports no assignment that is empty from the beginning, or again after the group was lost.
+        """
+        return (self._client.memberid() or None) if self._partitions is None and self._follows_new_protocol else None
+
+    @property
+    def _follows_new_protocol(self) -> bool:
+        is_detected = isinstance(self._client, ProtocolDetectingConsumer) and self._client.uses_consumer_protocol
+        return self._incremental or is_detected
+
+    def note_standby(self) -> None:
+        """Take that the group has this member, and no partition for it; on the member's thread."""
+        self._assigned(self._client, [])
 
     def subscribe(self) -> None:
         """Subscribe to the topic, which joins the group at the next poll."""
@@ -347,8 +363,7 @@ class Member:
         self._partitions = tuple(sorted(own))
         self._has_joined = True
         # That of a member of the consumer protocol is of no use to others, see MembershipFile and Standby.
-        member_id = None if self._incremental else self._client.memberid()
-        self._is_classic = bool(member_id)
+        member_id = None if self._follows_new_protocol else self._client.memberid()
         logger.info("Assigned partitions of %s: %s", self._topic, self._partitions or "none, standing by")
         self._on_assigned(self._partitions, member_id)
 
@@ -397,14 +412,10 @@ class Member:
         self._partitions = tuple(number for number in self._partitions or () if number not in gone)
 
     def _lost(self, client: object, partitions: list[TopicPartition]) -> None:
-        """Take that the group goes on without this member, which is no standby then, until it has joined again.
-
-        One of the consumer protocol counts as a standby: librdkafka reports no assignment where that is empty again.
-        """
+        """Take that the group goes on without this member, which is no standby then, until it has joined again."""
         logger.warning("Lost the partitions of %s: %s", self._topic, self._partitions)
         self._revoked(client, partitions)
-        if self._is_classic:
-            self._partitions = None
+        self._partitions = None
 
 
 def _held_back(partition: int, batch: Batch) -> str:

@@ -25,6 +25,7 @@ from kraftd_apps.consumer.group_protocol import (
     ProtocolDetectingConsumer,
     Standby,
     has_free_partition,
+    stands_by,
     supports_consumer_protocol,
 )
 from kraftd_apps.consumer.hub import EventsRoute, Hub
@@ -86,6 +87,11 @@ class KafkaClients:
             cast("GroupClient", self._describing), self._settings.group_id, self._settings.kafka.topic
         )
 
+    def stands_by(self, member_id: str) -> bool:
+        """Return whether the group has a member and no partition for it, see `stands_by`."""
+        self._describing = self._describing or self.admin()
+        return stands_by(cast("GroupClient", self._describing), self._settings.group_id, member_id)
+
     def batch(self, partition: int, offset: int, timeout_s: float) -> Batch | None:
         """Return a batch of the topic as it is in the log, see `ReadBatch`."""
         from kraftd_apps.consumer.batches import fetch_batch  # noqa: PLC0415 - it is slow to load
@@ -141,6 +147,7 @@ class ConsumerService:
         self._take_connections = clients.take_connections
         self._former_member = MembershipFile(member_file, settings.group_id, clients.leave)
         self._standby = Standby(clients.has_free_partition)
+        self._stands_by = clients.stands_by
         self.member = Member(
             clients.member(self._take_statistics, self._take_error),
             settings.kafka.topic,
@@ -205,6 +212,8 @@ class ConsumerService:
         self.member.note_brokers(are_up=statistics.is_every_broker_up)
         if self._standby.is_over():
             self.member.rejoin()
+        if (member_id := self.member.unreported_id) and self._stands_by(member_id):
+            self.member.note_standby()
         status = {"partitions": own, "lag": dict(statistics.lag), "brokers_up": statistics.brokers_up}
         self._on_loop(self.hub.show_status, status)
 

@@ -41,6 +41,9 @@ class Clients:
     def has_free_partition(self):
         return False
 
+    def stands_by(self, member_id):
+        return False
+
     def reader(self):
         return FakeReader(self.log, **self.reader_properties)
 

@@ -9,6 +9,7 @@ from kraftd_apps.consumer.group_protocol import (
     ProtocolDetectingConsumer,
     Standby,
     has_free_partition,
+    stands_by,
     supports_consumer_protocol,
 )
 from tests.unit.apps.consumer.joining import joining
@@ -90,13 +91,24 @@ def test_the_new_protocol_replaces_the_classic_client_and_takes_partitions_its_w
     assert classic.closed
     assert new.taken == [("more", {0: OFFSET_BEGINNING})]
     assert new.stored == [(0, 5)]
-    assert member_id_of(deciding(classic, new, True)) is None
-    assert member_id_of(deciding(classic, new, False)) == classic.member_id
+    classic.joins_at_poll = new.joins_at_poll = 1
+    assert handed_on_by(deciding(classic, new, True)) == [None]
+    assert handed_on_by(deciding(classic, new, False)) == [classic.member_id]
 
 
-def member_id_of(client):
-    joining(client, list).poll()
-    return client.memberid()
+def handed_on_by(client):
+    ids = []
+    joining(client, list, on_assigned=lambda own, member_id: ids.append(member_id)).poll()
+    return ids
+
+
+def test_a_member_of_the_detected_protocol_is_known_before_its_partitions_are():
+    new = FakeMemberClient(joins_at_poll=-1, member_id="its-own")
+    member = joining(deciding(FakeMemberClient(joins_at_poll=-1), new, None, True), list)
+    member.poll()
+    assert member.unreported_id is None
+    member.poll()
+    assert member.unreported_id == "its-own"
 
 
 def test_a_member_that_joins_anew_does_it_with_the_detected_protocol():
@@ -122,8 +134,11 @@ class FakeGroup:
 
     def describe_consumer_groups(self, group_ids, *, request_timeout):
         members = [
-            SimpleNamespace(assignment=SimpleNamespace(topic_partitions=[TopicPartition(*place) for place in places]))
-            for places in self._members
+            SimpleNamespace(
+                member_id=f"m{number}",
+                assignment=SimpleNamespace(topic_partitions=[TopicPartition(*place) for place in places]),
+            )
+            for number, places in enumerate(self._members)
         ]
         return {"g": settled(self._failing or SimpleNamespace(state=self._state, members=members))}
 
@@ -142,6 +157,20 @@ class FakeGroup:
 )
 def test_a_partition_is_free_where_no_member_of_a_settled_group_has_it(group, is_free):
     assert has_free_partition(group, "g", "t") is is_free
+
+
+@pytest.mark.parametrize(
+    ("group", "is_standby"),
+    [
+        (FakeGroup([("t", 0)], []), True),
+        (FakeGroup([("t", 0)], [("t", 1)]), False),
+        (FakeGroup([("t", 0)]), False),
+        (FakeGroup([("t", 0)], [], state=ConsumerGroupState.UNKNOWN), False),
+        (FakeGroup(failing=failure("_TIMED_OUT")), False),
+    ],
+)
+def test_a_member_stands_by_where_a_settled_group_has_it_and_no_partition_for_it(group, is_standby):
+    assert stands_by(group, "g", "m1") is is_standby
 
 
 def times_of_requests(until_s, *notes):

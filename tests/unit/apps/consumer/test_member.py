@@ -243,15 +243,22 @@ def test_only_a_member_of_the_classic_protocol_hands_on_its_id(incremental, hand
     assert ids == [handed_on]
 
 
-@pytest.mark.parametrize(("incremental", "member_id"), [(True, "its-own"), (False, None)])
-def test_a_member_of_the_consumer_protocol_that_lost_its_group_is_a_standby(incremental, member_id):
-    # Where it gets no partition when it has joined again, no callback tells so; a detected protocol shows no id.
-    client = FakeMemberClient(assigned=places(0, 1), member_id=member_id)
-    member = joining(client, list, incremental=incremental)
+def test_a_member_whose_lack_of_partitions_nobody_reports_stands_by_once_it_is_told():
+    noted = []
+    client = FakeMemberClient(joins_at_poll=-1, member_id="its-own")
+    member = joining(client, list, incremental=True, on_assigned=lambda *told: noted.append(told))
     member.poll()
-    client.callbacks["lost"](client, places(0, 1))
-    assert member.membership.partitions == ()
+    assert (member.membership.partitions, member.unreported_id) == (None, "its-own")
+    member.note_standby()
+    assert (member.membership.partitions, member.unreported_id, noted) == ((), None, [((), None)])
     assert member.unready_reasons() == []
+    client.callbacks["lost"](client, [])
+    assert member.unready_reasons() == ["not a member of the group"]
+    assert member.unreported_id == "its-own"
+
+
+def test_the_group_is_not_asked_about_a_member_of_the_classic_protocol():
+    assert joining(FakeMemberClient(joins_at_poll=-1, member_id="its-own"), list).unreported_id is None
 
 
 def test_a_partition_that_was_lost_is_no_reason_any_more():
