@@ -117,15 +117,15 @@ class Apps:
                 app.process.wait()
 
 
-def own_topic(bootstrap_servers: str, **config: str) -> str:
-    """Make a topic with four partitions for one test or module, and return its name; `_` in a property is a dot.
+def own_topic(bootstrap_servers: str, partitions: int = 4, **config: str) -> str:
+    """Make a topic for one test or module, and return its name; `_` in a property is a dot.
 
     Every broker knows it then: a member of a group whose coordinator does not know it yet is given no partition.
     """
     topic = f"own-{uuid.uuid4()}"
     properties = {name.replace("_", "."): value for name, value in config.items()}
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    for done in admin.create_topics([NewTopic(topic, 4, -1, config=properties)]).values():
+    for done in admin.create_topics([NewTopic(topic, partitions, -1, config=properties)]).values():
         done.result(20)
     with Administrator(Access(tuple(bootstrap_servers.split(",")))) as brokers:
         eventually(lambda: all(topic in view.values for view in brokers.topic_views().values()))

@@ -40,6 +40,7 @@ def test_members_of_the_new_protocol_share_partitions_and_go_on_where_others_wer
             assert kind_of_group_joined_by_itself(apps) == "consumer"
         finally:
             apps.kill()
+        assert partitions_of_two(tmp_path, cluster.bootstrap_servers) == [(), (0,)]
 
 
 def test_where_brokers_do_not_take_the_new_protocol_auto_is_classic(apps):
@@ -135,6 +136,16 @@ def exercise(apps):
     producer.json("/send?partition=0", b'"while away"')
     again = apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL="consumer")
     eventually(lambda: all_owned([again]) and received(again) == 1)
+
+
+def partitions_of_two(directory, bootstrap_servers):
+    """Return the partitions of two members, stated and detected, that are ready though there is only one partition."""
+    apps = Apps(directory, bootstrap_servers, own_topic(bootstrap_servers, partitions=1))
+    try:
+        members = [apps.start_ready("consumer", KAFKA_GROUP_PROTOCOL=name) for name in ("consumer", "auto")]
+        return sorted(tuple(own_partitions(member)) for member in members)
+    finally:
+        apps.kill()
 
 
 def received(member):
