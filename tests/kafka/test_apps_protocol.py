@@ -17,7 +17,7 @@ from tests.harness import cluster_in, eventually
 from tests.kafka.app_processes import Apps, own_topic
 from tests.kafka.members import all_owned, own_partitions, standing_by
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
