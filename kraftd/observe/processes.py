@@ -8,6 +8,7 @@ from kraftd.plan.plan import Plan
 from kraftd.plan.program import python_marker
 from kraftd.supervisord.rpc import (
     SUPERVISORD,
+    OtherNamespaceError,
     SupervisedProcess,
     Supervisor,
     SupervisorRefusedError,
@@ -51,7 +52,7 @@ def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
     """
     try:
         supervised = supervisor.processes()
-        return _supervised(plan, supervised, describe(supervisor.pid()))
+        return _supervised(plan, supervised, _process_of(plan, supervisor))
     except (SupervisorUnreachableError, SupervisorRefusedError) as error:
         markers = {name: plan.marker(name) for name in plan.names}
         own = python_marker(plan.layout.identity(SUPERVISORD))
@@ -62,6 +63,25 @@ def find_processes(plan: Plan, supervisor: Supervisor) -> ProcessTable:
         # Who refuses is there: supervisord shuts down.
         reason = error.reason if isinstance(error, SupervisorUnreachableError) else None
         return ProcessTable(process, facts, processes, reason if process else None)
+
+
+def _process_of(plan: Plan, supervisor: Supervisor) -> Process | None:
+    """Return supervisord's process; None where it has ended.
+
+    Raises:
+        OtherNamespaceError: The kernel tells another pid for it than it does itself, with which no supervisord of this
+            cluster runs here. Its marker counts too, as a sandbox may tell a wrong pid.
+    """
+    pid = supervisor.pid()
+    process = describe(pid)
+    is_marked = process is not None and python_marker(plan.layout.identity(SUPERVISORD)).marks(process.command)
+    if supervisor.listener_pid in (None, pid) or is_marked:
+        return process
+    raise OtherNamespaceError(
+        f"cannot see the processes of the supervisord at {plan.layout.socket}: it runs in another container or "
+        "sandbox, which shares the directory",
+        hint="Run the command there.",
+    )
 
 
 def _supervised(plan: Plan, supervised: dict[str, SupervisedProcess], supervisor: Process | None) -> ProcessTable:

@@ -79,28 +79,25 @@ class SupervisedProcess:
 
 
 class Supervisor:
-    """A supervisord."""
+    """A supervisord.
+
+    Attributes:
+        listener_pid: The pid of who listens on its socket, as the kernel told at the last call: 0 for a process outside
+            of this PID namespace; None where the system does not tell.
+    """
 
     def __init__(self, socket_path: Path, *, timeout_s: float = 5.0) -> None:
         self._socket_path = socket_path
         self._timeout_s = timeout_s
+        self.listener_pid: int | None = None
 
     def pid(self) -> int:
         """Return supervisord's own pid.
 
         Raises:
             SupervisorUnreachableError: supervisord does not answer in time.
-            OtherNamespaceError: Its pids are none of this PID namespace: the kernel tells another one for it.
         """
-        transport = _UnixTransport(self._socket_path, self._timeout_s)
-        pid = int(cast("int", self._call("getPID", transport=transport)))
-        if transport.peer_pid not in (None, pid):
-            raise OtherNamespaceError(
-                f"cannot see the processes of the supervisord at {self._socket_path}: it runs in another container or "
-                "sandbox, which shares the directory",
-                hint="Run the command there.",
-            )
-        return pid
+        return int(cast("int", self._call("getPID")))
 
     def processes(self) -> dict[str, SupervisedProcess]:
         """Return every program by its name without the group.
@@ -174,14 +171,8 @@ class Supervisor:
         """
         self._call("shutdown", accept=(_SHUTDOWN_STATE,))
 
-    def _call(
-        self,
-        method: str,
-        *arguments: object,
-        accept: tuple[int, ...] = (),
-        transport: "_UnixTransport | None" = None,
-    ) -> object:
-        transport = transport or _UnixTransport(self._socket_path, self._timeout_s)
+    def _call(self, method: str, *arguments: object, accept: tuple[int, ...] = ()) -> object:
+        transport = _UnixTransport(self._socket_path, self._timeout_s, self._note_listener)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             try:
                 return cast("object", getattr(proxy.supervisor, method)(*arguments))
@@ -191,6 +182,12 @@ class Supervisor:
                 raise _refused(method, arguments, fault) from fault
             except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise _unreachable(self._socket_path, error) from error
+
+    def _note_listener(self, connected: socket.socket) -> None:
+        if hasattr(socket, "SO_PEERCRED"):
+            # unix(7): struct ucred, of when the peer called listen(2).
+            credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            self.listener_pid = _CREDENTIALS.unpack(credentials)[0]
 
 
 def _refused(method: str, arguments: tuple[object, ...], fault: xmlrpc.client.Fault) -> SupervisorRefusedError:
@@ -232,28 +229,15 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class _UnixTransport(xmlrpc.client.Transport):
-    """The way to a Unix socket.
-
-    Attributes:
-        peer_pid: The pid of the process that listens, as this PID namespace knows it: 0 where it is not in it, or below
-            it; None before the first call, and where the system does not tell.
-    """
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float, on_connected: Callable[[socket.socket], None]) -> None:
         super().__init__()
         self._path = path
         self._timeout_s = timeout_s
-        self.peer_pid: int | None = None
-
-    def _note_peer(self, connected: socket.socket) -> None:
-        if hasattr(socket, "SO_PEERCRED"):
-            # unix(7): struct ucred, of when the peer called listen(2).
-            credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            self.peer_pid = _CREDENTIALS.unpack(credentials)[0]
+        self._on_connected = on_connected
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         # The base class closes the connection in this attribute; kept elsewhere, its descriptor would leak.
-        connection = _UnixConnection(self._path, self._timeout_s, self._note_peer)
+        connection = _UnixConnection(self._path, self._timeout_s, self._on_connected)
         self._connection = host, connection
         return connection
 

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from kraftd.observe.processes import find_processes
+from kraftd.supervisord.rpc import Supervisor
 from tests.integration.formatted import format_cluster
 from tests.integration.stand_ins import stand_ins
 
@@ -105,6 +107,20 @@ def test_in_another_container_no_command_touches_what_its_pids_do_not_mean(clust
         assert (judged, failing) == (1, ["supervision"])
         assert made.process_table().processes == before
         assert made.store.desired().wants("producer")
+
+
+class Misled(Supervisor):
+    """As in a sandbox whose kernel tells the pid of who asks in place of that of who listens."""
+
+    listener_pid = property(lambda self: os.getpid(), lambda self, pid: None)
+
+
+def test_a_supervisord_with_its_own_marker_is_of_here_whatever_pid_the_kernel_tells(cluster):
+    with stand_ins(cluster) as made:
+        found = find_processes(made.plan, Misled(made.plan.layout.socket))
+
+        assert found.supervisor == made.process_table().supervisor
+        assert found.supervisor is not None
 
 
 def test_in_a_removed_working_directory_a_command_says_so_where_it_needs_one(cluster, plan):
