@@ -46,6 +46,8 @@ _BY_KAFKA_NAME: dict[str, tuple[str, Outcome]] = {
     "NOT_ENOUGH_REPLICAS_AFTER_APPEND": ("not_enough_replicas", "unknown"),
     "_ALL_BROKERS_DOWN": ("brokers_down", "unknown"),
     "_TRANSPORT": ("brokers_down", "unknown"),
+    # librdkafka forgets a broker that is not in the metadata any more, such as one that was fenced.
+    "_DESTROY_BROKER": ("brokers_down", "unknown"),
     # A record that was sent without an answer waits in the queue again for its next try.
     "_PURGE_QUEUE": ("draining", "unknown"),
     "_PURGE_INFLIGHT": ("draining", "unknown"),

@@ -18,6 +18,7 @@ from tests.unit.apps.kafka_fakes import FakeError
         ("MSG_SIZE_TOO_LARGE", 413, "too_large", "not_written"),
         ("NOT_ENOUGH_REPLICAS", 503, "not_enough_replicas", "not_written"),
         ("NOT_ENOUGH_REPLICAS_AFTER_APPEND", 503, "not_enough_replicas", "unknown"),
+        ("_DESTROY_BROKER", 503, "brokers_down", "unknown"),
         ("_PURGE_QUEUE", 503, "draining", "unknown"),
         ("_PURGE_INFLIGHT", 503, "draining", "unknown"),
         ("UNKNOWN", 500, "internal", "unknown"),
