@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from kraftd.kafka.administration.administrator import Administrator
@@ -117,6 +118,22 @@ class Apps:
                 app.process.wait()
 
 
+def _is_made(admin: AdminClient, wanted: NewTopic) -> bool:
+    """Make a topic, and return whether that is known: librdkafka drops a request where it forgets a broker meanwhile.
+
+    It does so where one was away a moment before.
+    """
+    try:
+        for done in admin.create_topics([wanted]).values():
+            done.result(20)
+    except KafkaException as error:
+        code = error.args[0].code()
+        if code not in (KafkaError._DESTROY_BROKER, KafkaError.TOPIC_ALREADY_EXISTS):
+            raise
+        return code == KafkaError.TOPIC_ALREADY_EXISTS
+    return True
+
+
 def own_topic(bootstrap_servers: str, partitions: int = 4, **config: str) -> str:
     """Make a topic for one test or module, and return its name; `_` in a property is a dot.
 
@@ -124,9 +141,8 @@ def own_topic(bootstrap_servers: str, partitions: int = 4, **config: str) -> str
     """
     topic = f"own-{uuid.uuid4()}"
     properties = {name.replace("_", "."): value for name, value in config.items()}
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    for done in admin.create_topics([NewTopic(topic, partitions, -1, config=properties)]).values():
-        done.result(20)
+    wanted = NewTopic(topic, partitions, -1, config=properties)
+    eventually(lambda: _is_made(AdminClient({"bootstrap.servers": bootstrap_servers}), wanted))
     with Administrator(Access(tuple(bootstrap_servers.split(",")))) as brokers:
         eventually(lambda: all(topic in view.values for view in brokers.topic_views().values()))
     return topic
