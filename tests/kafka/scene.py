@@ -114,10 +114,11 @@ class Scene:
         return "broker-2" if row["value"][1] == "2" else "broker-1"
 
     def freeze_and_kill(self, node: str, *, until: set[str]) -> None:
-        """Stop a broker's process until alerts fire, then kill it, and wait until it is back."""
+        """Stop a broker's process until alerts fire and a collector has failed, then kill it until it is back."""
         frozen = self._cluster.kill(node, signal.SIGSTOP)
         try:
             eventually(lambda: self.firing() >= until, within_s=90, what=f"{until} fire")
+            eventually(self.has_failed_collector, within_s=60, what="a collector fails")
         finally:
             os.kill(frozen, signal.SIGKILL)
         eventually(lambda: self._cluster.program(node)["ready"], within_s=60, what=f"{node} is back")
@@ -130,6 +131,10 @@ class Scene:
     def has_a_backup(self) -> bool:
         """Return whether a scheduled backup was made."""
         return bool(self.prometheus.at("kraftd_backup_last_success == 1", time.time()))
+
+    def has_failed_collector(self) -> bool:
+        """Return whether the daemon counts a question to Kafka that failed."""
+        return bool(self.prometheus.at("kraftd_collector_errors_total", time.time()))
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire now."""
