@@ -114,19 +114,16 @@ def has_free_partition(client: GroupClient, group: str, topic: str) -> bool:
 
     False where that is not known: a broker does not answer, or the client may not describe the group.
     """
+    members = _settled_members(client, group)
+    if members is None:
+        return False
     try:
         found = client.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
-        described = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result()
     except KafkaException as error:
-        logger.debug("The members' partitions of %s are not known: %s", topic, error)
-        return False
-    if described.state != ConsumerGroupState.STABLE:
+        logger.debug("The partitions of %s are not known: %s", topic, error)
         return False
     owned = {
-        place.partition
-        for member in described.members
-        for place in member.assignment.topic_partitions
-        if place.topic == topic
+        place.partition for member in members for place in member.assignment.topic_partitions if place.topic == topic
     }
     return any(partition.id not in owned for partition in found.partitions)
 
@@ -136,14 +133,19 @@ def stands_by(client: GroupClient, group: str, member_id: str) -> bool:
 
     False where that is not known: a broker does not answer, or the client may not describe the group.
     """
+    members = _settled_members(client, group) or ()
+    return any(member.member_id == member_id and not member.assignment.topic_partitions for member in members)
+
+
+def _settled_members(client: GroupClient, group: str) -> Sequence[Any] | None:
+    """Return the members of a group; None while it has not settled, and where they are not known."""
     try:
         described = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result()
     except KafkaException as error:
         logger.debug("The members of %s are not known: %s", group, error)
-        return False
-    if described.state != ConsumerGroupState.STABLE:
-        return False
-    return any(member.member_id == member_id and not member.assignment.topic_partitions for member in described.members)
+        return None
+    members: Sequence[Any] = described.members
+    return members if described.state == ConsumerGroupState.STABLE else None
 
 
 class Standby:

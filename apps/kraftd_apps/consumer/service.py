@@ -82,15 +82,11 @@ class KafkaClients:
 
     def has_free_partition(self) -> bool:
         """Return whether no member of the group has one of the topic's partitions, see `has_free_partition`."""
-        self._describing = self._describing or self.admin()
-        return has_free_partition(
-            cast("GroupClient", self._describing), self._settings.group_id, self._settings.kafka.topic
-        )
+        return has_free_partition(self._group_client(), self._settings.group_id, self._settings.kafka.topic)
 
     def stands_by(self, member_id: str) -> bool:
         """Return whether the group has a member and no partition for it, see `stands_by`."""
-        self._describing = self._describing or self.admin()
-        return stands_by(cast("GroupClient", self._describing), self._settings.group_id, member_id)
+        return stands_by(self._group_client(), self._settings.group_id, member_id)
 
     def batch(self, partition: int, offset: int, timeout_s: float) -> Batch | None:
         """Return a batch of the topic as it is in the log, see `ReadBatch`."""
@@ -114,6 +110,10 @@ class KafkaClients:
                 # The second for a name that cannot be one, such as a..b.
                 return False
         return True
+
+    def _group_client(self) -> GroupClient:
+        self._describing = self._describing or self.admin()
+        return cast("GroupClient", self._describing)
 
     def _member(self, callbacks: Mapping[str, object], *, incremental: bool) -> ConsumerClient:
         config = {**member_config(self._settings, incremental=incremental), **callbacks}
