@@ -216,8 +216,7 @@ def _from_nothing(start: Start, previous: Plan | None, table: ProcessTable) -> S
     empty = check_start(start, names)
     has_leftovers = bool(table.processes) or table.supervisor is not None
     if not has_leftovers:
-        check_ports(plan, plan.names, start.doors.port_holder, start.cluster.clock)
-        refuse_data_in_use(cluster, plan.names, "start")
+        _check_unused(start, plan.names)
     prepared = start.doors.prepare_runtime(plan, cluster.command_context)
     # A download takes long, and nothing is written yet that a stop would have to end.
     yield_to_stop(cluster.store, start.deadline)
@@ -257,8 +256,14 @@ def _end_leftovers(start: Start, previous: Plan | None, table: ProcessTable) -> 
         f"Ending programs that an earlier run left running: {', '.join(table.processes) or 'supervisord'}"
     )
     stop_with_lock_held(cluster.following(previous or cluster.plan), StopOptions(command=start.options.command))
-    check_ports(cluster.plan, cluster.plan.names, start.doors.port_holder, start.cluster.clock)
-    refuse_data_in_use(cluster, cluster.plan.names, "start")
+    _check_unused(start, cluster.plan.names)
+
+
+def _check_unused(start: Start, names: tuple[str, ...], verb: str = "start") -> None:
+    """Refuse to start programs, none of which has a process, where something holds their ports or their data."""
+    cluster = start.cluster
+    check_ports(cluster.plan, names, start.doors.port_holder, cluster.clock)
+    refuse_data_in_use(cluster, names, verb)
 
 
 def check_start(start: Start, names: tuple[str, ...]) -> tuple[Node, ...]:
@@ -326,8 +331,7 @@ def _complete(start: Start, table: ProcessTable) -> StartResult:
     wanted = _closure(plan, names)
     missing = tuple(name for name in wanted if name not in table.processes)
     check_quorum(plan, wanted, table.processes)
-    check_ports(plan, missing, start.doors.port_holder, start.cluster.clock)
-    refuse_data_in_use(start.cluster, missing, "start programs of")
+    _check_unused(start, missing, "start programs of")
     sequence = StartSequence(start.cluster, start.doors, start.deadline)
     sequence.restore_files(missing)
     notes += _changes(start, sequence)
